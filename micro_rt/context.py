@@ -1,0 +1,137 @@
+"""What a call knows about itself: ``Context`` in a handler, ``CallInfo`` for a caller, ``Call`` in an interceptor."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from micro_rt.metadata import EMPTY, Metadata, MetadataLike, MetadataValue
+from micro_rt.method import Method
+
+__all__ = ["Call", "CallInfo", "ClientCall", "Context", "current_context"]
+
+
+class Call:
+    """One call, seen from either side: what an interceptor gets.
+
+    Attributes:
+        method: the rpc.
+        metadata: the request's metadata: on the client what will be sent (assign to change it), on the
+            server what came.
+        deadline: when the call must be over, on the clock of ``loop.time()``, or None.
+    """
+
+    __slots__ = ("deadline", "metadata", "method")
+
+    side: Literal["client", "server"]
+
+    def __init__(self, method: Method[Any, Any], metadata: Metadata, deadline: float | None) -> None:
+        self.method = method
+        self.metadata = metadata
+        self.deadline = deadline
+
+    def remaining(self) -> float | None:
+        """Returns the seconds left until the deadline (0 when it has passed), or None without one."""
+        if self.deadline is None:
+            return None
+        return max(0.0, self.deadline - asyncio.get_running_loop().time())
+
+
+@dataclass(slots=True)
+class CallInfo:
+    """Filled while a call goes on: pass one as ``info=`` and look at it afterwards.
+
+    Attributes:
+        headers: the reply's headers, once they have come.
+        trailers: the reply's trailers, once they have come.
+        node: id of the node that answered or was tried last.
+        peer: address of that node.
+        attempts: how many times the call was sent, or tried to be.
+    """
+
+    headers: Metadata = EMPTY
+    trailers: Metadata = EMPTY
+    node: str = ""
+    peer: str = ""
+    attempts: int = 0
+
+
+class ClientCall(Call):
+    """A call on its way out.
+
+    Attributes:
+        info: filled as the call goes on.
+        target: the name that is looked up in the registry.
+    """
+
+    __slots__ = ("info", "target")
+
+    side = "client"
+
+    def __init__(
+        self, method: Method[Any, Any], metadata: Metadata, deadline: float | None, info: CallInfo, target: str
+    ) -> None:
+        super().__init__(method, metadata, deadline)
+        self.info = info
+        self.target = target
+
+
+class Context(Call):
+    """A call being served.
+
+    Attributes:
+        peer: where it came from, ``"127.0.0.1:52044"``.
+    """
+
+    __slots__ = ("_headers", "_headers_sent", "_send_headers", "_trailers", "peer")
+
+    side = "server"
+
+    def __init__(
+        self,
+        method: Method[Any, Any],
+        metadata: Metadata,
+        deadline: float | None,
+        peer: str,
+        send_headers: Callable[[Metadata], Awaitable[None]],
+    ) -> None:
+        super().__init__(method, metadata, deadline)
+        self.peer = peer
+        self._send_headers = send_headers
+        self._headers = EMPTY
+        self._headers_sent = False
+        self._trailers = EMPTY
+
+    def add_header(self, key: str, value: MetadataValue) -> None:
+        """Adds a header to the reply; it travels before the first message.
+
+        Raises:
+            RuntimeError: the headers are on their way already.
+        """
+        if self._headers_sent:
+            raise RuntimeError(f"header {key!r} comes too late: the reply's headers were sent; use add_trailer()")
+        self._headers = self._headers.merged([(key, value)])
+
+    def add_trailer(self, key: str, value: MetadataValue) -> None:
+        """Adds a trailer to the reply; it travels after the last message, also when the call fails."""
+        self._trailers = self._trailers.merged([(key, value)])
+
+    async def send_headers(self, headers: MetadataLike = ()) -> None:
+        """Sends the reply's headers now instead of with the first message."""
+        if self._headers_sent:
+            raise RuntimeError("the reply's headers were sent already")
+        self._headers = self._headers.merged(headers)
+        self._headers_sent = True
+        await self._send_headers(self._headers)
+
+    @property
+    def trailers(self) -> Metadata:
+        """The trailers added so far."""
+        return self._trailers
+
+
+current_context: ContextVar[Context | None] = ContextVar("micro_rt.current_context", default=None)
+"""The call being served by this task: its deadline bounds the calls made from here."""

@@ -1,0 +1,227 @@
+"""The one family of errors: ``Error`` with a gRPC status code, and a subclass for each code.
+
+Codes, their numbers and their meaning are those of gRPC
+(https://grpc.io/docs/guides/status-codes/); the error model with typed details is ``google.rpc.Status``
+(https://cloud.google.com/apis/design/errors).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from typing import Any, ClassVar, TypeVar
+
+__all__ = [
+    "Aborted",
+    "AlreadyExists",
+    "Cancelled",
+    "Code",
+    "DataLoss",
+    "DeadlineExceeded",
+    "EndOfStream",
+    "Error",
+    "FailedPrecondition",
+    "Internal",
+    "InvalidArgument",
+    "NotFound",
+    "OutOfRange",
+    "PermissionDenied",
+    "ResourceExhausted",
+    "Unauthenticated",
+    "Unavailable",
+    "Unimplemented",
+    "Unknown",
+]
+
+_DetailT = TypeVar("_DetailT")
+
+
+class Code(enum.IntEnum):
+    """A gRPC status code."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+class Error(Exception):
+    """A call, or another operation of the runtime, that failed with a status.
+
+    Raise a subclass in a handler and the client gets the same class, message, id and details back:
+    ``raise micro.NotFound("no order 42", id="orders.not_found")``.
+
+    Args:
+        message: what went wrong, for a person, and what to do about it.
+        id: a stable identifier for programs, such as ``"orders.not_found"``; travels as
+            ``google.rpc.ErrorInfo.reason``.
+        details: typed details: protobuf messages, such as those of ``google.rpc.error_details``.
+        may_have_run: False when the request provably never reached a handler, so that trying again
+            cannot run it twice. Set by the client.
+    """
+
+    code: ClassVar[Code] = Code.UNKNOWN
+
+    def __init__(self, message: str = "", *, id: str = "", details: Iterable[Any] = (), may_have_run: bool = True) -> None:
+        super().__init__(message)
+        self.message = message
+        self.id = id
+        self.details: tuple[Any, ...] = tuple(details)
+        self.may_have_run = may_have_run
+
+    def __str__(self) -> str:
+        return f"{self.code.name}: {self.message}" if self.message else self.code.name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {"id": self.id, "details": self.details, "may_have_run": self.may_have_run}
+        return (type(self), (self.message,), state)
+
+    def detail(self, type_: type[_DetailT]) -> _DetailT | None:
+        """Returns the first detail of a type, or None."""
+        for detail in self.details:
+            if isinstance(detail, type_):
+                return detail
+        return None
+
+    @staticmethod
+    def of(code: int, message: str = "", *, id: str = "", details: Iterable[Any] = (), may_have_run: bool = True) -> Error:
+        """Makes the error of a status code; a number that gRPC does not define gives ``Unknown``."""
+        return _BY_CODE.get(code, Unknown)(message, id=id, details=details, may_have_run=may_have_run)
+
+
+class Cancelled(Error):
+    """The call was cancelled by the other side."""
+
+    code = Code.CANCELLED
+
+
+class Unknown(Error):
+    """An error that carries no better status: an unexpected exception in a handler, for one."""
+
+    code = Code.UNKNOWN
+
+
+class InvalidArgument(Error):
+    """The request is wrong whatever the state of the system."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class DeadlineExceeded(Error, TimeoutError):
+    """The time given for the call ran out; the call may still have had its effect."""
+
+    code = Code.DEADLINE_EXCEEDED
+
+
+class NotFound(Error):
+    """What was asked for does not exist."""
+
+    code = Code.NOT_FOUND
+
+
+class AlreadyExists(Error):
+    """What was to be created exists."""
+
+    code = Code.ALREADY_EXISTS
+
+
+class PermissionDenied(Error):
+    """The caller is known, and may not do this."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class ResourceExhausted(Error):
+    """A quota or limit is used up."""
+
+    code = Code.RESOURCE_EXHAUSTED
+
+
+class FailedPrecondition(Error):
+    """The system is not in the state that the operation needs."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class Aborted(Error):
+    """The operation lost against a concurrent one; try the whole sequence again."""
+
+    code = Code.ABORTED
+
+
+class OutOfRange(Error):
+    """The operation went past the end of something."""
+
+    code = Code.OUT_OF_RANGE
+
+
+class Unimplemented(Error):
+    """The server does not have this method."""
+
+    code = Code.UNIMPLEMENTED
+
+
+class Internal(Error):
+    """Something that must hold did not: a bug, here or there."""
+
+    code = Code.INTERNAL
+
+
+class Unavailable(Error):
+    """Nobody could take the call now: no node, no connection, or a server that refused."""
+
+    code = Code.UNAVAILABLE
+
+
+class DataLoss(Error):
+    """Data is lost or damaged beyond repair."""
+
+    code = Code.DATA_LOSS
+
+
+class Unauthenticated(Error):
+    """The caller did not say who it is, or could not prove it."""
+
+    code = Code.UNAUTHENTICATED
+
+
+class EndOfStream(Error, EOFError):
+    """``receive()`` was called after the other side's last message."""
+
+    code = Code.OUT_OF_RANGE
+
+
+_BY_CODE: dict[int, type[Error]] = {
+    error.code: error
+    for error in (
+        Cancelled,
+        Unknown,
+        InvalidArgument,
+        DeadlineExceeded,
+        NotFound,
+        AlreadyExists,
+        PermissionDenied,
+        ResourceExhausted,
+        FailedPrecondition,
+        Aborted,
+        OutOfRange,
+        Unimplemented,
+        Internal,
+        Unavailable,
+        DataLoss,
+        Unauthenticated,
+    )
+}

@@ -1,0 +1,113 @@
+"""Interceptors: code that runs around calls, with one shape for unary calls and one for streams, on both sides.
+
+An interceptor overrides what it needs; what it leaves alone costs nothing. It goes on passing what it was
+given, changed or not, to ``proceed``, or answers on its own, or raises a ``micro.Error``:
+
+    class Audit(micro.Interceptor):
+        async def unary(self, request, call, proceed):
+            reply = await proceed(request, call)
+            print(call.method.path, "answered")
+            return reply
+
+        async def stream(self, requests, call, proceed):
+            async for reply in proceed(requests, call):
+                yield reply
+
+The first interceptor of a list is the outermost one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias
+
+from micro_rt.context import Call
+from micro_rt.method import Method
+
+__all__ = ["Interceptor", "InterceptorsByMethod", "StreamNext", "UnaryNext", "chain_stream", "chain_unary", "chosen"]
+
+UnaryNext: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
+"""The rest of a unary call: takes the request and the call, gives the reply."""
+StreamNext: TypeAlias = Callable[[AsyncIterator[Any], Any], AsyncIterator[Any]]
+"""The rest of a stream: takes the requests and the call, gives the replies. A side that is not a stream has one message."""
+InterceptorsByMethod: TypeAlias = Mapping[str, Sequence["Interceptor"]]
+"""Interceptors for single methods, by their Python name."""
+
+
+class Interceptor:
+    """Base of every interceptor; passes everything through."""
+
+    async def unary(self, request: Any, call: Call, proceed: UnaryNext) -> Any:
+        """Runs around a unary call.
+
+        Args:
+            request: the request message.
+            call: what is known of the call; a ``Context`` on the server, a ``ClientCall`` on the client.
+            proceed: the rest of the call.
+
+        Returns:
+            The reply message.
+        """
+        return await proceed(request, call)
+
+    def stream(self, requests: AsyncIterator[Any], call: Call, proceed: StreamNext) -> AsyncIterator[Any]:
+        """Runs around a call of any streaming kind; usually overridden as an async generator.
+
+        Args:
+            requests: the request messages; exactly one if the client does not stream.
+            call: what is known of the call.
+            proceed: the rest of the call.
+
+        Returns:
+            The reply messages; exactly one if the server does not stream.
+        """
+        return proceed(requests, call)
+
+
+def chosen(
+    service: str,
+    methods: Sequence[Method[Any, Any]],
+    by_method: InterceptorsByMethod | None,
+) -> dict[str, tuple[Interceptor, ...]]:
+    """Checks interceptors given by method name.
+
+    Raises:
+        ValueError: a name that the service does not have, with those that it has.
+    """
+    known = {method.python_name for method in methods}
+    for name in by_method or {}:
+        if name not in known:
+            raise ValueError(f"{service} has no method {name!r} to intercept; it has: {', '.join(sorted(known))}")
+    return {name: tuple(interceptors) for name, interceptors in (by_method or {}).items()}
+
+
+def chain_unary(interceptors: Sequence[Interceptor], innermost: UnaryNext) -> UnaryNext:
+    """Puts interceptors around the end of a unary call, once per method; those that pass through are left out."""
+    proceed = innermost
+    for interceptor in reversed(interceptors):
+        if type(interceptor).unary is not Interceptor.unary:
+            proceed = partial(_unary_step, interceptor.unary, proceed)
+    return proceed
+
+
+def chain_stream(interceptors: Sequence[Interceptor], innermost: StreamNext) -> StreamNext:
+    """Puts interceptors around the end of a stream, once per method; those that pass through are left out."""
+    proceed = innermost
+    for interceptor in reversed(interceptors):
+        if type(interceptor).stream is not Interceptor.stream:
+            proceed = partial(_stream_step, interceptor.stream, proceed)
+    return proceed
+
+
+def _unary_step(step: Callable[[Any, Any, UnaryNext], Awaitable[Any]], proceed: UnaryNext, request: Any, call: Any) -> Awaitable[Any]:
+    return step(request, call, proceed)
+
+
+def _stream_step(
+    step: Callable[[AsyncIterator[Any], Any, StreamNext], AsyncIterator[Any]],
+    proceed: StreamNext,
+    requests: AsyncIterator[Any],
+    call: Any,
+) -> AsyncIterator[Any]:
+    return step(requests, call, proceed)

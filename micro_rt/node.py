@@ -1,0 +1,26 @@
+"""One process that serves, as the registry lists it and a client sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+__all__ = ["Node"]
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One process that serves."""
+
+    id: str
+    """Unique: ``"greeter-0f3c…"``."""
+    address: str
+    """Where to call it: ``"10.0.0.5:41123"``."""
+    transport: str = "grpc"
+    version: str = ""
+    services: frozenset[str] = frozenset()
+    """Full proto names of what it serves; empty if it does not say."""
+    metadata: Mapping[str, str] = field(default=_NOTHING, hash=False)

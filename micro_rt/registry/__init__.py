@@ -1,0 +1,1 @@
+"""Registries: who serves what, and where."""

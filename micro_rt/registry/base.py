@@ -1,0 +1,100 @@
+"""The interface of a registry, and what every registry promises.
+
+- A node is registered under several names with one lease, and every name appears and goes with it.
+- A lease that is not renewed within its time to live runs out, and its node goes from every name: a process
+  that is killed does not stay listed.
+- ``watch`` gives the present nodes first, then the nodes after each change; nothing is missed for good, and
+  the same state is not given twice in a row, also when the registry was out of reach meanwhile.
+- ``resolve`` and ``watch`` never cache: what is registered is found at once. An unknown name has no nodes.
+- What is registered by one process is seen by every other that uses the same address.
+
+``micro_rt.testing.RegistryContract`` checks these promises.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from micro_rt.node import Node
+
+__all__ = ["LEASE_TTL", "Lease", "LeaseLost", "Registration", "Registry"]
+
+LEASE_TTL = 30.0
+"""Seconds that a node stays listed without a heartbeat; heartbeats come every third of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A node and the names under which it is to be found."""
+
+    node: Node
+    names: tuple[str, ...]
+
+
+class LeaseLost(Exception):
+    """The lease ran out, or the registry lost it: register again."""
+
+
+class Lease(ABC):
+    """A registration that lives as long as it is renewed."""
+
+    @abstractmethod
+    async def renew(self) -> None:
+        """Starts the time to live anew.
+
+        Raises:
+            LeaseLost: there is nothing left to renew.
+            Unavailable: the registry cannot be reached; the lease may still be there.
+        """
+
+    @abstractmethod
+    async def revoke(self) -> None:
+        """Removes the registration; does nothing if it is gone."""
+
+
+class Registry(ABC):
+    """Who serves what; found by the scheme of its address in the entry points ``micro_rt.registry``.
+
+    A registry is opened before use and closed after it, in the loop that uses it.
+    """
+
+    loopback: ClassVar[bool] = False
+    """Whether only processes on this machine can see it, so that a loopback address is good enough."""
+    propagation: ClassVar[float] = 1.0
+    """Seconds until every watcher has seen a change."""
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connects.
+
+        Raises:
+            Unavailable: it cannot be reached; the message says where it was looked for and what to do.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Ends every watch and disconnects; leases stay until they run out."""
+
+    @abstractmethod
+    async def register(self, registration: Registration, *, ttl: float = LEASE_TTL) -> Lease:
+        """Lists a node, replacing what it registered before under the same id.
+
+        Args:
+            registration: the node and its names.
+            ttl: seconds that it stays listed without being renewed.
+        """
+
+    @abstractmethod
+    async def resolve(self, name: str) -> tuple[Node, ...]:
+        """Returns the nodes of a name, in a stable order; none if nobody serves it."""
+
+    @abstractmethod
+    def watch(self, name: str) -> AsyncIterator[tuple[Node, ...]]:
+        """Gives the nodes of a name now, and again after each change, until it is closed."""
+
+    @abstractmethod
+    async def names(self) -> Mapping[str, tuple[Node, ...]]:
+        """Returns every name with its nodes."""

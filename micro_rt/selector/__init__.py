@@ -1,0 +1,1 @@
+"""Selectors: which node of a service takes the next call."""

@@ -1,0 +1,1 @@
+"""Transports: how bytes of calls travel between a client and a server."""

@@ -1,0 +1,175 @@
+"""The interface of a transport, and what every transport promises.
+
+- All four kinds of calls, with metadata in both directions; a unary call is a stream of one message each way.
+- A deadline ends a call on both sides: ``DeadlineExceeded`` on the client, cancellation of the handler on the server.
+- Cancelling on the client cancels the handler; a handler that ends early ends the call on the client.
+- Sending waits while the other side does not read (flow control): memory stays bounded.
+- Whatever fails is a ``micro.Error``, and ``may_have_run`` is False only if no handler can have seen the call.
+- A server that drains refuses new calls so that the client knows they never ran, and finishes those in flight.
+
+``micro_rt.testing.TransportContract`` checks these promises.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeAlias
+
+from micro_rt.context import CallInfo
+from micro_rt.errors import Error
+from micro_rt.metadata import EMPTY, Metadata
+
+__all__ = ["ClientStream", "Connection", "Dispatch", "Listener", "ServerStream", "Transport"]
+
+
+class ClientStream(ABC):
+    """The client's end of one call."""
+
+    @abstractmethod
+    async def send(self, message: bytes, *, end: bool = False) -> None:
+        """Sends a message, waiting while the other side's window is full.
+
+        Args:
+            message: the encoded message.
+            end: whether it is the last one.
+
+        Raises:
+            Error: the call is over; the status of the server if it sent one.
+        """
+
+    @abstractmethod
+    async def end(self) -> None:
+        """Says that no more messages will be sent."""
+
+    @abstractmethod
+    async def receive(self) -> bytes:
+        """Waits for a message.
+
+        Raises:
+            EndOfStream: the server is done, with status OK.
+            Error: the call failed.
+        """
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Ends the call at once on both sides; does nothing when it is over."""
+
+
+class Connection(ABC):
+    """Calls to one node. Connects when the first call needs it, and again after a loss."""
+
+    @abstractmethod
+    async def connect(self) -> None:
+        """Connects now, if not connected.
+
+        Raises:
+            Unavailable: nobody answers there; ``may_have_run`` is False.
+        """
+
+    @abstractmethod
+    async def open(
+        self, path: str, content_subtype: str, metadata: Metadata, deadline: float | None, info: CallInfo
+    ) -> ClientStream:
+        """Starts a call.
+
+        Args:
+            path: ``/package.Service/Method``.
+            content_subtype: of the codec, ``"proto"``.
+            metadata: of the request.
+            deadline: on the clock of ``loop.time()``, or None.
+            info: gets ``headers`` and ``trailers`` as they come.
+
+        Raises:
+            Error: it could not be started.
+        """
+
+    @abstractmethod
+    async def unary(
+        self,
+        path: str,
+        content_subtype: str,
+        metadata: Metadata,
+        deadline: float | None,
+        info: CallInfo,
+        message: bytes,
+    ) -> bytes:
+        """Makes a whole unary call: ``open``, ``send`` one message, ``receive`` one, and wait for the status.
+
+        Raises:
+            Error: the call failed.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Closes the connection; calls in flight end as ``Unavailable``."""
+
+
+class ServerStream(ABC):
+    """The server's end of one call."""
+
+    path: str
+    """``/package.Service/Method``, as sent."""
+    content_subtype: str
+    """Of the codec: ``"proto"``."""
+    metadata: Metadata
+    deadline: float | None
+    """On the clock of ``loop.time()``."""
+    peer: str
+    """Address of the client."""
+
+    @abstractmethod
+    async def receive(self) -> bytes:
+        """Waits for a message; raises ``EndOfStream`` after the last one."""
+
+    @abstractmethod
+    async def send_headers(self, headers: Metadata) -> None:
+        """Sends the reply's headers, before any message; left out, empty ones go with the first message."""
+
+    @abstractmethod
+    async def send(self, message: bytes) -> None:
+        """Sends a message, waiting while the other side's window is full."""
+
+    @abstractmethod
+    async def finish(self, error: Error | None, trailers: Metadata = EMPTY) -> None:
+        """Ends the call, with status OK if there is no error."""
+
+
+Dispatch: TypeAlias = Callable[[ServerStream], Awaitable[None]]
+"""Serves one call: run by the transport in a task of its own, cancelled when the client or the deadline says so."""
+
+
+class Listener(ABC):
+    """A server that is listening."""
+
+    address: str
+    """Where it listens: ``"127.0.0.1:40123"``."""
+
+    @abstractmethod
+    async def drain(self) -> None:
+        """Stops accepting connections and refuses new calls; those in flight go on."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Stops at once: cancels what still runs and closes every connection."""
+
+
+class Transport(Protocol):
+    """One way for calls to travel; found by its name in the entry points ``micro_rt.transport``."""
+
+    def connection(self, address: str) -> Connection:
+        """Makes the connection to an address, without connecting yet."""
+        ...
+
+    async def listen(self, address: str, dispatch: Dispatch) -> Listener:
+        """Listens.
+
+        Args:
+            address: ``host:port``; port 0 picks a free one.
+            dispatch: serves each call.
+
+        Raises:
+            Error: the address cannot be used; the message says why and what to do.
+        """
+        ...
+
