@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 __all__ = ["Node"]
-
-_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,4 +20,4 @@ class Node:
     version: str = ""
     services: frozenset[str] = frozenset()
     """Full proto names of what it serves; empty if it does not say."""
-    metadata: Mapping[str, str] = field(default=_NOTHING, hash=False)
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
