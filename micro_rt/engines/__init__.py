@@ -1,0 +1,1 @@
+"""Engines: what several backends share, one connection per address."""

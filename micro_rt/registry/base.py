@@ -34,7 +34,7 @@ class Registration:
     names: tuple[str, ...]
 
 
-class LeaseLost(Exception):
+class LeaseLost(Exception):  # noqa: N818 - the field's word, like the errors in micro_rt.errors
     """The lease ran out, or the registry lost it: register again."""
 
 
