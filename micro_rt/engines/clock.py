@@ -27,8 +27,11 @@ def boot_clock(boot_id: Path = Path("/proc/sys/kernel/random/boot_id")) -> Clock
     """Returns the machine's boot clock, or the time of day where the system has none or does not name its boots."""
     try:
         epoch = boot_id.read_text().strip()
-        clock = time.CLOCK_BOOTTIME
-        time.clock_gettime(clock)
+        _since_boot()
     except (OSError, AttributeError):
-        return Clock(time.time, "wall")
-    return Clock(lambda: time.clock_gettime(clock), epoch) if epoch else Clock(time.time, "wall")
+        epoch = ""
+    return Clock(_since_boot, epoch) if epoch else Clock(time.time, "wall")
+
+
+def _since_boot() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
