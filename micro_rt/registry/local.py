@@ -47,7 +47,7 @@ class LocalRegistry(Registry):
         namespace: str | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._sync = sync_of(address)
+        self._sync: Sync = sync_of(address)
         self._address = address
         self._home = home
         self._namespace = namespace

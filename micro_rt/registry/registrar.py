@@ -1,0 +1,133 @@
+"""The registrar: keeps a process listed for as long as it serves, whatever happens to the registry."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+from micro_rt.engines.clock import boot_clock
+from micro_rt.errors import FailedPrecondition
+from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry
+
+__all__ = ["Registrar"]
+
+_FIRST_RETRY = 0.2
+"""Seconds; the bound of the first random wait in an outage, doubled each time up to the time between heartbeats."""
+_log = logging.getLogger("micro_rt.registry")
+
+
+class Registrar:
+    """Keeps one registration alive: registers it, renews its lease, and registers it anew when the lease is lost.
+
+    An outage of the registry is logged once when it begins and once when it is over.
+
+    Args:
+        registry: open for as long as this is started.
+        registration: what to list.
+        ttl: seconds that it stays listed without a heartbeat; heartbeats come every third of it.
+    """
+
+    def __init__(self, registry: Registry, registration: Registration, *, ttl: float = LEASE_TTL) -> None:
+        self._registry = registry
+        self._registration = registration
+        self._ttl = ttl
+        self._interval = ttl / 3
+        self._now = boot_clock().now
+        self._lease: Lease | None = None
+        self._alive_at = 0.0
+        self._failures = 0
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Registers, and keeps it so until ``stop``.
+
+        Raises:
+            micro.Error: the registry did not take the registration; nothing goes on in the background then.
+        """
+        if self._task is not None:
+            raise FailedPrecondition("the registrar is started already")
+        self._stopping.clear()
+        await self._register()
+        self._task = asyncio.create_task(self._keep(), name=f"registrar of {self._registration.node.id}")
+
+    async def stop(self, timeout: float = 5.0) -> None:
+        """Removes the registration; does nothing if it is not started.
+
+        Args:
+            timeout: seconds that the registry has for it; after them the lease is left to run out.
+        """
+        task, self._task = self._task, None
+        if task is None:
+            return
+        self._stopping.set()
+        try:
+            async with asyncio.timeout(timeout):
+                # A registration under way is waited for: cancelled, it would leave a lease that nobody holds.
+                await asyncio.wait((task,))
+                if self._lease is not None:
+                    await self._lease.revoke()
+        except Exception as error:
+            _log.warning("%s stays listed until its lease runs out: %s", self._registration.node.id, _text(error))
+        finally:
+            self._lease = None
+            task.cancel()
+            await asyncio.wait((task,))
+
+    async def _keep(self) -> None:
+        while not await self._stopped_within(self._pause()):
+            try:
+                # An attempt that hangs must leave time for others before the lease runs out.
+                async with asyncio.timeout(self._interval):
+                    await self._beat()
+            except Exception as error:
+                # Whatever a registry raises: a server that goes on serving must not vanish from it.
+                self._failures += 1
+                if self._failures == 1:
+                    _log.warning("cannot renew the lease of %s, and will go on trying: %s", self._id, _text(error))
+                continue
+            if self._failures:
+                _log.info("the lease of %s is renewed again after %d failures", self._id, self._failures)
+                self._failures = 0
+
+    async def _beat(self) -> None:
+        if self._lease is not None and self._now() - self._alive_at < self._ttl:
+            sent_at = self._now()
+            try:
+                await self._lease.renew()
+            except LeaseLost as lost:
+                _log.info("%s is registered anew: %s", self._id, lost)
+            else:
+                self._alive_at = sent_at
+                return
+        # Also after a loop that was blocked, or a machine that slept, for longer than the lease: some registries would
+        # take the renewal, and yet have dropped what it is for.
+        await self._register()
+
+    async def _register(self) -> None:
+        sent_at = self._now()
+        self._lease = await self._registry.register(self._registration, ttl=self._ttl)
+        self._alive_at = sent_at
+
+    async def _stopped_within(self, delay: float) -> bool:
+        try:
+            async with asyncio.timeout(delay):
+                await self._stopping.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _pause(self) -> float:
+        """Seconds until the next attempt, spread so that processes started together do not beat together."""
+        if self._failures:
+            return random.uniform(0, min(self._interval, _FIRST_RETRY * 2 ** min(self._failures - 1, 16)))
+        return self._interval * random.uniform(0.9, 1.0)
+
+    @property
+    def _id(self) -> str:
+        return self._registration.node.id
+
+
+def _text(error: Exception) -> str:
+    return str(error) or type(error).__name__
