@@ -1,0 +1,58 @@
+"""Comments and places of one file, from what protoc calls source code info."""
+
+from __future__ import annotations
+
+from google.protobuf import descriptor_pb2
+
+from protoc_gen_micro.errors import GenerateError
+
+__all__ = ["Path", "Source"]
+
+Path = tuple[int, ...]
+"""How protoc names a part of a file: field numbers of ``FileDescriptorProto`` and indices, in turn."""
+
+
+class Source:
+    """The comments of a file, and where its parts are.
+
+    Args:
+        file: the file; without source code info it has no comments and no places.
+    """
+
+    def __init__(self, file: descriptor_pb2.FileDescriptorProto) -> None:
+        self._file = file
+        self._comments: dict[Path, str] = {}
+        for location in file.source_code_info.location:
+            if location.HasField("leading_comments"):
+                text = _plain(location.leading_comments)
+                if location.HasField("trailing_comments"):
+                    text = f"{text}\n\n{_plain(location.trailing_comments)}".strip("\n")
+            elif location.HasField("trailing_comments"):
+                text = _plain(location.trailing_comments)
+            else:
+                continue
+            self._comments[tuple(location.path)] = text
+
+    def comment(self, path: Path) -> str:
+        """Returns the comment above a part of the file, and the one behind it; or empty."""
+        return self._comments.get(path, "")
+
+    def error(self, path: Path, symbol: str, message: str) -> GenerateError:
+        """Returns an error that names the place of a part of the file."""
+        line, column = self.place(path)
+        return GenerateError(message, path=self._file.name, line=line, column=column, symbol=symbol)
+
+    def place(self, path: Path) -> tuple[int, int]:
+        """Returns line and column of a part of the file, from 1; (0, 0) when unknown."""
+        for location in self._file.source_code_info.location:
+            if tuple(location.path) == path:
+                return location.span[0] + 1, location.span[1] + 1
+        return 0, 0
+
+
+def _plain(comment: str) -> str:
+    """Takes away what the comment's markers left: the space behind them, and blanks at the ends of lines."""
+    lines = [line.rstrip() for line in comment.split("\n")]
+    if all(line.startswith(" ") for line in lines if line):
+        lines = [line[1:] for line in lines]
+    return "\n".join(lines).strip("\n")

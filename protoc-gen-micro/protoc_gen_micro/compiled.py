@@ -1,0 +1,300 @@
+"""The built-in templates as Python: written by ``python -m protoc_gen_micro.compile_templates``, not by hand."""
+
+# fmt: off
+
+from __future__ import annotations
+
+from protoc_gen_micro.hints import Hints
+from protoc_gen_micro.imports import Imports
+from protoc_gen_micro.schema import Enum, Field, File, Message
+from protoc_gen_micro.stubs import Stubs
+from protoc_gen_micro.text import bytes_literal, docstring, indented, layout, literal
+
+__all__ = ["messages_py", "messages_pyi", "stubs_py"]
+
+
+def messages_py(file: File, imports: Imports) -> str:
+    """Renders ``messages.py.j2``."""
+    out: list[str] = []
+    out += ('"""Messages of ', file.path, ', written by protoc-gen-micro: change the .proto instead."""\n',)
+    if file.dependencies:
+        out += ("# pyright: reportUnusedImport=false\n",)
+    out += (
+        "\n",
+        "from google.protobuf import descriptor_pool as _descriptor_pool\n",
+        "from google.protobuf.internal import builder as _builder\n",
+        "\n",
+    )
+    for line in imports.plain:
+        out += (line, "\n",)
+    if imports.inside:
+        out += ("if ", imports.condition, ":\n",)
+        for line in imports.inside:
+            out += ("    ", line, "\n",)
+        out += ("else:\n",)
+        for line in imports.outside:
+            out += ("    ", line, "\n",)
+    if imports.plain or imports.inside:
+        out += ("\n",)
+    out += (
+        "DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(\n",
+        "    ", indented(bytes_literal(file.descriptor)), "\n",
+        ")\n",
+        "\n",
+        "_builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())\n",
+        "_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, globals())\n",
+    )
+    return "".join(out)
+
+
+def messages_pyi(file: File, use: Hints) -> str:
+    """Renders ``messages.pyi.j2``."""
+    out: list[str] = []
+
+    def enum_class(enum: Enum) -> str:
+        out: list[str] = []
+        out += ("class ", enum.name, "(", use.builtin("int"), ", metaclass=", use.enums, ".EnumTypeWrapper):\n",)
+        if enum.comment or enum.deprecated:
+            out += (
+                "    ", indented(docstring(enum.comment, enum.deprecated)), "\n",
+                "\n",
+            )
+        for value in enum.values:
+            out += ("    ", value.name, ": ", use.typing, ".ClassVar[", use.type_name(enum.type_name), "]\n",)
+            if value.comment or value.deprecated:
+                out += ("    ", indented(docstring(value.comment, value.deprecated)), "\n",)
+        if use.lists_values(enum):
+            out += (
+                "\n",
+                "    @", use.builtin("classmethod"), "\n",
+                "    def Value(cls, name: ", use.builtin("str"), ") -> ", use.type_name(enum.type_name), ": ...\n",
+                "    @", use.builtin("classmethod"), "\n",
+                "    def values(cls) -> ", use.builtin("list"), "[", use.type_name(enum.type_name), "]: ...\n",
+                "    @", use.builtin("classmethod"), "\n",
+                "    def items(cls) -> ", use.builtin("list"), "[", use.builtin("tuple"), "[", use.builtin("str"), ", ", use.type_name(enum.type_name), "]]: ...\n",
+            )
+        out += ("\n",)
+        for value in enum.values:
+            out += (value.name, ": ", use.type_name(enum.type_name), "\n",)
+        return "".join(out)
+
+
+    def attribute(field: Field) -> str:
+        out: list[str] = []
+        if use.assignable(field):
+            out += (field.name, ": ", use.attribute(field), "\n",)
+            if field.comment or field.deprecated:
+                out += (docstring(field.comment, field.deprecated), "\n",)
+        elif field.comment or field.deprecated:
+            out += (
+                "@", use.builtin("property"), "\n",
+                "def ", field.name, "(self) -> ", use.attribute(field), ":\n",
+                "    ", indented(docstring(field.comment, field.deprecated)), "\n",
+            )
+        else:
+            out += (
+                "@", use.builtin("property"), "\n",
+                "def ", field.name, "(self) -> ", use.attribute(field), ": ...\n",
+            )
+        return "".join(out)
+
+
+    def extension(field: Field) -> str:
+        out: list[str] = []
+        out += (
+            field.name.upper(), "_FIELD_NUMBER: ", use.typing, ".Final = ", str(field.number), "\n",
+            field.name, ": ", use.extension(field), "\n",
+        )
+        if field.comment or field.deprecated:
+            out += (docstring(field.comment, field.deprecated), "\n",)
+        return "".join(out)
+
+
+    def message_class(message: Message) -> str:
+        out: list[str] = []
+        out += (
+            "@", use.typing, ".final\n",
+            "class ", message.name, "(", use.message, ".Message):\n",
+        )
+        if message.comment or message.deprecated:
+            out += (
+                "    ", indented(docstring(message.comment, message.deprecated)), "\n",
+                "\n",
+            )
+        for field in message.fields:
+            if use.accessible(field):
+                out += ("    ", indented(attribute(field)), "\n",)
+        out += ("    ", indented(layout("def __init__(", use.parameters(message), ") -> None: ...", 1)), "\n",)
+        if message.fields:
+            out += (
+                "    ", indented(layout("def HasField(", ["self", "field_name: " + use.present(message)], ") -> " + use.builtin("bool") + ": ...", 1)), "\n",
+                "    ", indented(layout("def ClearField(", ["self", "field_name: " + use.clearable(message)], ") -> None: ...", 1)), "\n",
+            )
+        for oneof in message.oneofs:
+            if use.overloaded(message):
+                out += ("    @", use.typing, ".overload\n",)
+            out += ("    ", indented(layout("def WhichOneof(", ["self", "oneof_group: " + use.literal(oneof.name)], ") -> " + use.members(oneof.fields) + " | None: ...", 1)), "\n",)
+        if message.fields:
+            out += ("\n",)
+            for field in message.fields:
+                out += ("    ", field.name.upper(), "_FIELD_NUMBER: ", use.typing, ".Final = ", str(field.number), "\n",)
+        for enum in message.enums:
+            out += (
+                "\n",
+                "    ", indented(enum_class(enum)), "\n",
+            )
+        for nested in message.messages:
+            out += (
+                "\n",
+                "    ", indented(message_class(nested)), "\n",
+            )
+        for field in message.extensions:
+            out += (
+                "\n",
+                "    ", indented(extension(field)), "\n",
+            )
+        return "".join(out)
+
+    out += ('"""Messages of ', file.path, ', written by protoc-gen-micro: change the .proto instead."""\n',)
+    if use.imports.checked:
+        out += ('# mypy: disable-error-code="', use.imports.disabled, '"\n',)
+    if use.extends:
+        out += ("# pyright: reportPrivateUsage=false\n",)
+    out += ("\n",)
+    for line in use.helpers:
+        out += (line, "\n",)
+    for line in use.imports.plain:
+        out += (line, "\n",)
+    for line in use.imports.checked:
+        out += (line, "\n",)
+    out += (
+        "\n",
+        "__all__ = [\n",
+    )
+    for name in use.exported:
+        out += ("    ", literal(name), ",\n",)
+    out += (
+        "]\n",
+        "\n",
+        "DESCRIPTOR: ", use.descriptor, ".FileDescriptor\n",
+    )
+    for enum in file.enums:
+        out += (
+            "\n",
+            indented(enum_class(enum), 0), "\n",
+        )
+    for message in file.messages:
+        out += (
+            "\n",
+            indented(message_class(message), 0), "\n",
+        )
+    for field in file.extensions:
+        out += (
+            "\n",
+            indented(extension(field), 0), "\n",
+        )
+    for name, target in use.aliases:
+        out += (
+            "\n",
+            name, ": ", use.typing, ".TypeAlias = ", target, "\n",
+        )
+    return "".join(out)
+
+
+def stubs_py(file: File, imports: Imports, stubs: Stubs) -> str:
+    """Renders ``stubs.py.j2``."""
+    out: list[str] = []
+    out += ('"""Clients and service bases of ', file.path, ', written by protoc-gen-micro: change the .proto instead."""\n',)
+    if imports.checked:
+        out += ('# mypy: disable-error-code="', imports.disabled, '"\n',)
+    out += (
+        "\n",
+        "from __future__ import annotations\n",
+        "\n",
+    )
+    for line in stubs.helpers:
+        out += (line, "\n",)
+    out += (
+        "\n",
+        "import micro_rt as ", stubs.micro, "\n",
+        "\n",
+    )
+    for line in imports.plain:
+        out += (line, "\n",)
+    if imports.checked:
+        out += ("if ", stubs.type_checking, ":\n",)
+        for line in imports.checked:
+            out += ("    ", line, "\n",)
+        out += ("elif ", imports.condition, ":\n",)
+        for line in imports.inside:
+            out += ("    ", indented(line), "\n",)
+        out += ("else:\n",)
+        for line in imports.outside:
+            out += ("    ", indented(line), "\n",)
+    out += (
+        "\n",
+        "__all__ = ", stubs.exported, "\n",
+    )
+    for service in file.services:
+        out += ("\n",)
+        for method in service.methods:
+            out += (layout(stubs.constant(method) + " = " + stubs.micro + ".Method(", stubs.arguments(service, method), ")"), "\n",)
+        out += (
+            layout(stubs.info(service) + " = " + stubs.micro + ".ServiceInfo(", [literal(service.full_name), literal(service.target), stubs.tuple(service)], ")"), "\n",
+            "\n",
+            "\n",
+            "class ", service.name, "Client(", stubs.micro, ".Client):\n",
+        )
+        if service.comment or service.deprecated:
+            out += (
+                "    ", indented(docstring(service.comment, service.deprecated)), "\n",
+                "\n",
+            )
+        out += ("    _info_ = ", stubs.info(service), "\n",)
+        for method in service.methods:
+            out += (
+                "\n",
+                "    ", "async def" if method.kind == "UNARY" else "def", " ", method.python_name, "(\n",
+                "        self,\n",
+            )
+            if method.client_streams:
+                out += ("        requests: ", stubs.micro, ".Messages[", imports.name(method.request), "] | None = None,\n",)
+            else:
+                out += ("        request: ", imports.name(method.request), ",\n",)
+            out += (
+                "        *,\n",
+                "        timeout: ", stubs.float, " | None = None,\n",
+                "        metadata: ", stubs.micro, ".MetadataLike | None = None,\n",
+                "        info: ", stubs.micro, ".CallInfo | None = None,\n",
+                "    ) -> ", stubs.call(method), ":\n",
+            )
+            if method.comment or method.deprecated:
+                out += ("        ", indented(docstring(method.comment, method.deprecated), 2), "\n",)
+            if method.kind == "UNARY":
+                out += ("        return await self._unary(", stubs.constant(method), ", request, timeout, metadata, info)\n",)
+            elif method.kind == "SERVER_STREAM":
+                out += ("        return self._server_stream(", stubs.constant(method), ", request, timeout, metadata, info)\n",)
+            elif method.kind == "CLIENT_STREAM":
+                out += ("        return self._client_stream(", stubs.constant(method), ", requests, timeout, metadata, info)\n",)
+            else:
+                out += ("        return self._bidi_stream(", stubs.constant(method), ", requests, timeout, metadata, info)\n",)
+        out += (
+            "\n",
+            "\n",
+            "class ", service.name, "Base(", stubs.micro, ".Handler):\n",
+        )
+        if service.comment or service.deprecated:
+            out += (
+                "    ", indented(docstring(service.comment, service.deprecated)), "\n",
+                "\n",
+            )
+        out += ("    _info_ = ", stubs.info(service), "\n",)
+        for method in service.methods:
+            out += (
+                "\n",
+                "    ", indented(layout(stubs.head(method), stubs.parameters(method), ") -> " + stubs.answer(method) + ":", 1)), "\n",
+            )
+            if method.comment or method.deprecated:
+                out += ("        ", indented(docstring(method.comment, method.deprecated), 2), "\n",)
+            out += ("        raise self._unimplemented(", stubs.constant(method), ")\n",)
+    return "".join(out)

@@ -1,0 +1,30 @@
+"""The one error that a user of the generator sees: where in which file, which symbol, and what to do."""
+
+from __future__ import annotations
+
+__all__ = ["GenerateError"]
+
+
+class GenerateError(Exception):
+    """Something in a .proto file, or in an option, that cannot become Python.
+
+    Args:
+        message: what is wrong and what to do about it, in one line.
+        path: the .proto file, as protoc names it; empty when no file is to blame.
+        line: line in that file, from 1; 0 when unknown.
+        column: column in that line, from 1.
+        symbol: full name of what is wrong, such as ``"greeter.Greeter.SayHello"``.
+    """
+
+    def __init__(self, message: str, *, path: str = "", line: int = 0, column: int = 0, symbol: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+        self.line = line
+        self.column = column
+        self.symbol = symbol
+
+    def __str__(self) -> str:
+        """Returns one line in the form of a compiler: ``file:line:column: symbol: message``."""
+        place = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
+        return ": ".join(part for part in (place, self.symbol, self.message) if part)

@@ -1,0 +1,85 @@
+"""One run: from a request to a response, whoever asks, protoc, buf or ``micro-rt generate``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from google.protobuf import descriptor_pb2
+from google.protobuf.compiler import plugin_pb2
+
+from protoc_gen_micro.errors import GenerateError
+from protoc_gen_micro.imports import shipped, unimportable
+from protoc_gen_micro.names import module_name
+from protoc_gen_micro.parameters import Parameters
+from protoc_gen_micro.reader import Reader
+from protoc_gen_micro.render import render
+
+__all__ = ["MAXIMUM_EDITION", "MINIMUM_EDITION", "respond"]
+
+MINIMUM_EDITION = descriptor_pb2.EDITION_PROTO2
+MAXIMUM_EDITION = descriptor_pb2.EDITION_2024
+
+
+def respond(request: plugin_pb2.CodeGeneratorRequest) -> plugin_pb2.CodeGeneratorResponse:
+    """Answers one request; whatever goes wrong is in ``error`` of the response."""
+    response = plugin_pb2.CodeGeneratorResponse(
+        supported_features=_FEATURES, minimum_edition=MINIMUM_EDITION, maximum_edition=MAXIMUM_EDITION
+    )
+    try:
+        for name, content in _generate(request):
+            response.file.add(name=name, content=content)
+    except GenerateError as error:
+        del response.file[:]
+        response.error = str(error)
+    except Exception as error:
+        # protoc would show a traceback as noise, and the user could do nothing with it.
+        del response.file[:]
+        response.error = (
+            f"this is a bug in protoc-gen-micro, please report it with the .proto file: {type(error).__name__}: {error}"
+        )
+    return response
+
+
+_FEATURES = (
+    plugin_pb2.CodeGeneratorResponse.FEATURE_PROTO3_OPTIONAL
+    | plugin_pb2.CodeGeneratorResponse.FEATURE_SUPPORTS_EDITIONS
+)
+
+
+def _generate(request: plugin_pb2.CodeGeneratorRequest) -> list[tuple[str, str]]:
+    parameters = Parameters.parse(request.parameter)
+    _check_editions(request)
+    _check_modules(request.proto_file)
+    reader = Reader(request.proto_file)
+    outputs: list[tuple[str, str]] = []
+    for path in request.file_to_generate:
+        if not path.startswith("google/protobuf/"):
+            outputs += render(reader.read(path), reader.exports, parameters)
+    return outputs
+
+
+def _check_editions(request: plugin_pb2.CodeGeneratorRequest) -> None:
+    generated = set(request.file_to_generate)
+    for file in request.proto_file:
+        if file.name in generated and file.edition > MAXIMUM_EDITION:
+            newest = descriptor_pb2.Edition.Name(MAXIMUM_EDITION).removeprefix("EDITION_")
+            raise GenerateError(
+                f"its edition is newer than {newest}, the newest one known: update micro-rt", path=file.name
+            )
+
+
+def _check_modules(files: Iterable[descriptor_pb2.FileDescriptorProto]) -> None:
+    """Refuses two files that would write one module, and files that no import can be written for."""
+    by_module: dict[str, str] = {}
+    for file in files:
+        module = module_name(file.name, "_pb2")
+        other = by_module.setdefault(module, file.name)
+        if other != file.name:
+            problem = f"would write the Python module {module!r}, as {other} does; rename one of the two files"
+            raise GenerateError(problem, path=file.name)
+        part = unimportable(file.name)
+        if part and not shipped(file.name):
+            raise GenerateError(
+                f"cannot be a Python module: {part!r} is no name that import can be written with; rename it",
+                path=file.name,
+            )

@@ -1,0 +1,220 @@
+"""The type hints of message classes: how ``messages.pyi.j2`` writes the type of everything.
+
+A stub is full of scopes: inside a class, its fields and nested types hide what the module calls so. Whatever a
+hint refers to is therefore written under a name that no message, field or value of the file has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from protoc_gen_micro.imports import plan_names
+from protoc_gen_micro.names import KEYWORDS, unused
+from protoc_gen_micro.schema import Enum, Field, File, Message, TypeName
+
+__all__ = ["Hints"]
+
+
+class Hints:
+    """The hints of one file.
+
+    Args:
+        file: the file.
+        exports: the names that a star import of each file's module brings.
+
+    Attributes:
+        imports: how the types of other files are imported.
+        helpers: the lines that import what hints are made of.
+        aliases: (alias, name) of the types of this file that something in it hides.
+        extends: whether the file has extensions.
+        exported: the names of ``__all__``.
+    """
+
+    def __init__(self, file: File, exports: Mapping[str, frozenset[str]]) -> None:
+        everything = list(_walk(file.messages))
+        members = {name for message in everything for name in _members(message)}
+        top = exports[file.path]
+        needs: dict[str, set[str]] = {path: set(exports[path]) for path in file.public_dependencies}
+        hidden: set[str] = set()
+        for used in _used(file, everything):
+            if used.file != file.path:
+                needs.setdefault(used.file, set()).add(used.names[0])
+            elif used.names[0] in members:
+                hidden.add(used.names[0])
+        self._file = file.path
+        self._identifiers = members | top | {name for names in needs.values() for name in names}
+        own_top = {name for name in top if not any(name in exports[path] for path in file.public_dependencies)}
+        self.imports = plan_names(file.path, needs, exports, members | own_top)
+        taken = self._identifiers | set(self.imports.local.values())
+        self.exported = sorted(top)
+        self._aliases = {name: unused(f"_{name}", taken) for name in sorted(hidden)}
+        self.aliases = list(self._aliases.items())
+        self.abc = unused("_abc", taken)
+        self.builtins = unused("_builtins", taken)
+        self.containers = unused("_containers", taken)
+        self.descriptor = unused("_descriptor", taken)
+        self.enums = unused("_enums", taken)
+        self.extensions = unused("_extensions", taken)
+        self.message = unused("_message", taken)
+        self.typing = unused("_typing", taken)
+        self.extends = bool(file.extensions) or any(message.extensions for message in everything)
+        self.helpers = self._helpers(file, everything)
+
+    def builtin(self, name: str) -> str:
+        """Returns how to write a builtin."""
+        return f"{self.builtins}.{name}" if name in self._identifiers else name
+
+    def type(self, field: Field) -> str:
+        """Returns the type of one value of a field."""
+        if field.type_name is None:
+            return self.builtin(_SCALARS[field.type])
+        return self.type_name(field.type_name)
+
+    def type_name(self, type_name: TypeName) -> str:
+        """Returns how to write a message or an enum."""
+        if type_name.file != self._file:
+            return self.imports.name(type_name)
+        top, *nested = type_name.names
+        return ".".join([self._aliases.get(top, top), *nested])
+
+    def attribute(self, field: Field) -> str:
+        """Returns the type of the attribute of a field."""
+        value = self.type(field)
+        if field.map_key:
+            container = "MessageMap" if field.type == "message" else "ScalarMap"
+            return f"{self.containers}.{container}[{self.builtin(_SCALARS[field.map_key])}, {value}]"
+        if field.repeated:
+            kind = "Composite" if field.type == "message" else "Scalar"
+            return f"{self.containers}.Repeated{kind}FieldContainer[{value}]"
+        return value
+
+    def extension(self, field: Field) -> str:
+        """Returns the type of an extension."""
+        extendee = self.type_name(field.extendee) if field.extendee else self.typing + ".Any"
+        return f"{self.extensions}._ExtensionFieldDescriptor[{extendee}, {self.attribute(field)}]"
+
+    def overloaded(self, message: Message) -> bool:
+        """Returns whether ``WhichOneof`` of a message has more than one signature."""
+        return len(message.oneofs) > 1
+
+    def assignable(self, field: Field) -> bool:
+        """Returns whether the attribute of a field can be assigned to."""
+        return not (field.map_key or field.repeated or field.type == "message")
+
+    def accessible(self, field: Field) -> bool:
+        """Returns whether Python can write the name of a field."""
+        return field.name not in KEYWORDS
+
+    def parameters(self, message: Message) -> list[str]:
+        """Returns the parameters of the constructor of a message."""
+        if not message.fields:
+            return ["self"]
+        parameters = [unused("self", {field.name for field in message.fields}), "*"]
+        accessible = [field for field in message.fields if self.accessible(field)]
+        parameters += [f"{field.name}: {self._argument(field)} | None = ..." for field in accessible]
+        if len(accessible) < len(message.fields):
+            parameters.append(f"**keywords: {self.typing}.Any")
+        return [name for name in parameters if name != "*" or len(parameters) > 2]
+
+    def present(self, message: Message) -> str:
+        """Returns the type of the names that ``HasField`` takes."""
+        names = [field.name for field in message.fields if field.has_presence]
+        return self._literal([*names, *(oneof.name for oneof in message.oneofs)])
+
+    def clearable(self, message: Message) -> str:
+        """Returns the type of the names that ``ClearField`` takes."""
+        return self._literal([*(field.name for field in message.fields), *(oneof.name for oneof in message.oneofs)])
+
+    def literal(self, *names: str) -> str:
+        """Returns the type of the strings given."""
+        return self._literal(names)
+
+    def members(self, names: Iterable[str]) -> str:
+        """Returns the type of the strings given."""
+        return self._literal(names)
+
+    def lists_values(self, enum: Enum) -> bool:
+        """Returns whether the enum's class methods can be declared: no value has the name of one of them."""
+        return not {"Value", "values", "items"} & {value.name for value in enum.values}
+
+    def _argument(self, field: Field) -> str:
+        value = self.type(field)
+        if field.map_key:
+            return f"{self.abc}.Mapping[{self.builtin(_SCALARS[field.map_key])}, {value}]"
+        return f"{self.abc}.Iterable[{value}]" if field.repeated else value
+
+    def _literal(self, names: Iterable[str]) -> str:
+        quoted = ", ".join(f'"{name}"' for name in names)
+        return f"{self.typing}.Literal[{quoted}]" if quoted else f"{self.typing}.Never"
+
+    def _helpers(self, file: File, everything: list[Message]) -> list[str]:
+        fields = [field for message in everything for field in message.fields]
+        extensions = [*file.extensions, *(field for message in everything for field in message.extensions)]
+        enums = bool(file.enums) or any(message.enums for message in everything)
+        arguments = any(field.repeated or field.map_key for field in fields)
+        containers = arguments or any(field.repeated for field in extensions)
+        builtins = self._identifiers & {*_SCALARS.values(), "classmethod", "list", "property", "tuple"}
+        lines = [
+            ("import builtins", self.builtins, bool(builtins)),
+            ("import collections.abc", self.abc, arguments),
+            ("import typing", self.typing, bool(everything) or enums or self.extends),
+            ("from google.protobuf import descriptor", self.descriptor, True),
+            ("from google.protobuf import message", self.message, bool(everything)),
+            ("from google.protobuf.internal import containers", self.containers, containers),
+            ("from google.protobuf.internal import enum_type_wrapper", self.enums, enums),
+            ("from google.protobuf.internal import extension_dict", self.extensions, self.extends),
+        ]
+        return [f"{line} as {name}" for line, name, used in lines if used]
+
+
+_SCALARS = {
+    "double": "float",
+    "float": "float",
+    "int64": "int",
+    "uint64": "int",
+    "int32": "int",
+    "fixed64": "int",
+    "fixed32": "int",
+    "bool": "bool",
+    "string": "str",
+    "bytes": "bytes",
+    "uint32": "int",
+    "sfixed32": "int",
+    "sfixed64": "int",
+    "sint32": "int",
+    "sint64": "int",
+}
+
+
+def _walk(messages: Iterable[Message]) -> Iterator[Message]:
+    for message in messages:
+        yield message
+        yield from _walk(message.messages)
+
+
+def _members(message: Message) -> Iterator[str]:
+    """Yields the names that the class of a message gives to something."""
+    yield from (field.name for field in message.fields)
+    yield from (field.name for field in message.extensions)
+    yield from (nested.name for nested in message.messages)
+    for enum in message.enums:
+        yield enum.name
+        yield from (value.name for value in enum.values)
+
+
+def _used(file: File, everything: Iterable[Message]) -> Iterator[TypeName]:
+    """Yields every message and enum that a hint of the file refers to."""
+    for message in everything:
+        for field in (*message.fields, *message.extensions):
+            yield from _of(field)
+        for enum in message.enums:
+            yield enum.type_name
+    for field in file.extensions:
+        yield from _of(field)
+
+
+def _of(field: Field) -> Iterator[TypeName]:
+    if field.type_name is not None:
+        yield field.type_name
+    if field.extendee is not None:
+        yield field.extendee

@@ -1,0 +1,91 @@
+"""From proto names to Python names.
+
+The rules, in the order in which they apply:
+
+1. Messages, enums, values, oneofs and fields keep their names, because the official runtime finds them by those.
+2. A method's name becomes ``snake_case``.
+3. A name that starts with an underscore gets ``rpc`` in front: Python gives such names meanings of its own.
+4. A keyword of Python, with or without underscores behind it, gets one more: ``class`` is ``class_``, and
+   ``class_`` is ``class__``. So two names that differ before this step differ after it.
+
+Rule 2 can make two names one (``SayHello``, ``say_hello``): the generator refuses such a service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+__all__ = ["KEYWORDS", "constant_name", "method_name", "module_name", "safe", "snake_case", "unused"]
+
+# fmt: off
+KEYWORDS = frozenset((
+    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del",
+    "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal",
+    "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
+))
+# fmt: on
+"""Python's keywords, of every supported version (``keyword.kwlist``; written out, as every import counts)."""
+
+
+def snake_case(name: str) -> str:
+    """Returns a name in snake_case: an underscore goes where a word starts.
+
+    >>> [snake_case(name) for name in ("SayHello", "getHTTPStatus", "ListV2Items", "say_hello", "X")]
+    ['say_hello', 'get_http_status', 'list_v2_items', 'say_hello', 'x']
+    """
+    parts: list[str] = []
+    for index, letter in enumerate(name):
+        if letter.isupper() and index and name[index - 1] != "_":
+            before, after = name[index - 1], name[index + 1 : index + 2]
+            if not before.isupper() or after.islower():
+                parts.append("_")
+        parts.append(letter.lower())
+    return "".join(parts)
+
+
+def safe(name: str) -> str:
+    """Returns a name that can be written in Python, by rule 4; distinct names stay distinct.
+
+    >>> [safe(name) for name in ("import", "import_", "imports", "match")]
+    ['import_', 'import__', 'imports', 'match']
+    """
+    return f"{name}_" if name.rstrip("_") in KEYWORDS else name
+
+
+def method_name(name: str) -> str:
+    """Returns the name of the Python method of an rpc.
+
+    >>> [method_name(name) for name in ("SayHello", "Import", "List", "_Hidden", "__init__")]
+    ['say_hello', 'import_', 'list', 'rpc_hidden', 'rpc__init__']
+    """
+    snake = snake_case(name)
+    return safe(f"rpc{snake}" if snake.startswith("_") else snake)
+
+
+def constant_name(*names: str) -> str:
+    """Returns the name of a private constant for a symbol.
+
+    >>> constant_name("Greeter", "SayHello")
+    '_GREETER_SAY_HELLO'
+    """
+    return "_" + "_".join(snake_case(name).upper() for name in names)
+
+
+def module_name(path: str, suffix: str) -> str:
+    """Returns the module that a .proto file becomes; the rule is protoc's own.
+
+    >>> module_name("shop/line-item.proto", "_pb2")
+    'shop.line_item_pb2'
+    """
+    return path.removesuffix(".proto").replace("-", "_").replace("/", ".") + suffix
+
+
+def unused(name: str, taken: Container[str]) -> str:
+    """Returns the name, with as many underscores behind it as make it differ from those taken.
+
+    >>> unused("_micro", {"_micro", "_micro_"})
+    '_micro__'
+    """
+    while name in taken:
+        name += "_"
+    return name

@@ -1,0 +1,280 @@
+"""From descriptors, comments and options to the schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from google.protobuf import descriptor_pb2
+
+from protoc_gen_micro import names
+from protoc_gen_micro.comments import Path, Source
+from protoc_gen_micro.options import Options
+from protoc_gen_micro.schema import Enum, EnumValue, Field, File, Message, Method, Oneof, Service, TypeName
+
+__all__ = ["Reader"]
+
+
+class Reader:
+    """Turns the files of one run into the schema.
+
+    Args:
+        files: every file of the run: those to generate, and all that they import.
+    """
+
+    def __init__(self, files: Iterable[descriptor_pb2.FileDescriptorProto]) -> None:
+        self._files = {file.name: file for file in files}
+        self._types: dict[str, TypeName] = {}
+        self._map_entries: dict[str, descriptor_pb2.DescriptorProto] = {}
+        for file in self._files.values():
+            prefix = f".{file.package}." if file.package else "."
+            self._index(file.name, prefix, (), file.message_type, file.enum_type)
+        self.exports = {name: frozenset(self._exported(file)) for name, file in self._files.items()}
+        """The names that a star import of each file's module brings."""
+        self._options = Options(self._files.values())
+
+    def read(self, path: str) -> File:
+        """Reads one file.
+
+        Raises:
+            GenerateError: something in the file cannot become Python.
+        """
+        return _FileReader(self._files[path], self._types, self._map_entries, self._options).read()
+
+    def _exported(self, file: descriptor_pb2.FileDescriptorProto) -> Iterator[str]:
+        yield from (message.name for message in file.message_type)
+        for enum in file.enum_type:
+            yield enum.name
+            yield from (value.name for value in enum.value)
+        for extension in file.extension:
+            yield extension.name
+            yield f"{extension.name.upper()}_FIELD_NUMBER"
+        for index in file.public_dependency:
+            yield from self._exported(self._files[file.dependency[index]])
+
+    def _index(
+        self,
+        file: str,
+        prefix: str,
+        outer: tuple[str, ...],
+        messages: Iterable[descriptor_pb2.DescriptorProto],
+        enums: Iterable[descriptor_pb2.EnumDescriptorProto],
+    ) -> None:
+        """Notes where each type is defined, under its full name with the leading dot that references have."""
+        for enum in enums:
+            key = prefix + enum.name
+            self._types[key] = TypeName(key[1:], file, (*outer, enum.name))
+        for message in messages:
+            key = prefix + message.name
+            own = (*outer, message.name)
+            self._types[key] = TypeName(key[1:], file, own)
+            if message.options.map_entry:
+                self._map_entries[key] = message
+            self._index(file, f"{key}.", own, message.nested_type, message.enum_type)
+
+
+class _FileReader:
+    """Reads one file; the paths are those of source code info."""
+
+    def __init__(
+        self,
+        file: descriptor_pb2.FileDescriptorProto,
+        types: dict[str, TypeName],
+        map_entries: dict[str, descriptor_pb2.DescriptorProto],
+        options: Options,
+    ) -> None:
+        self._file = file
+        self._types = types
+        self._map_entries = map_entries
+        self._options = options
+        self._source = Source(file)
+        self._explicit_presence = _explicit_presence(file)
+
+    def read(self) -> File:
+        file = self._file
+        prefix = f"{file.package}." if file.package else ""
+        return File(
+            path=file.name,
+            package=file.package,
+            comment=self._source.comment(_SYNTAX) or self._source.comment(_EDITION) or self._source.comment(_PACKAGE),
+            dependencies=tuple(file.dependency),
+            public_dependencies=tuple(file.dependency[index] for index in file.public_dependency),
+            messages=self._messages(file.message_type, (4,), prefix),
+            enums=self._enums(file.enum_type, (5,), prefix),
+            extensions=tuple(self._field(field, (7, index), ()) for index, field in enumerate(file.extension)),
+            services=tuple(self._service(service, (6, index)) for index, service in enumerate(file.service)),
+            descriptor=_stripped(file),
+        )
+
+    def _messages(
+        self, messages: Iterable[descriptor_pb2.DescriptorProto], path: Path, prefix: str
+    ) -> tuple[Message, ...]:
+        return tuple(
+            self._message(message, (*path, index), prefix)
+            for index, message in enumerate(messages)
+            if not message.options.map_entry
+        )
+
+    def _message(self, message: descriptor_pb2.DescriptorProto, path: Path, prefix: str) -> Message:
+        full_name = prefix + message.name
+        # An `optional` of proto3 is a oneof of its own on the wire, and no oneof to its user.
+        synthetic = {field.oneof_index for field in message.field if field.proto3_optional}
+        oneofs = ["" if index in synthetic else oneof.name for index, oneof in enumerate(message.oneof_decl)]
+        fields = tuple(self._field(field, (*path, 2, index), oneofs) for index, field in enumerate(message.field))
+        return Message(
+            name=message.name,
+            type_name=self._types[f".{full_name}"],
+            fields=fields,
+            oneofs=tuple(
+                Oneof(
+                    name=name,
+                    fields=tuple(field.name for field in fields if field.oneof == name),
+                    comment=self._source.comment((*path, 8, index)),
+                )
+                for index, name in enumerate(oneofs)
+                if name
+            ),
+            messages=self._messages(message.nested_type, (*path, 3), f"{full_name}."),
+            enums=self._enums(message.enum_type, (*path, 4), f"{full_name}."),
+            extensions=tuple(
+                self._field(field, (*path, 6, index), ()) for index, field in enumerate(message.extension)
+            ),
+            comment=self._source.comment(path),
+            deprecated=message.options.deprecated,
+        )
+
+    def _field(
+        self, field: descriptor_pb2.FieldDescriptorProto, path: Path, oneofs: list[str] | tuple[str, ...]
+    ) -> Field:
+        repeated = field.label == _REPEATED
+        map_key = ""
+        value = field
+        if repeated and field.type_name in self._map_entries:
+            key, value = self._map_entries[field.type_name].field
+            map_key = _TYPES[key.type]
+        kind = _TYPES[value.type]
+        return Field(
+            name=field.name,
+            number=field.number,
+            type=kind,
+            type_name=self._types[value.type_name] if value.type_name else None,
+            repeated=repeated and not map_key,
+            map_key=map_key,
+            has_presence=not repeated and self._has_presence(field, kind),
+            oneof=oneofs[field.oneof_index] if oneofs and field.HasField("oneof_index") else "",
+            extendee=self._types[field.extendee] if field.extendee else None,
+            comment=self._source.comment(path),
+            deprecated=field.options.deprecated,
+        )
+
+    def _has_presence(self, field: descriptor_pb2.FieldDescriptorProto, kind: str) -> bool:
+        if kind == "message" or field.HasField("oneof_index") or field.extendee:
+            return True
+        if field.options.features.HasField("field_presence"):
+            return field.options.features.field_presence != descriptor_pb2.FeatureSet.IMPLICIT
+        return self._explicit_presence
+
+    def _enums(self, enums: Iterable[descriptor_pb2.EnumDescriptorProto], path: Path, prefix: str) -> tuple[Enum, ...]:
+        return tuple(
+            Enum(
+                name=enum.name,
+                type_name=self._types[f".{prefix}{enum.name}"],
+                values=tuple(
+                    EnumValue(
+                        name=value.name,
+                        number=value.number,
+                        comment=self._source.comment((*path, index, 2, place)),
+                        deprecated=value.options.deprecated,
+                    )
+                    for place, value in enumerate(enum.value)
+                ),
+                comment=self._source.comment((*path, index)),
+                deprecated=enum.options.deprecated,
+            )
+            for index, enum in enumerate(enums)
+        )
+
+    def _service(self, service: descriptor_pb2.ServiceDescriptorProto, path: Path) -> Service:
+        package = self._file.package
+        full_name = f"{package}.{service.name}" if package else service.name
+        by_python_name: dict[str, str] = {}
+        methods: list[Method] = []
+        for index, proto in enumerate(service.method):
+            place = (*path, 2, index)
+            method = self._method(proto, place, full_name)
+            other = by_python_name.setdefault(method.python_name, method.full_name)
+            if other != method.full_name:
+                problem = f"would be the method {method.python_name!r} in Python, as {other} is; rename one of the two"
+                raise self._source.error(place, method.full_name, problem)
+            methods.append(method)
+        return Service(
+            name=service.name,
+            full_name=full_name,
+            target=self._options.service_name(service.options) or package or service.name,
+            methods=tuple(methods),
+            comment=self._source.comment(path),
+            deprecated=service.options.deprecated,
+        )
+
+    def _method(self, method: descriptor_pb2.MethodDescriptorProto, path: Path, service: str) -> Method:
+        level = method.options.idempotency_level
+        return Method(
+            name=method.name,
+            full_name=f"{service}.{method.name}",
+            python_name=names.method_name(method.name),
+            request=self._types[method.input_type],
+            reply=self._types[method.output_type],
+            client_streams=method.client_streaming,
+            server_streams=method.server_streaming,
+            idempotency=_IDEMPOTENCY[level],
+            comment=self._source.comment(path),
+            deprecated=method.options.deprecated,
+        )
+
+
+_SYNTAX, _EDITION, _PACKAGE = (12,), (14,), (2,)
+_REPEATED = descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED
+_IDEMPOTENCY = ("UNKNOWN", "NO_SIDE_EFFECTS", "IDEMPOTENT")
+_TYPES: dict[int, str] = {
+    number: "message" if name == "TYPE_GROUP" else name.removeprefix("TYPE_").lower()
+    for name, number in descriptor_pb2.FieldDescriptorProto.Type.items()
+}
+
+
+def _explicit_presence(file: descriptor_pb2.FileDescriptorProto) -> bool:
+    """Returns whether a plain field of the file tells "not set" from "set to its default"."""
+    if file.options.features.HasField("field_presence"):
+        return file.options.features.field_presence != descriptor_pb2.FeatureSet.IMPLICIT
+    return file.syntax != "proto3"
+
+
+def _stripped(file: descriptor_pb2.FileDescriptorProto) -> bytes:
+    """Returns the descriptor as protoc's own Python output holds it, byte for byte.
+
+    Comments are taken out, and JSON names that are what they would be anyway: with them the same file, loaded
+    from protoc's output too, would count as a different one.
+    """
+    copy = descriptor_pb2.FileDescriptorProto()
+    copy.CopyFrom(file)
+    copy.ClearField("source_code_info")
+    _strip_json_names(copy.extension)
+    _strip_message_json_names(copy.message_type)
+    return copy.SerializeToString()
+
+
+def _strip_message_json_names(messages: Iterable[descriptor_pb2.DescriptorProto]) -> None:
+    for message in messages:
+        _strip_json_names(message.field)
+        _strip_json_names(message.extension)
+        _strip_message_json_names(message.nested_type)
+
+
+def _strip_json_names(fields: Iterable[descriptor_pb2.FieldDescriptorProto]) -> None:
+    for field in fields:
+        if field.json_name == _json_name(field.name):
+            field.ClearField("json_name")
+
+
+def _json_name(name: str) -> str:
+    """Returns protobuf's default JSON name: underscores go, and the letter behind each becomes a capital."""
+    first, *rest = name.split("_")
+    return first + "".join(part[:1].upper() + part[1:] for part in rest)

@@ -1,0 +1,126 @@
+"""The names that ``stubs.py.j2`` writes beside those of the .proto."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from protoc_gen_micro.imports import Imports, plan_names
+from protoc_gen_micro.names import constant_name, unused
+from protoc_gen_micro.schema import File, Method, Service
+from protoc_gen_micro.text import literal
+
+__all__ = ["Stubs"]
+
+
+class Stubs:
+    """The stubs of one file.
+
+    Args:
+        file: the file.
+        exports: the names that a star import of each file's module brings.
+
+    Attributes:
+        imports: how the messages are imported.
+        helpers: the lines that import from the standard library.
+        exported: ``__all__``, as it is written.
+        micro: the name of the runtime.
+        type_checking: the name of ``typing.TYPE_CHECKING``.
+        float: the name of the builtin.
+    """
+
+    def __init__(self, file: File, exports: Mapping[str, frozenset[str]]) -> None:
+        methods = [method for service in file.services for method in service.methods]
+        classes = [f"{service.name}{suffix}" for service in file.services for suffix in ("Base", "Client")]
+        needs: dict[str, set[str]] = {}
+        for method in methods:
+            for used in (method.request, method.reply):
+                needs.setdefault(used.file, set()).add(used.names[0])
+        # In the body of a class, its methods hide what the module calls so.
+        members = {method.python_name for method in methods}
+        self.imports: Imports = plan_names(file.path, needs, exports, {*members, *classes})
+        taken = {*members, *classes, *self.imports.local.values()}
+        for path in needs:
+            taken |= exports[path]
+        self.micro = unused("_micro", taken)
+        self.float = "float"
+        self._iterator = unused("AsyncIterator", taken)
+        self.type_checking = unused("TYPE_CHECKING", taken)
+        self.helpers: list[str] = []
+        if "float" in taken:
+            self.float = unused("_float", taken)
+            self.helpers.append(f"from builtins import float as {self.float}")
+        if any(method.client_streams or method.server_streams for method in methods):
+            self.helpers.append(_import("collections.abc", "AsyncIterator", self._iterator))
+        if self.imports.checked:
+            self.helpers.append(_import("typing", "TYPE_CHECKING", self.type_checking))
+        self.exported = f"[{', '.join(literal(name) for name in sorted(classes))}]"
+        self._constants: dict[str, str] = {}
+        for service in file.services:
+            self._constants[service.full_name] = self._constant(taken, service.name)
+            for method in service.methods:
+                self._constants[method.full_name] = self._constant(taken, service.name, method.name)
+
+    def info(self, service: Service) -> str:
+        """Returns the name of the constant that describes a service."""
+        return self._constants[service.full_name]
+
+    def constant(self, method: Method) -> str:
+        """Returns the name of the constant that describes a method."""
+        return self._constants[method.full_name]
+
+    def tuple(self, service: Service) -> str:
+        """Returns the constants of a service's methods, as a tuple."""
+        names = ", ".join(self.constant(method) for method in service.methods)
+        return f"({names},)" if len(service.methods) == 1 else f"({names})"
+
+    def arguments(self, service: Service, method: Method) -> list[str]:
+        """Returns the arguments of a method's constant."""
+        arguments = [
+            literal(service.full_name),
+            literal(method.name),
+            literal(method.python_name),
+            f"{self.micro}.Kind.{method.kind}",
+            self.imports.name(method.request),
+            self.imports.name(method.reply),
+        ]
+        if method.idempotency != "UNKNOWN":
+            arguments.append(f"{self.micro}.Idempotency.{method.idempotency}")
+        return arguments
+
+    def call(self, method: Method) -> str:
+        """Returns what the client's method returns."""
+        request, reply = self.imports.name(method.request), self.imports.name(method.reply)
+        return {
+            "UNARY": reply,
+            "SERVER_STREAM": f"{self.micro}.ServerStreamCall[{reply}]",
+            "CLIENT_STREAM": f"{self.micro}.ClientStreamCall[{request}, {reply}]",
+            "BIDI_STREAM": f"{self.micro}.BidiStreamCall[{request}, {reply}]",
+        }[method.kind]
+
+    def head(self, method: Method) -> str:
+        """Returns how the definition of a handler's method begins.
+
+        A method that streams replies is a plain ``def``: its override is an async generator, whose type is
+        that of a function that returns an iterator.
+        """
+        return f"{'' if method.server_streams else 'async '}def {method.python_name}("
+
+    def parameters(self, method: Method) -> list[str]:
+        """Returns the parameters of a handler's method."""
+        request = self.imports.name(method.request)
+        first = f"requests: {self._iterator}[{request}]" if method.client_streams else f"request: {request}"
+        return ["self", first, f"context: {self.micro}.Context"]
+
+    def answer(self, method: Method) -> str:
+        """Returns what a handler's method returns."""
+        reply = self.imports.name(method.reply)
+        return f"{self._iterator}[{reply}]" if method.server_streams else reply
+
+    def _constant(self, taken: set[str], *names: str) -> str:
+        name = unused(constant_name(*names), taken)
+        taken.add(name)
+        return name
+
+
+def _import(module: str, name: str, local: str) -> str:
+    return f"from {module} import {name}" if name == local else f"from {module} import {name} as {local}"
