@@ -1,6 +1,8 @@
 """Microservices from .proto files: the runtime that generated stubs bind to."""
 
-from micro_rt.client import BidiStreamCall, Client, ClientStreamCall, Messages, RetryPolicy, ServerStreamCall
+from micro_rt.client.retry import RetryPolicy
+from micro_rt.client.streams import BidiStreamCall, ClientStreamCall, Messages, ServerStreamCall
+from micro_rt.client.stub import Client
 from micro_rt.context import Call, CallInfo, ClientCall, Context
 from micro_rt.errors import (
     Aborted,
@@ -24,7 +26,51 @@ from micro_rt.errors import (
     Unknown,
 )
 from micro_rt.interceptor import Interceptor, StreamNext, UnaryNext
-from micro_rt.metadata import Metadata, MetadataLike
+from micro_rt.metadata import Metadata, MetadataLike, MetadataValue
 from micro_rt.method import Idempotency, Kind, Method, ServiceInfo
-from micro_rt.server import Handler
+from micro_rt.server.handler import Handler
 from micro_rt.service import Service
+
+__all__ = [
+    "Aborted",
+    "AlreadyExists",
+    "BidiStreamCall",
+    "Call",
+    "CallInfo",
+    "Cancelled",
+    "Client",
+    "ClientCall",
+    "ClientStreamCall",
+    "Code",
+    "Context",
+    "DataLoss",
+    "DeadlineExceeded",
+    "EndOfStream",
+    "Error",
+    "FailedPrecondition",
+    "Handler",
+    "Idempotency",
+    "Interceptor",
+    "Internal",
+    "InvalidArgument",
+    "Kind",
+    "Messages",
+    "Metadata",
+    "MetadataLike",
+    "MetadataValue",
+    "Method",
+    "NotFound",
+    "OutOfRange",
+    "PermissionDenied",
+    "ResourceExhausted",
+    "RetryPolicy",
+    "ServerStreamCall",
+    "Service",
+    "ServiceInfo",
+    "StreamNext",
+    "Unauthenticated",
+    "Unavailable",
+    "UnaryNext",
+    "Unimplemented",
+    "Unknown",
+]

@@ -127,6 +127,13 @@ class Context(Call):
         self._headers_sent = True
         await self._send_headers(self._headers)
 
+    def take_headers(self) -> Metadata | None:
+        """Returns the headers to send before the first message, once; None if there are none, or they went already."""
+        if self._headers_sent:
+            return None
+        self._headers_sent = True
+        return self._headers if self._headers.pairs else None
+
     @property
     def trailers(self) -> Metadata:
         """The trailers added so far."""

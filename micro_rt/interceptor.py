@@ -23,9 +23,17 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from micro_rt.context import Call
-from micro_rt.method import Method
+from micro_rt.method import ServiceInfo
 
-__all__ = ["Interceptor", "InterceptorsByMethod", "StreamNext", "UnaryNext", "chain_stream", "chain_unary", "chosen"]
+__all__ = [
+    "Interceptor",
+    "InterceptorsByMethod",
+    "StreamNext",
+    "UnaryNext",
+    "by_method_name",
+    "chain_stream",
+    "chain_unary",
+]
 
 UnaryNext: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
 """The rest of a unary call: takes the request and the call, gives the reply."""
@@ -65,21 +73,19 @@ class Interceptor:
         return proceed(requests, call)
 
 
-def chosen(
-    service: str,
-    methods: Sequence[Method[Any, Any]],
-    by_method: InterceptorsByMethod | None,
-) -> dict[str, tuple[Interceptor, ...]]:
+def by_method_name(service: ServiceInfo, given: InterceptorsByMethod | None) -> dict[str, tuple[Interceptor, ...]]:
     """Checks interceptors given by method name.
 
     Raises:
         ValueError: a name that the service does not have, with those that it has.
     """
-    known = {method.python_name for method in methods}
-    for name in by_method or {}:
+    if not given:
+        return {}
+    known = {method.python_name for method in service.methods}
+    for name in given:
         if name not in known:
-            raise ValueError(f"{service} has no method {name!r} to intercept; it has: {', '.join(sorted(known))}")
-    return {name: tuple(interceptors) for name, interceptors in (by_method or {}).items()}
+            raise ValueError(f"{service.name} has no method {name!r} to intercept; it has: {', '.join(sorted(known))}")
+    return {name: tuple(interceptors) for name, interceptors in given.items()}
 
 
 def chain_unary(interceptors: Sequence[Interceptor], innermost: UnaryNext) -> UnaryNext:
@@ -100,7 +106,9 @@ def chain_stream(interceptors: Sequence[Interceptor], innermost: StreamNext) -> 
     return proceed
 
 
-def _unary_step(step: Callable[[Any, Any, UnaryNext], Awaitable[Any]], proceed: UnaryNext, request: Any, call: Any) -> Awaitable[Any]:
+def _unary_step(
+    step: Callable[[Any, Any, UnaryNext], Awaitable[Any]], proceed: UnaryNext, request: Any, call: Any
+) -> Awaitable[Any]:
     return step(request, call, proceed)
 
 

@@ -1,0 +1,1 @@
+"""Calls, from a stub to a reply: interceptors, resolve, select, connect, send, retry."""

@@ -1,0 +1,1 @@
+"""Calls, from bytes to a handler: dispatch, interceptors, drain."""

@@ -17,10 +17,10 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
 from micro_rt.context import CallInfo
-from micro_rt.errors import Error
+from micro_rt.errors import EndOfStream, Error, Internal
 from micro_rt.metadata import EMPTY, Metadata
 
-__all__ = ["ClientStream", "Connection", "Dispatch", "Listener", "ServerStream", "Transport"]
+__all__ = ["ClientStream", "Connection", "Dispatch", "Listener", "ServerStream", "Transport", "only_reply"]
 
 
 class ClientStream(ABC):
@@ -84,7 +84,6 @@ class Connection(ABC):
             Error: it could not be started.
         """
 
-    @abstractmethod
     async def unary(
         self,
         path: str,
@@ -99,6 +98,19 @@ class Connection(ABC):
         Raises:
             Error: the call failed.
         """
+        stream = await self.open(path, content_subtype, metadata, deadline, info)
+        sent = False
+        try:
+            await stream.send(message, end=True)
+            sent = True
+            return await only_reply(stream, path)
+        except Error as error:
+            # The handler of a unary method does not start before the whole request is there.
+            error.may_have_run = error.may_have_run and sent
+            raise
+        except BaseException:
+            stream.cancel()
+            raise
 
     @abstractmethod
     async def close(self) -> None:
@@ -157,6 +169,9 @@ class Listener(ABC):
 class Transport(Protocol):
     """One way for calls to travel; found by its name in the entry points ``micro_rt.transport``."""
 
+    name: str
+    """What nodes call it in the registry: ``"grpc"``."""
+
     def connection(self, address: str) -> Connection:
         """Makes the connection to an address, without connecting yet."""
         ...
@@ -173,3 +188,20 @@ class Transport(Protocol):
         """
         ...
 
+
+async def only_reply(stream: ClientStream, path: str) -> bytes:
+    """Receives the one message of a call whose server does not stream, and waits for the status.
+
+    Raises:
+        Error: the call failed.
+    """
+    try:
+        reply = await stream.receive()
+    except EndOfStream:
+        raise Internal(f"{path} was answered with status OK and no message; that is a bug of the server") from None
+    try:
+        await stream.receive()
+    except EndOfStream:
+        return reply
+    stream.cancel()
+    raise Internal(f"{path} was answered with more than one message; that is a bug of the server")

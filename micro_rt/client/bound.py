@@ -1,0 +1,249 @@
+"""One method of one client, with everything about it that does not depend on the call computed once.
+
+This is the call path: interceptors, then a node, then the transport, then perhaps another node. A unary call
+that goes well makes no task, no closure and no lock here, and waits for nothing but its reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from micro_rt.client.nodes import Endpoint, Nodes, Target
+from micro_rt.client.retry import RetryPolicy
+from micro_rt.codec.base import Codec
+from micro_rt.context import CallInfo, ClientCall, current_context
+from micro_rt.errors import Error, Internal, Unavailable
+from micro_rt.interceptor import Interceptor, StreamNext, chain_unary
+from micro_rt.metadata import Metadata, MetadataLike
+from micro_rt.method import Method
+from micro_rt.transport.base import Connection
+
+__all__ = ["Attempts", "BoundMethod", "Host"]
+
+ResultT = TypeVar("ResultT")
+
+
+class Host(Protocol):
+    """What a client needs of the service that it is made from."""
+
+    @property
+    def nodes(self) -> Nodes:
+        """The nodes that can be called; raises ``FailedPrecondition`` if the service is not started."""
+        ...
+
+    @property
+    def codec(self) -> Codec:
+        """How messages are encoded."""
+        ...
+
+    @property
+    def client_interceptors(self) -> Sequence[Interceptor]:
+        """What runs around every call of every client."""
+        ...
+
+
+class BoundMethod:
+    """A method as one client calls it.
+
+    Args:
+        host: the service that the client belongs to.
+        method: the rpc.
+        target: the name to look up.
+        interceptors: of the service, then of the client, then of the method.
+        retry: how failed calls are tried again.
+        timeout: seconds for calls that do not say, or None.
+        metadata: sent with every call.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        method: Method[Any, Any],
+        target: str,
+        interceptors: Sequence[Interceptor],
+        retry: RetryPolicy,
+        timeout: float | None,
+        metadata: Metadata,
+    ) -> None:
+        self.method = method
+        self.retry = retry
+        self._host = host
+        self._target_name = target
+        self._target: Target | None = None
+        self._nodes: Nodes | None = None
+        self._timeout = timeout
+        self._metadata = metadata
+        self._path = method.path
+        self._content_subtype = host.codec.content_subtype
+        self._encoder = host.codec.encoder(method.request_type)
+        self._decoder = host.codec.decoder(method.reply_type)
+        self._unary = chain_unary(interceptors, self._send)
+        self.stream_chain: StreamNext | None = None
+        """The stream interceptors around the end of a stream; None if there are none."""
+
+    async def unary(
+        self, request: Any, timeout: float | None, metadata: MetadataLike | None, info: CallInfo | None
+    ) -> Any:
+        """Makes a unary call."""
+        return await self._unary(request, self.start(timeout, metadata, info))
+
+    def start(self, timeout: float | None, metadata: MetadataLike | None, info: CallInfo | None) -> ClientCall:
+        """Starts the clock of a call: the earlier of its own deadline and that of the call being served here."""
+        serving = current_context.get()
+        deadline = serving.deadline if serving is not None else None
+        if timeout is None:
+            timeout = self._timeout
+        if timeout is not None:
+            own = asyncio.get_running_loop().time() + timeout
+            if deadline is None or own < deadline:
+                deadline = own
+        sent = self._metadata if metadata is None else self._metadata.merged(metadata)
+        return ClientCall(self.method, sent, deadline, CallInfo() if info is None else info, self._target_name)
+
+    def encode(self, request: Any) -> bytes:
+        """Encodes a request.
+
+        Raises:
+            TypeError: it is not the method's request message.
+        """
+        if request.__class__ is not self.method.request_type:
+            raise TypeError(
+                f"{self.method.python_name}() takes {self.method.request_type.__name__}, not {type(request).__name__}"
+            )
+        return self._encoder(request)
+
+    def decode(self, data: bytes) -> Any:
+        """Decodes a reply."""
+        try:
+            return self._decoder(data)
+        except ValueError as error:
+            raise Internal(f"the reply of {self._path} cannot be read: {error}") from None
+
+    def target(self, call: ClientCall) -> Target:
+        """Returns where a call goes."""
+        nodes = self._host.nodes
+        if nodes is not self._nodes or call.target != self._target_name:
+            target = nodes.target(call.target, self.method.service)
+            if call.target != self._target_name:
+                return target
+            self._nodes, self._target = nodes, target
+        assert self._target is not None
+        return self._target
+
+    async def attempt(
+        self,
+        attempts: Attempts,
+        action: Callable[[Connection], Awaitable[ResultT]],
+    ) -> tuple[ResultT, Endpoint]:
+        """Brings an action to a node, and to another one if it fails in a way that allows it.
+
+        The endpoint that comes back counts the call as in flight; its ``done`` is the caller's to call.
+        """
+        while True:
+            endpoint = await attempts.next()
+            endpoint.in_flight += 1
+            try:
+                result = await action(endpoint.connection)
+            except Error as error:
+                endpoint.done()
+                failure = error
+            except BaseException:
+                endpoint.done()
+                raise
+            else:
+                return result, endpoint
+            await attempts.failed(endpoint, failure)
+
+    async def _send(self, request: Any, call: ClientCall) -> Any:
+        """The end of a unary call: to a node, and to another one if that fails in a way that allows it."""
+        message = self.encode(request)
+        target = self.target(call)
+        attempts: Attempts | None = None
+        endpoint = target.pick()
+        info = call.info
+        while True:
+            if endpoint is None:
+                attempts = attempts or Attempts(self, target, call)
+                endpoint = await attempts.next()
+            else:
+                info.attempts += 1
+                info.node = endpoint.node.id
+                info.peer = endpoint.node.address
+            endpoint.in_flight += 1
+            try:
+                data = await endpoint.connection.unary(
+                    self._path, self._content_subtype, call.metadata, call.deadline, info, message
+                )
+            except Error as error:
+                failure = error
+            else:
+                endpoint.answered()
+                target.budget.earn()
+                return self.decode(data)
+            finally:
+                endpoint.done()
+            attempts = attempts or Attempts(self, target, call)
+            await attempts.failed(endpoint, failure)
+            endpoint = None
+
+    async def open(self, connection: Connection, call: ClientCall) -> Any:
+        """Opens a stream to one node."""
+        return await connection.open(self._path, self._content_subtype, call.metadata, call.deadline, call.info)
+
+
+class Attempts:
+    """The tries of one call: where the next one goes, and whether there is one."""
+
+    __slots__ = ("_bound", "_call", "_sent", "_tried", "target")
+
+    def __init__(self, bound: BoundMethod, target: Target, call: ClientCall) -> None:
+        self._bound = bound
+        self._call = call
+        self._sent = 0
+        self._tried: frozenset[str] = frozenset()
+        self.target = target
+
+    async def next(self) -> Endpoint:
+        """Returns the node of the next try, waiting for one to appear as long as the policy allows."""
+        while True:
+            endpoint = self.target.pick(self._tried)
+            if endpoint is not None:
+                info = self._call.info
+                info.attempts += 1
+                info.node = endpoint.node.id
+                info.peer = endpoint.node.address
+                return endpoint
+            try:
+                await self.target.wait(self._call.deadline)
+            except Unavailable as error:
+                await self._back_off(error)
+
+    async def failed(self, endpoint: Endpoint, error: Error) -> None:
+        """Returns when the next try may go ahead; raises the error if there is none."""
+        self._tried |= {endpoint.node.id}
+        if not error.may_have_run and error.code is Unavailable.code:
+            self.target.failed(endpoint)
+            if self.target.untried(self._tried):
+                return
+        await self._back_off(error)
+        if not self.target.untried(self._tried):
+            self._tried = frozenset()
+
+    async def _back_off(self, error: Error) -> None:
+        policy = self._bound.retry
+        self._sent += 1
+        if not policy.allows(self._bound.method, error):
+            if error.id == "micro.connection_lost":
+                error.message += "; it may have run, and is not declared idempotent, so it was not sent again"
+            raise error
+        if self._sent >= policy.attempts or error.code not in policy.codes:
+            raise error
+        if error.may_have_run and not self.target.budget.spend():
+            raise error
+        delay = policy.delay(self._sent)
+        deadline = self._call.deadline
+        if deadline is not None and asyncio.get_running_loop().time() + delay >= deadline:
+            raise error
+        await asyncio.sleep(delay)

@@ -1,0 +1,262 @@
+"""One stream of messages between a client and a node, below the calls that users hold.
+
+``DirectExchange`` is the plain one. ``InterceptedExchange`` runs the stream interceptors, which see iterators:
+a task of its own pulls them, so that driving a call by hand works with interceptors as without.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from micro_rt.client.bound import Attempts, BoundMethod
+from micro_rt.client.nodes import Endpoint
+from micro_rt.context import ClientCall
+from micro_rt.errors import Cancelled, EndOfStream, Error
+from micro_rt.interceptor import Interceptor, StreamNext, chain_stream
+from micro_rt.pipe import Pipe
+from micro_rt.transport.base import ClientStream, Connection
+
+__all__ = ["Exchange", "bind_interceptors", "open_exchange", "pump"]
+
+FAIR_SHARE = 64
+"""Requests that one call sends in a row before others get their turn: sending waits only when a window is full."""
+
+
+class Exchange(ABC):
+    """Messages both ways, until one side is done."""
+
+    @abstractmethod
+    async def send(self, message: Any) -> None:
+        """Sends a request; raises the call's error, or ``EndOfStream`` if the server is done."""
+
+    @abstractmethod
+    async def end(self) -> None:
+        """Says that there are no more requests."""
+
+    @abstractmethod
+    async def receive(self) -> Any:
+        """Waits for a reply; raises the call's error, or ``EndOfStream`` after the last one."""
+
+    @abstractmethod
+    def cancel(self, reason: BaseException | None = None) -> None:
+        """Ends the call at once; does nothing if it is over.
+
+        Args:
+            reason: what ``receive`` raises then, if not ``Cancelled``.
+        """
+
+
+def bind_interceptors(bound: BoundMethod, interceptors: Sequence[Interceptor]) -> None:
+    """Puts the stream interceptors around a method's streams, once."""
+    innermost = _Innermost(bound)
+    chained = chain_stream(interceptors, innermost)
+    if chained is not innermost:
+        bound.stream_chain = chained
+
+
+async def open_exchange(bound: BoundMethod, call: ClientCall, request: Any = None) -> Exchange:
+    """Starts a streaming call, on another node if one cannot be reached.
+
+    Args:
+        bound: the method.
+        call: the call, its clock started.
+        request: the only request, if the client does not stream.
+    """
+    if bound.stream_chain is None:
+        return await DirectExchange.open(bound, call, request)
+    exchange = InterceptedExchange(bound.stream_chain, call)
+    if not bound.method.kind.client_streams:
+        await exchange.send(request)
+        await exchange.end()
+    return exchange
+
+
+async def pump(requests: AsyncIterator[Any], exchange: Exchange) -> None:
+    """Sends requests as they come. What is wrong with them ends the call; what is wrong with the call, ``receive`` tells."""
+    sent = 0
+    try:
+        async for request in requests:
+            try:
+                await exchange.send(request)
+            except Error:
+                return
+            sent += 1
+            if not sent % FAIR_SHARE:
+                await asyncio.sleep(0)
+    except Exception as error:
+        exchange.cancel(error)
+        return
+    with suppress(Error):
+        await exchange.end()
+
+
+class DirectExchange(Exchange):
+    """An exchange with a node.
+
+    A call whose only request is known may go to another node until the first reply has come.
+    """
+
+    __slots__ = ("_attempts", "_bound", "_call", "_endpoint", "_failure", "_replied", "_request", "_stream")
+
+    def __init__(self, bound: BoundMethod, call: ClientCall) -> None:
+        self._bound = bound
+        self._call = call
+        self._attempts = Attempts(bound, bound.target(call), call)
+        self._endpoint: Endpoint | None = None
+        self._stream: ClientStream | None = None
+        self._failure: BaseException | None = None
+        self._request: bytes | None = None
+        self._replied = False
+
+    @classmethod
+    async def open(cls, bound: BoundMethod, call: ClientCall, request: Any = None) -> DirectExchange:
+        """Opens it, with the request of a method that takes one."""
+        exchange = cls(bound, call)
+        if not bound.method.kind.client_streams:
+            exchange._request = bound.encode(request)
+        await exchange._open()
+        return exchange
+
+    async def send(self, message: Any) -> None:
+        data = self._bound.encode(message)
+        await self._open_stream().send(data)
+
+    async def end(self) -> None:
+        await self._open_stream().end()
+
+    async def receive(self) -> Any:
+        while True:
+            try:
+                data = await self._open_stream().receive()
+            except EndOfStream:
+                self._done()
+                raise
+            except Error as error:
+                failure = self._failure or error
+                endpoint = self._endpoint
+                self._done()
+                if failure is not error or endpoint is None or self._replied or self._request is None:
+                    raise failure from None
+                await self._attempts.failed(endpoint, error)
+                await self._open()
+            else:
+                if not self._replied:
+                    self._replied = True
+                    if self._endpoint is not None:
+                        self._endpoint.answered()
+                        self._attempts.target.budget.earn()
+                return self._bound.decode(data)
+
+    def cancel(self, reason: BaseException | None = None) -> None:
+        if self._failure is None:
+            self._failure = reason
+        if self._stream is not None:
+            self._stream.cancel()
+        self._done()
+
+    async def _open(self) -> None:
+        self._stream, self._endpoint = await self._bound.attempt(self._attempts, self._start)
+
+    async def _start(self, connection: Connection) -> ClientStream:
+        stream: ClientStream = await self._bound.open(connection, self._call)
+        if self._request is not None:
+            try:
+                await stream.send(self._request, end=True)
+            except EndOfStream:
+                pass  # answered before it was asked: the replies tell
+            except BaseException:
+                stream.cancel()
+                raise
+        return stream
+
+    def _open_stream(self) -> ClientStream:
+        if self._stream is None:
+            raise self._failure or Cancelled("the call was cancelled by this client")
+        return self._stream
+
+    def _done(self) -> None:
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint is not None:
+            endpoint.done()
+
+
+class InterceptedExchange(Exchange):
+    """An exchange with interceptors around it."""
+
+    def __init__(self, chain: StreamNext, call: ClientCall) -> None:
+        self._requests = Pipe[Any](1)
+        self._replies = Pipe[Any](1)
+        self._task = asyncio.create_task(self._run(chain, call), name=f"interceptors of {call.method.path}")
+
+    async def send(self, message: Any) -> None:
+        await self._requests.put(message)
+
+    async def end(self) -> None:
+        self._requests.end(EndOfStream("the client sent its last message already"))
+
+    async def receive(self) -> Any:
+        return await self._replies.get()
+
+    def cancel(self, reason: BaseException | None = None) -> None:
+        if not self._replies.ended:
+            self._replies.stop(reason or Cancelled("the call was cancelled by this client"))
+            self._requests.stop(EndOfStream("the call is over"))
+        self._task.cancel()
+
+    async def _run(self, chain: StreamNext, call: ClientCall) -> None:
+        replies: AsyncIterator[Any] = chain(_items(self._requests), call)
+        outcome: BaseException = EndOfStream("the server sent its last message already")
+        try:
+            async for reply in replies:
+                await self._replies.put(reply)
+        except asyncio.CancelledError:
+            outcome = Cancelled("the call was cancelled by this client")
+            raise
+        except Exception as error:
+            outcome = error
+        finally:
+            close = getattr(replies, "aclose", None)
+            if close is not None:
+                await close()
+            self._replies.end(outcome)
+            self._requests.stop(outcome if isinstance(outcome, Error) else EndOfStream("the call is over"))
+
+
+class _Innermost:
+    """The end of an intercepted stream: the exchange with the node, as iterators."""
+
+    def __init__(self, bound: BoundMethod) -> None:
+        self._bound = bound
+
+    async def __call__(self, requests: AsyncIterator[Any], call: ClientCall) -> AsyncIterator[Any]:
+        bound = self._bound
+        sender: asyncio.Task[None] | None = None
+        if bound.method.kind.client_streams:
+            exchange = await DirectExchange.open(bound, call)
+            sender = asyncio.create_task(pump(requests, exchange), name=f"requests of {bound.method.path}")
+        else:
+            exchange = await DirectExchange.open(bound, call, await anext(requests))
+        try:
+            while True:
+                try:
+                    reply = await exchange.receive()
+                except EndOfStream:
+                    return
+                yield reply
+        finally:
+            if sender is not None:
+                sender.cancel()
+            exchange.cancel()
+
+
+async def _items(pipe: Pipe[Any]) -> AsyncIterator[Any]:
+    while True:
+        try:
+            item = await pipe.get()
+        except EndOfStream:
+            return
+        yield item

@@ -1,0 +1,317 @@
+"""The client's view of the nodes: one watch per name, one connection per node, one selector per service.
+
+Resolving and selecting happen here, and cost no round trip once a name is watched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+
+from micro_rt.client.retry import RetryBudget
+from micro_rt.errors import DeadlineExceeded, Error, Unavailable
+from micro_rt.node import Node
+from micro_rt.registry.base import Registry
+from micro_rt.selector.base import Selector
+from micro_rt.transport.base import Connection, Transport
+
+__all__ = ["Endpoint", "Nodes", "Target"]
+
+SET_ASIDE = 0.5
+"""Seconds that a node is passed over after a failure; doubles with each further one."""
+MAX_SET_ASIDE = 15.0
+"""Seconds; the longest time that a node is passed over before it is tried again."""
+WATCH_BACKOFF = (0.1, 5.0)
+"""Seconds between tries to watch again: the first and the longest wait."""
+
+_log = logging.getLogger("micro_rt.client")
+
+
+class Endpoint:
+    """One node and the connection to it.
+
+    Attributes:
+        in_flight: calls that are using it.
+    """
+
+    __slots__ = ("_close", "_failures", "_retired", "connection", "in_flight", "node", "usable_at")
+
+    def __init__(self, node: Node, connection: Connection, close: Callable[[Connection], None]) -> None:
+        self.node = node
+        self.connection = connection
+        self._close = close
+        self.in_flight = 0
+        self.usable_at = 0.0
+        self._failures = 0
+        self._retired = False
+
+    def failed(self) -> None:
+        """A call could not be brought to the node: it is passed over for a while."""
+        span = min(MAX_SET_ASIDE, SET_ASIDE * 2.0**self._failures)
+        self._failures += 1
+        self.usable_at = asyncio.get_running_loop().time() + span * random.uniform(0.5, 1.0)
+
+    def answered(self) -> None:
+        """The node took a call: what failed before is forgotten."""
+        if self._failures:
+            self._failures = 0
+            self.usable_at = 0.0
+
+    def done(self) -> None:
+        """A call has ended; the last one closes the connection of a node that is gone."""
+        self.in_flight -= 1
+        if self._retired and not self.in_flight:
+            self._close(self.connection)
+
+    def retire(self) -> None:
+        """The node is not listed any more: its calls may end, then the connection closes."""
+        self._retired = True
+        if not self.in_flight:
+            self._close(self.connection)
+
+
+class Nodes:
+    """Everything that one process knows of the nodes it calls.
+
+    Args:
+        registry: where names are looked up; open.
+        transport: gives the transport of a name, such as ``"grpc"``.
+        selector: makes a selector, one per looked-up service.
+    """
+
+    def __init__(
+        self, registry: Registry, transport: Callable[[str], Transport], selector: Callable[[], Selector]
+    ) -> None:
+        self.registry = registry
+        self._transport = transport
+        self._selector = selector
+        self._views: dict[str, _View] = {}
+        self._targets: dict[tuple[str, str], Target] = {}
+        self._endpoints: dict[tuple[str, str], Endpoint] = {}
+        self._users: dict[tuple[str, str], int] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def target(self, name: str, service: str) -> Target:
+        """Returns the nodes that serve a proto service under a name; watches the name from now on."""
+        target = self._targets.get((name, service))
+        if target is None:
+            view = self._views.get(name)
+            if view is None:
+                view = self._views[name] = _View(name, self)
+            target = self._targets[name, service] = Target(view, service, self._selector())
+            view.add(target)
+        return target
+
+    async def close(self) -> None:
+        """Ends every watch and closes every connection."""
+        for view in self._views.values():
+            view.close()
+        endpoints = list(self._endpoints.values())
+        self._views.clear()
+        self._targets.clear()
+        self._endpoints.clear()
+        self._users.clear()
+        for endpoint in endpoints:
+            await endpoint.connection.close()
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    def hold(self, node: Node) -> Endpoint:
+        """Returns the endpoint of a node for one view, to be given back with ``drop``."""
+        key = (node.transport, node.address)
+        endpoint = self._endpoints.get(key)
+        if endpoint is None:
+            connection = self._transport(node.transport).connection(node.address)
+            endpoint = self._endpoints[key] = Endpoint(node, connection, self._close_soon)
+        self._users[key] = self._users.get(key, 0) + 1
+        return endpoint
+
+    def drop(self, endpoint: Endpoint) -> None:
+        """Gives an endpoint back; the last view's closes it."""
+        key = (endpoint.node.transport, endpoint.node.address)
+        users = self._users.get(key, 0) - 1
+        if users > 0:
+            self._users[key] = users
+        elif users == 0:
+            del self._users[key]
+            del self._endpoints[key]
+            endpoint.retire()
+
+    def _close_soon(self, connection: Connection) -> None:
+        task = asyncio.create_task(connection.close(), name="close connection")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+class Target:
+    """A proto service under a name: what a stub's calls go to."""
+
+    def __init__(self, view: _View, service: str, selector: Selector) -> None:
+        self.name = view.name
+        self.service = service
+        self.budget = RetryBudget()
+        self.nodes: tuple[Node, ...] = ()
+        """The nodes that serve it, as last seen."""
+        self._view = view
+        self._selector = selector
+        self._aside: set[str] = set()
+
+    def pick(self, tried: frozenset[str] = frozenset()) -> Endpoint | None:
+        """Picks the endpoint for a call, without waiting; None if no node is known.
+
+        Args:
+            tried: ids of the nodes that this call has been to.
+        """
+        nodes = self.nodes
+        if not nodes:
+            return None
+        avoid = tried
+        if self._aside:
+            avoid = tried | self._still_aside()
+        return self._view.endpoints[self._selector.select(nodes, avoid).id]
+
+    async def wait(self, deadline: float | None) -> None:
+        """Waits for the first nodes; asks the registry again if none are known.
+
+        Raises:
+            Unavailable: there are none; the message says what there is instead.
+            DeadlineExceeded: the deadline passed first.
+        """
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._view.refresh()
+                if not self.nodes:
+                    raise await self._nobody()
+        except Error:
+            raise
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"the deadline passed while looking up {self.name!r}", id="micro.deadline", may_have_run=False
+            ) from None
+
+    def untried(self, tried: frozenset[str]) -> bool:
+        """Whether there is a node that a call has not been to."""
+        return any(node.id not in tried for node in self.nodes)
+
+    def failed(self, endpoint: Endpoint) -> None:
+        """Passes a node over for a while."""
+        endpoint.failed()
+        self._aside.add(endpoint.node.id)
+
+    def update(self, nodes: tuple[Node, ...]) -> None:
+        """Takes the nodes of the name, and keeps those that serve this service or do not say what they serve."""
+        self.nodes = tuple(node for node in nodes if not node.services or self.service in node.services)
+        self._aside.intersection_update(node.id for node in self.nodes)
+
+    def _still_aside(self) -> set[str]:
+        now = asyncio.get_running_loop().time()
+        endpoints = self._view.endpoints
+        self._aside = {id for id in self._aside if id in endpoints and endpoints[id].usable_at > now}
+        return self._aside
+
+    async def _nobody(self) -> Unavailable:
+        """Says what is there instead of a node that serves this."""
+        others = {service for node in self._view.nodes for service in node.services}
+        if others:
+            problem = f"{self.name!r} does not serve {self.service}; it serves {', '.join(sorted(others))}"
+        else:
+            problem = f"nobody serves {self.name!r}"
+        advice = "start it, or pass target= to the client"
+        try:
+            names = await self._view.names()
+        except Error as error:
+            return Unavailable(
+                f"{problem}, and the registry cannot be asked: {error.message}", id="micro.no_nodes", may_have_run=False
+            )
+        elsewhere = sorted(
+            name for name, nodes in names.items() if any(self.service in node.services for node in nodes)
+        )
+        if elsewhere:
+            advice = f"{self.service} is served under {', '.join(map(repr, elsewhere))}: pass target={elsewhere[0]!r} to the client"
+        elif near := get_close_matches(self.name, names, n=3):
+            advice = f"did you mean {' or '.join(map(repr, near))}? Registered now: {_listed(names)}"
+        elif names:
+            advice = f"{advice}. Registered now: {_listed(names)}"
+        return Unavailable(f"{problem}: {advice}", id="micro.no_nodes", may_have_run=False)
+
+
+class _View:
+    """The nodes of one name, watched."""
+
+    def __init__(self, name: str, owner: Nodes) -> None:
+        self.name = name
+        self.nodes: tuple[Node, ...] = ()
+        self.endpoints: dict[str, Endpoint] = {}
+        self._owner = owner
+        self._targets: list[Target] = []
+        self._first = asyncio.Event()
+        self._problem: Error | None = None
+        self._task = asyncio.create_task(self._watch(), name=f"watch {name}")
+
+    def add(self, target: Target) -> None:
+        self._targets.append(target)
+        target.update(self.nodes)
+
+    def close(self) -> None:
+        self._task.cancel()
+
+    async def refresh(self) -> None:
+        """Waits for the first nodes, and asks once more if there were none: nothing unknown is remembered.
+
+        Raises:
+            Error: the registry cannot be reached, and nothing is known.
+        """
+        if not self._first.is_set():
+            await self._first.wait()
+        if not self.nodes:
+            try:
+                self._update(await self._owner.registry.resolve(self.name))
+            except Error as error:
+                raise Unavailable(
+                    f"cannot look up {self.name!r}: {error.message}",
+                    id="micro.registry_unavailable",
+                    may_have_run=False,
+                ) from error
+
+    async def names(self) -> Mapping[str, tuple[Node, ...]]:
+        return await self._owner.registry.names()
+
+    async def _watch(self) -> None:
+        wait = WATCH_BACKOFF[0]
+        while True:
+            try:
+                async for nodes in self._owner.registry.watch(self.name):
+                    wait = WATCH_BACKOFF[0]
+                    self._update(nodes)
+                    self._first.set()
+                return  # the registry was closed
+            except Error as error:
+                _log.warning(
+                    "watching %r failed, going on with the %d nodes known: %s", self.name, len(self.nodes), error
+                )
+                self._first.set()
+            await asyncio.sleep(wait * random.uniform(0.5, 1.0))
+            wait = min(wait * 2, WATCH_BACKOFF[1])
+
+    def _update(self, nodes: tuple[Node, ...]) -> None:
+        before, after = self.endpoints, dict[str, Endpoint]()
+        for node in nodes:
+            try:
+                after[node.id] = self._owner.hold(node)
+            except Error as error:
+                _log.warning("node %s of %r is left out: %s", node.id, self.name, error)
+        self.nodes = tuple(node for node in nodes if node.id in after)
+        self.endpoints = after
+        for target in self._targets:
+            target.update(self.nodes)
+        for endpoint in before.values():
+            self._owner.drop(endpoint)
+
+
+def _listed(names: Mapping[str, object]) -> str:
+    shown = sorted(names)[:10]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -1,0 +1,311 @@
+"""The calls that stream, as users hold them: iterated, awaited, or driven by hand in an ``async with`` block.
+
+Whoever opens a call owns it. A call that is iterated is cancelled, on both sides and at once, when the loop is
+left early; one that is entered with ``async with`` when the block is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable
+from types import TracebackType
+from typing import Any, Generic, Self, TypeAlias, TypeVar
+
+from micro_rt.client.bound import BoundMethod
+from micro_rt.client.exchange import Exchange, open_exchange, pump
+from micro_rt.context import CallInfo, ClientCall
+from micro_rt.errors import EndOfStream, Internal
+from micro_rt.metadata import MetadataLike
+
+__all__ = ["BidiStreamCall", "ClientStreamCall", "Messages", "ServerStreamCall"]
+
+RequestT = TypeVar("RequestT")
+ReplyT = TypeVar("ReplyT")
+
+Messages: TypeAlias = AsyncIterable[RequestT] | Iterable[RequestT]
+"""Requests to be sent, as they come: any iterable, async or not."""
+
+
+class _StreamCall(Generic[RequestT, ReplyT]):
+    """What the three streaming kinds share: the start, the end, and who may do what."""
+
+    __slots__ = (
+        "_bound",
+        "_entered",
+        "_exchange",
+        "_info",
+        "_loop",
+        "_metadata",
+        "_over",
+        "_requests",
+        "_sender",
+        "_timeout",
+    )
+
+    def __init__(
+        self,
+        bound: BoundMethod,
+        requests: Any,
+        timeout: float | None,
+        metadata: MetadataLike | None,
+        info: CallInfo | None,
+    ) -> None:
+        self._bound = bound
+        self._requests = requests
+        self._timeout = timeout
+        self._metadata = metadata
+        self._info = info
+        self._exchange: Exchange | None = None
+        self._sender: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._entered = False
+        self._over = False
+
+    def __repr__(self) -> str:
+        state = "over" if self._over else "running" if self._exchange is not None else "not started"
+        return f"<{type(self).__name__} {self._bound.method.path} {state}>"
+
+    async def __aenter__(self) -> Self:
+        self._entered = True
+        await self._start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Ends the call at once, on both sides; does nothing when it is over."""
+        self._over = True
+        if self._sender is not None:
+            self._sender.cancel()
+        if self._exchange is not None:
+            self._exchange.cancel()
+
+    def abandon(self) -> None:
+        """Cancels the call when nobody will read on, from wherever that is noticed."""
+        if self._over or self._loop is None or self._loop.is_closed():
+            return
+        if asyncio._get_running_loop() is self._loop:
+            self.cancel()
+        else:
+            self._loop.call_soon_threadsafe(self.cancel)
+
+    async def _start(self) -> Exchange:
+        if self._over:
+            raise EndOfStream("this call is over; make a new one")
+        if self._exchange is not None:
+            return self._exchange
+        bound = self._bound
+        self._loop = asyncio.get_running_loop()
+        call: ClientCall = bound.start(self._timeout, self._metadata, self._info)
+        if not bound.method.kind.client_streams:
+            self._exchange = await open_exchange(bound, call, self._requests)
+        else:
+            self._exchange = exchange = await open_exchange(bound, call)
+            if self._requests is not None:
+                self._sender = asyncio.create_task(
+                    pump(_as_async(self._requests), exchange), name=f"requests of {bound.method.path}"
+                )
+        return self._exchange
+
+    async def _receive(self) -> Any:
+        exchange = self._exchange
+        if exchange is None or self._over:
+            exchange = await self._start()
+        try:
+            return await exchange.receive()
+        except Exception:
+            self.cancel()
+            raise
+
+    async def _only_reply(self) -> Any:
+        try:
+            reply = await self._receive()
+        except EndOfStream:
+            raise Internal(
+                f"{self._bound.method.path} was answered with status OK and no message; that is a bug of the server"
+            ) from None
+        try:
+            await self._receive()
+        except EndOfStream:
+            return reply
+        self.cancel()
+        raise Internal(
+            f"{self._bound.method.path} was answered with more than one message; that is a bug of the server"
+        )
+
+    def _driven(self, what: str) -> Exchange:
+        if self._exchange is None or not self._entered:
+            name = self._bound.method.python_name
+            raise RuntimeError(
+                f"{what}() needs an open call: async with client.{name}() as call: await call.{what}(...)"
+            )
+        return self._exchange
+
+    def _feedable(self) -> Exchange:
+        exchange = self._driven("send")
+        if self._requests is not None:
+            raise RuntimeError(
+                f"{self._bound.method.python_name}() was given its messages; send() is for calls without them"
+            )
+        return exchange
+
+
+class ServerStreamCall(_StreamCall[Any, ReplyT]):
+    """A call with one request and a stream of replies.
+
+        async for reply in client.list(request):
+            ...
+
+    Leaving the loop early cancels the call. In ``async with client.list(request) as call`` it goes on until the
+    block ends, and ``receive()`` takes single replies.
+    """
+
+    __slots__ = ()
+
+    def __aiter__(self) -> AsyncIterator[ReplyT]:
+        return _Replies(self, owned=not self._entered)
+
+    async def receive(self) -> ReplyT:
+        """Waits for a reply.
+
+        Raises:
+            EndOfStream: the last one has come.
+            Error: the call failed.
+        """
+        self._driven("receive")
+        reply: ReplyT = await self._receive()
+        return reply
+
+
+class ClientStreamCall(_StreamCall[RequestT, ReplyT]):
+    """A call with a stream of requests and one reply.
+
+        reply = await client.join(messages)
+
+        async with client.join() as call:
+            await call.send(message)
+            reply = await call.finish()
+
+    Leaving the block before ``finish()`` cancels the call.
+    """
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, None, ReplyT]:
+        return self._run().__await__()
+
+    async def send(self, message: RequestT) -> None:
+        """Sends a request, waiting while the server does not read.
+
+        Raises:
+            EndOfStream: the server has ended the call; ``finish()`` tells how.
+            Error: the call failed.
+        """
+        await self._feedable().send(message)
+
+    async def finish(self) -> ReplyT:
+        """Says that there are no more requests, and waits for the reply.
+
+        Raises:
+            Error: the call failed.
+        """
+        exchange = self._driven("finish")
+        if self._requests is None:
+            await exchange.end()
+        reply: ReplyT = await self._only_reply()
+        return reply
+
+    async def _run(self) -> ReplyT:
+        if self._requests is None:
+            name = self._bound.method.python_name
+            raise TypeError(
+                f"await client.{name}(messages) needs messages; without them: async with client.{name}() as call"
+            )
+        try:
+            await self._start()
+            reply: ReplyT = await self._only_reply()
+            return reply
+        finally:
+            self.cancel()
+
+
+class BidiStreamCall(_StreamCall[RequestT, ReplyT]):
+    """A call with a stream of requests and a stream of replies.
+
+        async for reply in client.chat(messages):
+            ...
+
+        async with client.chat() as call:
+            await call.send(message)
+            reply = await call.receive()
+            await call.end()
+
+    Leaving the loop or the block early cancels the call.
+    """
+
+    __slots__ = ()
+
+    def __aiter__(self) -> AsyncIterator[ReplyT]:
+        if self._requests is None and not self._entered:
+            name = self._bound.method.python_name
+            raise TypeError(
+                f"async for ... in client.{name}(messages) needs messages; without them: async with client.{name}() as call"
+            )
+        return _Replies(self, owned=not self._entered)
+
+    async def send(self, message: RequestT) -> None:
+        """Sends a request, waiting while the server does not read.
+
+        Raises:
+            EndOfStream: the server has ended the call; ``receive()`` tells how.
+            Error: the call failed.
+        """
+        await self._feedable().send(message)
+
+    async def end(self) -> None:
+        """Says that there are no more requests; replies go on."""
+        await self._feedable().end()
+
+    async def receive(self) -> ReplyT:
+        """Waits for a reply.
+
+        Raises:
+            EndOfStream: the last one has come.
+            Error: the call failed.
+        """
+        self._driven("receive")
+        reply: ReplyT = await self._receive()
+        return reply
+
+
+class _Replies(AsyncIterator[ReplyT]):
+    """The replies of one loop; an owned call ends with the loop, however it is left."""
+
+    __slots__ = ("_call", "_owned")
+
+    def __init__(self, call: _StreamCall[Any, ReplyT], *, owned: bool) -> None:
+        self._call = call
+        self._owned = owned
+
+    async def __anext__(self) -> ReplyT:
+        try:
+            reply: ReplyT = await self._call._receive()
+        except EndOfStream:
+            raise StopAsyncIteration from None
+        return reply
+
+    def __del__(self) -> None:
+        if self._owned:
+            self._call.abandon()
+
+
+async def _as_async(messages: Messages[RequestT]) -> AsyncIterator[RequestT]:
+    if isinstance(messages, AsyncIterable):
+        async for message in messages:
+            yield message
+    else:
+        for message in messages:
+            yield message

@@ -1,0 +1,122 @@
+"""The base of every generated client."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeVar
+
+from micro_rt.client.bound import BoundMethod, Host
+from micro_rt.client.exchange import bind_interceptors
+from micro_rt.client.retry import RetryPolicy
+from micro_rt.client.streams import BidiStreamCall, ClientStreamCall, Messages, ServerStreamCall
+from micro_rt.context import CallInfo
+from micro_rt.interceptor import Interceptor, InterceptorsByMethod, by_method_name
+from micro_rt.metadata import EMPTY, Metadata, MetadataLike
+from micro_rt.method import Method, ServiceInfo
+
+__all__ = ["Client"]
+
+RequestT = TypeVar("RequestT")
+ReplyT = TypeVar("ReplyT")
+
+_DEFAULT_RETRY = RetryPolicy()
+
+
+class Client:
+    """Calls one proto service. Generated classes derive from it: ``GreeterClient(service)``.
+
+    Args:
+        service: whose registry, transport and identity the calls use; started before the first call.
+        target: the name to look up, if not the one from the .proto.
+        timeout: seconds for each call that does not say, or None for as long as it takes.
+        retry: how failed calls are tried again.
+        metadata: sent with every call.
+        interceptors: run around every call, inside those of the service.
+        method_interceptors: run around the calls of single methods, by Python name, inside the others.
+
+    Raises:
+        ValueError: a method name that the service does not have.
+    """
+
+    _info_: ClassVar[ServiceInfo]
+
+    def __init__(
+        self,
+        service: Host,
+        *,
+        target: str | None = None,
+        timeout: float | None = None,
+        retry: RetryPolicy | None = None,
+        metadata: MetadataLike | None = None,
+        interceptors: Sequence[Interceptor] = (),
+        method_interceptors: InterceptorsByMethod | None = None,
+    ) -> None:
+        self._service = service
+        self._target = target or self._info_.target
+        self._timeout = timeout
+        self._retry = retry or _DEFAULT_RETRY
+        self._metadata = EMPTY if metadata is None else Metadata(metadata)
+        self._interceptors = tuple(interceptors)
+        self._method_interceptors = by_method_name(self._info_, method_interceptors)
+        self._bound: dict[Method[Any, Any], BoundMethod] = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._target!r}>"
+
+    async def _unary(
+        self,
+        method: Method[RequestT, ReplyT],
+        request: RequestT,
+        timeout: float | None,
+        metadata: MetadataLike | None,
+        info: CallInfo | None,
+    ) -> ReplyT:
+        bound = self._bound.get(method) or self._bind(method)
+        reply: ReplyT = await bound.unary(request, timeout, metadata, info)
+        return reply
+
+    def _server_stream(
+        self,
+        method: Method[RequestT, ReplyT],
+        request: RequestT,
+        timeout: float | None,
+        metadata: MetadataLike | None,
+        info: CallInfo | None,
+    ) -> ServerStreamCall[ReplyT]:
+        bound = self._bound.get(method) or self._bind(method)
+        return ServerStreamCall(bound, request, timeout, metadata, info)
+
+    def _client_stream(
+        self,
+        method: Method[RequestT, ReplyT],
+        requests: Messages[RequestT] | None,
+        timeout: float | None,
+        metadata: MetadataLike | None,
+        info: CallInfo | None,
+    ) -> ClientStreamCall[RequestT, ReplyT]:
+        bound = self._bound.get(method) or self._bind(method)
+        return ClientStreamCall(bound, requests, timeout, metadata, info)
+
+    def _bidi_stream(
+        self,
+        method: Method[RequestT, ReplyT],
+        requests: Messages[RequestT] | None,
+        timeout: float | None,
+        metadata: MetadataLike | None,
+        info: CallInfo | None,
+    ) -> BidiStreamCall[RequestT, ReplyT]:
+        bound = self._bound.get(method) or self._bind(method)
+        return BidiStreamCall(bound, requests, timeout, metadata, info)
+
+    def _bind(self, method: Method[Any, Any]) -> BoundMethod:
+        interceptors = (
+            *self._service.client_interceptors,
+            *self._interceptors,
+            *self._method_interceptors.get(method.python_name, ()),
+        )
+        bound = BoundMethod(
+            self._service, method, self._target, interceptors, self._retry, self._timeout, self._metadata
+        )
+        bind_interceptors(bound, interceptors)
+        self._bound[method] = bound
+        return bound

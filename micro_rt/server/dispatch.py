@@ -1,0 +1,236 @@
+"""From the path of a request to a handler's method, and from what the method does to a status.
+
+What depends only on the method (codec, interceptor chain) is computed when the handler is added.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from difflib import get_close_matches
+from inspect import isasyncgen, iscoroutine
+from typing import Any, cast
+
+from micro_rt.codec.base import Codec
+from micro_rt.context import Context, current_context
+from micro_rt.errors import Cancelled, EndOfStream, Error, Internal, InvalidArgument, Unimplemented, Unknown
+from micro_rt.interceptor import Interceptor, InterceptorsByMethod, by_method_name, chain_stream, chain_unary
+from micro_rt.method import Kind, Method
+from micro_rt.server.handler import Handler
+from micro_rt.transport.base import ServerStream
+
+__all__ = ["Dispatcher"]
+
+FAIR_SHARE = 64
+"""Replies that one call sends in a row before others get their turn: sending waits only when a window is full."""
+
+_log = logging.getLogger("micro_rt.server")
+
+
+class Dispatcher:
+    """Serves calls by their path.
+
+    Args:
+        codec: how messages are encoded.
+        interceptors: run around every call, outermost first.
+    """
+
+    def __init__(self, codec: Codec, interceptors: Sequence[Interceptor]) -> None:
+        self._codec = codec
+        self._interceptors = tuple(interceptors)
+        self._routes: dict[str, _Route] = {}
+
+    def add(
+        self, handler: Handler, interceptors: Sequence[Interceptor], method_interceptors: InterceptorsByMethod | None
+    ) -> None:
+        """Adds the methods of a handler.
+
+        Raises:
+            ValueError: the proto service is served already, or a method to intercept does not exist.
+        """
+        info = handler._info_
+        by_method = by_method_name(info, method_interceptors)
+        for method in info.methods:
+            if method.path in self._routes:
+                raise ValueError(f"{info.name} has a handler already: one service serves each proto service once")
+            chain = (*self._interceptors, *interceptors, *by_method.get(method.python_name, ()))
+            route = _UnaryRoute if method.kind is Kind.UNARY else _StreamRoute
+            self._routes[method.path] = route(method, getattr(handler, method.python_name), self._codec, chain)
+
+    async def __call__(self, stream: ServerStream) -> None:
+        """Serves one call, in the task that the transport gave it."""
+        route = self._routes.get(stream.path)
+        if route is None:
+            await stream.finish(self._unknown(stream.path))
+            return
+        if stream.content_subtype != self._codec.content_subtype:
+            await stream.finish(
+                Unimplemented(
+                    f"content type application/grpc+{stream.content_subtype} is not served; send +{self._codec.content_subtype}"
+                )
+            )
+            return
+        context = Context(route.method, stream.metadata, stream.deadline, stream.peer, stream.send_headers)
+        current_context.set(context)
+        failure: Error | None = None
+        try:
+            await route.serve(stream, context)
+        except Error as error:
+            failure = error
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            failure = Cancelled(f"{route.method.path}: something that the handler waited for was cancelled")
+        except Exception as error:
+            _log.exception("%s raised an unexpected exception", route.method.path)
+            failure = Unknown(f"{route.method.path} failed with {type(error).__name__}; the server's log has the rest")
+        await stream.finish(failure, context.trailers)
+
+    def _unknown(self, path: str) -> Unimplemented:
+        near = get_close_matches(path, self._routes, n=1)
+        served = sorted({route.method.service for route in self._routes.values()})
+        hint = f"did you mean {near[0]}?" if near else f"this server has {', '.join(served)}"
+        return Unimplemented(f"there is no {path} here: {hint}")
+
+
+class _Route(ABC):
+    """One method of one handler.
+
+    Args:
+        method: the rpc.
+        function: the handler's bound method.
+        codec: how messages are encoded.
+        interceptors: around it.
+    """
+
+    def __init__(
+        self, method: Method[Any, Any], function: Any, codec: Codec, interceptors: Sequence[Interceptor]
+    ) -> None:
+        self.method = method
+        self.function = function
+        self._encode = codec.encoder(method.reply_type)
+        self._decode = codec.decoder(method.request_type)
+        self.prepare(interceptors)
+
+    @abstractmethod
+    def prepare(self, interceptors: Sequence[Interceptor]) -> None:
+        """Puts the interceptors around the handler's method."""
+
+    @abstractmethod
+    async def serve(self, stream: ServerStream, context: Context) -> None:
+        """Runs the method on what comes, and sends what it gives."""
+
+    async def request(self, stream: ServerStream) -> Any:
+        """Receives and decodes one request."""
+        try:
+            return self._decode(await stream.receive())
+        except ValueError as error:
+            raise InvalidArgument(f"the request of {self.method.path} cannot be read: {error}") from None
+
+    async def reply(self, stream: ServerStream, context: Context, reply: Any) -> None:
+        """Encodes and sends one reply, after the headers that the handler set."""
+        if reply.__class__ is not self.method.reply_type:
+            raise self.wrong_reply(reply)
+        headers = context.take_headers()
+        if headers is not None:
+            await stream.send_headers(headers)
+        await stream.send(self._encode(reply))
+
+    def wrong_reply(self, reply: Any) -> Internal:
+        _log.error("%s gave %r, not %s", self.method.path, reply, self.method.reply_type.__name__)
+        return Internal(
+            f"{self.method.python_name}() gave {type(reply).__name__}, not {self.method.reply_type.__name__}; "
+            "that is a bug of the server"
+        )
+
+
+class _UnaryRoute(_Route):
+    def prepare(self, interceptors: Sequence[Interceptor]) -> None:
+        self._run = chain_unary(interceptors, self.function)
+
+    async def serve(self, stream: ServerStream, context: Context) -> None:
+        try:
+            request = await self.request(stream)
+        except EndOfStream:
+            raise InvalidArgument(f"{self.method.path} takes one request, and none came") from None
+        await self.reply(stream, context, await self._run(request, context))
+
+
+class _StreamRoute(_Route):
+    """Any streaming kind, as interceptors see it: requests in, replies out, each an iterator."""
+
+    def prepare(self, interceptors: Sequence[Interceptor]) -> None:
+        innermost = {
+            Kind.SERVER_STREAM: self._server_stream,
+            Kind.CLIENT_STREAM: self._client_stream,
+            Kind.BIDI_STREAM: self._bidi_stream,
+        }[self.method.kind]
+        self._run = chain_stream(interceptors, innermost)
+
+    async def serve(self, stream: ServerStream, context: Context) -> None:
+        replies = self._run(_Requests(self, stream), context)
+        # However this ends, the handler's own finally blocks run now, and in this task.
+        async with aclosing(_closable(replies)) as closing:
+            sent = 0
+            async for reply in closing:
+                await self.reply(stream, context, reply)
+                sent += 1
+                if not sent % FAIR_SHARE:
+                    await asyncio.sleep(0)
+
+    async def _server_stream(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+        async for request in requests:
+            replies = self._iterable(self.function(request, context))
+            async with aclosing(replies):
+                async for reply in replies:
+                    yield reply
+            return
+        raise InvalidArgument(f"{self.method.path} takes one request, and none came")
+
+    async def _client_stream(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+        yield await self.function(requests, context)
+
+    def _bidi_stream(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+        return self._iterable(self.function(requests, context))
+
+    def _iterable(self, replies: Any) -> AsyncGenerator[Any, None]:
+        """What a streaming method returned, if it can be iterated."""
+        if hasattr(replies, "__aiter__"):
+            return _closable(replies)
+        if iscoroutine(replies):
+            replies.close()
+        name = self.method.python_name
+        _log.error("%s: %s() returned %r instead of an async iterator", self.method.path, name, replies)
+        raise Internal(
+            f"{name}() must be an async generator (async def with yield) or return an async iterator; that is a bug of the server"
+        )
+
+
+class _Requests(AsyncIterator[Any]):
+    """The requests of one call, decoded as they come."""
+
+    __slots__ = ("_route", "_stream")
+
+    def __init__(self, route: _Route, stream: ServerStream) -> None:
+        self._route = route
+        self._stream = stream
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._route.request(self._stream)
+        except EndOfStream:
+            raise StopAsyncIteration from None
+
+
+def _closable(replies: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+    """Returns an async iterator as something that can be closed, which generators can be already."""
+    return cast(AsyncGenerator[Any, None], replies) if isasyncgen(replies) else _generator(replies)
+
+
+async def _generator(replies: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+    async for reply in replies:
+        yield reply

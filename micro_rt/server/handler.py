@@ -1,0 +1,22 @@
+"""The base of every generated server class."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from micro_rt.errors import Unimplemented
+from micro_rt.method import Method, ServiceInfo
+
+__all__ = ["Handler"]
+
+
+class Handler:
+    """Serves one proto service. Generated classes derive from it, and users from those: ``class Greeter(GreeterBase)``."""
+
+    _info_: ClassVar[ServiceInfo]
+
+    def _unimplemented(self, method: Method[Any, Any]) -> Unimplemented:
+        """What a method that was left out answers."""
+        return Unimplemented(
+            f"{method.path} is not implemented by this server: {type(self).__name__} does not define {method.python_name}()"
+        )

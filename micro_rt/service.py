@@ -1,0 +1,398 @@
+"""A service: the one object that knows every part, starts them in order and stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from types import TracebackType
+from typing import Any, Self, TypeAlias, TypeVar
+
+from micro_rt.backends import backend, scheme_of
+from micro_rt.client.nodes import Nodes
+from micro_rt.codec.base import Codec
+from micro_rt.errors import FailedPrecondition
+from micro_rt.interceptor import Interceptor, InterceptorsByMethod
+from micro_rt.node import Node
+from micro_rt.registry.base import LEASE_TTL, Registration, Registry
+from micro_rt.registry.registrar import Registrar
+from micro_rt.selector.base import Selector
+from micro_rt.server.dispatch import Dispatcher
+from micro_rt.server.handler import Handler
+from micro_rt.server.server import Server
+from micro_rt.transport.base import Transport
+
+__all__ = ["Lifespan", "Service"]
+
+HandlerT = TypeVar("HandlerT", bound=Handler)
+
+Lifespan: TypeAlias = Callable[["Service"], AbstractAsyncContextManager[Any]]
+"""Makes a context manager that surrounds the life of a service: entered before it serves, left after it stopped."""
+
+_log = logging.getLogger("micro_rt.service")
+
+
+class Service:
+    """A process's place among the others: it serves handlers, and its clients call other services.
+
+        service = micro.Service("greeter")
+        service.handle(Greeter())
+        service.run()
+
+    Without handlers it opens no port and registers nothing:
+
+        async with micro.Service("web") as service:
+            reply = await GreeterClient(service).say_hello(HelloRequest(name="Ada"))
+
+    Args:
+        name: under which it is registered, beside the names of what it serves.
+        version: told to others in the registry.
+        metadata: told to others in the registry.
+        registry: address (``"local:"``, ``"memory:"``) or object; else ``MICRO_REGISTRY``, else ``"local:"``.
+        transport: name or object; else ``MICRO_TRANSPORT``, else ``"grpc"``.
+        selector: name, or what makes a selector; else ``MICRO_SELECTOR``, else ``"round_robin"``.
+        codec: name or object; ``"proto"``.
+        address: where to listen, ``"host:port"``, port 0 for a free one; else ``MICRO_ADDRESS``, else a free
+            port on 127.0.0.1 if the registry reaches no further than this machine, on every interface otherwise.
+        advertise: where others reach it, ``"host"`` or ``"host:port"``; else ``MICRO_ADVERTISE``, else where it
+            listens.
+        interceptors: run around every call that it serves.
+        client_interceptors: run around every call that its clients make.
+        lifespan: runs around its life.
+        grace: seconds that calls in flight get when it stops.
+        ttl: seconds that it stays listed after it died.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        version: str = "",
+        metadata: Mapping[str, str] | None = None,
+        registry: str | Registry | None = None,
+        transport: str | Transport | None = None,
+        selector: str | Callable[[], Selector] | None = None,
+        codec: str | Codec = "proto",
+        address: str | None = None,
+        advertise: str | None = None,
+        interceptors: Sequence[Interceptor] = (),
+        client_interceptors: Sequence[Interceptor] = (),
+        lifespan: Lifespan | None = None,
+        grace: float = 10.0,
+        ttl: float = LEASE_TTL,
+    ) -> None:
+        if not name:
+            raise ValueError('a service needs a name: micro.Service("greeter")')
+        self.name = name
+        self.version = version
+        self.metadata = dict(metadata or {})
+        self.codec: Codec = backend("codec", codec, "codec=")() if isinstance(codec, str) else codec
+        self.client_interceptors = tuple(client_interceptors)
+        self._registry = registry
+        self._transport = transport
+        self._selector = selector
+        self._address = address
+        self._advertise = advertise
+        self._lifespan = lifespan
+        self._grace = grace
+        self._ttl = ttl
+        self._dispatcher = Dispatcher(self.codec, interceptors)
+        self._handlers: list[Handler] = []
+        self._transports: dict[str, Transport] = {}
+        self._nodes: Nodes | None = None
+        self._server: Server | None = None
+        self._node: Node | None = None
+        self._stack: AsyncExitStack | None = None
+        self._stopping = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Service {self.name!r} at {self._node.address}>" if self._node else f"<Service {self.name!r}>"
+
+    # What users say
+
+    def handle(
+        self,
+        handler: HandlerT,
+        *,
+        interceptors: Sequence[Interceptor] = (),
+        method_interceptors: InterceptorsByMethod | None = None,
+    ) -> HandlerT:
+        """Serves a handler; called before the service starts.
+
+        Args:
+            handler: an object of a class that derives from a generated base.
+            interceptors: run around its calls, inside those of the service.
+            method_interceptors: run around the calls of single methods, by Python name, inside the others.
+
+        Returns:
+            The handler.
+
+        Raises:
+            TypeError: it is not a handler.
+            ValueError: its proto service is served already, or a method to intercept does not exist.
+            RuntimeError: the service runs already.
+        """
+        if not isinstance(handler, Handler) or isinstance(handler, type):
+            raise TypeError(
+                f"handle() takes an object of a class that derives from a generated base, such as GreeterBase, not {handler!r}"
+            )
+        if self._stack is not None:
+            raise RuntimeError("handlers are added before the service starts")
+        self._dispatcher.add(handler, interceptors, method_interceptors)
+        self._handlers.append(handler)
+        return handler
+
+    def run(self) -> None:
+        """Serves until SIGINT or SIGTERM, on uvloop where it is installed.
+
+        Where logging is not set up yet, it is set up to write to standard error from INFO on.
+
+        Raises:
+            RuntimeError: a loop is running already; there, ``await service.serve()``.
+        """
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        try:
+            import uvloop
+        except ModuleNotFoundError:
+            asyncio.run(self.serve())
+        else:
+            uvloop.run(self.serve())
+
+    async def serve(self) -> None:
+        """Serves until SIGINT, SIGTERM or ``stop()``; a second signal ends it without waiting for calls in flight."""
+        self._stopping.clear()
+        self._hurry.clear()
+        with _on_signals(self._signalled):
+            async with self:
+                await self._stopping.wait()
+                _log.info("%s stops: %d calls in flight", self.name, self._server.in_flight if self._server else 0)
+
+    def stop(self) -> None:
+        """Asks ``serve()`` to stop, in good order; to be called in its loop."""
+        self._stopping.set()
+
+    @property
+    def node(self) -> Node | None:
+        """What the registry lists, while the service runs; None if it has no handlers."""
+        return self._node
+
+    @property
+    def nodes(self) -> Nodes:
+        """The nodes that its clients call.
+
+        Raises:
+            FailedPrecondition: the service is not started.
+        """
+        if self._nodes is None:
+            raise self._not_started()
+        return self._nodes
+
+    # Its life
+
+    async def __aenter__(self) -> Self:
+        if self._stack is not None:
+            raise RuntimeError(f"service {self.name!r} runs already")
+        async with AsyncExitStack() as stack:
+            self._stack = stack
+            stack.callback(self._ended)
+            await self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stack is not None:
+            await self._stack.aclose()
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        registry = self._make_registry()
+        await registry.open()
+        stack.push_async_callback(registry.close)
+        self._nodes = nodes = Nodes(registry, self._transport_named, self._selector_factory())
+        stack.push_async_callback(nodes.close)
+        if self._lifespan is not None:
+            await stack.enter_async_context(self._lifespan(self))
+        if self._handlers:
+            await stack.enter_async_context(self._serving(registry))
+
+    @asynccontextmanager
+    async def _serving(self, registry: Registry) -> AsyncIterator[None]:
+        """Listens, then registers. On the way out: deregisters, lets clients see it, drains, closes."""
+        transport = self._own_transport()
+        server = self._server = Server(transport, self._dispatcher)
+        listening = await server.start(self._listen_address(registry))
+        try:
+            self._node = node = self._describe(transport, self._advertised(listening, registry))
+            registrar = Registrar(registry, Registration(node, self._names()), ttl=self._ttl)
+            await registrar.start()
+            _log.info(
+                "%s serves %s at %s, registered as %s",
+                node.id,
+                ", ".join(sorted(node.services)),
+                node.address,
+                ", ".join(self._names()),
+            )
+            try:
+                yield
+            finally:
+                await registrar.stop()
+                await self._unless_hurried(asyncio.sleep(registry.propagation))
+        finally:
+            await self._unless_hurried(server.stop(self._grace))
+            self._server = None
+
+    def _ended(self) -> None:
+        self._stack = None
+        self._nodes = None
+        self._node = None
+
+    def _signalled(self, number: int) -> None:
+        if self._stopping.is_set():
+            _log.warning("%s: second signal, calls in flight are cut off", self.name)
+            self._hurry.set()
+        self._stopping.set()
+
+    async def _unless_hurried(self, waiting: Coroutine[Any, Any, Any]) -> None:
+        """Awaits one step of stopping, and cuts it short at a second signal."""
+        step = asyncio.create_task(waiting)
+        hurry = asyncio.create_task(self._hurry.wait())
+        try:
+            await asyncio.wait({step, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            hurry.cancel()
+            step.cancel()
+            await asyncio.wait({step, hurry})
+        if not step.cancelled():
+            step.result()
+
+    # Its parts
+
+    def _make_registry(self) -> Registry:
+        given, setting = _setting(self._registry, "registry", "local:")
+        if isinstance(given, str):
+            made: Registry = backend("registry", scheme_of(given, setting), setting)(given)
+            return made
+        return given
+
+    def _selector_factory(self) -> Callable[[], Selector]:
+        given, setting = _setting(self._selector, "selector", "round_robin")
+        if isinstance(given, str):
+            made: Callable[[], Selector] = backend("selector", given, setting)
+            return made
+        return given
+
+    def _own_transport(self) -> Transport:
+        given, setting = _setting(self._transport, "transport", "grpc")
+        return self._transport_named(given, setting) if isinstance(given, str) else given
+
+    def _transport_named(self, name: str, setting: str = "a node's transport") -> Transport:
+        """Returns the transport of a name: the one that the service was made with, or one found by its name."""
+        given = self._transport
+        if given is not None and not isinstance(given, str) and given.name == name:
+            return given
+        transport = self._transports.get(name)
+        if transport is None:
+            transport = self._transports[name] = backend("transport", name, setting)()
+        return transport
+
+    # Where it is
+
+    def _names(self) -> tuple[str, ...]:
+        """The names that it is found under: its own, and the default target of each handler."""
+        return tuple(dict.fromkeys([self.name, *(handler._info_.target for handler in self._handlers)]))
+
+    def _describe(self, transport: Transport, address: str) -> Node:
+        return Node(
+            id=f"{self.name}-{uuid.uuid4().hex[:12]}",
+            address=address,
+            transport=transport.name,
+            version=self.version,
+            services=frozenset(handler._info_.name for handler in self._handlers),
+            metadata=self.metadata,
+        )
+
+    def _listen_address(self, registry: Registry) -> str:
+        address, _ = _setting(self._address, "address", "127.0.0.1:0" if registry.loopback else "0.0.0.0:0")
+        return address
+
+    def _advertised(self, listening: str, registry: Registry) -> str:
+        given, setting = _setting(self._advertise, "advertise", "")
+        if listening.startswith("memory:"):
+            return listening
+        host, _, port = listening.rpartition(":")
+        if given:
+            host, port = (given.rpartition(":")[::2]) if _has_port(given) else (given, port)
+        elif host in ("0.0.0.0", "[::]"):
+            host = _own_address()
+        if _is_loopback(host) and not registry.loopback:
+            raise FailedPrecondition(
+                f"{host} would be registered where other machines look it up, and they cannot reach it: "
+                f"say where they can with advertise= (MICRO_ADVERTISE){f', not {setting}={given}' if given else ''}"
+            )
+        return f"{host}:{port}"
+
+    def _not_started(self) -> FailedPrecondition:
+        return FailedPrecondition(
+            f"service {self.name!r} is not started: use its clients inside `async with service:`, or in its handlers",
+            may_have_run=False,
+        )
+
+
+ValueT = TypeVar("ValueT")
+
+
+def _setting(given: ValueT | str | None, name: str, default: str) -> tuple[ValueT | str, str]:
+    """Returns a setting and where it comes from: code, else the environment, else the default."""
+    if given is not None:
+        return given, f"{name}="
+    variable = f"MICRO_{name.upper()}"
+    value = os.environ.get(variable)
+    return (value, variable) if value else (default, f"{name}=")
+
+
+def _has_port(address: str) -> bool:
+    return address.rpartition(":")[2].isdigit() and (address.count(":") == 1 or address.startswith("["))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _own_address() -> str:
+    """Returns the address of the interface that leads outside; connecting a datagram socket sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # RFC 5737: reserved for documentation, belongs to nobody
+        except OSError:
+            return "127.0.0.1"
+        host: str = probe.getsockname()[0]
+        return host
+
+
+@contextmanager
+def _on_signals(react: Callable[[int], None]) -> Iterator[None]:
+    """Reacts to SIGINT and SIGTERM, where this is the main thread of a system that has signals."""
+    loop = asyncio.get_running_loop()
+    caught: list[signal.Signals] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, react, number)
+        except (NotImplementedError, RuntimeError, ValueError):
+            continue
+        caught.append(number)
+    try:
+        yield
+    finally:
+        for number in caught:
+            loop.remove_signal_handler(number)

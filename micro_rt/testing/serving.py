@@ -1,0 +1,52 @@
+"""A service and its clients in one process, for tests."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from micro_rt.interceptor import Interceptor
+from micro_rt.registry.memory import MemoryRegistry
+from micro_rt.server.handler import Handler
+from micro_rt.service import Lifespan, Service
+from micro_rt.transport.memory import MemoryTransport
+
+__all__ = ["serve"]
+
+
+@asynccontextmanager
+async def serve(
+    *handlers: Handler,
+    name: str = "test",
+    interceptors: Sequence[Interceptor] = (),
+    client_interceptors: Sequence[Interceptor] = (),
+    lifespan: Lifespan | None = None,
+) -> AsyncIterator[Service]:
+    """Serves handlers in this process, without a port or a file, and gives the service to make clients from.
+
+        async with micro_rt.testing.serve(Greeter()) as service:
+            reply = await GreeterClient(service).say_hello(HelloRequest(name="Ada"))
+
+    Each one is a world of its own: it sees no other service, and no other sees it.
+
+    Args:
+        handlers: what to serve.
+        name: of the service.
+        interceptors: run around every call that is served.
+        client_interceptors: run around every call that clients of the service make.
+        lifespan: runs around the life of the service.
+    """
+    service = Service(
+        name,
+        registry=MemoryRegistry(f"memory:{uuid.uuid4()}"),
+        transport=MemoryTransport(),
+        interceptors=interceptors,
+        client_interceptors=client_interceptors,
+        lifespan=lifespan,
+        grace=1.0,
+    )
+    for handler in handlers:
+        service.handle(handler)
+    async with service:
+        yield service

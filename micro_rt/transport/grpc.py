@@ -1,0 +1,781 @@
+"""gRPC over HTTP/2 (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md), on grpclib.
+
+grpclib's protocol layer does the HTTP/2 work. Its client and server classes are not used: they tell a failed
+call by cancelling the caller's task without taking that back, cannot drain, and do not say whether a request
+was sent. No other module of the runtime knows grpclib.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import socket
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from grpclib.client import Handler as ClientHandler
+from grpclib.config import Configuration
+from grpclib.metadata import (
+    decode_bin_value,
+    decode_grpc_message,
+    decode_timeout,
+    encode_bin_value,
+    encode_grpc_message,
+    encode_timeout,
+)
+from grpclib.protocol import AbstractHandler, EventsProcessor, H2Protocol, Stream
+from h2.config import H2Configuration
+from h2.errors import ErrorCodes
+from h2.events import ConnectionTerminated
+from h2.exceptions import ProtocolError
+
+from micro_rt.context import CallInfo
+from micro_rt.errors import (
+    Cancelled,
+    Code,
+    DeadlineExceeded,
+    EndOfStream,
+    Error,
+    FailedPrecondition,
+    Internal,
+    ResourceExhausted,
+    Unavailable,
+    Unimplemented,
+)
+from micro_rt.metadata import EMPTY, Metadata, MetadataValue
+from micro_rt.status import decode_details, encode_details
+from micro_rt.transport.base import ClientStream, Connection, Dispatch, Listener, ServerStream
+
+__all__ = ["GrpcTransport"]
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds that a connection may take to be made."""
+BACKLOG = 512
+"""Connections that may wait to be accepted."""
+
+_log = logging.getLogger("micro_rt.transport.grpc")
+
+_Headers = list[tuple[str, str]]
+
+
+class GrpcTransport:
+    """The transport ``grpc``: HTTP/2 without TLS."""
+
+    name = "grpc"
+
+    def connection(self, address: str) -> Connection:
+        """Makes a connection to ``host:port``, without connecting yet."""
+        return _GrpcConnection(address)
+
+    async def listen(self, address: str, dispatch: Dispatch) -> Listener:
+        """Listens on ``host:port``; port 0 picks a free one."""
+        host, port = _split(address)
+        listener = _GrpcListener(dispatch)
+        loop = asyncio.get_running_loop()
+        try:
+            server = await loop.create_server(listener.new_protocol, host, port, backlog=BACKLOG)
+        except OSError as error:
+            raise FailedPrecondition(
+                f"cannot listen on {address}: {error.strerror or error}; "
+                "choose another address= (MICRO_ADDRESS), or port 0 for a free one",
+                id="micro.listen_failed",
+            ) from None
+        listener.started(server, host)
+        return listener
+
+
+# The client
+
+
+class _GrpcConnection(Connection):
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._host, self._port = _split(address)
+        self._protocol: _Protocol | None = None
+        self._connecting: asyncio.Task[_Protocol] | None = None
+        self._closed = False
+
+    async def connect(self) -> None:
+        await self._connected(None)
+
+    async def open(
+        self, path: str, content_subtype: str, metadata: Metadata, deadline: float | None, info: CallInfo
+    ) -> _GrpcClientStream:
+        if content_subtype != "proto":
+            raise Unimplemented(f"the grpc transport does not carry {content_subtype!r}", may_have_run=False)
+        protocol = self._protocol
+        if protocol is None or protocol.lost:
+            protocol = await self._connected(deadline)
+        stream = _GrpcClientStream(self._address, protocol, info)
+        await stream.start(path, metadata, deadline)
+        return stream
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._protocol is not None:
+            self._protocol.shut()
+
+    async def _connected(self, deadline: float | None) -> _Protocol:
+        if self._closed:
+            raise Unavailable(f"the connection to {self._address} is closed", id="micro.closed", may_have_run=False)
+        if self._protocol is not None and not self._protocol.lost:
+            return self._protocol
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._connect(), name=f"connect to {self._address}")
+            self._connecting.add_done_callback(self._connect_done)
+        connecting = self._connecting
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await asyncio.shield(connecting)
+        except Error:
+            raise
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"the deadline passed while connecting to {self._address}", id="micro.deadline", may_have_run=False
+            ) from None
+        except asyncio.CancelledError:
+            if connecting.cancelled() and self._closed:
+                raise Unavailable(
+                    f"the connection to {self._address} was closed", id="micro.closed", may_have_run=False
+                ) from None
+            raise
+
+    async def _connect(self) -> _Protocol:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                _, protocol = await loop.create_connection(_Protocol.for_client, self._host, self._port)
+        except TimeoutError:
+            reason = f"no answer within {CONNECT_TIMEOUT:g} s"
+        except OSError as error:
+            reason = error.strerror or str(error)
+        else:
+            self._protocol = protocol
+            return protocol
+        raise Unavailable(f"cannot connect to {self._address}: {reason}", id="micro.connect_failed", may_have_run=False)
+
+    def _connect_done(self, task: asyncio.Task[_Protocol]) -> None:
+        self._connecting = None
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not report it as lost
+
+
+class _GrpcClientStream(ClientStream):
+    """The client's end of one call.
+
+    What ends the call from outside (a reset, a lost connection, the deadline) ends the waits of both directions,
+    except that what was received before a status stays readable.
+    """
+
+    __slots__ = (
+        "_address",
+        "_got_headers",
+        "_info",
+        "_outcome",
+        "_path",
+        "_protocol",
+        "_receiving",
+        "_release",
+        "_sending",
+        "_stream",
+        "_timer",
+    )
+
+    def __init__(self, address: str, protocol: _Protocol, info: CallInfo) -> None:
+        self._address = address
+        self._protocol = protocol
+        self._info = info
+        self._path = ""
+        self._stream = _Http2Stream(protocol, self)
+        self._sending = _Wait()
+        self._receiving = _Wait()
+        self._got_headers = False
+        self._outcome: Error | None = None
+        self._release: Callable[[], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def start(self, path: str, metadata: Metadata, deadline: float | None) -> None:
+        self._path = path
+        headers = [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", path),
+            (":authority", self._address),
+        ]
+        if deadline is not None:
+            loop = asyncio.get_running_loop()
+            remaining = deadline - loop.time()
+            if remaining <= 0:
+                raise self._fail(self._deadline_error(), ran=False)
+            headers.append(("grpc-timeout", encode_timeout(remaining)))
+            self._timer = loop.call_at(deadline, self._expire)
+        headers += _FIXED_HEADERS
+        if metadata.pairs:
+            headers += _encode_metadata(metadata)
+        try:
+            with self._sending:
+                self._release = await self._stream.send_request(headers, _processor=self._protocol.processor)
+        except ProtocolError as error:
+            raise self._fail(
+                Unavailable(f"the connection to {self._address} is closing: {error}", id="micro.connection_lost"),
+                ran=False,
+            ) from None
+        except Error as error:
+            raise self._fail(error, ran=False) from None
+        except BaseException:
+            self._close()
+            raise
+
+    async def send(self, message: bytes, *, end: bool = False) -> None:
+        try:
+            with self._sending:
+                await self._stream.send_data(_frame(message), end_stream=end)
+        except (ProtocolError, Error) as error:
+            raise self._send_failure(error) from None
+
+    async def end(self) -> None:
+        try:
+            with self._sending:
+                await self._stream.end()
+        except (ProtocolError, Error) as error:
+            raise self._send_failure(error) from None
+
+    async def receive(self) -> bytes:
+        if self._outcome is not None:
+            raise self._outcome
+        stream = self._stream
+        try:
+            with self._receiving:
+                if not self._got_headers:
+                    self._take_headers(await stream.recv_headers())
+                message = await _read_message(stream)
+                if message is not None:
+                    return message
+                self._take_status(stream.trailers)
+        except Error as error:
+            raise self._fail(error) from None
+        raise self._fail(EndOfStream("the server sent its last message already"))
+
+    def cancel(self) -> None:
+        if self._outcome is None:
+            error = Cancelled("the call was cancelled by this client")
+            self._sending.fail(error)
+            self._receiving.fail(error)
+            self._fail(error)
+
+    def terminated(self, reason: str) -> None:
+        """The stream was reset, or its connection lost."""
+        error = self._termination(reason)
+        if not self._has_status():
+            self._receiving.fail(error)
+        self._sending.fail(error)
+
+    def ended(self) -> None:
+        """The server has sent its last frame: nobody reads what is sent from now on."""
+        self._sending.fail(EndOfStream("the server has ended the call"))
+
+    def _expire(self) -> None:
+        error = self._deadline_error()
+        if not self._has_status():
+            self._receiving.fail(error)
+            self._reset()
+        self._sending.fail(error)
+
+    def _deadline_error(self) -> DeadlineExceeded:
+        return DeadlineExceeded(f"{self._path}: no reply from {self._address} before the deadline", id="micro.deadline")
+
+    def _termination(self, reason: str) -> Error:
+        reset = _RESET_CODE.search(reason)
+        if reset is None:
+            return Unavailable(
+                f"{self._path}: the connection to {self._address} was lost before the reply", id="micro.connection_lost"
+            )
+        code = int(reset[1])
+        if code == ErrorCodes.REFUSED_STREAM:
+            return Unavailable(
+                f"{self._address} refused {self._path}: it is stopping or full", id="micro.refused", may_have_run=False
+            )
+        if code == ErrorCodes.CANCEL:
+            return Cancelled(f"{self._path}: {self._address} cancelled the call")
+        if code == ErrorCodes.ENHANCE_YOUR_CALM:
+            return ResourceExhausted(f"{self._path}: {self._address} asks for fewer calls")
+        return Internal(f"{self._path}: {self._address} reset the call with HTTP/2 error code {code}")
+
+    def _has_status(self) -> bool:
+        headers = self._stream.headers
+        return self._stream.trailers is not None or (
+            headers is not None and any(name == "grpc-status" for name, _ in headers)
+        )
+
+    def _send_failure(self, error: Exception) -> Error:
+        """What a failed send tells: the server's status if there is one, for that is why."""
+        stream = self._stream
+        if self._outcome is not None:
+            return self._outcome
+        try:
+            if self._has_status():
+                if not self._got_headers and stream.headers is not None:
+                    self._take_headers(stream.headers)
+                if stream.trailers is not None:
+                    self._take_status(stream.trailers)
+                return EndOfStream("the server has ended the call")
+        except Error as status:
+            return self._fail(status)
+        if isinstance(error, Error):
+            return self._fail(error)
+        return self._fail(
+            Unavailable(f"{self._path}: the connection to {self._address} is closing", id="micro.connection_lost")
+        )
+
+    def _take_headers(self, headers: _Headers) -> None:
+        self._got_headers = True
+        fields = dict(headers)
+        if fields.get(":status") != "200":
+            code = _HTTP_STATUS.get(fields.get(":status", ""), Code.UNKNOWN)
+            raise Error.of(code, f"{self._address} answered {self._path} with HTTP status {fields.get(':status')}")
+        if "grpc-status" in fields:
+            self._take_status(headers)
+            return
+        if not fields.get("content-type", "").startswith("application/grpc"):
+            raise Error.of(
+                Code.UNKNOWN, f"{self._address} does not speak gRPC: content-type {fields.get('content-type')!r}"
+            )
+        self._info.headers = _decode_metadata(headers)
+
+    def _take_status(self, trailers: _Headers | None) -> None:
+        """Raises what the trailers say, unless it is OK."""
+        if trailers is None:
+            raise Internal(f"{self._address} ended {self._path} without a status")
+        self._info.trailers = _decode_metadata(trailers)
+        fields = dict(trailers)
+        status = fields.get("grpc-status", "")
+        if status == "0":
+            return
+        message = decode_grpc_message(fields.get("grpc-message", ""))
+        packed = fields.get("grpc-status-details-bin")
+        id, details = decode_details(_decode_binary(packed)) if packed else ("", ())
+        raise Error.of(int(status) if status.isdigit() else Code.UNKNOWN, message, id=id, details=details)
+
+    def _fail(self, error: Error, *, ran: bool = True) -> Error:
+        """Ends the call here, with what every later receive will raise."""
+        if not ran:
+            error.may_have_run = False
+        if self._outcome is None:
+            self._outcome = error
+            self._close()
+        return error
+
+    def _close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._release is not None:
+            self._reset()
+            release, self._release = self._release, None
+            release()
+
+    def _reset(self) -> None:
+        if self._release is not None and self._stream.closable:
+            self._stream.reset_nowait(ErrorCodes.CANCEL)
+
+
+class _Http2Stream(Stream):
+    """A stream of grpclib's that tells its call what happens to it."""
+
+    def __init__(self, protocol: _Protocol, call: _GrpcClientStream) -> None:
+        connection = protocol.connection
+        super().__init__(connection, connection._connection, connection._transport)  # pyright: ignore[reportPrivateUsage]
+        self._call = call
+
+    def __terminated__(self, reason: str) -> None:
+        self._call.terminated(reason)
+
+    def __ended__(self) -> None:
+        super().__ended__()
+        self._call.ended()
+
+
+class _Wait:
+    """Waits of one direction of a call, which an event from outside ends with an error."""
+
+    __slots__ = ("_cancelling", "_error", "_task")
+
+    def __init__(self) -> None:
+        self._error: Error | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._cancelling = 0
+
+    def __enter__(self) -> None:
+        if self._error is not None:
+            raise self._error
+        task = asyncio.current_task()
+        if task is not None:
+            self._task = task
+            self._cancelling = task.cancelling()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        task, self._task = self._task, None
+        if self._error is None or task is None or not isinstance(value, asyncio.CancelledError):
+            return
+        # The cancellation is ours and is taken back; one that comes from elsewhere at the same time goes on.
+        if task.uncancel() <= self._cancelling:
+            raise self._error from None
+
+    def fail(self, error: Error) -> None:
+        """Ends the present wait, if there is one, and every later one."""
+        if self._error is None:
+            self._error = error
+            if self._task is not None:
+                self._task.cancel()
+
+
+# The server
+
+
+class _GrpcListener(Listener):
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
+        self._protocols: set[_Protocol] = set()
+        self._draining = False
+        self._server: asyncio.Server | None = None
+        self.address = ""
+
+    def started(self, server: asyncio.Server, host: str) -> None:
+        self._server = server
+        name = server.sockets[0].getsockname()
+        self.address = f"[{host}]:{name[1]}" if ":" in host else f"{host}:{name[1]}"
+
+    def new_protocol(self) -> _Protocol:
+        return _Protocol(_ServerHandler(self), self._protocols)
+
+    async def drain(self) -> None:
+        self._draining = True
+        if self._server is not None:
+            self._server.close()
+
+    async def close(self) -> None:
+        await self.drain()
+        tasks: list[asyncio.Task[None]] = []
+        for protocol in list(self._protocols):
+            if isinstance(protocol.handler, _ServerHandler):
+                tasks += protocol.handler.tasks.values()
+            protocol.shut()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        if self._server is not None:
+            await self._server.wait_closed()
+
+    def serve(self, stream: Stream, headers: _Headers) -> asyncio.Task[None] | None:
+        """Starts serving a call, or refuses it."""
+        if self._draining:
+            stream.reset_nowait(ErrorCodes.REFUSED_STREAM)
+            return None
+        return asyncio.get_running_loop().create_task(_serve(stream, headers, self._dispatch))
+
+
+class _ServerHandler(AbstractHandler):
+    """What grpclib tells about the calls of one connection."""
+
+    def __init__(self, listener: _GrpcListener) -> None:
+        self._listener = listener
+        self.tasks: dict[Stream, asyncio.Task[None]] = {}
+
+    def accept(self, stream: Stream, headers: _Headers, release_stream: Callable[[], None]) -> None:
+        task = self._listener.serve(stream, headers)
+        if task is None:
+            release_stream()
+            return
+        self.tasks[stream] = task
+
+        def done(_: asyncio.Task[None]) -> None:
+            self.tasks.pop(stream, None)
+            release_stream()
+
+        task.add_done_callback(done)
+
+    def cancel(self, stream: Stream) -> None:
+        task = self.tasks.get(stream)
+        if task is not None:
+            task.cancel()
+
+    def close(self) -> None:
+        for task in self.tasks.values():
+            task.cancel()
+
+
+async def _serve(stream: Stream, headers: _Headers, dispatch: Dispatch) -> None:
+    call = _GrpcServerStream(stream)
+    try:
+        refusal = call.accept(headers)
+        if refusal is not None:
+            await call.refuse(*refusal)
+            return
+        deadline = call.deadline
+        if deadline is None:
+            await dispatch(call)
+            return
+        try:
+            async with asyncio.timeout_at(deadline) as limit:
+                await dispatch(call)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            await call.finish(DeadlineExceeded("the deadline passed before the handler was done", id="micro.deadline"))
+    except ProtocolError:
+        _log.debug("the client of %s went away", call.path)
+
+
+class _GrpcServerStream(ServerStream):
+    __slots__ = ("_finished", "_started", "_stream", "content_subtype", "deadline", "metadata", "path", "peer")
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._started = False
+        self._finished = False
+        self.path = ""
+        self.content_subtype = "proto"
+        self.metadata = EMPTY
+        self.deadline = None
+        self.peer = ""
+
+    def accept(self, headers: _Headers) -> tuple[int, Code, str] | None:
+        """Reads the request's headers; returns HTTP status, code and message if they are not gRPC's."""
+        fields = dict(headers)
+        self.path = fields.get(":path", "")
+        if fields.get(":method") != "POST":
+            return 405, Code.UNKNOWN, "gRPC calls are POST requests"
+        content_type, _, subtype = fields.get("content-type", "").partition("+")
+        if content_type != "application/grpc":
+            return 415, Code.UNKNOWN, f"content-type {fields.get('content-type')!r} is not gRPC's application/grpc"
+        self.content_subtype = subtype or "proto"
+        encoding = fields.get("grpc-encoding", "identity")
+        if encoding != "identity":
+            return 200, Code.UNIMPLEMENTED, f"message encoding {encoding!r} is not supported; send identity"
+        timeout = fields.get("grpc-timeout")
+        if timeout is not None:
+            try:
+                self.deadline = asyncio.get_running_loop().time() + decode_timeout(timeout)
+            except ValueError:
+                return 200, Code.INVALID_ARGUMENT, f"grpc-timeout {timeout!r} is not a gRPC timeout"
+        try:
+            self.metadata = _decode_metadata(headers)
+        except ValueError as error:
+            return 200, Code.INVALID_ARGUMENT, f"metadata: {error}"
+        self.peer = _peer(self._stream)
+        return None
+
+    async def refuse(self, http_status: int, code: Code, message: str) -> None:
+        headers = [
+            (":status", str(http_status)),
+            ("content-type", "application/grpc"),
+            ("grpc-status", str(int(code))),
+            ("grpc-message", encode_grpc_message(message)),
+        ]
+        await self._stream.send_headers(headers, end_stream=True)
+        self._close_request()
+
+    async def receive(self) -> bytes:
+        message = await _read_message(self._stream)
+        if message is None:
+            raise EndOfStream("the client sent its last message already")
+        return message
+
+    async def send_headers(self, headers: Metadata) -> None:
+        self._started = True
+        await self._stream.send_headers([*self._reply_headers(), *_encode_metadata(headers)])
+
+    async def send(self, message: bytes) -> None:
+        if not self._started:
+            self._started = True
+            await self._stream.send_headers(self._reply_headers())
+        await self._stream.send_data(_frame(message))
+
+    async def finish(self, error: Error | None, trailers: Metadata = EMPTY) -> None:
+        if self._finished:
+            return
+        self._finished = True
+        headers: _Headers = [] if self._started else self._reply_headers()
+        if error is None:
+            headers.append(("grpc-status", "0"))
+        else:
+            headers.append(("grpc-status", str(int(error.code))))
+            if error.message:
+                headers.append(("grpc-message", encode_grpc_message(error.message)))
+            details = encode_details(error)
+            if details is not None:
+                headers.append(("grpc-status-details-bin", encode_bin_value(details).decode()))
+        if trailers.pairs:
+            headers += _encode_metadata(trailers)
+        await self._stream.send_headers(headers, end_stream=True)
+        self._close_request()
+
+    def _close_request(self) -> None:
+        """Tells a client that still sends that nobody reads it (RFC 9113, section 8.1)."""
+        if self._stream.closable:
+            self._stream.reset_nowait(ErrorCodes.NO_ERROR)
+
+    def _reply_headers(self) -> _Headers:
+        content_type = (
+            "application/grpc" if self.content_subtype == "proto" else f"application/grpc+{self.content_subtype}"
+        )
+        return [(":status", "200"), ("content-type", content_type)]
+
+
+# Both sides
+
+
+class _Protocol(H2Protocol):
+    """One connection.
+
+    Args:
+        handler: what grpclib tells about its calls.
+        group: where it is while it lives.
+    """
+
+    def __init__(self, handler: AbstractHandler, group: set[_Protocol]) -> None:
+        client = isinstance(handler, ClientHandler)
+        config = Configuration()
+        super().__init__(handler, config.__for_client__() if client else config.__for_server__(), _H2_CONFIG[client])
+        self._group = group
+
+    @classmethod
+    def for_client(cls) -> _Protocol:
+        return cls(ClientHandler(), set())
+
+    @property
+    def lost(self) -> bool:
+        """Whether no new call can be made on it."""
+        return isinstance(self.handler, ClientHandler) and self.handler.connection_lost
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._group.add(self)
+        self.processor.processors[ConnectionTerminated] = self._goaway
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            _detect_dead_peers(sock)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._group.discard(self)
+        super().connection_lost(exc)
+
+    def shut(self) -> None:
+        """Says goodbye (GOAWAY) and closes."""
+        processor: EventsProcessor | None = getattr(self, "processor", None)
+        if processor is None or self.connection.is_closing():
+            return
+        try:
+            self.connection._connection.close_connection()  # pyright: ignore[reportPrivateUsage]
+            self.connection.flush()
+        except ProtocolError:
+            pass  # the peer has said goodbye first
+        processor.close("Connection lost")
+
+    def _goaway(self, event: ConnectionTerminated) -> None:
+        last = event.last_stream_id
+        if last is not None:
+            for stream in list(self.processor.streams.values()):
+                if stream.id is not None and stream.id > last:
+                    # RFC 9113, section 6.8: these were not and will not be processed.
+                    stream.__terminated__(f"error_code: {int(ErrorCodes.REFUSED_STREAM)}")
+        self.processor.process_connection_terminated(event)
+
+
+async def _read_message(stream: Stream) -> bytes | None:
+    """Reads a length-prefixed message; None at the end."""
+    prefix = await stream.recv_data(5)
+    if not prefix:
+        return None
+    if prefix[0]:
+        raise Unimplemented("compressed messages are not supported; send identity encoding")
+    try:
+        return await stream.recv_data(int.from_bytes(prefix[1:], "big"))
+    except AssertionError:
+        raise Internal("the stream ended in the middle of a message") from None
+
+
+def _frame(message: bytes) -> bytes:
+    return b"\0" + len(message).to_bytes(4, "big") + message
+
+
+def _encode_metadata(metadata: Metadata) -> _Headers:
+    return [
+        (key, value if isinstance(value, str) else encode_bin_value(value).decode()) for key, value in metadata.pairs
+    ]
+
+
+def _decode_metadata(headers: _Headers) -> Metadata:
+    pairs: list[tuple[str, MetadataValue]] = []
+    for key, value in headers:
+        if key[0] == ":" or key in _NOT_METADATA or key.startswith("grpc-"):
+            continue
+        if key.endswith("-bin"):
+            pairs.extend((key, _decode_binary(part)) for part in value.split(","))
+        else:
+            pairs.append((key, value))
+    return Metadata.received(pairs) if pairs else EMPTY
+
+
+def _decode_binary(value: str) -> bytes:
+    return decode_bin_value(value.encode("ascii"))
+
+
+def _peer(stream: Stream) -> str:
+    address = stream.connection.get_peer().addr()
+    return f"{address[0]}:{address[1]}" if address else ""
+
+
+def _split(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise FailedPrecondition(f"{address!r} is not an address: write host:port, such as 127.0.0.1:0")
+    return host.strip("[]"), int(port)
+
+
+def _detect_dead_peers(sock: socket.socket) -> None:
+    """Lets the kernel find out within half a minute that the other machine is gone.
+
+    HTTP/2 pings would do it too, but servers of other makes close connections that ping as often.
+    """
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 25_000)):
+        option = getattr(socket, name, None)
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+_FIXED_HEADERS = [("te", "trailers"), ("content-type", "application/grpc"), ("user-agent", "grpc-python-micro-rt")]
+_NOT_METADATA = frozenset({"te", "content-type", "user-agent"})
+_RESET_CODE = re.compile(r"error_code: (\d+)")
+_H2_CONFIG = {
+    client: H2Configuration(
+        client_side=client,
+        header_encoding="ascii",
+        validate_inbound_headers=False,
+        validate_outbound_headers=False,
+        normalize_inbound_headers=False,
+        normalize_outbound_headers=False,
+    )
+    for client in (False, True)
+}
+# https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
+_HTTP_STATUS = {
+    "400": Code.INTERNAL,
+    "401": Code.UNAUTHENTICATED,
+    "403": Code.PERMISSION_DENIED,
+    "404": Code.UNIMPLEMENTED,
+    "429": Code.UNAVAILABLE,
+    "502": Code.UNAVAILABLE,
+    "503": Code.UNAVAILABLE,
+    "504": Code.UNAVAILABLE,
+}

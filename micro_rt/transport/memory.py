@@ -1,0 +1,249 @@
+"""Calls within one process, without a socket: for tests, and for services that share a process.
+
+Messages are bytes here too, so a test sees what a client on the wire would see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context
+from itertools import count
+
+from micro_rt.context import CallInfo
+from micro_rt.engines.shared import Shared
+from micro_rt.errors import Cancelled, DeadlineExceeded, EndOfStream, Error, Internal, Unavailable
+from micro_rt.metadata import EMPTY, Metadata
+from micro_rt.pipe import Pipe
+from micro_rt.status import decode_details, encode_details
+from micro_rt.transport.base import ClientStream, Connection, Dispatch, Listener, ServerStream
+
+__all__ = ["MemoryTransport"]
+
+WINDOW = 16
+"""Messages that may wait to be read in one direction before the sender waits too."""
+
+
+class MemoryTransport:
+    """The transport ``memory``: services that run in one event loop."""
+
+    name = "memory"
+
+    def connection(self, address: str) -> Connection:
+        """Makes a connection to a name, such as ``"memory:1"``."""
+        return _MemoryConnection(address)
+
+    async def listen(self, address: str, dispatch: Dispatch) -> Listener:
+        """Listens under a name of its own; the address is not used."""
+        listener = _MemoryListener(dispatch)
+        await listener.open()
+        return listener
+
+
+class _Hub:
+    """Who listens in this event loop."""
+
+    def __init__(self) -> None:
+        self.listeners: dict[str, _MemoryListener] = {}
+        self.numbers = count(1)
+
+    async def open(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        self.listeners.clear()
+
+
+def _shared_hub() -> Shared[_Hub]:
+    return Shared("memory transport", _Hub)
+
+
+class _MemoryListener(Listener):
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
+        self._hold = _shared_hub()
+        self._hub: _Hub | None = None
+        self._draining = False
+        self._calls: set[_Call] = set()
+        self.address = ""
+
+    async def open(self) -> None:
+        self._hub = hub = await self._hold.acquire()
+        self.address = f"memory:{next(hub.numbers)}"
+        hub.listeners[self.address] = self
+
+    async def drain(self) -> None:
+        self._draining = True
+
+    async def close(self) -> None:
+        self._draining = True
+        if self._hub is not None:
+            self._hub.listeners.pop(self.address, None)
+        calls = list(self._calls)
+        for call in calls:
+            call.abort(Unavailable(f"{self.address} was closed before the reply", id="micro.connection_lost"))
+        tasks = [call.task for call in calls if call.task is not None]
+        if tasks:
+            await asyncio.wait(tasks)
+        await self._hold.release()
+
+    def accept(self, call: _Call) -> None:
+        if self._draining:
+            raise Unavailable(
+                f"{self.address} refused {call.path}: it is stopping", id="micro.refused", may_have_run=False
+            )
+        self._calls.add(call)
+        # A context of its own: nothing of the caller's task may reach the handler but what is sent.
+        task = asyncio.get_running_loop().create_task(_serve(call, self._dispatch), context=Context())
+        call.task = task
+        task.add_done_callback(lambda _: self._calls.discard(call))
+
+
+async def _serve(call: _Call, dispatch: Dispatch) -> None:
+    try:
+        await dispatch(_MemoryServerStream(call))
+    finally:
+        call.abort(Internal(f"the server ended {call.path} without a status"))
+
+
+class _MemoryConnection(Connection):
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._hold = _shared_hub()
+        self._hub: _Hub | None = None
+        self._calls: set[_Call] = set()
+
+    async def connect(self) -> None:
+        await self._listener()
+
+    async def open(
+        self, path: str, content_subtype: str, metadata: Metadata, deadline: float | None, info: CallInfo
+    ) -> ClientStream:
+        listener = await self._listener()
+        call = _Call(path, content_subtype, metadata, deadline, info)
+        call.start_clock()
+        listener.accept(call)
+        self._calls.add(call)
+        call.on_end = self._calls.discard
+        return _MemoryClientStream(call)
+
+    async def close(self) -> None:
+        for call in list(self._calls):
+            call.abort(Unavailable(f"the connection to {self._address} was closed", id="micro.connection_lost"))
+        if self._hub is not None:
+            self._hub = None
+            await self._hold.release()
+
+    async def _listener(self) -> _MemoryListener:
+        if self._hub is None:
+            self._hub = await self._hold.acquire()
+        listener = self._hub.listeners.get(self._address)
+        if listener is None:
+            raise Unavailable(f"nobody listens at {self._address}", id="micro.connect_failed", may_have_run=False)
+        return listener
+
+
+class _Call:
+    """What both ends of a call share."""
+
+    def __init__(
+        self, path: str, content_subtype: str, metadata: Metadata, deadline: float | None, info: CallInfo
+    ) -> None:
+        self.path = path
+        self.content_subtype = content_subtype
+        self.metadata = metadata
+        self.deadline = deadline
+        self.info = info
+        self.requests = Pipe[bytes](WINDOW)
+        self.replies = Pipe[bytes](WINDOW)
+        self.task: asyncio.Task[None] | None = None
+        self.on_end: Callable[[_Call], object] = _nothing
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start_clock(self) -> None:
+        if self.deadline is None:
+            return
+        loop = asyncio.get_running_loop()
+        if self.deadline <= loop.time():
+            raise DeadlineExceeded(f"{self.path}: the deadline has passed", id="micro.deadline", may_have_run=False)
+        self._timer = loop.call_at(
+            self.deadline,
+            self.abort,
+            DeadlineExceeded(f"{self.path}: no reply before the deadline", id="micro.deadline"),
+        )
+
+    def finish(self, error: Error | None) -> None:
+        """The server is done; what it sent stays readable."""
+        self.replies.end(error or EndOfStream("the server sent its last message already"))
+        self.requests.stop(error or EndOfStream("the server has ended the call"))
+        self._over()
+
+    def abort(self, error: Error) -> None:
+        """Ends the call at once on both sides; does nothing if it is over."""
+        if self.replies.ended:
+            return
+        self.replies.stop(error)
+        self.requests.stop(error)
+        if self.task is not None and self.task is not asyncio.current_task():
+            self.task.cancel()
+        self._over()
+
+    def _over(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self.on_end(self)
+
+
+class _MemoryClientStream(ClientStream):
+    __slots__ = ("_call",)
+
+    def __init__(self, call: _Call) -> None:
+        self._call = call
+
+    async def send(self, message: bytes, *, end: bool = False) -> None:
+        await self._call.requests.put(message)
+        if end:
+            await self.end()
+
+    async def end(self) -> None:
+        self._call.requests.end(EndOfStream("the client sent its last message already"))
+
+    async def receive(self) -> bytes:
+        return await self._call.replies.get()
+
+    def cancel(self) -> None:
+        self._call.abort(Cancelled("the call was cancelled by this client"))
+
+
+class _MemoryServerStream(ServerStream):
+    __slots__ = ("_call", "content_subtype", "deadline", "metadata", "path", "peer")
+
+    def __init__(self, call: _Call) -> None:
+        self._call = call
+        self.path = call.path
+        self.content_subtype = call.content_subtype
+        self.metadata = call.metadata
+        self.deadline = call.deadline
+        self.peer = "memory:"
+
+    async def receive(self) -> bytes:
+        return await self._call.requests.get()
+
+    async def send_headers(self, headers: Metadata) -> None:
+        self._call.info.headers = headers
+
+    async def send(self, message: bytes) -> None:
+        await self._call.replies.put(message)
+
+    async def finish(self, error: Error | None, trailers: Metadata = EMPTY) -> None:
+        if self._call.replies.ended:
+            return
+        self._call.info.trailers = trailers
+        if error is not None:
+            id, details = decode_details(encode_details(error) or b"")
+            error = Error.of(error.code, error.message, id=id, details=details)
+        self._call.finish(error)
+
+
+def _nothing(_: _Call) -> None:
+    pass
