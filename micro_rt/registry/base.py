@@ -6,6 +6,7 @@
 - ``watch`` gives the present nodes first, then the nodes after each change; nothing is missed for good, and
   the same state is not given twice in a row, also when the registry was out of reach meanwhile.
 - ``resolve`` and ``watch`` never cache: what is registered is found at once. An unknown name has no nodes.
+- The nodes of a name come in the order of their ids, however they are asked for.
 - What is registered by one process is seen by every other that uses the same address.
 
 ``micro_rt.testing.RegistryContract`` checks these promises.
@@ -85,15 +86,23 @@ class Registry(ABC):
         Args:
             registration: the node and its names.
             ttl: seconds that it stays listed without being renewed.
+
+        Raises:
+            Unavailable: the registry cannot be reached.
         """
 
     @abstractmethod
     async def resolve(self, name: str) -> tuple[Node, ...]:
-        """Returns the nodes of a name, in a stable order; none if nobody serves it."""
+        """Returns the nodes of a name, in the order of their ids; none if nobody serves it."""
 
     @abstractmethod
     def watch(self, name: str) -> AsyncIterator[tuple[Node, ...]]:
-        """Gives the nodes of a name now, and again after each change, until it is closed."""
+        """Gives the nodes of a name now, and again after each change; ends when the registry is closed.
+
+        A consumer that is slower than the changes gets the newest state, not all of them. What it returns is for
+        one consumer; it has an ``aclose()``, and leaves nothing behind when it is dropped without. ``registry.watch.Watches``
+        makes such iterators for any engine.
+        """
 
     @abstractmethod
     async def names(self) -> Mapping[str, tuple[Node, ...]]:

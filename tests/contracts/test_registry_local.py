@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pytest
+
+from micro_rt.registry.base import Registry
+from micro_rt.registry.local import LocalRegistry
+from micro_rt.testing.registry import OtherProcess, RegistryContract
+
+
+class TestLocalRegistry(RegistryContract):
+    @pytest.fixture(autouse=True)
+    def home(self, tmp_path: Path) -> None:
+        self.folder = tmp_path
+
+    async def make(self) -> Registry:
+        return LocalRegistry("local:", home=self.folder)
+
+    def other_process(self) -> OtherProcess:
+        return OtherProcess(
+            "micro_rt.registry.local:LocalRegistry",
+            "local:",
+            {"MICRO_HOME": str(self.folder), "MICRO_NAMESPACE": "default"},
+        )
+
+
+class TestLocalRegistryWithFullSync(RegistryContract):
+    many = 200
+    changes = 50
+
+    @pytest.fixture(autouse=True)
+    def home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MICRO_HOME", str(tmp_path))
+        monkeypatch.setenv("MICRO_NAMESPACE", "full")
+
+    async def make(self) -> Registry:
+        return LocalRegistry("local:?sync=full")
+
+    def other_process(self) -> OtherProcess:
+        return OtherProcess("micro_rt.registry.local:LocalRegistry", "local:?sync=full")
