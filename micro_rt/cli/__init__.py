@@ -1,0 +1,1 @@
+"""The ``micro-rt`` command."""

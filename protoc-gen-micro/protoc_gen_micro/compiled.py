@@ -124,6 +124,8 @@ def messages_pyi(file: File, use: Hints) -> str:
         for field in message.fields:
             if use.accessible(field):
                 out += ("    ", indented(attribute(field)), "\n",)
+        if use.attributes(message):
+            out += ("\n",)
         out += ("    ", indented(layout("def __init__(", use.parameters(message), ") -> None: ...", 1)), "\n",)
         if message.fields:
             out += (

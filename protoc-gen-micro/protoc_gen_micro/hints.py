@@ -105,6 +105,10 @@ class Hints:
         """Returns whether Python can write the name of a field."""
         return field.name not in KEYWORDS
 
+    def attributes(self, message: Message) -> bool:
+        """Returns whether a message has fields whose names Python can write."""
+        return any(self.accessible(field) for field in message.fields)
+
     def parameters(self, message: Message) -> list[str]:
         """Returns the parameters of the constructor of a message."""
         if not message.fields:

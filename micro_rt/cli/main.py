@@ -1,0 +1,32 @@
+"""The ``micro-rt`` command: one file per sub-command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib.metadata import version
+
+from micro_rt.cli import generate
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        arguments: the command line without the program's name; that of the process when None.
+
+    Returns:
+        The exit status: 0, 1 for an error that was printed, 2 for a command line that was not understood.
+    """
+    parser = argparse.ArgumentParser(prog="micro-rt", description="Microservices from .proto files.")
+    parser.add_argument("--version", action="version", version=f"micro-rt {version('micro-rt')}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    generate.configure(commands.add_parser("generate", help=generate.HELP, description=generate.DESCRIPTION))
+    parsed = parser.parse_args(arguments)
+    return int(parsed.run(parsed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
