@@ -30,9 +30,11 @@ from micro_rt.metadata import Metadata, MetadataLike, MetadataValue
 from micro_rt.method import Idempotency, Kind, Method, ServiceInfo
 from micro_rt.server.handler import Handler
 from micro_rt.service import Service
+from micro_rt.telemetry.access_log import AccessLog
 
 __all__ = [
     "Aborted",
+    "AccessLog",
     "AlreadyExists",
     "BidiStreamCall",
     "Call",

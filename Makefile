@@ -1,0 +1,46 @@
+# demo, test, check and bench set up what they need in .venv; nothing has to be installed before but Python 3.11+.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test check bench generate format clean
+
+help:            ## list what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(READY)   ## generate from a .proto, start three servers, call them, kill one
+	@$(BIN)/python examples/greeter/demo.py
+
+test: $(READY)   ## run every test
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)  ## format, lint, types, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/python -m protoc_gen_micro.compile_templates --check
+	$(BIN)/python -m tests.generated --check
+
+bench: $(READY)  ## measure against the peers, in one run
+	$(BIN)/python -m benchmarks $(ARGS)
+
+generate: $(READY)  ## write every generated file of the repository anew
+	$(BIN)/python -m protoc_gen_micro.compile_templates
+	$(BIN)/python -m tests.generated
+
+format: $(READY) ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:           ## remove what was set up and built
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
+
+$(READY): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one with make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old: Python 3.11 or newer is needed; name one with make PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(READY)

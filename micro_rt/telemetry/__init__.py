@@ -1,0 +1,1 @@
+"""Telemetry: what a service tells of itself while it runs."""
