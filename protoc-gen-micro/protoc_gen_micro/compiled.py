@@ -27,6 +27,8 @@ def messages_py(file: File, imports: Imports) -> str:
     )
     for line in imports.plain:
         out += (line, "\n",)
+    if imports.inside and imports.plain:
+        out += ("\n",)
     if imports.inside:
         out += ("if ", imports.condition, ":\n",)
         for line in imports.inside:
@@ -59,7 +61,7 @@ def messages_pyi(file: File, use: Hints) -> str:
                 "    ", indented(docstring(enum.comment, enum.deprecated)), "\n",
                 "\n",
             )
-        for value in enum.values:
+        for value in use.values(enum):
             out += ("    ", value.name, ": ", use.typing, ".ClassVar[", use.type_name(enum.type_name), "]\n",)
             if value.comment or value.deprecated:
                 out += ("    ", indented(docstring(value.comment, value.deprecated)), "\n",)
@@ -74,7 +76,7 @@ def messages_pyi(file: File, use: Hints) -> str:
                 "    def items(cls) -> ", use.builtin("list"), "[", use.builtin("tuple"), "[", use.builtin("str"), ", ", use.type_name(enum.type_name), "]]: ...\n",
             )
         out += ("\n",)
-        for value in enum.values:
+        for value in use.values(enum):
             out += (value.name, ": ", use.type_name(enum.type_name), "\n",)
         return "".join(out)
 
@@ -124,18 +126,18 @@ def messages_pyi(file: File, use: Hints) -> str:
         for field in message.fields:
             if use.accessible(field):
                 out += ("    ", indented(attribute(field)), "\n",)
-        if use.attributes(message):
+        if use.apart(message):
             out += ("\n",)
-        out += ("    ", indented(layout("def __init__(", use.parameters(message), ") -> None: ...", 1)), "\n",)
+        out += ("    ", indented(layout("def __init__(", use.parameters(message), ") -> None: ...", use.depth(message))), "\n",)
         if message.fields:
             out += (
-                "    ", indented(layout("def HasField(", ["self", "field_name: " + use.present(message)], ") -> " + use.builtin("bool") + ": ...", 1)), "\n",
-                "    ", indented(layout("def ClearField(", ["self", "field_name: " + use.clearable(message)], ") -> None: ...", 1)), "\n",
+                "    ", indented(layout("def HasField(", use.present(message), ") -> " + use.builtin("bool") + ": ...", use.depth(message))), "\n",
+                "    ", indented(layout("def ClearField(", use.clearable(message), ") -> None: ...", use.depth(message))), "\n",
             )
         for oneof in message.oneofs:
             if use.overloaded(message):
                 out += ("    @", use.typing, ".overload\n",)
-            out += ("    ", indented(layout("def WhichOneof(", ["self", "oneof_group: " + use.literal(oneof.name)], ") -> " + use.members(oneof.fields) + " | None: ...", 1)), "\n",)
+            out += ("    ", indented(layout("def WhichOneof(", ["self", "oneof_group: " + use.literal(oneof.name)], ") -> " + use.members(oneof) + ": ...", use.depth(message))), "\n",)
         if message.fields:
             out += ("\n",)
             for field in message.fields:
@@ -169,14 +171,15 @@ def messages_pyi(file: File, use: Hints) -> str:
         out += (line, "\n",)
     for line in use.imports.checked:
         out += (line, "\n",)
+    out += ("\n",)
+    if use.exported:
+        out += ("__all__ = [\n",)
+        for name in use.exported:
+            out += ("    ", literal(name), ",\n",)
+        out += ("]\n",)
+    else:
+        out += ("__all__: ", use.builtin("list"), "[", use.builtin("str"), "] = []\n",)
     out += (
-        "\n",
-        "__all__ = [\n",
-    )
-    for name in use.exported:
-        out += ("    ", literal(name), ",\n",)
-    out += (
-        "]\n",
         "\n",
         "DESCRIPTOR: ", use.descriptor, ".FileDescriptor\n",
     )
@@ -223,10 +226,12 @@ def stubs_py(file: File, imports: Imports, stubs: Stubs) -> str:
     )
     for line in imports.plain:
         out += (line, "\n",)
+    if imports.checked and imports.plain:
+        out += ("\n",)
     if imports.checked:
         out += ("if ", stubs.type_checking, ":\n",)
         for line in imports.checked:
-            out += ("    ", line, "\n",)
+            out += ("    ", indented(line), "\n",)
         out += ("elif ", imports.condition, ":\n",)
         for line in imports.inside:
             out += ("    ", indented(line), "\n",)
@@ -235,10 +240,12 @@ def stubs_py(file: File, imports: Imports, stubs: Stubs) -> str:
             out += ("    ", indented(line), "\n",)
     out += (
         "\n",
-        "__all__ = ", stubs.exported, "\n",
+        layout("__all__ = [", stubs.exported, "]"), "\n",
     )
     for service in file.services:
         out += ("\n",)
+        if stubs.follows(service):
+            out += ("\n",)
         for method in service.methods:
             out += (layout(stubs.constant(method) + " = " + stubs.micro + ".Method(", stubs.arguments(service, method), ")"), "\n",)
         out += (

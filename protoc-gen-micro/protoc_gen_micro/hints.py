@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from protoc_gen_micro.imports import plan_names
 from protoc_gen_micro.names import KEYWORDS, unused
-from protoc_gen_micro.schema import Enum, Field, File, Message, TypeName
+from protoc_gen_micro.schema import Enum, EnumValue, Field, File, Message, Oneof, TypeName
+from protoc_gen_micro.text import layout, literal
 
 __all__ = ["Hints"]
 
@@ -46,9 +47,9 @@ class Hints:
         own_top = {name for name in top if not any(name in exports[path] for path in file.public_dependencies)}
         self.imports = plan_names(file.path, needs, exports, members | own_top)
         taken = self._identifiers | set(self.imports.local.values())
-        self.exported = sorted(top)
+        self.exported = sorted(top - KEYWORDS)
         self._aliases = {name: unused(f"_{name}", taken) for name in sorted(hidden)}
-        self.aliases = list(self._aliases.items())
+        self.aliases = [(alias, name) for name, alias in self._aliases.items()]
         self.abc = unused("_abc", taken)
         self.builtins = unused("_builtins", taken)
         self.containers = unused("_containers", taken)
@@ -105,37 +106,48 @@ class Hints:
         """Returns whether Python can write the name of a field."""
         return field.name not in KEYWORDS
 
-    def attributes(self, message: Message) -> bool:
-        """Returns whether a message has fields whose names Python can write."""
-        return any(self.accessible(field) for field in message.fields)
+    def values(self, enum: Enum) -> list[EnumValue]:
+        """Returns the values of an enum whose names Python can write."""
+        return [value for value in enum.values if value.name not in KEYWORDS]
+
+    def apart(self, message: Message) -> bool:
+        """Returns whether the formatters want a blank line between the fields and the methods of a message."""
+        fields = [field for field in message.fields if self.accessible(field)]
+        return bool(fields) and (self.assignable(fields[-1]) or bool(fields[-1].comment or fields[-1].deprecated))
 
     def parameters(self, message: Message) -> list[str]:
         """Returns the parameters of the constructor of a message."""
         if not message.fields:
             return ["self"]
-        parameters = [unused("self", {field.name for field in message.fields}), "*"]
+        taken = any(field.name == "self" for field in message.fields)
+        parameters = ["_self" if taken else "self", "*"]
         accessible = [field for field in message.fields if self.accessible(field)]
         parameters += [f"{field.name}: {self._argument(field)} | None = ..." for field in accessible]
         if len(accessible) < len(message.fields):
             parameters.append(f"**keywords: {self.typing}.Any")
         return [name for name in parameters if name != "*" or len(parameters) > 2]
 
-    def present(self, message: Message) -> str:
-        """Returns the type of the names that ``HasField`` takes."""
+    def present(self, message: Message) -> list[str]:
+        """Returns the parameters of ``HasField``."""
         names = [field.name for field in message.fields if field.has_presence]
-        return self._literal([*names, *(oneof.name for oneof in message.oneofs)])
+        return self._field_name(message, [*names, *(oneof.name for oneof in message.oneofs)])
 
-    def clearable(self, message: Message) -> str:
-        """Returns the type of the names that ``ClearField`` takes."""
-        return self._literal([*(field.name for field in message.fields), *(oneof.name for oneof in message.oneofs)])
+    def clearable(self, message: Message) -> list[str]:
+        """Returns the parameters of ``ClearField``."""
+        names = [field.name for field in message.fields]
+        return self._field_name(message, [*names, *(oneof.name for oneof in message.oneofs)])
 
     def literal(self, *names: str) -> str:
         """Returns the type of the strings given."""
-        return self._literal(names)
+        return f"{self.typing}.Literal[{', '.join(literal(name) for name in names)}]"
 
-    def members(self, names: Iterable[str]) -> str:
-        """Returns the type of the strings given."""
-        return self._literal(names)
+    def members(self, oneof: Oneof) -> str:
+        """Returns the type of what ``WhichOneof`` returns."""
+        return f"{self.literal(*oneof.fields)} | None"
+
+    def depth(self, message: Message) -> int:
+        """Returns how many classes the body of a message is inside of."""
+        return len(message.type_name.names)
 
     def lists_values(self, enum: Enum) -> bool:
         """Returns whether the enum's class methods can be declared: no value has the name of one of them."""
@@ -147,9 +159,12 @@ class Hints:
             return f"{self.abc}.Mapping[{self.builtin(_SCALARS[field.map_key])}, {value}]"
         return f"{self.abc}.Iterable[{value}]" if field.repeated else value
 
-    def _literal(self, names: Iterable[str]) -> str:
-        quoted = ", ".join(f'"{name}"' for name in names)
-        return f"{self.typing}.Literal[{quoted}]" if quoted else f"{self.typing}.Never"
+    def _field_name(self, message: Message, names: list[str]) -> list[str]:
+        if not names:
+            return ["self", f"field_name: {self.typing}.Never"]
+        quoted = [literal(name) for name in names]
+        hint = layout(f"field_name: {self.typing}.Literal[", quoted, "],", self.depth(message) + 1)
+        return ["self", hint.removesuffix(",")]
 
     def _helpers(self, file: File, everything: list[Message]) -> list[str]:
         fields = [field for message in everything for field in message.fields]

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from protoc_gen_micro.names import KEYWORDS, module_name, unused
 from protoc_gen_micro.schema import TypeName
+from protoc_gen_micro.text import WIDTH
 
 __all__ = ["Imports", "Needs", "plan_modules", "plan_names", "shipped"]
 
@@ -132,7 +133,7 @@ def plan_names(here: str, needs: Needs, exports: Mapping[str, frozenset[str]], t
             continue
         if path in clashing:
             redefines = True
-            checked += [f"{absolute}{', '.join(listed)}{_MISSING}", f"{relative}{', '.join(listed)}"]
+            checked += [_names_line(absolute, listed, 1, _MISSING), _names_line(relative, listed, 1)]
         else:
             checked += [f"{absolute}*{_MISSING}", f"{relative}*"]
         inside.append(_names_line(relative, listed, 1))
@@ -201,14 +202,11 @@ def _star_line(module: str) -> str:
     return f"from {module} import *"
 
 
-def _names_line(head: str, listed: list[str], levels: int = 0) -> str:
+def _names_line(head: str, listed: list[str], levels: int = 0, comment: str = "") -> str:
     line = head + ", ".join(listed)
-    if len(line) + 4 * levels <= _WIDTH:
-        return line
-    return f"{head}(\n" + "".join(f"    {name},\n" for name in listed) + ")"
-
-
-_WIDTH = 120
+    if len(line) + 4 * levels <= WIDTH:
+        return line + comment
+    return f"{head}({comment}\n" + "".join(f"    {name},\n" for name in listed) + ")"
 
 
 def unimportable(path: str) -> str:

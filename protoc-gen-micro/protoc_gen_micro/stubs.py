@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from protoc_gen_micro.imports import Imports, plan_names
 from protoc_gen_micro.names import constant_name, unused
 from protoc_gen_micro.schema import File, Method, Service
-from protoc_gen_micro.text import literal
+from protoc_gen_micro.text import layout, literal
 
 __all__ = ["Stubs"]
 
@@ -22,7 +22,7 @@ class Stubs:
     Attributes:
         imports: how the messages are imported.
         helpers: the lines that import from the standard library.
-        exported: ``__all__``, as it is written.
+        exported: the items of ``__all__``.
         micro: the name of the runtime.
         type_checking: the name of ``typing.TYPE_CHECKING``.
         float: the name of the builtin.
@@ -53,12 +53,17 @@ class Stubs:
             self.helpers.append(_import("collections.abc", "AsyncIterator", self._iterator))
         if self.imports.checked:
             self.helpers.append(_import("typing", "TYPE_CHECKING", self.type_checking))
-        self.exported = f"[{', '.join(literal(name) for name in sorted(classes))}]"
+        self.exported = [literal(name) for name in sorted(classes)]
+        self._first = file.services[0].full_name
         self._constants: dict[str, str] = {}
         for service in file.services:
             self._constants[service.full_name] = self._constant(taken, service.name)
             for method in service.methods:
                 self._constants[method.full_name] = self._constant(taken, service.name, method.name)
+
+    def follows(self, service: Service) -> bool:
+        """Returns whether a service comes behind another one."""
+        return service.full_name != self._first
 
     def info(self, service: Service) -> str:
         """Returns the name of the constant that describes a service."""
@@ -70,8 +75,10 @@ class Stubs:
 
     def tuple(self, service: Service) -> str:
         """Returns the constants of a service's methods, as a tuple."""
-        names = ", ".join(self.constant(method) for method in service.methods)
-        return f"({names},)" if len(service.methods) == 1 else f"({names})"
+        names = [self.constant(method) for method in service.methods]
+        if len(names) == 1:
+            return f"({names[0]},)"
+        return layout("(", names, "),", 1).removesuffix(",")
 
     def arguments(self, service: Service, method: Method) -> list[str]:
         """Returns the arguments of a method's constant."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["bytes_literal", "docstring", "indented", "layout", "literal"]
+__all__ = ["WIDTH", "bytes_literal", "docstring", "indented", "layout", "literal"]
 
 WIDTH = 120
 """How wide a generated line may be."""
@@ -50,49 +50,52 @@ def layout(head: str, arguments: Iterable[str], tail: str, levels: int = 0) -> s
     parts = list(arguments)
     joined = ", ".join(parts)
     room = WIDTH - 4 * levels
-    if len(head) + len(joined) + len(tail) <= room:
-        return head + joined + tail
-    if len(joined) + 4 <= room:
-        return f"{head}\n    {joined}\n{tail}"
-    return f"{head}\n" + "".join(f"    {part},\n" for part in parts) + tail
+    if "\n" not in joined:
+        if len(head) + len(joined) + len(tail) <= room:
+            return head + joined + tail
+        if len(joined) + 4 <= room:
+            return f"{head}\n    {joined}\n{tail}"
+    return f"{head}\n" + "".join(f"    {indented(part)},\n" for part in parts) + tail
 
 
 def literal(text: str) -> str:
-    r"""Returns a string literal in double quotes.
+    r"""Returns a string literal, with the quotes that the formatters choose.
 
     >>> print(literal('a "b"'))
-    "a \"b\""
+    'a "b"'
     """
-    return '"' + _body(repr(text)[1:]) + '"'
+    return _quoted(repr(text))
 
 
 def bytes_literal(data: bytes) -> str:
-    r"""Returns a literal of bytes: pieces in double quotes, one a line.
+    r"""Returns a literal of bytes: pieces, one a line.
 
-    >>> print(bytes_literal(b'\n\x07a"b'))
-    b"\n\x07a\"b"
+    >>> print(bytes_literal(b'\n\x07ab'))
+    b"\n\x07ab"
     """
     pieces: list[str] = []
     start = 0
     while start < len(data) or not pieces:
         size = _PIECE
-        piece = _body(repr(data[start : start + size])[2:])
+        piece = repr(data[start : start + size])
         while len(piece) > _PIECE_WIDTH:
             size = size * 3 // 4
-            piece = _body(repr(data[start : start + size])[2:])
-        pieces.append(f'b"{piece}"')
+            piece = repr(data[start : start + size])
+        pieces.append(f"b{_quoted(piece[1:])}")
         start += size
     return "\n".join(pieces)
 
 
-_PIECE, _PIECE_WIDTH = 96, 112
+_PIECE, _PIECE_WIDTH = 96, 115
 
 
-def _body(quoted: str) -> str:
-    """Turns the inside of a literal, with its closing quote of either kind, into one for double quotes."""
-    if quoted.endswith('"'):
-        return quoted[:-1]
-    return quoted[:-1].replace("\\'", "'").replace('"', '\\"')
+def _quoted(literal: str) -> str:
+    """Turns a literal as ``repr`` writes it into one with double quotes, unless that takes more backslashes."""
+    body = literal[1:-1]
+    if literal[0] == '"' or body.count('"') > body.count("'"):
+        return literal
+    body = body.replace("\\'", "'").replace('"', '\\"')
+    return f'"{body}"'
 
 
 def _escaped(letter: str) -> str:
