@@ -75,7 +75,9 @@ class Error(Exception):
 
     code: ClassVar[Code] = Code.UNKNOWN
 
-    def __init__(self, message: str = "", *, id: str = "", details: Iterable[Any] = (), may_have_run: bool = True) -> None:
+    def __init__(
+        self, message: str = "", *, id: str = "", details: Iterable[Any] = (), may_have_run: bool = True
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.id = id
@@ -97,7 +99,9 @@ class Error(Exception):
         return None
 
     @staticmethod
-    def of(code: int, message: str = "", *, id: str = "", details: Iterable[Any] = (), may_have_run: bool = True) -> Error:
+    def of(
+        code: int, message: str = "", *, id: str = "", details: Iterable[Any] = (), may_have_run: bool = True
+    ) -> Error:
         """Makes the error of a status code; a number that gRPC does not define gives ``Unknown``."""
         return _BY_CODE.get(code, Unknown)(message, id=id, details=details, may_have_run=may_have_run)
 

@@ -95,11 +95,17 @@ def _checked(key: str, value: MetadataValue) -> tuple[str, MetadataValue]:
         raise ValueError(f"metadata key {key!r} is reserved by gRPC; choose another name")
     if lowered.endswith("-bin"):
         if not isinstance(value, bytes):
-            raise TypeError(f"metadata key {key!r} ends in -bin, so its value must be bytes, not {type(value).__name__}")
+            raise TypeError(
+                f"metadata key {key!r} ends in -bin, so its value must be bytes, not {type(value).__name__}"
+            )
     elif not isinstance(value, str):
-        raise TypeError(f"metadata key {key!r} holds text, not {type(value).__name__}; for bytes, name it {key!r} + '-bin'")
+        raise TypeError(
+            f"metadata key {key!r} holds text, not {type(value).__name__}; for bytes, name it {key!r} + '-bin'"
+        )
     elif not _TEXT(value):
-        raise ValueError(f"metadata key {key!r}: its value must be printable ASCII; for other data, name it {key!r} + '-bin' and give bytes")
+        raise ValueError(
+            f"metadata key {key!r}: its value must be printable ASCII; for other data, name it {key!r} + '-bin' and give bytes"
+        )
     return lowered, value
 
 

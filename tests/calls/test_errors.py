@@ -1,0 +1,220 @@
+"""What goes wrong, as callers and handlers see it, on each transport."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+from typing import Any
+
+import pytest
+
+import micro_rt as micro
+from micro_rt.client.retry import RetryPolicy
+from tests.calls.conftest import Lab, Serve
+from tests.protos.lab_micro import LabClient
+from tests.protos.lab_pb2 import Number, Text
+
+
+async def test_an_error_crosses_unchanged(serve: Serve) -> None:
+    async with serve(Lab()) as service:
+        with pytest.raises(micro.NotFound) as caught:
+            await LabClient(service).act(Text(value="fail"))
+        assert caught.value.message == "no such thing"
+        assert caught.value.id == "lab.nothing"
+        assert caught.value.detail(Text) == Text(value="a detail")
+        assert caught.value.detail(Number) is None
+
+
+async def test_an_unexpected_exception_is_logged_here_and_hidden_there(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serve(Lab()) as service:
+        with pytest.raises(micro.Unknown) as caught:
+            await LabClient(service).act(Text(value="break"))
+    assert "ZeroDivisionError" in str(caught.value)
+    assert "a secret" not in str(caught.value)
+    assert "a secret" in caplog.text
+
+
+async def test_a_reply_of_the_wrong_type_is_the_servers_bug(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    async with serve(Lab()) as service:
+        with pytest.raises(micro.Internal, match=r"act\(\) gave Number, not Text"):
+            await LabClient(service).act(Text(value="wrong"))
+
+
+async def test_a_request_of_the_wrong_type_is_the_callers_bug(serve: Serve) -> None:
+    async with serve(Lab()) as service:
+        lab: Any = LabClient(service)
+        with pytest.raises(TypeError, match=r"act\(\) takes Text, not Number"):
+            await lab.act(Number())
+        with pytest.raises(TypeError, match=r"count\(\) takes Number, not NoneType"):
+            async for _ in lab.count(None):
+                pass
+        with pytest.raises(TypeError, match=r"sum\(\) takes Number, not Text"):
+            await lab.sum([Text()])
+
+
+async def test_streams_used_wrongly_say_how_to_use_them(serve: Serve) -> None:
+    async with serve(Lab()) as service:
+        lab = LabClient(service)
+        with pytest.raises(TypeError, match=r"async with client\.sum\(\) as call"):
+            await lab.sum()
+        with pytest.raises(TypeError, match=r"async with client\.talk\(\) as call"):
+            async for _ in lab.talk():
+                pass
+        with pytest.raises(RuntimeError, match=r"send\(\) needs an open call"):
+            await lab.talk().send(Text())
+        async with lab.talk([Text(value="a")]) as call:
+            with pytest.raises(RuntimeError, match="was given its messages"):
+                await call.send(Text())
+
+
+async def test_the_deadline_ends_the_call_on_both_sides(serve: Serve) -> None:
+    lab = Lab()
+    async with serve(lab) as service:
+        with pytest.raises(micro.DeadlineExceeded) as caught:
+            await LabClient(service).act(Text(value="hang"), timeout=0.2)
+        assert isinstance(caught.value, TimeoutError)
+        assert caught.value.may_have_run
+        await asyncio.wait_for(lab.cancelled.wait(), 10)
+        remaining = lab.contexts[0].deadline
+        assert remaining is not None
+
+
+async def test_the_deadline_ends_a_stream(serve: Serve) -> None:
+    lab = Lab()
+    async with serve(lab) as service:
+        with pytest.raises(micro.DeadlineExceeded):
+            async for _ in LabClient(service).count(Number(value=0), timeout=0.2):
+                pass
+        await asyncio.wait_for(lab.cancelled.wait(), 10)
+
+
+async def test_the_clients_timeout_holds_for_calls_that_do_not_say(serve: Serve) -> None:
+    async with serve(Lab()) as service:
+        with pytest.raises(micro.DeadlineExceeded):
+            await LabClient(service, timeout=0.2).act(Text(value="hang"))
+
+
+async def test_no_time_left_sends_nothing(serve: Serve) -> None:
+    lab = Lab()
+    async with serve(lab) as service:
+        client = LabClient(service)
+        await client.act(Text(value="first"))
+        with pytest.raises(micro.DeadlineExceeded) as caught:
+            await client.act(Text(value="late"), timeout=0)
+        assert not caught.value.may_have_run
+        assert lab.ran == ["first"]
+
+
+async def test_cancelling_the_caller_cancels_the_handler(serve: Serve) -> None:
+    lab = Lab()
+    async with serve(lab) as service:
+        task = asyncio.create_task(LabClient(service).act(Text(value="hang")))
+        await asyncio.wait_for(lab.started.wait(), 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(lab.cancelled.wait(), 10)
+
+
+async def test_the_callers_task_is_whole_after_a_deadline(serve: Serve) -> None:
+    async with serve(Lab()) as service:
+        with pytest.raises(micro.DeadlineExceeded):
+            await LabClient(service).act(Text(value="hang"), timeout=0.1)
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.sleep(0))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await asyncio.sleep(10)
+
+
+async def test_an_unknown_method_names_what_there_is(serve: Serve) -> None:
+    async with serve(Lab()) as service:
+        nodes = await service.nodes.registry.resolve("lab")
+        connection = service.nodes.hold(nodes[0]).connection
+        with pytest.raises(micro.Unimplemented, match=r"did you mean /lab\.Lab/Act\?"):
+            await connection.unary("/lab.Lab/Axt", "proto", micro.Metadata(), None, micro.CallInfo(), b"")
+        with pytest.raises(micro.InvalidArgument, match="cannot be read"):
+            await connection.unary("/lab.Lab/Act", "proto", micro.Metadata(), None, micro.CallInfo(), b"\xff\xff")
+
+
+async def test_nested_calls_inherit_the_deadline(serve: Serve) -> None:
+    class Outer(Lab):
+        client: LabClient
+
+        async def look(self, request: Text, context: micro.Context) -> Text:
+            if request.value == "nested":
+                return await self.client.act(Text(value="hang"))  # no timeout of its own
+            return await super().look(request, context)
+
+    outer = Outer()
+    async with serve(outer) as service:
+        outer.client = LabClient(service)
+        with pytest.raises(micro.DeadlineExceeded):
+            await LabClient(service).look(Text(value="nested"), timeout=0.3)
+        await asyncio.wait_for(outer.cancelled.wait(), 10)
+        inner = outer.contexts[0].deadline
+        assert inner is not None
+
+
+async def test_a_handler_that_is_no_generator_is_named(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    class Wrong(Lab):
+        async def count(self, request: Number, context: micro.Context) -> Any:  # type: ignore[override]
+            return [Number()]
+
+    async with serve(Wrong()) as service:
+        with pytest.raises(micro.Internal, match=r"count\(\) must be an async generator"):
+            async for _ in LabClient(service, retry=RetryPolicy(attempts=1)).count(Number(value=1)):
+                pass
+
+
+async def test_what_a_handler_waits_for_being_cancelled_is_an_error_not_silence(serve: Serve) -> None:
+    class Waits(Lab):
+        async def act(self, request: Text, context: micro.Context) -> Text:
+            task = asyncio.create_task(asyncio.sleep(10))
+            asyncio.get_running_loop().call_soon(task.cancel)
+            await task
+            return Text()
+
+    async with serve(Waits()) as service:
+        with pytest.raises(micro.Cancelled):
+            await LabClient(service).act(Text(), timeout=10)
+
+
+def test_every_code_has_its_class() -> None:
+    for code in micro.Code:
+        if code is micro.Code.OK:
+            continue
+        error = micro.Error.of(code, "m", id="i", details=[Text(value="d")])
+        assert error.code is code
+        assert type(error).__name__.upper() == code.name.replace("_", "")
+    assert type(micro.Error.of(99)) is micro.Unknown
+
+
+def test_errors_survive_pickle() -> None:
+    error = micro.NotFound("m", id="i", details=[Text(value="d")], may_have_run=False)
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is micro.NotFound
+    assert (copy.message, copy.id, copy.details, copy.may_have_run) == ("m", "i", (Text(value="d"),), False)
+    assert str(copy) == "NOT_FOUND: m"
+
+
+async def test_the_access_log_tells_each_call(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "micro_rt.access")
+    async with serve(Lab(), interceptors=[micro.AccessLog()], client_interceptors=[micro.AccessLog()]) as service:
+        lab = LabClient(service)
+        await lab.act(Text(value="x"), metadata={"authorization": "hidden"})
+        with pytest.raises(micro.NotFound):
+            await lab.act(Text(value="fail"))
+        assert len([n async for n in lab.count(Number(value=3))]) == 3
+    lines = [record.message for record in caplog.records if record.name == "micro_rt.access"]
+    assert sum("server /lab.Lab/Act OK" in line for line in lines) == 1
+    assert sum("client /lab.Lab/Act OK" in line for line in lines) == 1
+    assert sum("server /lab.Lab/Act NOT_FOUND" in line for line in lines) == 1
+    assert sum("/lab.Lab/Count OK" in line and "1 in, 3 out" in line for line in lines) == 2
+    assert "hidden" not in caplog.text

@@ -1,0 +1,216 @@
+"""The four kinds of calls, in every shape that the north star shows, on each transport."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+import micro_rt as micro
+from tests.calls.conftest import Lab, Serve
+from tests.protos.lab_micro import LabClient
+from tests.protos.lab_pb2 import Number, Text
+
+
+async def numbers(*values: int) -> AsyncIterator[Number]:
+    for value in values:
+        yield Number(value=value)
+
+
+async def texts(*values: str) -> AsyncIterator[Text]:
+    for value in values:
+        yield Text(value=value)
+
+
+async def test_unary_is_a_coroutine(serve: Serve) -> None:
+    async with serve(Lab()) as service:
+        task = asyncio.create_task(LabClient(service).look(Text(value="x")))
+        assert (await task).value == "x"
+
+
+async def test_a_server_stream_is_iterated(serve: Serve) -> None:
+    async with serve(Lab()) as service:
+        assert [n.value async for n in LabClient(service).count(Number(value=3))] == [0, 1, 2]
+
+
+async def test_leaving_the_loop_early_cancels_at_once_on_both_sides(serve: Serve) -> None:
+    lab = Lab()
+    async with serve(lab) as service:
+        call = LabClient(service).count(Number(value=1_000_000))  # held, and still the loop owns it
+        async for _ in call:
+            break
+        assert repr(call).endswith("over>")
+        await asyncio.wait_for(lab.cancelled.wait(), 10)
+
+
+async def test_an_error_in_the_loop_cancels_too(serve: Serve) -> None:
+    lab = Lab()
+    async with serve(lab) as service:
+        with pytest.raises(KeyError):
+            async for _ in LabClient(service).count(Number(value=1_000_000)):
+                raise KeyError
+        await asyncio.wait_for(lab.cancelled.wait(), 10)
+
+
+async def test_a_server_stream_in_a_block_goes_on_after_a_loop(serve: Serve) -> None:
+    async with serve(Lab()) as service, LabClient(service).count(Number(value=4)) as call:
+        async for number in call:
+            assert number.value == 0
+            break
+        assert (await call.receive()).value == 1
+        assert [n.value async for n in call] == [2, 3]
+        with pytest.raises(micro.EndOfStream):
+            await call.receive()
+
+
+async def test_a_client_stream_is_awaited_with_its_messages(serve: Serve) -> None:
+    async with serve(Lab()) as service:
+        lab = LabClient(service)
+        assert (await lab.sum(numbers(1, 2, 3))).value == 6
+        assert (await lab.sum([Number(value=4), Number(value=5)])).value == 9
+        assert (await lab.sum([])).value == 0
+
+
+async def test_a_client_stream_is_driven(serve: Serve) -> None:
+    async with serve(Lab()) as service, LabClient(service).sum() as call:
+        await call.send(Number(value=1))
+        await call.send(Number(value=2))
+        assert (await call.finish()).value == 3
+
+
+async def test_a_client_stream_left_unfinished_is_cancelled(serve: Serve) -> None:
+    lab = Lab()
+    async with serve(lab) as service:
+        async with LabClient(service).sum() as call:
+            await call.send(Number(value=1))
+            await asyncio.wait_for(lab.started.wait(), 10)
+        await asyncio.wait_for(lab.cancelled.wait(), 10)
+
+
+async def test_a_bidirectional_stream_is_iterated(serve: Serve) -> None:
+    async with serve(Lab()) as service:
+        replies = [t.value async for t in LabClient(service).talk(texts("a", "b"))]
+        assert replies == ["re: a", "re: b", "bye"]
+        assert [t.value async for t in LabClient(service).talk([Text(value="c")])] == ["re: c", "bye"]
+
+
+async def test_a_bidirectional_stream_is_driven(serve: Serve) -> None:
+    async with serve(Lab()) as service, LabClient(service).talk() as call:
+        for word in ("a", "b"):
+            await call.send(Text(value=word))
+            assert (await call.receive()).value == f"re: {word}"
+        await call.end()
+        assert (await call.receive()).value == "bye"
+        with pytest.raises(micro.EndOfStream):
+            await call.receive()
+
+
+async def test_a_bidirectional_stream_left_unfinished_is_cancelled(serve: Serve) -> None:
+    lab = Lab()
+    async with serve(lab) as service:
+        async with LabClient(service).talk() as call:
+            await call.send(Text(value="a"))
+            await call.receive()
+        await asyncio.wait_for(lab.cancelled.wait(), 10)
+
+
+async def test_a_server_that_has_heard_enough_ends_the_call(serve: Serve) -> None:
+    async def chatter() -> AsyncIterator[Text]:
+        yield Text(value="a")
+        yield Text(value="enough")
+        await asyncio.sleep(3600)
+
+    async with serve(Lab()) as service:
+        assert [t.value async for t in LabClient(service).talk(chatter())] == ["re: a"]
+
+
+async def test_an_error_after_replies_comes_after_the_replies(serve: Serve) -> None:
+    async with serve(Lab()) as service:
+        got = []
+        with pytest.raises(micro.ResourceExhausted, match="thirteen"):
+            async for number in LabClient(service).count(Number(value=13)):
+                got.append(number.value)
+        assert got == list(range(13))
+
+
+async def test_an_error_ends_a_client_stream_that_still_sends(serve: Serve) -> None:
+    async def endless() -> AsyncIterator[Number]:
+        yield Number(value=-1)
+        await asyncio.sleep(3600)
+
+    async with serve(Lab()) as service:
+        with pytest.raises(micro.InvalidArgument, match="only what counts"):
+            await LabClient(service).sum(endless())
+        async with LabClient(service).sum() as call:
+            await call.send(Number(value=-1))
+            with pytest.raises(micro.InvalidArgument, match="only what counts"):
+                await call.finish()
+
+
+async def test_what_the_requests_raise_comes_out_of_the_call(serve: Serve) -> None:
+    lab = Lab()
+
+    async def broken() -> AsyncIterator[Text]:
+        yield Text(value="a")
+        await lab.started.wait()
+        raise KeyError("mine")
+
+    async with serve(lab) as service:
+        with pytest.raises(KeyError, match="mine"):
+            async for _ in LabClient(service).talk(broken()):
+                pass
+        await asyncio.wait_for(lab.cancelled.wait(), 10)
+
+
+async def test_sending_and_receiving_go_on_side_by_side(serve: Serve) -> None:
+    count = 500
+
+    async with serve(Lab()) as service, LabClient(service).talk() as call:
+
+        async def send() -> None:
+            for number in range(count):
+                await call.send(Text(value=str(number)))
+            await call.end()
+
+        sending = asyncio.create_task(send())
+        replies = [t.value async for t in call]
+        await sending
+    assert replies == [f"re: {number}" for number in range(count)] + ["bye"]
+
+
+async def test_headers_and_trailers_come_with_the_call_info(serve: Serve) -> None:
+    async with serve(Lab()) as service:
+        info = micro.CallInfo()
+        await LabClient(service).look(Text(value="headers"), info=info)
+        assert info.headers.pairs == (("x-head", "h"), ("x-head-bin", b"\x00\xff"))
+        assert info.trailers["x-tail"] == "t"
+        assert info.attempts == 1
+        assert info.node.startswith("lab-")
+
+        stream = micro.CallInfo()
+        async with LabClient(service).count(Number(value=1), info=stream) as call:
+            await call.receive()
+            assert stream.headers["x-head"] == "h"
+            with pytest.raises(micro.EndOfStream):
+                await call.receive()
+        assert stream.trailers["x-tail"] == "t"
+
+
+async def test_metadata_reaches_the_handler(serve: Serve) -> None:
+    async with serve(Lab()) as service:
+        lab = LabClient(service, metadata={"X-Always": "a"})
+        reply = await lab.look(Text(value="metadata"), metadata=[("x-own", "1"), ("x-own", "2"), ("x-bin", b"\x01")])
+        assert reply.value == repr((("x-always", "a"), ("x-own", "1"), ("x-own", "2"), ("x-bin", b"\x01")))
+
+
+@pytest.mark.parametrize("what", ["missing", "missing_stream"])
+async def test_a_method_left_out_is_unimplemented(serve: Serve, what: str) -> None:
+    async with serve(Lab()) as service:
+        lab = LabClient(service)
+        with pytest.raises(micro.Unimplemented, match=rf"Lab does not define {what}\(\)"):
+            if what == "missing":
+                await lab.missing(Text())
+            else:
+                async for _ in lab.missing_stream(texts("a")):
+                    pass
