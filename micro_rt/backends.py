@@ -48,7 +48,7 @@ def backend(part: str, name: str, setting: str) -> Any:
     point = found.get(name)
     if point is None:
         known = ", ".join(sorted(found)) or "none: is micro-rt installed?"
-        raise FailedPrecondition(f"{setting}: there is no {part} {name!r}; known: {known}")
+        raise FailedPrecondition(f"{setting}={name!r}: there is no such {part}; known: {known}")
     return _load(part, point, setting)
 
 
@@ -58,6 +58,6 @@ def _load(part: str, point: EntryPoint, setting: str) -> Any:
     except ModuleNotFoundError as error:
         # Each backend that needs more than the core has an extra of its own name.
         raise FailedPrecondition(
-            f"{setting}: the {part} {point.name!r} needs {error.name}, which is not installed: "
+            f"{setting}={point.name!r} needs {error.name}, which is not installed: "
             f'pip install "micro-rt[{point.name}]"'
         ) from error

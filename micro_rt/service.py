@@ -92,7 +92,7 @@ class Service:
         self.name = name
         self.version = version
         self.metadata = dict(metadata or {})
-        self.codec: Codec = backend("codec", codec, "codec=")() if isinstance(codec, str) else codec
+        self.codec: Codec = backend("codec", codec, "codec")() if isinstance(codec, str) else codec
         self.client_interceptors = tuple(client_interceptors)
         self._registry = registry
         self._transport = transport
@@ -293,7 +293,7 @@ class Service:
         given, setting = _setting(self._transport, "transport", "grpc")
         return self._transport_named(given, setting) if isinstance(given, str) else given
 
-    def _transport_named(self, name: str, setting: str = "a node's transport") -> Transport:
+    def _transport_named(self, name: str, setting: str = "transport of a node") -> Transport:
         """Returns the transport of a name: the one that the service was made with, or one found by its name."""
         given = self._transport
         if given is not None and not isinstance(given, str) and given.name == name:
@@ -352,10 +352,10 @@ ValueT = TypeVar("ValueT")
 def _setting(given: ValueT | str | None, name: str, default: str) -> tuple[ValueT | str, str]:
     """Returns a setting and where it comes from: code, else the environment, else the default."""
     if given is not None:
-        return given, f"{name}="
+        return given, name
     variable = f"MICRO_{name.upper()}"
     value = os.environ.get(variable)
-    return (value, variable) if value else (default, f"{name}=")
+    return (value, variable) if value else (default, name)
 
 
 def _has_port(address: str) -> bool:

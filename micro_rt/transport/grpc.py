@@ -685,7 +685,7 @@ class _Protocol(H2Protocol):
             for stream in list(self.processor.streams.values()):
                 if stream.id is not None and stream.id > last:
                     # RFC 9113, section 6.8: these were not and will not be processed.
-                    stream.__terminated__(f"error_code: {int(ErrorCodes.REFUSED_STREAM)}")
+                    stream.__terminated__(f"Stream reset by remote party, error_code: {int(ErrorCodes.REFUSED_STREAM)}")
         self.processor.process_connection_terminated(event)
 
 
@@ -756,7 +756,7 @@ def _detect_dead_peers(sock: socket.socket) -> None:
 
 _FIXED_HEADERS = [("te", "trailers"), ("content-type", "application/grpc"), ("user-agent", "grpc-python-micro-rt")]
 _NOT_METADATA = frozenset({"te", "content-type", "user-agent"})
-_RESET_CODE = re.compile(r"error_code: (\d+)")
+_RESET_CODE = re.compile(r"Stream reset by remote party, error_code: (\d+)")
 _H2_CONFIG = {
     client: H2Configuration(
         client_side=client,

@@ -1,0 +1,187 @@
+"""Interceptors: one shape for unary, one for streams, on both sides; per service, client and method."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+import micro_rt as micro
+from tests.calls.conftest import Lab, Serve
+from tests.protos.lab_micro import LabClient
+from tests.protos.lab_pb2 import Number, Text
+
+
+class Trace(micro.Interceptor):
+    """Writes down where a call passes."""
+
+    def __init__(self, name: str, trace: list[str]) -> None:
+        self.name = name
+        self.trace = trace
+
+    async def unary(self, request: Any, call: micro.Call, proceed: micro.UnaryNext) -> Any:
+        self.trace.append(f"{self.name} {call.method.python_name}")
+        return await proceed(request, call)
+
+    async def stream(
+        self, requests: AsyncIterator[Any], call: micro.Call, proceed: micro.StreamNext
+    ) -> AsyncIterator[Any]:
+        self.trace.append(f"{self.name} {call.method.python_name}")
+        async for reply in proceed(requests, call):
+            yield reply
+        self.trace.append(f"{self.name} done")
+
+
+class Louder(micro.Interceptor):
+    """Changes requests and replies on the way."""
+
+    async def unary(self, request: Any, call: micro.Call, proceed: micro.UnaryNext) -> Any:
+        reply = await proceed(Text(value=request.value + "!"), call)
+        return Text(value=reply.value.upper())
+
+    async def stream(
+        self, requests: AsyncIterator[Any], call: micro.Call, proceed: micro.StreamNext
+    ) -> AsyncIterator[Any]:
+        async def louder() -> AsyncIterator[Text]:
+            async for request in requests:
+                yield Text(value=request.value + "!")
+
+        async for reply in proceed(louder(), call):
+            yield Text(value=reply.value.upper())
+
+
+async def test_the_first_one_is_the_outermost_and_the_service_comes_before_the_client(serve: Serve) -> None:
+    trace: list[str] = []
+    async with serve(Lab(), client_interceptors=[Trace("a", trace), Trace("b", trace)]) as service:
+        lab = LabClient(
+            service, interceptors=[Trace("c", trace)], method_interceptors={"act": [Trace("d", trace)]}
+        )
+        await lab.act(Text())
+        assert trace == ["a act", "b act", "c act", "d act"]
+        trace.clear()
+        await lab.look(Text())
+        assert trace == ["a look", "b look", "c look"]
+
+
+async def test_handlers_have_theirs_inside_those_of_the_service() -> None:
+    trace: list[str] = []
+    service = micro.Service("lab", registry="memory:", transport="memory", interceptors=[Trace("a", trace)])
+    service.handle(Lab(), interceptors=[Trace("b", trace)], method_interceptors={"act": [Trace("c", trace)]})
+    async with service:
+        await LabClient(service).act(Text())
+        await LabClient(service).look(Text())
+    assert trace == ["a act", "b act", "c act", "a look", "b look"]
+
+
+@pytest.mark.parametrize("side", ["interceptors", "client_interceptors"])
+async def test_messages_can_be_changed_on_either_side(serve: Serve, side: str) -> None:
+    async with serve(Lab(), **{side: [Louder()]}) as service:
+        lab = LabClient(service)
+        assert (await lab.act(Text(value="a"))).value == "A!"
+        assert [t.value async for t in lab.talk([Text(value="b")])] == ["RE: B!", "BYE"]
+        async with lab.talk() as call:
+            await call.send(Text(value="c"))
+            assert (await call.receive()).value == "RE: C!"
+            await call.send(Text(value="d"))
+            assert (await call.receive()).value == "RE: D!"
+            await call.end()
+            assert (await call.receive()).value == "BYE"
+            with pytest.raises(micro.EndOfStream):
+                await call.receive()
+
+
+@pytest.mark.parametrize("side", ["interceptors", "client_interceptors"])
+async def test_every_streaming_kind_has_the_one_shape(serve: Serve, side: str) -> None:
+    trace: list[str] = []
+    async with serve(Lab(), **{side: [Trace("t", trace)]}) as service:
+        lab = LabClient(service)
+        assert [n.value async for n in lab.count(Number(value=2))] == [0, 1]
+        assert (await lab.sum([Number(value=2), Number(value=3)])).value == 5
+        async with lab.sum() as call:
+            await call.send(Number(value=7))
+            assert (await call.finish()).value == 7
+    assert trace == ["t count", "t done", "t sum", "t done", "t sum", "t done"]
+
+
+async def test_a_call_can_be_answered_or_refused_on_the_way(serve: Serve) -> None:
+    class Gate(micro.Interceptor):
+        async def unary(self, request: Any, call: micro.Call, proceed: micro.UnaryNext) -> Any:
+            if call.metadata.text("authorization") is None:
+                raise micro.Unauthenticated("who are you?")
+            if request.value == "cached":
+                return Text(value="from the cache")
+            return await proceed(request, call)
+
+        async def stream(
+            self, requests: AsyncIterator[Any], call: micro.Call, proceed: micro.StreamNext
+        ) -> AsyncIterator[Any]:
+            raise micro.PermissionDenied("no streams today")
+            yield
+
+    lab = Lab()
+    async with serve(lab, interceptors=[Gate()]) as service:
+        with pytest.raises(micro.Unauthenticated, match="who are you"):
+            await LabClient(service).act(Text(value="x"))
+        known = LabClient(service, metadata={"authorization": "Bearer x"})
+        assert (await known.act(Text(value="cached"))).value == "from the cache"
+        with pytest.raises(micro.PermissionDenied):
+            async for _ in known.count(Number(value=1)):
+                pass
+        assert lab.ran == []
+        assert (await known.act(Text(value="x"))).value == "x"
+
+
+async def test_a_client_interceptor_can_change_metadata_and_deadline(serve: Serve) -> None:
+    class Signs(micro.Interceptor):
+        async def unary(self, request: Any, call: micro.Call, proceed: micro.UnaryNext) -> Any:
+            call.metadata = call.metadata.merged({"x-signed": "yes"})
+            call.deadline = asyncio.get_running_loop().time() + 0.2
+            return await proceed(request, call)
+
+    async with serve(Lab(), client_interceptors=[Signs()]) as service:
+        assert "x-signed" in (await LabClient(service).act(Text(value="metadata"))).value
+        with pytest.raises(micro.DeadlineExceeded):
+            await LabClient(service).act(Text(value="hang"))
+
+
+async def test_leaving_an_intercepted_loop_early_cancels_too(serve: Serve) -> None:
+    lab = Lab()
+    async with serve(lab, client_interceptors=[Trace("c", [])], interceptors=[Trace("s", [])]) as service:
+        async for _ in LabClient(service).count(Number(value=1_000_000)):
+            break
+        await asyncio.wait_for(lab.cancelled.wait(), 10)
+        lab.cancelled.clear()
+        async with LabClient(service).talk() as call:
+            await call.send(Text(value="a"))
+            await call.receive()
+        await asyncio.wait_for(lab.cancelled.wait(), 10)
+
+
+async def test_errors_pass_through_intercepted_streams(serve: Serve) -> None:
+    async with serve(Lab(), client_interceptors=[Trace("c", [])]) as service:
+        lab = LabClient(service)
+        got = []
+        with pytest.raises(micro.ResourceExhausted):
+            async for number in lab.count(Number(value=13)):
+                got.append(number.value)
+        assert got == list(range(13))
+        with pytest.raises(micro.InvalidArgument, match="only what counts"):
+            await lab.sum([Number(value=-1)])
+
+        async def broken() -> AsyncIterator[Text]:
+            yield Text(value="a")
+            raise KeyError("mine")
+
+        with pytest.raises(KeyError, match="mine"):
+            async for _ in lab.talk(broken()):
+                pass
+
+
+async def test_an_unknown_method_name_is_refused_with_those_there_are(serve: Serve) -> None:
+    async with serve(Lab()) as service:
+        with pytest.raises(ValueError, match=r"lab\.Lab has no method 'say' to intercept; it has: act, count, look"):
+            LabClient(service, method_interceptors={"say": [Trace("x", [])]})
+    with pytest.raises(ValueError, match="has no method 'say'"):
+        micro.Service("x", registry="memory:").handle(Lab(), method_interceptors={"say": []})

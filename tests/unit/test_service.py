@@ -1,0 +1,282 @@
+"""The life of a service: how it starts, what it tells the registry, how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import micro_rt as micro
+from micro_rt.registry.memory import MemoryRegistry
+from tests.calls.conftest import Lab
+from tests.protos.lab_micro import LabClient
+from tests.protos.lab_pb2 import Text
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def address() -> str:
+    return f"memory:{uuid.uuid4()}"
+
+
+async def listed(address: str) -> dict[str, int]:
+    registry = MemoryRegistry(address)
+    await registry.open()
+    try:
+        return {name: len(nodes) for name, nodes in (await registry.names()).items()}
+    finally:
+        await registry.close()
+
+
+async def test_it_is_listed_under_its_name_and_its_handlers_targets(address: str) -> None:
+    service = micro.Service("laboratory", registry=address, version="1.2", metadata={"zone": "a"})
+    service.handle(Lab())
+    async with service:
+        assert await listed(address) == {"laboratory": 1, "lab": 1}
+        node = service.node
+        assert node is not None
+        assert node.id.startswith("laboratory-")
+        assert node.address.startswith("127.0.0.1:")
+        assert (node.version, node.metadata, node.services) == ("1.2", {"zone": "a"}, {"lab.Lab"})
+    assert await listed(address) == {}
+    assert service.node is None
+
+
+async def test_without_handlers_it_opens_no_port_and_registers_nothing(address: str) -> None:
+    async with micro.Service("web", registry=address) as service:
+        assert service.node is None
+        assert await listed(address) == {}
+
+
+async def test_it_can_run_again_and_its_clients_with_it(address: str) -> None:
+    service = micro.Service("lab", registry=address)
+    service.handle(Lab())
+    lab = LabClient(service)
+    for _ in range(2):
+        async with service:
+            assert (await lab.look(Text(value="x"))).value == "x"
+        with pytest.raises(micro.FailedPrecondition, match="service 'lab' is not started"):
+            await lab.look(Text())
+
+
+async def test_it_does_not_run_twice_at_once(address: str) -> None:
+    async with micro.Service("web", registry=address) as service:
+        with pytest.raises(RuntimeError, match="runs already"):
+            await service.__aenter__()
+        with pytest.raises(RuntimeError, match="before the service starts"):
+            service.handle(Lab())
+
+
+async def test_the_lifespan_surrounds_serving_and_can_call(address: str) -> None:
+    events: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan(service: micro.Service) -> AsyncIterator[None]:
+        events.append(f"up, listed: {await listed(address)}")
+        yield
+        events.append(f"down, listed: {await listed(address)}")
+        with pytest.raises(micro.Unavailable):
+            await LabClient(service, retry=micro.RetryPolicy(attempts=1)).look(Text())
+
+    service = micro.Service("lab", registry=address, lifespan=lifespan)
+    service.handle(Lab())
+    async with service:
+        events.append("running")
+    assert events == ["up, listed: {}", "running", "down, listed: {}"]
+
+
+async def test_a_start_that_fails_leaves_nothing_behind(address: str) -> None:
+    @asynccontextmanager
+    async def lifespan(service: micro.Service) -> AsyncIterator[None]:
+        yield
+
+    service = micro.Service("lab", registry=address, address="256.0.0.1:0", lifespan=lifespan)
+    service.handle(Lab())
+    with pytest.raises(micro.FailedPrecondition, match=r"cannot listen on 256\.0\.0\.1:0.*MICRO_ADDRESS"):
+        await service.__aenter__()
+    assert await listed(address) == {}
+    with pytest.raises(micro.FailedPrecondition, match="not started"):
+        _ = service.nodes
+
+
+async def test_calls_in_flight_get_their_grace(address: str) -> None:
+    release = asyncio.Event()
+
+    class Slow(Lab):
+        async def act(self, request: Text, context: micro.Context) -> Text:
+            self.started.set()
+            await release.wait()
+            return request
+
+    slow = Slow()
+    service = micro.Service("lab", registry=address, grace=30)
+    service.handle(slow)
+    await service.__aenter__()
+    async with micro.Service("web", registry=address) as web:
+        call = asyncio.create_task(LabClient(web).act(Text(value="x")))
+        await slow.started.wait()
+        stopping = asyncio.create_task(service.__aexit__(None, None, None))
+        await asyncio.sleep(0.2)
+        assert not stopping.done()
+        release.set()
+        assert (await call).value == "x"
+        await asyncio.wait_for(stopping, 20)
+
+
+async def test_calls_that_outstay_their_grace_are_cut_off(address: str) -> None:
+    lab = Lab()
+    service = micro.Service("lab", registry=address, grace=0.1)
+    service.handle(lab)
+    await service.__aenter__()
+    async with micro.Service("web", registry=address) as web:
+        call = asyncio.create_task(LabClient(web).act(Text(value="hang")))
+        await lab.started.wait()
+        await service.__aexit__(None, None, None)
+        assert lab.cancelled.is_set()
+        with pytest.raises(micro.Unavailable, match="may have run, and is not declared idempotent") as caught:
+            await call
+        assert caught.value.may_have_run
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"registry": "nowhere"}, r"registry='nowhere' is not an address.*'local:'"),
+        ({"registry": "zookeeper://x"}, r"registry='zookeeper': there is no such registry; known: .*local, memory"),
+        ({"transport": "pigeon"}, r"transport='pigeon': there is no such transport; known: grpc, memory"),
+        ({"selector": "best"}, r"selector='best': there is no such selector; known: random, round_robin"),
+    ],
+)
+async def test_a_part_that_does_not_exist_is_named_with_those_that_do(options: dict[str, str], message: str) -> None:
+    service = micro.Service("lab", **{"registry": "memory:", **options})  # type: ignore[arg-type]
+    service.handle(Lab())
+    with pytest.raises(micro.FailedPrecondition, match=message):
+        await service.__aenter__()
+
+
+async def test_the_environment_speaks_where_the_code_does_not(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("MICRO_REGISTRY", address)
+    monkeypatch.setenv("MICRO_TRANSPORT", "memory")
+    monkeypatch.setenv("MICRO_SELECTOR", "random")
+    service = micro.Service("lab")
+    service.handle(Lab())
+    async with service:
+        assert await listed(address) == {"lab": 1}
+        assert service.node is not None
+        assert service.node.transport == "memory"
+    monkeypatch.setenv("MICRO_REGISTRY", "zookeeper:")
+    with pytest.raises(micro.FailedPrecondition, match="MICRO_REGISTRY='zookeeper': there is no such"):
+        await micro.Service("lab").__aenter__()
+
+
+class FarRegistry(MemoryRegistry):
+    """A registry that other machines see."""
+
+    loopback = False
+
+
+async def test_a_loopback_address_is_not_told_to_other_machines(address: str) -> None:
+    service = micro.Service("lab", registry=FarRegistry(address), address="127.0.0.1:0")
+    service.handle(Lab())
+    with pytest.raises(micro.FailedPrecondition, match=r"127\.0\.0\.1 would be registered .* advertise="):
+        await service.__aenter__()
+    assert await listed(address) == {}
+
+
+@pytest.mark.parametrize(
+    ("advertise", "expected"), [("lab.example", "lab.example:{port}"), ("lab.example:80", "lab.example:80")]
+)
+async def test_what_is_advertised_is_what_others_get(address: str, advertise: str, expected: str) -> None:
+    service = micro.Service("lab", registry=FarRegistry(address), address="127.0.0.1:0", advertise=advertise)
+    service.handle(Lab())
+    async with service:
+        assert service.node is not None
+        assert service.node.address.startswith(expected.format(port=""))
+
+
+def test_what_is_no_handler_is_refused(address: str) -> None:
+    service = micro.Service("lab", registry=address)
+    wrong: Any = LabClient
+    with pytest.raises(TypeError, match="derives from a generated base"):
+        service.handle(wrong)
+    with pytest.raises(TypeError, match="derives from a generated base"):
+        service.handle(Lab)  # type: ignore[type-var]
+    service.handle(Lab())
+    with pytest.raises(ValueError, match=r"lab\.Lab has a handler already"):
+        service.handle(Lab())
+    with pytest.raises(ValueError, match="needs a name"):
+        micro.Service("")
+
+
+SERVER = """
+    import asyncio, sys
+    import micro_rt as micro
+    from tests.protos.lab_micro import LabBase
+
+    class Lab(LabBase):
+        async def act(self, request, context):
+            print("started", flush=True)
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                print("cancelled", flush=True)
+
+    service = micro.Service("lab", grace=60)
+    service.handle(Lab())
+    service.run()
+    print("over", flush=True)
+"""
+
+
+def start(tmp_path: Path) -> subprocess.Popen[str]:
+    env = {**os.environ, "MICRO_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(SERVER)],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_it_in_good_order(tmp_path: Path, number: signal.Signals) -> None:
+    with start(tmp_path) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert "serves lab.Lab at 127.0.0.1:" in line
+        assert "registered as lab" in line
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=30)
+    assert out == "over\n"
+    assert process.returncode == 0
+
+
+async def test_a_second_signal_cuts_off_what_is_in_flight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MICRO_HOME", str(tmp_path))
+    with start(tmp_path) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        await asyncio.to_thread(process.stderr.readline)
+        async with micro.Service("web") as web:
+            call = asyncio.create_task(LabClient(web).act(Text(), timeout=60))
+            assert await asyncio.to_thread(process.stdout.readline) == "started\n"
+            process.send_signal(signal.SIGTERM)
+            assert "1 calls in flight" in await asyncio.to_thread(process.stderr.readline)
+            process.send_signal(signal.SIGTERM)
+            out, _ = await asyncio.to_thread(process.communicate, timeout=30)
+            with pytest.raises(micro.Unavailable):
+                await call
+    assert out == "cancelled\nover\n"
+    assert process.returncode == 0
