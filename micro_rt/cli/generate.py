@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import tempfile
@@ -114,6 +115,8 @@ def _write(contents: Iterable[tuple[Path, str]]) -> list[Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
             draft = target.with_name(f".{target.name}.{os.getpid()}")
             prepared.append((draft, target))
+            if target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
             draft.write_text(content, encoding="utf-8", newline="\n")
         for draft, target in prepared:
             draft.replace(target)

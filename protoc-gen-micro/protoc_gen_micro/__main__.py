@@ -1,4 +1,7 @@
-"""The plugin: a ``CodeGeneratorRequest`` comes in, a ``CodeGeneratorResponse`` goes out."""
+"""The plugin: a ``CodeGeneratorRequest`` comes in, a ``CodeGeneratorResponse`` goes out.
+
+What only one of the ways through here needs is imported there: loading it is most of what a run costs.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +19,11 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments:
         return _answer(arguments)
-    data = sys.stdin.buffer.read()
-    sys.stdout.buffer.write(_run(data))
+    from protoc_gen_micro.generate import answer
+
+    sys.stdout.buffer.write(answer(sys.stdin.buffer.read()))
     sys.stdout.buffer.flush()
     return 0
-
-
-def _run(data: bytes) -> bytes:
-    from google.protobuf.compiler import plugin_pb2
-
-    from protoc_gen_micro.generate import respond
-
-    return respond(plugin_pb2.CodeGeneratorRequest.FromString(data)).SerializeToString()
 
 
 _USAGE = """\

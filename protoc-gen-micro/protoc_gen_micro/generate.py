@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from google.protobuf import descriptor_pb2
 from google.protobuf.compiler import plugin_pb2
+from google.protobuf.message import DecodeError
 
 from protoc_gen_micro.errors import GenerateError
 from protoc_gen_micro.imports import shipped, unimportable
@@ -14,10 +15,20 @@ from protoc_gen_micro.parameters import Parameters
 from protoc_gen_micro.reader import Reader
 from protoc_gen_micro.render import render
 
-__all__ = ["MAXIMUM_EDITION", "MINIMUM_EDITION", "respond"]
+__all__ = ["MAXIMUM_EDITION", "MINIMUM_EDITION", "answer", "respond"]
 
 MINIMUM_EDITION = descriptor_pb2.EDITION_PROTO2
 MAXIMUM_EDITION = descriptor_pb2.EDITION_2024
+
+
+def answer(data: bytes) -> bytes:
+    """Answers one serialized request with a serialized response."""
+    try:
+        request = plugin_pb2.CodeGeneratorRequest.FromString(data)
+    except DecodeError as error:
+        problem = f"the request is no CodeGeneratorRequest: {error}"
+        return plugin_pb2.CodeGeneratorResponse(error=problem).SerializeToString()
+    return respond(request).SerializeToString()
 
 
 def respond(request: plugin_pb2.CodeGeneratorRequest) -> plugin_pb2.CodeGeneratorResponse:
@@ -48,7 +59,7 @@ _FEATURES = (
 
 def _generate(request: plugin_pb2.CodeGeneratorRequest) -> list[tuple[str, str]]:
     parameters = Parameters.parse(request.parameter)
-    _check_editions(request)
+    _check_files(request)
     _check_modules(request.proto_file)
     reader = Reader(request.proto_file)
     outputs: list[tuple[str, str]] = []
@@ -58,14 +69,15 @@ def _generate(request: plugin_pb2.CodeGeneratorRequest) -> list[tuple[str, str]]
     return outputs
 
 
-def _check_editions(request: plugin_pb2.CodeGeneratorRequest) -> None:
-    generated = set(request.file_to_generate)
-    for file in request.proto_file:
-        if file.name in generated and file.edition > MAXIMUM_EDITION:
+def _check_files(request: plugin_pb2.CodeGeneratorRequest) -> None:
+    """Refuses files that are not there, or newer than this plugin."""
+    files = {file.name: file for file in request.proto_file}
+    for path in request.file_to_generate:
+        if path not in files:
+            raise GenerateError("is to be generated, but the request does not hold it", path=path)
+        if files[path].edition > MAXIMUM_EDITION:
             newest = descriptor_pb2.Edition.Name(MAXIMUM_EDITION).removeprefix("EDITION_")
-            raise GenerateError(
-                f"its edition is newer than {newest}, the newest one known: update micro-rt", path=file.name
-            )
+            raise GenerateError(f"its edition is newer than {newest}, the newest one known: update micro-rt", path=path)
 
 
 def _check_modules(files: Iterable[descriptor_pb2.FileDescriptorProto]) -> None:

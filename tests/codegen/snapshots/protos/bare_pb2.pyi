@@ -1,0 +1,15 @@
+"""Messages of bare.proto, written by protoc-gen-micro: change the .proto instead."""
+
+import typing as _typing
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+
+__all__ = [
+    "Bare",
+]
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+@_typing.final
+class Bare(_message.Message):
+    def __init__(self) -> None: ...

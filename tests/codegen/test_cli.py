@@ -1,0 +1,99 @@
+"""``micro-rt generate``: what it writes, finds and says."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from micro_rt.cli.main import main
+from tests.codegen.tools import run, tree, write
+
+PING = 'syntax = "proto3";\npackage ping;\nmessage Ping {}\n'
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, {"protos/ping.proto": PING, "ping.proto": PING})
+    return tmp_path
+
+
+def test_writes_beside_the_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "ping.proto"]) == 0
+    assert capsys.readouterr().out == "ping_pb2.py\nping_pb2.pyi\n"
+    assert {"ping_pb2.py", "ping_pb2.pyi"} < set(tree(here))
+
+
+def test_roots_output_and_options(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    service = (
+        PING + 'import "google/protobuf/empty.proto";\nservice S { rpc Go(Ping) returns (google.protobuf.Empty); }'
+    )
+    write(here, {"protos/go.proto": service.replace("Ping", "Pong").replace("ping", "go")})
+    assert main(["generate", "-I", "protos", "--out", "new/folder", "--opt", "messages=none", "protos/go.proto"]) == 0
+    assert capsys.readouterr().out == "new/folder/go_micro.py\n"
+    assert [name for name in tree(here) if name.startswith("new/")] == ["new/folder/go_micro.py"]
+
+
+def test_finds_the_annotations(here: Path) -> None:
+    source = PING + (
+        'import "micro_rt/annotations.proto";\n'
+        'service S { option (micro.service) = { name: "far" }; rpc Go(Ping) returns (Ping); }\n'
+    )
+    write(here, {"far.proto": source.replace("package ping", "package far")})
+    assert main(["generate", "far.proto"]) == 0
+    assert '"far"' in (here / "far_micro.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nothing.proto"], "nothing.proto is no file"),
+        (["protos"], "protos is a folder; name its .proto files"),
+        (["-I", "nowhere", "ping.proto"], "-I nowhere is no folder"),
+        (
+            ["-I", "protos", "ping.proto"],
+            "ping.proto is outside the folders that imports start from (protos); add -I .",
+        ),
+        (["--opt", "x=y", "ping.proto"], "unknown option 'x' in 'x=y'; known options: messages=protobuf|none"),
+        (["--out", "ping.proto", "ping.proto"], "cannot write ping.proto: File exists"),
+    ],
+)
+def test_errors(arguments: list[str], said: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = tree(here)
+    assert main(["generate", *arguments]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == f"micro-rt generate: {said}\n"
+    assert captured.out == ""
+    assert tree(here) == before
+
+
+def test_errors_of_protoc_are_shown(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write(here, {"broken.proto": 'syntax = "proto3";\nmessage M { Nothing n = 1; }\n'})
+    assert main(["generate", "broken.proto", "ping.proto"]) == 1
+    assert capfd.readouterr().err == 'broken.proto:2:13: "Nothing" is not defined.\n'
+    assert not (here / "ping_pb2.py").exists()
+
+
+def test_nothing_is_written_when_one_file_cannot_be(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(here, {"first.proto": PING.replace("package ping", "package first")})
+    (here / "ping_pb2.pyi").mkdir()
+    before = tree(here)
+    assert main(["generate", "first.proto", "ping.proto"]) == 1
+    assert capsys.readouterr().err.startswith("micro-rt generate: cannot write ping_pb2.pyi: ")
+    assert tree(here) == before
+
+
+def test_without_grpcio_tools(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "grpc_tools.protoc", None)
+    assert main(["generate", "ping.proto"]) == 1
+    assert 'pip install "micro-rt[tools]"' in capsys.readouterr().err
+
+
+def test_version_and_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("micro-rt", "--version").stdout.startswith("micro-rt 0.")
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2
+    assert "COMMAND" in capsys.readouterr().err

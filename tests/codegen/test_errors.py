@@ -1,0 +1,124 @@
+"""What is wrong is said in one line: where, which symbol, and what to do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from google.protobuf import descriptor_pb2
+from google.protobuf.compiler import plugin_pb2
+
+from protoc_gen_micro import generate as generate_module
+from protoc_gen_micro.generate import respond
+from tests.codegen.tools import ROOT, SCRIPTS, generate, protoc, run, write
+
+SERVICE = """\
+syntax = "proto3";
+package clash;
+message M {}
+service S {
+  rpc SayHello(M) returns (M);
+  rpc say_hello(M) returns (M);
+}
+"""
+
+
+def test_two_methods_with_one_python_name(tmp_path: Path) -> None:
+    response = generate(tmp_path, {"clash.proto": SERVICE})
+    assert response.error == (
+        "clash.proto:6:3: clash.S.say_hello: would be the method 'say_hello' in Python, as clash.S.SayHello is; "
+        "rename one of the two"
+    )
+    assert not response.file
+
+
+def test_protoc_shows_the_error_and_writes_nothing(tmp_path: Path) -> None:
+    write(tmp_path, {"clash.proto": SERVICE})
+    said = protoc(tmp_path / "out", [tmp_path], ["clash.proto"], check=False)
+    assert said.splitlines()[0].startswith("--micro_out: clash.proto:6:3: clash.S.say_hello: ")
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("parameter", "error"),
+    [
+        ("message=none", "unknown option 'message' in 'message=none'; known options: messages=protobuf|none"),
+        ("messages=dataclass", "option 'messages' cannot be 'dataclass'; known options: messages=protobuf|none"),
+        ("messages", "option 'messages' cannot be ''; known options: messages=protobuf|none"),
+        (
+            "messages=none,messages=none",
+            "option 'messages' is given twice in 'messages=none,messages=none'; give it once",
+        ),
+    ],
+)
+def test_options(parameter: str, error: str, tmp_path: Path) -> None:
+    response = generate(tmp_path, {"a.proto": 'syntax = "proto3";'}, parameter)
+    assert response.error == error
+
+
+def test_two_files_for_one_module(tmp_path: Path) -> None:
+    sources = {"a-b.proto": 'syntax = "proto3"; package x;', "a_b.proto": 'syntax = "proto3"; package y;'}
+    assert generate(tmp_path, sources).error == (
+        "a_b.proto: would write the Python module 'a_b_pb2', as a-b.proto does; rename one of the two files"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [("import/a.proto", "import"), ("v1.0/a.proto", "0"), ("a b/c.proto", "a b")]
+)
+def test_a_file_that_no_import_can_name(name: str, part: str, tmp_path: Path) -> None:
+    response = generate(tmp_path, {name: 'syntax = "proto3";'})
+    assert response.error == (
+        f"{name}: cannot be a Python module: {part!r} is no name that import can be written with; rename it"
+    )
+
+
+def test_an_edition_too_new() -> None:
+    file = descriptor_pb2.FileDescriptorProto(name="new.proto", syntax="editions")
+    file.edition = descriptor_pb2.EDITION_MAX
+    response = respond(plugin_pb2.CodeGeneratorRequest(file_to_generate=["new.proto"], proto_file=[file]))
+    assert response.error == "new.proto: its edition is newer than 2024, the newest one known: update micro-rt"
+
+
+def test_what_the_plugin_understands_is_declared() -> None:
+    response = respond(plugin_pb2.CodeGeneratorRequest())
+    assert response.error == ""
+    assert response.supported_features == 3
+    assert (response.minimum_edition, response.maximum_edition) == (998, 1001)
+
+
+def test_a_bug_of_ours_is_no_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("oh no")
+
+    monkeypatch.setattr(generate_module, "render", broken)
+    assert generate(tmp_path, {"a.proto": 'syntax = "proto3";'}).error == (
+        "this is a bug in protoc-gen-micro, please report it with the .proto file: ZeroDivisionError: oh no"
+    )
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xff\xff", b"not a request"])
+def test_a_request_that_is_none(damage: bytes) -> None:
+    command = [sys.executable, "-m", "protoc_gen_micro"]
+    result = subprocess.run(command, input=damage, capture_output=True, check=True)
+    response = plugin_pb2.CodeGeneratorResponse.FromString(result.stdout)
+    assert response.error.startswith("the request is no CodeGeneratorRequest: ")
+    assert result.stderr == b""
+
+
+def test_a_file_that_the_request_does_not_hold() -> None:
+    response = respond(plugin_pb2.CodeGeneratorRequest(file_to_generate=["missing.proto"]))
+    assert response.error == "missing.proto: is to be generated, but the request does not hold it"
+
+
+def test_questions_on_the_command_line() -> None:
+    plugin = SCRIPTS / "protoc-gen-micro"
+    assert run(plugin, "--version").stdout.startswith("protoc-gen-micro 0.")
+    assert Path(run(plugin, "--include").stdout.strip(), "micro_rt/annotations.proto").is_file()
+    assert Path(run(plugin, "--include").stdout.strip()) == ROOT
+    assert "--micro_out" in run(plugin, "--help").stdout
+    refused = run(plugin, "--what", check=False)
+    assert refused.returncode == 2
+    assert "--micro_out" in refused.stderr

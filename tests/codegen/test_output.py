@@ -1,0 +1,75 @@
+"""What is written: the same bytes by every route, every time, as the snapshots show."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_snapshot.plugin import Snapshot
+
+from micro_rt.cli.main import main
+from tests.codegen.tools import HERE, NAMES, PROTOS, ROOT, protoc, run, tree, write
+
+
+def test_snapshots(generated: Path, snapshot: Snapshot) -> None:
+    snapshot.snapshot_dir = HERE / "snapshots"
+    snapshot.assert_match_dir(_nested(tree(generated)), "protos")
+
+
+def test_buf_writes_what_protoc_writes(generated: Path, tmp_path: Path) -> None:
+    shutil.copytree(PROTOS, tmp_path / "protos")
+    write(
+        tmp_path,
+        {
+            "include/micro_rt/annotations.proto": (ROOT / "micro_rt/annotations.proto").read_text(),
+            "buf.yaml": "version: v2\nmodules:\n  - path: protos\n  - path: include\n",
+            "buf.gen.yaml": "version: v2\nplugins:\n  - local: protoc-gen-micro\n    out: out\n",
+        },
+    )
+    run("buf", "generate", "protos", cwd=tmp_path)
+    assert tree(tmp_path / "out") == tree(generated)
+
+
+def test_micro_rt_generate_writes_what_protoc_writes(
+    generated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(PROTOS)
+    assert main(["generate", "--out", str(tmp_path), *NAMES]) == 0
+    assert tree(tmp_path) == tree(generated)
+    assert sorted(capsys.readouterr().out.splitlines()) == sorted(str(tmp_path / name) for name in tree(generated))
+
+
+def test_order_and_company_change_nothing(generated: Path, tmp_path: Path) -> None:
+    protoc(tmp_path / "reversed", [PROTOS, ROOT], NAMES[::-1])
+    assert tree(tmp_path / "reversed") == tree(generated)
+    for name in NAMES:
+        protoc(tmp_path / "alone", [PROTOS, ROOT], [name])
+    assert tree(tmp_path / "alone") == tree(generated)
+
+
+def test_output_is_formatted(generated: Path) -> None:
+    run("ruff", "format", "--isolated", "--check", "--line-length", "120", generated)
+
+
+def test_a_file_without_services_has_no_stubs(generated: Path) -> None:
+    assert "presence_pb2.py" in tree(generated)
+    assert "presence_micro.py" not in tree(generated)
+
+
+def test_the_annotations_are_generated_by_this_plugin(tmp_path: Path) -> None:
+    protoc(tmp_path, [ROOT], ["micro_rt/annotations.proto"])
+    for name in ("micro_rt/annotations_pb2.py", "micro_rt/annotations_pb2.pyi"):
+        assert (tmp_path / name).read_text() == (ROOT / name).read_text(), f"generate {name} again"
+
+
+def _nested(files: dict[str, str]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for path, content in files.items():
+        *folders, name = path.split("/")
+        place = result
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[name] = content
+    return result

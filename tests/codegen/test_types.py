@@ -1,0 +1,173 @@
+"""Generated code under mypy --strict and pyright strict, at the import root and inside a package."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.codegen.tools import ROOT, SCRIPTS, run, write
+
+GOOD = """\
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import micro_rt as micro
+
+from PREFIXgreeter_micro import GreeterBase, GreeterClient
+from PREFIXgreeter_pb2 import HelloReply, HelloRequest, RepeatRequest
+from PREFIXbilling.invoice_list_micro import InvoicesClient
+from PREFIXbilling.invoice_list_pb2 import Invoice, Label
+from PREFIXnested_pb2 import STATE_GOOD, Outer, State
+from PREFIXpresence_pb2 import Presence
+from PREFIXshop.order_pb2 import Money, Order
+
+
+class Greeter(GreeterBase):
+    async def say_hello(self, request: HelloRequest, context: micro.Context) -> HelloReply:
+        return HelloReply(message=f"Hello {request.name}")
+
+    async def repeat(self, request: RepeatRequest, context: micro.Context) -> AsyncIterator[HelloReply]:
+        for _ in range(request.times):
+            yield HelloReply(message=request.name)
+
+    async def gather(self, requests: AsyncIterator[HelloRequest], context: micro.Context) -> HelloReply:
+        return HelloReply(message=", ".join([request.name async for request in requests]))
+
+    async def chat(self, requests: AsyncIterator[HelloRequest], context: micro.Context) -> AsyncIterator[HelloReply]:
+        async for request in requests:
+            yield HelloReply(message=request.name)
+
+
+async def call(service: micro.Service) -> str:
+    greeter = GreeterClient(service)
+    reply = await greeter.say_hello(HelloRequest(name="Ada"), timeout=1.0, metadata={"a": "b"}, info=micro.CallInfo())
+    text: str = reply.message
+    async for reply in greeter.repeat(RepeatRequest(name="Ada", times=2)):
+        text += reply.message
+    text += (await greeter.gather([HelloRequest(name="Ada")])).message
+    async with greeter.chat() as stream:
+        await stream.send(HelloRequest(name="Grace"))
+        text += (await stream.receive()).message
+    sent = await InvoicesClient(service).send(Invoice(orders=[Order(total=Money(cents=1))], label=Label()))
+    print(sent.text)
+    return text
+
+
+def read(outer: Outer, presence: Presence) -> int:
+    inner: Outer.Inner = outer.by_name["x"]
+    state: State = inner.state
+    inner.state = STATE_GOOD
+    inner.state = State.Value("STATE_GOOD")
+    inner.kinds.append(Outer.Inner.KIND_ODD)
+    outer.words.extend(["a", "b"])
+    outer.by_number[1] = "one"
+    seconds: int = outer.time.seconds
+    name: str = State.Name(state)
+    choice = presence.WhichOneof("choice")
+    if choice == "first":
+        seconds += presence.first
+    if presence.HasField("maybe"):
+        presence.ClearField("maybe")
+    number: int = Presence.MAYBE_FIELD_NUMBER
+    return seconds + len(name) + number + state
+"""
+
+WRONG = {
+    "a reply of another type": "async def f(c: GreeterClient, r: HelloRequest) -> int: return await c.say_hello(r)",
+    "a request of another type": "async def f(c: GreeterClient) -> None: await c.say_hello(HelloReply())",
+    "a request left out": "async def f(c: GreeterClient) -> None: await c.say_hello()",
+    "an unknown argument": "async def f(c: GreeterClient, r: HelloRequest) -> None: await c.say_hello(r, wait=1)",
+    "an unknown method": "async def f(c: GreeterClient, r: HelloRequest) -> None: await c.SayHello(r)",
+    "a stream awaited": "async def f(c: GreeterClient, r: RepeatRequest) -> None: await c.repeat(r)",
+    "another message in a stream": "async def f(c: GreeterClient) -> None: await c.gather([HelloReply()])",
+    "an unknown field": "HelloRequest(nam='x')",
+    "a field of another type": "HelloRequest(name=1)",
+    "an attribute of another type": "HelloRequest().name = 1",
+    "an unknown attribute": "HelloRequest().nam = 'x'",
+    "a message assigned": "Presence().itself = Presence()",
+    "presence of a plain field": "Presence().HasField('plain')",
+    "an unknown oneof": "Presence().WhichOneof('choices')",
+    "a number for an enum": "Outer(state=1)",
+    "another key in a map": "Outer().by_number['x'] = 'y'",
+    "an override with another reply": (
+        "class G(GreeterBase):\n"
+        "    async def say_hello(self, request: HelloRequest, context: micro.Context) -> int: return 1"
+    ),
+    "an override with another request": (
+        "class G(GreeterBase):\n"
+        "    async def say_hello(self, request: HelloReply, context: micro.Context) -> HelloReply: return request"
+    ),
+    "the label of another file": "Invoice(label=other.Label())",
+}
+
+HEAD = """\
+import micro_rt as micro
+from PREFIXgreeter_micro import GreeterBase, GreeterClient
+from PREFIXgreeter_pb2 import HelloReply, HelloRequest, RepeatRequest
+from PREFIXbilling.invoice_list_pb2 import Invoice
+from PREFIXnested_pb2 import Outer
+from PREFIXpresence_pb2 import Presence
+import PREFIXtop_pb2 as other
+"""
+
+
+@pytest.fixture(scope="module", params=["", "inside.deep."], ids=["root", "package"])
+def prefix(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def project(prefix: str, generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the generated code, a use of it that is right, and a line for each that is wrong."""
+    folder = tmp_path_factory.mktemp("project")
+    place = folder.joinpath(*prefix.split("."))
+    shutil.copytree(generated, place, dirs_exist_ok=True)
+    if prefix:
+        packages = {path.parent for path in place.rglob("*.py")} | {place.parent}
+        write(folder, {f"{package.relative_to(folder)}/__init__.py": "" for package in packages})
+    write(folder, {"good.py": GOOD.replace("PREFIX", prefix), "wrong.py": _wrong(prefix)})
+    config = {"typeCheckingMode": "strict", "pythonVersion": "3.11", "extraPaths": [str(ROOT)]}
+    write(folder, {"pyrightconfig.json": json.dumps(config)})
+    return folder
+
+
+def test_mypy(project: Path) -> None:
+    write(project, {"mypy.ini": f"[mypy]\nstrict = true\npython_version = 3.11\nmypy_path = {ROOT}\n"})
+    said = run(SCRIPTS / "mypy", "--explicit-package-bases", ".", cwd=project, check=False).stdout
+    errors = [line.split(": error: ")[0] for line in said.splitlines() if ": error: " in line]
+    places = {line.split(":")[0] for line in errors}
+    assert places == {"wrong.py"}, said
+    assert _caught({int(line.split(":")[1]) for line in errors}, project) == set(WRONG)
+
+
+def test_pyright(project: Path) -> None:
+    said = run(SCRIPTS / "pyright", "--outputjson", "--pythonpath", SCRIPTS / "python", cwd=project, check=False).stdout
+    report = json.loads(said)
+    errors = [entry for entry in report["generalDiagnostics"] if entry["severity"] != "information"]
+    assert report["summary"]["filesAnalyzed"] > len(list(project.rglob("*_pb2.py")))
+    assert {Path(entry["file"]).name for entry in errors} == {"wrong.py"}, said
+    assert _caught({entry["range"]["start"]["line"] + 1 for entry in errors}, project) == set(WRONG)
+
+
+def _wrong(prefix: str) -> str:
+    uses = ""
+    for number, (name, code) in enumerate(WRONG.items()):
+        code = code.replace("def f(", f"def f{number}(").replace("class G(", f"class G{number}(")
+        uses += f"# {name}\n{code}\n"
+    return HEAD.replace("PREFIX", prefix) + uses
+
+
+def _caught(lines: set[int], project: Path) -> set[str]:
+    """Returns the wrong uses that have an error in one of their lines."""
+    caught: set[str] = set()
+    name = ""
+    for number, line in enumerate((project / "wrong.py").read_text().splitlines(), 1):
+        if line.startswith("# "):
+            name = line.removeprefix("# ")
+        elif number in lines:
+            caught.add(name)
+    return caught
