@@ -405,13 +405,15 @@ class _Reader(_Worker):
     def serve(self) -> None:
         while True:
             job: _Job | None = self._poke
-            try:
-                if not self.polling:
-                    job = self._queue.get()
-                elif (wait := self._next_poll - time.monotonic()) > 0:
+            wait = self._next_poll - time.monotonic() if self.polling else None
+            if wait is None or wait > 0:
+                try:
                     job = self._queue.get(timeout=wait)
-            except Empty:
-                pass
+                except Empty:
+                    pass
+                else:
+                    if job is self._poke and not self._poked:
+                        continue  # What it asked for was done meanwhile.
             if job is None:
                 return
             if job is self._poke:
