@@ -1,6 +1,6 @@
 """The whole story in half a minute: generate, start three servers, call them, kill one, see what happens.
 
-    python examples/greeter/demo.py
+python examples/greeter/demo.py
 """
 
 from __future__ import annotations
@@ -135,7 +135,10 @@ async def load_and_kill(greeter: object, servers: list[subprocess.Popen[bytes]])
     took = time.monotonic() - started
     for node in sorted(before | after):
         say(f"  {node}  answered {before[node]:>4} before, {after[node]:>4} after")
-    say(f"{CALLS} calls in {took:.1f} s: {retried} were sent again to another node, " + paint("32;1", f"{lost} were lost"))
+    say(
+        f"{CALLS} calls in {took:.1f} s: {retried} were sent again to another node, "
+        + paint("32;1", f"{lost} were lost")
+    )
     if lost:
         raise SystemExit(1)
 

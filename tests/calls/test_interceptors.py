@@ -55,9 +55,7 @@ class Louder(micro.Interceptor):
 async def test_the_first_one_is_the_outermost_and_the_service_comes_before_the_client(serve: Serve) -> None:
     trace: list[str] = []
     async with serve(Lab(), client_interceptors=[Trace("a", trace), Trace("b", trace)]) as service:
-        lab = LabClient(
-            service, interceptors=[Trace("c", trace)], method_interceptors={"act": [Trace("d", trace)]}
-        )
+        lab = LabClient(service, interceptors=[Trace("c", trace)], method_interceptors={"act": [Trace("d", trace)]})
         await lab.act(Text())
         assert trace == ["a act", "b act", "c act", "d act"]
         trace.clear()

@@ -291,5 +291,3 @@ async def test_a_node_that_is_gone_has_its_connection_closed_when_its_calls_are_
         with pytest.raises(micro.EndOfStream):
             await call.receive()
     await asyncio.wait_for(stopping, 20)
-
-

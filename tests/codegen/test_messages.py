@@ -72,6 +72,11 @@ def test_messages_none_works_with_the_modules_of_protoc(tmp_path: Path) -> None:
     assert int(_import(tmp_path, [path for path in written if path.endswith(".py")])) == 7
 
 
+def test_what_the_runtime_brings_is_not_generated_again(tmp_path: Path) -> None:
+    protoc(tmp_path, [PROTOS], ["google/protobuf/timestamp.proto", "bare.proto"])
+    assert set(tree(tmp_path)) == {"bare_pb2.py", "bare_pb2.pyi", "bare_micro.py"}
+
+
 @pytest.mark.parametrize("command", ["protoc", "buf"])
 def test_python_out_beside_ours_is_refused_by_the_compiler(command: str, tmp_path: Path) -> None:
     write(tmp_path, {"a.proto": 'syntax = "proto3"; message A {}'})

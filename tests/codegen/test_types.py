@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.codegen.tools import ROOT, SCRIPTS, run, write
+from tests.codegen.tools import PROTOS, ROOT, SCRIPTS, protoc, run, write
 
 GOOD = """\
 from __future__ import annotations
@@ -22,6 +22,8 @@ from PREFIXgreeter_pb2 import HelloReply, HelloRequest, RepeatRequest
 from PREFIXbilling.invoice_list_micro import InvoicesClient
 from PREFIXbilling.invoice_list_pb2 import Invoice, Label
 from PREFIXnested_pb2 import STATE_GOOD, Outer, State
+from PREFIXodd_pb2 import Odd
+from PREFIXold_pb2 import Record, numbers, outside
 from PREFIXpresence_pb2 import Presence
 from PREFIXshop.order_pb2 import Money, Order
 
@@ -57,7 +59,7 @@ async def call(service: micro.Service) -> str:
     return text
 
 
-def read(outer: Outer, presence: Presence) -> int:
+def read(outer: Outer, presence: Presence, record: Record) -> int:
     inner: Outer.Inner = outer.by_name["x"]
     state: State = inner.state
     inner.state = STATE_GOOD
@@ -72,8 +74,11 @@ def read(outer: Outer, presence: Presence) -> int:
         seconds += presence.first
     if presence.HasField("maybe"):
         presence.ClearField("maybe")
+    extended: str = record.Extensions[outside]
+    seconds += record.Extensions[numbers][0] + len(extended)
+    odd: str = Odd(Clear="x").Clear
     number: int = Presence.MAYBE_FIELD_NUMBER
-    return seconds + len(name) + number + state
+    return seconds + len(name) + len(odd) + number + state
 """
 
 WRONG = {
@@ -92,6 +97,8 @@ WRONG = {
     "presence of a plain field": "Presence().HasField('plain')",
     "an unknown oneof": "Presence().WhichOneof('choices')",
     "a number for an enum": "Outer(state=1)",
+    "a constant assigned": "Outer.Inner.KIND_ODD = Outer.Inner.KIND_UNKNOWN",
+    "an extension of another message": "Presence().Extensions[outside]",
     "another key in a map": "Outer().by_number['x'] = 'y'",
     "an override with another reply": (
         "class G(GreeterBase):\n"
@@ -110,6 +117,7 @@ from PREFIXgreeter_micro import GreeterBase, GreeterClient
 from PREFIXgreeter_pb2 import HelloReply, HelloRequest, RepeatRequest
 from PREFIXbilling.invoice_list_pb2 import Invoice
 from PREFIXnested_pb2 import Outer
+from PREFIXold_pb2 import outside
 from PREFIXpresence_pb2 import Presence
 import PREFIXtop_pb2 as other
 """
@@ -151,6 +159,23 @@ def test_pyright(project: Path) -> None:
     assert report["summary"]["filesAnalyzed"] > len(list(project.rglob("*_pb2.py")))
     assert {Path(entry["file"]).name for entry in errors} == {"wrong.py"}, said
     assert _caught({entry["range"]["start"]["line"] + 1 for entry in errors}, project) == set(WRONG)
+
+
+@pytest.mark.parametrize("types", ["pyi", "mypy"])
+def test_messages_that_others_generated(types: str, tmp_path: Path) -> None:
+    """Stubs alone, beside the messages of protoc and the types of protoc or of mypy-protobuf."""
+    options = [f"--python_out={tmp_path}", f"--{types}_out={tmp_path}", "--micro_opt=messages=none"]
+    protoc(tmp_path, [PROTOS], ["greeter.proto"], *options)
+    right = "async def f(c: GreeterClient, r: HelloRequest) -> str: return (await c.say_hello(r)).message\n"
+    wrong = "async def g(c: GreeterClient, r: HelloRequest) -> int: return (await c.say_hello(r)).message\n"
+    head = "from greeter_micro import GreeterClient\nfrom greeter_pb2 import HelloRequest\n"
+    write(tmp_path, {"use.py": head + right + wrong})
+    said = run(SCRIPTS / "mypy", "--strict", "use.py", "greeter_micro.py", cwd=tmp_path, check=False).stdout
+    assert [line.split(" error")[0] for line in said.splitlines() if " error: " in line] == ["use.py:4:"]
+    write(tmp_path, {"pyrightconfig.json": json.dumps({"typeCheckingMode": "strict"})})
+    command = [SCRIPTS / "pyright", "--outputjson", "--pythonpath", SCRIPTS / "python", "use.py", "greeter_micro.py"]
+    report = json.loads(run(*command, cwd=tmp_path, check=False).stdout)
+    assert [entry["range"]["start"]["line"] for entry in report["generalDiagnostics"]] == [3]
 
 
 def _wrong(prefix: str) -> str:

@@ -26,8 +26,14 @@ __all__ = [
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Kind(_builtins.int, metaclass=_enums.EnumTypeWrapper):
-    items: _typing_.ClassVar[_Kind]
     print: _typing_.ClassVar[_Kind]
+
+    @classmethod
+    def Value(cls, name: _builtins.str) -> _Kind: ...
+    @classmethod
+    def values(cls) -> _builtins.list[_Kind]: ...
+    @classmethod
+    def items(cls) -> _builtins.list[tuple[_builtins.str, _Kind]]: ...
 
 items: _Kind
 print: _Kind

@@ -148,8 +148,8 @@ class Outer(_message.Message):
             @classmethod
             def items(cls) -> list[tuple[str, _Outer.Inner.Kind]]: ...
 
-        KIND_UNKNOWN: _Outer.Inner.Kind
-        KIND_ODD: _Outer.Inner.Kind
+        KIND_UNKNOWN: _typing.ClassVar[_Outer.Inner.Kind]
+        KIND_ODD: _typing.ClassVar[_Outer.Inner.Kind]
 
         @_typing.final
         class Innermost(_message.Message):

@@ -64,16 +64,16 @@ class Record(_message.Message):
 
         NAME_FIELD_NUMBER: _typing.Final = 1
 
-    INSIDE_FIELD_NUMBER: _typing.Final = 100
+    INSIDE_FIELD_NUMBER: int
     inside: _extensions._ExtensionFieldDescriptor[Record, Record]
     """An extension inside."""
 
-OUTSIDE_FIELD_NUMBER: _typing.Final = 101
+OUTSIDE_FIELD_NUMBER: int
 outside: _extensions._ExtensionFieldDescriptor[Record, str]
 """An extension outside."""
 
-NUMBERS_FIELD_NUMBER: _typing.Final = 102
+NUMBERS_FIELD_NUMBER: int
 numbers: _extensions._ExtensionFieldDescriptor[Record, _containers.RepeatedScalarFieldContainer[int]]
 
-RECORDS_FIELD_NUMBER: _typing.Final = 103
+RECORDS_FIELD_NUMBER: int
 records: _extensions._ExtensionFieldDescriptor[Record, _containers.RepeatedCompositeFieldContainer[Record]]
