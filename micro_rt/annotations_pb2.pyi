@@ -30,6 +30,6 @@ class ServiceOptions(_message.Message):
 
     NAME_FIELD_NUMBER: _typing.Final = 1
 
-SERVICE_FIELD_NUMBER: _typing.Final = 51234
+SERVICE_FIELD_NUMBER: int
 service: _extensions._ExtensionFieldDescriptor[_ServiceOptions, ServiceOptions]
 """What a service says of itself: `option (micro.service) = { name: "greetings" };`"""

@@ -19,8 +19,10 @@ def messages_py(file: File, imports: Imports) -> str:
     out += ('"""Messages of ', file.path, ', written by protoc-gen-micro: change the .proto instead."""\n',)
     if file.dependencies:
         out += ("# pyright: reportUnusedImport=false\n",)
+    out += ("\n",)
+    if file.edition == "2024":
+        out += ("from google.protobuf import __version__ as _version\n",)
     out += (
-        "\n",
         "from google.protobuf import descriptor_pool as _descriptor_pool\n",
         "from google.protobuf.internal import builder as _builder\n",
         "\n",
@@ -38,6 +40,12 @@ def messages_py(file: File, imports: Imports) -> str:
             out += ("    ", line, "\n",)
     if imports.plain or imports.inside:
         out += ("\n",)
+    if file.edition == "2024":
+        out += (
+            'if tuple(map(int, _version.split(".")[:2])) < (6, 32):\n',
+            '    raise ImportError(f"', file.path, ' is of edition 2024, which protobuf {_version} does not know: update protobuf")\n',
+            "\n",
+        )
     out += (
         "DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(\n",
         "    ", indented(bytes_literal(file.descriptor)), "\n",
@@ -61,23 +69,19 @@ def messages_pyi(file: File, use: Hints) -> str:
                 "    ", indented(docstring(enum.comment, enum.deprecated)), "\n",
                 "\n",
             )
-        for value in use.values(enum):
+        for value in use.members(enum):
             out += ("    ", value.name, ": ", use.typing, ".ClassVar[", use.type_name(enum.type_name), "]\n",)
             if value.comment or value.deprecated:
                 out += ("    ", indented(docstring(value.comment, value.deprecated)), "\n",)
-        if use.lists_values(enum):
-            out += (
-                "\n",
-                "    @", use.builtin("classmethod"), "\n",
-                "    def Value(cls, name: ", use.builtin("str"), ") -> ", use.type_name(enum.type_name), ": ...\n",
-                "    @", use.builtin("classmethod"), "\n",
-                "    def values(cls) -> ", use.builtin("list"), "[", use.type_name(enum.type_name), "]: ...\n",
-                "    @", use.builtin("classmethod"), "\n",
-                "    def items(cls) -> ", use.builtin("list"), "[", use.builtin("tuple"), "[", use.builtin("str"), ", ", use.type_name(enum.type_name), "]]: ...\n",
-            )
-        out += ("\n",)
-        for value in use.values(enum):
-            out += (value.name, ": ", use.type_name(enum.type_name), "\n",)
+        out += (
+            "\n",
+            "    @", use.builtin("classmethod"), "\n",
+            "    def Value(cls, name: ", use.builtin("str"), ") -> ", use.type_name(enum.type_name), ": ...\n",
+            "    @", use.builtin("classmethod"), "\n",
+            "    def values(cls) -> ", use.builtin("list"), "[", use.type_name(enum.type_name), "]: ...\n",
+            "    @", use.builtin("classmethod"), "\n",
+            "    def items(cls) -> ", use.builtin("list"), "[", use.builtin("tuple"), "[", use.builtin("str"), ", ", use.type_name(enum.type_name), "]]: ...\n",
+        )
         return "".join(out)
 
 
@@ -104,7 +108,7 @@ def messages_pyi(file: File, use: Hints) -> str:
     def extension(field: Field) -> str:
         out: list[str] = []
         out += (
-            field.name.upper(), "_FIELD_NUMBER: ", use.typing, ".Final = ", str(field.number), "\n",
+            field.name.upper(), "_FIELD_NUMBER: ", use.builtin("int"), "\n",
             field.name, ": ", use.extension(field), "\n",
         )
         if field.comment or field.deprecated:
@@ -129,24 +133,26 @@ def messages_pyi(file: File, use: Hints) -> str:
         if use.apart(message):
             out += ("\n",)
         out += ("    ", indented(layout("def __init__(", use.parameters(message), ") -> None: ...", use.depth(message))), "\n",)
-        if message.fields:
-            out += (
-                "    ", indented(layout("def HasField(", use.present(message), ") -> " + use.builtin("bool") + ": ...", use.depth(message))), "\n",
-                "    ", indented(layout("def ClearField(", use.clearable(message), ") -> None: ...", use.depth(message))), "\n",
-            )
-        for oneof in message.oneofs:
+        if use.defines(message, "HasField"):
+            out += ("    ", indented(layout("def HasField(", use.present(message), ") -> " + use.builtin("bool") + ": ...", use.depth(message))), "\n",)
+        if use.defines(message, "ClearField"):
+            out += ("    ", indented(layout("def ClearField(", use.clearable(message), ") -> None: ...", use.depth(message))), "\n",)
+        for oneof in use.oneofs(message):
             if use.overloaded(message):
                 out += ("    @", use.typing, ".overload\n",)
-            out += ("    ", indented(layout("def WhichOneof(", ["self", "oneof_group: " + use.literal(oneof.name)], ") -> " + use.members(oneof) + ": ...", use.depth(message))), "\n",)
+            out += ("    ", indented(layout("def WhichOneof(", ["self", "oneof_group: " + use.literal(oneof.name)], ") -> " + use.choices(oneof) + ": ...", use.depth(message))), "\n",)
         if message.fields:
             out += ("\n",)
-            for field in message.fields:
+            for field in use.numbered(message):
                 out += ("    ", field.name.upper(), "_FIELD_NUMBER: ", use.typing, ".Final = ", str(field.number), "\n",)
         for enum in message.enums:
             out += (
                 "\n",
                 "    ", indented(enum_class(enum)), "\n",
+                "\n",
             )
+            for value in use.values(enum):
+                out += ("    ", value.name, ": ", use.typing, ".ClassVar[", use.type_name(enum.type_name), "]\n",)
         for nested in message.messages:
             out += (
                 "\n",
@@ -160,10 +166,8 @@ def messages_pyi(file: File, use: Hints) -> str:
         return "".join(out)
 
     out += ('"""Messages of ', file.path, ', written by protoc-gen-micro: change the .proto instead."""\n',)
-    if use.imports.checked:
-        out += ('# mypy: disable-error-code="', use.imports.disabled, '"\n',)
-    if use.extends:
-        out += ("# pyright: reportPrivateUsage=false\n",)
+    for line in use.suppressed:
+        out += (line, "\n",)
     out += ("\n",)
     for line in use.helpers:
         out += (line, "\n",)
@@ -179,15 +183,19 @@ def messages_pyi(file: File, use: Hints) -> str:
         out += ("]\n",)
     else:
         out += ("__all__: ", use.builtin("list"), "[", use.builtin("str"), "] = []\n",)
-    out += (
-        "\n",
-        "DESCRIPTOR: ", use.descriptor, ".FileDescriptor\n",
-    )
+    if use.describes:
+        out += (
+            "\n",
+            "DESCRIPTOR: ", use.descriptor, ".FileDescriptor\n",
+        )
     for enum in file.enums:
         out += (
             "\n",
             indented(enum_class(enum), 0), "\n",
+            "\n",
         )
+        for value in use.values(enum):
+            out += (value.name, ": ", use.type_name(enum.type_name), "\n",)
     for message in file.messages:
         out += (
             "\n",

@@ -28,6 +28,8 @@ class Hints:
         helpers: the lines that import what hints are made of.
         aliases: (alias, name) of the types of this file that something in it hides.
         extends: whether the file has extensions.
+        describes: whether ``DESCRIPTOR`` of the module is the file's; not so when a message is called so.
+        suppressed: comments that switch off what type checkers would say of names that protobuf allows.
         exported: the names of ``__all__``.
     """
 
@@ -47,7 +49,8 @@ class Hints:
         own_top = {name for name in top if not any(name in exports[path] for path in file.public_dependencies)}
         self.imports = plan_names(file.path, needs, exports, members | own_top)
         taken = self._identifiers | set(self.imports.local.values())
-        self.exported = sorted(top - KEYWORDS)
+        self.exported = sorted(filter(_writable, top))
+        self.describes = "DESCRIPTOR" not in top
         self._aliases = {name: unused(f"_{name}", taken) for name in sorted(hidden)}
         self.aliases = [(alias, name) for name, alias in self._aliases.items()]
         self.abc = unused("_abc", taken)
@@ -59,6 +62,7 @@ class Hints:
         self.message = unused("_message", taken)
         self.typing = unused("_typing", taken)
         self.extends = bool(file.extensions) or any(message.extensions for message in everything)
+        self.suppressed = self._suppressed(file, everything)
         self.helpers = self._helpers(file, everything)
 
     def builtin(self, name: str) -> str:
@@ -104,11 +108,28 @@ class Hints:
 
     def accessible(self, field: Field) -> bool:
         """Returns whether Python can write the name of a field."""
-        return field.name not in KEYWORDS
+        return _writable(field.name)
+
+    def defines(self, message: Message, method: str) -> bool:
+        """Returns whether a method of a message is to be declared: it has fields, and none that is called so."""
+        return bool(message.fields) and all(field.name != method for field in message.fields)
+
+    def oneofs(self, message: Message) -> list[Oneof]:
+        """Returns the oneofs that ``WhichOneof`` tells of; none where a field is called so."""
+        return list(message.oneofs) if self.defines(message, "WhichOneof") else []
+
+    def numbered(self, message: Message) -> list[Field]:
+        """Returns the fields whose number has a constant: those where no other field is called like it."""
+        names = {field.name for field in message.fields}
+        return [field for field in message.fields if f"{field.name.upper()}_FIELD_NUMBER" not in names]
 
     def values(self, enum: Enum) -> list[EnumValue]:
         """Returns the values of an enum whose names Python can write."""
-        return [value for value in enum.values if value.name not in KEYWORDS]
+        return [value for value in enum.values if _writable(value.name)]
+
+    def members(self, enum: Enum) -> list[EnumValue]:
+        """Returns the values that are attributes of the enum: its class has methods, which go before them."""
+        return [value for value in self.values(enum) if value.name not in _ENUM_MEMBERS]
 
     def apart(self, message: Message) -> bool:
         """Returns whether the formatters want a blank line between the fields and the methods of a message."""
@@ -141,17 +162,13 @@ class Hints:
         """Returns the type of the strings given."""
         return f"{self.typing}.Literal[{', '.join(literal(name) for name in names)}]"
 
-    def members(self, oneof: Oneof) -> str:
+    def choices(self, oneof: Oneof) -> str:
         """Returns the type of what ``WhichOneof`` returns."""
         return f"{self.literal(*oneof.fields)} | None"
 
     def depth(self, message: Message) -> int:
         """Returns how many classes the body of a message is inside of."""
         return len(message.type_name.names)
-
-    def lists_values(self, enum: Enum) -> bool:
-        """Returns whether the enum's class methods can be declared: no value has the name of one of them."""
-        return not {"Value", "values", "items"} & {value.name for value in enum.values}
 
     def _argument(self, field: Field) -> str:
         value = self.type(field)
@@ -166,6 +183,27 @@ class Hints:
         hint = layout(f"field_name: {self.typing}.Literal[", quoted, "],", self.depth(message) + 1)
         return ["self", hint.removesuffix(",")]
 
+    def _suppressed(self, file: File, everything: list[Message]) -> list[str]:
+        mypy: list[str] = []
+        pyright: list[str] = []
+        if self.imports.checked:
+            mypy.append(self.imports.disabled)
+        if self.extends:
+            pyright.append("reportPrivateUsage=false")
+        enums = [*file.enums, *(enum for message in everything for enum in message.enums)]
+        fields = any(field.name in _MESSAGE_MEMBERS for message in everything for field in message.fields)
+        values = any(value.name in _INT_MEMBERS for enum in enums for value in enum.values)
+        if fields or values:
+            # Something has the name of a member of its base class, and hides it at run time too.
+            mypy += ["assignment", "override"]
+            pyright += ["reportIncompatibleMethodOverride=false", "reportIncompatibleVariableOverride=false"]
+        lines: list[str] = []
+        if mypy:
+            lines.append(f'# mypy: disable-error-code="{", ".join(mypy)}"')
+        if pyright:
+            lines.append(f"# pyright: {', '.join(pyright)}")
+        return lines
+
     def _helpers(self, file: File, everything: list[Message]) -> list[str]:
         fields = [field for message in everything for field in message.fields]
         extensions = [*file.extensions, *(field for message in everything for field in message.extensions)]
@@ -176,8 +214,8 @@ class Hints:
         lines = [
             ("import builtins", self.builtins, bool(builtins)),
             ("import collections.abc", self.abc, arguments),
-            ("import typing", self.typing, bool(everything) or enums or self.extends),
-            ("from google.protobuf import descriptor", self.descriptor, True),
+            ("import typing", self.typing, bool(everything) or enums),
+            ("from google.protobuf import descriptor", self.descriptor, self.describes),
             ("from google.protobuf import message", self.message, bool(everything)),
             ("from google.protobuf.internal import containers", self.containers, containers),
             ("from google.protobuf.internal import enum_type_wrapper", self.enums, enums),
@@ -203,6 +241,27 @@ _SCALARS = {
     "sint32": "int",
     "sint64": "int",
 }
+
+
+# What the classes of messages and enums, and int, have already; of int, what a value can be called.
+# fmt: off
+_MESSAGE_MEMBERS = frozenset((
+    "ByteSize", "Clear", "ClearExtension", "ClearField", "CopyFrom", "DESCRIPTOR", "DiscardUnknownFields",
+    "Extensions", "FromString", "HasExtension", "HasField", "IsInitialized", "ListFields", "MergeFrom",
+    "MergeFromString", "ParseFromString", "SerializePartialToString", "SerializeToString", "SetInParent",
+    "UnknownFields", "WhichOneof",
+))
+_ENUM_MEMBERS = frozenset({"DESCRIPTOR", "Name", "Value", "items", "keys", "values"})
+_INT_MEMBERS = frozenset((
+    "as_integer_ratio", "bit_count", "bit_length", "conjugate", "denominator", "from_bytes", "imag", "is_integer",
+    "numerator", "real", "to_bytes",
+))
+# fmt: on
+
+
+def _writable(name: str) -> bool:
+    """Returns whether Python can write a name: a keyword it cannot, and one with two underscores it would change."""
+    return name not in KEYWORDS and not name.startswith("__")
 
 
 def _walk(messages: Iterable[Message]) -> Iterator[Message]:

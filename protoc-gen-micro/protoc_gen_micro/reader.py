@@ -95,6 +95,7 @@ class _FileReader:
         return File(
             path=file.name,
             package=file.package,
+            edition=_edition(file),
             comment=self._source.comment(_SYNTAX) or self._source.comment(_EDITION) or self._source.comment(_PACKAGE),
             dependencies=tuple(file.dependency),
             public_dependencies=tuple(file.dependency[index] for index in file.public_dependency),
@@ -238,6 +239,12 @@ _TYPES: dict[int, str] = {
     number: "message" if name == "TYPE_GROUP" else name.removeprefix("TYPE_").lower()
     for name, number in descriptor_pb2.FieldDescriptorProto.Type.items()
 }
+
+
+def _edition(file: descriptor_pb2.FileDescriptorProto) -> str:
+    if file.syntax == "editions":
+        return descriptor_pb2.Edition.Name(file.edition).removeprefix("EDITION_")
+    return file.syntax or "proto2"
 
 
 def _explicit_presence(file: descriptor_pb2.FileDescriptorProto) -> bool:

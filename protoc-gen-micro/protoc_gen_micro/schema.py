@@ -157,6 +157,7 @@ class File(NamedTuple):
     Attributes:
         path: its path as protoc names it, ``"shop/order.proto"``.
         package: its proto package, or empty.
+        edition: ``"proto2"``, ``"proto3"``, ``"2023"`` or ``"2024"``.
         comment: the comment above ``syntax``, or else above ``package``, or empty.
         dependencies: the files that it imports, in their order, without those imported by ``import option``.
         public_dependencies: those of them that it re-exports (``import public``).
@@ -169,6 +170,7 @@ class File(NamedTuple):
 
     path: str
     package: str
+    edition: str
     comment: str
     dependencies: tuple[str, ...]
     public_dependencies: tuple[str, ...]

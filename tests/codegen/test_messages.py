@@ -90,6 +90,15 @@ def test_python_out_beside_ours_is_refused_by_the_compiler(command: str, tmp_pat
     assert "a_pb2.py" in said
 
 
+def test_a_runtime_that_does_not_know_the_edition_is_named(generated: Path) -> None:
+    script = "import google.protobuf as p; p.__version__ = '6.31.1'; import edition2023_pb2"
+    assert run(sys.executable, "-c", script.replace("2023", ""), cwd=generated).stderr == ""
+    said = run(sys.executable, "-c", script.replace("2023", "2024"), cwd=generated, check=False).stderr
+    assert said.splitlines()[-1] == (
+        "ImportError: edition2024.proto is of edition 2024, which protobuf 6.31.1 does not know: update protobuf"
+    )
+
+
 def test_pickle_finds_the_classes(generated: Path) -> None:
     script = (
         "import pickle, nested_pb2\n"

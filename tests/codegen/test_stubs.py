@@ -26,7 +26,7 @@ def load(generated: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
 
 
 def _described(module: ModuleType, service: str) -> micro_rt.ServiceInfo:
-    info = getattr(module, f"{service}Client")._info_
+    info: object = getattr(module, f"{service}Client")._info_
     assert isinstance(info, micro_rt.ServiceInfo)
     assert getattr(module, f"{service}Base")._info_ is info
     return info

@@ -97,7 +97,7 @@ WRONG = {
     "presence of a plain field": "Presence().HasField('plain')",
     "an unknown oneof": "Presence().WhichOneof('choices')",
     "a number for an enum": "Outer(state=1)",
-    "a constant assigned": "Outer.Inner.KIND_ODD = Outer.Inner.KIND_UNKNOWN",
+    "a constant assigned": "Outer.Inner().KIND_ODD = Outer.Inner.KIND_UNKNOWN",
     "an extension of another message": "Presence().Extensions[outside]",
     "another key in a map": "Outer().by_number['x'] = 'y'",
     "an override with another reply": (
@@ -173,8 +173,10 @@ def test_messages_that_others_generated(types: str, tmp_path: Path) -> None:
     said = run(SCRIPTS / "mypy", "--strict", "use.py", "greeter_micro.py", cwd=tmp_path, check=False).stdout
     assert [line.split(" error")[0] for line in said.splitlines() if " error: " in line] == ["use.py:4:"]
     write(tmp_path, {"pyrightconfig.json": json.dumps({"typeCheckingMode": "strict"})})
-    command = [SCRIPTS / "pyright", "--outputjson", "--pythonpath", SCRIPTS / "python", "use.py", "greeter_micro.py"]
-    report = json.loads(run(*command, cwd=tmp_path, check=False).stdout)
+    python = SCRIPTS / "python"
+    files = ["use.py", "greeter_micro.py"]
+    said = run(SCRIPTS / "pyright", "--outputjson", "--pythonpath", python, *files, cwd=tmp_path, check=False).stdout
+    report = json.loads(said)
     assert [entry["range"]["start"]["line"] for entry in report["generalDiagnostics"]] == [3]
 
 

@@ -1,7 +1,11 @@
 """Messages of edition2024.proto, written by protoc-gen-micro: change the .proto instead."""
 
+from google.protobuf import __version__ as _version
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf.internal import builder as _builder
+
+if tuple(map(int, _version.split(".")[:2])) < (6, 32):
+    raise ImportError(f"edition2024.proto is of edition 2024, which protobuf {_version} does not know: update protobuf")
 
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b'\n\x11edition2024.proto\x12\x0bedition2024"/\n\x08Settings\x12\r\n\x05known\x18'
