@@ -58,6 +58,5 @@ def _load(part: str, point: EntryPoint, setting: str) -> Any:
     except ModuleNotFoundError as error:
         # Each backend that needs more than the core has an extra of its own name.
         raise FailedPrecondition(
-            f"{setting}={point.name!r} needs {error.name}, which is not installed: "
-            f'pip install "micro-rt[{point.name}]"'
+            f'{setting}={point.name!r} needs {error.name}, which is not installed: pip install "micro-rt[{point.name}]"'
         ) from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Union
+from typing import Union, cast
 
 __all__ = ["EMPTY", "Metadata", "MetadataLike", "MetadataValue"]
 
@@ -38,7 +38,7 @@ class Metadata(Mapping[str, MetadataValue]):
     """Every key and value, in order."""
 
     def __init__(self, items: MetadataLike = ()) -> None:
-        pairs = items.items() if isinstance(items, Mapping) else items
+        pairs = cast("Mapping[str, MetadataValue]", items).items() if isinstance(items, Mapping) else items
         self.pairs = tuple(_checked(key, value) for key, value in pairs)
 
     @classmethod

@@ -9,10 +9,10 @@ import os
 import signal
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar, cast
 
 from micro_rt.backends import backend, scheme_of
 from micro_rt.client.nodes import Nodes
@@ -24,7 +24,7 @@ from micro_rt.registry.base import LEASE_TTL, Registration, Registry
 from micro_rt.registry.registrar import Registrar
 from micro_rt.selector.base import Selector
 from micro_rt.server.dispatch import Dispatcher
-from micro_rt.server.handler import Handler
+from micro_rt.server.handler import Handler, service_info
 from micro_rt.server.server import Server
 from micro_rt.transport.base import Transport
 
@@ -139,7 +139,7 @@ class Service:
             ValueError: its proto service is served already, or a method to intercept does not exist.
             RuntimeError: the service runs already.
         """
-        if not isinstance(handler, Handler) or isinstance(handler, type):
+        if not isinstance(cast("object", handler), Handler):
             raise TypeError(
                 f"handle() takes an object of a class that derives from a generated base, such as GreeterBase, not {handler!r}"
             )
@@ -224,7 +224,7 @@ class Service:
             await stack.enter_async_context(self._serving(registry))
 
     @asynccontextmanager
-    async def _serving(self, registry: Registry) -> AsyncIterator[None]:
+    async def _serving(self, registry: Registry) -> AsyncGenerator[None]:
         """Listens, then registers. On the way out: deregisters, lets clients see it, drains, closes."""
         transport = self._own_transport()
         server = self._server = Server(transport, self._dispatcher)
@@ -307,7 +307,7 @@ class Service:
 
     def _names(self) -> tuple[str, ...]:
         """The names that it is found under: its own, and the default target of each handler."""
-        return tuple(dict.fromkeys([self.name, *(handler._info_.target for handler in self._handlers)]))
+        return tuple(dict.fromkeys([self.name, *(service_info(handler).target for handler in self._handlers)]))
 
     def _describe(self, transport: Transport, address: str) -> Node:
         return Node(
@@ -315,7 +315,7 @@ class Service:
             address=address,
             transport=transport.name,
             version=self.version,
-            services=frozenset(handler._info_.name for handler in self._handlers),
+            services=frozenset(service_info(handler).name for handler in self._handlers),
             metadata=self.metadata,
         )
 
@@ -381,7 +381,7 @@ def _own_address() -> str:
 
 
 @contextmanager
-def _on_signals(react: Callable[[int], None]) -> Iterator[None]:
+def _on_signals(react: Callable[[int], None]) -> Generator[None]:
     """Reacts to SIGINT and SIGTERM, where this is the main thread of a system that has signals."""
     loop = asyncio.get_running_loop()
     caught: list[signal.Signals] = []

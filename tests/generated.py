@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from micro_rt.cli.main import main as micro_rt
@@ -30,7 +31,9 @@ def main() -> int:
             continue
         with tempfile.TemporaryDirectory() as temporary:
             out = Path(temporary) if check else base
-            if micro_rt(["generate", "-I", str(base), "--out", str(out), *protos]):
+            with redirect_stdout(None if check else sys.stdout):
+                failed = micro_rt(["generate", "-I", str(base), "--out", str(out), *protos])
+            if failed:
                 return 1
             if check:
                 for path in sorted(out.rglob("*.py*")):

@@ -95,11 +95,14 @@ async def all_listed(service: micro.Service, folder: Path, servers: list[subproc
     deadline = time.monotonic() + 30
     while len(nodes := await service.nodes.registry.resolve("greeter")) < SERVERS:
         if time.monotonic() > deadline or any(server.poll() is not None for server in servers):
-            logs = "\n".join(path.read_text() for path in sorted(folder.glob("server-*.log")))
-            raise SystemExit(f"the servers did not come up; their logs:\n{logs}")
+            raise SystemExit(f"the servers did not come up; their logs:\n{logs(folder)}")
         await asyncio.sleep(0.05)
     for node in nodes:
         say(f"  {node.id}  at {node.address}")
+
+
+def logs(folder: Path) -> str:
+    return "\n".join(path.read_text() for path in sorted(folder.glob("server-*.log")))
 
 
 async def load_and_kill(greeter: object, servers: list[subprocess.Popen[bytes]]) -> None:

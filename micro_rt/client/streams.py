@@ -110,7 +110,7 @@ class _StreamCall(Generic[RequestT, ReplyT]):
                 )
         return self._exchange
 
-    async def _receive(self) -> Any:
+    async def take(self) -> Any:
         exchange = self._exchange
         if exchange is None or self._over:
             exchange = await self._start()
@@ -122,13 +122,13 @@ class _StreamCall(Generic[RequestT, ReplyT]):
 
     async def _only_reply(self) -> Any:
         try:
-            reply = await self._receive()
+            reply = await self.take()
         except EndOfStream:
             raise Internal(
                 f"{self._bound.method.path} was answered with status OK and no message; that is a bug of the server"
             ) from None
         try:
-            await self._receive()
+            await self.take()
         except EndOfStream:
             return reply
         self.cancel()
@@ -176,7 +176,7 @@ class ServerStreamCall(_StreamCall[Any, ReplyT]):
             Error: the call failed.
         """
         self._driven("receive")
-        reply: ReplyT = await self._receive()
+        reply: ReplyT = await self.take()
         return reply
 
 
@@ -277,7 +277,7 @@ class BidiStreamCall(_StreamCall[RequestT, ReplyT]):
             Error: the call failed.
         """
         self._driven("receive")
-        reply: ReplyT = await self._receive()
+        reply: ReplyT = await self.take()
         return reply
 
 
@@ -292,7 +292,7 @@ class _Replies(AsyncIterator[ReplyT]):
 
     async def __anext__(self) -> ReplyT:
         try:
-            reply: ReplyT = await self._call._receive()
+            reply: ReplyT = await self._call.take()
         except EndOfStream:
             raise StopAsyncIteration from None
         return reply

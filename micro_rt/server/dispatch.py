@@ -19,7 +19,7 @@ from micro_rt.context import Context, current_context
 from micro_rt.errors import Cancelled, EndOfStream, Error, Internal, InvalidArgument, Unimplemented, Unknown
 from micro_rt.interceptor import Interceptor, InterceptorsByMethod, by_method_name, chain_stream, chain_unary
 from micro_rt.method import Kind, Method
-from micro_rt.server.handler import Handler
+from micro_rt.server.handler import Handler, service_info
 from micro_rt.transport.base import ServerStream
 
 __all__ = ["Dispatcher"]
@@ -51,7 +51,7 @@ class Dispatcher:
         Raises:
             ValueError: the proto service is served already, or a method to intercept does not exist.
         """
-        info = handler._info_
+        info = service_info(handler)
         by_method = by_method_name(info, method_interceptors)
         for method in info.methods:
             if method.path in self._routes:
@@ -228,7 +228,7 @@ class _Requests(AsyncIterator[Any]):
 
 def _closable(replies: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
     """Returns an async iterator as something that can be closed, which generators can be already."""
-    return cast(AsyncGenerator[Any, None], replies) if isasyncgen(replies) else _generator(replies)
+    return cast("AsyncGenerator[Any, None]", replies) if isasyncgen(replies) else _generator(replies)
 
 
 async def _generator(replies: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:

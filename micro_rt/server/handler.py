@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from micro_rt.errors import Unimplemented
 from micro_rt.method import Method, ServiceInfo
 
-__all__ = ["Handler"]
+__all__ = ["Handler", "service_info"]
 
 
 class Handler:
@@ -20,3 +20,11 @@ class Handler:
         return Unimplemented(
             f"{method.path} is not implemented by this server: {type(self).__name__} does not define {method.python_name}()"
         )
+
+
+def service_info(handler: Handler) -> ServiceInfo:
+    """Returns what the .proto says of the service that a handler serves.
+
+    It is not a method, because every public name of a handler may be that of an rpc.
+    """
+    return handler._info_  # pyright: ignore[reportPrivateUsage]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from micro_rt.interceptor import Interceptor
@@ -22,7 +22,7 @@ async def serve(
     interceptors: Sequence[Interceptor] = (),
     client_interceptors: Sequence[Interceptor] = (),
     lifespan: Lifespan | None = None,
-) -> AsyncIterator[Service]:
+) -> AsyncGenerator[Service]:
     """Serves handlers in this process, without a port or a file, and gives the service to make clients from.
 
         async with micro_rt.testing.serve(Greeter()) as service:

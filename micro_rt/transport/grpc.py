@@ -522,8 +522,9 @@ async def _serve(stream: Stream, headers: _Headers, dispatch: Dispatch) -> None:
         if deadline is None:
             await dispatch(call)
             return
+        limit = asyncio.timeout_at(deadline)
         try:
-            async with asyncio.timeout_at(deadline) as limit:
+            async with limit:
                 await dispatch(call)
         except TimeoutError:
             if not limit.expired():
