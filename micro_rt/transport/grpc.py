@@ -25,10 +25,16 @@ from grpclib.metadata import (
     encode_grpc_message,
     encode_timeout,
 )
-from grpclib.protocol import AbstractHandler, EventsProcessor, H2Protocol, Stream
+from grpclib.protocol import AbstractHandler, Buffer, EventsProcessor, H2Protocol, Stream
+from grpclib.protocol import Connection as Http2Connection
 from h2.config import H2Configuration
 from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated
+from h2.events import (
+    AlternativeServiceAvailable,
+    ConnectionTerminated,
+    InformationalResponseReceived,
+    UnknownFrameReceived,
+)
 from h2.exceptions import ProtocolError
 
 from micro_rt.context import CallInfo
@@ -52,6 +58,8 @@ __all__ = ["GrpcTransport"]
 
 CONNECT_TIMEOUT = 5.0
 """Seconds that a connection may take to be made."""
+CLOSE_TIMEOUT = 5.0
+"""Seconds that cancelled handlers get to clean up."""
 BACKLOG = 512
 """Connections that may wait to be accepted."""
 
@@ -178,6 +186,7 @@ class _GrpcClientStream(ClientStream):
         "_outcome",
         "_path",
         "_protocol",
+        "_reader",
         "_receiving",
         "_release",
         "_sending",
@@ -191,6 +200,7 @@ class _GrpcClientStream(ClientStream):
         self._info = info
         self._path = ""
         self._stream = _Http2Stream(protocol, self)
+        self._reader = _MessageReader(self._stream)
         self._sending = _Wait()
         self._receiving = _Wait()
         self._got_headers = False
@@ -216,9 +226,15 @@ class _GrpcClientStream(ClientStream):
         headers += _FIXED_HEADERS
         if metadata.pairs:
             headers += _encode_metadata(metadata)
+        protocol = self._protocol
+        protocol.starting.add(self)
         try:
             with self._sending:
-                self._release = await self._stream.send_request(headers, _processor=self._protocol.processor)
+                self._release = await self._stream.send_request(headers, _processor=protocol.processor)
+            if protocol.lost:
+                self.terminated("Connection lost")
+                with self._sending:
+                    pass
         except ProtocolError as error:
             raise self._fail(
                 Unavailable(f"the connection to {self._address} is closing: {error}", id="micro.connection_lost"),
@@ -229,6 +245,8 @@ class _GrpcClientStream(ClientStream):
         except BaseException:
             self._close()
             raise
+        finally:
+            protocol.starting.discard(self)
 
     async def send(self, message: bytes, *, end: bool = False) -> None:
         try:
@@ -252,7 +270,7 @@ class _GrpcClientStream(ClientStream):
             with self._receiving:
                 if not self._got_headers:
                     self._take_headers(await stream.recv_headers())
-                message = await _read_message(stream)
+                message = await self._reader.read()
                 if message is not None:
                     return message
                 self._take_status(stream.trailers)
@@ -391,12 +409,21 @@ class _Http2Stream(Stream):
         super().__init__(connection, connection._connection, connection._transport)  # pyright: ignore[reportPrivateUsage]
         self._call = call
 
+    def init_stream(self, stream_id: int, connection: Http2Connection) -> None:
+        super().init_stream(stream_id, connection)
+        self.buffer = Buffer(self._acknowledge)
+
     def __terminated__(self, reason: str) -> None:
         self._call.terminated(reason)
 
     def __ended__(self) -> None:
         super().__ended__()
         self._call.ended()
+
+    def _acknowledge(self, size: int) -> None:
+        """Opens the window again for what was read; what came before a connection was lost can still be read."""
+        if self.id is not None and not self.connection.is_closing():
+            self.connection.ack(self.id, size)
 
 
 class _Wait:
@@ -469,7 +496,9 @@ class _GrpcListener(Listener):
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks)
+            _, stuck = await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT)
+            if stuck:
+                _log.error("%d handlers go on although they were cancelled: they swallow CancelledError", len(stuck))
         if self._server is not None:
             await self._server.wait_closed()
 
@@ -535,10 +564,21 @@ async def _serve(stream: Stream, headers: _Headers, dispatch: Dispatch) -> None:
 
 
 class _GrpcServerStream(ServerStream):
-    __slots__ = ("_finished", "_started", "_stream", "content_subtype", "deadline", "metadata", "path", "peer")
+    __slots__ = (
+        "_finished",
+        "_reader",
+        "_started",
+        "_stream",
+        "content_subtype",
+        "deadline",
+        "metadata",
+        "path",
+        "peer",
+    )
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
+        self._reader = _MessageReader(stream)
         self._started = False
         self._finished = False
         self.path = ""
@@ -584,7 +624,7 @@ class _GrpcServerStream(ServerStream):
         self._close_request()
 
     async def receive(self) -> bytes:
-        message = await _read_message(self._stream)
+        message = await self._reader.read()
         if message is None:
             raise EndOfStream("the client sent its last message already")
         return message
@@ -646,6 +686,8 @@ class _Protocol(H2Protocol):
         config = Configuration()
         super().__init__(handler, config.__for_client__() if client else config.__for_server__(), _H2_CONFIG[client])
         self._group = group
+        self.starting: set[_GrpcClientStream] = set()
+        """Calls that wait for their stream: grpclib does not know them yet."""
 
     @classmethod
     def for_client(cls) -> _Protocol:
@@ -660,6 +702,9 @@ class _Protocol(H2Protocol):
         super().connection_made(transport)
         self._group.add(self)
         self.processor.processors[ConnectionTerminated] = self._goaway
+        for event in (AlternativeServiceAvailable, InformationalResponseReceived, UnknownFrameReceived):
+            # RFC 9113, section 5.5: to be ignored; grpclib raises NotImplementedError.
+            self.processor.processors[event] = _ignore
         sock = transport.get_extra_info("socket")
         if sock is not None:
             _detect_dead_peers(sock)
@@ -667,6 +712,8 @@ class _Protocol(H2Protocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._group.discard(self)
         super().connection_lost(exc)
+        for call in list(self.starting):
+            call.terminated("Connection lost")
 
     def shut(self) -> None:
         """Says goodbye (GOAWAY) and closes."""
@@ -690,17 +737,36 @@ class _Protocol(H2Protocol):
         self.processor.process_connection_terminated(event)
 
 
-async def _read_message(stream: Stream) -> bytes | None:
-    """Reads a length-prefixed message; None at the end."""
-    prefix = await stream.recv_data(5)
-    if not prefix:
-        return None
-    if prefix[0]:
-        raise Unimplemented("compressed messages are not supported; send identity encoding")
-    try:
-        return await stream.recv_data(int.from_bytes(prefix[1:], "big"))
-    except AssertionError:
-        raise Internal("the stream ended in the middle of a message") from None
+class _MessageReader:
+    """Reads length-prefixed messages; a read that is cancelled in the middle can be taken up again."""
+
+    __slots__ = ("_length", "_stream")
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._length: int | None = None
+
+    async def read(self) -> bytes | None:
+        """Returns the next message, or None at the end."""
+        try:
+            if self._length is None:
+                prefix = await self._stream.recv_data(5)
+                if not prefix:
+                    return None
+                if prefix[0]:
+                    raise Unimplemented("compressed messages are not supported; send identity encoding")
+                self._length = int.from_bytes(prefix[1:], "big")
+            message = await self._stream.recv_data(self._length)
+        except AssertionError:
+            raise Internal("the stream ended in the middle of a message") from None
+        if self._length and not message:
+            raise Internal("the stream ended in the middle of a message")
+        self._length = None
+        return message
+
+
+def _ignore(event: object) -> None:
+    pass
 
 
 def _frame(message: bytes) -> bytes:

@@ -214,3 +214,21 @@ async def test_a_method_left_out_is_unimplemented(serve: Serve, what: str) -> No
             else:
                 async for _ in lab.missing_stream(texts("a")):
                     pass
+
+
+async def test_giving_up_on_one_receive_loses_nothing(serve: Serve) -> None:
+    big = "x" * 300_000
+    async with serve(Lab()) as service, LabClient(service).talk() as call:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(call.receive(), 0.05)
+        sending = asyncio.create_task(call.send(Text(value=big)))
+        while True:
+            try:
+                reply = await asyncio.wait_for(call.receive(), 0.001)
+            except TimeoutError:
+                continue
+            break
+        await sending
+        assert reply.value == f"re: {big}"
+        await call.send(Text(value="b"))
+        assert (await call.receive()).value == "re: b"
