@@ -167,11 +167,11 @@ class _Hub:
         await self.database.open()
 
     async def close(self) -> None:
+        await self.database.close()
         if self._sweep is not None:
             self._sweep.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await self.database.close()
 
     def watch(self, name: str, owner: LocalRegistry) -> Watch:
         watch = self.watches.open(name, self.nodes, owner)
