@@ -25,6 +25,7 @@ class Status(_message.Message):
     @property
     def details(self) -> _containers.RepeatedCompositeFieldContainer[Any]:
         """Typed details."""
+
     def __init__(
         self, *, code: int | None = ..., message: str | None = ..., details: _abc.Iterable[Any] | None = ...
     ) -> None: ...
@@ -46,6 +47,7 @@ class ErrorInfo(_message.Message):
     @property
     def metadata(self) -> _containers.ScalarMap[str, str]:
         """More, by key."""
+
     def __init__(
         self, *, reason: str | None = ..., domain: str | None = ..., metadata: _abc.Mapping[str, str] | None = ...
     ) -> None: ...

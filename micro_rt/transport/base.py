@@ -107,6 +107,7 @@ class Connection(ABC):
         except Error as error:
             # The handler of a unary method does not start before the whole request is there.
             error.may_have_run = error.may_have_run and sent
+            stream.cancel()
             raise
         except BaseException:
             stream.cancel()

@@ -10,21 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import socket
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from grpclib.client import Handler as ClientHandler
 from grpclib.config import Configuration
-from grpclib.metadata import (
-    decode_bin_value,
-    decode_grpc_message,
-    decode_timeout,
-    encode_bin_value,
-    encode_grpc_message,
-    encode_timeout,
-)
 from grpclib.protocol import AbstractHandler, Buffer, EventsProcessor, H2Protocol, Stream
 from grpclib.protocol import Connection as Http2Connection
 from h2.config import H2Configuration
@@ -32,6 +23,7 @@ from h2.errors import ErrorCodes
 from h2.events import (
     AlternativeServiceAvailable,
     ConnectionTerminated,
+    Event,
     InformationalResponseReceived,
     UnknownFrameReceived,
 )
@@ -40,19 +32,32 @@ from h2.exceptions import ProtocolError
 from micro_rt.context import CallInfo
 from micro_rt.errors import (
     Cancelled,
-    Code,
     DeadlineExceeded,
     EndOfStream,
     Error,
     FailedPrecondition,
     Internal,
+    InvalidArgument,
     ResourceExhausted,
     Unavailable,
     Unimplemented,
+    Unknown,
 )
-from micro_rt.metadata import EMPTY, Metadata, MetadataValue
-from micro_rt.status import decode_details, encode_details
+from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.transport.base import ClientStream, Connection, Dispatch, Listener, ServerStream
+from micro_rt.transport.tcp import detect_dead_peers, join, split
+from micro_rt.transport.wire import (
+    REQUEST_HEADERS,
+    Headers,
+    code_of_http_status,
+    decode_metadata,
+    decode_timeout,
+    encode_metadata,
+    encode_timeout,
+    error_of_trailers,
+    frame,
+    trailers_of,
+)
 
 __all__ = ["GrpcTransport"]
 
@@ -64,8 +69,6 @@ BACKLOG = 512
 """Connections that may wait to be accepted."""
 
 _log = logging.getLogger("micro_rt.transport.grpc")
-
-_Headers = list[tuple[str, str]]
 
 
 class GrpcTransport:
@@ -79,7 +82,7 @@ class GrpcTransport:
 
     async def listen(self, address: str, dispatch: Dispatch) -> Listener:
         """Listens on ``host:port``; port 0 picks a free one."""
-        host, port = _split(address)
+        host, port = split(address)
         listener = _GrpcListener(dispatch)
         loop = asyncio.get_running_loop()
         try:
@@ -100,7 +103,7 @@ class GrpcTransport:
 class _GrpcConnection(Connection):
     def __init__(self, address: str) -> None:
         self._address = address
-        self._host, self._port = _split(address)
+        self._host, self._port = split(address)
         self._protocol: _Protocol | None = None
         self._connecting: asyncio.Task[_Protocol] | None = None
         self._closed = False
@@ -116,6 +119,10 @@ class _GrpcConnection(Connection):
         protocol = self._protocol
         if protocol is None or protocol.lost:
             protocol = await self._connected(deadline)
+            if protocol.lost:
+                raise Unavailable(
+                    f"the connection to {self._address} was lost at once", id="micro.connect_failed", may_have_run=False
+                )
         stream = _GrpcClientStream(self._address, protocol, info)
         await stream.start(path, metadata, deadline)
         return stream
@@ -223,9 +230,9 @@ class _GrpcClientStream(ClientStream):
                 raise self._fail(self._deadline_error(), ran=False)
             headers.append(("grpc-timeout", encode_timeout(remaining)))
             self._timer = loop.call_at(deadline, self._expire)
-        headers += _FIXED_HEADERS
+        headers += REQUEST_HEADERS
         if metadata.pairs:
-            headers += _encode_metadata(metadata)
+            headers += encode_metadata(metadata)
         protocol = self._protocol
         protocol.starting.add(self)
         try:
@@ -251,9 +258,12 @@ class _GrpcClientStream(ClientStream):
     async def send(self, message: bytes, *, end: bool = False) -> None:
         try:
             with self._sending:
-                await self._stream.send_data(_frame(message), end_stream=end)
+                await self._stream.send_data(frame(message), end_stream=end)
         except (ProtocolError, Error) as error:
             raise self._send_failure(error) from None
+        except asyncio.CancelledError:
+            self.cancel()  # part of the message may be out, and nothing can follow it
+            raise
 
     async def end(self) -> None:
         try:
@@ -331,52 +341,38 @@ class _GrpcClientStream(ClientStream):
 
     def _send_failure(self, error: Exception) -> Error:
         """What a failed send tells: the server's status if there is one, for that is why."""
-        stream = self._stream
         if self._outcome is not None:
             return self._outcome
-        try:
-            if self._has_status():
-                if not self._got_headers and stream.headers is not None:
-                    self._take_headers(stream.headers)
-                if stream.trailers is not None:
-                    self._take_status(stream.trailers)
-                return EndOfStream("the server has ended the call")
-        except Error as status:
-            return self._fail(status)
+        if self._has_status():
+            # The call is not over here: replies that came before the status are still to be received.
+            return error_of_trailers(dict(self._stream.trailers or self._stream.headers or [])) or EndOfStream(
+                "the server has ended the call"
+            )
         if isinstance(error, Error):
-            return self._fail(error)
-        return self._fail(
-            Unavailable(f"{self._path}: the connection to {self._address} is closing", id="micro.connection_lost")
-        )
+            return error
+        return Unavailable(f"{self._path}: the connection to {self._address} is closing", id="micro.connection_lost")
 
-    def _take_headers(self, headers: _Headers) -> None:
+    def _take_headers(self, headers: Headers) -> None:
         self._got_headers = True
         fields = dict(headers)
         if fields.get(":status") != "200":
-            code = _HTTP_STATUS.get(fields.get(":status", ""), Code.UNKNOWN)
+            code = code_of_http_status(fields.get(":status", ""))
             raise Error.of(code, f"{self._address} answered {self._path} with HTTP status {fields.get(':status')}")
         if "grpc-status" in fields:
-            self._take_status(headers)
+            self._stream.trailers = headers  # "Trailers-Only"
             return
         if not fields.get("content-type", "").startswith("application/grpc"):
-            raise Error.of(
-                Code.UNKNOWN, f"{self._address} does not speak gRPC: content-type {fields.get('content-type')!r}"
-            )
-        self._info.headers = _decode_metadata(headers)
+            raise Unknown(f"{self._address} does not speak gRPC: content-type {fields.get('content-type')!r}")
+        self._info.headers = _reply_metadata(headers)
 
-    def _take_status(self, trailers: _Headers | None) -> None:
+    def _take_status(self, trailers: Headers | None) -> None:
         """Raises what the trailers say, unless it is OK."""
         if trailers is None:
             raise Internal(f"{self._address} ended {self._path} without a status")
-        self._info.trailers = _decode_metadata(trailers)
-        fields = dict(trailers)
-        status = fields.get("grpc-status", "")
-        if status == "0":
-            return
-        message = decode_grpc_message(fields.get("grpc-message", ""))
-        packed = fields.get("grpc-status-details-bin")
-        id, details = decode_details(_decode_binary(packed)) if packed else ("", ())
-        raise Error.of(int(status) if status.isdigit() else Code.UNKNOWN, message, id=id, details=details)
+        self._info.trailers = _reply_metadata(trailers)
+        error = error_of_trailers(dict(trailers))
+        if error is not None:
+            raise error
 
     def _fail(self, error: Error, *, ran: bool = True) -> Error:
         """Ends the call here, with what every later receive will raise."""
@@ -476,7 +472,7 @@ class _GrpcListener(Listener):
     def started(self, server: asyncio.Server, host: str) -> None:
         self._server = server
         name = server.sockets[0].getsockname()
-        self.address = f"[{host}]:{name[1]}" if ":" in host else f"{host}:{name[1]}"
+        self.address = join(host, name[1])
 
     def new_protocol(self) -> _Protocol:
         return _Protocol(_ServerHandler(self), self._protocols)
@@ -502,7 +498,7 @@ class _GrpcListener(Listener):
         if self._server is not None:
             await self._server.wait_closed()
 
-    def serve(self, stream: Stream, headers: _Headers) -> asyncio.Task[None] | None:
+    def serve(self, stream: Stream, headers: Headers) -> asyncio.Task[None] | None:
         """Starts serving a call, or refuses it."""
         if self._draining:
             stream.reset_nowait(ErrorCodes.REFUSED_STREAM)
@@ -517,7 +513,7 @@ class _ServerHandler(AbstractHandler):
         self._listener = listener
         self.tasks: dict[Stream, asyncio.Task[None]] = {}
 
-    def accept(self, stream: Stream, headers: _Headers, release_stream: Callable[[], None]) -> None:
+    def accept(self, stream: Stream, headers: Headers, release_stream: Callable[[], None]) -> None:
         task = self._listener.serve(stream, headers)
         if task is None:
             release_stream()
@@ -540,7 +536,7 @@ class _ServerHandler(AbstractHandler):
             task.cancel()
 
 
-async def _serve(stream: Stream, headers: _Headers, dispatch: Dispatch) -> None:
+async def _serve(stream: Stream, headers: Headers, dispatch: Dispatch) -> None:
     call = _GrpcServerStream(stream)
     try:
         refusal = call.accept(headers)
@@ -587,39 +583,30 @@ class _GrpcServerStream(ServerStream):
         self.deadline = None
         self.peer = ""
 
-    def accept(self, headers: _Headers) -> tuple[int, Code, str] | None:
-        """Reads the request's headers; returns HTTP status, code and message if they are not gRPC's."""
+    def accept(self, headers: Headers) -> tuple[int, Error] | None:
+        """Reads the request's headers; returns an HTTP status and an error if they are not gRPC's."""
         fields = dict(headers)
         self.path = fields.get(":path", "")
         if fields.get(":method") != "POST":
-            return 405, Code.UNKNOWN, "gRPC calls are POST requests"
+            return 405, Unknown("gRPC calls are POST requests")
         content_type, _, subtype = fields.get("content-type", "").partition("+")
         if content_type != "application/grpc":
-            return 415, Code.UNKNOWN, f"content-type {fields.get('content-type')!r} is not gRPC's application/grpc"
+            return 415, Unknown(f"content-type {fields.get('content-type')!r} is not gRPC's application/grpc")
         self.content_subtype = subtype or "proto"
         encoding = fields.get("grpc-encoding", "identity")
         if encoding != "identity":
-            return 200, Code.UNIMPLEMENTED, f"message encoding {encoding!r} is not supported; send identity"
-        timeout = fields.get("grpc-timeout")
-        if timeout is not None:
-            try:
-                self.deadline = asyncio.get_running_loop().time() + decode_timeout(timeout)
-            except ValueError:
-                return 200, Code.INVALID_ARGUMENT, f"grpc-timeout {timeout!r} is not a gRPC timeout"
+            return 200, Unimplemented(f"message encoding {encoding!r} is not supported; send identity")
         try:
-            self.metadata = _decode_metadata(headers)
+            if "grpc-timeout" in fields:
+                self.deadline = asyncio.get_running_loop().time() + decode_timeout(fields["grpc-timeout"])
+            self.metadata = decode_metadata(headers)
         except ValueError as error:
-            return 200, Code.INVALID_ARGUMENT, f"metadata: {error}"
+            return 200, InvalidArgument(str(error))
         self.peer = _peer(self._stream)
         return None
 
-    async def refuse(self, http_status: int, code: Code, message: str) -> None:
-        headers = [
-            (":status", str(http_status)),
-            ("content-type", "application/grpc"),
-            ("grpc-status", str(int(code))),
-            ("grpc-message", encode_grpc_message(message)),
-        ]
+    async def refuse(self, http_status: int, error: Error) -> None:
+        headers = [(":status", str(http_status)), ("content-type", "application/grpc"), *trailers_of(error, EMPTY)]
         await self._stream.send_headers(headers, end_stream=True)
         self._close_request()
 
@@ -631,30 +618,20 @@ class _GrpcServerStream(ServerStream):
 
     async def send_headers(self, headers: Metadata) -> None:
         self._started = True
-        await self._stream.send_headers([*self._reply_headers(), *_encode_metadata(headers)])
+        await self._stream.send_headers([*self._reply_headers(), *encode_metadata(headers)])
 
     async def send(self, message: bytes) -> None:
         if not self._started:
             self._started = True
             await self._stream.send_headers(self._reply_headers())
-        await self._stream.send_data(_frame(message))
+        await self._stream.send_data(frame(message))
 
     async def finish(self, error: Error | None, trailers: Metadata = EMPTY) -> None:
         if self._finished:
             return
         self._finished = True
-        headers: _Headers = [] if self._started else self._reply_headers()
-        if error is None:
-            headers.append(("grpc-status", "0"))
-        else:
-            headers.append(("grpc-status", str(int(error.code))))
-            if error.message:
-                headers.append(("grpc-message", encode_grpc_message(error.message)))
-            details = encode_details(error)
-            if details is not None:
-                headers.append(("grpc-status-details-bin", encode_bin_value(details).decode()))
-        if trailers.pairs:
-            headers += _encode_metadata(trailers)
+        headers = [] if self._started else self._reply_headers()
+        headers += trailers_of(error, trailers)
         await self._stream.send_headers(headers, end_stream=True)
         self._close_request()
 
@@ -663,7 +640,7 @@ class _GrpcServerStream(ServerStream):
         if self._stream.closable:
             self._stream.reset_nowait(ErrorCodes.NO_ERROR)
 
-    def _reply_headers(self) -> _Headers:
+    def _reply_headers(self) -> Headers:
         content_type = (
             "application/grpc" if self.content_subtype == "proto" else f"application/grpc+{self.content_subtype}"
         )
@@ -701,13 +678,14 @@ class _Protocol(H2Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._group.add(self)
-        self.processor.processors[ConnectionTerminated] = self._goaway
+        processors = cast("dict[type[Event], Callable[[Any], None]]", self.processor.processors)
+        processors[ConnectionTerminated] = self._goaway
         for event in (AlternativeServiceAvailable, InformationalResponseReceived, UnknownFrameReceived):
             # RFC 9113, section 5.5: to be ignored; grpclib raises NotImplementedError.
-            self.processor.processors[event] = _ignore
+            processors[event] = _ignore
         sock = transport.get_extra_info("socket")
         if sock is not None:
-            _detect_dead_peers(sock)
+            detect_dead_peers(sock)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._group.discard(self)
@@ -769,60 +747,18 @@ def _ignore(event: object) -> None:
     pass
 
 
-def _frame(message: bytes) -> bytes:
-    return b"\0" + len(message).to_bytes(4, "big") + message
-
-
-def _encode_metadata(metadata: Metadata) -> _Headers:
-    return [
-        (key, value if isinstance(value, str) else encode_bin_value(value).decode()) for key, value in metadata.pairs
-    ]
-
-
-def _decode_metadata(headers: _Headers) -> Metadata:
-    pairs: list[tuple[str, MetadataValue]] = []
-    for key, value in headers:
-        if key[0] == ":" or key in _NOT_METADATA or key.startswith("grpc-"):
-            continue
-        if key.endswith("-bin"):
-            pairs.extend((key, _decode_binary(part)) for part in value.split(","))
-        else:
-            pairs.append((key, value))
-    return Metadata.received(pairs) if pairs else EMPTY
-
-
-def _decode_binary(value: str) -> bytes:
-    return decode_bin_value(value.encode("ascii"))
+def _reply_metadata(headers: Headers) -> Metadata:
+    try:
+        return decode_metadata(headers)
+    except ValueError as error:
+        raise Internal(f"the reply's metadata cannot be read: {error}") from None
 
 
 def _peer(stream: Stream) -> str:
     address = stream.connection.get_peer().addr()
-    return f"{address[0]}:{address[1]}" if address else ""
+    return join(address[0], address[1]) if address else ""
 
 
-def _split(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise FailedPrecondition(f"{address!r} is not an address: write host:port, such as 127.0.0.1:0")
-    return host.strip("[]"), int(port)
-
-
-def _detect_dead_peers(sock: socket.socket) -> None:
-    """Lets the kernel find out within half a minute that the other machine is gone.
-
-    HTTP/2 pings would do it too, but servers of other makes close connections that ping as often.
-    """
-    if sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 25_000)):
-        option = getattr(socket, name, None)
-        if option is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
-_FIXED_HEADERS = [("te", "trailers"), ("content-type", "application/grpc"), ("user-agent", "grpc-python-micro-rt")]
-_NOT_METADATA = frozenset({"te", "content-type", "user-agent"})
 _RESET_CODE = re.compile(r"Stream reset by remote party, error_code: (\d+)")
 _H2_CONFIG = {
     client: H2Configuration(
@@ -834,15 +770,4 @@ _H2_CONFIG = {
         normalize_outbound_headers=False,
     )
     for client in (False, True)
-}
-# https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
-_HTTP_STATUS = {
-    "400": Code.INTERNAL,
-    "401": Code.UNAUTHENTICATED,
-    "403": Code.PERMISSION_DENIED,
-    "404": Code.UNIMPLEMENTED,
-    "429": Code.UNAVAILABLE,
-    "502": Code.UNAVAILABLE,
-    "503": Code.UNAVAILABLE,
-    "504": Code.UNAVAILABLE,
 }

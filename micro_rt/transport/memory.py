@@ -6,13 +6,14 @@ Messages are bytes here too, so a test sees what a client on the wire would see.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
-from contextvars import Context
+from contextvars import copy_context
 from itertools import count
 
 from micro_rt.context import CallInfo
 from micro_rt.engines.shared import Shared
-from micro_rt.errors import Cancelled, DeadlineExceeded, EndOfStream, Error, Internal, Unavailable
+from micro_rt.errors import Cancelled, DeadlineExceeded, EndOfStream, Error, FailedPrecondition, Internal, Unavailable
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.pipe import Pipe
 from micro_rt.status import decode_details, encode_details
@@ -22,6 +23,8 @@ __all__ = ["MemoryTransport"]
 
 WINDOW = 16
 """Messages that may wait to be read in one direction before the sender waits too."""
+
+_log = logging.getLogger("micro_rt.transport.memory")
 
 
 class MemoryTransport:
@@ -34,9 +37,9 @@ class MemoryTransport:
         return _MemoryConnection(address)
 
     async def listen(self, address: str, dispatch: Dispatch) -> Listener:
-        """Listens under a name of its own; the address is not used."""
+        """Listens under a name of its own, or under the one given: ``"memory:1"``; other addresses are not used."""
         listener = _MemoryListener(dispatch)
-        await listener.open()
+        await listener.open(address)
         return listener
 
 
@@ -65,20 +68,29 @@ class _MemoryListener(Listener):
         self._hub: _Hub | None = None
         self._draining = False
         self._calls: set[_Call] = set()
+        # A handler sees the context of who listens, as with a socket, and nothing of who calls but what is sent.
+        self._context = copy_context()
         self.address = ""
 
-    async def open(self) -> None:
+    async def open(self, address: str) -> None:
         self._hub = hub = await self._hold.acquire()
-        self.address = f"memory:{next(hub.numbers)}"
-        hub.listeners[self.address] = self
+        name = address if address.startswith("memory:") else f"memory:{next(hub.numbers)}"
+        if name in hub.listeners:
+            await self._hold.release()
+            raise FailedPrecondition(
+                f"cannot listen on {name}: somebody does already; give no name to get a free one",
+                id="micro.listen_failed",
+            )
+        self.address = name
+        hub.listeners[name] = self
 
     async def drain(self) -> None:
         self._draining = True
 
     async def close(self) -> None:
         self._draining = True
-        if self._hub is not None:
-            self._hub.listeners.pop(self.address, None)
+        if self._hub is not None and self._hub.listeners.get(self.address) is self:
+            del self._hub.listeners[self.address]
         calls = list(self._calls)
         for call in calls:
             call.abort(Unavailable(f"{self.address} was closed before the reply", id="micro.connection_lost"))
@@ -93,8 +105,7 @@ class _MemoryListener(Listener):
                 f"{self.address} refused {call.path}: it is stopping", id="micro.refused", may_have_run=False
             )
         self._calls.add(call)
-        # A context of its own: nothing of the caller's task may reach the handler but what is sent.
-        task = asyncio.get_running_loop().create_task(_serve(call, self._dispatch), context=Context())
+        task = asyncio.get_running_loop().create_task(_serve(call, self._dispatch), context=self._context.copy())
         call.task = task
         task.add_done_callback(lambda _: self._calls.discard(call))
 
@@ -102,6 +113,8 @@ class _MemoryListener(Listener):
 async def _serve(call: _Call, dispatch: Dispatch) -> None:
     try:
         await dispatch(_MemoryServerStream(call))
+    except Exception:
+        _log.exception("%s raised an unexpected exception", call.path)
     finally:
         call.abort(Internal(f"the server ended {call.path} without a status"))
 
@@ -112,6 +125,7 @@ class _MemoryConnection(Connection):
         self._hold = _shared_hub()
         self._hub: _Hub | None = None
         self._calls: set[_Call] = set()
+        self._closed = False
 
     async def connect(self) -> None:
         await self._listener()
@@ -121,13 +135,18 @@ class _MemoryConnection(Connection):
     ) -> ClientStream:
         listener = await self._listener()
         call = _Call(path, content_subtype, metadata, deadline, info)
-        call.start_clock()
-        listener.accept(call)
-        self._calls.add(call)
         call.on_end = self._calls.discard
+        call.start_clock()
+        try:
+            listener.accept(call)
+        except Error as error:
+            call.abort(error)
+            raise
+        self._calls.add(call)
         return _MemoryClientStream(call)
 
     async def close(self) -> None:
+        self._closed = True
         for call in list(self._calls):
             call.abort(Unavailable(f"the connection to {self._address} was closed", id="micro.connection_lost"))
         if self._hub is not None:
@@ -135,6 +154,8 @@ class _MemoryConnection(Connection):
             await self._hold.release()
 
     async def _listener(self) -> _MemoryListener:
+        if self._closed:
+            raise Unavailable(f"the connection to {self._address} is closed", id="micro.closed", may_have_run=False)
         if self._hub is None:
             self._hub = await self._hold.acquire()
         listener = self._hub.listeners.get(self._address)

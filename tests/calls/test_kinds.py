@@ -232,3 +232,20 @@ async def test_giving_up_on_one_receive_loses_nothing(serve: Serve) -> None:
         assert reply.value == f"re: {big}"
         await call.send(Text(value="b"))
         assert (await call.receive()).value == "re: b"
+
+
+async def test_replies_before_an_error_are_not_lost_while_the_client_sends(serve: Serve) -> None:
+    async def insisting() -> AsyncIterator[Text]:
+        for word in ("a", "b", "fail"):
+            yield Text(value=word)
+        while True:
+            await asyncio.sleep(0)
+            yield Text(value="more")
+
+    async with serve(Lab()) as service:
+        got = []
+        with pytest.raises(micro.Aborted, match="not in this tone"):
+            async for reply in LabClient(service).talk(insisting()):
+                await asyncio.sleep(0.02)  # the error is here before the replies are read
+                got.append(reply.value)
+        assert got == ["re: a", "re: b"]

@@ -1,0 +1,147 @@
+"""gRPC's wire rules above HTTP/2: headers, metadata, timeouts, statuses and message frames.
+
+https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md; section names below are its own.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from urllib.parse import quote, unquote
+
+from micro_rt.errors import Code, Error
+from micro_rt.metadata import EMPTY, Metadata, MetadataValue
+from micro_rt.status import decode_details, encode_details
+
+__all__ = [
+    "REQUEST_HEADERS",
+    "Headers",
+    "code_of_http_status",
+    "decode_metadata",
+    "decode_timeout",
+    "encode_metadata",
+    "encode_timeout",
+    "error_of_trailers",
+    "frame",
+    "trailers_of",
+]
+
+Headers = list[tuple[str, str]]
+
+REQUEST_HEADERS: Headers = [
+    ("te", "trailers"),
+    ("content-type", "application/grpc"),
+    ("user-agent", "grpc-python-micro-rt"),
+]
+"""What every request carries."""
+
+_NOT_METADATA = frozenset({"te", "content-type", "user-agent"})
+_LONGEST_TIMEOUT = 99_999_999  # "TimeoutValue": at most 8 digits
+_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+_TIMEOUT = re.compile(r"(\d{1,8})([HMSmun])").fullmatch
+_UNQUOTED = "".join(chr(byte) for byte in range(0x20, 0x7F) if chr(byte) != "%")  # "Percent-Encoded"
+
+
+def frame(message: bytes) -> bytes:
+    """Returns a "Length-Prefixed-Message", not compressed."""
+    return b"\0" + len(message).to_bytes(4, "big") + message
+
+
+def encode_timeout(seconds: float) -> str:
+    """Returns a ``grpc-timeout``, in the finest unit that it fits in."""
+    for unit, scale in (("n", 1e9), ("u", 1e6), ("m", 1e3), ("S", 1.0)):
+        value = int(seconds * scale) if seconds * scale <= _LONGEST_TIMEOUT else None
+        if value is not None:
+            return f"{value}{unit}"
+    return f"{_LONGEST_TIMEOUT}S"
+
+
+def decode_timeout(value: str) -> float:
+    """Returns the seconds of a ``grpc-timeout``.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    match = _TIMEOUT(value)
+    if match is None:
+        raise ValueError(f"grpc-timeout {value!r} is not a gRPC timeout")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def encode_metadata(metadata: Metadata) -> Headers:
+    """Returns "Custom-Metadata" as headers; bytes as base64 without padding."""
+    return [
+        (key, value if isinstance(value, str) else b64encode(value).rstrip(b"=").decode())
+        for key, value in metadata.pairs
+    ]
+
+
+def decode_metadata(headers: Headers) -> Metadata:
+    """Returns the "Custom-Metadata" among headers.
+
+    Raises:
+        ValueError: a ``-bin`` value that is not base64.
+    """
+    pairs: list[tuple[str, MetadataValue]] = []
+    for key, value in headers:
+        if key[0] == ":" or key in _NOT_METADATA or key.startswith("grpc-"):
+            continue
+        if key.endswith("-bin"):
+            pairs.extend((key, _decode_binary(part)) for part in value.split(","))
+        else:
+            pairs.append((key, value))
+    return Metadata.received(pairs) if pairs else EMPTY
+
+
+def trailers_of(error: Error | None, trailers: Metadata) -> Headers:
+    """Returns the "Trailers" that end a call, with status OK if there is no error."""
+    headers: Headers = []
+    if error is None:
+        headers.append(("grpc-status", "0"))
+    else:
+        headers.append(("grpc-status", str(int(error.code))))
+        if error.message:
+            headers.append(("grpc-message", quote(error.message, safe=_UNQUOTED)))
+        details = encode_details(error)
+        if details is not None:
+            headers.append(("grpc-status-details-bin", b64encode(details).rstrip(b"=").decode()))
+    return headers + encode_metadata(trailers)
+
+
+def error_of_trailers(fields: Mapping[str, str]) -> Error | None:
+    """Returns the error that "Trailers" tell of; None for status OK."""
+    status = fields.get("grpc-status", "")
+    if status == "0":
+        return None
+    packed = fields.get("grpc-status-details-bin")
+    try:
+        id, details = decode_details(_decode_binary(packed)) if packed else ("", ())
+    except ValueError:
+        id, details = "", ()
+    code = int(status) if status.isdecimal() else Code.UNKNOWN
+    return Error.of(code, unquote(fields.get("grpc-message", ""), errors="replace"), id=id, details=details)
+
+
+def code_of_http_status(status: str) -> Code:
+    """Returns the code for an answer that is not gRPC's.
+
+    https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
+    """
+    return _HTTP_STATUS.get(status, Code.UNKNOWN)
+
+
+def _decode_binary(value: str) -> bytes:
+    return b64decode(value + "=" * (-len(value) % 4), validate=True)
+
+
+_HTTP_STATUS = {
+    "400": Code.INTERNAL,
+    "401": Code.UNAUTHENTICATED,
+    "403": Code.PERMISSION_DENIED,
+    "404": Code.UNIMPLEMENTED,
+    "429": Code.UNAVAILABLE,
+    "502": Code.UNAVAILABLE,
+    "503": Code.UNAVAILABLE,
+    "504": Code.UNAVAILABLE,
+}
