@@ -3,5 +3,6 @@
 from micro_rt.testing.contract import Contract
 from micro_rt.testing.registry import RegistryContract
 from micro_rt.testing.serving import serve
+from micro_rt.testing.transport import TransportContract
 
-__all__ = ["Contract", "RegistryContract", "serve"]
+__all__ = ["Contract", "RegistryContract", "TransportContract", "serve"]
