@@ -83,7 +83,7 @@ def ids(nodes: tuple[Node, ...]) -> list[str]:
 
 async def until_listed(registry: LocalRegistry, name: str, expected: list[str]) -> None:
     async with asyncio.timeout(60):
-        while ids(await registry.resolve(name)) != expected:  # noqa: ASYNC110
+        while ids(await registry.resolve(name)) != expected:
             await asyncio.sleep(0.02)
 
 

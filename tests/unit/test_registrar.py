@@ -74,13 +74,13 @@ async def hang() -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - what is waited for knows nothing of the test
+        while not condition():
             await asyncio.sleep(0.01)
 
 
 async def until_listed(registry: Registry, name: str) -> None:
     async with asyncio.timeout(30):
-        while await registry.resolve(name) != (REGISTRATION.node,):  # noqa: ASYNC110
+        while await registry.resolve(name) != (REGISTRATION.node,):
             await asyncio.sleep(0.01)
 
 

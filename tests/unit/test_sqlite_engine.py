@@ -159,7 +159,7 @@ async def test_the_poll_sees_the_commits_of_others(tmp_path: Path) -> None:
     one.poll_soon()
     await two.write(insert(1))
     async with asyncio.timeout(30):
-        while 1 not in seen:  # noqa: ASYNC110
+        while 1 not in seen:
             await asyncio.sleep(0.01)
         one.stop_polling()
         await one.read(numbers)
