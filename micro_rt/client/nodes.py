@@ -247,8 +247,7 @@ class _View:
         self.endpoints: dict[str, Endpoint] = {}
         self._owner = owner
         self._targets: list[Target] = []
-        self._first = asyncio.Event()
-        self._problem: Error | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._task = asyncio.create_task(self._watch(), name=f"watch {name}")
 
     def add(self, target: Target) -> None:
@@ -257,27 +256,36 @@ class _View:
 
     def close(self) -> None:
         self._task.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
 
     async def refresh(self) -> None:
-        """Waits for the first nodes, and asks once more if there were none: nothing unknown is remembered.
+        """Asks the registry if no nodes are known, once for all who wait: that a name is unknown is not remembered.
 
         Raises:
-            Error: the registry cannot be reached, and nothing is known.
+            Unavailable: the registry cannot be reached.
         """
-        if not self._first.is_set():
-            await self._first.wait()
-        if not self.nodes:
-            try:
-                self._update(await self._owner.registry.resolve(self.name))
-            except Error as error:
-                raise Unavailable(
-                    f"cannot look up {self.name!r}: {error.message}",
-                    id="micro.registry_unavailable",
-                    may_have_run=False,
-                ) from error
+        if self.nodes:
+            return
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask(), name=f"look up {self.name}")
+        try:
+            await asyncio.shield(self._asking)
+        except Error as error:
+            raise Unavailable(
+                f"cannot look up {self.name!r}: {error.message}", id="micro.registry_unavailable", may_have_run=False
+            ) from error
 
     async def names(self) -> Mapping[str, tuple[Node, ...]]:
         return await self._owner.registry.names()
+
+    async def _ask(self) -> None:
+        try:
+            found = await self._owner.registry.resolve(self.name)
+        finally:
+            self._asking = None
+        if not self.nodes:  # else the watch was faster, and what it says is newer
+            self._update(found)
 
     async def _watch(self) -> None:
         wait = WATCH_BACKOFF[0]
@@ -286,13 +294,11 @@ class _View:
                 async for nodes in self._owner.registry.watch(self.name):
                     wait = WATCH_BACKOFF[0]
                     self._update(nodes)
-                    self._first.set()
                 return  # the registry was closed
             except Error as error:
                 _log.warning(
                     "watching %r failed, going on with the %d nodes known: %s", self.name, len(self.nodes), error
                 )
-                self._first.set()
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))
             wait = min(wait * 2, WATCH_BACKOFF[1])
 

@@ -1,0 +1,138 @@
+"""The client's view of a registry that is slow, down, or wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator, Mapping
+
+import pytest
+
+import micro_rt as micro
+from micro_rt.node import Node
+from micro_rt.registry.base import LEASE_TTL, Lease, Registration, Registry
+from micro_rt.registry.memory import MemoryRegistry
+from tests.calls.conftest import Lab
+from tests.protos.lab_micro import LabClient
+from tests.protos.lab_pb2 import Text
+
+
+class Shaky(Registry):
+    """A memory registry that can be out of reach."""
+
+    loopback = True
+    propagation = 0.01
+
+    def __init__(self, address: str) -> None:
+        self.real = MemoryRegistry(address)
+        self.down = False
+        self.asked = 0
+
+    def _reach(self) -> None:
+        if self.down:
+            raise micro.Unavailable("registry at 10.0.0.1:8500 does not answer; is it running?")
+
+    async def open(self) -> None:
+        await self.real.open()
+
+    async def close(self) -> None:
+        await self.real.close()
+
+    async def register(self, registration: Registration, *, ttl: float = LEASE_TTL) -> Lease:
+        self._reach()
+        return await self.real.register(registration, ttl=ttl)
+
+    async def resolve(self, name: str) -> tuple[Node, ...]:
+        self.asked += 1
+        await asyncio.sleep(0.01)
+        self._reach()
+        return await self.real.resolve(name)
+
+    async def watch(self, name: str) -> AsyncGenerator[tuple[Node, ...], None]:
+        self._reach()
+        async for nodes in self.real.watch(name):
+            self._reach()
+            yield nodes
+
+    async def names(self) -> Mapping[str, tuple[Node, ...]]:
+        self._reach()
+        return await self.real.names()
+
+
+@pytest.fixture
+def registry() -> Shaky:
+    return Shaky(f"memory:{uuid.uuid4()}")
+
+
+async def test_a_registry_that_is_down_at_first_is_named_and_nothing_hangs(registry: Shaky) -> None:
+    registry.down = True
+    async with micro.Service("web", registry=registry) as service:
+        lab = LabClient(service, retry=micro.RetryPolicy(attempts=1))
+        with pytest.raises(micro.Unavailable, match=r"cannot look up 'lab': registry at 10\.0\.0\.1:8500") as caught:
+            await lab.look(Text())
+        assert not caught.value.may_have_run
+
+
+async def test_a_registry_that_goes_down_leaves_the_last_known_nodes(
+    registry: Shaky, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = micro.Service("lab", registry=registry, transport="memory")
+    server.handle(Lab())
+    second = micro.Service("lab", registry=MemoryRegistry(registry.real._address), transport="memory")
+    second.handle(Lab())
+    async with server:
+        lab = LabClient(server)
+        await lab.look(Text())
+        registry.down = True
+        async with second:  # a change that the watch fails to bring
+            for _ in range(5):
+                assert (await lab.look(Text(value="x"))).value == "x"
+        assert "going on with the 1 nodes known" in caplog.text
+        registry.down = False
+
+
+async def test_a_registry_that_comes_back_is_watched_again(registry: Shaky) -> None:
+    registry.down = True
+    async with micro.Service("web", registry=registry) as service:
+        lab = LabClient(service, retry=micro.RetryPolicy(attempts=100, backoff=0.05, max_backoff=0.1))
+        call = asyncio.create_task(lab.look(Text(value="x"), timeout=30))
+        await asyncio.sleep(0.1)
+        registry.down = False
+        server = micro.Service("lab", registry=MemoryRegistry(registry.real._address), transport="memory")
+        server.handle(Lab())
+        async with server:
+            assert (await call).value == "x"
+
+
+async def test_many_calls_at_once_ask_once(registry: Shaky) -> None:
+    server = micro.Service("lab", registry=registry, transport="memory")
+    server.handle(Lab())
+    async with server:
+        lab = LabClient(server)
+        await asyncio.gather(*(lab.look(Text()) for _ in range(100)))
+        assert registry.asked <= 1
+
+
+async def test_a_node_of_an_unknown_transport_is_left_out(registry: Shaky, caplog: pytest.LogCaptureFixture) -> None:
+    server = micro.Service("lab", registry=registry, transport="memory")
+    server.handle(Lab())
+    async with server:
+        await registry.register(Registration(Node("odd", "a:1", "pigeon"), ("lab",)))
+        lab = LabClient(server)
+        for _ in range(4):
+            info = micro.CallInfo()
+            await lab.look(Text(), info=info)
+            assert info.node != "odd"
+    assert "node odd of 'lab' is left out" in caplog.text
+
+
+async def test_a_deadline_bounds_the_look_up(registry: Shaky) -> None:
+    async def never(name: str) -> tuple[Node, ...]:
+        await asyncio.sleep(3600)
+        return ()
+
+    registry.resolve = never  # type: ignore[method-assign]
+    async with micro.Service("web", registry=registry) as service:
+        with pytest.raises(micro.DeadlineExceeded, match="looking up 'lab'") as caught:
+            await LabClient(service).look(Text(), timeout=0.1)
+        assert not caught.value.may_have_run
