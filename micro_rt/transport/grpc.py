@@ -11,23 +11,28 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, cast
 
 from grpclib.client import Handler as ClientHandler
 from grpclib.config import Configuration
-from grpclib.protocol import AbstractHandler, Buffer, EventsProcessor, H2Protocol, Stream
+from grpclib.protocol import AbstractHandler, EventsProcessor, H2Protocol, Stream
 from grpclib.protocol import Connection as Http2Connection
 from h2.config import H2Configuration
+from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
     AlternativeServiceAvailable,
     ConnectionTerminated,
     Event,
     InformationalResponseReceived,
+    RemoteSettingsChanged,
     UnknownFrameReceived,
 )
 from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes, Settings
+from hyperframe.frame import Frame, GoAwayFrame
 
 from micro_rt.context import CallInfo
 from micro_rt.errors import (
@@ -56,6 +61,7 @@ from micro_rt.transport.wire import (
     encode_timeout,
     error_of_trailers,
     frame,
+    size_of,
     trailers_of,
 )
 
@@ -67,6 +73,18 @@ CLOSE_TIMEOUT = 5.0
 """Seconds that cancelled handlers get to clean up."""
 BACKLOG = 512
 """Connections that may wait to be accepted."""
+FLUSH_TIMEOUT = 1.0
+"""Seconds that a connection that is closed gets to send what it still holds."""
+STREAM_WINDOW = 4 << 20
+"""Bytes that one call may have received without reading them."""
+CONNECTION_WINDOW = (1 << 31) - 1
+"""Bytes that all calls of a connection may have received without reading them: as much as HTTP/2 allows, because a
+smaller one lets a call that does not read stop those that do."""
+MAX_CALLS = (1 << 31) - 1
+"""Calls that one client may have in flight on a connection. It has one per node, and a stream may stay open for days."""
+MAX_HEADERS = 16 << 10
+"""Bytes of metadata that are sent at most, as HTTP/2 counts them. Peers that get more than they take close the
+connection, with every call on it; many take no more than this."""
 
 _log = logging.getLogger("micro_rt.transport.grpc")
 
@@ -105,6 +123,7 @@ class _GrpcConnection(Connection):
         self._address = address
         self._host, self._port = split(address)
         self._protocol: _Protocol | None = None
+        self._protocols: set[_Protocol] = set()
         self._connecting: asyncio.Task[_Protocol] | None = None
         self._closed = False
 
@@ -131,8 +150,8 @@ class _GrpcConnection(Connection):
         self._closed = True
         if self._connecting is not None:
             self._connecting.cancel()
-        if self._protocol is not None:
-            self._protocol.shut()
+            await asyncio.wait((self._connecting,))
+        await _close_all(self._protocols)
 
     async def _connected(self, deadline: float | None) -> _Protocol:
         if self._closed:
@@ -163,15 +182,27 @@ class _GrpcConnection(Connection):
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                _, protocol = await loop.create_connection(_Protocol.for_client, self._host, self._port)
+                _, protocol = await loop.create_connection(self._new_protocol, self._host, self._port)
+                # The kernel accepts for a process that is stopping, stuck or gone: only the first frame tells that
+                # somebody is there. What is sent before it could not be said not to have run.
+                try:
+                    answered = await protocol.ready
+                except BaseException:
+                    protocol.shut()
+                    raise
         except TimeoutError:
             reason = f"no answer within {CONNECT_TIMEOUT:g} s"
         except OSError as error:
             reason = error.strerror or str(error)
         else:
-            self._protocol = protocol
-            return protocol
+            if answered:
+                self._protocol = protocol
+                return protocol
+            reason = "it hung up before it said anything that HTTP/2 begins with"
         raise Unavailable(f"cannot connect to {self._address}: {reason}", id="micro.connect_failed", may_have_run=False)
+
+    def _new_protocol(self) -> _Protocol:
+        return _Protocol(ClientHandler(), self._protocols)
 
     def _connect_done(self, task: asyncio.Task[_Protocol]) -> None:
         self._connecting = None
@@ -233,6 +264,14 @@ class _GrpcClientStream(ClientStream):
         headers += REQUEST_HEADERS
         if metadata.pairs:
             headers += encode_metadata(metadata)
+            room = self._protocol.header_room
+            if size_of(headers) > room:
+                raise self._fail(
+                    ResourceExhausted(
+                        f"{path}: the metadata makes headers of {size_of(headers)} bytes; {room} can be sent"
+                    ),
+                    ran=False,
+                )
         protocol = self._protocol
         protocol.starting.add(self)
         try:
@@ -269,8 +308,8 @@ class _GrpcClientStream(ClientStream):
         try:
             with self._sending:
                 await self._stream.end()
-        except (ProtocolError, Error) as error:
-            raise self._send_failure(error) from None
+        except (ProtocolError, Error):
+            pass  # the call is over, and receiving tells how
 
     async def receive(self) -> bytes:
         if self._outcome is not None:
@@ -391,6 +430,7 @@ class _GrpcClientStream(ClientStream):
             self._reset()
             release, self._release = self._release, None
             release()
+            self._protocol.released()
 
     def _reset(self) -> None:
         if self._release is not None and self._stream.closable:
@@ -405,21 +445,12 @@ class _Http2Stream(Stream):
         super().__init__(connection, connection._connection, connection._transport)  # pyright: ignore[reportPrivateUsage]
         self._call = call
 
-    def init_stream(self, stream_id: int, connection: Http2Connection) -> None:
-        super().init_stream(stream_id, connection)
-        self.buffer = Buffer(self._acknowledge)
-
     def __terminated__(self, reason: str) -> None:
         self._call.terminated(reason)
 
     def __ended__(self) -> None:
         super().__ended__()
         self._call.ended()
-
-    def _acknowledge(self, size: int) -> None:
-        """Opens the window again for what was read; what came before a connection was lost can still be read."""
-        if self.id is not None and not self.connection.is_closing():
-            self.connection.ack(self.id, size)
 
 
 class _Wait:
@@ -481,14 +512,16 @@ class _GrpcListener(Listener):
         self._draining = True
         if self._server is not None:
             self._server.close()
+        for protocol in self._protocols:
+            protocol.leave()
 
     async def close(self) -> None:
         await self.drain()
         tasks: list[asyncio.Task[None]] = []
-        for protocol in list(self._protocols):
+        for protocol in self._protocols:
             if isinstance(protocol.handler, _ServerHandler):
                 tasks += protocol.handler.tasks.values()
-            protocol.shut()
+        await _close_all(self._protocols)
         for task in tasks:
             task.cancel()
         if tasks:
@@ -520,8 +553,10 @@ class _ServerHandler(AbstractHandler):
             return
         self.tasks[stream] = task
 
-        def done(_: asyncio.Task[None]) -> None:
+        def done(task: asyncio.Task[None]) -> None:
             self.tasks.pop(stream, None)
+            if task.cancelled() and stream.closable:
+                stream.reset_nowait(ErrorCodes.CANCEL)
             release_stream()
 
         task.add_done_callback(done)
@@ -543,11 +578,7 @@ async def _serve(stream: Stream, headers: Headers, dispatch: Dispatch) -> None:
         if refusal is not None:
             await call.refuse(*refusal)
             return
-        deadline = call.deadline
-        if deadline is None:
-            await dispatch(call)
-            return
-        limit = asyncio.timeout_at(deadline)
+        limit = asyncio.timeout_at(call.deadline)
         try:
             async with limit:
                 await dispatch(call)
@@ -555,8 +586,18 @@ async def _serve(stream: Stream, headers: Headers, dispatch: Dispatch) -> None:
             if not limit.expired():
                 raise
             await call.finish(DeadlineExceeded("the deadline passed before the handler was done", id="micro.deadline"))
-    except ProtocolError:
+        else:
+            await call.finish(Internal(f"the server ended {call.path} without a status"))
+    except _ClientGone:
         _log.debug("the client of %s went away", call.path)
+    except Exception:
+        _log.exception("%s raised an unexpected exception", call.path)
+        with suppress(_ClientGone):
+            await call.finish(Unknown(f"{call.path} failed; the server's log says why"))
+
+
+class _ClientGone(Cancelled):
+    """The client cannot be reached any more: it cancelled the call, or its connection is lost."""
 
 
 class _GrpcServerStream(ServerStream):
@@ -607,7 +648,8 @@ class _GrpcServerStream(ServerStream):
 
     async def refuse(self, http_status: int, error: Error) -> None:
         headers = [(":status", str(http_status)), ("content-type", "application/grpc"), *trailers_of(error, EMPTY)]
-        await self._stream.send_headers(headers, end_stream=True)
+        self._finished = True
+        await self._send_headers(headers, end=True)
         self._close_request()
 
     async def receive(self) -> bytes:
@@ -617,23 +659,49 @@ class _GrpcServerStream(ServerStream):
         return message
 
     async def send_headers(self, headers: Metadata) -> None:
+        sent = [*self._reply_headers(), *encode_metadata(headers)]
+        room = self._header_room
+        if size_of(sent) > room:
+            raise ResourceExhausted(f"{self.path}: reply headers of {size_of(sent)} bytes; {room} can be sent")
         self._started = True
-        await self._stream.send_headers([*self._reply_headers(), *encode_metadata(headers)])
+        await self._send_headers(sent)
 
     async def send(self, message: bytes) -> None:
         if not self._started:
             self._started = True
-            await self._stream.send_headers(self._reply_headers())
-        await self._stream.send_data(frame(message))
+            await self._send_headers(self._reply_headers())
+        self._check()
+        try:
+            await self._stream.send_data(frame(message))
+        except ProtocolError:
+            raise self._gone() from None
 
     async def finish(self, error: Error | None, trailers: Metadata = EMPTY) -> None:
         if self._finished:
             return
         self._finished = True
         headers = [] if self._started else self._reply_headers()
-        headers += trailers_of(error, trailers)
-        await self._stream.send_headers(headers, end_stream=True)
+        await self._send_headers(headers + trailers_of(error, trailers, self._header_room - size_of(headers)), end=True)
         self._close_request()
+
+    async def _send_headers(self, headers: Headers, *, end: bool = False) -> None:
+        self._check()
+        try:
+            await self._stream.send_headers(headers, end_stream=end)
+        except ProtocolError:
+            raise self._gone() from None
+
+    @property
+    def _header_room(self) -> int:
+        return _header_room(self._stream.connection)
+
+    def _check(self) -> None:
+        """Raises if the connection is closed; writing to it then does nothing on one event loop, and raises on another."""
+        if self._stream.connection.is_closing():
+            raise self._gone()
+
+    def _gone(self) -> _ClientGone:
+        return _ClientGone(f"the client of {self.path} went away")
 
     def _close_request(self) -> None:
         """Tells a client that still sends that nobody reads it (RFC 9113, section 8.1)."""
@@ -663,23 +731,41 @@ class _Protocol(H2Protocol):
         config = Configuration()
         super().__init__(handler, config.__for_client__() if client else config.__for_server__(), _H2_CONFIG[client])
         self._group = group
+        self._leaving = False
+        self._transport: asyncio.Transport | None = None
+        loop = asyncio.get_running_loop()
+        self.ready: asyncio.Future[bool] = loop.create_future()
+        """Whether the other side has said that it speaks HTTP/2, once that is known."""
+        self.closed: asyncio.Future[None] = loop.create_future()
+        """Done when the connection is closed."""
         self.starting: set[_GrpcClientStream] = set()
         """Calls that wait for their stream: grpclib does not know them yet."""
-
-    @classmethod
-    def for_client(cls) -> _Protocol:
-        return cls(ClientHandler(), set())
 
     @property
     def lost(self) -> bool:
         """Whether no new call can be made on it."""
         return isinstance(self.handler, ClientHandler) and self.handler.connection_lost
 
+    @property
+    def header_room(self) -> int:
+        """How many bytes of headers may be sent."""
+        return _header_room(self.connection)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
+        # grpclib's own takes the limit of h2, 100 calls, and tells its window after the fact.
+        h2 = _Http2(config=self.h2_config)
+        h2.local_settings = Settings(client=self.h2_config.client_side, initial_values=_SETTINGS)
+        h2.initiate_connection()
+        h2.increment_flow_control_window(CONNECTION_WINDOW - h2.inbound_flow_control_window)
+        self._transport = cast("asyncio.Transport", transport)
+        self.connection = _Http2Connection(h2, self._transport, config=self.config)
+        self.connection.flush()
+        self.connection.initialize()
+        self.processor = EventsProcessor(self.handler, self.connection)
         self._group.add(self)
         processors = cast("dict[type[Event], Callable[[Any], None]]", self.processor.processors)
         processors[ConnectionTerminated] = self._goaway
+        processors[RemoteSettingsChanged] = self._settings
         for event in (AlternativeServiceAvailable, InformationalResponseReceived, UnknownFrameReceived):
             # RFC 9113, section 5.5: to be ignored; grpclib raises NotImplementedError.
             processors[event] = _ignore
@@ -690,8 +776,29 @@ class _Protocol(H2Protocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._group.discard(self)
         super().connection_lost(exc)
-        for call in list(self.starting):
-            call.terminated("Connection lost")
+        self._end_starting("Connection lost")
+        if not self.ready.done():
+            self.ready.set_result(False)
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.connection.flush()  # what was decided while nothing could be written, such as to cancel a call
+
+    def leave(self) -> None:
+        """Says that no new calls are taken (GOAWAY); those in flight go on."""
+        if self._leaving or self.connection.is_closing():
+            return
+        self._leaving = True
+        h2 = self.connection._connection  # pyright: ignore[reportPrivateUsage]
+        state = h2.state_machine.state
+        try:
+            h2.close_connection()
+        except ProtocolError:
+            return
+        h2.state_machine.state = state  # h2 has it that nothing can follow; RFC 9113, section 6.8, says otherwise
+        self.connection.flush()
 
     def shut(self) -> None:
         """Says goodbye (GOAWAY) and closes."""
@@ -705,14 +812,78 @@ class _Protocol(H2Protocol):
             pass  # the peer has said goodbye first
         processor.close("Connection lost")
 
+    def cut(self) -> None:
+        """Closes without waiting for anything."""
+        if self._transport is not None and not self.closed.done():
+            self._transport.abort()
+
+    def released(self) -> None:
+        """A call of a client has ended; the last one closes a connection that the server has said goodbye to."""
+        if self._leaving and not self.processor.streams:
+            self.shut()
+
+    def _settings(self, event: RemoteSettingsChanged) -> None:
+        self.processor.process_remote_settings_changed(event)
+        if not self.ready.done():
+            self.ready.set_result(True)
+
     def _goaway(self, event: ConnectionTerminated) -> None:
-        last = event.last_stream_id
-        if last is not None:
+        if event.error_code != ErrorCodes.NO_ERROR:
+            self._refuse_after(event.last_stream_id)
+            self.processor.process_connection_terminated(event)
+        elif isinstance(self.handler, ClientHandler):
+            # RFC 9113, section 6.8: no new calls, and those that the server has taken go on.
+            self.handler.connection_lost = True
+            self._leaving = True
+            self._end_starting(_REFUSED)
+            self._refuse_after(event.last_stream_id)
+            self.released()
+
+    def _refuse_after(self, last: int | None) -> None:
+        """Ends the calls that the server says it has not processed and will not process."""
+        if last is not None and isinstance(self.handler, ClientHandler):
             for stream in list(self.processor.streams.values()):
                 if stream.id is not None and stream.id > last:
-                    # RFC 9113, section 6.8: these were not and will not be processed.
-                    stream.__terminated__(f"Stream reset by remote party, error_code: {int(ErrorCodes.REFUSED_STREAM)}")
-        self.processor.process_connection_terminated(event)
+                    stream.__terminated__(_REFUSED)
+
+    def _end_starting(self, reason: str) -> None:
+        for call in list(self.starting):
+            call.terminated(reason)
+
+
+class _Http2(H2Connection):
+    """HTTP/2 as h2 does it, except that calls in flight may go on after a GOAWAY (RFC 9113, section 6.8)."""
+
+    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
+        state, unsent = self.state_machine.state, self._data_to_send
+        result = super()._receive_goaway_frame(frame)
+        self.state_machine.state, self._data_to_send = state, unsent
+        return result
+
+
+class _Http2Connection(Http2Connection):
+    """A connection of grpclib's that can be told things after it was closed."""
+
+    def flush(self) -> None:
+        if not self.is_closing():
+            super().flush()
+
+    def ack(self, stream_id: int, size: int) -> None:
+        # What came before the connection was lost can still be read.
+        if not self.is_closing():
+            super().ack(stream_id, size)
+
+
+async def _close_all(protocols: set[_Protocol]) -> None:
+    """Closes connections, and cuts off those whose other side does not take what it is sent."""
+    closing = list(protocols)
+    if not closing:
+        return
+    for protocol in closing:
+        protocol.shut()
+    await asyncio.wait([protocol.closed for protocol in closing], timeout=FLUSH_TIMEOUT)
+    for protocol in closing:
+        protocol.cut()
 
 
 class _MessageReader:
@@ -747,6 +918,12 @@ def _ignore(event: object) -> None:
     pass
 
 
+def _header_room(connection: Http2Connection) -> int:
+    """How many bytes of headers the other side takes, or we are ready to send."""
+    told = connection._connection.remote_settings.max_header_list_size  # pyright: ignore[reportPrivateUsage]
+    return MAX_HEADERS if told is None else min(told, MAX_HEADERS)
+
+
 def _reply_metadata(headers: Headers) -> Metadata:
     try:
         return decode_metadata(headers)
@@ -760,10 +937,16 @@ def _peer(stream: Stream) -> str:
 
 
 _RESET_CODE = re.compile(r"Stream reset by remote party, error_code: (\d+)")
+_REFUSED = f"Stream reset by remote party, error_code: {int(ErrorCodes.REFUSED_STREAM)}"
+_SETTINGS = {
+    SettingCodes.MAX_CONCURRENT_STREAMS: MAX_CALLS,
+    SettingCodes.MAX_HEADER_LIST_SIZE: 64 << 10,
+    SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
+}
 _H2_CONFIG = {
     client: H2Configuration(
         client_side=client,
-        header_encoding="ascii",
+        header_encoding="latin-1",  # takes every byte: one that must not be there is no reason to drop the connection
         validate_inbound_headers=False,
         validate_outbound_headers=False,
         normalize_inbound_headers=False,

@@ -5,12 +5,13 @@ https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md; section names be
 
 from __future__ import annotations
 
+import logging
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from urllib.parse import quote, unquote
 
-from micro_rt.errors import Code, Error
+from micro_rt.errors import Code, Error, Internal
 from micro_rt.metadata import EMPTY, Metadata, MetadataValue
 from micro_rt.status import decode_details, encode_details
 
@@ -24,8 +25,11 @@ __all__ = [
     "encode_timeout",
     "error_of_trailers",
     "frame",
+    "size_of",
     "trailers_of",
 ]
+
+_log = logging.getLogger("micro_rt.transport.grpc")
 
 Headers = list[tuple[str, str]]
 
@@ -37,6 +41,7 @@ REQUEST_HEADERS: Headers = [
 """What every request carries."""
 
 _NOT_METADATA = frozenset({"te", "content-type", "user-agent"})
+_STATUS_ROOM = 2048  # what is kept free of metadata, for the status
 _LONGEST_TIMEOUT = 99_999_999  # "TimeoutValue": at most 8 digits
 _UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _TIMEOUT = re.compile(r"(\d{1,8})([HMSmun])").fullmatch
@@ -94,19 +99,50 @@ def decode_metadata(headers: Headers) -> Metadata:
     return Metadata.received(pairs) if pairs else EMPTY
 
 
-def trailers_of(error: Error | None, trailers: Metadata) -> Headers:
-    """Returns the "Trailers" that end a call, with status OK if there is no error."""
-    headers: Headers = []
+def size_of(headers: Headers) -> int:
+    """Returns the size of headers as HTTP/2 counts it (RFC 9113, section 10.5.1)."""
+    return sum(len(name) + len(value) + 32 for name, value in headers)
+
+
+def trailers_of(error: Error | None, trailers: Metadata, room: int = 8192) -> Headers:
+    """Returns the "Trailers" that end a call, with status OK if there is no error.
+
+    A peer that gets longer ones than it takes closes the connection, with every call on it. So an error that is too
+    long goes without its details, and with the beginning of its message; metadata that is too long is an error.
+
+    Args:
+        error: what the call ends with.
+        trailers: metadata to go with it.
+        room: bytes that they may have, as ``size_of`` counts.
+    """
+    custom = encode_metadata(trailers)
+    if size_of(custom) > room - _STATUS_ROOM:
+        _log.error(
+            "trailers of %d bytes are not sent: %d is the most that can be", size_of(custom), room - _STATUS_ROOM
+        )
+        error = error or Internal("the trailers that the handler added are too long; the server's log has the rest")
+        custom = []
     if error is None:
-        headers.append(("grpc-status", "0"))
-    else:
-        headers.append(("grpc-status", str(int(error.code))))
-        if error.message:
-            headers.append(("grpc-message", quote(error.message, safe=_UNQUOTED)))
-        details = encode_details(error)
-        if details is not None:
-            headers.append(("grpc-status-details-bin", b64encode(details).rstrip(b"=").decode()))
-    return headers + encode_metadata(trailers)
+        return [("grpc-status", "0"), *custom]
+    headers: Headers = [("grpc-status", str(int(error.code)))]
+    room -= size_of(custom) + size_of(headers)
+    message = quote(error.message, safe=_UNQUOTED)
+    if len(message) > room // 3:
+        # It is in the details once more.
+        message = _shortened(message, room // 3)
+        short = unquote(message, errors="replace")
+        error = Error.of(error.code, short, id=error.id, details=error.details)
+    if message:
+        headers.append(("grpc-message", message))
+        room -= size_of(headers[-1:])
+    details = encode_details(error)
+    if details is not None:
+        packed = ("grpc-status-details-bin", b64encode(details).rstrip(b"=").decode())
+        if size_of([packed]) <= room:
+            headers.append(packed)
+        else:
+            _log.error("the details of %s are not sent: %d bytes", error.code.name, len(packed[1]))
+    return headers + custom
 
 
 def error_of_trailers(fields: Mapping[str, str]) -> Error | None:
@@ -129,6 +165,15 @@ def code_of_http_status(status: str) -> Code:
     https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
     """
     return _HTTP_STATUS.get(status, Code.UNKNOWN)
+
+
+def _shortened(quoted: str, length: int) -> str:
+    """Cuts percent-encoded text, not within an escape."""
+    if len(quoted) <= length:
+        return quoted
+    cut = quoted[: max(0, length - 3)]
+    escape = cut.rfind("%", max(0, len(cut) - 2))
+    return (cut if escape < 0 else cut[:escape]) + "..."
 
 
 def _decode_binary(value: str) -> bytes:

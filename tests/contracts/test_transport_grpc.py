@@ -1,0 +1,23 @@
+import asyncio
+
+import pytest
+
+from micro_rt.testing.transport import TransportContract
+from micro_rt.transport.base import Transport
+from micro_rt.transport.grpc import GrpcTransport
+
+uvloop = pytest.importorskip("uvloop")
+
+
+class TestGrpcTransport(TransportContract):
+    def make(self) -> Transport:
+        return GrpcTransport()
+
+
+class TestGrpcTransportOnUvloop(TransportContract):
+    def make_loop(self) -> asyncio.AbstractEventLoop:
+        loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+        return loop
+
+    def make(self) -> Transport:
+        return GrpcTransport()
