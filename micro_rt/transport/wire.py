@@ -41,6 +41,7 @@ REQUEST_HEADERS: Headers = [
 """What every request carries."""
 
 _NOT_METADATA = frozenset({"te", "content-type", "user-agent"})
+_TAKEN_BY_ALL = 8000  # more than 8 KiB of headers, peers may refuse, such as grpcio and Java's
 _STATUS_ROOM = 2048  # what is kept free of metadata, for the status
 _LONGEST_TIMEOUT = 99_999_999  # "TimeoutValue": at most 8 digits
 _UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
@@ -125,13 +126,12 @@ def trailers_of(error: Error | None, trailers: Metadata, room: int = 8192) -> He
     if error is None:
         return [("grpc-status", "0"), *custom]
     headers: Headers = [("grpc-status", str(int(error.code)))]
-    room -= size_of(custom) + size_of(headers)
+    room = max(min(room, _TAKEN_BY_ALL) - size_of(custom), _STATUS_ROOM) - size_of(headers)
     message = quote(error.message, safe=_UNQUOTED)
     if len(message) > room // 3:
-        # It is in the details once more.
-        message = _shortened(message, room // 3)
-        short = unquote(message, errors="replace")
-        error = Error.of(error.code, short, id=error.id, details=error.details)
+        short = _beginning(message, room // 3)
+        message = quote(short, safe=_UNQUOTED)
+        error = Error.of(error.code, short, id=error.id, details=error.details)  # the details hold it once more
     if message:
         headers.append(("grpc-message", message))
         room -= size_of(headers[-1:])
@@ -167,13 +167,11 @@ def code_of_http_status(status: str) -> Code:
     return _HTTP_STATUS.get(status, Code.UNKNOWN)
 
 
-def _shortened(quoted: str, length: int) -> str:
-    """Cuts percent-encoded text, not within an escape."""
-    if len(quoted) <= length:
-        return quoted
-    cut = quoted[: max(0, length - 3)]
-    escape = cut.rfind("%", max(0, len(cut) - 2))
-    return (cut if escape < 0 else cut[:escape]) + "..."
+def _beginning(quoted: str, length: int) -> str:
+    """Returns as much of percent-encoded text as fits, not cut within a character."""
+    cut = quoted[: length - 3]
+    escape = cut.rfind("%", len(cut) - 2)
+    return unquote(cut if escape < 0 else cut[:escape], errors="ignore") + "..."
 
 
 def _decode_binary(value: str) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 from hypothesis import given
@@ -17,6 +19,7 @@ from micro_rt.transport.wire import (
     encode_timeout,
     error_of_trailers,
     frame,
+    size_of,
     trailers_of,
 )
 
@@ -87,7 +90,7 @@ def test_metadata_is_what_is_not_the_protocols() -> None:
 
 
 def test_binary_metadata_that_is_not_base64_is_refused() -> None:
-    with pytest.raises(ValueError, match="base64|Base64|character"):
+    with pytest.raises(ValueError, match=r"base64|Base64|character"):
         decode_metadata([("x-bin", "!!!")])
 
 
@@ -107,3 +110,17 @@ def test_addresses_are_taken_apart_and_put_together(address: str, parts: tuple[s
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(FailedPrecondition, match="is not an address: write host:port"):
         split(address)
+
+
+@given(st.text(min_size=1), st.integers(1, 20_000), st.integers(0, 20_000), st.integers(2200, 16_000))
+def test_an_error_that_is_too_long_fits_and_keeps_its_beginning(part: str, times: int, tail: int, room: int) -> None:
+    part = part.encode(errors="ignore").decode() or "?"
+    error = NotFound(part * times, id="lab.nothing")
+    headers = trailers_of(error, Metadata({"x-tail": "t" * tail}), room)
+    assert size_of(headers) <= room
+    copy = error_of_trailers(dict(headers))
+    assert isinstance(copy, NotFound)
+    assert copy.id == "lab.nothing"
+    kept = copy.message.removesuffix("...").rstrip("\N{REPLACEMENT CHARACTER}")
+    assert error.message.startswith(kept)
+    assert copy.message == error.message or len(quote(kept)) > 400
