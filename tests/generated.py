@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 TREES = {
     "micro_rt": ROOT,
     "tests/protos": ROOT / "tests" / "protos",
+    "benchmarks/protos": ROOT / "benchmarks" / "protos",
 }
 
 

@@ -1,0 +1,1 @@
+"""Measures this project against its peers, in one run: ``python -m benchmarks --help``."""

@@ -1,0 +1,73 @@
+"""The command: runs benchmarks and prints their tables."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
+
+from benchmarks import generate, path, profile, streams, unary
+from benchmarks.machine import describe, load
+from benchmarks.measure import Plan
+from benchmarks.table import Table
+
+BENCHMARKS: Mapping[str, Callable[[Plan], Iterator[Table]]] = {
+    "unary": unary.run,
+    "streams": streams.run,
+    "path": path.run,
+    "generate": generate.run,
+    "profile": profile.run,
+}
+USUAL = ("unary", "streams", "path", "generate")
+
+DESCRIPTION = """\
+Measures micro-rt against its peers in one run; docs/benchmarks.md says what the figures mean.
+
+  unary      small unary calls between two processes, 1, 16 and 128 at a time
+  streams    server streaming, and ping-pong on bidirectional streams
+  path       what resolving, selecting and interceptors cost alone
+  generate   generating one small file, as a whole process
+  profile    which library the CPU of a unary call goes to (not part of a usual run)
+"""
+
+
+def main() -> int:
+    """Runs what was asked for; tables go to standard output, progress to standard error."""
+    parser = argparse.ArgumentParser(
+        "benchmarks", description=DESCRIPTION, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to run (default: {' '.join(USUAL)})")
+    parser.add_argument("--quick", action="store_true", help="rough figures within a minute")
+    parser.add_argument("--rounds", type=int, metavar="N", help="measure each subject that many times")
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        if name not in BENCHMARKS:
+            parser.error(f"there is no benchmark {name!r}; there are: {', '.join(BENCHMARKS)}")
+    if arguments.rounds is not None and arguments.rounds < 1:
+        parser.error("--rounds is at least 1")
+
+    signal.signal(signal.SIGTERM, _terminated)
+    plan = Plan(arguments.quick, arguments.rounds)
+    start = time.monotonic()
+    print(f"{describe()}\nload of the machine when this began: {load()}", flush=True)
+    for name in arguments.names or USUAL:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        for table in BENCHMARKS[name](plan):
+            print(f"\n\n{table}", flush=True)
+    print(f"\n\n{time.monotonic() - start:.0f} s; load of the machine at the end, this run included: {load()}")
+    return 0
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    """Ends the run in good order, as Ctrl-C does: its children with it."""
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

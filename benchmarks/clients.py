@@ -1,0 +1,198 @@
+"""The clients that are measured, each a process of its own: ``python -m benchmarks.clients micro 127.0.0.1:50051``.
+
+It prints READY, makes calls for as long as it is told to, tells how many it made, and ends when its standard
+input does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from statistics import quantiles
+from typing import Any
+
+from benchmarks.children import answer, run
+from benchmarks.protos.bench_pb2 import Item
+from benchmarks.servers import ECHO, PING_PONG, REPEAT
+
+REPEATED = 500
+"""Messages of one server stream."""
+
+clock = time.perf_counter
+
+
+@dataclass(frozen=True)
+class Calls:
+    """What a client can do."""
+
+    echo: Callable[[Item], Awaitable[Item]]
+    """Makes a unary call."""
+    repeat: Callable[[Item], Awaitable[int]]
+    """Reads a server stream to its end, and counts its messages."""
+    ping_pong: Callable[[Item, float], Awaitable[int]]
+    """Sends and receives in turn on one stream until a time, and counts."""
+
+
+@asynccontextmanager
+async def micro(_: str) -> AsyncGenerator[Calls]:
+    """Calls with micro-rt, which finds the server by its name."""
+    import micro_rt
+    from benchmarks.protos.bench_micro import BenchClient
+
+    async with micro_rt.Service("caller", registry="local:", transport="grpc", selector="round_robin") as service:
+        client = BenchClient(service)
+
+        async def repeat(item: Item) -> int:
+            count = 0
+            async for _ in client.repeat(item):
+                count += 1
+            return count
+
+        async def ping_pong(item: Item, until: float) -> int:
+            count = 0
+            async with client.ping_pong() as call:
+                while clock() < until:
+                    await call.send(item)
+                    await call.receive()
+                    count += 1
+                await call.end()
+            return count
+
+        yield Calls(client.echo, repeat, ping_pong)
+
+
+@asynccontextmanager
+async def grpclib(address: str) -> AsyncGenerator[Calls]:
+    """Calls with grpclib alone, as its generated code would."""
+    from grpclib.client import Channel, StreamStreamMethod, UnaryStreamMethod, UnaryUnaryMethod
+
+    host, _, port = address.rpartition(":")
+    channel = Channel(host, int(port))
+    repeating = UnaryStreamMethod(channel, REPEAT, Item, Item)
+    playing = StreamStreamMethod(channel, PING_PONG, Item, Item)
+
+    async def repeat(item: Item) -> int:
+        count = 0
+        async with repeating.open() as stream:
+            await stream.send_message(item, end=True)
+            async for _ in stream:
+                count += 1
+        return count
+
+    async def ping_pong(item: Item, until: float) -> int:
+        count = 0
+        async with playing.open() as stream:
+            while clock() < until:
+                await stream.send_message(item)
+                await stream.recv_message()
+                count += 1
+            await stream.end()
+        return count
+
+    try:
+        yield Calls(UnaryUnaryMethod(channel, ECHO, Item, Item), repeat, ping_pong)
+    finally:
+        channel.close()
+
+
+@asynccontextmanager
+async def grpcio(address: str) -> AsyncGenerator[Calls]:
+    """Calls with grpcio's asyncio client, as its generated code would."""
+    aio: Any = import_module("grpc").aio  # it comes without types
+    codec = {"request_serializer": Item.SerializeToString, "response_deserializer": Item.FromString}
+
+    async with aio.insecure_channel(address) as channel:
+        echo = channel.unary_unary(ECHO, **codec)
+        repeating = channel.unary_stream(REPEAT, **codec)
+        playing = channel.stream_stream(PING_PONG, **codec)
+
+        async def repeat(item: Item) -> int:
+            count = 0
+            async for _ in repeating(item):
+                count += 1
+            return count
+
+        async def ping_pong(item: Item, until: float) -> int:
+            count = 0
+            call = playing()
+            while clock() < until:
+                await call.write(item)
+                await call.read()
+                count += 1
+            await call.done_writing()
+            await call.read()
+            return count
+
+        yield Calls(echo, repeat, ping_pong)
+
+
+STACKS: Mapping[str, Callable[[str], AbstractAsyncContextManager[Calls]]] = {
+    "micro": micro,
+    "grpclib": grpclib,
+    "grpcio": grpcio,
+}
+
+
+class Load:
+    """Keeps a number of calls going.
+
+    Args:
+        calls: how they are made.
+    """
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def __call__(self, question: dict[str, Any]) -> dict[str, float]:
+        """Does what the run asks for: a kind of call, that many at a time, for that many seconds."""
+        work = {"echo": self._echo, "repeat": self._repeat, "ping_pong": self._ping_pong}[question["kind"]]
+        latencies: list[float] = []
+        cpu, start = time.process_time(), clock()
+        until = start + question["seconds"]
+        counts = await asyncio.gather(*(work(until, latencies) for _ in range(question["concurrency"])))
+        seconds, cpu = clock() - start, time.process_time() - cpu
+        return {"count": sum(counts), "seconds": seconds, "cpu": cpu, **_percentiles(latencies)}
+
+    async def _echo(self, until: float, latencies: list[float]) -> int:
+        echo, item = self._calls.echo, Item(text="benchmark, 24 bytes.", number=1)
+        count = 0
+        end = clock()
+        while end < until:
+            start = end
+            await echo(item)
+            end = clock()
+            latencies.append(end - start)
+            count += 1
+        return count
+
+    async def _repeat(self, until: float, latencies: list[float]) -> int:
+        item = Item(text="benchmark, 24 bytes", number=REPEATED)
+        count = 0
+        while clock() < until:
+            count += await self._calls.repeat(item)
+        return count
+
+    async def _ping_pong(self, until: float, latencies: list[float]) -> int:
+        return await self._calls.ping_pong(Item(text="benchmark, 24 bytes.", number=1), until)
+
+
+def _percentiles(latencies: list[float]) -> dict[str, float]:
+    if len(latencies) < 2:
+        return {"p50": 0.0, "p99": 0.0}
+    cuts = quantiles(latencies, n=100)
+    return {"p50": cuts[49], "p99": cuts[98]}
+
+
+async def main(stack: str, address: str) -> None:
+    """Makes calls until the run asks no more."""
+    async with STACKS[stack](address) as calls:
+        await answer(Load(calls))
+
+
+if __name__ == "__main__":
+    run(main(sys.argv[1], sys.argv[2]))
