@@ -15,7 +15,7 @@ from typing import Any
 from micro_rt.client.bound import Attempts, BoundMethod
 from micro_rt.client.nodes import Endpoint
 from micro_rt.context import ClientCall
-from micro_rt.errors import Cancelled, EndOfStream, Error
+from micro_rt.errors import Cancelled, EndOfStream, Error, Internal
 from micro_rt.interceptor import Interceptor, StreamNext, chain_stream
 from micro_rt.pipe import Pipe
 from micro_rt.transport.base import ClientStream, Connection
@@ -142,6 +142,8 @@ class DirectExchange(Exchange):
                 if failure is not error or endpoint is None or self._replied or self._request is None:
                     raise failure from None
                 await self._attempts.failed(endpoint, error)
+                if self._failure is not None:
+                    raise self._failure from None  # given up while it waited
                 await self._open()
             else:
                 if not self._replied:
@@ -153,13 +155,15 @@ class DirectExchange(Exchange):
 
     def cancel(self, reason: BaseException | None = None) -> None:
         if self._failure is None:
-            self._failure = reason
+            self._failure = reason or Cancelled("the call was cancelled by this client")
         if self._stream is not None:
             self._stream.cancel()
         self._done()
 
     async def _open(self) -> None:
         self._stream, self._endpoint = await self._bound.attempt(self._attempts, self._start)
+        if self._failure is not None:
+            self.cancel()  # given up while it was opened
 
     async def _start(self, connection: Connection) -> ClientStream:
         stream: ClientStream = await self._bound.open(connection, self._call)
@@ -175,7 +179,7 @@ class DirectExchange(Exchange):
 
     def _open_stream(self) -> ClientStream:
         if self._stream is None:
-            raise self._failure or Cancelled("the call was cancelled by this client")
+            raise self._failure or Internal("the call is not open")
         return self._stream
 
     def _done(self) -> None:

@@ -10,6 +10,7 @@ import logging
 import random
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from typing import TypeAlias
 
 from micro_rt.client.retry import RetryBudget
 from micro_rt.errors import DeadlineExceeded, Error, Unavailable
@@ -28,6 +29,8 @@ WATCH_BACKOFF = (0.1, 5.0)
 """Seconds between tries to watch again: the first and the longest wait."""
 
 _log = logging.getLogger("micro_rt.client")
+
+_Key: TypeAlias = tuple[str, str, str]
 
 
 class Endpoint:
@@ -90,8 +93,8 @@ class Nodes:
         self._selector = selector
         self._views: dict[str, _View] = {}
         self._targets: dict[tuple[str, str], Target] = {}
-        self._endpoints: dict[tuple[str, str], Endpoint] = {}
-        self._users: dict[tuple[str, str], int] = {}
+        self._endpoints: dict[_Key, Endpoint] = {}
+        self._users: dict[_Key, int] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def target(self, name: str, service: str) -> Target:
@@ -121,7 +124,7 @@ class Nodes:
 
     def hold(self, node: Node) -> Endpoint:
         """Returns the endpoint of a node for one view, to be given back with ``drop``."""
-        key = (node.transport, node.address)
+        key = _key(node)
         endpoint = self._endpoints.get(key)
         if endpoint is None:
             connection = self._transport(node.transport).connection(node.address)
@@ -131,7 +134,7 @@ class Nodes:
 
     def drop(self, endpoint: Endpoint) -> None:
         """Gives an endpoint back; the last view's closes it."""
-        key = (endpoint.node.transport, endpoint.node.address)
+        key = _key(endpoint.node)
         users = self._users.get(key, 0) - 1
         if users > 0:
             self._users[key] = users
@@ -222,9 +225,9 @@ class Target:
         advice = "start it, or pass target= to the client"
         try:
             names = await self._view.names()
-        except Error as error:
+        except Exception as error:
             return Unavailable(
-                f"{problem}, and the registry cannot be asked: {error.message}", id="micro.no_nodes", may_have_run=False
+                f"{problem}, and the registry cannot be asked: {_text(error)}", id="micro.no_nodes", may_have_run=False
             )
         elsewhere = sorted(
             name for name, nodes in names.items() if any(self.service in node.services for node in nodes)
@@ -248,6 +251,7 @@ class _View:
         self._owner = owner
         self._targets: list[Target] = []
         self._asking: asyncio.Task[None] | None = None
+        self._closed = False
         self._task = asyncio.create_task(self._watch(), name=f"watch {name}")
 
     def add(self, target: Target) -> None:
@@ -255,6 +259,7 @@ class _View:
         target.update(self.nodes)
 
     def close(self) -> None:
+        self._closed = True
         self._task.cancel()
         if self._asking is not None:
             self._asking.cancel()
@@ -267,17 +272,27 @@ class _View:
         """
         if self.nodes:
             return
+        if self._closed:
+            raise self._ended()
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask(), name=f"look up {self.name}")
-        try:
-            await asyncio.shield(self._asking)
-        except Error as error:
+        asking = self._asking
+        await asyncio.wait((asking,))
+        if asking.cancelled():
+            raise self._ended()
+        error = asking.exception()
+        if error is not None:
             raise Unavailable(
-                f"cannot look up {self.name!r}: {error.message}", id="micro.registry_unavailable", may_have_run=False
+                f"cannot look up {self.name!r}: {_text(error)}", id="micro.registry_unavailable", may_have_run=False
             ) from error
 
     async def names(self) -> Mapping[str, tuple[Node, ...]]:
         return await self._owner.registry.names()
+
+    def _ended(self) -> Unavailable:
+        return Unavailable(
+            f"{self.name!r} is not looked up: the service that calls has ended", id="micro.closed", may_have_run=False
+        )
 
     async def _ask(self) -> None:
         try:
@@ -295,9 +310,10 @@ class _View:
                     wait = WATCH_BACKOFF[0]
                     self._update(nodes)
                 return  # the registry was closed
-            except Error as error:
+            except Exception as error:
+                # Whatever a registry raises: who stops watching goes on calling nodes that are gone.
                 _log.warning(
-                    "watching %r failed, going on with the %d nodes known: %s", self.name, len(self.nodes), error
+                    "watching %r failed, going on with the %d nodes known: %s", self.name, len(self.nodes), _text(error)
                 )
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))
             wait = min(wait * 2, WATCH_BACKOFF[1])
@@ -315,6 +331,15 @@ class _View:
             target.update(self.nodes)
         for endpoint in before.values():
             self._owner.drop(endpoint)
+
+
+def _key(node: Node) -> _Key:
+    # With the id: who comes back at an address is another node, and what is known of the first says nothing of it.
+    return node.id, node.transport, node.address
+
+
+def _text(error: BaseException) -> str:
+    return error.message if isinstance(error, Error) else f"{type(error).__name__}: {error}"
 
 
 def _listed(names: Mapping[str, object]) -> str:

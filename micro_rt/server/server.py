@@ -56,6 +56,7 @@ class Server:
             return 0
         try:
             await listener.drain()
+            await asyncio.sleep(0)  # calls that were accepted before begin now, and count as in flight
             async with asyncio.timeout(grace):
                 await self._idle.wait()
         except TimeoutError:

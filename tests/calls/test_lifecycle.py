@@ -1,0 +1,169 @@
+"""What is easily lost between two parts: calls that have just come, nodes that come back, calls given up while they wait."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+
+import micro_rt as micro
+from micro_rt.context import CallInfo
+from micro_rt.errors import EndOfStream
+from micro_rt.metadata import EMPTY
+from micro_rt.node import Node
+from micro_rt.registry.base import Registration
+from micro_rt.registry.memory import MemoryRegistry
+from micro_rt.server.server import Server
+from micro_rt.transport.base import ServerStream
+from micro_rt.transport.grpc import GrpcTransport
+from micro_rt.transport.memory import MemoryTransport
+from tests.calls.conftest import Lab
+from tests.protos.lab_micro import LabClient
+from tests.protos.lab_pb2 import Number, Text
+
+
+@pytest.mark.parametrize("transport", [MemoryTransport(), GrpcTransport()], ids=["memory", "grpc"])
+async def test_a_call_that_came_just_before_the_server_stops_is_finished(
+    transport: MemoryTransport | GrpcTransport,
+) -> None:
+    stopping: list[asyncio.Task[int]] = []
+
+    async def echo(stream: ServerStream) -> None:
+        # The first call stops the server while the second one, sent with it, has been accepted and not begun.
+        message = await stream.receive()
+        if message == b"stop":
+            stopping.append(asyncio.create_task(server.stop(grace=20)))
+        await stream.send(message)
+        await stream.finish(None)
+
+    for _ in range(10):
+        server = Server(transport, echo)  # type: ignore[arg-type]
+        connection = transport.connection(await server.start("127.0.0.1:0"))
+        await connection.connect()
+        calls = [connection.unary("/a/B", "proto", EMPTY, None, CallInfo(), message) for message in (b"stop", b"go on")]
+        first, second = await asyncio.gather(*calls, return_exceptions=True)
+        assert first == b"stop"
+        # Refused before it began, or answered: nothing between.
+        assert second == b"go on" or (isinstance(second, micro.Unavailable) and not second.may_have_run)
+        assert await stopping.pop() == 0
+        await connection.close()
+
+
+async def test_a_call_accepted_and_not_begun_counts_as_in_flight() -> None:
+    async def echo(stream: ServerStream) -> None:
+        await stream.send(await stream.receive())
+        await stream.finish(None)
+
+    transport = MemoryTransport()
+    server = Server(transport, echo)  # type: ignore[arg-type]
+    connection = transport.connection(await server.start(""))
+    stream = await connection.open("/a/B", "proto", EMPTY, None, CallInfo())
+    await stream.send(b"hello", end=True)
+    assert await server.stop(grace=20) == 0
+    assert await stream.receive() == b"hello"
+    with pytest.raises(EndOfStream):
+        await stream.receive()
+    await connection.close()
+
+
+async def test_a_server_that_comes_back_at_its_address_is_another_node() -> None:
+    address = f"memory:{uuid.uuid4()}"
+    registry = MemoryRegistry(address)
+    await registry.open()
+    server = micro.Service("lab", registry=f"memory:{uuid.uuid4()}", transport="grpc")
+    server.handle(Lab())
+    async with server, micro.Service("client", registry=address) as service:
+        assert server.node is not None
+        client, info = LabClient(service), micro.CallInfo()
+        before, after = (Node(id, server.node.address, "grpc") for id in ("before", "after"))
+        lease = await registry.register(Registration(before, ("lab",)))
+        await client.act(Text(), info=info)
+        assert info.node == "before"
+        await registry.register(Registration(after, ("lab",)))
+        await lease.revoke()
+        async with asyncio.timeout(20):
+            while info.node != "after":
+                await client.act(Text(), info=info)
+    await registry.close()
+
+
+async def test_a_call_given_up_while_it_waits_to_be_sent_again_is_not_sent_again() -> None:
+    class Failing(Lab):
+        async def count(self, request: Number, context: micro.Context) -> AsyncIterator[Number]:
+            self.ran.append("count")
+            self.started.set()
+            raise micro.Unavailable("not now")
+            yield request
+
+    address, lab = f"memory:{uuid.uuid4()}", Failing()
+    server = micro.Service("lab", registry=MemoryRegistry(address), transport="memory")
+    server.handle(lab)
+    retry = micro.RetryPolicy(attempts=10, backoff=0.3, max_backoff=0.3)
+    async with server, micro.Service("client", registry=MemoryRegistry(address)) as service:
+        async with LabClient(service, retry=retry).count(Number()) as call:
+            receiving = asyncio.create_task(call.receive())
+            await lab.started.wait()
+            await asyncio.sleep(0.1)
+            ran = len(lab.ran)
+            call.cancel()
+            with pytest.raises(micro.Cancelled):
+                await receiving
+        assert len(lab.ran) == ran
+
+
+class Hanging(MemoryRegistry):
+    """A registry that does not answer."""
+
+    async def resolve(self, name: str) -> tuple[Node, ...]:
+        await asyncio.Event().wait()
+        return ()
+
+
+async def test_a_call_that_looks_for_nodes_when_its_service_ends_fails() -> None:
+    service = micro.Service("client", registry=Hanging(f"memory:{uuid.uuid4()}"))
+    async with service:
+        call = asyncio.create_task(LabClient(service).act(Text()))
+        await asyncio.sleep(0.05)
+    with pytest.raises(micro.Unavailable) as caught:
+        await asyncio.wait_for(call, 20)
+    assert not caught.value.may_have_run
+
+
+class Broken(MemoryRegistry):
+    """A registry whose library raises what it likes."""
+
+    broken = True
+
+    async def resolve(self, name: str) -> tuple[Node, ...]:
+        if self.broken:
+            raise ZeroDivisionError("in somebody's library")
+        return await super().resolve(name)
+
+    def watch(self, name: str):  # type: ignore[no-untyped-def]
+        if self.broken:
+            raise ZeroDivisionError("in somebody's library")
+        return super().watch(name)
+
+
+async def test_what_a_registry_raises_does_not_leave_a_stub_and_does_not_end_the_watch(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    address = f"memory:{uuid.uuid4()}"
+    registry = Broken(address)
+    server = micro.Service("lab", registry=MemoryRegistry(address), transport="memory")
+    server.handle(Lab())
+    async with server, micro.Service("client", registry=registry) as service:
+        client, info = LabClient(service, retry=micro.RetryPolicy(attempts=1)), micro.CallInfo()
+        with pytest.raises(micro.Unavailable, match="in somebody's library"):
+            await client.act(Text())
+        registry.broken = False
+        await client.act(Text())
+        # Only a watch that goes on sees the second server.
+        second = micro.Service("lab", registry=MemoryRegistry(address), transport="memory")
+        second.handle(Lab())
+        async with second, asyncio.timeout(20):
+            assert second.node is not None
+            while info.node != second.node.id:
+                await client.act(Text(), info=info)
