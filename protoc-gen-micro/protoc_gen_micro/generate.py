@@ -9,7 +9,7 @@ from google.protobuf.compiler import plugin_pb2
 from google.protobuf.message import DecodeError
 
 from protoc_gen_micro.errors import GenerateError
-from protoc_gen_micro.imports import shipped, unimportable
+from protoc_gen_micro.modules import Modules, shipped, unimportable
 from protoc_gen_micro.names import module_name
 from protoc_gen_micro.parameters import Parameters
 from protoc_gen_micro.reader import Reader
@@ -60,12 +60,13 @@ _FEATURES = (
 def _generate(request: plugin_pb2.CodeGeneratorRequest) -> list[tuple[str, str]]:
     parameters = Parameters.parse(request.parameter)
     _check_files(request)
-    _check_modules(request.proto_file)
     reader = Reader(request.proto_file)
+    modules = Modules(reader.exports, parameters.package, parameters.map)
+    _check_modules(request.proto_file, modules, parameters)
     outputs: list[tuple[str, str]] = []
     for path in request.file_to_generate:
-        if not path.startswith("google/protobuf/"):
-            outputs += render(reader.read(path), reader.exports, parameters)
+        if not path.startswith("google/protobuf/") and not modules.mapped(path):
+            outputs += render(reader.read(path), modules, parameters)
     return outputs
 
 
@@ -80,18 +81,23 @@ def _check_files(request: plugin_pb2.CodeGeneratorRequest) -> None:
             raise GenerateError(f"its edition is newer than {newest}, the newest one known: update micro-rt", path=path)
 
 
-def _check_modules(files: Iterable[descriptor_pb2.FileDescriptorProto]) -> None:
+def _check_modules(
+    files: Iterable[descriptor_pb2.FileDescriptorProto], modules: Modules, parameters: Parameters
+) -> None:
     """Refuses two files that would write one module, and files that no import can be written for."""
     by_module: dict[str, str] = {}
     for file in files:
+        if shipped(file.name) or modules.mapped(file.name):
+            continue
         module = module_name(file.name, "_pb2")
         other = by_module.setdefault(module, file.name)
         if other != file.name:
             problem = f"would write the Python module {module!r}, as {other} does; rename one of the two files"
             raise GenerateError(problem, path=file.name)
-        part = unimportable(file.name)
-        if part and not shipped(file.name):
-            raise GenerateError(
-                f"cannot be a Python module: {part!r} is no name that import can be written with; rename it",
-                path=file.name,
-            )
+        if parameters.messages == "none":
+            # Whoever writes the messages calls the module so.
+            module = file.name.removesuffix(".proto").replace("-", "_").replace("/", ".") + "_pb2"
+        part = unimportable(module)
+        if part:
+            problem = f"cannot be a Python module: {part!r} is no name that import can be written with; rename it"
+            raise GenerateError(problem, path=file.name)

@@ -6,9 +6,10 @@ hint refers to is therefore written under a name that no message, field or value
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from protoc_gen_micro.imports import plan_names
+from protoc_gen_micro.modules import Modules
 from protoc_gen_micro.names import KEYWORDS, unused
 from protoc_gen_micro.schema import Enum, EnumValue, Field, File, Message, Oneof, TypeName
 from protoc_gen_micro.text import layout, literal
@@ -21,7 +22,7 @@ class Hints:
 
     Args:
         file: the file.
-        exports: the names that a star import of each file's module brings.
+        modules: where the modules are, and what star imports of them bring.
 
     Attributes:
         imports: how the types of other files are imported.
@@ -33,7 +34,8 @@ class Hints:
         exported: the names of ``__all__``.
     """
 
-    def __init__(self, file: File, exports: Mapping[str, frozenset[str]]) -> None:
+    def __init__(self, file: File, modules: Modules) -> None:
+        exports = modules.exports
         everything = list(_walk(file.messages))
         members = {name for message in everything for name in _members(message)}
         top = exports[file.path]
@@ -47,7 +49,7 @@ class Hints:
         self._file = file.path
         self._identifiers = members | top | {name for names in needs.values() for name in names}
         own_top = {name for name in top if not any(name in exports[path] for path in file.public_dependencies)}
-        self.imports = plan_names(file.path, needs, exports, members | own_top)
+        self.imports = plan_names(file.path, needs, modules, members | own_top)
         taken = self._identifiers | set(self.imports.local.values())
         self.exported = sorted(filter(_writable, top))
         self.describes = "DESCRIPTOR" not in top

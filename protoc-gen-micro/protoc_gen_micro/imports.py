@@ -4,9 +4,12 @@ Modules whose .proto files share a top folder import each other relatively. What
 micro_rt bring is imported absolutely. Between all others nobody knows at generation time which of the two
 is right, so both are written: at run time ``__package__`` tells, and for type checkers both are star imports,
 because a star import of a module that does not exist binds nothing, where a named one would silently bind ``Any``.
+Where the run says which Python package it writes (``package=``) or what was generated elsewhere (``map=``), the
+full name is known, and is all that is written.
 
 A star import brings every name of a module. Where one of them would clash, the needed names are imported one
-by one under names of their own; mypy then sees ``Any`` for them inside a package, and only there.
+by one under names of their own; mypy then sees ``Any`` for them inside a package, and only there (``package=`` is
+the cure).
 """
 
 from __future__ import annotations
@@ -14,11 +17,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from protoc_gen_micro.names import KEYWORDS, module_name, unused
+from protoc_gen_micro.modules import Modules
+from protoc_gen_micro.names import module_name, unused
 from protoc_gen_micro.schema import TypeName
 from protoc_gen_micro.text import WIDTH
 
-__all__ = ["Imports", "Needs", "plan_modules", "plan_names", "shipped"]
+__all__ = ["Imports", "Needs", "plan_modules", "plan_names"]
 
 Needs = Mapping[str, Iterable[str]]
 """The top-level names that a module needs, by the .proto file that defines them."""
@@ -56,35 +60,31 @@ class Imports(NamedTuple):
         return ".".join([self.local.get((type_name.file, top), top), *nested])
 
 
-def shipped(path: str) -> bool:
-    """Returns whether a .proto file comes with a library, which then has its module: nobody generates it again."""
-    return path.startswith(_SHIPPED)
-
-
-def plan_modules(here: str, paths: Iterable[str], public: Iterable[str]) -> Imports:
+def plan_modules(here: str, paths: Iterable[str], public: Iterable[str], modules: Modules) -> Imports:
     """Plans to import modules for their effect, and the public ones for their names too.
 
     Args:
         here: the .proto file of the importing module.
         paths: the .proto files whose modules are to be imported.
         public: those of them whose names the module hands on.
+        modules: where the modules are.
     """
     star = set(public)
     plain: list[str] = []
     inside: list[str] = []
     outside: list[str] = []
     for path in paths:
-        absolute, relative = _module_forms(here, path)
-        first = _module_line(absolute), _star_line(absolute)
-        second = _module_line(relative), _star_line(relative)
         count = 2 if path in star else 1
-        if shipped(path):
-            plain += first[:count]
-        elif _same_top(here, path):
-            plain += second[:count]
+        full = modules.absolute(path)
+        if full:
+            plain += _module_lines(full)[:count]
+            continue
+        absolute, relative = _module_forms(here, path)
+        if _same_top(here, path):
+            plain += _module_lines(relative)[:count]
         else:
-            outside += first[:count]
-            inside += second[:count]
+            outside += _module_lines(absolute)[:count]
+            inside += _module_lines(relative)[:count]
     return Imports(
         plain=tuple(plain),
         checked=(),
@@ -96,13 +96,13 @@ def plan_modules(here: str, paths: Iterable[str], public: Iterable[str]) -> Impo
     )
 
 
-def plan_names(here: str, needs: Needs, exports: Mapping[str, frozenset[str]], taken: Iterable[str]) -> Imports:
+def plan_names(here: str, needs: Needs, modules: Modules, taken: Iterable[str]) -> Imports:
     """Plans to import messages and enums by name.
 
     Args:
         here: the .proto file of the importing module.
         needs: what it needs.
-        exports: the names that a star import of each file's module brings.
+        modules: where the modules are, and what star imports of them bring.
         taken: names that the module, or a class in it, gives to something else.
     """
     used = set(taken)
@@ -112,7 +112,9 @@ def plan_names(here: str, needs: Needs, exports: Mapping[str, frozenset[str]], t
     inside: list[str] = []
     outside: list[str] = []
     redefines = False
-    stars = {path for path in needs if not shipped(path) and not _same_top(here, path)}
+    exports = modules.exports
+    full = {path: modules.absolute(path) for path in needs}
+    stars = {path for path in needs if not full[path] and not _same_top(here, path)}
     clashing = _clashing(stars, exports, used, needs)
     for path in sorted(stars - clashing):
         used.update(exports[path])
@@ -124,10 +126,10 @@ def plan_names(here: str, needs: Needs, exports: Mapping[str, frozenset[str]], t
             choices = [(name, _choose(name, used)) for name in wanted]
         local.update({(path, name): choice for name, choice in choices})
         listed = [name if name == choice else f"{name} as {choice}" for name, choice in choices]
-        absolute, relative = (f"from {form} import " for form in _module_forms(here, path))
-        if shipped(path):
-            plain.append(_names_line(absolute, listed))
+        if full[path]:
+            plain.append(_names_line(f"from {full[path]} import ", listed))
             continue
+        absolute, relative = (f"from {form} import " for form in _module_forms(here, path))
         if path not in stars:
             plain.append(_names_line(relative, listed))
             continue
@@ -149,7 +151,6 @@ def plan_names(here: str, needs: Needs, exports: Mapping[str, frozenset[str]], t
     )
 
 
-_SHIPPED = ("google/protobuf/", "micro_rt/")
 _MISSING = "  # pyright: ignore[reportMissingImports]"
 
 
@@ -171,12 +172,12 @@ def _choose(name: str, used: set[str]) -> str:
 
 
 def _same_top(here: str, there: str) -> bool:
-    top, slash, _ = here.partition("/")
-    return bool(slash) and there.startswith(f"{top}/")
+    top, dot, _ = module_name(here, "").partition(".")
+    return bool(dot) and module_name(there, "").startswith(f"{top}.")
 
 
 def _condition(here: str) -> str:
-    depth = here.count("/")
+    depth = module_name(here, "").count(".")
     return f'(__package__ or "").count(".") >= {depth}' if depth else "__package__"
 
 
@@ -190,6 +191,11 @@ def _module_forms(here: str, there: str) -> tuple[str, str]:
     return absolute, "." * (len(ours) - common + 1) + ".".join(theirs[common:])
 
 
+def _module_lines(module: str) -> tuple[str, str]:
+    """Returns the line that imports a module, and the line that brings its names."""
+    return _module_line(module), f"from {module} import *"
+
+
 def _module_line(module: str) -> str:
     if not module.startswith("."):
         return f"import {module}"
@@ -198,20 +204,8 @@ def _module_line(module: str) -> str:
     return f"from {package if package.strip('.') else dots} import {name}"
 
 
-def _star_line(module: str) -> str:
-    return f"from {module} import *"
-
-
 def _names_line(head: str, listed: list[str], levels: int = 0, comment: str = "") -> str:
     line = head + ", ".join(listed)
     if len(line) + 4 * levels <= WIDTH:
         return line + comment
     return f"{head}({comment}\n" + "".join(f"    {name},\n" for name in listed) + ")"
-
-
-def unimportable(path: str) -> str:
-    """Returns the part of a module's name that no ``import`` can be written with, or an empty string."""
-    for part in module_name(path, "").split("."):
-        if part in KEYWORDS or not (part + "_").isidentifier():
-            return part
-    return ""

@@ -7,15 +7,18 @@ The rules, in the order in which they apply:
 3. A name that starts with an underscore gets ``rpc`` in front: Python gives such names meanings of its own.
 4. A keyword of Python, with or without underscores behind it, gets one more: ``class`` is ``class_``, and
    ``class_`` is ``class__``. So two names that differ before this step differ after it.
-
-Rule 2 can make two names one (``SayHello``, ``say_hello``): the generator refuses such a service.
+5. Where rules 2 and 3 make one name of several methods of a service (``GetURL``, ``getUrl``), those methods keep
+   their names of the .proto, by rules 3 and 4.
+6. A folder becomes a package and a file a module as protoc has it: ``-`` becomes ``_``, and ``.`` parts folders.
+   Beyond that, a folder that is a keyword gets an underscore behind it, and what begins with a digit one in front.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections import Counter
+from collections.abc import Container, Iterable
 
-__all__ = ["KEYWORDS", "constant_name", "method_name", "module_name", "safe", "snake_case", "unused"]
+__all__ = ["KEYWORDS", "constant_name", "method_name", "method_names", "module_name", "safe", "snake_case", "unused"]
 
 # fmt: off
 KEYWORDS = frozenset((
@@ -58,8 +61,22 @@ def method_name(name: str) -> str:
     >>> [method_name(name) for name in ("SayHello", "Import", "List", "_Hidden", "__init__")]
     ['say_hello', 'import_', 'list', 'rpc_hidden', 'rpc__init__']
     """
-    snake = snake_case(name)
-    return safe(f"rpc{snake}" if snake.startswith("_") else snake)
+    return _public(snake_case(name))
+
+
+def method_names(names: Iterable[str]) -> dict[str, str]:
+    """Returns the names of the Python methods of a service's rpcs, by rule 5 where two would be one.
+
+    >>> method_names(["SayHello", "GetURL", "getUrl"])
+    {'SayHello': 'say_hello', 'GetURL': 'GetURL', 'getUrl': 'getUrl'}
+    """
+    short = {name: method_name(name) for name in names}
+    counted = Counter(short.values())
+    return {name: python_name if counted[python_name] == 1 else _public(name) for name, python_name in short.items()}
+
+
+def _public(name: str) -> str:
+    return safe(f"rpc{name}" if name.startswith("_") else name)
 
 
 def constant_name(*names: str) -> str:
@@ -72,12 +89,19 @@ def constant_name(*names: str) -> str:
 
 
 def module_name(path: str, suffix: str) -> str:
-    """Returns the module that a .proto file becomes; the rule is protoc's own.
+    """Returns the module that a .proto file becomes, by rule 6.
 
     >>> module_name("shop/line-item.proto", "_pb2")
     'shop.line_item_pb2'
+    >>> module_name("import/v1.0/3d.proto", "_pb2")
+    'import_.v1._0._3d_pb2'
     """
-    return path.removesuffix(".proto").replace("-", "_").replace("/", ".") + suffix
+    *folders, file = path.removesuffix(".proto").replace("-", "_").replace("/", ".").split(".")
+    return ".".join([*(safe(_lettered(folder)) for folder in folders), _lettered(file) + suffix])
+
+
+def _lettered(name: str) -> str:
+    return f"_{name}" if name[:1].isdigit() else name
 
 
 def unused(name: str, taken: Container[str]) -> str:

@@ -1,10 +1,11 @@
-"""What the user asks of the generator: ``--micro_opt=messages=none`` as one frozen value."""
+"""What the user asks of the generator: ``--micro_opt=messages=none,package=shop.api`` as one frozen value."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from protoc_gen_micro.errors import GenerateError
+from protoc_gen_micro.names import KEYWORDS
 
 __all__ = ["Parameters"]
 
@@ -15,36 +16,84 @@ class Parameters(NamedTuple):
     Attributes:
         messages: who writes the message classes: ``"protobuf"``, this plugin for the official runtime (the
             default), or ``"none"``, somebody else, such as protoc's ``--python_out`` in the same run.
+        package: the Python package that the output folder is, so that modules import each other absolutely;
+            empty when they are to work wherever they are put.
+        map: what was generated elsewhere: (folder, package) or (.proto file, module).
     """
 
     messages: str = "protobuf"
+    package: str = ""
+    map: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Parameters:
         """Reads protoc's parameter string: ``"key=value,key=value"``; empty parts are skipped.
 
-        >>> Parameters.parse("messages=none")
-        Parameters(messages='none')
+        >>> Parameters.parse("messages=none,map=google/rpc=google.rpc").map
+        (('google/rpc', 'google.rpc'),)
+
+        Without a package, the folder's own name is meant:
+
+        >>> Parameters.parse("map=google/api,map=money.proto").map
+        (('google/api', 'google.api'), ('money.proto', 'money_pb2'))
 
         Raises:
             GenerateError: a key or a value is unknown, or a key is given twice.
         """
         values: dict[str, str] = {}
+        mapped: dict[str, str] = {}
         for part in filter(None, (part.strip() for part in text.split(","))):
-            key, equals, value = part.partition("=")
-            if key not in _VALUES:
+            key, _, value = part.partition("=")
+            if key not in _KNOWN:
                 raise GenerateError(f"unknown option {key!r} in {text!r}; known options: {_known()}")
+            if key == "map":
+                source, target = _mapping(value)
+                if source in mapped:
+                    raise GenerateError(f"option 'map' is given twice for {source!r} in {text!r}; give it once")
+                mapped[source] = target
+                continue
             if key in values:
                 raise GenerateError(f"option {key!r} is given twice in {text!r}; give it once")
-            if not equals or value not in _VALUES[key]:
+            if not value or (key == "messages" and value not in _MESSAGES):
                 raise GenerateError(f"option {key!r} cannot be {value!r}; known options: {_known()}")
+            if key == "package" and not _dotted(value):
+                raise GenerateError(f"option 'package' cannot be {value!r}: it is no name of a Python package")
             values[key] = value
-        return cls(**values)
+        return cls(
+            messages=values.get("messages", "protobuf"),
+            package=values.get("package", ""),
+            map=tuple(mapped.items()),
+        )
 
 
-_VALUES = {"messages": ("protobuf", "none")}
-"""The values that each option may have; the first one is the default."""
+_MESSAGES = ("protobuf", "none")
+_KNOWN = {
+    "messages": "|".join(_MESSAGES),
+    "package": "PACKAGE",
+    "map": "FOLDER[=PACKAGE]",
+}
+"""The options, and what each may be."""
 
 
 def _known() -> str:
-    return ", ".join(f"{key}={'|'.join(values)}" for key, values in _VALUES.items())
+    return ", ".join(f"{key}={values}" for key, values in _KNOWN.items())
+
+
+def _mapping(value: str) -> tuple[str, str]:
+    """Reads ``folder=package``, ``file.proto=module``, or one of the two without its target."""
+    source, equals, target = value.partition("=")
+    source = source.strip("/")
+    if not equals:
+        target = source.replace("-", "_").replace("/", ".")
+        if source.endswith(".proto"):
+            target = target.removesuffix(".proto") + "_pb2"
+    if not source or not _dotted(target):
+        raise GenerateError(
+            f"option 'map' cannot be {value!r}; write map=google/rpc=google.rpc for a folder and its Python package, "
+            "or map=money.proto=bank.money_pb2 for a file and its module"
+        )
+    return source, target
+
+
+def _dotted(name: str) -> bool:
+    return all(part.isidentifier() and part not in KEYWORDS for part in name.split("."))

@@ -197,11 +197,12 @@ class _FileReader:
     def _service(self, service: descriptor_pb2.ServiceDescriptorProto, path: Path) -> Service:
         package = self._file.package
         full_name = f"{package}.{service.name}" if package else service.name
+        python_names = names.method_names(method.name for method in service.method)
         by_python_name: dict[str, str] = {}
         methods: list[Method] = []
         for index, proto in enumerate(service.method):
             place = (*path, 2, index)
-            method = self._method(proto, place, full_name)
+            method = self._method(proto, place, full_name, python_names[proto.name])
             other = by_python_name.setdefault(method.python_name, method.full_name)
             if other != method.full_name:
                 problem = f"would be the method {method.python_name!r} in Python, as {other} is; rename one of the two"
@@ -216,12 +217,14 @@ class _FileReader:
             deprecated=service.options.deprecated,
         )
 
-    def _method(self, method: descriptor_pb2.MethodDescriptorProto, path: Path, service: str) -> Method:
+    def _method(
+        self, method: descriptor_pb2.MethodDescriptorProto, path: Path, service: str, python_name: str
+    ) -> Method:
         level = method.options.idempotency_level
         return Method(
             name=method.name,
             full_name=f"{service}.{method.name}",
-            python_name=names.method_name(method.name),
+            python_name=python_name,
             request=self._types[method.input_type],
             reply=self._types[method.output_type],
             client_streams=method.client_streaming,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from protoc_gen_micro import compiled
 from protoc_gen_micro.hints import Hints
 from protoc_gen_micro.imports import plan_modules
+from protoc_gen_micro.modules import Modules
 from protoc_gen_micro.names import module_name
 from protoc_gen_micro.parameters import Parameters
 from protoc_gen_micro.schema import File
@@ -15,20 +16,20 @@ from protoc_gen_micro.stubs import Stubs
 __all__ = ["render"]
 
 
-def render(file: File, exports: Mapping[str, frozenset[str]], parameters: Parameters) -> Iterator[tuple[str, str]]:
+def render(file: File, modules: Modules, parameters: Parameters) -> Iterator[tuple[str, str]]:
     """Yields the path and the text of each file that a .proto file becomes.
 
     Args:
         file: the .proto file.
-        exports: the names that a star import of each file's module brings.
+        modules: where the modules of the run are.
         parameters: the options of the run.
     """
     if parameters.messages == "protobuf":
-        imports = plan_modules(file.path, file.dependencies, file.public_dependencies)
+        imports = plan_modules(file.path, file.dependencies, file.public_dependencies, modules)
         messages = module_name(file.path, "_pb2").replace(".", "/")
         yield f"{messages}.py", compiled.messages_py(file, imports)
-        yield f"{messages}.pyi", compiled.messages_pyi(file, Hints(file, exports))
+        yield f"{messages}.pyi", compiled.messages_pyi(file, Hints(file, modules))
     if file.services:
-        stubs = Stubs(file, exports)
+        stubs = Stubs(file, modules)
         path = module_name(file.path, "_micro").replace(".", "/")
         yield f"{path}.py", compiled.stubs_py(file, stubs.imports, stubs)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from protoc_gen_micro.imports import Imports, plan_names
+from protoc_gen_micro.modules import Modules
 from protoc_gen_micro.names import constant_name, unused
 from protoc_gen_micro.schema import File, Method, Service
 from protoc_gen_micro.text import layout, literal
@@ -17,7 +16,7 @@ class Stubs:
 
     Args:
         file: the file.
-        exports: the names that a star import of each file's module brings.
+        modules: where the modules are, and what star imports of them bring.
 
     Attributes:
         imports: how the messages are imported.
@@ -28,7 +27,7 @@ class Stubs:
         float: the name of the builtin.
     """
 
-    def __init__(self, file: File, exports: Mapping[str, frozenset[str]]) -> None:
+    def __init__(self, file: File, modules: Modules) -> None:
         methods = [method for service in file.services for method in service.methods]
         classes = [f"{service.name}{suffix}" for service in file.services for suffix in ("Base", "Client")]
         needs: dict[str, set[str]] = {}
@@ -37,10 +36,10 @@ class Stubs:
                 needs.setdefault(used.file, set()).add(used.names[0])
         # In the body of a class, its methods hide what the module calls so.
         members = {method.python_name for method in methods}
-        self.imports: Imports = plan_names(file.path, needs, exports, {*members, *classes})
+        self.imports: Imports = plan_names(file.path, needs, modules, {*members, *classes})
         taken = {*members, *classes, *self.imports.local.values()}
         for path in needs:
-            taken |= exports[path]
+            taken |= modules.exports[path]
         self.micro = unused("_micro", taken)
         self.float = "float"
         self._iterator = unused("AsyncIterator", taken)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from micro_rt.cli.main import main
-from tests.codegen.tools import run, tree, write
+from tests.codegen.tools import KNOWN, run, tree, write
 
 PING = 'syntax = "proto3";\npackage ping;\nmessage Ping {}\n'
 
@@ -56,7 +56,7 @@ def test_finds_the_annotations(here: Path) -> None:
             ["-I", "protos", "ping.proto"],
             "ping.proto is outside the folders that imports start from (protos); add -I .",
         ),
-        (["--opt", "x=y", "ping.proto"], "unknown option 'x' in 'x=y'; known options: messages=protobuf|none"),
+        (["--opt", "x=y", "ping.proto"], f"unknown option 'x' in 'x=y'; {KNOWN}"),
         (["--out", "ping.proto", "ping.proto"], "cannot write ping.proto: File exists"),
     ],
 )

@@ -12,15 +12,15 @@ from google.protobuf.compiler import plugin_pb2
 
 from protoc_gen_micro import generate as generate_module
 from protoc_gen_micro.generate import respond
-from tests.codegen.tools import ROOT, SCRIPTS, generate, protoc, run, write
+from tests.codegen.tools import KNOWN, ROOT, SCRIPTS, generate, protoc, run, write
 
 SERVICE = """\
 syntax = "proto3";
 package clash;
 message M {}
 service S {
-  rpc SayHello(M) returns (M);
-  rpc say_hello(M) returns (M);
+  rpc _Hidden(M) returns (M);
+  rpc rpc_Hidden(M) returns (M);
 }
 """
 
@@ -28,7 +28,7 @@ service S {
 def test_two_methods_with_one_python_name(tmp_path: Path) -> None:
     response = generate(tmp_path, {"clash.proto": SERVICE})
     assert response.error == (
-        "clash.proto:6:3: clash.S.say_hello: would be the method 'say_hello' in Python, as clash.S.SayHello is; "
+        "clash.proto:6:3: clash.S.rpc_Hidden: would be the method 'rpc_Hidden' in Python, as clash.S._Hidden is; "
         "rename one of the two"
     )
     assert not response.file
@@ -37,20 +37,33 @@ def test_two_methods_with_one_python_name(tmp_path: Path) -> None:
 def test_protoc_shows_the_error_and_writes_nothing(tmp_path: Path) -> None:
     write(tmp_path, {"clash.proto": SERVICE})
     said = protoc(tmp_path / "out", [tmp_path], ["clash.proto"], check=False)
-    assert said.splitlines()[0].startswith("--micro_out: clash.proto:6:3: clash.S.say_hello: ")
+    assert said.splitlines()[0].startswith("--micro_out: clash.proto:6:3: clash.S.rpc_Hidden: ")
     assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.parametrize(
     ("parameter", "error"),
     [
-        ("message=none", "unknown option 'message' in 'message=none'; known options: messages=protobuf|none"),
-        ("messages=dataclass", "option 'messages' cannot be 'dataclass'; known options: messages=protobuf|none"),
-        ("messages", "option 'messages' cannot be ''; known options: messages=protobuf|none"),
+        ("message=none", f"unknown option 'message' in 'message=none'; {KNOWN}"),
+        ("messages=dataclass", f"option 'messages' cannot be 'dataclass'; {KNOWN}"),
+        ("messages", f"option 'messages' cannot be ''; {KNOWN}"),
         (
             "messages=none,messages=none",
             "option 'messages' is given twice in 'messages=none,messages=none'; give it once",
         ),
+        ("package=shop.import", "option 'package' cannot be 'shop.import': it is no name of a Python package"),
+        ("package=", f"option 'package' cannot be ''; {KNOWN}"),
+        *(
+            (
+                f"map={value}",
+                (
+                    f"option 'map' cannot be {value!r}; write map=google/rpc=google.rpc for a folder and its Python "
+                    "package, or map=money.proto=bank.money_pb2 for a file and its module"
+                ),
+            )
+            for value in ("", "=x", "a=", "a=b c", "a/class")
+        ),
+        ("map=a=b,map=a/=c", "option 'map' is given twice for 'a' in 'map=a=b,map=a/=c'; give it once"),
     ],
 )
 def test_options(parameter: str, error: str, tmp_path: Path) -> None:
@@ -66,10 +79,23 @@ def test_two_files_for_one_module(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "part"), [("import/a.proto", "import"), ("v1.0/a.proto", "0"), ("a b/c.proto", "a b")]
+    ("name", "part"), [("a b/c.proto", "a b"), ("c+.proto", "c+_pb2"), ("a/.b/c.proto", "a..b.c_pb2")]
 )
 def test_a_file_that_no_import_can_name(name: str, part: str, tmp_path: Path) -> None:
     response = generate(tmp_path, {name: 'syntax = "proto3";'})
+    assert response.error == (
+        f"{name}: cannot be a Python module: {part!r} is no name that import can be written with; rename it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "module"),
+    [("import/a.proto", "import", "import_/a_pb2.py"), ("v1.0/a.proto", "0", "v1/_0/a_pb2.py")],
+)
+def test_a_file_that_only_our_own_module_can_be_named_for(name: str, part: str, module: str, tmp_path: Path) -> None:
+    response = generate(tmp_path, {name: 'syntax = "proto3";'})
+    assert response.file[0].name == module
+    response = generate(tmp_path, {name: 'syntax = "proto3";'}, "messages=none")
     assert response.error == (
         f"{name}: cannot be a Python module: {part!r} is no name that import can be written with; rename it"
     )

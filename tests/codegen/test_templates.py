@@ -10,6 +10,7 @@ import pytest
 from protoc_gen_micro import compile_templates, compiled
 from protoc_gen_micro.hints import Hints
 from protoc_gen_micro.imports import plan_modules
+from protoc_gen_micro.modules import Modules
 from protoc_gen_micro.reader import Reader
 from protoc_gen_micro.stubs import Stubs
 from protoc_gen_micro.templating import TEMPLATES, environment
@@ -29,14 +30,15 @@ def reader() -> Reader:
 def test_compiled_templates_render_as_jinja_does(name: str, reader: Reader) -> None:
     templates = environment()
     file = reader.read(name)
-    modules = plan_modules(file.path, file.dependencies, file.public_dependencies)
-    hints = Hints(file, reader.exports)
-    rendered = templates.get_template("messages.py.j2").render(file=file, imports=modules)
-    assert compiled.messages_py(file, modules) == rendered
+    modules = Modules(reader.exports)
+    imports = plan_modules(file.path, file.dependencies, file.public_dependencies, modules)
+    hints = Hints(file, modules)
+    rendered = templates.get_template("messages.py.j2").render(file=file, imports=imports)
+    assert compiled.messages_py(file, imports) == rendered
     rendered = templates.get_template("messages.pyi.j2").render(file=file, use=hints)
     assert compiled.messages_pyi(file, hints) == rendered
     if file.services:
-        stubs = Stubs(file, reader.exports)
+        stubs = Stubs(file, modules)
         rendered = templates.get_template("stubs.py.j2").render(file=file, imports=stubs.imports, stubs=stubs)
         assert compiled.stubs_py(file, stubs.imports, stubs) == rendered
 

@@ -21,6 +21,9 @@ PURELIB = Path(sysconfig.get_path("purelib"))
 ENVIRONMENT = {**os.environ, "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"}
 NAMES = sorted(path.relative_to(PROTOS).as_posix() for path in PROTOS.rglob("*.proto"))
 
+KNOWN = "known options: messages=protobuf|none, package=PACKAGE, map=FOLDER[=PACKAGE]"
+"""How errors list the options."""
+
 
 def run(*command: str | Path, cwd: Path | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Runs a program with the scripts of this environment on its path."""

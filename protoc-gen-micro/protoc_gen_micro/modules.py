@@ -1,0 +1,59 @@
+"""Where the modules of .proto files are, as one generated module must know it of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from protoc_gen_micro.names import KEYWORDS, module_name
+
+__all__ = ["Modules", "shipped", "unimportable"]
+
+
+class Modules(NamedTuple):
+    """The modules of one run.
+
+    Attributes:
+        exports: the names that a star import of each .proto file's module brings.
+        package: the Python package that the output folder is, or empty when it is not known.
+        map: what was generated elsewhere: (folder, package) or (.proto file, module).
+    """
+
+    exports: Mapping[str, frozenset[str]]
+    package: str = ""
+    map: tuple[tuple[str, str], ...] = ()
+
+    def absolute(self, path: str) -> str:
+        """Returns the full name of the module of a .proto file, or empty when nobody knows it."""
+        if shipped(path):
+            return module_name(path, "_pb2")
+        mapped = self.mapped(path)
+        if mapped:
+            return mapped
+        return f"{self.package}.{module_name(path, '_pb2')}" if self.package else ""
+
+    def mapped(self, path: str) -> str:
+        """Returns the module of a .proto file that was generated elsewhere, or empty; the longest entry wins."""
+        found = target = ""
+        for source, package in self.map:
+            if len(source) > len(found) and (path == source or path.startswith(f"{source}/")):
+                found, target = source, package
+        if not found or found == path:
+            return target
+        return f"{target}.{module_name(path[len(found) + 1 :], '_pb2')}"
+
+
+def shipped(path: str) -> bool:
+    """Returns whether a .proto file comes with a library, which then has its module: nobody generates it again."""
+    return path.startswith(_SHIPPED)
+
+
+_SHIPPED = ("google/protobuf/", "micro_rt/")
+
+
+def unimportable(module: str) -> str:
+    """Returns the part of a module's name that no ``import`` can be written with, or an empty string."""
+    for part in module.split("."):
+        if part in KEYWORDS or not part.isidentifier():
+            return part or module
+    return ""

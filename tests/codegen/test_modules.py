@@ -1,0 +1,82 @@
+"""Where modules are: package=, map=, and folders with names that Python keeps for itself."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from protoc_gen_micro.modules import Modules
+from tests.codegen.tools import NAMES, PROTOS, ROOT, generate, protoc, run, tree, write
+
+
+def test_the_longest_entry_wins() -> None:
+    modules = Modules({}, "ours", (("google", "g"), ("google/rpc", "rpc.all"), ("google/rpc/code.proto", "codes_pb2")))
+    assert modules.absolute("google/type/date.proto") == "g.type.date_pb2"
+    assert modules.absolute("google/rpc/status.proto") == "rpc.all.status_pb2"
+    assert modules.absolute("google/rpc/code.proto") == "codes_pb2"
+    assert modules.absolute("google/rpcs/x-y.proto") == "g.rpcs.x_y_pb2"
+    assert modules.absolute("googles.proto") == "ours.googles_pb2"
+    assert modules.absolute("google/protobuf/any.proto") == "google.protobuf.any_pb2"
+    assert Modules({}).absolute("googles.proto") == ""
+
+
+def test_in_a_package_that_has_a_name_all_imports_are_absolute(tmp_path: Path) -> None:
+    protoc(tmp_path / "acme" / "api", [PROTOS, ROOT], NAMES, "--micro_opt=package=acme.api")
+    modules = [path for path in tree(tmp_path) if path.endswith(".py")]
+    for path in modules:
+        text = (tmp_path / path).read_text()
+        assert "__package__" not in text
+        assert "import-not-found" not in text
+        assert "\nfrom ." not in text
+    script = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)\n"
+    names = [path.removesuffix(".py").replace("/", ".") for path in modules]
+    run(sys.executable, "-W", "error", "-c", script, *names, cwd=tmp_path)
+
+
+USES = """\
+syntax = "proto3";
+package shop;
+import "google/api/annotations.proto";
+import "google/type/money.proto";
+message Price { google.type.Money money = 1; }
+service Prices {
+  rpc Get(Price) returns (google.type.Money) { option (google.api.http) = { get: "/price" }; }
+}
+"""
+
+
+def test_what_was_generated_elsewhere_is_imported_from_there_and_not_generated(tmp_path: Path) -> None:
+    write(tmp_path, {"protos/shop/price.proto": USES})
+    out = tmp_path / "inside" / "deep"
+    options = ["--micro_opt=map=google/api,map=google/type=google.type"]
+    googleapis = Path(sys.modules["google"].__path__[0]).parent
+    protoc(out, [tmp_path / "protos", googleapis], ["shop/price.proto", "google/type/money.proto"], *options)
+    assert sorted(tree(out)) == ["shop/price_micro.py", "shop/price_pb2.py", "shop/price_pb2.pyi"]
+    script = (
+        "from inside.deep.shop import price_micro, price_pb2\n"
+        "from google.type.money_pb2 import Money\n"
+        "assert price_micro.PricesClient._info_.methods[0].reply_type is Money\n"
+    )
+    run(sys.executable, "-W", "error", "-c", script, cwd=tmp_path)
+
+
+@pytest.mark.parametrize("parameter", ["", "package=here.there"])
+def test_folders_with_names_that_python_keeps_for_itself(parameter: str, tmp_path: Path) -> None:
+    head = 'syntax = "proto3"; package {}; '.format
+    sources = {
+        "class/v1.0/3d.proto": head("a") + "message A {}",
+        "class/import.proto": head("b") + 'import "class/v1.0/3d.proto"; message B { a.A a = 1; }',
+        "io/io.proto": head("io") + "message io { io i = 1; }",
+        "top.proto": head("top")
+        + 'import "class/import.proto"; import "io/io.proto"; message T { b.B b = 1; io.io i = 2; } '
+        "service S { rpc Do(b.B) returns (io.io); }",
+    }
+    response = generate(tmp_path, sources, parameter)
+    assert response.error == ""
+    here = tmp_path / "out" / "here" / "there"
+    write(here, {file.name: file.content for file in response.file})
+    assert (here / "class_/v1/_0/_3d_pb2.py").is_file()
+    script = "from here.there import top_pb2 as t, top_micro\nt.T().b.a.SetInParent()\nt.T().i.i.SetInParent()\n"
+    run(sys.executable, "-W", "error", "-c", script, cwd=tmp_path / "out")
