@@ -10,7 +10,6 @@ from google.protobuf.message import DecodeError
 
 from protoc_gen_micro.errors import GenerateError
 from protoc_gen_micro.modules import Modules, shipped, unimportable
-from protoc_gen_micro.names import module_name
 from protoc_gen_micro.parameters import Parameters
 from protoc_gen_micro.reader import Reader
 from protoc_gen_micro.render import render
@@ -61,8 +60,8 @@ def _generate(request: plugin_pb2.CodeGeneratorRequest) -> list[tuple[str, str]]
     parameters = Parameters.parse(request.parameter)
     _check_files(request)
     reader = Reader(request.proto_file)
-    modules = Modules(reader.exports, parameters.package, parameters.map)
-    _check_modules(request.proto_file, modules, parameters)
+    modules = Modules(reader.exports, parameters.package, parameters.map, ours=parameters.messages != "none")
+    _check_modules(request.proto_file, modules)
     outputs: list[tuple[str, str]] = []
     for path in request.file_to_generate:
         if not path.startswith("google/protobuf/") and not modules.mapped(path):
@@ -81,22 +80,17 @@ def _check_files(request: plugin_pb2.CodeGeneratorRequest) -> None:
             raise GenerateError(f"its edition is newer than {newest}, the newest one known: update micro-rt", path=path)
 
 
-def _check_modules(
-    files: Iterable[descriptor_pb2.FileDescriptorProto], modules: Modules, parameters: Parameters
-) -> None:
+def _check_modules(files: Iterable[descriptor_pb2.FileDescriptorProto], modules: Modules) -> None:
     """Refuses two files that would write one module, and files that no import can be written for."""
     by_module: dict[str, str] = {}
     for file in files:
         if shipped(file.name) or modules.mapped(file.name):
             continue
-        module = module_name(file.name, "_pb2")
+        module = modules.name(file.name)
         other = by_module.setdefault(module, file.name)
         if other != file.name:
             problem = f"would write the Python module {module!r}, as {other} does; rename one of the two files"
             raise GenerateError(problem, path=file.name)
-        if parameters.messages == "none":
-            # Whoever writes the messages calls the module so.
-            module = file.name.removesuffix(".proto").replace("-", "_").replace("/", ".") + "_pb2"
         part = unimportable(module)
         if part:
             problem = f"cannot be a Python module: {part!r} is no name that import can be written with; rename it"

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from protoc_gen_micro.modules import Modules
-from protoc_gen_micro.names import module_name, unused
+from protoc_gen_micro.names import unused
 from protoc_gen_micro.schema import TypeName
 from protoc_gen_micro.text import WIDTH
 
@@ -79,8 +79,8 @@ def plan_modules(here: str, paths: Iterable[str], public: Iterable[str], modules
         if full:
             plain += _module_lines(full)[:count]
             continue
-        absolute, relative = _module_forms(here, path)
-        if _same_top(here, path):
+        absolute, relative = _module_forms(here, path, modules)
+        if _same_top(here, path, modules):
             plain += _module_lines(relative)[:count]
         else:
             outside += _module_lines(absolute)[:count]
@@ -90,7 +90,7 @@ def plan_modules(here: str, paths: Iterable[str], public: Iterable[str], modules
         checked=(),
         inside=tuple(inside),
         outside=tuple(outside),
-        condition=_condition(here),
+        condition=_condition(here, modules),
         local={},
         redefines=False,
     )
@@ -114,7 +114,7 @@ def plan_names(here: str, needs: Needs, modules: Modules, taken: Iterable[str]) 
     redefines = False
     exports = modules.exports
     full = {path: modules.absolute(path) for path in needs}
-    stars = {path for path in needs if not full[path] and not _same_top(here, path)}
+    stars = {path for path in needs if not full[path] and not _same_top(here, path, modules)}
     clashing = _clashing(stars, exports, used, needs)
     for path in sorted(stars - clashing):
         used.update(exports[path])
@@ -129,7 +129,7 @@ def plan_names(here: str, needs: Needs, modules: Modules, taken: Iterable[str]) 
         if full[path]:
             plain.append(_names_line(f"from {full[path]} import ", listed))
             continue
-        absolute, relative = (f"from {form} import " for form in _module_forms(here, path))
+        absolute, relative = (f"from {form} import " for form in _module_forms(here, path, modules))
         if path not in stars:
             plain.append(_names_line(relative, listed))
             continue
@@ -145,7 +145,7 @@ def plan_names(here: str, needs: Needs, modules: Modules, taken: Iterable[str]) 
         checked=tuple(checked),
         inside=tuple(inside),
         outside=tuple(outside),
-        condition=_condition(here),
+        condition=_condition(here, modules),
         local=local,
         redefines=redefines,
     )
@@ -171,20 +171,20 @@ def _choose(name: str, used: set[str]) -> str:
     return choice
 
 
-def _same_top(here: str, there: str) -> bool:
-    top, dot, _ = module_name(here, "").partition(".")
-    return bool(dot) and module_name(there, "").startswith(f"{top}.")
+def _same_top(here: str, there: str, modules: Modules) -> bool:
+    top, dot, _ = modules.name(here).partition(".")
+    return bool(dot) and modules.name(there).startswith(f"{top}.")
 
 
-def _condition(here: str) -> str:
-    depth = module_name(here, "").count(".")
+def _condition(here: str, modules: Modules) -> str:
+    depth = modules.name(here).count(".")
     return f'(__package__ or "").count(".") >= {depth}' if depth else "__package__"
 
 
-def _module_forms(here: str, there: str) -> tuple[str, str]:
+def _module_forms(here: str, there: str, modules: Modules) -> tuple[str, str]:
     """Returns the module of a .proto file as an absolute name, and as one relative to another's module."""
-    absolute = module_name(there, "_pb2")
-    ours, theirs = module_name(here, "_pb2").split(".")[:-1], absolute.split(".")
+    absolute = modules.name(there)
+    ours, theirs = modules.name(here).split(".")[:-1], absolute.split(".")
     common = 0
     while common < min(len(ours), len(theirs) - 1) and ours[common] == theirs[common]:
         common += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from protoc_gen_micro.names import KEYWORDS, module_name
+from protoc_gen_micro.names import KEYWORDS, module_name, protoc_module_name
 
 __all__ = ["Modules", "shipped", "unimportable"]
 
@@ -17,20 +17,28 @@ class Modules(NamedTuple):
         exports: the names that a star import of each .proto file's module brings.
         package: the Python package that the output folder is, or empty when it is not known.
         map: what was generated elsewhere: (folder, package) or (.proto file, module).
+        ours: whether this plugin writes the message modules, and so names them.
     """
 
     exports: Mapping[str, frozenset[str]]
     package: str = ""
     map: tuple[tuple[str, str], ...] = ()
+    ours: bool = True
+
+    def name(self, path: str, suffix: str = "_pb2") -> str:
+        """Returns the name of the module of a .proto file, seen from the output folder."""
+        if self.ours:
+            return module_name(path, suffix, inside=bool(self.package))
+        return protoc_module_name(path, suffix)
 
     def absolute(self, path: str) -> str:
         """Returns the full name of the module of a .proto file, or empty when nobody knows it."""
         if shipped(path):
-            return module_name(path, "_pb2")
+            return protoc_module_name(path, "_pb2")
         mapped = self.mapped(path)
         if mapped:
             return mapped
-        return f"{self.package}.{module_name(path, '_pb2')}" if self.package else ""
+        return f"{self.package}.{self.name(path)}" if self.package else ""
 
     def mapped(self, path: str) -> str:
         """Returns the module of a .proto file that was generated elsewhere, or empty; the longest entry wins."""
@@ -40,7 +48,7 @@ class Modules(NamedTuple):
                 found, target = source, package
         if not found or found == path:
             return target
-        return f"{target}.{module_name(path[len(found) + 1 :], '_pb2')}"
+        return f"{target}.{module_name(path[len(found) + 1 :], '_pb2', inside=True)}"
 
 
 def shipped(path: str) -> bool:

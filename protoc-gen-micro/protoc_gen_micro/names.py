@@ -11,6 +11,8 @@ The rules, in the order in which they apply:
    their names of the .proto, by rules 3 and 4.
 6. A folder becomes a package and a file a module as protoc has it: ``-`` becomes ``_``, and ``.`` parts folders.
    Beyond that, a folder that is a keyword gets an underscore behind it, and what begins with a digit one in front.
+   So does a top folder that has the name of a standard module (``io`` is ``io_``), because Python would look there;
+   not so with ``package=``, which puts the folder inside a package.
 """
 
 from __future__ import annotations
@@ -18,7 +20,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Iterable
 
-__all__ = ["KEYWORDS", "constant_name", "method_name", "method_names", "module_name", "safe", "snake_case", "unused"]
+__all__ = [
+    "KEYWORDS",
+    "constant_name",
+    "method_name",
+    "method_names",
+    "module_name",
+    "protoc_module_name",
+    "safe",
+    "snake_case",
+    "unused",
+]
 
 # fmt: off
 KEYWORDS = frozenset((
@@ -28,6 +40,36 @@ KEYWORDS = frozenset((
 ))
 # fmt: on
 """Python's keywords, of every supported version (``keyword.kwlist``; written out, as every import counts)."""
+
+
+# fmt: off
+_STANDARD_MODULES = frozenset((
+    "abc", "aifc", "annotationlib", "antigravity", "argparse", "array", "ast", "asynchat", "asyncio", "asyncore",
+    "atexit", "audioop", "base64", "bdb", "binascii", "bisect", "builtins", "bz2", "cProfile", "calendar", "cgi",
+    "cgitb", "chunk", "cmath", "cmd", "code", "codecs", "codeop", "collections", "colorsys", "compileall",
+    "compression", "concurrent", "configparser", "contextlib", "contextvars", "copy", "copyreg", "crypt", "csv",
+    "ctypes", "curses", "dataclasses", "datetime", "dbm", "decimal", "difflib", "dis", "distutils", "doctest",
+    "email", "encodings", "ensurepip", "enum", "errno", "faulthandler", "fcntl", "filecmp", "fileinput",
+    "fnmatch", "fractions", "ftplib", "functools", "gc", "genericpath", "getopt", "getpass", "gettext", "glob",
+    "graphlib", "grp", "gzip", "hashlib", "heapq", "hmac", "html", "http", "idlelib", "imaplib", "imghdr", "imp",
+    "importlib", "inspect", "io", "ipaddress", "itertools", "json", "keyword", "lib2to3", "linecache", "locale",
+    "logging", "lzma", "mailbox", "mailcap", "marshal", "math", "mimetypes", "mmap", "modulefinder", "msilib",
+    "msvcrt", "multiprocessing", "netrc", "nis", "nntplib", "nt", "ntpath", "nturl2path", "numbers", "opcode",
+    "operator", "optparse", "os", "ossaudiodev", "pathlib", "pdb", "pickle", "pickletools", "pipes", "pkgutil",
+    "platform", "plistlib", "poplib", "posix", "posixpath", "pprint", "profile", "pstats", "pty", "pwd",
+    "py_compile", "pyclbr", "pydoc", "pydoc_data", "pyexpat", "queue", "quopri", "random", "re", "readline",
+    "reprlib", "resource", "rlcompleter", "runpy", "sched", "secrets", "select", "selectors", "shelve", "shlex",
+    "shutil", "signal", "site", "smtpd", "smtplib", "sndhdr", "socket", "socketserver", "spwd", "sqlite3",
+    "sre_compile", "sre_constants", "sre_parse", "ssl", "stat", "statistics", "string", "stringprep", "struct",
+    "subprocess", "sunau", "symtable", "sys", "sysconfig", "syslog", "tabnanny", "tarfile", "telnetlib",
+    "tempfile", "termios", "textwrap", "this", "threading", "time", "timeit", "tkinter", "token", "tokenize",
+    "tomllib", "trace", "traceback", "tracemalloc", "tty", "turtle", "turtledemo", "types", "typing",
+    "unicodedata", "unittest", "urllib", "uu", "uuid", "venv", "warnings", "wave", "weakref", "webbrowser",
+    "winreg", "winsound", "wsgiref", "xdrlib", "xml", "xmlrpc", "zipapp", "zipfile", "zipimport", "zlib",
+    "zoneinfo",
+))
+# fmt: on
+"""The modules of the standard library, of every supported version (``sys.stdlib_module_names``)."""
 
 
 def snake_case(name: str) -> str:
@@ -88,16 +130,35 @@ def constant_name(*names: str) -> str:
     return "_" + "_".join(snake_case(name).upper() for name in names)
 
 
-def module_name(path: str, suffix: str) -> str:
+def module_name(path: str, suffix: str, *, inside: bool = False) -> str:
     """Returns the module that a .proto file becomes, by rule 6.
 
     >>> module_name("shop/line-item.proto", "_pb2")
     'shop.line_item_pb2'
     >>> module_name("import/v1.0/3d.proto", "_pb2")
     'import_.v1._0._3d_pb2'
+    >>> module_name("io/metrics.proto", "_pb2"), module_name("io/metrics.proto", "_pb2", inside=True)
+    ('io_.metrics_pb2', 'io.metrics_pb2')
+
+    Args:
+        path: the .proto file.
+        suffix: what the module's name ends with.
+        inside: whether the module is inside a package for sure.
     """
-    *folders, file = path.removesuffix(".proto").replace("-", "_").replace("/", ".").split(".")
-    return ".".join([*(safe(_lettered(folder)) for folder in folders), _lettered(file) + suffix])
+    *folders, file = protoc_module_name(path, "").split(".")
+    folders = [safe(_lettered(folder)) for folder in folders]
+    if folders and not inside and folders[0].rstrip("_") in _STANDARD_MODULES:
+        folders[0] += "_"
+    return ".".join([*folders, _lettered(file) + suffix])
+
+
+def protoc_module_name(path: str, suffix: str) -> str:
+    """Returns the module that a .proto file becomes by protoc itself, which not every ``import`` can be written for.
+
+    >>> protoc_module_name("import/v1.0/3d.proto", "_pb2")
+    'import.v1.0.3d_pb2'
+    """
+    return path.removesuffix(".proto").replace("-", "_").replace("/", ".") + suffix
 
 
 def _lettered(name: str) -> str:

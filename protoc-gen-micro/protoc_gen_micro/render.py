@@ -8,7 +8,6 @@ from protoc_gen_micro import compiled
 from protoc_gen_micro.hints import Hints
 from protoc_gen_micro.imports import plan_modules
 from protoc_gen_micro.modules import Modules
-from protoc_gen_micro.names import module_name
 from protoc_gen_micro.parameters import Parameters
 from protoc_gen_micro.schema import File
 from protoc_gen_micro.stubs import Stubs
@@ -26,10 +25,10 @@ def render(file: File, modules: Modules, parameters: Parameters) -> Iterator[tup
     """
     if parameters.messages == "protobuf":
         imports = plan_modules(file.path, file.dependencies, file.public_dependencies, modules)
-        messages = module_name(file.path, "_pb2").replace(".", "/")
+        messages = modules.name(file.path).replace(".", "/")
         yield f"{messages}.py", compiled.messages_py(file, imports)
         yield f"{messages}.pyi", compiled.messages_pyi(file, Hints(file, modules))
     if file.services:
         stubs = Stubs(file, modules)
-        path = module_name(file.path, "_micro").replace(".", "/")
+        path = modules.name(file.path, "_micro").replace(".", "/")
         yield f"{path}.py", compiled.stubs_py(file, stubs.imports, stubs)

@@ -78,5 +78,9 @@ def test_folders_with_names_that_python_keeps_for_itself(parameter: str, tmp_pat
     here = tmp_path / "out" / "here" / "there"
     write(here, {file.name: file.content for file in response.file})
     assert (here / "class_/v1/_0/_3d_pb2.py").is_file()
-    script = "from here.there import top_pb2 as t, top_micro\nt.T().b.a.SetInParent()\nt.T().i.i.SetInParent()\n"
-    run(sys.executable, "-W", "error", "-c", script, cwd=tmp_path / "out")
+    assert (here / ("io/io_pb2.py" if parameter else "io_/io_pb2.py")).is_file()
+    script = "import top_pb2 as t, top_micro\nt.T().b.a.SetInParent()\nt.T().i.i.SetInParent()\n"
+    inside = script.replace("import", "from here.there import", 1)
+    run(sys.executable, "-W", "error", "-c", inside, cwd=tmp_path / "out")
+    if not parameter:
+        run(sys.executable, "-W", "error", "-c", script, cwd=here)

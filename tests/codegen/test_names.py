@@ -3,6 +3,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import keyword
+import sys
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,14 @@ def test_examples_in_docstrings(module: object) -> None:
 
 def test_the_keywords_are_those_of_python() -> None:
     assert set(keyword.kwlist) == names.KEYWORDS
+
+
+def test_the_standard_modules_are_those_of_python() -> None:
+    assert [
+        name
+        for name in sys.stdlib_module_names
+        if not name.startswith("_") and names.module_name(f"{name}/a.proto", "") != f"{name}_.a"
+    ] == []
 
 
 _IDENTIFIERS = st.from_regex(r"\A[a-zA-Z_][a-zA-Z0-9_]{0,8}\Z") | st.sampled_from(
