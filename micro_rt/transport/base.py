@@ -22,6 +22,9 @@ from micro_rt.metadata import EMPTY, Metadata
 
 __all__ = ["ClientStream", "Connection", "Dispatch", "Listener", "ServerStream", "Transport", "only_reply"]
 
+_WITHOUT_ANSWER = frozenset({"micro.connection_lost", "micro.deadline"})
+"""Ids of failures in which nobody has answered."""
+
 
 class ClientStream(ABC):
     """The client's end of one call."""
@@ -108,8 +111,9 @@ class Connection(ABC):
             sent = True
             return await only_reply(stream, path)
         except Error as error:
-            # The handler of a unary method does not start before the whole request is there.
-            error.may_have_run = error.may_have_run and sent
+            if not sent and error.id in _WITHOUT_ANSWER:
+                # The handler of a unary method does not start before the whole request is there.
+                error.may_have_run = False
             stream.cancel()
             raise
         except BaseException:

@@ -297,6 +297,8 @@ class _GrpcClientStream(ClientStream):
     async def send(self, message: bytes, *, end: bool = False) -> None:
         try:
             with self._sending:
+                if self._protocol.connection.is_closing():
+                    raise self._termination("Connection lost")
                 await self._stream.send_data(frame(message), end_stream=end)
         except (ProtocolError, Error) as error:
             raise self._send_failure(error) from None
@@ -744,7 +746,10 @@ class _Protocol(H2Protocol):
     @property
     def lost(self) -> bool:
         """Whether no new call can be made on it."""
-        return isinstance(self.handler, ClientHandler) and self.handler.connection_lost
+        if not isinstance(self.handler, ClientHandler):
+            return False
+        # A transport whose last write failed closes in the next turn of the event loop, and throws away what is written.
+        return self.handler.connection_lost or self.connection.is_closing()
 
     @property
     def header_room(self) -> int:
