@@ -18,15 +18,18 @@ class Modules(NamedTuple):
         package: the Python package that the output folder is, or empty when it is not known.
         map: what was generated elsewhere: (folder, package) or (.proto file, module).
         ours: whether this plugin writes the message modules, and so names them.
+        suffix: what the names of message modules end with.
     """
 
     exports: Mapping[str, frozenset[str]]
     package: str = ""
     map: tuple[tuple[str, str], ...] = ()
     ours: bool = True
+    suffix: str = "_pb2"
 
-    def name(self, path: str, suffix: str = "_pb2") -> str:
+    def name(self, path: str, suffix: str = "") -> str:
         """Returns the name of the module of a .proto file, seen from the output folder."""
+        suffix = suffix or self.suffix
         if self.ours:
             return module_name(path, suffix, inside=bool(self.package))
         return protoc_module_name(path, suffix)
@@ -34,7 +37,7 @@ class Modules(NamedTuple):
     def absolute(self, path: str) -> str:
         """Returns the full name of the module of a .proto file, or empty when nobody knows it."""
         if shipped(path):
-            return protoc_module_name(path, "_pb2")
+            return self._shipped(path)
         mapped = self.mapped(path)
         if mapped:
             return mapped
@@ -48,7 +51,13 @@ class Modules(NamedTuple):
                 found, target = source, package
         if not found or found == path:
             return target
-        return f"{target}.{module_name(path[len(found) + 1 :], '_pb2', inside=True)}"
+        return f"{target}.{module_name(path[len(found) + 1 :], self.suffix, inside=True)}"
+
+    def _shipped(self, path: str) -> str:
+        if self.suffix == "_pb2":
+            return protoc_module_name(path, "_pb2")
+        # betterproto has one module for all of a package, and so all of these.
+        return f"betterproto.lib.std.{path.rpartition('/')[0].replace('/', '.')}"
 
 
 def shipped(path: str) -> bool:

@@ -163,6 +163,9 @@ class _FileReader:
             has_presence=not repeated and self._has_presence(field, kind),
             oneof=oneofs[field.oneof_index] if oneofs and field.HasField("oneof_index") else "",
             extendee=self._types[field.extendee] if field.extendee else None,
+            optional=field.proto3_optional,
+            packed=repeated and kind not in _NEVER_PACKED and self._packed(field),
+            json_name=field.json_name or _json_name(field.name),
             comment=self._source.comment(path),
             deprecated=field.options.deprecated,
         )
@@ -173,6 +176,14 @@ class _FileReader:
         if field.options.features.HasField("field_presence"):
             return field.options.features.field_presence != descriptor_pb2.FeatureSet.IMPLICIT
         return self._explicit_presence
+
+    def _packed(self, field: descriptor_pb2.FieldDescriptorProto) -> bool:
+        if field.options.HasField("packed"):
+            return field.options.packed
+        for options in (field.options, self._file.options):
+            if options.features.HasField("repeated_field_encoding"):
+                return options.features.repeated_field_encoding == descriptor_pb2.FeatureSet.PACKED
+        return _edition(self._file) != "proto2"
 
     def _enums(self, enums: Iterable[descriptor_pb2.EnumDescriptorProto], path: Path, prefix: str) -> tuple[Enum, ...]:
         return tuple(
@@ -238,6 +249,7 @@ class _FileReader:
 _SYNTAX, _EDITION, _PACKAGE = (12,), (14,), (2,)
 _REPEATED = descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED
 _IDEMPOTENCY = ("UNKNOWN", "NO_SIDE_EFFECTS", "IDEMPOTENT")
+_NEVER_PACKED = frozenset({"string", "bytes", "message"})
 _TYPES: dict[int, str] = {
     number: "message" if name == "TYPE_GROUP" else name.removeprefix("TYPE_").lower()
     for name, number in descriptor_pb2.FieldDescriptorProto.Type.items()

@@ -57,6 +57,9 @@ class Field(NamedTuple):
         has_presence: whether ``HasField`` may be asked for it.
         oneof: the oneof that it belongs to, or empty; an ``optional`` belongs to none.
         extendee: the message that it extends, when it is an extension.
+        optional: whether proto3's ``optional`` is written before it.
+        packed: whether its numbers are written packed, when it is a list of numbers.
+        json_name: its name in JSON.
         comment: its comment, or empty.
         deprecated: whether the .proto says so.
     """
@@ -70,6 +73,9 @@ class Field(NamedTuple):
     has_presence: bool
     oneof: str
     extendee: TypeName | None
+    optional: bool
+    packed: bool
+    json_name: str
     comment: str
     deprecated: bool
 
