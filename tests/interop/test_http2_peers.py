@@ -1,0 +1,336 @@
+"""Peers that speak HTTP/2 and keep to no more of gRPC than a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import Event, RequestReceived, ResponseReceived, StreamEnded, StreamReset
+from h2.settings import SettingCodes, Settings
+
+import micro_rt as micro
+from micro_rt.context import CallInfo
+from micro_rt.metadata import EMPTY
+from micro_rt.transport.base import Connection
+from micro_rt.transport.grpc import GrpcTransport
+from tests.interop.lab import our_server, soon
+
+HEADERS = [(":status", "200"), ("content-type", "application/grpc")]
+OK = [("grpc-status", "0")]
+FRAME = b"\0\0\0\0\2hi"
+
+
+class Peer:
+    """One connection of a peer."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, client: bool, **settings: int):
+        self.reader, self.writer = reader, writer
+        self.h2 = H2Connection(
+            H2Configuration(client_side=client, validate_outbound_headers=False, header_encoding="latin-1")
+        )
+        self.h2.local_settings = Settings(
+            client=client, initial_values={SettingCodes[name]: value for name, value in settings.items()}
+        )
+        self.h2.initiate_connection()
+
+    async def events(self) -> AsyncIterator[Event]:
+        await self.flush()
+        while data := await self.reader.read(65536):
+            for event in self.h2.receive_data(data):
+                yield event
+            await self.flush()
+
+    async def requests(self) -> AsyncIterator[int]:
+        """The streams of calls, as they come."""
+        async for event in self.events():
+            if isinstance(event, RequestReceived):
+                assert event.stream_id is not None
+                yield event.stream_id
+
+    async def answer(self, stream: int, data: bytes = FRAME, trailers: list[tuple[str, str]] = OK) -> None:
+        self.h2.send_headers(stream, HEADERS)
+        self.h2.send_data(stream, data)
+        self.h2.send_headers(stream, trailers, end_stream=True)
+        await self.flush()
+
+    async def flush(self) -> None:
+        self.writer.write(self.h2.data_to_send())
+        await self.writer.drain()
+
+
+@asynccontextmanager
+async def server(serve: Callable[[Peer], Awaitable[Any]], **settings: int) -> AsyncIterator[Connection]:
+    """Serves each connection with a function, and gives a connection of ours to it."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await serve(Peer(reader, writer, client=False, **settings))
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    listening = await asyncio.start_server(connected, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    connection = GrpcTransport().connection(f"127.0.0.1:{port}")
+    try:
+        yield connection
+    finally:
+        await connection.close()
+        listening.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def call(connection: Connection, *, timeout: float | None = None) -> Awaitable[bytes]:
+    deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
+    return soon(connection.unary("/a.B/C", "proto", EMPTY, deadline, CallInfo(), b"hello"))
+
+
+async def test_who_hangs_up_at_once_ran_nothing() -> None:
+    async def hang_up(peer: Peer) -> None:
+        pass
+
+    async with server(hang_up) as connection:
+        with pytest.raises(micro.Unavailable) as caught:
+            await call(connection)
+        assert not caught.value.may_have_run
+
+
+async def test_who_accepts_and_says_nothing_ran_nothing() -> None:
+    async def silent(peer: Peer) -> None:
+        await asyncio.Event().wait()
+
+    async with server(silent) as connection:
+        with pytest.raises(micro.DeadlineExceeded) as caught:
+            await call(connection, timeout=0.3)
+        assert not caught.value.may_have_run
+
+
+async def test_who_is_lost_after_the_request_may_have_run_it() -> None:
+    async def lost(peer: Peer) -> None:
+        async for event in peer.events():
+            if isinstance(event, StreamEnded):
+                return
+
+    async with server(lost) as connection:
+        with pytest.raises(micro.Unavailable) as caught:
+            await call(connection)
+        assert caught.value.may_have_run
+
+
+async def test_a_call_that_waits_for_its_turn_when_the_connection_is_lost_did_not_run() -> None:
+    requests: list[int] = []
+    lose = asyncio.Event()
+
+    async def one_at_a_time(peer: Peer) -> None:
+        async for stream in peer.requests():
+            requests.append(stream)
+            await lose.wait()
+            return
+
+    async with server(one_at_a_time, MAX_CONCURRENT_STREAMS=1) as connection:
+        first, second = (asyncio.ensure_future(call(connection)) for _ in range(2))
+        async with asyncio.timeout(20):
+            while not requests:
+                await asyncio.sleep(0.01)
+        lose.set()
+        with pytest.raises(micro.Unavailable) as caught:
+            await first
+        assert caught.value.may_have_run
+        with pytest.raises(micro.Unavailable) as caught:
+            await second
+        assert not caught.value.may_have_run
+
+
+async def test_calls_beyond_the_limit_of_the_server_take_turns() -> None:
+    most = 0
+
+    async def two_at_a_time(peer: Peer) -> None:
+        nonlocal most
+        async for stream in peer.requests():
+            most = max(most, peer.h2.open_inbound_streams)
+            await peer.answer(stream)
+
+    async with server(two_at_a_time, MAX_CONCURRENT_STREAMS=2) as connection:
+        assert await asyncio.gather(*(call(connection) for _ in range(50))) == [b"hi"] * 50
+    assert 1 <= most <= 2
+
+
+async def test_calls_that_a_goodbye_leaves_out_did_not_run_and_the_others_go_on() -> None:
+    async def goodbye(peer: Peer) -> None:
+        streams: list[int] = []
+        async for stream in peer.requests():
+            streams.append(stream)
+            if len(streams) == 3:
+                peer.h2.close_connection(last_stream_id=streams[0])
+                peer.h2.state_machine.state = type(peer.h2.state_machine.state).SERVER_OPEN
+                await peer.answer(streams[0])
+
+    async with server(goodbye) as connection:
+        first, *others = await asyncio.gather(*(call(connection) for _ in range(3)), return_exceptions=True)
+        assert first == b"hi"
+        for other in others:
+            assert isinstance(other, micro.Unavailable)
+            assert not other.may_have_run
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "may_have_run"),
+    [
+        (ErrorCodes.REFUSED_STREAM, micro.Unavailable, False),
+        (ErrorCodes.CANCEL, micro.Cancelled, True),
+        (ErrorCodes.ENHANCE_YOUR_CALM, micro.ResourceExhausted, True),
+        (ErrorCodes.INTERNAL_ERROR, micro.Internal, True),
+    ],
+)
+async def test_a_reset(code: ErrorCodes, error: type[micro.Error], may_have_run: bool) -> None:
+    async def reset(peer: Peer) -> None:
+        async for stream in peer.requests():
+            peer.h2.reset_stream(stream, code)
+
+    async with server(reset) as connection:
+        with pytest.raises(error) as caught:
+            await call(connection)
+        assert caught.value.may_have_run is may_have_run
+
+
+@pytest.mark.parametrize("data", [FRAME[:3], FRAME[:5], FRAME[:6]])
+async def test_a_message_that_is_cut_off_is_no_message(data: bytes) -> None:
+    async def cut(peer: Peer) -> None:
+        async for stream in peer.requests():
+            await peer.answer(stream, data)
+
+    async with server(cut) as connection:
+        with pytest.raises(micro.Internal):
+            await call(connection)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [("404", micro.Unimplemented), ("503", micro.Unavailable), ("200", micro.Unknown)]
+)
+async def test_an_answer_that_is_not_grpc(status: str, error: type[micro.Error]) -> None:
+    async def html(peer: Peer) -> None:
+        async for stream in peer.requests():
+            peer.h2.send_headers(stream, [(":status", status), ("content-type", "text/html")])
+            peer.h2.send_data(stream, b"<html>", end_stream=True)
+
+    async with server(html) as connection:
+        with pytest.raises(error):
+            await call(connection)
+
+
+async def test_what_must_not_be_there_harms_no_call() -> None:
+    async def strange(peer: Peer) -> None:
+        async for stream in peer.requests():
+            peer.writer.write(b"\0\0\1\xfa\0\0\0\0\0x")  # a frame of a type that nobody knows
+            peer.h2.send_headers(stream, [(":status", "103"), ("link", "</style.css>")])
+            await peer.answer(stream, trailers=[*OK, ("umlaut", "ä"), ("grpc-status-details-bin", "!!!")])
+
+    async with server(strange) as connection:
+        for _ in range(3):
+            assert await call(connection) == b"hi"
+
+
+async def test_metadata_that_is_not_base64_is_an_error_of_ours() -> None:
+    async def bad(peer: Peer) -> None:
+        async for stream in peer.requests():
+            await peer.answer(stream, trailers=[*OK, ("data-bin", "!!!")])
+
+    async with server(bad) as connection:
+        with pytest.raises(micro.Internal):
+            await call(connection)
+
+
+REQUEST = [
+    (":method", "POST"),
+    (":scheme", "http"),
+    (":path", "/lab.Lab/Act"),
+    (":authority", "lab"),
+    ("te", "trailers"),
+    ("content-type", "application/grpc"),
+]
+
+
+def changed(**fields: str) -> list[tuple[str, str]]:
+    return [(name, fields.pop(name.strip(":").replace("-", "_"), value)) for name, value in REQUEST] + [
+        (name.replace("_", "-"), value) for name, value in fields.items()
+    ]
+
+
+@asynccontextmanager
+async def client() -> AsyncIterator[Peer]:
+    """A peer that calls a service of ours."""
+    async with our_server() as (_, service):
+        assert service.node is not None
+        host, _, port = service.node.address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        yield Peer(reader, writer, client=True)
+        writer.close()
+        await writer.wait_closed()
+
+
+async def statuses(peer: Peer, count: int) -> dict[int, dict[str, str]]:
+    """Reads until so many calls have ended; returns the headers of each answer, trailers included."""
+    answers: dict[int, dict[str, str]] = {}
+    ended: set[int] = set()
+    async with asyncio.timeout(20):
+        async for event in peer.events():
+            if isinstance(headers := getattr(event, "headers", None), list) or isinstance(event, ResponseReceived):
+                answers.setdefault(event.stream_id, {}).update(headers or ())  # type: ignore[attr-defined]
+            elif isinstance(event, StreamEnded | StreamReset):
+                assert event.stream_id is not None
+                ended.add(event.stream_id)
+                if len(ended) == count:
+                    return answers
+    raise AssertionError("the server hung up")
+
+
+@pytest.mark.parametrize(
+    ("headers", "http", "code"),
+    [
+        (changed(method="GET"), "405", micro.Code.UNKNOWN),
+        (changed(content_type="text/html"), "415", micro.Code.UNKNOWN),
+        (changed(grpc_encoding="gzip"), "200", micro.Code.UNIMPLEMENTED),
+        (changed(grpc_timeout="soon"), "200", micro.Code.INVALID_ARGUMENT),
+        (changed(data_bin="!!!"), "200", micro.Code.INVALID_ARGUMENT),
+        (changed(path="/lab.Lab/Nothing"), "200", micro.Code.UNIMPLEMENTED),
+        (changed(content_type="application/grpc+json"), "200", micro.Code.UNIMPLEMENTED),
+        (REQUEST, "200", micro.Code.INVALID_ARGUMENT),  # no message
+    ],
+)
+async def test_a_request_that_is_wrong_is_told_so(headers: list[tuple[str, str]], http: str, code: micro.Code) -> None:
+    async with client() as peer:
+        peer.h2.send_headers(1, headers, end_stream=True)
+        (answer,) = (await statuses(peer, 1)).values()
+        assert (answer[":status"], answer["grpc-status"]) == (http, str(int(code)))
+
+
+@pytest.mark.parametrize("data", [FRAME[:3], FRAME[:6], b"\1" + FRAME[1:]])
+async def test_a_request_that_is_cut_off_or_compressed_does_not_run(data: bytes) -> None:
+    async with client() as peer:
+        peer.h2.send_headers(1, REQUEST)
+        peer.h2.send_data(1, data, end_stream=True)
+        (answer,) = (await statuses(peer, 1)).values()
+        assert answer["grpc-status"] in (str(int(micro.Code.INTERNAL)), str(int(micro.Code.UNIMPLEMENTED)))
+
+
+async def test_a_burst_before_the_server_has_said_a_word_is_served() -> None:
+    async with client() as peer:
+        for number in range(300):
+            peer.h2.send_headers(2 * number + 1, REQUEST)
+            peer.h2.send_data(2 * number + 1, b"\0\0\0\0\0", end_stream=True)
+        answers = await statuses(peer, 300)
+        assert len(answers) == 300
+        assert {answer["grpc-status"] for answer in answers.values()} == {"0"}
