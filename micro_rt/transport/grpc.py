@@ -49,7 +49,7 @@ from micro_rt.errors import (
     Unknown,
 )
 from micro_rt.metadata import EMPTY, Metadata
-from micro_rt.transport.base import ClientStream, Connection, Dispatch, Listener, ServerStream
+from micro_rt.transport.base import ClientStream, Connection, Dispatch, Listener, ServerStream, handler_task
 from micro_rt.transport.tcp import detect_dead_peers, join, split
 from micro_rt.transport.wire import (
     REQUEST_HEADERS,
@@ -538,7 +538,7 @@ class _GrpcListener(Listener):
         if self._draining:
             stream.reset_nowait(ErrorCodes.REFUSED_STREAM)
             return None
-        return asyncio.get_running_loop().create_task(_serve(stream, headers, self._dispatch))
+        return handler_task(_serve(stream, headers, self._dispatch), name="serve")
 
 
 class _ServerHandler(AbstractHandler):

@@ -17,7 +17,7 @@ from micro_rt.errors import Cancelled, DeadlineExceeded, EndOfStream, Error, Fai
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.pipe import Pipe
 from micro_rt.status import decode_details, encode_details
-from micro_rt.transport.base import ClientStream, Connection, Dispatch, Listener, ServerStream
+from micro_rt.transport.base import ClientStream, Connection, Dispatch, Listener, ServerStream, handler_task
 
 __all__ = ["MemoryTransport"]
 
@@ -105,7 +105,7 @@ class _MemoryListener(Listener):
                 f"{self.address} refused {call.path}: it is stopping", id="micro.refused", may_have_run=False
             )
         self._calls.add(call)
-        task = asyncio.get_running_loop().create_task(_serve(call, self._dispatch), context=self._context.copy())
+        task = handler_task(_serve(call, self._dispatch), name=f"serve {call.path}", context=self._context.copy())
         call.task = task
         task.add_done_callback(lambda _: self._calls.discard(call))
 
