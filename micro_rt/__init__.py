@@ -1,6 +1,5 @@
 """Microservices from .proto files: the runtime that generated stubs bind to."""
 
-from micro_rt.client.retry import RetryPolicy
 from micro_rt.client.streams import BidiStreamCall, ClientStreamCall, Messages, ServerStreamCall
 from micro_rt.client.stub import Client
 from micro_rt.context import Call, CallInfo, ClientCall, Context
@@ -27,7 +26,7 @@ from micro_rt.errors import (
 )
 from micro_rt.interceptor import Interceptor, StreamNext, UnaryNext
 from micro_rt.metadata import Metadata, MetadataLike, MetadataValue
-from micro_rt.method import Idempotency, Kind, Method, ServiceInfo
+from micro_rt.method import AuthPolicy, Idempotency, Kind, Method, Policy, RetryPolicy, ServiceInfo
 from micro_rt.server.handler import Handler
 from micro_rt.service import Service
 from micro_rt.telemetry.access_log import AccessLog
@@ -36,6 +35,7 @@ __all__ = [
     "Aborted",
     "AccessLog",
     "AlreadyExists",
+    "AuthPolicy",
     "BidiStreamCall",
     "Call",
     "CallInfo",
@@ -64,6 +64,7 @@ __all__ = [
     "NotFound",
     "OutOfRange",
     "PermissionDenied",
+    "Policy",
     "ResourceExhausted",
     "RetryPolicy",
     "ServerStreamCall",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import enum
+import random
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Idempotency", "Kind", "Method", "ServiceInfo"]
+from micro_rt.errors import Code, Error
+
+__all__ = ["AuthPolicy", "Idempotency", "Kind", "Method", "Policy", "RetryPolicy", "ServiceInfo"]
 
 RequestT = TypeVar("RequestT")
 ReplyT = TypeVar("ReplyT")
@@ -39,6 +42,78 @@ class Idempotency(enum.Enum):
     IDEMPOTENT = 2
 
 
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How calls are tried again.
+
+    A call that provably reached no handler goes to every other node first, at once, whatever the policy says:
+    it did not run. A call that may have run is tried again only if its method is declared idempotent in the
+    .proto (``idempotency_level``), or if ``idempotent`` says so here.
+
+    Attributes:
+        attempts: how many times a call is sent at most, the first time included.
+        backoff: seconds; the wait before the second try is a random part of it, and it doubles with each try
+            ("full jitter", https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+        max_backoff: seconds; the longest wait.
+        codes: the codes after which trying again makes sense.
+        idempotent: whether calls may run twice, where the .proto does not say; None leaves it to the .proto.
+    """
+
+    attempts: int = 5
+    backoff: float = 0.05
+    max_backoff: float = 2.0
+    codes: frozenset[Code] = field(default=frozenset({Code.UNAVAILABLE}))
+    idempotent: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ValueError(f"RetryPolicy(attempts={self.attempts}): at least 1, which means no retry")
+        if self.backoff < 0 or self.max_backoff < self.backoff:
+            raise ValueError(
+                f"RetryPolicy(backoff={self.backoff}, max_backoff={self.max_backoff}): 0 <= backoff <= max_backoff"
+            )
+
+    def allows(self, method: Method[Any, Any], error: Error) -> bool:
+        """Whether a call may be sent again after this error, if attempts and budget are left."""
+        if not error.may_have_run:
+            return True
+        idempotent = method.idempotent if self.idempotent is None else self.idempotent
+        return idempotent and error.code in self.codes
+
+    def delay(self, attempt: int) -> float:
+        """Returns how many seconds to wait after an attempt; the first one is 1."""
+        return random.uniform(0.0, min(self.max_backoff, self.backoff * 2.0 ** (attempt - 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class AuthPolicy:
+    """Who may call a method: data for an interceptor, which nothing here enforces.
+
+    Attributes:
+        scopes: the caller needs one of these.
+        public: whether anybody may call it, without a name too.
+    """
+
+    scopes: tuple[str, ...] = ()
+    public: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What ``option (micro.method)`` says of a method; None where it says nothing.
+
+    Attributes:
+        timeout: seconds; of calls that do not say, on clients that do not either, and the longest that a handler
+            may take in any case.
+        retry: how failed calls are tried again, on clients that do not say.
+        auth: who may call it.
+    """
+
+    timeout: float | None = None
+    retry: RetryPolicy | None = None
+    auth: AuthPolicy | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Method(Generic[RequestT, ReplyT]):
     """One rpc of a service. Compared and hashed by identity: there is one object per rpc."""
@@ -53,6 +128,7 @@ class Method(Generic[RequestT, ReplyT]):
     request_type: type[RequestT]
     reply_type: type[ReplyT]
     idempotency: Idempotency = Idempotency.UNKNOWN
+    policy: Policy = Policy()
     path: str = field(init=False)
     """The HTTP/2 path: ``"/greeter.Greeter/SayHello"``."""
 

@@ -11,13 +11,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from micro_rt.client.nodes import Endpoint, Nodes, Target
-from micro_rt.client.retry import RetryPolicy
 from micro_rt.codec.base import Codec
 from micro_rt.context import CallInfo, ClientCall, current_context
 from micro_rt.errors import Error, Internal, Unavailable
 from micro_rt.interceptor import Interceptor, StreamNext, chain_unary
 from micro_rt.metadata import Metadata, MetadataLike
-from micro_rt.method import Method
+from micro_rt.method import Method, RetryPolicy
 from micro_rt.transport.base import Connection
 
 __all__ = ["Attempts", "BoundMethod", "Host"]

@@ -7,12 +7,11 @@ from typing import Any, ClassVar, TypeVar
 
 from micro_rt.client.bound import BoundMethod, Host
 from micro_rt.client.exchange import bind_interceptors
-from micro_rt.client.retry import RetryPolicy
 from micro_rt.client.streams import BidiStreamCall, ClientStreamCall, Messages, ServerStreamCall
 from micro_rt.context import CallInfo
 from micro_rt.interceptor import Interceptor, InterceptorsByMethod, by_method_name
 from micro_rt.metadata import EMPTY, Metadata, MetadataLike
-from micro_rt.method import Method, ServiceInfo
+from micro_rt.method import Method, RetryPolicy, ServiceInfo
 
 __all__ = ["Client"]
 
@@ -28,8 +27,9 @@ class Client:
     Args:
         service: whose registry, transport and identity the calls use; started before the first call.
         target: the name to look up, if not the one from the .proto.
-        timeout: seconds for each call that does not say, or None for as long as it takes.
-        retry: how failed calls are tried again.
+        timeout: seconds for each call that does not say, or None for what the method's policy in the .proto says,
+            and without one for as long as it takes.
+        retry: how failed calls are tried again, or None for what the method's policy in the .proto says.
         metadata: sent with every call.
         interceptors: run around every call, inside those of the service.
         method_interceptors: run around the calls of single methods, by Python name, inside the others.
@@ -54,7 +54,7 @@ class Client:
         self._service = service
         self._target = target or self._info_.target
         self._timeout = timeout
-        self._retry = retry or _DEFAULT_RETRY
+        self._retry = retry
         self._metadata = EMPTY if metadata is None else Metadata(metadata)
         self._interceptors = tuple(interceptors)
         self._method_interceptors = by_method_name(self._info_, method_interceptors)
@@ -114,9 +114,9 @@ class Client:
             *self._interceptors,
             *self._method_interceptors.get(method.python_name, ()),
         )
-        bound = BoundMethod(
-            self._service, method, self._target, interceptors, self._retry, self._timeout, self._metadata
-        )
+        timeout = method.policy.timeout if self._timeout is None else self._timeout
+        retry = self._retry or method.policy.retry or _DEFAULT_RETRY
+        bound = BoundMethod(self._service, method, self._target, interceptors, retry, timeout, self._metadata)
         bind_interceptors(bound, interceptors)
         self._bound[method] = bound
         return bound

@@ -16,7 +16,16 @@ from typing import Any, cast
 
 from micro_rt.codec.base import Codec
 from micro_rt.context import Context, current_context
-from micro_rt.errors import Cancelled, EndOfStream, Error, Internal, InvalidArgument, Unimplemented, Unknown
+from micro_rt.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    EndOfStream,
+    Error,
+    Internal,
+    InvalidArgument,
+    Unimplemented,
+    Unknown,
+)
 from micro_rt.interceptor import Interceptor, InterceptorsByMethod, by_method_name, chain_stream, chain_unary
 from micro_rt.method import Kind, Method
 from micro_rt.server.handler import Handler, service_info
@@ -73,11 +82,21 @@ class Dispatcher:
                 )
             )
             return
-        context = Context(route.method, stream.metadata, stream.deadline, stream.peer, stream.send_headers)
+        deadline, timeout = stream.deadline, route.method.policy.timeout
+        limit: asyncio.Timeout | None = None
+        if timeout is not None:
+            own = asyncio.get_running_loop().time() + timeout
+            if deadline is None or own < deadline:
+                deadline, limit = own, asyncio.timeout_at(own)
+        context = Context(route.method, stream.metadata, deadline, stream.peer, stream.send_headers)
         current_context.set(context)
         failure: Error | None = None
         try:
-            await route.serve(stream, context)
+            if limit is None:
+                await route.serve(stream, context)
+            else:
+                async with limit:
+                    await route.serve(stream, context)
         except Error as error:
             failure = error
         except asyncio.CancelledError:
@@ -86,8 +105,13 @@ class Dispatcher:
                 raise
             failure = Cancelled(f"{route.method.path}: something that the handler waited for was cancelled")
         except Exception as error:
-            _log.exception("%s raised an unexpected exception", route.method.path)
-            failure = Unknown(f"{route.method.path} failed with {type(error).__name__}; the server's log has the rest")
+            if limit is not None and limit.expired() and isinstance(error, TimeoutError):
+                problem = f"{route.method.path}: its policy gives a handler {timeout:g} s, and it took longer"
+                failure = DeadlineExceeded(problem, id="micro.deadline")
+            else:
+                _log.exception("%s raised an unexpected exception", route.method.path)
+                problem = f"{route.method.path} failed with {type(error).__name__}; the server's log has the rest"
+                failure = Unknown(problem)
         await stream.finish(failure, context.trailers)
 
     def _unknown(self, path: str) -> Unimplemented:

@@ -43,11 +43,13 @@ class Source:
         return GenerateError(message, path=self._file.name, line=line, column=column, symbol=symbol)
 
     def place(self, path: Path) -> tuple[int, int]:
-        """Returns line and column of a part of the file, from 1; (0, 0) when unknown."""
+        """Returns line and column of a part of the file, or of what it is a part of, from 1; (0, 0) when unknown."""
+        best, found = 0, (0, 0)
         for location in self._file.source_code_info.location:
-            if tuple(location.path) == path:
-                return location.span[0] + 1, location.span[1] + 1
-        return 0, 0
+            here = tuple(location.path)
+            if len(here) > best and path[: len(here)] == here and len(location.span) > 1:
+                best, found = len(here), (location.span[0] + 1, location.span[1] + 1)
+        return found
 
 
 def _plain(comment: str) -> str:

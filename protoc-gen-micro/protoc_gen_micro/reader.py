@@ -8,7 +8,7 @@ from google.protobuf import descriptor_pb2
 
 from protoc_gen_micro import names
 from protoc_gen_micro.comments import Path, Source
-from protoc_gen_micro.options import Options
+from protoc_gen_micro.options import METHOD, SERVICE, Options
 from protoc_gen_micro.schema import Enum, EnumValue, Field, File, Message, Method, Oneof, Service, TypeName
 
 __all__ = ["Reader"]
@@ -30,7 +30,7 @@ class Reader:
             self._index(file.name, prefix, (), file.message_type, file.enum_type)
         self.exports = {name: frozenset(self._exported(file)) for name, file in self._files.items()}
         """The names that a star import of each file's module brings."""
-        self._options = Options(self._files.values())
+        self._options = Options(self._files)
 
     def read(self, path: str) -> File:
         """Reads one file.
@@ -222,25 +222,37 @@ class _FileReader:
         return Service(
             name=service.name,
             full_name=full_name,
-            target=self._options.service_name(service.options) or package or service.name,
+            target=self._target(service, path, full_name),
             methods=tuple(methods),
             comment=self._source.comment(path),
             deprecated=service.options.deprecated,
         )
 
+    def _target(self, service: descriptor_pb2.ServiceDescriptorProto, path: Path, full_name: str) -> str:
+        try:
+            name = self._options.service_name(service.options)
+        except ValueError as error:
+            raise self._source.error((*path, 3, SERVICE), full_name, str(error)) from error
+        return name or self._file.package or service.name
+
     def _method(
         self, method: descriptor_pb2.MethodDescriptorProto, path: Path, service: str, python_name: str
     ) -> Method:
-        level = method.options.idempotency_level
+        full_name = f"{service}.{method.name}"
+        try:
+            policy = self._options.policy(method.options)
+        except ValueError as error:
+            raise self._source.error((*path, 4, METHOD), full_name, str(error)) from error
         return Method(
             name=method.name,
-            full_name=f"{service}.{method.name}",
+            full_name=full_name,
             python_name=python_name,
             request=self._types[method.input_type],
             reply=self._types[method.output_type],
             client_streams=method.client_streaming,
             server_streams=method.server_streaming,
-            idempotency=_IDEMPOTENCY[level],
+            idempotency=_IDEMPOTENCY[method.options.idempotency_level],
+            policy=policy,
             comment=self._source.comment(path),
             deprecated=method.options.deprecated,
         )

@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Enum", "EnumValue", "Field", "File", "Message", "Method", "Oneof", "Service", "TypeName"]
+__all__ = [
+    "Auth",
+    "Enum",
+    "EnumValue",
+    "Field",
+    "File",
+    "Message",
+    "Method",
+    "Oneof",
+    "Policy",
+    "Retry",
+    "Service",
+    "TypeName",
+]
 
 
 class TypeName(NamedTuple):
@@ -102,6 +115,50 @@ class Message(NamedTuple):
     deprecated: bool
 
 
+class Retry(NamedTuple):
+    """``(micro.method).retry``: how failed calls are sent again; None is what the .proto does not say.
+
+    Attributes:
+        attempts: how many times a call is sent at most, the first time included.
+        backoff: seconds before the second try at most.
+        max_backoff: seconds of the longest wait.
+        codes: the codes after which a call is sent again, ``"UNAVAILABLE"``; empty when the .proto names none.
+        idempotent: whether a call may run twice.
+    """
+
+    attempts: int | None
+    backoff: float | None
+    max_backoff: float | None
+    codes: tuple[str, ...]
+    idempotent: bool | None
+
+
+class Auth(NamedTuple):
+    """``(micro.method).auth``: who may call a method.
+
+    Attributes:
+        scopes: the caller needs one of these.
+        public: whether anybody may call it.
+    """
+
+    scopes: tuple[str, ...]
+    public: bool
+
+
+class Policy(NamedTuple):
+    """``(micro.method)``: how a method is called and served; None is what the .proto does not say.
+
+    Attributes:
+        timeout: seconds that a call takes at most.
+        retry: how failed calls are sent again.
+        auth: who may call it.
+    """
+
+    timeout: float | None
+    retry: Retry | None
+    auth: Auth | None
+
+
 class Method(NamedTuple):
     """An rpc of a service.
 
@@ -114,6 +171,7 @@ class Method(NamedTuple):
         client_streams: whether requests are a stream.
         server_streams: whether replies are a stream.
         idempotency: ``"UNKNOWN"``, ``"NO_SIDE_EFFECTS"`` or ``"IDEMPOTENT"``.
+        policy: its ``(micro.method)``, or None.
         comment: its comment, or empty.
         deprecated: whether the .proto says so.
     """
@@ -126,6 +184,7 @@ class Method(NamedTuple):
     client_streams: bool
     server_streams: bool
     idempotency: str
+    policy: Policy | None
     comment: str
     deprecated: bool
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from protoc_gen_micro.imports import Imports, plan_names
 from protoc_gen_micro.modules import Modules
 from protoc_gen_micro.names import constant_name, unused
-from protoc_gen_micro.schema import File, Method, Service
+from protoc_gen_micro.schema import Auth, File, Method, Policy, Retry, Service
 from protoc_gen_micro.text import layout, literal
 
 __all__ = ["Stubs"]
@@ -91,6 +91,8 @@ class Stubs:
         ]
         if method.idempotency != "UNKNOWN":
             arguments.append(f"{self.micro}.Idempotency.{method.idempotency}")
+        if method.policy is not None:
+            arguments.append(self._made("policy", "Policy", 1, self._policy(method.policy)))
         return arguments
 
     def call(self, method: Method) -> str:
@@ -122,10 +124,43 @@ class Stubs:
         reply = self.imports.name(method.reply)
         return f"{self._iterator}[{reply}]" if method.server_streams else reply
 
+    def _policy(self, policy: Policy) -> list[str]:
+        parts: list[str] = []
+        if policy.timeout is not None:
+            parts.append(f"timeout={policy.timeout!r}")
+        if policy.retry is not None:
+            parts.append(self._made("retry", "RetryPolicy", 2, self._retry(policy.retry)))
+        if policy.auth is not None:
+            parts.append(self._made("auth", "AuthPolicy", 2, _auth(policy.auth)))
+        return parts
+
+    def _retry(self, retry: Retry) -> list[str]:
+        said = {"attempts": retry.attempts, "backoff": retry.backoff, "max_backoff": retry.max_backoff}
+        parts = [f"{name}={value!r}" for name, value in said.items() if value is not None]
+        if retry.codes:
+            codes = [f"{self.micro}.Code.{code}" for code in dict.fromkeys(retry.codes)]
+            parts.append(layout("codes=frozenset({", codes, "}),", 3).removesuffix(","))
+        if retry.idempotent is not None:
+            parts.append(f"idempotent={retry.idempotent!r}")
+        return parts
+
+    def _made(self, keyword: str, kind: str, levels: int, arguments: list[str]) -> str:
+        return layout(f"{keyword}={self.micro}.{kind}(", arguments, "),", levels).removesuffix(",")
+
     def _constant(self, taken: set[str], *names: str) -> str:
         name = unused(constant_name(*names), taken)
         taken.add(name)
         return name
+
+
+def _auth(auth: Auth) -> list[str]:
+    parts: list[str] = []
+    if auth.scopes:
+        scopes = [literal(scope) for scope in auth.scopes]
+        parts.append(f"scopes=({scopes[0]},)" if len(scopes) == 1 else layout("scopes=(", scopes, "),", 3)[:-1])
+    if auth.public:
+        parts.append("public=True")
+    return parts
 
 
 def _import(module: str, name: str, local: str) -> str:

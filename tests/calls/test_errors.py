@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
-from micro_rt.client.retry import RetryPolicy
+from micro_rt.method import RetryPolicy
 from tests.calls.conftest import Lab, Serve
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text

@@ -101,6 +101,63 @@ def test_a_file_that_only_our_own_module_can_be_named_for(name: str, part: str, 
     )
 
 
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [
+        ("timeout: {}", "timeout of option (micro.method) is 0 s; it must be more than 0"),
+        ("timeout: { seconds: -1 }", "timeout of option (micro.method) is -1 s; it must be more than 0"),
+        ("retry: { attempts: 0 }", "attempts of option (micro.method) is 0; the least is 1, which means no retry"),
+        (
+            "retry: { backoff: { seconds: 3 } }",
+            (
+                "backoff of option (micro.method) is 3 s, more than max_backoff, which is 2 s; "
+                "set both so that backoff <= max_backoff"
+            ),
+        ),
+        (
+            "retry: { codes: CODE_UNSPECIFIED }",
+            "codes of option (micro.method) holds 0, after which no call can be sent again",
+        ),
+        (
+            'auth: { public: true scopes: "a" }',
+            "auth of option (micro.method) is public, and asks for scopes; give one of the two",
+        ),
+    ],
+)
+def test_a_policy_that_cannot_be(option: str, problem: str, tmp_path: Path) -> None:
+    source = (
+        'syntax = "proto3";\npackage p;\nimport "micro_rt/annotations.proto";\nmessage M {}\nservice S {\n'
+        f"  rpc Do(M) returns (M) {{\n    option (micro.method) = {{ {option} }};\n  }}\n}}\n"
+    )
+    assert generate(tmp_path, {"p.proto": source}).error == f"p.proto:7:5: p.S.Do: {problem}"
+
+
+def test_annotations_of_another_version(tmp_path: Path) -> None:
+    annotations = (ROOT / "micro_rt/annotations.proto").read_text()
+    source = (
+        'syntax = "proto3"; package p; import "micro_rt/annotations.proto"; message M {} '
+        'service S { option (micro.service) = { name: "n" }; rpc Do(M) returns (M) { OPTION } }'
+    )
+    newer = annotations.replace("message MethodOptions {", "message MethodOptions { bool hedge = 99;")
+    option = "option (micro.method) = { hedge: true };"
+    sources = {"p.proto": source.replace("OPTION", option), "micro_rt/annotations.proto": newer}
+    assert (
+        "option (micro.method) has 'hedge', which this protoc-gen-micro does not know"
+        in generate(tmp_path, sources).error
+    )
+    older = annotations[: annotations.index("extend google.protobuf.MethodOptions")] + (
+        "message ServiceOptions { string name = 1; }"
+    )
+    sources = {"p.proto": source.replace("OPTION", ""), "micro_rt/annotations.proto": older}
+    response = generate(tmp_path, sources)
+    assert response.error == ""
+    other = annotations.replace("google.protobuf.Duration timeout", "string timeout")
+    sources = {"p.proto": source.replace("OPTION", 'option (micro.method) = { timeout: "1s" };')}
+    assert generate(tmp_path, {**sources, "micro_rt/annotations.proto": other}).error.startswith(
+        "micro_rt/annotations.proto: is not the file that comes with micro-rt ("
+    )
+
+
 def test_an_edition_too_new() -> None:
     file = descriptor_pb2.FileDescriptorProto(name="new.proto", syntax="editions")
     file.edition = descriptor_pb2.EDITION_MAX

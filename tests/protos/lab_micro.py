@@ -16,7 +16,7 @@ elif __package__:
 else:
     from lab_pb2 import Number, Text
 
-__all__ = ["AnnexBase", "AnnexClient", "LabBase", "LabClient"]
+__all__ = ["AnnexBase", "AnnexClient", "LabBase", "LabClient", "PoliciesBase", "PoliciesClient"]
 
 _LAB_ACT = _micro.Method("lab.Lab", "Act", "act", _micro.Kind.UNARY, Text, Text)
 _LAB_LOOK = _micro.Method("lab.Lab", "Look", "look", _micro.Kind.UNARY, Text, Text, _micro.Idempotency.NO_SIDE_EFFECTS)
@@ -180,3 +180,148 @@ class AnnexBase(_micro.Handler):
     async def look(self, request: Text, context: _micro.Context) -> Text:
         """Looks and changes nothing."""
         raise self._unimplemented(_ANNEX_LOOK)
+
+
+_POLICIES_HURRY = _micro.Method(
+    "lab.Policies", "Hurry", "hurry", _micro.Kind.UNARY, Text, Text, policy=_micro.Policy(timeout=0.5)
+)
+_POLICIES_HURRY_STREAM = _micro.Method(
+    "lab.Policies",
+    "HurryStream",
+    "hurry_stream",
+    _micro.Kind.BIDI_STREAM,
+    Text,
+    Text,
+    policy=_micro.Policy(timeout=0.5),
+)
+_POLICIES_INSIST = _micro.Method(
+    "lab.Policies",
+    "Insist",
+    "insist",
+    _micro.Kind.UNARY,
+    Text,
+    Text,
+    policy=_micro.Policy(
+        retry=_micro.RetryPolicy(
+            attempts=3, backoff=0.001, codes=frozenset({_micro.Code.UNAVAILABLE, _micro.Code.ABORTED}), idempotent=True
+        ),
+    ),
+)
+_POLICIES_GUARD = _micro.Method(
+    "lab.Policies",
+    "Guard",
+    "guard",
+    _micro.Kind.UNARY,
+    Text,
+    Text,
+    _micro.Idempotency.NO_SIDE_EFFECTS,
+    policy=_micro.Policy(
+        timeout=60.5,
+        retry=_micro.RetryPolicy(
+            attempts=2,
+            backoff=1.0,
+            max_backoff=4.0,
+            codes=frozenset({_micro.Code.UNAVAILABLE, _micro.Code.RESOURCE_EXHAUSTED, _micro.Code.ABORTED}),
+        ),
+        auth=_micro.AuthPolicy(scopes=("lab:read",)),
+    ),
+)
+_POLICIES_OPEN = _micro.Method(
+    "lab.Policies",
+    "Open",
+    "open",
+    _micro.Kind.UNARY,
+    Text,
+    Text,
+    policy=_micro.Policy(auth=_micro.AuthPolicy(public=True)),
+)
+_POLICIES = _micro.ServiceInfo(
+    "lab.Policies", "lab", (_POLICIES_HURRY, _POLICIES_HURRY_STREAM, _POLICIES_INSIST, _POLICIES_GUARD, _POLICIES_OPEN)
+)
+
+
+class PoliciesClient(_micro.Client):
+    """Methods whose policy is in the .proto."""
+
+    _info_ = _POLICIES
+
+    async def hurry(
+        self,
+        request: Text,
+        *,
+        timeout: float | None = None,
+        metadata: _micro.MetadataLike | None = None,
+        info: _micro.CallInfo | None = None,
+    ) -> Text:
+        """Is given a moment."""
+        return await self._unary(_POLICIES_HURRY, request, timeout, metadata, info)
+
+    def hurry_stream(
+        self,
+        requests: _micro.Messages[Text] | None = None,
+        *,
+        timeout: float | None = None,
+        metadata: _micro.MetadataLike | None = None,
+        info: _micro.CallInfo | None = None,
+    ) -> _micro.BidiStreamCall[Text, Text]:
+        """Is given a moment, and streams."""
+        return self._bidi_stream(_POLICIES_HURRY_STREAM, requests, timeout, metadata, info)
+
+    async def insist(
+        self,
+        request: Text,
+        *,
+        timeout: float | None = None,
+        metadata: _micro.MetadataLike | None = None,
+        info: _micro.CallInfo | None = None,
+    ) -> Text:
+        """May run three times."""
+        return await self._unary(_POLICIES_INSIST, request, timeout, metadata, info)
+
+    async def guard(
+        self,
+        request: Text,
+        *,
+        timeout: float | None = None,
+        metadata: _micro.MetadataLike | None = None,
+        info: _micro.CallInfo | None = None,
+    ) -> Text:
+        """Says who may call it."""
+        return await self._unary(_POLICIES_GUARD, request, timeout, metadata, info)
+
+    async def open(
+        self,
+        request: Text,
+        *,
+        timeout: float | None = None,
+        metadata: _micro.MetadataLike | None = None,
+        info: _micro.CallInfo | None = None,
+    ) -> Text:
+        """Is for everybody."""
+        return await self._unary(_POLICIES_OPEN, request, timeout, metadata, info)
+
+
+class PoliciesBase(_micro.Handler):
+    """Methods whose policy is in the .proto."""
+
+    _info_ = _POLICIES
+
+    async def hurry(self, request: Text, context: _micro.Context) -> Text:
+        """Is given a moment."""
+        raise self._unimplemented(_POLICIES_HURRY)
+
+    def hurry_stream(self, requests: AsyncIterator[Text], context: _micro.Context) -> AsyncIterator[Text]:
+        """Is given a moment, and streams."""
+        raise self._unimplemented(_POLICIES_HURRY_STREAM)
+
+    async def insist(self, request: Text, context: _micro.Context) -> Text:
+        """May run three times."""
+        raise self._unimplemented(_POLICIES_INSIST)
+
+    async def guard(self, request: Text, context: _micro.Context) -> Text:
+        """Says who may call it."""
+        raise self._unimplemented(_POLICIES_GUARD)
+
+    async def open(self, request: Text, context: _micro.Context) -> Text:
+        """Is for everybody."""
+        raise self._unimplemented(_POLICIES_OPEN)

@@ -1,0 +1,151 @@
+"""What a .proto says of its methods holds on both sides: the timeout, and which calls are sent again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+import micro_rt as micro
+from tests.calls.conftest import Serve
+from tests.protos.lab_micro import PoliciesBase, PoliciesClient
+from tests.protos.lab_pb2 import Text
+
+
+class Policies(PoliciesBase):
+    """Remembers what deadlines it was given, and fails or hangs when asked to."""
+
+    def __init__(self, failures: int = 0, error: type[micro.Error] = micro.Aborted) -> None:
+        self.calls = 0
+        self.remaining: list[float | None] = []
+        self.hung = asyncio.Event()
+        self.failures = failures
+        self.error = error
+
+    async def hurry(self, request: Text, context: micro.Context) -> Text:
+        self._note(context)
+        if request.value == "hang":
+            await self._hang()
+        if request.value == "stuck":
+            raise TimeoutError("of the handler's own")
+        return request
+
+    async def hurry_stream(self, requests: AsyncIterator[Text], context: micro.Context) -> AsyncIterator[Text]:
+        self._note(context)
+        async for request in requests:
+            yield request
+            await self._hang()
+
+    async def insist(self, request: Text, context: micro.Context) -> Text:
+        self._note(context)
+        if self.calls <= self.failures:
+            raise self.error("not now")
+        return request
+
+    async def guard(self, request: Text, context: micro.Context) -> Text:
+        self._note(context)
+        return request
+
+    def _note(self, context: micro.Context) -> None:
+        self.calls += 1
+        loop = asyncio.get_running_loop()
+        self.remaining.append(None if context.deadline is None else context.deadline - loop.time())
+
+    async def _hang(self) -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            self.hung.set()
+
+
+async def test_the_timeout_is_that_of_calls_that_do_not_say(serve: Serve) -> None:
+    handler = Policies()
+    async with serve(handler) as service:
+        client = PoliciesClient(service)
+        with pytest.raises(micro.DeadlineExceeded):
+            await client.hurry(Text(value="hang"))
+        await handler.hung.wait()
+        await client.guard(Text())
+        await client.insist(Text())
+    assert handler.remaining[0] is not None
+    assert 0 < handler.remaining[0] <= 0.5
+    assert handler.remaining[1] is not None
+    assert 0.5 < handler.remaining[1] <= 60.5
+    assert handler.remaining[2] is None
+
+
+@pytest.mark.parametrize("said", ["by the call", "by the client"])
+async def test_the_server_keeps_to_it_whatever_a_client_asks_for(serve: Serve, said: str) -> None:
+    handler = Policies()
+    async with serve(handler) as service:
+        client = PoliciesClient(service, timeout=None if said == "by the call" else 3600)
+        with pytest.raises(micro.DeadlineExceeded, match=r"its policy gives a handler 0\.5 s") as caught:
+            await client.hurry(Text(value="hang"), timeout=3600 if said == "by the call" else None)
+        assert caught.value.id == "micro.deadline"
+        assert handler.hung.is_set()
+        handler.hung.clear()
+        async with client.hurry_stream(timeout=3600) as call:
+            await call.send(Text(value="a"))
+            assert (await call.receive()).value == "a"
+            with pytest.raises(micro.DeadlineExceeded, match="its policy"):
+                await call.receive()
+        assert handler.hung.is_set()
+
+
+async def test_a_shorter_timeout_of_the_client_wins(serve: Serve) -> None:
+    handler = Policies()
+    async with serve(handler) as service:
+        await PoliciesClient(service, timeout=30).guard(Text())
+        await PoliciesClient(service, timeout=3600).guard(Text(), timeout=30)
+    assert all(remaining is not None and remaining <= 30 for remaining in handler.remaining)
+
+
+async def test_a_timeout_of_the_handlers_own_is_its_failure(serve: Serve) -> None:
+    async with serve(Policies()) as service:
+        with pytest.raises(micro.Unknown, match="failed with TimeoutError"):
+            await PoliciesClient(service, timeout=3600).hurry(Text(value="stuck"))
+
+
+async def test_calls_are_sent_again_as_the_policy_says(serve: Serve) -> None:
+    handler = Policies(failures=2)
+    async with serve(handler) as service:
+        info = micro.CallInfo()
+        assert (await PoliciesClient(service).insist(Text(value="x"), info=info)).value == "x"
+        assert (handler.calls, info.attempts) == (3, 3)
+
+
+async def test_no_more_often_than_the_policy_says_and_only_after_its_codes(serve: Serve) -> None:
+    many, other = Policies(failures=100), Policies(failures=1, error=micro.Internal)
+    async with serve(many) as service:
+        with pytest.raises(micro.Aborted):
+            await PoliciesClient(service).insist(Text())
+        assert many.calls == 3
+    async with serve(other) as service:
+        with pytest.raises(micro.Internal):
+            await PoliciesClient(service).insist(Text())
+        assert other.calls == 1
+
+
+async def test_the_retries_of_the_client_win(serve: Serve) -> None:
+    handler = Policies(failures=1)
+    async with serve(handler) as service:
+        with pytest.raises(micro.Aborted):
+            await PoliciesClient(service, retry=micro.RetryPolicy()).insist(Text())
+    assert handler.calls == 1
+
+
+def test_the_policy_is_data_on_the_method() -> None:
+    policies = {method.name: method.policy for method in PoliciesBase._info_.methods}
+    assert policies["Guard"] == micro.Policy(
+        timeout=60.5,
+        retry=micro.RetryPolicy(
+            attempts=2,
+            backoff=1.0,
+            max_backoff=4.0,
+            codes=frozenset({micro.Code.UNAVAILABLE, micro.Code.RESOURCE_EXHAUSTED, micro.Code.ABORTED}),
+        ),
+        auth=micro.AuthPolicy(scopes=("lab:read",)),
+    )
+    assert policies["Open"] == micro.Policy(auth=micro.AuthPolicy(public=True))
+    assert policies["Hurry"] == micro.Policy(timeout=0.5)
