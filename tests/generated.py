@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from contextlib import redirect_stdout
 from pathlib import Path
 
-from micro_rt.cli.main import main as micro_rt
+from micro_rt.cli.generate import generate
 
 ROOT = Path(__file__).parent.parent
 
@@ -27,17 +26,16 @@ def main() -> int:
     check = "--check" in sys.argv[1:]
     differing = 0
     for folder, base in TREES.items():
-        protos = sorted(str(path) for path in (ROOT / folder).rglob("*.proto"))
+        protos = sorted((ROOT / folder).rglob("*.proto"))
         if not protos:
             continue
         with tempfile.TemporaryDirectory() as temporary:
             out = Path(temporary) if check else base
-            with redirect_stdout(None if check else sys.stdout):
-                failed = micro_rt(["generate", "-I", str(base), "--out", str(out), *protos])
-            if failed:
-                return 1
-            if check:
-                for path in sorted(out.rglob("*.py*")):
+            written = generate(protos, [base], out, runtime=folder == "micro_rt")
+            if not check:
+                print(*written, sep="\n")
+            else:
+                for path in sorted(written):
                     committed = base / path.relative_to(out)
                     if not committed.exists() or committed.read_bytes() != path.read_bytes():
                         print(f"{committed.relative_to(ROOT)} is not what the generator writes: run `make generate`")

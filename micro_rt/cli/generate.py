@@ -17,7 +17,7 @@ from google.protobuf.compiler import plugin_pb2
 
 from protoc_gen_micro.generate import respond
 
-__all__ = ["DESCRIPTION", "HELP", "configure", "run"]
+__all__ = ["DESCRIPTION", "HELP", "CommandError", "configure", "generate", "run"]
 
 HELP = "write message classes and stubs for .proto files"
 DESCRIPTION = """\
@@ -48,8 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command; prints the path of each file written, or what is wrong."""
     try:
-        written = _generate(arguments.files, arguments.roots or [Path()], arguments.out, ",".join(arguments.opt))
-    except _CommandError as error:
+        written = generate(arguments.files, arguments.roots or [Path()], arguments.out, ",".join(arguments.opt))
+    except CommandError as error:
         if str(error):
             print(f"micro-rt generate: {error}", file=sys.stderr)
         return 1
@@ -58,36 +58,50 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-class _CommandError(Exception):
+class CommandError(Exception):
     """What the user is told; empty when protoc has said it."""
 
 
-def _generate(paths: Sequence[Path], roots: Sequence[Path], out: Path, options: str) -> list[Path]:
+def generate(
+    paths: Sequence[Path], roots: Sequence[Path], out: Path, options: str = "", *, runtime: bool = False
+) -> list[Path]:
+    """Generates the code of .proto files, and returns the paths of the files written.
+
+    Args:
+        paths: the .proto files.
+        roots: the folders that imports start from.
+        out: where to write.
+        options: those of protoc-gen-micro, ``"key=value,key=value"``.
+        runtime: whether to write the modules of micro-rt's own files too, which nobody else needs.
+
+    Raises:
+        CommandError: something is wrong; nothing was written.
+    """
     names = [_name(path, roots) for path in paths]
     request = plugin_pb2.CodeGeneratorRequest(file_to_generate=names, parameter=options)
     request.proto_file.extend(_compile(names, roots).file)
-    response = respond(request)
+    response = respond(request, runtime=runtime)
     if response.error:
-        raise _CommandError(response.error)
+        raise CommandError(response.error)
     try:
         return _write([(out / file.name, file.content) for file in response.file])
     except OSError as error:
-        raise _CommandError(f"cannot write {error.filename}: {error.strerror}") from error
+        raise CommandError(f"cannot write {error.filename}: {error.strerror}") from error
 
 
 def _name(path: Path, roots: Iterable[Path]) -> str:
     """Returns the name by which protoc knows a file: its path from the folder that imports start from."""
     if not path.is_file():
-        raise _CommandError(f"{path} is {'a folder; name its .proto files' if path.is_dir() else 'no file'}")
+        raise CommandError(f"{path} is {'a folder; name its .proto files' if path.is_dir() else 'no file'}")
     absolute = PurePath(os.path.abspath(path))  # noqa: PTH100 - resolve() would leave the root through a symbolic link
     for root in roots:
         if not root.is_dir():
-            raise _CommandError(f"-I {root} is no folder")
+            raise CommandError(f"-I {root} is no folder")
         top = PurePath(os.path.abspath(root))  # noqa: PTH100
         if absolute.is_relative_to(top):
             return absolute.relative_to(top).as_posix()
     listed = ", ".join(str(root) for root in roots)
-    raise _CommandError(f"{path} is outside the folders that imports start from ({listed}); add -I {path.parent}")
+    raise CommandError(f"{path} is outside the folders that imports start from ({listed}); add -I {path.parent}")
 
 
 def _compile(names: Iterable[str], roots: Iterable[Path]) -> descriptor_pb2.FileDescriptorSet:
@@ -95,7 +109,7 @@ def _compile(names: Iterable[str], roots: Iterable[Path]) -> descriptor_pb2.File
     try:
         protoc = import_module("grpc_tools.protoc")
     except ModuleNotFoundError as error:
-        raise _CommandError('needs the compiler of grpcio-tools: pip install "micro-rt[tools]"') from error
+        raise CommandError('needs the compiler of grpcio-tools: pip install "micro-rt[tools]"') from error
     # Ours come last, so that a file of the user's goes before one of the same name.
     shipped = [Path(str(files("grpc_tools"))) / "_proto", Path(str(files("micro_rt"))).parent]
     with tempfile.TemporaryDirectory() as folder:
@@ -103,7 +117,7 @@ def _compile(names: Iterable[str], roots: Iterable[Path]) -> descriptor_pb2.File
         command = ["protoc", "--include_imports", "--include_source_info", f"--descriptor_set_out={target}"]
         command += [f"-I{path}" for path in (*roots, *shipped)]
         if protoc.main([*command, *names]) != 0:
-            raise _CommandError
+            raise CommandError
         return descriptor_pb2.FileDescriptorSet.FromString(target.read_bytes())
 
 

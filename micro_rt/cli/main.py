@@ -6,7 +6,7 @@ import argparse
 import sys
 from importlib.metadata import version
 
-from micro_rt.cli import generate
+from micro_rt.cli import generate, proto
 
 __all__ = ["main"]
 
@@ -24,6 +24,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"micro-rt {version('micro-rt')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     generate.configure(commands.add_parser("generate", help=generate.HELP, description=generate.DESCRIPTION))
+    proto.configure(
+        commands.add_parser(
+            "proto",
+            help=proto.HELP,
+            description=proto.DESCRIPTION,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
     parsed = parser.parse_args(arguments)
     return int(parsed.run(parsed))
 

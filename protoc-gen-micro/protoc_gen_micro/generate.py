@@ -30,13 +30,19 @@ def answer(data: bytes) -> bytes:
     return respond(request).SerializeToString()
 
 
-def respond(request: plugin_pb2.CodeGeneratorRequest) -> plugin_pb2.CodeGeneratorResponse:
-    """Answers one request; whatever goes wrong is in ``error`` of the response."""
+def respond(request: plugin_pb2.CodeGeneratorRequest, *, runtime: bool = False) -> plugin_pb2.CodeGeneratorResponse:
+    """Answers one request; whatever goes wrong is in ``error`` of the response.
+
+    Args:
+        request: the request.
+        runtime: whether the files of micro_rt are generated too. A user's run may name them, as a module of buf, and
+            must not write them: a folder ``micro_rt`` beside the user's code would hide the runtime.
+    """
     response = plugin_pb2.CodeGeneratorResponse(
         supported_features=_FEATURES, minimum_edition=MINIMUM_EDITION, maximum_edition=MAXIMUM_EDITION
     )
     try:
-        for name, content in _generate(request):
+        for name, content in _generate(request, runtime):
             response.file.add(name=name, content=content)
     except GenerateError as error:
         del response.file[:]
@@ -56,7 +62,7 @@ _FEATURES = (
 )
 
 
-def _generate(request: plugin_pb2.CodeGeneratorRequest) -> list[tuple[str, str]]:
+def _generate(request: plugin_pb2.CodeGeneratorRequest, runtime: bool) -> list[tuple[str, str]]:
     parameters = Parameters.parse(request.parameter)
     _check_files(request)
     reader = Reader(request.proto_file)
@@ -64,7 +70,8 @@ def _generate(request: plugin_pb2.CodeGeneratorRequest) -> list[tuple[str, str]]
     _check_modules(request.proto_file, modules)
     outputs: list[tuple[str, str]] = []
     for path in request.file_to_generate:
-        if not path.startswith("google/protobuf/") and not modules.mapped(path):
+        ours = runtime and path.startswith("micro_rt/")
+        if ours or not (shipped(path) or modules.mapped(path)):
             outputs += render(reader.read(path), modules, parameters)
     return outputs
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from micro_rt.cli.main import main
-from tests.codegen.tools import KNOWN, run, tree, write
+from tests.codegen.tools import KNOWN, ROOT, run, tree, write
 
 PING = 'syntax = "proto3";\npackage ping;\nmessage Ping {}\n'
 
@@ -44,6 +44,16 @@ def test_finds_the_annotations(here: Path) -> None:
     write(here, {"far.proto": source.replace("package ping", "package far")})
     assert main(["generate", "far.proto"]) == 0
     assert '"far"' in (here / "far_micro.py").read_text()
+
+
+def test_exports_the_protos_of_the_runtime(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        assert main(["proto", "export", "new/folder"]) == 0
+        assert capsys.readouterr().out == "new/folder/micro_rt/annotations.proto\n"
+    exported = tree(here / "new" / "folder")
+    assert exported == {"micro_rt/annotations.proto": (ROOT / "micro_rt" / "annotations.proto").read_text()}
+    assert main(["proto", "export", "ping.proto"]) == 1
+    assert capsys.readouterr().err == "micro-rt proto export: cannot write ping.proto/micro_rt: Not a directory\n"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pytest_snapshot.plugin import Snapshot
 
+from micro_rt.cli.generate import generate
 from micro_rt.cli.main import main
 from tests.codegen.tools import HERE, NAMES, PROTOS, ROOT, protoc, run, tree, write
 
@@ -18,18 +19,25 @@ def test_snapshots(generated: Path, snapshot: Snapshot) -> None:
     snapshot.assert_match_dir(_nested(tree(generated)), "protos")
 
 
-def test_buf_writes_what_protoc_writes(generated: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", ["directory", "all"])
+def test_buf_writes_what_protoc_writes(strategy: str, generated: Path, tmp_path: Path) -> None:
     shutil.copytree(PROTOS, tmp_path / "protos")
+    assert main(["proto", "export", str(tmp_path / "third_party")]) == 0
+    plugin = f"  - local: protoc-gen-micro\n    out: out\n    strategy: {strategy}\n"
     write(
         tmp_path,
         {
-            "include/micro_rt/annotations.proto": (ROOT / "micro_rt/annotations.proto").read_text(),
-            "buf.yaml": "version: v2\nmodules:\n  - path: protos\n  - path: include\n",
-            "buf.gen.yaml": "version: v2\nplugins:\n  - local: protoc-gen-micro\n    out: out\n",
+            "buf.yaml": "version: v2\nmodules:\n  - path: protos\n  - path: third_party\n",
+            "buf.gen.yaml": f"version: v2\nplugins:\n{plugin}",
         },
     )
-    run("buf", "generate", "protos", cwd=tmp_path)
+    run("buf", "generate", cwd=tmp_path)
     assert tree(tmp_path / "out") == tree(generated)
+
+
+def test_our_own_protos_satisfy_buf() -> None:
+    run("buf", "lint", cwd=ROOT)
+    run("buf", "build", "-o", "/dev/null", cwd=ROOT)
 
 
 def test_micro_rt_generate_writes_what_protoc_writes(
@@ -58,10 +66,15 @@ def test_a_file_without_services_has_no_stubs(generated: Path) -> None:
     assert "presence_micro.py" not in tree(generated)
 
 
-def test_the_annotations_are_generated_by_this_plugin(tmp_path: Path) -> None:
-    protoc(tmp_path, [ROOT], ["micro_rt/annotations.proto"])
-    for name in ("micro_rt/annotations_pb2.py", "micro_rt/annotations_pb2.pyi"):
-        assert (tmp_path / name).read_text() == (ROOT / name).read_text(), f"generate {name} again"
+def test_the_runtime_has_its_own_modules_and_nobody_writes_them_again(tmp_path: Path) -> None:
+    protoc(tmp_path / "protoc", [ROOT], ["micro_rt/annotations.proto", "micro_rt/status.proto"])
+    assert tree(tmp_path / "protoc") == {}
+    protos = sorted((ROOT / "micro_rt").glob("*.proto"))
+    written = generate(protos, [ROOT], tmp_path / "own", runtime=True)
+    assert len(written) == 2 * len(protos) >= 4
+    for path in written:
+        name = path.relative_to(tmp_path / "own")
+        assert path.read_text() == (ROOT / name).read_text(), f"generate {name} again"
 
 
 def _nested(files: dict[str, str]) -> dict[str, Any]:
