@@ -70,7 +70,11 @@ def test_no_module_keeps_state(path: Path) -> None:
     if str(path) == "engines/shared.py":
         return
     for node in ast.parse((RUNTIME / path).read_text()).body:
-        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        if not isinstance(node, ast.Assign | ast.AnnAssign):
+            continue
+        if not isinstance(node.targets[0] if isinstance(node, ast.Assign) else node.target, ast.Name):
+            continue
+        value = node.value
         empty = (isinstance(value, ast.Dict) and not value.keys) or (isinstance(value, ast.List) and not value.elts)
         called = isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and not value.args
         assert not empty, f"{path}:{node.lineno}: a mutable global"
