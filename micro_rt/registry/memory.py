@@ -25,7 +25,7 @@ class MemoryRegistry(Registry):
     """
 
     loopback = True
-    propagation = 0.05
+    propagation = 0.01
 
     def __init__(self, address: str = "memory:", *, clock: Clock | None = None) -> None:
         parts = urlsplit(address)
