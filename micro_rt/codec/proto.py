@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 
 from micro_rt.codec.base import Codec
 
@@ -13,22 +13,27 @@ __all__ = ["ProtoCodec"]
 
 
 class ProtoCodec(Codec):
-    """Protobuf's binary encoding, by the official runtime."""
+    """Protobuf's binary encoding, by the message classes themselves, of whichever dialect they are."""
 
     content_subtype = "proto"
 
-    def encoder(self, message_type: type[Message]) -> Callable[[Message], bytes]:
+    def encoder(self, message_type: type[Any]) -> Callable[[Any], bytes]:
         """Returns the message class's own encoder."""
-        return message_type.SerializeToString
+        encode: Callable[[Any], bytes] = message_type.SerializeToString
+        return encode
 
-    def decoder(self, message_type: type[Message]) -> Callable[[bytes], Any]:
+    def decoder(self, message_type: type[Any]) -> Callable[[bytes], Any]:
         """Returns a decoder that raises ``ValueError`` for damaged bytes."""
-        parse = message_type.FromString
+        parse: Callable[[bytes], Any] = message_type.FromString
+        descriptor = getattr(message_type, "DESCRIPTOR", None)
+        # Classes of other dialects raise whatever went wrong in their Python code.
+        damaged: type[Exception] = Exception if descriptor is None else DecodeError
+        name = message_type.__name__ if descriptor is None else descriptor.full_name
 
-        def decode(data: bytes) -> Message:
+        def decode(data: bytes) -> Any:
             try:
                 return parse(data)
-            except DecodeError as error:
-                raise ValueError(f"not a valid {message_type.DESCRIPTOR.full_name}: {error}") from None
+            except damaged as error:
+                raise ValueError(f"not a valid {name}: {error}") from None
 
         return decode

@@ -82,11 +82,16 @@ _HEAD = '''"""The built-in templates as Python: written by ``python -m protoc_ge
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from protoc_gen_micro.hints import Hints
 from protoc_gen_micro.imports import Imports
 from protoc_gen_micro.schema import Enum, Field, File, Message
 from protoc_gen_micro.stubs import Stubs
 from protoc_gen_micro.text import bytes_literal, docstring, indented, layout, literal
+
+if TYPE_CHECKING:
+    from protoc_gen_micro.classes import Classes
 
 __all__ = [NAMES]
 '''

@@ -4,13 +4,123 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from protoc_gen_micro.hints import Hints
 from protoc_gen_micro.imports import Imports
 from protoc_gen_micro.schema import Enum, Field, File, Message
 from protoc_gen_micro.stubs import Stubs
 from protoc_gen_micro.text import bytes_literal, docstring, indented, layout, literal
 
-__all__ = ["messages_py", "messages_pyi", "stubs_py"]
+if TYPE_CHECKING:
+    from protoc_gen_micro.classes import Classes
+
+__all__ = ["dataclasses_py", "messages_py", "messages_pyi", "stubs_py"]
+
+
+def dataclasses_py(file: File, use: Classes) -> str:
+    """Renders ``dataclasses.py.j2``."""
+    out: list[str] = []
+    out += ('"""Messages of ', file.path, ', written by protoc-gen-micro: change the .proto instead."""\n',)
+    if use.imports.checked:
+        out += ('# mypy: disable-error-code="', use.imports.disabled, '"\n',)
+    out += (
+        "\n",
+        "from __future__ import annotations\n",
+        "\n",
+    )
+    for line in use.helpers:
+        out += (line, "\n",)
+    if use.helpers:
+        out += ("\n",)
+    if use.imports.plain:
+        for line in use.imports.plain:
+            out += (line, "\n",)
+        out += ("\n",)
+    if file.messages or file.enums:
+        out += ("from micro_rt.dialects import betterproto as _betterproto\n",)
+    if use.imports.checked:
+        out += (
+            "\n",
+            "if TYPE_CHECKING:\n",
+        )
+        for line in use.imports.checked:
+            out += ("    ", indented(line), "\n",)
+        out += ("elif ", use.imports.condition, ":\n",)
+        for line in use.imports.inside:
+            out += ("    ", indented(line), "\n",)
+        out += ("else:\n",)
+        for line in use.imports.outside:
+            out += ("    ", indented(line), "\n",)
+    if use.functions:
+        out += (
+            "\n",
+            "if not TYPE_CHECKING:\n",
+        )
+        for line in use.functions:
+            out += ("    ", indented(line), "\n",)
+    out += (
+        "\n",
+        use.all, "\n",
+    )
+    for enum in file.enums:
+        out += (
+            "\n",
+            "\n",
+            "class ", enum.name, "(_betterproto.Enum):\n",
+        )
+        if enum.comment or enum.deprecated:
+            out += (
+                "    ", indented(docstring(enum.comment, enum.deprecated)), "\n",
+                "\n",
+            )
+        for name, value in use.members(enum):
+            out += ("    ", name, " = ", str(value.number), "\n",)
+            if value.comment or value.deprecated:
+                out += ("    ", indented(docstring(value.comment, value.deprecated)), "\n",)
+        if use.originals(enum):
+            out += (
+                "\n",
+                "    ", indented(layout("__proto_names__ = {", use.originals(enum), "}", 1)), "\n",
+            )
+    for message in file.messages:
+        out += (
+            "\n",
+            "\n",
+            "@_betterproto.message(", literal(message.type_name.full_name), ")\n",
+            "class ", message.name, "(_betterproto.Message):\n",
+        )
+        if message.comment or message.deprecated:
+            out += (
+                "    ", indented(docstring(message.comment, message.deprecated)), "\n",
+                "\n",
+            )
+        for field in message.fields:
+            out += ("    ", indented(use.field(message, field)), "\n",)
+            if field.comment or field.deprecated:
+                out += ("    ", indented(docstring(field.comment, field.deprecated)), "\n",)
+        if message.fields:
+            out += ("\n",)
+        out += (
+            "    if not TYPE_CHECKING:\n",
+            "\n",
+            "        ", indented(use.head(message), 2), "\n",
+        )
+        for line in use.constructor(message):
+            out += ("            ", line, "\n",)
+        out += (
+            "\n",
+            "        def _write_(self):\n",
+        )
+        for line in use.writer(message):
+            out += ("            ", line, "\n",)
+        out += (
+            "\n",
+            "        def _read_(self, data, p, end, depth, fresh):\n",
+        )
+        for line in use.reader(message):
+            out += ("            ", line, "\n",)
+    return "".join(out)
 
 
 def messages_py(file: File, imports: Imports) -> str:

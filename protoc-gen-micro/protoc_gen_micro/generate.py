@@ -67,12 +67,19 @@ def _generate(request: plugin_pb2.CodeGeneratorRequest, runtime: bool) -> list[t
     _check_files(request)
     reader = Reader(request.proto_file)
     modules = Modules(reader.exports, parameters.package, parameters.map, ours=parameters.messages != "none")
+    read = reader.read
+    if parameters.messages == "betterproto":
+        from protoc_gen_micro.dialect import SUFFIX, Dialect
+
+        dialect = Dialect(request.proto_file, reader)
+        modules = modules._replace(exports=dialect.exports, suffix=SUFFIX)
+        read = dialect.read
     _check_modules(request.proto_file, modules)
     outputs: list[tuple[str, str]] = []
     for path in request.file_to_generate:
         ours = runtime and path.startswith("micro_rt/")
         if ours or not (shipped(path) or modules.mapped(path)):
-            outputs += render(reader.read(path), modules, parameters)
+            outputs += render(read(path), modules, parameters)
     return outputs
 
 

@@ -15,7 +15,8 @@ class Parameters(NamedTuple):
 
     Attributes:
         messages: who writes the message classes: ``"protobuf"``, this plugin for the official runtime (the
-            default), or ``"none"``, somebody else, such as protoc's ``--python_out`` in the same run.
+            default), or ``"betterproto"``, this plugin as dataclasses, or ``"none"``, somebody else, such as
+            protoc's ``--python_out`` in the same run.
         package: the Python package that the output folder is, so that modules import each other absolutely;
             empty when they are to work wherever they are put.
         map: what was generated elsewhere: (folder, package) or (.proto file, module).
@@ -66,7 +67,7 @@ class Parameters(NamedTuple):
         )
 
 
-_MESSAGES = ("protobuf", "none")
+_MESSAGES = ("protobuf", "betterproto", "none")
 _KNOWN = {
     "messages": "|".join(_MESSAGES),
     "package": "PACKAGE",

@@ -32,6 +32,11 @@ class Reader:
         """The names that a star import of each file's module brings."""
         self._options = Options(self._files)
 
+    @property
+    def types(self) -> Iterator[TypeName]:
+        """Every message and enum of the run, but for the entries of maps."""
+        return (known for key, known in self._types.items() if key not in self._map_entries)
+
     def read(self, path: str) -> File:
         """Reads one file.
 

@@ -28,6 +28,10 @@ def render(file: File, modules: Modules, parameters: Parameters) -> Iterator[tup
         messages = modules.name(file.path).replace(".", "/")
         yield f"{messages}.py", compiled.messages_py(file, imports)
         yield f"{messages}.pyi", compiled.messages_pyi(file, Hints(file, modules))
+    elif parameters.messages == "betterproto":
+        from protoc_gen_micro.classes import Classes
+
+        yield f"{modules.name(file.path).replace('.', '/')}.py", compiled.dataclasses_py(file, Classes(file, modules))
     if file.services:
         stubs = Stubs(file, modules)
         path = modules.name(file.path, "_micro").replace(".", "/")

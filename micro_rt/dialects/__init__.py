@@ -1,0 +1,1 @@
+"""What generated messages of a dialect other than protobuf's own stand on."""

@@ -1,0 +1,315 @@
+"""The base of generated betterproto messages: a ``betterproto.Message`` whose work is done by generated code.
+
+Generated classes bring three methods: a constructor, ``_write_``, which encodes, and ``_read_``, which decodes. All that
+betterproto's own class does by looking at a message's fields one by one, for every message again, is replaced here.
+
+A field that was never set is not in the instance: reading it gives the default that its class has. A message that
+was never set is made when it is first asked for, as betterproto does.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
+
+import betterproto
+from betterproto import Enum
+from betterproto.casing import camel_case
+
+from micro_rt.dialects import proto_json
+from micro_rt.dialects.fields import UNSET, Spec, field, install, tags
+from micro_rt.dialects.wire import DecodeError, StructError, read_varint, varint
+
+__all__ = ["UNSET", "DecodeError", "Enum", "Message", "Spec", "field", "message"]
+
+MessageT = TypeVar("MessageT", bound="type[Message]")
+
+
+@dataclass_transform(eq_default=False)
+def message(full_name: str) -> Callable[[MessageT], MessageT]:
+    """Makes a message of a generated class; for type checkers it is a dataclass.
+
+    Args:
+        full_name: the message's name in the .proto, with its package.
+    """
+
+    def decorate(kind: MessageT) -> MessageT:
+        dataclasses.dataclass(init=False, eq=False, repr=False)(kind)
+        specs = install(kind)
+        described = {"_full_name_": full_name, "_specs_": specs, "_tags_": tags(specs), "_always_present_": not specs}
+        for name, value in described.items():
+            setattr(kind, name, value)
+        return kind
+
+    return decorate
+
+
+class Message(betterproto.Message):
+    """The base class of generated messages."""
+
+    _full_name_: ClassVar[str] = ""
+    _specs_: ClassVar[tuple[Spec, ...]] = ()
+    _tags_: ClassVar[frozenset[int]] = frozenset()
+    _always_present_: ClassVar[bool] = False
+    _unknown_fields: bytes = b""
+    _present: bool | None = None
+
+    if not TYPE_CHECKING:
+        # betterproto's own look at every name that is read or written.
+        __getattribute__ = object.__getattribute__
+        __setattr__ = object.__setattr__
+
+        def __post_init__(self) -> None:
+            """Has nothing to do; betterproto looks at every field here."""
+
+        @property
+        def _serialized_on_wire(self) -> bool:
+            """Whether anything was set; ``betterproto.serialized_on_wire`` asks for it."""
+            if self._present is not None:
+                return self._present or self._holds()
+            return self._always_present_ or self._holds()
+
+        @_serialized_on_wire.setter
+        def _serialized_on_wire(self, value: bool) -> None:
+            self._present = value
+
+        @property
+        def _group_current(self) -> dict[str, str | None]:
+            """The set member of each oneof; ``betterproto.which_one_of`` asks for it."""
+            result: dict[str, str | None] = {}
+            for spec in self._specs_:
+                if spec.group:
+                    result.setdefault(spec.group)
+                    if spec.is_set(self):
+                        result[spec.group] = spec.name
+            return result
+
+    else:
+
+        def _write_(self) -> bytes:
+            return b""
+
+        def _read_(self, data: bytes, position: int, end: int, depth: int, fresh: bool) -> None: ...
+
+    def _holds(self) -> bool:
+        """Returns whether anything in the message was set."""
+        return bool(self._unknown_fields) or any(spec.holds(self) for spec in self._specs_)
+
+    def _items(self) -> Iterator[tuple[Spec, Any]]:
+        """Yields the fields that are set, with their values."""
+        for spec in self._specs_:
+            if spec.holds(self):
+                yield spec, spec.get(self)
+
+    def __eq__(self, other: object) -> bool:
+        """Returns whether two messages of one class hold the same; NaN equals NaN here."""
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(spec.equal(self, other) for spec in self._specs_)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        """Returns the constructor call with the fields that were set, in the order of their numbers."""
+        specs = sorted(self._specs_, key=lambda spec: spec.number)
+        parts = [f"{spec.name}={spec.get(self)!r}" for spec in specs if spec.holds(self)]
+        return f"{self.__class__.__name__}({', '.join(parts)})"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, Any, Any]]:
+        """Yields the fields that were set, for rich."""
+        for spec, value in self._items():
+            yield spec.name, value, UNSET
+
+    def __bool__(self) -> bool:
+        """Returns whether any field is not its default."""
+        return any(spec.get(self) != spec.default() for spec in self._specs_ if spec.holds(self))
+
+    def __len__(self) -> int:
+        """Returns the size of the encoded message."""
+        return len(self._write_())
+
+    def __bytes__(self) -> bytes:
+        """Returns the encoded message."""
+        return self._write_()
+
+    def __copy__(self, _: Any = None) -> Self:
+        """Returns a copy that shares what the fields hold."""
+        result = self.__class__.__new__(self.__class__)
+        vars(result).update(vars(self))
+        return result
+
+    def __deepcopy__(self, memo: Any = None) -> Self:
+        """Returns a copy that shares nothing."""
+        result = self.__class__.__new__(self.__class__)
+        vars(result).update(copy.deepcopy(vars(self), memo))
+        return result
+
+    def SerializeToString(self) -> bytes:  # noqa: N802
+        """Returns the encoded message."""
+        return self._write_()
+
+    @classmethod
+    def FromString(cls, data: bytes) -> Self:  # noqa: N802
+        """Decodes a message.
+
+        Raises:
+            DecodeError: the bytes are damaged, or of something else; it is a ``ValueError``.
+        """
+        if data.__class__ is not bytes:
+            data = bytes(data)
+        result = cls.__new__(cls)
+        try:
+            result._read_(data, 0, len(data), 0, True)
+        except (IndexError, StructError, UnicodeDecodeError, RecursionError) as error:
+            raise _decode_error(cls, error) from None
+        return result
+
+    def parse(self, data: bytes) -> Self:
+        """Decodes bytes into this message: what it holds already stays, where the bytes say nothing else.
+
+        Raises:
+            DecodeError: the bytes are damaged, or of something else; it is a ``ValueError``.
+        """
+        data = bytes(data)
+        try:
+            self._read_(data, 0, len(data), 0, False)
+        except (IndexError, StructError, UnicodeDecodeError, RecursionError) as error:
+            raise _decode_error(type(self), error) from None
+        return self
+
+    def dump(self, stream: Any, delimit: Any = False) -> None:
+        """Writes the encoded message to a stream, behind its size with ``delimit=betterproto.SIZE_DELIMITED``."""
+        data = self._write_()
+        if delimit == betterproto.SIZE_DELIMITED:
+            stream.write(varint(len(data)))
+        stream.write(data)
+
+    def load(self, stream: Any, size: int | None = None) -> Self:
+        """Decodes a message from a stream.
+
+        Args:
+            stream: what to read from.
+            size: how many bytes; all when None; ``betterproto.SIZE_DELIMITED`` when the size comes first.
+
+        Raises:
+            DecodeError: the bytes are damaged, or fewer than there should be; it is a ``ValueError``.
+        """
+        if size == betterproto.SIZE_DELIMITED:
+            size = _read_size(stream)
+        if size is None:
+            return self.parse(stream.read())
+        data = stream.read(size)
+        if len(data) < size:
+            raise DecodeError(f"the stream ended after {len(data)} of {size} bytes")
+        return self.parse(data)
+
+    def is_set(self, name: str) -> bool:
+        """Returns whether a field was set."""
+        for spec in self._specs_:
+            if spec.name == name:
+                return spec.is_set(self)
+        raise KeyError(name)
+
+    def to_dict(self, casing: Any = camel_case, include_default_values: bool = False) -> dict[str, Any]:
+        """Returns the message by protobuf's JSON mapping, as ``json.dumps`` takes it.
+
+        Args:
+            casing: ``betterproto.Casing.CAMEL`` for the JSON names of the .proto, ``SNAKE`` for those of the fields.
+            include_default_values: whether fields that are not set are in it too.
+
+        Raises:
+            ValueError: something in it has no JSON, such as a timestamp beyond the year 9999.
+        """
+        return proto_json.to_dict(self, casing, include_default_values)
+
+    def to_json(
+        self,
+        indent: int | str | None = None,
+        include_default_values: bool = False,
+        casing: Any = camel_case,
+    ) -> str:
+        """Returns the message by protobuf's JSON mapping; see ``to_dict``."""
+        return json.dumps(self.to_dict(casing, include_default_values), indent=indent)
+
+    if TYPE_CHECKING:
+
+        @classmethod
+        def from_dict(  # pyright: ignore[reportIncompatibleVariableOverride]
+            cls, value: Mapping[str, Any], *, ignore_unknown_fields: bool = False
+        ) -> Self:
+            """Reads protobuf's JSON mapping, as ``json.loads`` gives it; of an instance, into that instance."""
+            ...
+
+    else:
+        from_dict = proto_json.FromDict()
+
+    def from_json(self, value: str | bytes, *, ignore_unknown_fields: bool = False) -> Self:
+        """Reads protobuf's JSON mapping into this message.
+
+        Args:
+            value: the JSON text.
+            ignore_unknown_fields: whether names and enum values that the .proto does not know are passed over.
+
+        Raises:
+            DecodeError: the text is no JSON, or not that of such a message; it is a ``ValueError``.
+        """
+        proto_json.read_json(self, value, ignore_unknown_fields)
+        return self
+
+    def to_pydict(self, casing: Any = camel_case, include_default_values: bool = False) -> dict[str, Any]:
+        """Returns the message as a dict of Python's own values; messages in it are dicts too."""
+        specs = [spec for spec in self._specs_ if spec.holds(self) or (include_default_values and not spec.group)]
+        return {casing(spec.name).rstrip("_"): _plain(spec.get(self), casing, include_default_values) for spec in specs}
+
+    def from_pydict(self, value: Mapping[str, Any]) -> Self:
+        """Reads a dict as ``to_pydict`` makes it into this message."""
+        self._present = True
+        by_name = {name: spec for spec in self._specs_ for name in (spec.json_name, spec.proto_name, spec.name)}
+        for key, item in value.items():
+            spec = by_name.get(key) or by_name.get(betterproto.casing.safe_snake_case(key))
+            if spec is not None and item is not None:
+                spec.put(self, _rich(spec, item))
+        return self
+
+
+# betterproto reads the annotations of every base class by the names of the generated module.
+Message.__annotations__ = {}
+
+
+def _decode_error(kind: Any, error: Exception) -> DecodeError:
+    reason = "the bytes end too early" if isinstance(error, (IndexError, StructError)) else str(error)
+    return DecodeError(f"not a valid {kind._full_name_}: {reason}")
+
+
+def _read_size(stream: Any) -> int:
+    data = b""
+    while not data or data[-1] > 0x7F:
+        byte = stream.read(1)
+        if not byte:
+            raise EOFError("the stream ended where the size of a message should be")
+        data += byte
+    return read_varint(data, 0)[0]
+
+
+def _plain(value: Any, casing: Any, include_default_values: bool) -> Any:
+    if isinstance(value, betterproto.Message):
+        return value.to_pydict(casing, include_default_values)
+    if value.__class__ is list:
+        return [_plain(item, casing, include_default_values) for item in value]
+    if value.__class__ is dict:
+        return {key: _plain(item, casing, include_default_values) for key, item in value.items()}
+    return value
+
+
+def _rich(spec: Spec, value: Any) -> Any:
+    if spec.type is None or spec.kind != "message":
+        return value
+    make = spec.type
+    if spec.repeated:
+        return [make()().from_pydict(item) for item in value]
+    if spec.map_key:
+        return {key: make()().from_pydict(item) for key, item in value.items()}
+    return make()().from_pydict(value)

@@ -1,0 +1,620 @@
+"""Protobuf's JSON mapping for betterproto messages: https://protobuf.dev/programming-guides/json."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from base64 import b64encode, urlsafe_b64decode
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from struct import pack, unpack
+from typing import Any
+
+import betterproto
+from betterproto.casing import camel_case
+from betterproto.lib.std.google import protobuf as lib
+
+from micro_rt.dialects import known
+from micro_rt.dialects.fields import Spec
+from micro_rt.dialects.wire import LIMIT, DecodeError
+
+__all__ = ["FromDict", "read_json", "to_dict"]
+
+
+class FromDict:
+    """``from_dict``: of a class it makes a message, of an instance it reads into that."""
+
+    def __get__(self, instance: Any, owner: type[Any]) -> Callable[..., Any]:
+        """Returns the method."""
+
+        def from_dict(value: Mapping[str, Any], *, ignore_unknown_fields: bool = False) -> Any:
+            """Reads protobuf's JSON mapping, as ``json.loads`` gives it.
+
+            Args:
+                value: the JSON object.
+                ignore_unknown_fields: whether names and enum values that the .proto does not know are passed over.
+
+            Raises:
+                DecodeError: it is not the JSON of such a message; it is a ``ValueError``.
+            """
+            message = owner() if instance is None else instance
+            _Parser(ignore_unknown_fields).fill(message, value, 0)
+            return message
+
+        return from_dict
+
+
+def read_json(message: Any, text: str | bytes, ignore_unknown_fields: bool) -> Any:
+    """Reads a JSON text into a message, and returns it."""
+    try:
+        value = json.loads(
+            text.decode() if isinstance(text, bytes) else text,
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+        _Parser(ignore_unknown_fields).fill(message, value, 0)
+    except DecodeError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise DecodeError(f"not a valid {message._full_name_} in JSON: {error}") from None
+    return message
+
+
+def to_dict(message: Any, casing: Any, include_default_values: bool) -> dict[str, Any]:
+    """Returns a message as a JSON object."""
+    result: dict[str, Any] = _Printer(casing, include_default_values).message(message, ())
+    return result
+
+
+class _Printer:
+    def __init__(self, casing: Any, defaults: bool) -> None:
+        self._casing = None if casing is camel_case else casing
+        self._defaults = defaults
+
+    def message(self, message: Any, outer: tuple[type[Any], ...]) -> dict[str, Any]:
+        """Returns a message of a generated class as JSON; outer are the classes around it."""
+        result: dict[str, Any] = {}
+        inner: tuple[Any, ...] = (*outer, message.__class__)
+        for spec in message._specs_:
+            name = spec.json_name if self._casing is None else self._casing(spec.name).rstrip("_")
+            if spec.holds(message):
+                value = spec.get(message)
+                implicit = spec.single and not spec.group and not spec.optional
+                if not (implicit and spec.kind in _PLAIN and _is_default(value)) or self._defaults:
+                    result[name] = self._field(spec, value, inner)
+            elif self._defaults and not spec.group:
+                kind = (
+                    spec.type() if spec.type and spec.single and spec.kind == "message" and not spec.optional else None
+                )
+                if kind is not None and kind in inner:
+                    continue  # it would never end
+                result[name] = self._field(spec, spec.default(), inner)
+        return result
+
+    def _field(self, spec: Spec, value: Any, outer: tuple[type[Any], ...]) -> Any:
+        if spec.repeated:
+            return [self._value(spec, item, outer) for item in value]
+        if spec.map_key:
+            return {_key_text(key): self._value(spec, item, outer) for key, item in value.items()}
+        return None if value is None else self._value(spec, value, outer)
+
+    def _value(self, spec: Spec, value: Any, outer: tuple[type[Any], ...]) -> Any:
+        kind = spec.wraps or spec.kind
+        if kind == "message":
+            return self.any_message(value, outer)
+        if kind == "enum":
+            return _enum_text(spec.type() if spec.type else betterproto.Enum, value)
+        if kind == "timestamp":
+            return _timestamp_text(*known.timestamp_parts(value))
+        if kind == "duration":
+            return _duration_text(*known.duration_parts(value))
+        return _scalar_json(kind, value)
+
+    def any_message(self, value: Any, outer: tuple[type[Any], ...]) -> Any:
+        """Returns a message of any class as JSON."""
+        if hasattr(value, "_specs_"):
+            return self.message(value, outer)
+        match value:
+            case lib.Struct():
+                return {key: self.any_message(item, outer) for key, item in value.fields.items()}
+            case lib.ListValue():
+                return [self.any_message(item, outer) for item in value.values]
+            case lib.Value():
+                return self._dynamic(value, outer)
+            case lib.Any():
+                return self._any(value, outer)
+            case lib.FieldMask():
+                return ",".join(_camel(path) for path in value.paths)
+            case lib.Timestamp():
+                return _timestamp_text(value.seconds, value.nanos)
+            case lib.Duration():
+                return _duration_text(value.seconds, value.nanos)
+            case _:
+                wrapped = _WRAPPED.get(value.__class__)
+                if wrapped:
+                    return _scalar_json(wrapped, value.value)
+                return value.to_dict(self._casing or camel_case, self._defaults)
+
+    def _dynamic(self, value: Any, outer: tuple[type[Any], ...]) -> Any:
+        name, found = betterproto.which_one_of(value, "kind")
+        item: Any = found
+        match name:
+            case "null_value":
+                return None
+            case "number_value":
+                if not math.isfinite(item):
+                    raise ValueError(f"a google.protobuf.Value cannot be {item} in JSON")
+                return item
+            case "struct_value" | "list_value":
+                return self.any_message(item, outer)
+            case "":
+                raise ValueError("a google.protobuf.Value without a value has no JSON")
+            case _:
+                return item
+
+    def _any(self, value: Any, outer: tuple[type[Any], ...]) -> Any:
+        if not value.type_url:
+            return {}
+        kind = _find(value.type_url)
+        inner = (
+            kind.FromString(value.value)
+            if hasattr(kind, "_specs_")
+            else known.read_foreign(kind, value.value, 0, len(value.value), 0, None)
+        )
+        text = self.any_message(inner, outer)
+        if hasattr(kind, "_specs_"):
+            return {"@type": value.type_url, **text}
+        return {"@type": value.type_url, "value": text}
+
+
+class _Parser:
+    def __init__(self, lenient: bool) -> None:
+        self._lenient = lenient
+
+    def fill(self, message: Any, value: Any, depth: int) -> None:
+        """Reads a JSON object into a message of a generated class."""
+        if depth > LIMIT:
+            raise DecodeError(f"messages are nested deeper than {LIMIT}")
+        pairs = _object(value)
+        names = _names(type(message))
+        seen: set[str] = set()
+        message._present = True
+        for key, item in pairs.items():
+            spec = names.get(key)
+            if spec is None:
+                if self._lenient:
+                    continue
+                raise DecodeError(f"{message._full_name_} has no field {key!r}")
+            if spec.name in seen:
+                raise DecodeError(f"{message._full_name_} has {spec.name!r} twice")
+            seen.add(spec.name)
+            if item is None and not _takes_null(spec):
+                continue
+            if spec.group:
+                if spec.group in seen:
+                    raise DecodeError(f"{message._full_name_} has two members of the oneof {spec.group!r}")
+                seen.add(spec.group)
+            try:
+                self._field(message, spec, item, depth)
+            except (ValueError, TypeError, OverflowError) as error:
+                if isinstance(error, DecodeError) and error.args[0].startswith("in "):
+                    raise
+                raise DecodeError(f"in {message._full_name_}.{spec.proto_name}: {error}") from None
+
+    def _field(self, message: Any, spec: Spec, value: Any, depth: int) -> None:
+        if spec.repeated:
+            items = [self._item(spec, item, depth) for item in _list(value)]
+            spec.put(message, [item for item in items if item is not _IGNORED])
+        elif spec.map_key:
+            pairs = {_key(spec.map_key, key): self._item(spec, item, depth) for key, item in _object(value).items()}
+            if len(pairs) != len(value):
+                raise DecodeError("a key is there twice")
+            spec.put(message, {key: item for key, item in pairs.items() if item is not _IGNORED})
+        elif spec.kind == "message" and not spec.group and getattr(message, spec.slot, None) is not None:
+            kind = spec.type() if spec.type else None
+            spec.put(message, self.any_message(kind, value, depth + 1, getattr(message, spec.slot)))
+        else:
+            item = self._value(spec, value, depth)
+            if item is not _IGNORED:
+                spec.put(message, item)
+
+    def _item(self, spec: Spec, value: Any, depth: int) -> Any:
+        if value is None and not _takes_null(spec):
+            raise DecodeError("null cannot be in a list or a map")
+        return self._value(spec, value, depth)
+
+    def _value(self, spec: Spec, value: Any, depth: int) -> Any:
+        match spec.kind:
+            case "message":
+                return self.any_message(spec.type() if spec.type else None, value, depth + 1, None)
+            case "enum":
+                return self._enum(spec.type() if spec.type else None, value)
+            case "timestamp":
+                return known.make_datetime(*_timestamp_of(value))
+            case "duration":
+                return known.make_timedelta(*_duration_of(value))
+            case _:
+                return _scalar(spec.wraps or spec.kind, value)
+
+    def _enum(self, kind: Any, value: Any) -> Any:
+        if value is None:  # only google.protobuf.NullValue comes here with it
+            return kind.try_value(0)
+        if isinstance(value, str):
+            found = _enum_names(kind).get(value)
+            if found is None:
+                if self._lenient:
+                    return _IGNORED
+                raise DecodeError(f"the enum {kind.__name__} has no value {value!r}")
+            return found
+        return kind.try_value(_integer("int32", value))
+
+    def any_message(self, kind: Any, value: Any, depth: int, onto: Any) -> Any:
+        """Reads JSON as a message of any class."""
+        result: Any
+        if depth > LIMIT:
+            raise DecodeError(f"messages are nested deeper than {LIMIT}")
+        if hasattr(kind, "_specs_"):
+            message = kind() if onto is None else onto
+            self.fill(message, value, depth)
+            return message
+        if kind is lib.Struct:
+            pairs = _object(value).items()
+            fields = {_string(key): self.any_message(lib.Value, item, depth + 1, None) for key, item in pairs}
+            result = lib.Struct(fields=fields)
+        elif kind is lib.ListValue:
+            items = [self.any_message(lib.Value, item, depth + 1, None) for item in _list(value)]
+            result = lib.ListValue(values=items)
+        elif kind is lib.Value:
+            result = self._dynamic(value, depth)
+        elif kind is lib.Any:
+            result = self._any(value, depth)
+        elif kind is lib.FieldMask:
+            result = lib.FieldMask(paths=[_snake(path) for path in _string(value).split(",")] if value else [])
+        elif kind is lib.Empty:
+            if _object(value) and not self._lenient:
+                raise DecodeError(f"an empty object is needed, not {_shown(value)}")
+            result = lib.Empty()
+        elif kind is lib.Timestamp:
+            result = lib.Timestamp(*_timestamp_of(value))
+        elif kind is lib.Duration:
+            result = lib.Duration(*_duration_of(value))
+        elif kind in _WRAPPED:
+            result = kind(value=_scalar(_WRAPPED[kind], value))
+        else:
+            result = kind.from_dict(value)
+        result._serialized_on_wire = True
+        return result
+
+    def _dynamic(self, value: Any, depth: int) -> Any:
+        match value:
+            case None:
+                return lib.Value(null_value=lib.NullValue.try_value(0))
+            case bool():
+                return lib.Value(bool_value=value)
+            case str():
+                return lib.Value(string_value=_string(value))
+            case int() | float():
+                return lib.Value(number_value=_scalar("double", value))
+            case list():
+                return lib.Value(list_value=self.any_message(lib.ListValue, value, depth + 1, None))
+            case _:
+                return lib.Value(struct_value=self.any_message(lib.Struct, value, depth + 1, None))
+
+    def _any(self, value: Any, depth: int) -> Any:
+        rest = dict(_object(value))
+        if not rest:
+            return lib.Any()
+        if "@type" not in rest:
+            raise DecodeError("a google.protobuf.Any needs '@type'")
+        url = _string(rest.pop("@type"))
+        kind = _find(url)
+        if hasattr(kind, "_specs_"):
+            return lib.Any(url, bytes(self.any_message(kind, rest, depth + 1, None)))
+        if "value" not in rest:
+            raise DecodeError(f"a google.protobuf.Any of {url!r} needs 'value'")
+        item = rest.pop("value")
+        if rest and not self._lenient:
+            raise DecodeError(f"a google.protobuf.Any of {url!r} has no {sorted(map(str, rest))}")
+        return lib.Any(url, bytes(self.any_message(kind, item, depth + 1, None)))
+
+
+_IGNORED: Any = object()
+_PLAIN = frozenset(
+    (
+        *("double", "float", "int32", "int64", "uint32", "uint64", "sint32", "sint64", "bool", "string", "bytes"),
+        *("fixed32", "fixed64", "sfixed32", "sfixed64", "enum"),
+    )
+)
+_WRAPPED: dict[type[Any], str] = {
+    lib.DoubleValue: "double",
+    lib.FloatValue: "float",
+    lib.Int64Value: "int64",
+    lib.UInt64Value: "uint64",
+    lib.Int32Value: "int32",
+    lib.UInt32Value: "uint32",
+    lib.BoolValue: "bool",
+    lib.StringValue: "string",
+    lib.BytesValue: "bytes",
+}
+_RANGES = {
+    **dict.fromkeys(("int32", "sint32", "sfixed32"), (-(1 << 31), (1 << 31) - 1)),
+    **dict.fromkeys(("uint32", "fixed32"), (0, (1 << 32) - 1)),
+    **dict.fromkeys(("int64", "sint64", "sfixed64"), (-(1 << 63), (1 << 63) - 1)),
+    **dict.fromkeys(("uint64", "fixed64"), (0, (1 << 64) - 1)),
+}
+_FLOAT_LIMIT = 3.4028235677973366e38
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
+_TIMESTAMP = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
+)
+_DURATION = re.compile(r"(-?)(\d{1,12})(?:\.(\d{1,9}))?s", re.ASCII)
+_FIRST, _LAST = -62135596800, 253402300799
+_LONGEST = 315_576_000_000
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise DecodeError("an object has a name twice")
+    return result
+
+
+def _refuse_constant(text: str) -> Any:
+    raise DecodeError(f"{text} is no JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise DecodeError(f"{text} is too large for a number")
+    return value
+
+
+def _names(kind: Any) -> dict[str, Spec]:
+    """Returns the fields of a class by every name that JSON may have for them; made once per class."""
+    found: dict[str, Spec] | None = kind.__dict__.get("_names_")
+    if found is None:
+        found = {}
+        for attribute in ("json_name", "proto_name", "name"):
+            for spec in kind._specs_:
+                found.setdefault(getattr(spec, attribute), spec)
+        kind._names_ = found
+    return found
+
+
+def _enum_names(kind: Any) -> dict[str, Any]:
+    """Returns the values of an enum by their names: those of the .proto, then those of its members."""
+    members: dict[str, Any] = dict(kind.__members__)
+    originals: dict[str, int] = getattr(kind, "__proto_names__", {})
+    return {**members, **{name: kind.try_value(number) for name, number in originals.items()}}
+
+
+def _enum_text(kind: Any, value: Any) -> Any:
+    if kind is lib.NullValue:
+        return None
+    for name, number in getattr(kind, "__proto_names__", {}).items():
+        if number == value:
+            return name
+    member = kind.try_value(value)
+    return int(value) if member.name is None else member.name
+
+
+def _takes_null(spec: Spec) -> bool:
+    kind = spec.type() if spec.type else None
+    return (kind is lib.Value or kind is lib.NullValue) and (spec.single or spec.kind == "enum" or kind is lib.Value)
+
+
+def _find(url: str) -> Any:
+    """Returns the class of the message that a ``google.protobuf.Any`` names."""
+    name = url.rpartition("/")[2]
+    if name.startswith("google.protobuf."):
+        found = getattr(lib, name.removeprefix("google.protobuf.").replace(".", ""), None)
+        if isinstance(found, type) and issubclass(found, betterproto.Message):
+            return found
+    for kind in _subclasses(betterproto.Message):
+        if kind.__dict__.get("_full_name_") == name:
+            return kind
+    raise DecodeError(f"a google.protobuf.Any holds {url!r}, which is not the name of an imported message")
+
+
+def _subclasses(kind: type[Any]) -> Iterator[type[Any]]:
+    for inner in kind.__subclasses__():
+        yield inner
+        yield from _subclasses(inner)
+
+
+def _is_default(value: Any) -> bool:
+    return not value and not (value.__class__ is float and math.copysign(1.0, value) < 0)
+
+
+def _object(value: Any) -> Any:
+    found = value
+    if not isinstance(value, Mapping):
+        raise DecodeError(f"an object is needed, not {_shown(value)}")
+    return found
+
+
+def _list(value: Any) -> Any:
+    found = value
+    if not isinstance(value, list):
+        raise DecodeError(f"a list is needed, not {_shown(value)}")
+    return found
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _scalar_json(kind: str, value: Any) -> Any:
+    if kind in ("int64", "uint64", "sint64", "fixed64", "sfixed64"):
+        return str(int(value))
+    if kind == "bytes":
+        return b64encode(value).decode("ascii")
+    if kind in ("double", "float"):
+        if math.isnan(value):
+            return "NaN"
+        if math.isinf(value):
+            return "Infinity" if value > 0 else "-Infinity"
+        return _shortest(value) if kind == "float" else value
+    return value
+
+
+def _shortest(value: float) -> float:
+    """Returns the number with the fewest digits that is the same ``float``."""
+    if abs(value) > _FLOAT_LIMIT:
+        return value
+    exact = pack("<f", value)
+    for digits in (6, 7, 8):
+        short = float(f"{value:.{digits}g}")
+        if abs(short) <= _FLOAT_LIMIT and pack("<f", short) == exact:
+            return short
+    return float(f"{value:.9g}")
+
+
+def _key_text(key: Any) -> str:
+    if isinstance(key, bool):
+        return "true" if key else "false"
+    return key if isinstance(key, str) else str(int(key))
+
+
+def _key(kind: str, text: Any) -> Any:
+    if kind == "bool":
+        if text not in ("true", "false"):
+            raise DecodeError(f"a key is 'true' or 'false', not {_shown(text)}")
+        return text == "true"
+    return _string(text) if kind == "string" else _integer(kind, text)
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise DecodeError(f"a string is needed, not {_shown(value)}")
+    value.encode()  # a half of a surrogate pair is no text
+    return value
+
+
+def _scalar(kind: str, value: Any) -> Any:
+    if kind == "string":
+        return _string(value)
+    if kind == "bool":
+        if not isinstance(value, bool):
+            raise DecodeError(f"true or false is needed, not {_shown(value)}")
+        return value
+    if kind == "bytes":
+        return _bytes(value)
+    if kind in ("double", "float"):
+        return _number(kind, value)
+    return _integer(kind, value)
+
+
+def _bytes(value: Any) -> bytes:
+    text = _string(value).replace("+", "-").replace("/", "_").rstrip("=")
+    if not re.fullmatch(r"[A-Za-z0-9_-]*", text, re.ASCII) or len(text) % 4 == 1:
+        raise DecodeError(f"base64 is needed, not {_shown(value)}")
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _integer(kind: str, value: Any) -> int:
+    if isinstance(value, str):
+        if not _NUMBER.fullmatch(value):
+            raise DecodeError(f"a number is needed, not {_shown(value)}")
+        value = int(value) if value.removeprefix("-").isdigit() else float(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise DecodeError(f"a whole number is needed, not {_shown(value)}")
+    least, most = _RANGES[kind]
+    if not least <= value <= most:
+        raise DecodeError(f"{value} is out of the range of {kind}")
+    return int(value)
+
+
+def _number(kind: str, value: Any) -> float:
+    if isinstance(value, str):
+        special = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}.get(value)
+        if special is not None:
+            return special
+        if not _NUMBER.fullmatch(value):
+            raise DecodeError(f"a number is needed, not {_shown(value)}")
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        raise DecodeError(f"a number is needed, not {_shown(value)}")
+    number = float(value)
+    if kind == "float" and math.isfinite(number):
+        if abs(number) > _FLOAT_LIMIT:
+            raise DecodeError(f"{number} is out of the range of float")
+        return float(unpack("<f", pack("<f", min(max(number, -3.4028234663852886e38), 3.4028234663852886e38)))[0])
+    if math.isinf(number) and isinstance(value, str):
+        raise DecodeError(f"{_shown(value)} is out of the range of {kind}")
+    return number
+
+
+def _timestamp_text(seconds: int, nanos: int) -> str:
+    if not (_FIRST <= seconds <= _LAST and 0 <= nanos <= 999_999_999):
+        raise ValueError(f"a timestamp of {seconds} s and {nanos} ns has no JSON: it must be in the years 1 to 9999")
+    moment = known.EPOCH + timedelta(seconds=seconds)
+    return f"{moment.replace(tzinfo=None).isoformat()}{_fraction(nanos)}Z"
+
+
+def _duration_text(seconds: int, nanos: int) -> str:
+    if abs(seconds) > _LONGEST or abs(nanos) > 999_999_999 or (seconds < 0 < nanos) or (nanos < 0 < seconds):
+        raise ValueError(f"a duration of {seconds} s and {nanos} ns has no JSON")
+    sign = "-" if seconds < 0 or nanos < 0 else ""
+    return f"{sign}{abs(seconds)}{_fraction(abs(nanos))}s"
+
+
+def _fraction(nanos: int) -> str:
+    """Returns nanoseconds as 0, 3, 6 or 9 digits behind a point."""
+    if not nanos:
+        return ""
+    digits = f"{nanos:09d}"
+    while digits.endswith("000"):
+        digits = digits[:-3]
+    return f".{digits}"
+
+
+def _timestamp_of(value: Any) -> tuple[int, int]:
+    if isinstance(value, datetime):
+        return known.timestamp_parts(value)
+    match = _TIMESTAMP.fullmatch(_string(value))
+    if not match:
+        raise DecodeError(f"a timestamp such as 1970-01-01T00:00:00Z is needed, not {_shown(value)}")
+    *numbers, fraction, sign, hours, minutes = match.groups()
+    moment = datetime(*map(int, numbers), tzinfo=known.EPOCH.tzinfo)  # type: ignore[arg-type, misc]
+    since = moment - known.EPOCH
+    seconds = since.days * 86400 + since.seconds
+    if sign:
+        if int(hours) > 23 or int(minutes) > 59:
+            raise DecodeError(f"{value!r} has no valid offset")
+        seconds -= int(f"{sign}1") * (int(hours) * 3600 + int(minutes) * 60)
+    if not _FIRST <= seconds <= _LAST:
+        raise DecodeError(f"{value!r} is not in the years 1 to 9999")
+    return seconds, int((fraction or "0").ljust(9, "0"))
+
+
+def _duration_of(value: Any) -> tuple[int, int]:
+    if isinstance(value, timedelta):
+        return known.duration_parts(value)
+    match = _DURATION.fullmatch(_string(value))
+    if not match:
+        raise DecodeError(f"a duration such as 1.5s is needed, not {_shown(value)}")
+    sign, whole, fraction = match.groups()
+    seconds, nanos = int(whole), int((fraction or "0").ljust(9, "0"))
+    if seconds > _LONGEST or (seconds == _LONGEST and nanos > 999_999_999):
+        raise DecodeError(f"{value!r} is longer than 10,000 years")
+    return (-seconds, -nanos) if sign else (seconds, nanos)
+
+
+def _camel(path: str) -> str:
+    """Returns a path of a field mask as JSON has it; only what can be read back is written."""
+    text = re.sub(r"_([a-z])", lambda match: match[1].upper(), path)
+    if "_" in text or re.sub(r"([A-Z])", lambda match: f"_{match[1].lower()}", text) != path:
+        raise ValueError(f"the path {path!r} of a field mask has no JSON")
+    return text
+
+
+def _snake(path: str) -> str:
+    if "_" in path:
+        raise DecodeError(f"the path {path!r} of a field mask has an underscore, which JSON has not")
+    return re.sub(r"([A-Z])", lambda match: f"_{match[1].lower()}", path)
