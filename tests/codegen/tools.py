@@ -21,7 +21,7 @@ PURELIB = Path(sysconfig.get_path("purelib"))
 ENVIRONMENT = {**os.environ, "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"}
 NAMES = sorted(path.relative_to(PROTOS).as_posix() for path in PROTOS.rglob("*.proto"))
 
-KNOWN = "known options: messages=protobuf|none, package=PACKAGE, map=FOLDER[=PACKAGE]"
+KNOWN = "known options: messages=protobuf|betterproto|none, package=PACKAGE, map=FOLDER[=PACKAGE]"
 """How errors list the options."""
 
 
