@@ -37,8 +37,10 @@ class _StreamCall(Generic[RequestT, ReplyT]):
         "_loop",
         "_metadata",
         "_over",
+        "_receiving",
         "_requests",
         "_sender",
+        "_sending",
         "_timeout",
     )
 
@@ -60,6 +62,8 @@ class _StreamCall(Generic[RequestT, ReplyT]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._entered = False
         self._over = False
+        self._receiving = False
+        self._sending = False
 
     def __repr__(self) -> str:
         state = "over" if self._over else "running" if self._exchange is not None else "not started"
@@ -114,11 +118,26 @@ class _StreamCall(Generic[RequestT, ReplyT]):
         exchange = self._exchange
         if exchange is None or self._over:
             exchange = await self._start()
+        if self._receiving:
+            raise RuntimeError("another task is receiving from this call; one at a time")
+        self._receiving = True
         try:
             return await exchange.receive()
         except Exception:
             self.cancel()
             raise
+        finally:
+            self._receiving = False
+
+    async def _put(self, message: RequestT) -> None:
+        exchange = self._feedable("send")
+        if self._sending:
+            raise RuntimeError("another task is sending to this call; one at a time")
+        self._sending = True
+        try:
+            await exchange.send(message)
+        finally:
+            self._sending = False
 
     async def _only_reply(self) -> Any:
         try:
@@ -144,12 +163,11 @@ class _StreamCall(Generic[RequestT, ReplyT]):
             )
         return self._exchange
 
-    def _feedable(self) -> Exchange:
-        exchange = self._driven("send")
+    def _feedable(self, what: str) -> Exchange:
+        exchange = self._driven(what)
         if self._requests is not None:
-            raise RuntimeError(
-                f"{self._bound.method.python_name}() was given its messages; send() is for calls without them"
-            )
+            name = self._bound.method.python_name
+            raise RuntimeError(f"{name}() was given its messages; {what}() is for calls without them")
         return exchange
 
 
@@ -204,7 +222,7 @@ class ClientStreamCall(_StreamCall[RequestT, ReplyT]):
             EndOfStream: the server has ended the call; ``finish()`` tells how.
             Error: the call failed.
         """
-        await self._feedable().send(message)
+        await self._put(message)
 
     async def finish(self) -> ReplyT:
         """Says that there are no more requests, and waits for the reply.
@@ -263,11 +281,11 @@ class BidiStreamCall(_StreamCall[RequestT, ReplyT]):
             EndOfStream: the server has ended the call; ``receive()`` tells how.
             Error: the call failed.
         """
-        await self._feedable().send(message)
+        await self._put(message)
 
     async def end(self) -> None:
         """Says that there are no more requests; replies go on."""
-        await self._feedable().end()
+        await self._feedable("end").end()
 
     async def receive(self) -> ReplyT:
         """Waits for a reply.

@@ -70,6 +70,16 @@ async def test_streams_used_wrongly_say_how_to_use_them(serve: Serve) -> None:
                 await call.send(Text())
 
 
+async def test_one_task_at_a_time_sends_and_one_receives(serve: Serve) -> None:
+    async with serve(Lab()) as service, LabClient(service).talk() as call:
+        waiting = asyncio.create_task(call.receive())
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="another task is receiving"):
+            await call.receive()
+        await call.send(Text(value="a"))
+        assert (await waiting).value == "re: a", "and the first one goes on"
+
+
 async def test_the_deadline_ends_the_call_on_both_sides(serve: Serve) -> None:
     lab = Lab()
     async with serve(lab) as service:
