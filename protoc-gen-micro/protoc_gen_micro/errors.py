@@ -10,9 +10,9 @@ class GenerateError(Exception):
 
     Args:
         message: what is wrong and what to do about it, in one line.
-        path: the .proto file, as protoc names it; empty when no file is to blame.
+        path: the .proto file, as protoc names it, or the user's template; empty when no file is to blame.
         line: line in that file, from 1; 0 when unknown.
-        column: column in that line, from 1.
+        column: column in that line, from 1; 0 when unknown.
         symbol: full name of what is wrong, such as ``"greeter.Greeter.SayHello"``.
     """
 
@@ -26,5 +26,7 @@ class GenerateError(Exception):
 
     def __str__(self) -> str:
         """Returns one line in the form of a compiler: ``file:line:column: symbol: message``."""
-        place = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
+        place = f"{self.path}:{self.line}" if self.line else self.path
+        if self.column:
+            place = f"{place}:{self.column}"
         return ": ".join(part for part in (place, self.symbol, self.message) if part)

@@ -8,11 +8,12 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.compiler import plugin_pb2
 from google.protobuf.message import DecodeError
 
+from protoc_gen_micro import compiled
 from protoc_gen_micro.errors import GenerateError
 from protoc_gen_micro.modules import Modules, shipped, unimportable
 from protoc_gen_micro.parameters import Parameters
 from protoc_gen_micro.reader import Reader
-from protoc_gen_micro.render import render
+from protoc_gen_micro.render import Templates, render
 
 __all__ = ["MAXIMUM_EDITION", "MINIMUM_EDITION", "answer", "respond"]
 
@@ -75,12 +76,25 @@ def _generate(request: plugin_pb2.CodeGeneratorRequest, runtime: bool) -> list[t
         modules = modules._replace(exports=dialect.exports, suffix=SUFFIX)
         read = dialect.read
     _check_modules(request.proto_file, modules)
+    templates = _templates(parameters.templates)
     outputs: list[tuple[str, str]] = []
     for path in request.file_to_generate:
         ours = runtime and path.startswith("micro_rt/")
         if ours or not (shipped(path) or modules.mapped(path)):
-            outputs += render(read(path), modules, parameters)
+            outputs += render(read(path), modules, parameters, templates)
     return outputs
+
+
+def _templates(folder: str) -> Templates:
+    if not folder:
+        return compiled
+    try:
+        from protoc_gen_micro.user_templates import UserTemplates
+    except ModuleNotFoundError as error:
+        if error.name != "jinja2":
+            raise
+        raise GenerateError("option 'templates' needs Jinja2: pip install \"micro-rt[templates]\"") from error
+    return UserTemplates(folder)
 
 
 def _check_files(request: plugin_pb2.CodeGeneratorRequest) -> None:

@@ -20,11 +20,13 @@ class Parameters(NamedTuple):
         package: the Python package that the output folder is, so that modules import each other absolutely;
             empty when they are to work wherever they are put.
         map: what was generated elsewhere: (folder, package) or (.proto file, module).
+        templates: the folder with the user's own templates, or empty.
     """
 
     messages: str = "protobuf"
     package: str = ""
     map: tuple[tuple[str, str], ...] = ()
+    templates: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Parameters:
@@ -64,6 +66,7 @@ class Parameters(NamedTuple):
             messages=values.get("messages", "protobuf"),
             package=values.get("package", ""),
             map=tuple(mapped.items()),
+            templates=values.get("templates", ""),
         )
 
 
@@ -72,6 +75,7 @@ _KNOWN = {
     "messages": "|".join(_MESSAGES),
     "package": "PACKAGE",
     "map": "FOLDER[=PACKAGE]",
+    "templates": "FOLDER",
 }
 """The options, and what each may be."""
 

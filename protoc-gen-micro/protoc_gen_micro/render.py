@@ -3,36 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
 
 from protoc_gen_micro import compiled
 from protoc_gen_micro.hints import Hints
-from protoc_gen_micro.imports import plan_modules
+from protoc_gen_micro.imports import Imports, plan_modules
 from protoc_gen_micro.modules import Modules
 from protoc_gen_micro.parameters import Parameters
 from protoc_gen_micro.schema import File
 from protoc_gen_micro.stubs import Stubs
 
-__all__ = ["render"]
+if TYPE_CHECKING:
+    from protoc_gen_micro.classes import Classes
+
+__all__ = ["Templates", "render"]
 
 
-def render(file: File, modules: Modules, parameters: Parameters) -> Iterator[tuple[str, str]]:
+class Templates(Protocol):
+    """The templates as functions: those compiled ahead, or the user's own in front of them."""
+
+    def messages_py(self, file: File, imports: Imports) -> str:
+        """Renders ``messages.py.j2``."""
+        ...
+
+    def messages_pyi(self, file: File, use: Hints) -> str:
+        """Renders ``messages.pyi.j2``."""
+        ...
+
+    def dataclasses_py(self, file: File, use: Classes) -> str:
+        """Renders ``dataclasses.py.j2``."""
+        ...
+
+    def stubs_py(self, file: File, imports: Imports, stubs: Stubs) -> str:
+        """Renders ``stubs.py.j2``."""
+        ...
+
+
+def render(
+    file: File, modules: Modules, parameters: Parameters, templates: Templates = compiled
+) -> Iterator[tuple[str, str]]:
     """Yields the path and the text of each file that a .proto file becomes.
 
     Args:
         file: the .proto file.
         modules: where the modules of the run are.
         parameters: the options of the run.
+        templates: what writes the text.
     """
     if parameters.messages == "protobuf":
         imports = plan_modules(file.path, file.dependencies, file.public_dependencies, modules)
         messages = modules.name(file.path).replace(".", "/")
-        yield f"{messages}.py", compiled.messages_py(file, imports)
-        yield f"{messages}.pyi", compiled.messages_pyi(file, Hints(file, modules))
+        yield f"{messages}.py", templates.messages_py(file, imports)
+        yield f"{messages}.pyi", templates.messages_pyi(file, Hints(file, modules))
     elif parameters.messages == "betterproto":
         from protoc_gen_micro.classes import Classes
 
-        yield f"{modules.name(file.path).replace('.', '/')}.py", compiled.dataclasses_py(file, Classes(file, modules))
+        yield f"{modules.name(file.path).replace('.', '/')}.py", templates.dataclasses_py(file, Classes(file, modules))
     if file.services:
         stubs = Stubs(file, modules)
         path = modules.name(file.path, "_micro").replace(".", "/")
-        yield f"{path}.py", compiled.stubs_py(file, stubs.imports, stubs)
+        yield f"{path}.py", templates.stubs_py(file, stubs.imports, stubs)

@@ -9,7 +9,7 @@ import jinja2
 
 from protoc_gen_micro import text
 
-__all__ = ["FUNCTIONS", "TEMPLATES", "environment", "template_folder"]
+__all__ = ["FUNCTIONS", "TEMPLATES", "environment", "template_folder", "user_environment"]
 
 FUNCTIONS: dict[str, Any] = {
     "bytes_literal": text.bytes_literal,
@@ -38,21 +38,40 @@ def template_folder() -> Path:
 
 
 def environment(folder: Path | None = None) -> jinja2.Environment:
-    """Returns the environment in which templates are parsed and rendered.
+    """Returns the environment in which the built-in templates are parsed and rendered.
 
     Args:
         folder: where the templates are, if not the built-in ones.
     """
-    result = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder or template_folder()),
+    result = _environment(jinja2.FileSystemLoader(folder or template_folder()))
+    result.globals.clear()
+    result.globals.update(FUNCTIONS)
+    result.filters.clear()
+    result.filters.update(FUNCTIONS)
+    return result
+
+
+def user_environment(folder: Path) -> jinja2.Environment:
+    """Returns the environment of a user's own templates: all that Jinja2 has, and what the built-in ones may call.
+
+    They include the built-in ones as ``{% include "built-in/stubs.py.j2" %}``.
+
+    Args:
+        folder: where the templates are.
+    """
+    built_in = jinja2.PrefixLoader({"built-in": jinja2.FileSystemLoader(template_folder())})
+    result = _environment(jinja2.ChoiceLoader([jinja2.FileSystemLoader(folder), built_in]))
+    result.globals.update(FUNCTIONS)
+    result.filters.update(FUNCTIONS)
+    return result
+
+
+def _environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=loader,
         autoescape=False,  # the output is Python, not HTML
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
-    result.globals.clear()
-    result.globals.update(FUNCTIONS)
-    result.filters.clear()
-    result.filters.update(FUNCTIONS)
-    return result

@@ -71,6 +71,11 @@ def test_options(parameter: str, error: str, tmp_path: Path) -> None:
     assert response.error == error
 
 
+def test_the_options_are_listed() -> None:
+    assert KNOWN.startswith("known options: messages=protobuf|")
+    assert KNOWN.endswith("|none, package=PACKAGE, map=FOLDER[=PACKAGE], templates=FOLDER")
+
+
 def test_two_files_for_one_module(tmp_path: Path) -> None:
     sources = {"a-b.proto": 'syntax = "proto3"; package x;', "a_b.proto": 'syntax = "proto3"; package y;'}
     assert generate(tmp_path, sources).error == (

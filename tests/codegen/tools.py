@@ -11,7 +11,9 @@ from pathlib import Path
 from google.protobuf import descriptor_pb2
 from google.protobuf.compiler import plugin_pb2
 
+from protoc_gen_micro.errors import GenerateError
 from protoc_gen_micro.generate import respond
+from protoc_gen_micro.parameters import Parameters
 
 HERE = Path(__file__).parent
 PROTOS = HERE / "protos"
@@ -21,7 +23,16 @@ PURELIB = Path(sysconfig.get_path("purelib"))
 ENVIRONMENT = {**os.environ, "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"}
 NAMES = sorted(path.relative_to(PROTOS).as_posix() for path in PROTOS.rglob("*.proto"))
 
-KNOWN = "known options: messages=protobuf|betterproto|none, package=PACKAGE, map=FOLDER[=PACKAGE]"
+
+def _known() -> str:
+    try:
+        Parameters.parse("?")
+    except GenerateError as error:
+        return str(error).partition("; ")[2]
+    raise AssertionError("there is no option '?'")
+
+
+KNOWN = _known()
 """How errors list the options."""
 
 
