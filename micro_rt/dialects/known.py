@@ -79,7 +79,8 @@ def make_datetime(seconds: int, nanos: int) -> datetime:
 
 def make_timedelta(seconds: int, nanos: int) -> timedelta:
     """Returns a duration as a ``timedelta``, an exact one where a plain one would lose something."""
-    if not nanos % 1000 and abs(seconds) < _LONGEST and (seconds ^ nanos >= 0 or not seconds or not nanos):
+    agree = seconds ^ nanos >= 0 or not seconds or not nanos
+    if agree and not nanos % 1000 and abs(nanos) < 1_000_000_000 and abs(seconds) < _LONGEST:
         return timedelta(seconds=seconds, microseconds=nanos // 1000)
     result = ExactTimedelta(seconds=min(max(seconds, -_LONGEST), _LONGEST), microseconds=nanos // 1000)
     result.exact = seconds, nanos

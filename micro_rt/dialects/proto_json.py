@@ -386,6 +386,8 @@ def _names(kind: Any) -> dict[str, Spec]:
 
 def _enum_names(kind: Any) -> dict[str, Any]:
     """Returns the values of an enum by their names: those of the .proto, then those of its members."""
+    if kind is lib.NullValue:
+        return {"NULL_VALUE": kind.try_value(0)}  # betterproto has lost the name
     members: dict[str, Any] = dict(kind.__members__)
     originals: dict[str, int] = getattr(kind, "__proto_names__", {})
     return {**members, **{name: kind.try_value(number) for name, number in originals.items()}}
