@@ -14,8 +14,9 @@ from typing import Any, Generic, Self, TypeAlias, TypeVar
 from micro_rt.client.bound import BoundMethod
 from micro_rt.client.exchange import Exchange, open_exchange, pump
 from micro_rt.context import CallInfo, ClientCall
-from micro_rt.errors import EndOfStream, Internal
+from micro_rt.errors import EndOfStream
 from micro_rt.metadata import MetadataLike
+from micro_rt.transport.base import many_replies, no_reply
 
 __all__ = ["BidiStreamCall", "ClientStreamCall", "Messages", "ServerStreamCall"]
 
@@ -140,20 +141,17 @@ class _StreamCall(Generic[RequestT, ReplyT]):
             self._sending = False
 
     async def _only_reply(self) -> Any:
+        path = self._bound.method.path
         try:
             reply = await self.take()
         except EndOfStream:
-            raise Internal(
-                f"{self._bound.method.path} was answered with status OK and no message; that is a bug of the server"
-            ) from None
+            raise no_reply(path) from None
         try:
             await self.take()
         except EndOfStream:
             return reply
         self.cancel()
-        raise Internal(
-            f"{self._bound.method.path} was answered with more than one message; that is a bug of the server"
-        )
+        raise many_replies(path)
 
     def _driven(self, what: str) -> Exchange:
         if self._exchange is None or not self._entered:

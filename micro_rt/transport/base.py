@@ -31,7 +31,8 @@ __all__ = [
     "ServerStream",
     "Transport",
     "handler_task",
-    "only_reply",
+    "many_replies",
+    "no_reply",
 ]
 
 _WITHOUT_ANSWER = frozenset({"micro.connection_lost", "micro.deadline"})
@@ -65,6 +66,23 @@ class ClientStream(ABC):
             EndOfStream: the server is done, with status OK.
             Error: the call failed.
         """
+
+    async def only_reply(self, path: str) -> bytes:
+        """Receives the one message of a call whose server does not stream, and waits for the status.
+
+        Raises:
+            Error: the call failed.
+        """
+        try:
+            reply = await self.receive()
+        except EndOfStream:
+            raise no_reply(path) from None
+        try:
+            await self.receive()
+        except EndOfStream:
+            return reply
+        self.cancel()
+        raise many_replies(path)
 
     @abstractmethod
     def cancel(self) -> None:
@@ -121,7 +139,7 @@ class Connection(ABC):
             except EndOfStream:
                 pass  # answered before all of it was sent: the reply tells
             sent = True
-            return await only_reply(stream, path)
+            return await stream.only_reply(path)
         except Error as error:
             if not sent and error.id in _WITHOUT_ANSWER:
                 # The handler of a unary method does not start before the whole request is there.
@@ -227,19 +245,11 @@ def handler_task(
     return loop.create_task(serving, name=name, context=context)
 
 
-async def only_reply(stream: ClientStream, path: str) -> bytes:
-    """Receives the one message of a call whose server does not stream, and waits for the status.
+def no_reply(path: str) -> Internal:
+    """What a call that must have a reply ends with if it has none."""
+    return Internal(f"{path} was answered with status OK and no message; that is a bug of the server")
 
-    Raises:
-        Error: the call failed.
-    """
-    try:
-        reply = await stream.receive()
-    except EndOfStream:
-        raise Internal(f"{path} was answered with status OK and no message; that is a bug of the server") from None
-    try:
-        await stream.receive()
-    except EndOfStream:
-        return reply
-    stream.cancel()
-    raise Internal(f"{path} was answered with more than one message; that is a bug of the server")
+
+def many_replies(path: str) -> Internal:
+    """What a call that must have one reply ends with if it has more."""
+    return Internal(f"{path} was answered with more than one message; that is a bug of the server")

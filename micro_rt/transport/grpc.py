@@ -49,7 +49,16 @@ from micro_rt.errors import (
     Unknown,
 )
 from micro_rt.metadata import EMPTY, Metadata
-from micro_rt.transport.base import ClientStream, Connection, Dispatch, Listener, ServerStream, handler_task
+from micro_rt.transport.base import (
+    ClientStream,
+    Connection,
+    Dispatch,
+    Listener,
+    ServerStream,
+    handler_task,
+    many_replies,
+    no_reply,
+)
 from micro_rt.transport.tcp import detect_dead_peers, join, split
 from micro_rt.transport.wire import (
     REQUEST_HEADERS,
@@ -314,6 +323,23 @@ class _GrpcClientStream(ClientStream):
             pass  # the call is over, and receiving tells how
 
     async def receive(self) -> bytes:
+        message = await self._next()
+        if message is None:
+            raise self._fail(EndOfStream("the server sent its last message already"))
+        return message
+
+    async def only_reply(self, path: str) -> bytes:
+        # Without the exception that would end every call that goes well.
+        reply = await self._next()
+        if reply is None:
+            raise self._fail(no_reply(path))
+        if await self._next() is not None:
+            raise self._fail(many_replies(path))
+        self._close()
+        return reply
+
+    async def _next(self) -> bytes | None:
+        """Waits for a message; None if the call has ended with status OK."""
         if self._outcome is not None:
             raise self._outcome
         stream = self._stream
@@ -322,12 +348,11 @@ class _GrpcClientStream(ClientStream):
                 if not self._got_headers:
                     self._take_headers(await stream.recv_headers())
                 message = await self._reader.read()
-                if message is not None:
-                    return message
-                self._take_status(stream.trailers)
+                if message is None:
+                    self._take_status(stream.trailers)
+                return message
         except Error as error:
             raise self._fail(error) from None
-        raise self._fail(EndOfStream("the server sent its last message already"))
 
     def cancel(self) -> None:
         if self._outcome is None:
@@ -345,7 +370,7 @@ class _GrpcClientStream(ClientStream):
 
     def ended(self) -> None:
         """The server has sent its last frame: nobody reads what is sent from now on."""
-        self._sending.fail(EndOfStream("the server has ended the call"))
+        self._sending.end()
 
     def _expire(self) -> None:
         error = self._deadline_error()
@@ -433,6 +458,7 @@ class _GrpcClientStream(ClientStream):
             release, self._release = self._release, None
             release()
             self._protocol.released()
+        self._stream.forget()
 
     def _reset(self) -> None:
         if self._release is not None and self._stream.closable:
@@ -445,29 +471,36 @@ class _Http2Stream(Stream):
     def __init__(self, protocol: _Protocol, call: _GrpcClientStream) -> None:
         connection = protocol.connection
         super().__init__(connection, connection._connection, connection._transport)  # pyright: ignore[reportPrivateUsage]
-        self._call = call
+        self._call: _GrpcClientStream | None = call
 
     def __terminated__(self, reason: str) -> None:
-        self._call.terminated(reason)
+        if self._call is not None:
+            self._call.terminated(reason)
 
     def __ended__(self) -> None:
         super().__ended__()
-        self._call.ended()
+        if self._call is not None:
+            self._call.ended()
+
+    def forget(self) -> None:
+        """Lets go of the call, which holds the stream: without this every call would be left to the garbage collector."""
+        self._call = None
 
 
 class _Wait:
     """Waits of one direction of a call, which an event from outside ends with an error."""
 
-    __slots__ = ("_cancelling", "_error", "_task")
+    __slots__ = ("_cancelling", "_ended", "_error", "_task")
 
     def __init__(self) -> None:
+        self._ended = False
         self._error: Error | None = None
         self._task: asyncio.Task[Any] | None = None
         self._cancelling = 0
 
     def __enter__(self) -> None:
-        if self._error is not None:
-            raise self._error
+        if self._ended:
+            raise self._reason()
         task = asyncio.current_task()
         if task is not None:
             self._task = task
@@ -477,18 +510,27 @@ class _Wait:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         task, self._task = self._task, None
-        if self._error is None or task is None or not isinstance(value, asyncio.CancelledError):
+        if not self._ended or task is None or not isinstance(value, asyncio.CancelledError):
             return
         # The cancellation is ours and is taken back; one that comes from elsewhere at the same time goes on.
         if task.uncancel() <= self._cancelling:
-            raise self._error from None
+            raise self._reason() from None
 
     def fail(self, error: Error) -> None:
         """Ends the present wait, if there is one, and every later one."""
-        if self._error is None:
+        if not self._ended:
             self._error = error
+            self.end()
+
+    def end(self) -> None:
+        """Does the same, because the server has ended the call."""
+        if not self._ended:
+            self._ended = True
             if self._task is not None:
                 self._task.cancel()
+
+    def _reason(self) -> Error:
+        return self._error or EndOfStream("the server has ended the call")
 
 
 # The server
