@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 
-from benchmarks import generate, path, profile, streams, unary
+from benchmarks import generate, messages, path, profile, streams, unary
 from benchmarks.machine import Others, describe
 from benchmarks.measure import Plan
 from benchmarks.table import Table
@@ -18,10 +18,11 @@ BENCHMARKS: Mapping[str, Callable[[Plan], Iterator[Table]]] = {
     "unary": unary.run,
     "streams": streams.run,
     "path": path.run,
+    "messages": messages.run,
     "generate": generate.run,
     "profile": profile.run,
 }
-USUAL = ("unary", "streams", "path", "generate")
+USUAL = ("unary", "streams", "path", "messages", "generate")
 
 DESCRIPTION = """\
 Measures micro-rt against its peers in one run; docs/benchmarks.md says what the figures mean.
@@ -29,6 +30,7 @@ Measures micro-rt against its peers in one run; docs/benchmarks.md says what the
   unary      small unary calls between two processes, 1, 16 and 128 at a time
   streams    server streaming, and ping-pong on bidirectional streams
   path       what resolving, selecting and interceptors cost alone
+  messages   constructing, encoding, decoding and reading messages, in both dialects
   generate   generating one small file, as a whole process
   profile    which library the CPU of a unary call goes to (not part of a usual run)
 """
