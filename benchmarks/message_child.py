@@ -60,7 +60,7 @@ def jobs(kind: str, m: Any) -> dict[str, Callable[[], object]]:
 
     def read_reply(message: Any) -> object:
         for item in message.items:
-            item.id, item.name, item.price, item.quantity  # noqa: B018
+            _ = item.id, item.name, item.price, item.quantity
             for _ in item.tags:
                 pass
             for _ in item.sizes:
@@ -70,7 +70,7 @@ def jobs(kind: str, m: Any) -> dict[str, Callable[[], object]]:
         for _ in message.counts:
             pass
         owner = message.owner
-        owner.name, owner.email, owner.id  # noqa: B018
+        _ = owner.name, owner.email, owner.id
         return (
             message.id,
             message.title,
