@@ -2,7 +2,7 @@
 
 from micro_rt.client.streams import BidiStreamCall, ClientStreamCall, Messages, ServerStreamCall
 from micro_rt.client.stub import Client
-from micro_rt.context import Call, CallInfo, ClientCall, Context
+from micro_rt.context import Call, CallInfo, ClientCall, Context, detached
 from micro_rt.errors import (
     Aborted,
     AlreadyExists,
@@ -24,11 +24,12 @@ from micro_rt.errors import (
     Unimplemented,
     Unknown,
 )
-from micro_rt.interceptor import Interceptor, StreamNext, UnaryNext
+from micro_rt.interceptor import Interceptor, InterceptorsByMethod, StreamNext, UnaryNext
 from micro_rt.metadata import Metadata, MetadataLike, MetadataValue
-from micro_rt.method import AuthPolicy, Idempotency, Kind, Method, Policy, RetryPolicy, ServiceInfo
+from micro_rt.method import AuthPolicy, Idempotency, Kind, Method, Policy, RetryPolicy, ServiceInfo, deprecated
+from micro_rt.node import Node
 from micro_rt.server.handler import Handler
-from micro_rt.service import Service
+from micro_rt.service import Lifespan, Service
 from micro_rt.telemetry.access_log import AccessLog
 
 __all__ = [
@@ -53,14 +54,17 @@ __all__ = [
     "Handler",
     "Idempotency",
     "Interceptor",
+    "InterceptorsByMethod",
     "Internal",
     "InvalidArgument",
     "Kind",
+    "Lifespan",
     "Messages",
     "Metadata",
     "MetadataLike",
     "MetadataValue",
     "Method",
+    "Node",
     "NotFound",
     "OutOfRange",
     "PermissionDenied",
@@ -76,4 +80,6 @@ __all__ = [
     "UnaryNext",
     "Unimplemented",
     "Unknown",
+    "deprecated",
+    "detached",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from typing import Any, Literal
 from micro_rt.metadata import EMPTY, Metadata, MetadataLike, MetadataValue
 from micro_rt.method import Method
 
-__all__ = ["Call", "CallInfo", "ClientCall", "Context", "current_context"]
+__all__ = ["Call", "CallInfo", "ClientCall", "Context", "current_context", "detached"]
 
 
 class Call:
@@ -142,3 +143,17 @@ class Context(Call):
 
 current_context: ContextVar[Context | None] = ContextVar("micro_rt.current_context", default=None)
 """The call being served by this task: its deadline bounds the calls made from here."""
+
+
+@contextmanager
+def detached() -> Generator[None]:
+    """Frees what is started inside from the call being served: its deadline does not bound the calls made there.
+
+    with micro.detached():
+        background.add(asyncio.create_task(send_mail(order)))
+    """
+    token = current_context.set(None)
+    try:
+        yield
+    finally:
+        current_context.reset(token)

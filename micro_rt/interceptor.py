@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from micro_rt.context import Call
 from micro_rt.method import ServiceInfo
@@ -33,6 +33,7 @@ __all__ = [
     "by_method_name",
     "chain_stream",
     "chain_unary",
+    "checked",
 ]
 
 UnaryNext: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
@@ -73,6 +74,20 @@ class Interceptor:
         return proceed(requests, call)
 
 
+def checked(interceptors: Sequence[Interceptor]) -> tuple[Interceptor, ...]:
+    """Checks a list of interceptors.
+
+    Raises:
+        TypeError: one of them is none: a class instead of an object, for one.
+    """
+    for interceptor in interceptors:
+        if not isinstance(cast("object", interceptor), Interceptor):
+            raise TypeError(
+                f"{interceptor!r} is not an interceptor: an object of a class derived from micro.Interceptor"
+            )
+    return tuple(interceptors)
+
+
 def by_method_name(service: ServiceInfo, given: InterceptorsByMethod | None) -> dict[str, tuple[Interceptor, ...]]:
     """Checks interceptors given by method name.
 
@@ -85,7 +100,7 @@ def by_method_name(service: ServiceInfo, given: InterceptorsByMethod | None) -> 
     for name in given:
         if name not in known:
             raise ValueError(f"{service.name} has no method {name!r} to intercept; it has: {', '.join(sorted(known))}")
-    return {name: tuple(interceptors) for name, interceptors in given.items()}
+    return {name: checked(interceptors) for name, interceptors in given.items()}
 
 
 def chain_unary(interceptors: Sequence[Interceptor], innermost: UnaryNext) -> UnaryNext:

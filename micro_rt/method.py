@@ -5,11 +5,14 @@ from __future__ import annotations
 import enum
 import random
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from micro_rt.errors import Code, Error
 
-__all__ = ["AuthPolicy", "Idempotency", "Kind", "Method", "Policy", "RetryPolicy", "ServiceInfo"]
+if TYPE_CHECKING:
+    from typing_extensions import deprecated
+
+__all__ = ["AuthPolicy", "Idempotency", "Kind", "Method", "Policy", "RetryPolicy", "ServiceInfo", "deprecated"]
 
 RequestT = TypeVar("RequestT")
 ReplyT = TypeVar("ReplyT")
@@ -150,3 +153,21 @@ class ServiceInfo:
     target: str
     """Name under which it is registered and looked up unless told otherwise: its package."""
     methods: tuple[Method[Any, Any], ...]
+
+
+if not TYPE_CHECKING:
+
+    class deprecated:  # noqa: N801 - it stands for that of warnings, which came with Python 3.13
+        """Marks a method of a client as deprecated: type checkers and editors say so where it is called.
+
+        Args:
+            message: what they say; it is in ``__deprecated__`` at run time, where nothing else happens.
+        """
+
+        def __init__(self, message):
+            self._message = message
+
+        def __call__(self, function):
+            """Marks a function."""
+            function.__deprecated__ = self._message
+            return function

@@ -9,16 +9,17 @@ import os
 import signal
 import socket
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar, cast
 
 from micro_rt.backends import backend, scheme_of
 from micro_rt.client.nodes import Nodes
 from micro_rt.codec.base import Codec
+from micro_rt.engines.shared import Shared
 from micro_rt.errors import FailedPrecondition
-from micro_rt.interceptor import Interceptor, InterceptorsByMethod
+from micro_rt.interceptor import Interceptor, InterceptorsByMethod, checked
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Registration, Registry
 from micro_rt.registry.registrar import Registrar
@@ -93,7 +94,7 @@ class Service:
         self.version = version
         self.metadata = dict(metadata or {})
         self.codec: Codec = backend("codec", codec, "codec")() if isinstance(codec, str) else codec
-        self.client_interceptors = tuple(client_interceptors)
+        self.client_interceptors = checked(client_interceptors)
         self._registry = registry
         self._transport = transport
         self._selector = selector
@@ -109,8 +110,11 @@ class Service:
         self._server: Server | None = None
         self._node: Node | None = None
         self._stack: AsyncExitStack | None = None
-        self._stopping = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._stop_asked = False
+        self._signals = 0
+        self._stopping: asyncio.Event | None = None
+        self._hurry: asyncio.Event | None = None
+        self._main: asyncio.Task[Any] | None = None
 
     def __repr__(self) -> str:
         return f"<Service {self.name!r} at {self._node.address}>" if self._node else f"<Service {self.name!r}>"
@@ -157,6 +161,12 @@ class Service:
         Raises:
             RuntimeError: a loop is running already; there, ``await service.serve()``.
         """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            raise RuntimeError("run() starts an event loop, and one is running here: await service.serve() instead")
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         try:
             import uvloop
@@ -166,17 +176,38 @@ class Service:
             uvloop.run(self.serve())
 
     async def serve(self) -> None:
-        """Serves until SIGINT, SIGTERM or ``stop()``; a second signal ends it without waiting for calls in flight."""
-        self._stopping.clear()
-        self._hurry.clear()
-        with _on_signals(self._signalled):
-            async with self:
-                await self._stopping.wait()
-                _log.info("%s stops: %d calls in flight", self.name, self._server.in_flight if self._server else 0)
+        """Serves until SIGINT, SIGTERM or ``stop()``.
+
+        A second signal ends it without waiting for calls in flight, a third one wherever it is.
+        """
+        self._signals = 0
+        self._stopping = stopping = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._main = main = asyncio.current_task()
+        try:
+            async with _on_signals(self._signalled):
+                if not self._stop_asked:
+                    async with self:
+                        if not self._handlers:
+                            _log.warning("%s serves nothing: it has no handlers", self.name)
+                        if not self._stop_asked:
+                            await stopping.wait()
+                        _log.info(
+                            "%s stops: %d calls in flight", self.name, self._server.in_flight if self._server else 0
+                        )
+        except asyncio.CancelledError:
+            # A signal cancels what cannot be asked to stop: a start that takes its time, or an end that does not come.
+            if not self._signals or main is None or main.uncancel():
+                raise
+        finally:
+            self._stop_asked = False
+            self._stopping = self._hurry = self._main = None
 
     def stop(self) -> None:
         """Asks ``serve()`` to stop, in good order; to be called in its loop."""
-        self._stopping.set()
+        self._stop_asked = True
+        if self._stopping is not None:
+            self._stopping.set()
 
     @property
     def node(self) -> Node | None:
@@ -254,14 +285,21 @@ class Service:
         self._nodes = None
         self._node = None
 
-    def _signalled(self, number: int) -> None:
-        if self._stopping.is_set():
+    def _signalled(self) -> None:
+        self._signals += 1
+        starting = self._stack is None or (self._node is None and bool(self._handlers))
+        if self._signals == 2 and self._hurry is not None:
             _log.warning("%s: second signal, calls in flight are cut off", self.name)
             self._hurry.set()
-        self._stopping.set()
+        if ((self._signals == 1 and starting) or self._signals > 2) and self._main is not None:
+            self._main.cancel()
+        self.stop()
 
     async def _unless_hurried(self, waiting: Coroutine[Any, Any, Any]) -> None:
         """Awaits one step of stopping, and cuts it short at a second signal."""
+        if self._hurry is None:
+            await waiting
+            return
         step = asyncio.create_task(waiting)
         hurry = asyncio.create_task(self._hurry.wait())
         try:
@@ -278,8 +316,13 @@ class Service:
     def _make_registry(self) -> Registry:
         given, setting = _setting(self._registry, "registry", "local:")
         if isinstance(given, str):
-            made: Registry = backend("registry", scheme_of(given, setting), setting)(given)
+            try:
+                made: Registry = backend("registry", scheme_of(given, setting), setting)(given)
+            except ValueError as error:
+                raise FailedPrecondition(f"{setting}={given!r}: {error}") from None
             return made
+        if not isinstance(cast("object", given), Registry):
+            raise TypeError(f"{setting}={given!r} is neither an address, such as 'local:', nor a Registry")
         return given
 
     def _selector_factory(self) -> Callable[[], Selector]:
@@ -330,6 +373,7 @@ class Service:
         host, _, port = listening.rpartition(":")
         if given:
             host, port = (given.rpartition(":")[::2]) if _has_port(given) else (given, port)
+            host = f"[{host}]" if ":" in host and host[0] != "[" else host
         elif host in ("0.0.0.0", "[::]"):
             host = _own_address()
         if _is_loopback(host) and not registry.loopback:
@@ -380,19 +424,39 @@ def _own_address() -> str:
         return host
 
 
-@contextmanager
-def _on_signals(react: Callable[[int], None]) -> Generator[None]:
-    """Reacts to SIGINT and SIGTERM, where this is the main thread of a system that has signals."""
-    loop = asyncio.get_running_loop()
-    caught: list[signal.Signals] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, react, number)
-        except (NotImplementedError, RuntimeError, ValueError):
-            continue
-        caught.append(number)
+class _Signals:
+    """Tells SIGINT and SIGTERM to every service that an event loop runs: a loop has one handler for each signal."""
+
+    def __init__(self) -> None:
+        self.reactions: list[Callable[[], None]] = []
+        self._caught: list[signal.Signals] = []
+
+    async def open(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(number, self._react)
+            except (NotImplementedError, RuntimeError, ValueError):
+                continue  # not the main thread, or not a system that has signals
+            self._caught.append(number)
+
+    async def close(self) -> None:
+        for number in self._caught:
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+    def _react(self) -> None:
+        for react in list(self.reactions):
+            react()
+
+
+@asynccontextmanager
+async def _on_signals(react: Callable[[], None]) -> AsyncGenerator[None]:
+    """Reacts to SIGINT and SIGTERM."""
+    hold = Shared("signals", _Signals)
+    signals = await hold.acquire()
+    signals.reactions.append(react)
     try:
         yield
     finally:
-        for number in caught:
-            loop.remove_signal_handler(number)
+        signals.reactions.remove(react)
+        await hold.release()

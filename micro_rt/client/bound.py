@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from micro_rt.client.nodes import Endpoint, Nodes, Target
 from micro_rt.codec.base import Codec
 from micro_rt.context import CallInfo, ClientCall, current_context
-from micro_rt.errors import Error, Internal, Unavailable
+from micro_rt.errors import Error, Internal, InvalidArgument, Unavailable
 from micro_rt.interceptor import Interceptor, StreamNext, chain_unary
 from micro_rt.metadata import Metadata, MetadataLike
 from micro_rt.method import Method, RetryPolicy
 from micro_rt.transport.base import Connection
 
-__all__ = ["Attempts", "BoundMethod", "Host"]
+__all__ = ["Attempts", "BoundMethod", "Host", "check_timeout"]
+
+LONGEST_TIMEOUT = 1e9
+"""Seconds; a longer timeout, such as infinity, is as good as this one."""
 
 ResultT = TypeVar("ResultT")
 
@@ -95,7 +98,7 @@ class BoundMethod:
         if timeout is None:
             timeout = self._timeout
         if timeout is not None:
-            own = asyncio.get_running_loop().time() + timeout
+            own = asyncio.get_running_loop().time() + check_timeout(timeout)
             if deadline is None or own < deadline:
                 deadline = own
         sent = self._metadata if metadata is None else self._metadata.merged(metadata)
@@ -106,12 +109,18 @@ class BoundMethod:
 
         Raises:
             TypeError: it is not the method's request message.
+            InvalidArgument: it cannot be encoded: a required field is missing, for one.
         """
         if request.__class__ is not self.method.request_type:
             raise TypeError(
                 f"{self.method.python_name}() takes {self.method.request_type.__name__}, not {type(request).__name__}"
             )
-        return self._encoder(request)
+        try:
+            return self._encoder(request)
+        except Exception as error:
+            raise InvalidArgument(
+                f"the request of {self._path} cannot be encoded: {error}", may_have_run=False
+            ) from error
 
     def decode(self, data: bytes) -> Any:
         """Decodes a reply."""
@@ -123,13 +132,13 @@ class BoundMethod:
     def target(self, call: ClientCall) -> Target:
         """Returns where a call goes."""
         nodes = self._host.nodes
-        if nodes is not self._nodes or call.target != self._target_name:
-            target = nodes.target(call.target, self.method.service)
-            if call.target != self._target_name:
-                return target
-            self._nodes, self._target = nodes, target
-        assert self._target is not None
-        return self._target
+        target = self._target
+        if call.target != self._target_name:
+            return nodes.target(call.target, self.method.service)
+        if target is None or target.closed or nodes is not self._nodes:
+            self._nodes = nodes
+            target = self._target = nodes.target(call.target, self.method.service)
+        return target
 
     async def attempt(
         self,
@@ -192,6 +201,20 @@ class BoundMethod:
         return await connection.open(self._path, self._content_subtype, call.metadata, call.deadline, call.info)
 
 
+def check_timeout(timeout: float) -> float:
+    """Returns a timeout that can be counted with.
+
+    Raises:
+        TypeError: it is not a number of seconds.
+        ValueError: it is NaN.
+    """
+    if not isinstance(cast("object", timeout), (int, float)):
+        raise TypeError(f"timeout is a number of seconds, not {timeout!r}")
+    if timeout != timeout:
+        raise ValueError("timeout is NaN; it is a number of seconds, or None for no limit")
+    return min(timeout, LONGEST_TIMEOUT)
+
+
 class Attempts:
     """The tries of one call: where the next one goes, and whether there is one."""
 
@@ -237,7 +260,7 @@ class Attempts:
             if error.id == "micro.connection_lost":
                 error.message += "; it may have run, and is not declared idempotent, so it was not sent again"
             raise error
-        if self._sent >= policy.attempts or error.code not in policy.codes:
+        if self._sent >= policy.attempts or error.code not in policy.codes or error.id == "micro.ended":
             raise error
         if error.may_have_run and not self.target.budget.spend():
             raise error

@@ -212,20 +212,22 @@ class InterceptedExchange(Exchange):
         self._task.cancel()
 
     async def _run(self, chain: StreamNext, call: ClientCall) -> None:
-        replies: AsyncIterator[Any] = chain(_items(self._requests), call)
         outcome: BaseException = EndOfStream("the server sent its last message already")
         try:
-            async for reply in replies:
-                await self._replies.put(reply)
+            replies = chain(_items(self._requests), call)
+            try:
+                async for reply in replies:
+                    await self._replies.put(reply)
+            finally:
+                close = getattr(replies, "aclose", None)
+                if close is not None:
+                    await close()
         except asyncio.CancelledError:
             outcome = Cancelled("the call was cancelled by this client")
             raise
         except Exception as error:
             outcome = error
         finally:
-            close = getattr(replies, "aclose", None)
-            if close is not None:
-                await close()
             self._replies.end(outcome)
             self._requests.stop(outcome if isinstance(outcome, Error) else EndOfStream("the call is over"))
 

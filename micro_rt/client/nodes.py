@@ -25,6 +25,10 @@ SET_ASIDE = 0.5
 """Seconds that a node is passed over after a failure; doubles with each further one."""
 MAX_SET_ASIDE = 15.0
 """Seconds; the longest time that a node is passed over before it is tried again."""
+MANY_VIEWS = 100
+"""Names that are watched before those that nobody serves are looked through."""
+IDLE_VIEW = 60.0
+"""Seconds that the watch of a name that nobody serves is kept after it was asked for last."""
 WATCH_BACKOFF = (0.1, 5.0)
 """Seconds between tries to watch again: the first and the longest wait."""
 
@@ -103,6 +107,7 @@ class Nodes:
         if target is None:
             view = self._views.get(name)
             if view is None:
+                self._drop_idle_views()
                 view = self._views[name] = _View(name, self)
             target = self._targets[name, service] = Target(view, service, self._selector())
             view.add(target)
@@ -117,8 +122,11 @@ class Nodes:
         self._targets.clear()
         self._endpoints.clear()
         self._users.clear()
-        for endpoint in endpoints:
-            await endpoint.connection.close()
+        for failure in await asyncio.gather(
+            *(endpoint.connection.close() for endpoint in endpoints), return_exceptions=True
+        ):
+            if failure is not None:
+                _log.warning("a connection did not close in good order: %r", failure)
         if self._closing:
             await asyncio.wait(self._closing)
 
@@ -143,6 +151,17 @@ class Nodes:
             del self._endpoints[key]
             endpoint.retire()
 
+    def _drop_idle_views(self) -> None:
+        """Ends the watches of names that nobody serves and nobody asks for, once there are many."""
+        if len(self._views) < MANY_VIEWS:
+            return
+        now = asyncio.get_running_loop().time()
+        for name, view in list(self._views.items()):
+            if not view.nodes and now - view.asked_at > IDLE_VIEW:
+                view.close()
+                del self._views[name]
+        self._targets = {key: target for key, target in self._targets.items() if not target.closed}
+
     def _close_soon(self, connection: Connection) -> None:
         task = asyncio.create_task(connection.close(), name="close connection")
         self._closing.add(task)
@@ -158,6 +177,8 @@ class Target:
         self.budget = RetryBudget()
         self.nodes: tuple[Node, ...] = ()
         """The nodes that serve it, as last seen."""
+        self.closed = False
+        """Whether it is not kept up to date any more."""
         self._view = view
         self._selector = selector
         self._aside: set[str] = set()
@@ -250,6 +271,7 @@ class _View:
         self.endpoints: dict[str, Endpoint] = {}
         self._owner = owner
         self._targets: list[Target] = []
+        self.asked_at = asyncio.get_running_loop().time()
         self._asking: asyncio.Task[None] | None = None
         self._closed = False
         self._task = asyncio.create_task(self._watch(), name=f"watch {name}")
@@ -260,6 +282,11 @@ class _View:
 
     def close(self) -> None:
         self._closed = True
+        self.nodes = ()
+        self.endpoints = {}
+        for target in self._targets:
+            target.update(())
+            target.closed = True
         self._task.cancel()
         if self._asking is not None:
             self._asking.cancel()
@@ -270,6 +297,7 @@ class _View:
         Raises:
             Unavailable: the registry cannot be reached.
         """
+        self.asked_at = asyncio.get_running_loop().time()
         if self.nodes:
             return
         if self._closed:
@@ -291,7 +319,7 @@ class _View:
 
     def _ended(self) -> Unavailable:
         return Unavailable(
-            f"{self.name!r} is not looked up: the service that calls has ended", id="micro.closed", may_have_run=False
+            f"{self.name!r} is not looked up: the service that calls has ended", id="micro.ended", may_have_run=False
         )
 
     async def _ask(self) -> None:

@@ -7,14 +7,14 @@ left early; one that is entered with ``async with`` when the block is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 from micro_rt.client.bound import BoundMethod
 from micro_rt.client.exchange import Exchange, open_exchange, pump
 from micro_rt.context import CallInfo, ClientCall
-from micro_rt.errors import EndOfStream
+from micro_rt.errors import Cancelled, EndOfStream
 from micro_rt.metadata import MetadataLike
 from micro_rt.transport.base import many_replies, no_reply
 
@@ -37,7 +37,7 @@ class _StreamCall(Generic[RequestT, ReplyT]):
         "_info",
         "_loop",
         "_metadata",
-        "_over",
+        "_outcome",
         "_receiving",
         "_requests",
         "_sender",
@@ -62,12 +62,12 @@ class _StreamCall(Generic[RequestT, ReplyT]):
         self._sender: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._entered = False
-        self._over = False
+        self._outcome: Exception | None = None
         self._receiving = False
         self._sending = False
 
     def __repr__(self) -> str:
-        state = "over" if self._over else "running" if self._exchange is not None else "not started"
+        state = "over" if self._outcome is not None else "running" if self._exchange is not None else "not started"
         return f"<{type(self).__name__} {self._bound.method.path} {state}>"
 
     async def __aenter__(self) -> Self:
@@ -82,15 +82,20 @@ class _StreamCall(Generic[RequestT, ReplyT]):
 
     def cancel(self) -> None:
         """Ends the call at once, on both sides; does nothing when it is over."""
-        self._over = True
+        self._end(Cancelled("the call was cancelled by this client"))
+
+    def _end(self, outcome: Exception) -> None:
+        """Ends the call, with what every later use of it raises."""
+        if self._outcome is None:
+            self._outcome = outcome
         if self._sender is not None:
             self._sender.cancel()
         if self._exchange is not None:
             self._exchange.cancel()
 
-    def abandon(self) -> None:
+    def _abandon(self) -> None:
         """Cancels the call when nobody will read on, from wherever that is noticed."""
-        if self._over or self._loop is None or self._loop.is_closed():
+        if self._outcome is not None or self._loop is None or self._loop.is_closed():
             return
         if asyncio._get_running_loop() is self._loop:
             self.cancel()
@@ -98,8 +103,8 @@ class _StreamCall(Generic[RequestT, ReplyT]):
             self._loop.call_soon_threadsafe(self.cancel)
 
     async def _start(self) -> Exchange:
-        if self._over:
-            raise EndOfStream("this call is over; make a new one")
+        if self._outcome is not None:
+            raise self._outcome.with_traceback(None)
         if self._exchange is not None:
             return self._exchange
         bound = self._bound
@@ -115,17 +120,17 @@ class _StreamCall(Generic[RequestT, ReplyT]):
                 )
         return self._exchange
 
-    async def take(self) -> Any:
+    async def _take(self) -> Any:
         exchange = self._exchange
-        if exchange is None or self._over:
+        if exchange is None or self._outcome is not None:
             exchange = await self._start()
         if self._receiving:
             raise RuntimeError("another task is receiving from this call; one at a time")
         self._receiving = True
         try:
             return await exchange.receive()
-        except Exception:
-            self.cancel()
+        except Exception as error:
+            self._end(error)
             raise
         finally:
             self._receiving = False
@@ -142,12 +147,14 @@ class _StreamCall(Generic[RequestT, ReplyT]):
 
     async def _only_reply(self) -> Any:
         path = self._bound.method.path
+        if isinstance(self._outcome, EndOfStream):
+            raise RuntimeError("this call has given its reply already; make a new one")
         try:
-            reply = await self.take()
+            reply = await self._take()
         except EndOfStream:
             raise no_reply(path) from None
         try:
-            await self.take()
+            await self._take()
         except EndOfStream:
             return reply
         self.cancel()
@@ -182,7 +189,7 @@ class ServerStreamCall(_StreamCall[Any, ReplyT]):
     __slots__ = ()
 
     def __aiter__(self) -> AsyncIterator[ReplyT]:
-        return _Replies(self, owned=not self._entered)
+        return _Replies(self._take, None if self._entered else self._abandon)
 
     async def receive(self) -> ReplyT:
         """Waits for a reply.
@@ -192,7 +199,7 @@ class ServerStreamCall(_StreamCall[Any, ReplyT]):
             Error: the call failed.
         """
         self._driven("receive")
-        reply: ReplyT = await self.take()
+        reply: ReplyT = await self._take()
         return reply
 
 
@@ -240,6 +247,8 @@ class ClientStreamCall(_StreamCall[RequestT, ReplyT]):
             raise TypeError(
                 f"await client.{name}(messages) needs messages; without them: async with client.{name}() as call"
             )
+        if self._exchange is not None or self._outcome is not None:
+            raise RuntimeError("this call was made already; make a new one")
         try:
             await self._start()
             reply: ReplyT = await self._only_reply()
@@ -270,7 +279,7 @@ class BidiStreamCall(_StreamCall[RequestT, ReplyT]):
             raise TypeError(
                 f"async for ... in client.{name}(messages) needs messages; without them: async with client.{name}() as call"
             )
-        return _Replies(self, owned=not self._entered)
+        return _Replies(self._take, None if self._entered else self._abandon)
 
     async def send(self, message: RequestT) -> None:
         """Sends a request, waiting while the server does not read.
@@ -293,29 +302,33 @@ class BidiStreamCall(_StreamCall[RequestT, ReplyT]):
             Error: the call failed.
         """
         self._driven("receive")
-        reply: ReplyT = await self.take()
+        reply: ReplyT = await self._take()
         return reply
 
 
 class _Replies(AsyncIterator[ReplyT]):
-    """The replies of one loop; an owned call ends with the loop, however it is left."""
+    """The replies of one loop.
 
-    __slots__ = ("_call", "_owned")
+    Args:
+        take: waits for the next one.
+        abandon: called when the loop is left, however that happens; None if the loop does not own the call.
+    """
 
-    def __init__(self, call: _StreamCall[Any, ReplyT], *, owned: bool) -> None:
-        self._call = call
-        self._owned = owned
+    __slots__ = ("_abandon", "_take")
+
+    def __init__(self, take: Callable[[], Awaitable[ReplyT]], abandon: Callable[[], None] | None) -> None:
+        self._take = take
+        self._abandon = abandon
 
     async def __anext__(self) -> ReplyT:
         try:
-            reply: ReplyT = await self._call.take()
+            return await self._take()
         except EndOfStream:
             raise StopAsyncIteration from None
-        return reply
 
     def __del__(self) -> None:
-        if self._owned:
-            self._call.abandon()
+        if self._abandon is not None:
+            self._abandon()
 
 
 async def _as_async(messages: Messages[RequestT]) -> AsyncIterator[RequestT]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
-from micro_rt.client.bound import BoundMethod, Host
+from micro_rt.client.bound import BoundMethod, Host, check_timeout
 from micro_rt.client.exchange import bind_interceptors
 from micro_rt.client.streams import BidiStreamCall, ClientStreamCall, Messages, ServerStreamCall
 from micro_rt.context import CallInfo
-from micro_rt.interceptor import Interceptor, InterceptorsByMethod, by_method_name
+from micro_rt.interceptor import Interceptor, InterceptorsByMethod, by_method_name, checked
 from micro_rt.metadata import EMPTY, Metadata, MetadataLike
 from micro_rt.method import Method, RetryPolicy, ServiceInfo
 
@@ -51,12 +51,16 @@ class Client:
         interceptors: Sequence[Interceptor] = (),
         method_interceptors: InterceptorsByMethod | None = None,
     ) -> None:
+        if isinstance(cast("object", service), str):
+            raise TypeError(
+                f"{type(self).__name__}({service!r}): the argument is a micro.Service; the name to look up is target="
+            )
         self._service = service
         self._target = target or self._info_.target
-        self._timeout = timeout
+        self._timeout = None if timeout is None else check_timeout(timeout)
         self._retry = retry
         self._metadata = EMPTY if metadata is None else Metadata(metadata)
-        self._interceptors = tuple(interceptors)
+        self._interceptors = checked(interceptors)
         self._method_interceptors = by_method_name(self._info_, method_interceptors)
         self._bound: dict[Method[Any, Any], BoundMethod] = {}
 

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from difflib import get_close_matches
-from inspect import isasyncgen, iscoroutine
+from inspect import isasyncgen, isasyncgenfunction, iscoroutine, iscoroutinefunction
 from typing import Any, cast
 
 from micro_rt.codec.base import Codec
@@ -26,7 +26,7 @@ from micro_rt.errors import (
     Unimplemented,
     Unknown,
 )
-from micro_rt.interceptor import Interceptor, InterceptorsByMethod, by_method_name, chain_stream, chain_unary
+from micro_rt.interceptor import Interceptor, InterceptorsByMethod, by_method_name, chain_stream, chain_unary, checked
 from micro_rt.method import Kind, Method
 from micro_rt.server.handler import Handler, service_info
 from micro_rt.transport.base import ServerStream
@@ -49,7 +49,7 @@ class Dispatcher:
 
     def __init__(self, codec: Codec, interceptors: Sequence[Interceptor]) -> None:
         self._codec = codec
-        self._interceptors = tuple(interceptors)
+        self._interceptors = checked(interceptors)
         self._routes: dict[str, _Route] = {}
 
     def add(
@@ -58,16 +58,22 @@ class Dispatcher:
         """Adds the methods of a handler.
 
         Raises:
+            TypeError: a method of the handler is not of the kind that its rpc is.
             ValueError: the proto service is served already, or a method to intercept does not exist.
         """
         info = service_info(handler)
+        interceptors = checked(interceptors)
         by_method = by_method_name(info, method_interceptors)
+        routes: dict[str, _Route] = {}
         for method in info.methods:
             if method.path in self._routes:
                 raise ValueError(f"{info.name} has a handler already: one service serves each proto service once")
             chain = (*self._interceptors, *interceptors, *by_method.get(method.python_name, ()))
+            function = getattr(handler, method.python_name)
+            _check_kind(method, function)
             route = _UnaryRoute if method.kind is Kind.UNARY else _StreamRoute
-            self._routes[method.path] = route(method, getattr(handler, method.python_name), self._codec, chain)
+            routes[method.path] = route(method, function, self._codec, chain)
+        self._routes.update(routes)
 
     async def __call__(self, stream: ServerStream) -> None:
         """Serves one call, in the task that the transport gave it."""
@@ -105,13 +111,18 @@ class Dispatcher:
                 raise
             failure = Cancelled(f"{route.method.path}: something that the handler waited for was cancelled")
         except Exception as error:
-            if limit is not None and limit.expired() and isinstance(error, TimeoutError):
+            if isinstance(leaf := _only_leaf(error), Error):
+                failure = leaf
+            elif limit is not None and limit.expired() and isinstance(error, TimeoutError):
                 problem = f"{route.method.path}: its policy gives a handler {timeout:g} s, and it took longer"
                 failure = DeadlineExceeded(problem, id="micro.deadline")
             else:
                 _log.exception("%s raised an unexpected exception", route.method.path)
                 problem = f"{route.method.path} failed with {type(error).__name__}; the server's log has the rest"
                 failure = Unknown(problem)
+        headers = context.take_headers()
+        if headers is not None:
+            await stream.send_headers(headers)
         await stream.finish(failure, context.trailers)
 
     def _unknown(self, path: str) -> Unimplemented:
@@ -248,6 +259,25 @@ class _Requests(AsyncIterator[Any]):
             return await self._route.request(self._stream)
         except EndOfStream:
             raise StopAsyncIteration from None
+
+
+def _check_kind(method: Method[Any, Any], function: Any) -> None:
+    """Refuses what is certainly wrong; what is only unusual, such as a wrapped method, the first call tells."""
+    name = method.python_name
+    if method.kind.server_streams:
+        if iscoroutinefunction(function):
+            raise TypeError(f"{method.path} streams replies: {name}() must be an async generator, and has no yield")
+    elif isasyncgenfunction(function):
+        raise TypeError(f"{method.path} has one reply: {name}() must return it, and has a yield")
+
+
+def _only_leaf(error: BaseException) -> BaseException:
+    """Returns the one exception that a task group failed with; what is given if there are several, or if it is none."""
+    while True:
+        leaves = cast("tuple[BaseException, ...]", getattr(error, "exceptions", ()))
+        if len(leaves) != 1:
+            return error
+        (error,) = leaves
 
 
 def _closable(replies: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:

@@ -174,13 +174,133 @@ async def test_nested_calls_inherit_the_deadline(serve: Serve) -> None:
 
 async def test_a_handler_that_is_no_generator_is_named(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     class Wrong(Lab):
-        async def count(self, request: Number, context: micro.Context) -> Any:  # type: ignore[override]
+        def count(self, request: Number, context: micro.Context) -> Any:
             return [Number()]
 
     async with serve(Wrong()) as service:
         with pytest.raises(micro.Internal, match=r"count\(\) must be an async generator"):
             async for _ in LabClient(service, retry=RetryPolicy(attempts=1)).count(Number(value=1)):
                 pass
+
+
+def test_a_method_of_the_wrong_kind_is_told_at_once() -> None:
+    class NoYield(Lab):
+        async def count(self, request: Number, context: micro.Context) -> Any:  # type: ignore[override]
+            return [Number()]
+
+    class Yields(Lab):
+        async def act(self, request: Text, context: micro.Context) -> Any:  # type: ignore[override]
+            yield Text()
+
+    service = micro.Service("lab", registry="memory:")
+    with pytest.raises(TypeError, match=r"/lab\.Lab/Count streams replies: count\(\) must be an async generator"):
+        service.handle(NoYield())
+    with pytest.raises(TypeError, match=r"/lab\.Lab/Act has one reply: act\(\) must return it, and has a yield"):
+        service.handle(Yields())
+
+
+async def test_an_error_from_a_task_group_keeps_its_code(serve: Serve) -> None:
+    class Fans(Lab):
+        async def act(self, request: Text, context: micro.Context) -> Text:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.fail())
+                group.create_task(asyncio.sleep(10))
+            return request
+
+        async def fail(self) -> None:
+            raise micro.NotFound("one of them")
+
+    async with serve(Fans()) as service:
+        with pytest.raises(micro.NotFound, match="one of them"):
+            await LabClient(service).act(Text())
+
+
+async def test_headers_travel_also_when_the_call_fails(serve: Serve) -> None:
+    class Fails(Lab):
+        async def act(self, request: Text, context: micro.Context) -> Text:
+            context.add_header("x-head", "h")
+            raise micro.NotFound("nothing")
+
+    async with serve(Fails()) as service:
+        info = micro.CallInfo()
+        with pytest.raises(micro.NotFound):
+            await LabClient(service).act(Text(), info=info)
+        assert info.headers["x-head"] == "h"
+
+
+async def test_detached_work_outlives_the_call(serve: Serve) -> None:
+    done = asyncio.Event()
+
+    class Outer(Lab):
+        client: LabClient
+
+        async def act(self, request: Text, context: micro.Context) -> Text:
+            with micro.detached():
+                self.task = asyncio.create_task(self.later())
+            return request
+
+        async def later(self) -> None:
+            await asyncio.sleep(0.3)  # past the deadline of the call
+            await self.client.look(Text(value="x"))
+            done.set()
+
+    outer = Outer()
+    async with serve(outer) as service:
+        outer.client = LabClient(service)
+        await outer.client.act(Text(), timeout=0.2)
+        await asyncio.wait_for(done.wait(), 10)
+
+
+async def test_what_is_no_timeout_is_refused(serve: Serve) -> None:
+    async with serve(Lab()) as service:
+        lab: Any = LabClient(service)
+        with pytest.raises(ValueError, match="timeout is NaN"):
+            await lab.act(Text(), timeout=float("nan"))
+        with pytest.raises(TypeError, match="timeout is a number of seconds, not '1'"):
+            await lab.act(Text(), timeout="1")
+        with pytest.raises(ValueError, match="NaN"):
+            LabClient(service, timeout=float("nan"))
+        assert (await lab.act(Text(value="x"), timeout=float("inf"))).value == "x"
+
+
+async def test_a_call_that_was_cancelled_does_not_look_complete(serve: Serve) -> None:
+    async with serve(Lab()) as service:
+        call = LabClient(service).count(Number(value=1000))
+        with pytest.raises(micro.Cancelled):
+            async for number in call:
+                if number.value == 2:
+                    call.cancel()
+
+
+async def test_a_call_that_failed_goes_on_failing(serve: Serve) -> None:
+    async with serve(Lab()) as service, LabClient(service).count(Number(value=13)) as call:
+        for _ in range(2):
+            with pytest.raises(micro.ResourceExhausted):
+                async for _ in call:
+                    pass
+        with pytest.raises(micro.ResourceExhausted):
+            await call.receive()
+
+
+async def test_a_call_is_made_once(serve: Serve) -> None:
+    async with serve(Lab()) as service:
+        lab = LabClient(service)
+        made = lab.sum([Number(value=1)])
+        await made
+        with pytest.raises(RuntimeError, match="made already"):
+            await made
+        async with lab.sum() as call:
+            await call.finish()
+            with pytest.raises(RuntimeError, match="has given its reply already"):
+                await call.finish()
+
+
+def test_what_is_no_service_or_interceptor_is_named() -> None:
+    client: Any = LabClient
+    with pytest.raises(TypeError, match=r"the argument is a micro\.Service; the name to look up is target="):
+        client("lab")
+    with pytest.raises(TypeError, match="is not an interceptor"):
+        micro.Service("x", registry="memory:", interceptors=[micro.AccessLog])  # type: ignore[list-item]
 
 
 async def test_what_a_handler_waits_for_being_cancelled_is_an_error_not_silence(serve: Serve) -> None:

@@ -183,3 +183,17 @@ async def test_an_unknown_method_name_is_refused_with_those_there_are(serve: Ser
             LabClient(service, method_interceptors={"say": [Trace("x", [])]})
     with pytest.raises(ValueError, match="has no method 'say'"):
         micro.Service("x", registry="memory:").handle(Lab(), method_interceptors={"say": []})
+
+
+async def test_an_interceptor_that_raises_at_once_ends_the_call(serve: Serve) -> None:
+    class Refuses(micro.Interceptor):
+        def stream(
+            self, requests: AsyncIterator[Any], call: micro.Call, proceed: micro.StreamNext
+        ) -> AsyncIterator[Any]:
+            raise micro.Unauthenticated("no")
+
+    for side in ("interceptors", "client_interceptors"):
+        async with serve(Lab(), **{side: [Refuses()]}) as service:
+            with pytest.raises(micro.Unauthenticated):
+                async for _ in LabClient(service).count(Number(value=1), timeout=30):
+                    pass

@@ -136,3 +136,38 @@ async def test_a_deadline_bounds_the_look_up(registry: Shaky) -> None:
         with pytest.raises(micro.DeadlineExceeded, match="looking up 'lab'") as caught:
             await LabClient(service).look(Text(), timeout=0.1)
         assert not caught.value.may_have_run
+
+
+async def test_names_that_nobody_serves_are_not_watched_for_ever(
+    registry: Shaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("micro_rt.client.nodes.IDLE_VIEW", 0.0)
+    server = micro.Service("lab", registry=registry, transport="memory")
+    server.handle(Lab())
+    async with server:
+        known = LabClient(server)
+        await known.look(Text())
+        once = micro.RetryPolicy(attempts=1)
+        stale = LabClient(server, target="nobody-0", retry=once)
+        for number in range(300):
+            client = stale if number == 0 else LabClient(server, target=f"nobody-{number}", retry=once)
+            with pytest.raises(micro.Unavailable):
+                await client.look(Text())
+        watches = [task for task in asyncio.all_tasks() if task.get_name().startswith("watch ")]
+        assert len(watches) <= 101
+        assert (await known.look(Text(value="x"))).value == "x"
+        with pytest.raises(micro.Unavailable, match="nobody serves 'nobody-0'"):
+            await stale.look(Text())
+
+
+async def test_a_call_of_a_service_that_has_ended_says_so(registry: Shaky) -> None:
+    lab = Lab()
+    server = micro.Service("lab", registry=registry, transport="grpc")
+    server.handle(lab)
+    async with server:
+        client = micro.Service("web", registry=Shaky(registry.real._address))
+        async with client:
+            call = asyncio.create_task(LabClient(client).look(Text(value="hang")))
+            await lab.started.wait()
+        with pytest.raises(micro.Unavailable, match="the service that calls has ended"):
+            await call

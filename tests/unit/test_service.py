@@ -280,3 +280,108 @@ async def test_a_second_signal_cuts_off_what_is_in_flight(tmp_path: Path, monkey
                 await call
     assert out == "cancelled\nover\n"
     assert process.returncode == 0
+
+
+def test_it_can_be_served_in_one_loop_after_another(address: str) -> None:
+    service = micro.Service("lab", registry=address)
+    service.handle(Lab())
+
+    async def briefly() -> None:
+        asyncio.get_running_loop().call_later(0.1, service.stop)
+        await service.serve()
+
+    for _ in range(2):
+        asyncio.run(briefly())
+
+
+async def test_stopping_before_the_start_is_not_forgotten(address: str) -> None:
+    service = micro.Service("lab", registry=address)
+    serving = asyncio.create_task(service.serve())
+    service.stop()
+    await asyncio.wait_for(serving, 20)
+
+
+async def test_run_in_a_loop_says_what_to_do_instead(address: str) -> None:
+    with pytest.raises(RuntimeError, match=r"await service\.serve\(\) instead"):
+        micro.Service("lab", registry=address).run()
+
+
+async def test_a_registry_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TypeError, match="registry=5 is neither an address"):
+        await micro.Service("lab", registry=5).__aenter__()  # type: ignore[arg-type]
+    monkeypatch.setenv("MICRO_REGISTRY", "local:?x=1")
+    with pytest.raises(micro.FailedPrecondition, match=r"MICRO_REGISTRY='local:\?x=1': "):
+        await micro.Service("lab").__aenter__()
+
+
+async def test_an_advertised_ipv6_host_gets_its_brackets(address: str) -> None:
+    service = micro.Service("lab", registry=address, advertise="::1")
+    service.handle(Lab())
+    async with service:
+        assert service.node is not None
+        assert service.node.address.startswith("[::1]:")
+
+
+TWO = """
+    import asyncio
+    import micro_rt as micro
+    from tests.protos.lab_micro import LabBase
+
+    async def main():
+        services = [micro.Service(name) for name in ("one", "two")]
+        for service in services:
+            service.handle(LabBase())
+        waiting = asyncio.gather(*(service.serve() for service in services))
+        while not all(service.node for service in services):
+            await asyncio.sleep(0.01)
+        print("up", flush=True)
+        await waiting
+        print("over", flush=True)
+
+    asyncio.run(main())
+"""
+
+HANGS = """
+    import asyncio, contextlib
+    import micro_rt as micro
+
+    @contextlib.asynccontextmanager
+    async def lifespan(service):
+        print("up", flush=True)
+        if WHEN == "start":
+            await asyncio.sleep(3600)
+        yield
+        await asyncio.sleep(3600)
+
+    service = micro.Service("lab", lifespan=lifespan)
+    from tests.protos.lab_micro import LabBase
+    service.handle(LabBase())
+    service.run()
+    print("over", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "signals"), [(TWO, 1), ("    WHEN = 'start'" + HANGS, 1), ("    WHEN = 'end'" + HANGS, 3)]
+)
+def test_a_signal_reaches_everything_that_runs(tmp_path: Path, program: str, signals: int) -> None:
+    env = {**os.environ, "MICRO_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "up\n"
+        if signals == 3:
+            assert "serves lab.Lab" in process.stderr.readline()
+        for number in range(signals):
+            process.send_signal(signal.SIGTERM)
+            if signals == 3 and number < 2:
+                process.stderr.readline()  # what it says to the first, and to the second
+        out, err = process.communicate(timeout=30)
+    assert out == "over\n", err
+    assert process.returncode == 0
