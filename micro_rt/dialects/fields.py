@@ -101,9 +101,14 @@ class Spec:
         if self.group and getattr(message, self.which) != getattr(other, self.which):
             return False
         mine, theirs = self.get(message), self.get(other)
-        if mine == theirs:
+        if mine == theirs or _both_nan(mine, theirs):
             return True
-        return isinstance(mine, float) and isinstance(theirs, float) and math.isnan(mine) and math.isnan(theirs)
+        if self.single or self.kind not in ("double", "float") or len(mine) != len(theirs):
+            return False
+        keys = mine if self.map_key else range(len(mine))
+        if self.map_key and mine.keys() != theirs.keys():
+            return False
+        return all(mine[key] == theirs[key] or _both_nan(mine[key], theirs[key]) for key in keys)
 
     def put(self, message: Any, value: Any) -> None:
         """Sets the value."""
@@ -212,6 +217,10 @@ _DEFAULTS: dict[str, Any] = {
     "duration": NOTHING,
     "wrapper": None,
 }
+
+
+def _both_nan(one: Any, other: Any) -> bool:
+    return isinstance(one, float) and isinstance(other, float) and math.isnan(one) and math.isnan(other)
 
 
 def _spec(

@@ -344,7 +344,9 @@ _RANGES = {
     **dict.fromkeys(("int64", "sint64", "sfixed64"), (-(1 << 63), (1 << 63) - 1)),
     **dict.fromkeys(("uint64", "fixed64"), (0, (1 << 64) - 1)),
 }
+_LARGEST_FLOAT = 3.4028234663852886e38
 _FLOAT_LIMIT = 3.4028235677973366e38
+"""What is below is rounded to the largest one."""
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 _TIMESTAMP = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
@@ -469,11 +471,12 @@ def _shortest(value: float) -> float:
     if abs(value) > _FLOAT_LIMIT:
         return value
     exact = pack("<f", value)
-    for digits in (6, 7, 8):
+    for digits in (6, 7, 8, 9):
         short = float(f"{value:.{digits}g}")
-        if abs(short) <= _FLOAT_LIMIT and pack("<f", short) == exact:
+        # The official runtime does not read the largest one when it is rounded up.
+        if abs(short) <= _LARGEST_FLOAT and pack("<f", short) == exact:
             return short
-    return float(f"{value:.9g}")
+    return value
 
 
 def _key_text(key: Any) -> str:
@@ -546,7 +549,7 @@ def _number(kind: str, value: Any) -> float:
     if kind == "float" and math.isfinite(number):
         if abs(number) > _FLOAT_LIMIT:
             raise DecodeError(f"{number} is out of the range of float")
-        return float(unpack("<f", pack("<f", min(max(number, -3.4028234663852886e38), 3.4028234663852886e38)))[0])
+        return float(unpack("<f", pack("<f", min(max(number, -_LARGEST_FLOAT), _LARGEST_FLOAT)))[0])
     if math.isinf(number) and isinstance(value, str):
         raise DecodeError(f"{_shown(value)} is out of the range of {kind}")
     return number

@@ -49,7 +49,7 @@ class Dialect:
         self._reader = reader
         self._types: dict[str, TypeName] = {}
         taken: dict[str, set[str]] = {}
-        for known in reader.types:
+        for known in sorted(reader.types, key=lambda known: len(known.names)):  # the outer ones choose first
             names = taken.setdefault(known.file, set())
             name = unused(_importable(_pascal_case("_".join(known.names))), names)
             names.add(name)
