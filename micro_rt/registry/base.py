@@ -9,7 +9,7 @@
 - The nodes of a name come in the order of their ids, however they are asked for.
 - What is registered by one process is seen by every other that uses the same address.
 
-``micro_rt.testing.RegistryContract`` checks these promises.
+``micro_rt.testing.contracts.RegistryContract`` checks these promises.
 """
 
 from __future__ import annotations

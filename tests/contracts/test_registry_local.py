@@ -4,7 +4,7 @@ import pytest
 
 from micro_rt.registry.base import Registry
 from micro_rt.registry.local import LocalRegistry
-from micro_rt.testing.registry import OtherProcess, RegistryContract
+from micro_rt.testing.contracts import OtherProcess, RegistryContract
 
 
 class TestLocalRegistry(RegistryContract):

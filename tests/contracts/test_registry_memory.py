@@ -4,7 +4,7 @@ import pytest
 
 from micro_rt.registry.base import Registry
 from micro_rt.registry.memory import MemoryRegistry
-from micro_rt.testing.registry import RegistryContract
+from micro_rt.testing.contracts import RegistryContract
 
 
 class TestMemoryRegistry(RegistryContract):

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from micro_rt.testing.transport import TransportContract
+from micro_rt.testing.contracts import TransportContract
 from micro_rt.transport.base import Transport
 from micro_rt.transport.grpc import GrpcTransport
 

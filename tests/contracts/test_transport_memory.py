@@ -1,4 +1,4 @@
-from micro_rt.testing.transport import TransportContract
+from micro_rt.testing.contracts import TransportContract
 from micro_rt.transport.base import Transport
 from micro_rt.transport.memory import MemoryTransport
 
