@@ -72,3 +72,13 @@ def test_the_readmes_page_is_clean_under_both_checkers_and_its_test_passes(page:
         "test_greeter.py",
         cwd=page,
     )
+
+
+def test_the_greeter_example_is_clean_under_both_checkers(tmp_path: Path) -> None:
+    for path in (ROOT / "examples" / "greeter").iterdir():
+        if path.suffix in {".py", ".proto"}:
+            (tmp_path / path.name).write_text(path.read_text())
+    run("micro_rt.cli.main", "generate", "greeter.proto", cwd=tmp_path)
+    run("mypy", "--strict", "server.py", "client.py", "demo.py", cwd=tmp_path)
+    (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
+    assert "0 errors, 0 warnings" in run("pyright", "--pythonpath", sys.executable, cwd=tmp_path)
