@@ -11,6 +11,8 @@ import enum
 from collections.abc import Iterable
 from typing import Any, ClassVar, TypeVar
 
+from google.protobuf.message import Message
+
 __all__ = [
     "Aborted",
     "AlreadyExists",
@@ -71,6 +73,9 @@ class Error(Exception):
         details: typed details: protobuf messages, such as those of ``google.rpc.error_details``.
         may_have_run: False when the request provably never reached a handler, so that trying again
             cannot run it twice. Set by the client.
+
+    Raises:
+        TypeError: an id that is no text, or a detail that is no protobuf message.
     """
 
     code: ClassVar[Code] = Code.UNKNOWN
@@ -78,10 +83,10 @@ class Error(Exception):
     def __init__(
         self, message: str = "", *, id: str = "", details: Iterable[Any] = (), may_have_run: bool = True
     ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.id = id
-        self.details: tuple[Any, ...] = tuple(details)
+        self.message = _text(message)
+        super().__init__(self.message)
+        self.id = _checked_id(id)
+        self.details: tuple[Any, ...] = _checked_details(details) if details else ()
         self.may_have_run = may_have_run
 
     def __str__(self) -> str:
@@ -206,6 +211,25 @@ class EndOfStream(Error, EOFError):
     """``receive()`` was called after the other side's last message."""
 
     code = Code.OUT_OF_RANGE
+
+
+def _text(message: object) -> str:
+    """What is raised with another exception, or anything else, as its message says what that says."""
+    return message if isinstance(message, str) else str(message)
+
+
+def _checked_id(id: object) -> str:
+    if not isinstance(id, str):
+        raise TypeError(f"an error's id is text such as 'orders.not_found', not {type(id).__name__}")
+    return id
+
+
+def _checked_details(details: Iterable[object]) -> tuple[Any, ...]:
+    checked = tuple(details)
+    for detail in checked:
+        if not isinstance(detail, Message):
+            raise TypeError(f"an error's details are protobuf messages, not {type(detail).__name__}")
+    return checked
 
 
 _BY_CODE: dict[int, type[Error]] = {

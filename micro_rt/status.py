@@ -5,6 +5,7 @@ The stable id travels as a ``google.rpc.ErrorInfo`` detail, as https://google.ai
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -15,33 +16,39 @@ from google.protobuf.message_factory import GetMessageClass
 from micro_rt.errors import Error
 from micro_rt.status_pb2 import ErrorInfo, Status
 
-__all__ = ["decode_details", "encode_details"]
+__all__ = ["decode_details", "encode_details", "utf8"]
+
+_log = logging.getLogger("micro_rt.status")
 
 _PREFIX = "type.googleapis.com/"
 _ERROR_INFO = _PREFIX + "google.rpc.ErrorInfo"
 
 
-def encode_details(error: Error) -> bytes | None:
+def utf8(text: object) -> str:
+    """Returns text as UTF-8 can carry it: a surrogate that stands alone becomes a question mark."""
+    return (text if isinstance(text, str) else str(text)).encode(errors="replace").decode()
+
+
+def encode_details(error: Error, message: str | None = None) -> bytes | None:
     """Encodes what a status code and message cannot carry; None if there is nothing more.
 
-    Raises:
-        TypeError: a detail that is not a protobuf message.
+    A call must get its status whatever the error holds: a detail that cannot be encoded is left out, and logged.
+
+    Args:
+        error: the error.
+        message: to put in place of the error's own.
     """
     if not error.id and not error.details:
         return None
-    status = Status(code=int(error.code), message=error.message)
+    status = Status(code=int(error.code), message=utf8(error.message) if message is None else message)
     if error.id:
-        info = ErrorInfo(reason=error.id, domain="micro")
+        info = ErrorInfo(reason=utf8(error.id), domain="micro")
         status.details.add(type_url=_ERROR_INFO, value=info.SerializeToString())
     for detail in error.details:
-        if isinstance(detail, AnyMessage):
-            status.details.append(detail)
-        elif isinstance(detail, Message):
-            status.details.add(
-                type_url=_PREFIX + detail.DESCRIPTOR.full_name, value=detail.SerializeToString(deterministic=True)
-            )
-        else:
-            raise TypeError(f"an error's details are protobuf messages, not {type(detail).__name__}")
+        try:
+            status.details.append(_packed(detail))
+        except Exception:
+            _log.exception("a detail of %s is not sent: %s", error.code.name, type(detail).__name__)
     return status.SerializeToString()
 
 
@@ -68,6 +75,13 @@ def decode_details(data: bytes) -> tuple[str, tuple[Any, ...]]:
                 continue
         details.append(_unpacked(packed))
     return id, tuple(details)
+
+
+def _packed(detail: Message) -> AnyMessage:
+    if isinstance(detail, AnyMessage):
+        return detail
+    data = detail.SerializeToString(deterministic=True)
+    return AnyMessage(type_url=_PREFIX + detail.DESCRIPTOR.full_name, value=data)
 
 
 def _unpacked(packed: AnyMessage) -> Message:

@@ -7,7 +7,7 @@
 - Whatever fails is a ``micro.Error``, and ``may_have_run`` is False only if no handler can have seen the call.
 - A server that drains refuses new calls so that the client knows they never ran, and finishes those in flight.
 
-``micro_rt.testing.TransportContract`` checks these promises.
+``micro_rt.testing.contracts.TransportContract`` checks these promises.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeAlias
 
 from micro_rt.context import CallInfo
-from micro_rt.errors import EndOfStream, Error, Internal
+from micro_rt.errors import EndOfStream, Error, Internal, Unknown
 from micro_rt.metadata import EMPTY, Metadata
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Listener",
     "ServerStream",
     "Transport",
+    "handler_failed",
     "handler_task",
     "many_replies",
     "no_reply",
@@ -243,6 +244,11 @@ def handler_task(
     if sys.version_info >= (3, 12):
         return asyncio.Task(serving, loop=loop, name=name, context=context, eager_start=True)
     return loop.create_task(serving, name=name, context=context)
+
+
+def handler_failed(path: str) -> Unknown:
+    """What a call ends with whose handler, or what serves it, raised what is no status; to be logged."""
+    return Unknown(f"{path} failed; the server's log says why")
 
 
 def no_reply(path: str) -> Internal:

@@ -55,6 +55,7 @@ from micro_rt.transport.base import (
     Dispatch,
     Listener,
     ServerStream,
+    handler_failed,
     handler_task,
     many_replies,
     no_reply,
@@ -599,8 +600,8 @@ class _ServerHandler(AbstractHandler):
 
         def done(task: asyncio.Task[None]) -> None:
             self.tasks.pop(stream, None)
-            if task.cancelled() and stream.closable:
-                stream.reset_nowait(ErrorCodes.CANCEL)
+            if stream.closable:  # it was not finished: whoever waits for it must not wait for ever
+                stream.reset_nowait(ErrorCodes.CANCEL if task.cancelled() else ErrorCodes.INTERNAL_ERROR)
             release_stream()
 
         task.add_done_callback(done)
@@ -637,7 +638,7 @@ async def _serve(stream: Stream, headers: Headers, dispatch: Dispatch) -> None:
     except Exception:
         _log.exception("%s raised an unexpected exception", call.path)
         with suppress(_ClientGone):
-            await call.finish(Unknown(f"{call.path} failed; the server's log says why"))
+            await call.finish(handler_failed(call.path))
 
 
 class _ClientGone(Cancelled):
@@ -723,9 +724,10 @@ class _GrpcServerStream(ServerStream):
     async def finish(self, error: Error | None, trailers: Metadata = EMPTY) -> None:
         if self._finished:
             return
-        self._finished = True
         headers = [] if self._started else self._reply_headers()
-        await self._send_headers(headers + trailers_of(error, trailers, self._header_room - size_of(headers)), end=True)
+        headers += trailers_of(error, trailers, self._header_room - size_of(headers))
+        self._finished = True  # only now: if something about the error cannot be encoded, the call still needs a status
+        await self._send_headers(headers, end=True)
         self._close_request()
 
     async def _send_headers(self, headers: Headers, *, end: bool = False) -> None:

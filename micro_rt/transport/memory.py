@@ -16,8 +16,16 @@ from micro_rt.engines.shared import Shared
 from micro_rt.errors import Cancelled, DeadlineExceeded, EndOfStream, Error, FailedPrecondition, Internal, Unavailable
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.pipe import Pipe
-from micro_rt.status import decode_details, encode_details
-from micro_rt.transport.base import ClientStream, Connection, Dispatch, Listener, ServerStream, handler_task
+from micro_rt.status import decode_details, encode_details, utf8
+from micro_rt.transport.base import (
+    ClientStream,
+    Connection,
+    Dispatch,
+    Listener,
+    ServerStream,
+    handler_failed,
+    handler_task,
+)
 
 __all__ = ["MemoryTransport"]
 
@@ -115,6 +123,8 @@ async def _serve(call: _Call, dispatch: Dispatch) -> None:
         await dispatch(_MemoryServerStream(call))
     except Exception:
         _log.exception("%s raised an unexpected exception", call.path)
+        if not call.replies.ended:
+            call.finish(handler_failed(call.path))
     finally:
         call.abort(Internal(f"the server ended {call.path} without a status"))
 
@@ -259,10 +269,11 @@ class _MemoryServerStream(ServerStream):
     async def finish(self, error: Error | None, trailers: Metadata = EMPTY) -> None:
         if self._call.replies.ended:
             return
-        self._call.info.trailers = trailers
         if error is not None:
+            # As it would arrive from elsewhere.
             id, details = decode_details(encode_details(error) or b"")
-            error = Error.of(error.code, error.message, id=id, details=details)
+            error = Error.of(error.code, utf8(error.message), id=id, details=details)
+        self._call.info.trailers = trailers
         self._call.finish(error)
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 from micro_rt.errors import Code, Error, Internal
 from micro_rt.metadata import EMPTY, Metadata, MetadataValue
-from micro_rt.status import decode_details, encode_details
+from micro_rt.status import decode_details, encode_details, utf8
 
 __all__ = [
     "REQUEST_HEADERS",
@@ -127,15 +127,15 @@ def trailers_of(error: Error | None, trailers: Metadata, room: int = 8192) -> He
         return [("grpc-status", "0"), *custom]
     headers: Headers = [("grpc-status", str(int(error.code)))]
     room = max(min(room, _TAKEN_BY_ALL) - size_of(custom), _STATUS_ROOM) - size_of(headers)
-    message = quote(error.message, safe=_UNQUOTED)
+    text = utf8(error.message)
+    message = quote(text, safe=_UNQUOTED)
     if len(message) > room // 3:
-        short = _beginning(message, room // 3)
-        message = quote(short, safe=_UNQUOTED)
-        error = Error.of(error.code, short, id=error.id, details=error.details)  # the details hold it once more
+        text = _beginning(message, room // 3)
+        message = quote(text, safe=_UNQUOTED)
     if message:
         headers.append(("grpc-message", message))
         room -= size_of(headers[-1:])
-    details = encode_details(error)
+    details = encode_details(error, text)  # which hold the message once more
     if details is not None:
         packed = ("grpc-status-details-bin", b64encode(details).rstrip(b"=").decode())
         if size_of([packed]) <= room:

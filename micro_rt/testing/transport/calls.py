@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
+from google.protobuf.descriptor_pb2 import UninterpretedOption
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import StringValue
@@ -244,6 +246,44 @@ class CallsContract(TransportHarness):
                 await unary(connection, b"", path=OTHER)
             await stream.send(b"still here", end=True)
             assert await all_replies(stream) == [b"still here"]
+
+    @pytest.mark.parametrize("replies", [0, 1])
+    @pytest.mark.parametrize("what", ["an exception", "a surrogate", "a detail", "an id", "an incomplete detail"])
+    async def test_an_error_that_holds_what_cannot_travel_still_ends_the_call(self, what: str, replies: int) -> None:
+        async def fail(stream: ServerStream) -> None:
+            error: Any = NotFound("nothing here")
+            if what == "an exception":
+                error.message = ValueError("nothing here")
+            elif what == "a surrogate":
+                error.message = "nothing here: \udcff"
+            elif what == "an id":
+                error.id = 5
+            else:
+                error.details = ("text" if what == "a detail" else UninterpretedOption.NamePart(),)
+            for _ in range(replies):
+                await stream.send(b"reply")
+            await stream.finish(error, Metadata({"tail": "there"}))
+
+        async with self.serving(fail) as connection:
+            info = CallInfo()
+            stream = await open_call(connection, info=info)
+            await stream.end()
+            for _ in range(replies):
+                assert await self.soon(stream.receive()) == b"reply"
+            with pytest.raises(NotFound, match="nothing here"):
+                await self.soon(stream.receive())
+            assert info.trailers["tail"] == "there"
+
+    async def test_a_status_that_cannot_be_told_is_an_error_too(self) -> None:
+        async def fail(stream: ServerStream) -> None:
+            error: Any = NotFound("nothing here")
+            error.code = "no code"
+            await stream.finish(error)
+
+        async with self.serving(fail) as connection:
+            with pytest.raises(Error) as caught:
+                await self.soon(unary(connection, b""))
+            assert caught.value.code in (Code.UNKNOWN, Code.INTERNAL)
 
     async def test_replies_before_an_error_can_be_read(self) -> None:
         over = asyncio.Event()

@@ -1,0 +1,67 @@
+"""What an error may be made of, and that nothing in it keeps a status from being sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor_pb2 import UninterpretedOption
+from google.protobuf.wrappers_pb2 import StringValue
+
+from micro_rt.errors import Error, NotFound
+from micro_rt.metadata import EMPTY
+from micro_rt.status import decode_details, encode_details
+from micro_rt.transport.wire import error_of_trailers, trailers_of
+
+
+def test_another_exception_as_the_message_is_what_it_says() -> None:
+    what: Any = ValueError("no order 42")
+    error = NotFound(what)
+    assert error.message == "no order 42"
+    assert str(error) == "NOT_FOUND: no order 42"
+    assert error.args == ("no order 42",)
+
+
+@pytest.mark.parametrize("id", [5, None, b"orders.not_found"])
+def test_an_id_that_is_no_text_is_refused(id: Any) -> None:
+    with pytest.raises(TypeError, match="an error.s id is text such as"):
+        NotFound(id=id)
+
+
+@pytest.mark.parametrize("details", [["text"], "text", [StringValue(), 5], [StringValue]])
+def test_a_detail_that_is_no_message_is_refused(details: Any) -> None:
+    with pytest.raises(TypeError, match="an error's details are protobuf messages, not "):
+        NotFound(details=details)
+
+
+def sent(error: Error) -> Error:
+    arrived = error_of_trailers(dict(trailers_of(error, EMPTY)))
+    assert arrived is not None
+    return arrived
+
+
+def test_a_surrogate_that_stands_alone_arrives_as_a_question_mark() -> None:
+    arrived = sent(NotFound("file \udcff", id="lab.\ud800"))
+    assert (type(arrived), arrived.message, arrived.id) == (NotFound, "file ?", "lab.?")
+    arrived = sent(NotFound("\udcff" * 10_000, id="lab.long"))
+    assert arrived.id == "lab.long"
+    assert arrived.message.startswith("????")
+
+
+@pytest.mark.parametrize("bad", ["text", UninterpretedOption.NamePart()])
+def test_a_detail_that_cannot_be_encoded_is_left_out_and_logged(bad: Any, caplog: pytest.LogCaptureFixture) -> None:
+    error = NotFound("nothing here", id="lab.nothing")
+    error.details = (StringValue(value="1"), bad, StringValue(value="2"))
+    assert decode_details(encode_details(error) or b"") == (
+        "lab.nothing",
+        (StringValue(value="1"), StringValue(value="2")),
+    )
+    assert f"a detail of NOT_FOUND is not sent: {type(bad).__name__}" in caplog.text
+    assert sent(error).message == "nothing here"
+
+
+def test_what_is_assigned_later_is_sent_as_text() -> None:
+    error: Any = NotFound()
+    error.message, error.id = 404, 5
+    arrived = sent(error)
+    assert (arrived.message, arrived.id) == ("404", "5")
