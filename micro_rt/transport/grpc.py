@@ -30,7 +30,7 @@ from h2.events import (
     RemoteSettingsChanged,
     UnknownFrameReceived,
 )
-from h2.exceptions import ProtocolError
+from h2.exceptions import NoAvailableStreamIDError, ProtocolError
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import Frame, GoAwayFrame
 
@@ -291,6 +291,16 @@ class _GrpcClientStream(ClientStream):
                 self.terminated("Connection lost")
                 with self._sending:
                     pass
+        except NoAvailableStreamIDError:
+            protocol.use_up()
+            raise self._fail(
+                Unavailable(
+                    f"{path}: the connection to {self._address} has carried as many calls as one can; "
+                    "the next call makes a new one",
+                    id="micro.refused",
+                ),
+                ran=False,
+            ) from None
         except ProtocolError as error:
             raise self._fail(
                 Unavailable(f"the connection to {self._address} is closing: {error}", id="micro.connection_lost"),
@@ -882,10 +892,15 @@ class _Protocol(H2Protocol):
             self.processor.process_connection_terminated(event)
         elif isinstance(self.handler, ClientHandler):
             # RFC 9113, section 6.8: no new calls, and those that the server has taken go on.
+            self._refuse_after(event.last_stream_id)
+            self.use_up()
+
+    def use_up(self) -> None:
+        """Makes no new calls: the server takes none, or there are no numbers left for them (RFC 9113, section 5.1.1)."""
+        if isinstance(self.handler, ClientHandler):
             self.handler.connection_lost = True
             self._leaving = True
             self._end_starting(_REFUSED)
-            self._refuse_after(event.last_stream_id)
             self.released()
 
     def _refuse_after(self, last: int | None) -> None:

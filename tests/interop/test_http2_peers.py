@@ -186,6 +186,45 @@ async def test_calls_that_a_goodbye_leaves_out_did_not_run_and_the_others_go_on(
             assert not other.may_have_run
 
 
+async def test_a_connection_that_has_no_numbers_left_for_calls_is_replaced() -> None:
+    connections: list[Peer] = []
+    closed = asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        connections.append(peer)
+        held: int | None = None
+        async for stream in peer.requests():
+            if len(connections) == 1 and held is None:
+                held = stream
+            else:
+                await peer.answer(stream)
+                if len(connections) == 2:
+                    assert held is None
+                    assert connections[0].h2.open_inbound_streams == 1
+                    await connections[0].answer(1)
+        if len(connections) == 2:
+            closed.set()
+
+    async with server(serve) as connection:
+        first = asyncio.ensure_future(call(connection))
+        async with asyncio.timeout(20):
+            while not connections or not connections[0].h2.open_inbound_streams:
+                await asyncio.sleep(0.01)
+        protocol: Any = getattr(connection, "_protocol")  # noqa: B009 - a billion calls take too long
+        protocol.connection._connection.highest_outbound_stream_id = 2**31 - 3
+        assert await call(connection) == b"hi"
+        with pytest.raises(micro.Unavailable) as caught:
+            await call(connection)
+        assert not caught.value.may_have_run
+        assert caught.value.id == "micro.refused"
+        assert not first.done()
+        assert await call(connection) == b"hi"
+        assert await first == b"hi"
+        await soon(closed.wait())  # the old connection, when its last call had ended
+        assert await call(connection) == b"hi"
+        assert len(connections) == 2
+
+
 @pytest.mark.parametrize(
     ("code", "error", "may_have_run"),
     [

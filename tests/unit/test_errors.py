@@ -24,7 +24,7 @@ def test_another_exception_as_the_message_is_what_it_says() -> None:
 
 @pytest.mark.parametrize("id", [5, None, b"orders.not_found"])
 def test_an_id_that_is_no_text_is_refused(id: Any) -> None:
-    with pytest.raises(TypeError, match="an error.s id is text such as"):
+    with pytest.raises(TypeError, match="id is text such as"):
         NotFound(id=id)
 
 
