@@ -57,4 +57,5 @@ def _plain(comment: str) -> str:
     lines = [line.rstrip() for line in comment.split("\n")]
     if all(line.startswith(" ") for line in lines if line):
         lines = [line[1:] for line in lines]
-    return "\n".join(lines).strip("\n")
+    text = "\n".join(lines).strip("\n")
+    return text if "\n" in text else text.lstrip()

@@ -17,7 +17,14 @@ from protoc_gen_micro.templating import FUNCTIONS, TEMPLATES, environment, templ
 
 __all__ = ["TemplateError", "compile_template", "compile_templates", "main"]
 
-MACRO_ARGUMENTS = {"enum": "Enum", "field": "Field", "message": "Message", "method": "Method", "service": "Service"}
+MACRO_ARGUMENTS = {
+    "enum": "Enum",
+    "field": "Field",
+    "levels": "int",
+    "message": "Message",
+    "method": "Method",
+    "service": "Service",
+}
 """The types of macro arguments: an argument is called like what it is."""
 
 
@@ -88,7 +95,7 @@ from protoc_gen_micro.hints import Hints
 from protoc_gen_micro.imports import Imports
 from protoc_gen_micro.schema import Enum, Field, File, Message
 from protoc_gen_micro.stubs import Stubs
-from protoc_gen_micro.text import bytes_literal, docstring, indented, layout, literal
+from protoc_gen_micro.text import annotated, bytes_literal, docstring, indented, layout, literal, returned, signature
 
 if TYPE_CHECKING:
     from protoc_gen_micro.classes import Classes

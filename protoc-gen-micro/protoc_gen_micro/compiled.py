@@ -10,7 +10,7 @@ from protoc_gen_micro.hints import Hints
 from protoc_gen_micro.imports import Imports
 from protoc_gen_micro.schema import Enum, Field, File, Message
 from protoc_gen_micro.stubs import Stubs
-from protoc_gen_micro.text import bytes_literal, docstring, indented, layout, literal
+from protoc_gen_micro.text import annotated, bytes_literal, docstring, indented, layout, literal, returned, signature
 
 if TYPE_CHECKING:
     from protoc_gen_micro.classes import Classes
@@ -153,13 +153,11 @@ def messages_py(file: File, imports: Imports) -> str:
     if file.edition == "2024":
         out += (
             'if tuple(map(int, _version.split(".")[:2])) < (6, 32):\n',
-            '    raise ImportError(f"', file.path, ' is of edition 2024, which protobuf {_version} does not know: update protobuf")\n',
+            "    ", indented(layout("raise ImportError(", ["f" + literal(file.path + " is of edition 2024, which protobuf {_version} does not know: update protobuf")], ")", 1)), "\n",
             "\n",
         )
     out += (
-        "DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(\n",
-        "    ", indented(bytes_literal(file.descriptor)), "\n",
-        ")\n",
+        layout("DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(", [bytes_literal(file.descriptor)], ")"), "\n",
         "\n",
         "_builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())\n",
         "_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, globals())\n",
@@ -173,53 +171,55 @@ def messages_pyi(file: File, use: Hints) -> str:
 
     def enum_class(enum: Enum) -> str:
         out: list[str] = []
-        out += ("class ", enum.name, "(", use.builtin("int"), ", metaclass=", use.enums, ".EnumTypeWrapper):\n",)
+        if enum.deprecated:
+            out += (use.deprecation(enum.type_name), "\n",)
+        out += (layout("class " + enum.name + "(", [use.builtin("int"), "metaclass=" + use.enums + ".EnumTypeWrapper"], "):", use.level(enum)), "\n",)
         if enum.comment or enum.deprecated:
             out += (
                 "    ", indented(docstring(enum.comment, enum.deprecated)), "\n",
                 "\n",
             )
         for value in use.members(enum):
-            out += ("    ", value.name, ": ", use.typing, ".ClassVar[", use.type_name(enum.type_name), "]\n",)
+            out += ("    ", indented(annotated(value.name, use.typing + ".ClassVar[" + use.type_name(enum.type_name) + "]", use.depth(enum))), "\n",)
             if value.comment or value.deprecated:
                 out += ("    ", indented(docstring(value.comment, value.deprecated)), "\n",)
         out += (
             "\n",
             "    @", use.builtin("classmethod"), "\n",
-            "    def Value(cls, name: ", use.builtin("str"), ") -> ", use.type_name(enum.type_name), ": ...\n",
+            "    ", indented(signature("def Value(", ["cls", "name: " + use.builtin("str")], use.type_name(enum.type_name), ": ...", use.depth(enum))), "\n",
             "    @", use.builtin("classmethod"), "\n",
-            "    def values(cls) -> ", use.builtin("list"), "[", use.type_name(enum.type_name), "]: ...\n",
+            "    ", indented(signature("def values(", ["cls"], use.builtin("list") + "[" + use.type_name(enum.type_name) + "]", ": ...", use.depth(enum))), "\n",
             "    @", use.builtin("classmethod"), "\n",
-            "    def items(cls) -> ", use.builtin("list"), "[", use.builtin("tuple"), "[", use.builtin("str"), ", ", use.type_name(enum.type_name), "]]: ...\n",
+            "    ", indented(signature("def items(", ["cls"], use.items(enum), ": ...", use.depth(enum))), "\n",
         )
         return "".join(out)
 
 
-    def attribute(field: Field) -> str:
+    def attribute(message: Message, field: Field) -> str:
         out: list[str] = []
         if use.assignable(field):
-            out += (field.name, ": ", use.attribute(field), "\n",)
+            out += (annotated(field.name, use.attribute(field), use.depth(message)), "\n",)
             if field.comment or field.deprecated:
                 out += (docstring(field.comment, field.deprecated), "\n",)
         elif field.comment or field.deprecated:
             out += (
                 "@", use.builtin("property"), "\n",
-                "def ", field.name, "(self) -> ", use.attribute(field), ":\n",
+                signature("def " + field.name + "(", ["self"], use.attribute(field), ":", use.depth(message)), "\n",
                 "    ", indented(docstring(field.comment, field.deprecated)), "\n",
             )
         else:
             out += (
                 "@", use.builtin("property"), "\n",
-                "def ", field.name, "(self) -> ", use.attribute(field), ": ...\n",
+                signature("def " + field.name + "(", ["self"], use.attribute(field), ": ...", use.depth(message)), "\n",
             )
         return "".join(out)
 
 
-    def extension(field: Field) -> str:
+    def extension(field: Field, levels: int) -> str:
         out: list[str] = []
         out += (
             field.name.upper(), "_FIELD_NUMBER: ", use.builtin("int"), "\n",
-            field.name, ": ", use.extension(field), "\n",
+            annotated(field.name, use.extension(field), levels), "\n",
         )
         if field.comment or field.deprecated:
             out += (docstring(field.comment, field.deprecated), "\n",)
@@ -228,9 +228,11 @@ def messages_pyi(file: File, use: Hints) -> str:
 
     def message_class(message: Message) -> str:
         out: list[str] = []
+        if message.deprecated:
+            out += (use.deprecation(message.type_name), "\n",)
         out += (
             "@", use.typing, ".final\n",
-            "class ", message.name, "(", use.message, ".Message):\n",
+            layout("class " + message.name + "(", [use.message + ".Message"], "):", use.level(message)), "\n",
         )
         if message.comment or message.deprecated:
             out += (
@@ -239,7 +241,7 @@ def messages_pyi(file: File, use: Hints) -> str:
             )
         for field in message.fields:
             if use.accessible(field):
-                out += ("    ", indented(attribute(field)), "\n",)
+                out += ("    ", indented(attribute(message, field)), "\n",)
         if use.apart(message):
             out += ("\n",)
         out += ("    ", indented(layout("def __init__(", use.parameters(message), ") -> None: ...", use.depth(message))), "\n",)
@@ -250,7 +252,7 @@ def messages_pyi(file: File, use: Hints) -> str:
         for oneof in use.oneofs(message):
             if use.overloaded(message):
                 out += ("    @", use.typing, ".overload\n",)
-            out += ("    ", indented(layout("def WhichOneof(", ["self", "oneof_group: " + use.literal(oneof.name)], ") -> " + use.choices(oneof) + ": ...", use.depth(message))), "\n",)
+            out += ("    ", indented(signature("def WhichOneof(", ["self", "oneof_group: " + use.literal(oneof.name)], use.choices(oneof), ": ...", use.depth(message))), "\n",)
         if message.fields:
             out += ("\n",)
             for field in use.numbered(message):
@@ -262,7 +264,7 @@ def messages_pyi(file: File, use: Hints) -> str:
                 "\n",
             )
             for value in use.values(enum):
-                out += ("    ", value.name, ": ", use.typing, ".ClassVar[", use.type_name(enum.type_name), "]\n",)
+                out += ("    ", indented(annotated(value.name, use.typing + ".ClassVar[" + use.type_name(enum.type_name) + "]", use.depth(message))), "\n",)
         for nested in message.messages:
             out += (
                 "\n",
@@ -271,7 +273,7 @@ def messages_pyi(file: File, use: Hints) -> str:
         for field in message.extensions:
             out += (
                 "\n",
-                "    ", indented(extension(field)), "\n",
+                "    ", indented(extension(field, use.depth(message))), "\n",
             )
         return "".join(out)
 
@@ -305,7 +307,7 @@ def messages_pyi(file: File, use: Hints) -> str:
             "\n",
         )
         for value in use.values(enum):
-            out += (value.name, ": ", use.type_name(enum.type_name), "\n",)
+            out += (annotated(value.name, use.type_name(enum.type_name)), "\n",)
     for message in file.messages:
         out += (
             "\n",
@@ -314,12 +316,17 @@ def messages_pyi(file: File, use: Hints) -> str:
     for field in file.extensions:
         out += (
             "\n",
-            indented(extension(field), 0), "\n",
+            indented(extension(field, 0), 0), "\n",
         )
     for name, target in use.aliases:
         out += (
             "\n",
             name, ": ", use.typing, ".TypeAlias = ", target, "\n",
+        )
+    for definition in use.keywords:
+        out += (
+            "\n",
+            definition, "\n",
         )
     return "".join(out)
 
@@ -328,8 +335,8 @@ def stubs_py(file: File, imports: Imports, stubs: Stubs) -> str:
     """Renders ``stubs.py.j2``."""
     out: list[str] = []
     out += ('"""Clients and service bases of ', file.path, ', written by protoc-gen-micro: change the .proto instead."""\n',)
-    if imports.checked:
-        out += ('# mypy: disable-error-code="', imports.disabled, '"\n',)
+    for line in stubs.suppressed:
+        out += (line, "\n",)
     out += (
         "\n",
         "from __future__ import annotations\n",
@@ -370,7 +377,7 @@ def stubs_py(file: File, imports: Imports, stubs: Stubs) -> str:
             layout(stubs.info(service) + " = " + stubs.micro + ".ServiceInfo(", [literal(service.full_name), literal(service.target), stubs.tuple(service)], ")"), "\n",
             "\n",
             "\n",
-            "class ", service.name, "Client(", stubs.micro, ".Client):\n",
+            layout("class " + service.name + "Client(", [stubs.micro + ".Client"], "):"), "\n",
         )
         if service.comment or service.deprecated:
             out += (
@@ -379,36 +386,26 @@ def stubs_py(file: File, imports: Imports, stubs: Stubs) -> str:
             )
         out += ("    _info_ = ", stubs.info(service), "\n",)
         for method in service.methods:
+            out += ("\n",)
+            if method.deprecated:
+                out += ("    ", indented(stubs.deprecation(method)), "\n",)
             out += (
-                "\n",
                 "    ", "async def" if method.kind == "UNARY" else "def", " ", method.python_name, "(\n",
                 "        self,\n",
-            )
-            if method.client_streams:
-                out += ("        requests: ", stubs.micro, ".Messages[", imports.name(method.request), "] | None = None,\n",)
-            else:
-                out += ("        request: ", imports.name(method.request), ",\n",)
-            out += (
+                "        ", indented(stubs.argument(method), 2), ",\n",
                 "        *,\n",
                 "        timeout: ", stubs.float, " | None = None,\n",
                 "        metadata: ", stubs.micro, ".MetadataLike | None = None,\n",
                 "        info: ", stubs.micro, ".CallInfo | None = None,\n",
-                "    ) -> ", stubs.call(method), ":\n",
+                "    ) -> ", indented(returned(stubs.call(method), ":", 1)), "\n",
             )
             if method.comment or method.deprecated:
                 out += ("        ", indented(docstring(method.comment, method.deprecated), 2), "\n",)
-            if method.kind == "UNARY":
-                out += ("        return await self._unary(", stubs.constant(method), ", request, timeout, metadata, info)\n",)
-            elif method.kind == "SERVER_STREAM":
-                out += ("        return self._server_stream(", stubs.constant(method), ", request, timeout, metadata, info)\n",)
-            elif method.kind == "CLIENT_STREAM":
-                out += ("        return self._client_stream(", stubs.constant(method), ", requests, timeout, metadata, info)\n",)
-            else:
-                out += ("        return self._bidi_stream(", stubs.constant(method), ", requests, timeout, metadata, info)\n",)
+            out += ("        ", indented(layout(stubs.sends(method), stubs.sent(method), ")", 2), 2), "\n",)
         out += (
             "\n",
             "\n",
-            "class ", service.name, "Base(", stubs.micro, ".Handler):\n",
+            layout("class " + service.name + "Base(", [stubs.micro + ".Handler"], "):"), "\n",
         )
         if service.comment or service.deprecated:
             out += (
@@ -419,9 +416,9 @@ def stubs_py(file: File, imports: Imports, stubs: Stubs) -> str:
         for method in service.methods:
             out += (
                 "\n",
-                "    ", indented(layout(stubs.head(method), stubs.parameters(method), ") -> " + stubs.answer(method) + ":", 1)), "\n",
+                "    ", indented(signature(stubs.head(method), stubs.parameters(method), stubs.answer(method), ":", 1)), "\n",
             )
             if method.comment or method.deprecated:
                 out += ("        ", indented(docstring(method.comment, method.deprecated), 2), "\n",)
-            out += ("        raise self._unimplemented(", stubs.constant(method), ")\n",)
+            out += ("        ", indented(layout("raise self._unimplemented(", [stubs.constant(method)], ")", 2), 2), "\n",)
     return "".join(out)

@@ -39,7 +39,7 @@ class Hints:
         everything = list(_walk(file.messages))
         members = {name for message in everything for name in _members(message)}
         top = exports[file.path]
-        needs: dict[str, set[str]] = {path: set(exports[path]) for path in file.public_dependencies}
+        needs = {path: set(filter(_writable, exports[path])) for path in file.public_dependencies}
         hidden: set[str] = set()
         for used in _used(file, everything):
             if used.file != file.path:
@@ -55,6 +55,7 @@ class Hints:
         self.describes = "DESCRIPTOR" not in top
         self._aliases = {name: unused(f"_{name}", taken) for name in sorted(hidden)}
         self.aliases = [(alias, name) for name, alias in self._aliases.items()]
+        taken |= set(self._aliases.values())
         self.abc = unused("_abc", taken)
         self.builtins = unused("_builtins", taken)
         self.containers = unused("_containers", taken)
@@ -63,6 +64,8 @@ class Hints:
         self.extensions = unused("_extensions", taken)
         self.message = unused("_message", taken)
         self.typing = unused("_typing", taken)
+        self._typing_extensions = unused("_typing_extensions", taken)
+        self._keywords = self._unwritable(everything, taken)
         self.extends = bool(file.extensions) or any(message.extensions for message in everything)
         self.suppressed = self._suppressed(file, everything)
         self.helpers = self._helpers(file, everything)
@@ -116,6 +119,11 @@ class Hints:
         """Returns whether a method of a message is to be declared: it has fields, and none that is called so."""
         return bool(message.fields) and all(field.name != method for field in message.fields)
 
+    def items(self, enum: Enum) -> str:
+        """Returns the type of what ``items`` of an enum returns."""
+        pair = f"{self.builtin('tuple')}[{self.builtin('str')}, {self.type_name(enum.type_name)}]"
+        return f"{self.builtin('list')}[{pair}]"
+
     def oneofs(self, message: Message) -> list[Oneof]:
         """Returns the oneofs that ``WhichOneof`` tells of; none where a field is called so."""
         return list(message.oneofs) if self.defines(message, "WhichOneof") else []
@@ -133,6 +141,21 @@ class Hints:
         """Returns the values that are attributes of the enum: its class has methods, which go before them."""
         return [value for value in self.values(enum) if value.name not in _ENUM_MEMBERS]
 
+    def deprecation(self, type_name: TypeName) -> str:
+        """Returns the decorator of a deprecated message or enum."""
+        said = literal(f"{type_name.full_name} is deprecated")
+        return layout(f"@{self._typing_extensions}.deprecated(", [said], ")", len(type_name.names) - 1)
+
+    @property
+    def keywords(self) -> list[str]:
+        """The definitions of the constructor arguments that only ``**`` can give: Python cannot write their names."""
+        definitions: list[str] = []
+        for name, fields in self._keywords.values():
+            items = [f"{literal(field.name)}: {self._argument(field)} | None" for field in fields]
+            arguments = [literal(name), layout("{", items, "},", 1).removesuffix(","), "total=False"]
+            definitions.append(layout(f"{name} = {self.typing}.TypedDict(", arguments, ")"))
+        return definitions
+
     def apart(self, message: Message) -> bool:
         """Returns whether the formatters want a blank line between the fields and the methods of a message."""
         fields = [field for field in message.fields if self.accessible(field)]
@@ -147,7 +170,8 @@ class Hints:
         accessible = [field for field in message.fields if self.accessible(field)]
         parameters += [f"{field.name}: {self._argument(field)} | None = ..." for field in accessible]
         if len(accessible) < len(message.fields):
-            parameters.append(f"**keywords: {self.typing}.Any")
+            name, _ = self._keywords[message.type_name.full_name]
+            parameters.append(f"**keywords: {self.typing}.Unpack[{name}]")
         return [name for name in parameters if name != "*" or len(parameters) > 2]
 
     def present(self, message: Message) -> list[str]:
@@ -168,9 +192,13 @@ class Hints:
         """Returns the type of what ``WhichOneof`` returns."""
         return f"{self.literal(*oneof.fields)} | None"
 
-    def depth(self, message: Message) -> int:
-        """Returns how many classes the body of a message is inside of."""
-        return len(message.type_name.names)
+    def level(self, thing: Message | Enum) -> int:
+        """Returns how many classes a message or an enum is inside of."""
+        return len(thing.type_name.names) - 1
+
+    def depth(self, thing: Message | Enum) -> int:
+        """Returns how many classes the body of a message or an enum is inside of."""
+        return len(thing.type_name.names)
 
     def _argument(self, field: Field) -> str:
         value = self.type(field)
@@ -184,6 +212,18 @@ class Hints:
         quoted = [literal(name) for name in names]
         hint = layout(f"field_name: {self.typing}.Literal[", quoted, "],", self.depth(message) + 1)
         return ["self", hint.removesuffix(",")]
+
+    def _unwritable(self, everything: Iterable[Message], taken: Iterable[str]) -> dict[str, tuple[str, list[Field]]]:
+        """Returns the fields whose names Python cannot write, and a name for them, by message."""
+        used = set(taken)
+        result: dict[str, tuple[str, list[Field]]] = {}
+        for message in everything:
+            fields = [field for field in message.fields if not _writable(field.name)]
+            if fields:
+                name = unused(f"_{'_'.join(message.type_name.names)}_keywords", used)
+                used.add(name)
+                result[message.type_name.full_name] = name, fields
+        return result
 
     def _suppressed(self, file: File, everything: list[Message]) -> list[str]:
         mypy: list[str] = []
@@ -199,6 +239,10 @@ class Hints:
             # Something has the name of a member of its base class, and hides it at run time too.
             mypy += ["assignment", "override"]
             pyright += ["reportIncompatibleMethodOverride=false", "reportIncompatibleVariableOverride=false"]
+        if any(used.deprecated for used in _used(file, everything)) or _deprecated(file.enums, everything):
+            # What is deprecated is still referred to by its own file.
+            mypy.append("deprecated")
+            pyright.append("reportDeprecated=false")
         lines: list[str] = []
         if mypy:
             lines.append(f'# mypy: disable-error-code="{", ".join(mypy)}"')
@@ -217,6 +261,7 @@ class Hints:
             ("import builtins", self.builtins, bool(builtins)),
             ("import collections.abc", self.abc, arguments),
             ("import typing", self.typing, bool(everything) or enums),
+            ("import typing_extensions", self._typing_extensions, _deprecated(file.enums, everything)),
             ("from google.protobuf import descriptor", self.descriptor, self.describes),
             ("from google.protobuf import message", self.message, bool(everything)),
             ("from google.protobuf.internal import containers", self.containers, containers),
@@ -291,6 +336,13 @@ def _used(file: File, everything: Iterable[Message]) -> Iterator[TypeName]:
             yield enum.type_name
     for field in file.extensions:
         yield from _of(field)
+
+
+def _deprecated(enums: Iterable[Enum], everything: Iterable[Message]) -> bool:
+    """Returns whether a message or an enum is deprecated."""
+    return any(enum.deprecated for enum in enums) or any(
+        message.deprecated or any(enum.deprecated for enum in message.enums) for message in everything
+    )
 
 
 def _of(field: Field) -> Iterator[TypeName]:

@@ -67,11 +67,11 @@ class Reader:
         """Notes where each type is defined, under its full name with the leading dot that references have."""
         for enum in enums:
             key = prefix + enum.name
-            self._types[key] = TypeName(key[1:], file, (*outer, enum.name))
+            self._types[key] = TypeName(key[1:], file, (*outer, enum.name), enum.options.deprecated)
         for message in messages:
             key = prefix + message.name
             own = (*outer, message.name)
-            self._types[key] = TypeName(key[1:], file, own)
+            self._types[key] = TypeName(key[1:], file, own, message.options.deprecated)
             if message.options.map_entry:
                 self._map_entries[key] = message
             self._index(file, f"{key}.", own, message.nested_type, message.enum_type)

@@ -31,11 +31,13 @@ class TypeName(NamedTuple):
         full_name: its full proto name, ``"shop.Order.Line"``.
         file: the .proto file that defines it, ``"shop/order.proto"``.
         names: the names of the classes that hold it, and its own: ``("Order", "Line")``.
+        deprecated: whether the .proto says so.
     """
 
     full_name: str
     file: str
     names: tuple[str, ...]
+    deprecated: bool = False
 
 
 class EnumValue(NamedTuple):

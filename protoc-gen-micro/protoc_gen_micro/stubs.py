@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from protoc_gen_micro.imports import Imports, plan_names
 from protoc_gen_micro.modules import Modules
 from protoc_gen_micro.names import constant_name, unused
 from protoc_gen_micro.schema import Auth, File, Method, Policy, Retry, Service
-from protoc_gen_micro.text import layout, literal
+from protoc_gen_micro.text import broken, layout, literal
 
 __all__ = ["Stubs"]
 
@@ -25,6 +27,7 @@ class Stubs:
         micro: the name of the runtime.
         type_checking: the name of ``typing.TYPE_CHECKING``.
         float: the name of the builtin.
+        suppressed: comments that switch off what type checkers would say of deprecated messages.
     """
 
     def __init__(self, file: File, modules: Modules) -> None:
@@ -34,8 +37,8 @@ class Stubs:
         for method in methods:
             for used in (method.request, method.reply):
                 needs.setdefault(used.file, set()).add(used.names[0])
-        # In the body of a class, its methods hide what the module calls so.
-        members = {method.python_name for method in methods}
+        # In the body of a class, its methods hide what the module calls so; and annotations is from __future__.
+        members = {"annotations", *(method.python_name for method in methods)}
         self.imports: Imports = plan_names(file.path, needs, modules, {*members, *classes})
         taken = {*members, *classes, *self.imports.local.values()}
         for path in needs:
@@ -52,6 +55,7 @@ class Stubs:
             self.helpers.append(_import("collections.abc", "AsyncIterator", self._iterator))
         if self.imports.checked:
             self.helpers.append(_import("typing", "TYPE_CHECKING", self.type_checking))
+        self.suppressed = self._suppressed(methods)
         self.exported = [literal(name) for name in sorted(classes)]
         self._first = file.services[0].full_name
         self._constants: dict[str, str] = {}
@@ -105,6 +109,31 @@ class Stubs:
             "BIDI_STREAM": f"{self.micro}.BidiStreamCall[{request}, {reply}]",
         }[method.kind]
 
+    def deprecation(self, method: Method) -> str:
+        """Returns the decorator of a deprecated method of a client."""
+        return layout(f"@{self.micro}.deprecated(", [literal(f"{method.full_name} is deprecated")], ")", 1)
+
+    def argument(self, method: Method) -> str:
+        """Returns the parameter that a client's method takes its request or its requests by."""
+        request = self.imports.name(method.request)
+        if not method.client_streams:
+            return f"request: {request}"
+        return broken(f"requests: {self.micro}.Messages[{request}] | None = None", 2)
+
+    def sends(self, method: Method) -> str:
+        """Returns how a client's method begins its call into the runtime."""
+        return {
+            "UNARY": "return await self._unary(",
+            "SERVER_STREAM": "return self._server_stream(",
+            "CLIENT_STREAM": "return self._client_stream(",
+            "BIDI_STREAM": "return self._bidi_stream(",
+        }[method.kind]
+
+    def sent(self, method: Method) -> list[str]:
+        """Returns the arguments of a client's call into the runtime."""
+        request = "requests" if method.client_streams else "request"
+        return [self.constant(method), request, "timeout", "metadata", "info"]
+
     def head(self, method: Method) -> str:
         """Returns how the definition of a handler's method begins.
 
@@ -124,6 +153,14 @@ class Stubs:
         reply = self.imports.name(method.reply)
         return f"{self._iterator}[{reply}]" if method.server_streams else reply
 
+    def _suppressed(self, methods: Iterable[Method]) -> list[str]:
+        deprecated = any(method.request.deprecated or method.reply.deprecated for method in methods)
+        mypy = [self.imports.disabled] if self.imports.checked else []
+        if deprecated:
+            mypy.append("deprecated")
+        lines = [f'# mypy: disable-error-code="{", ".join(mypy)}"'] if mypy else []
+        return [*lines, "# pyright: reportDeprecated=false"] if deprecated else lines
+
     def _policy(self, policy: Policy) -> list[str]:
         parts: list[str] = []
         if policy.timeout is not None:
@@ -139,7 +176,8 @@ class Stubs:
         parts = [f"{name}={value!r}" for name, value in said.items() if value is not None]
         if retry.codes:
             codes = [f"{self.micro}.Code.{code}" for code in dict.fromkeys(retry.codes)]
-            parts.append(layout("codes=frozenset({", codes, "}),", 3).removesuffix(","))
+            listed = layout("{", codes, "},", 4).removesuffix(",")
+            parts.append(layout("codes=frozenset(", [listed], "),", 3).removesuffix(","))
         if retry.idempotent is not None:
             parts.append(f"idempotent={retry.idempotent!r}")
         return parts

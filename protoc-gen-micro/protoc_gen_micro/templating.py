@@ -12,11 +12,14 @@ from protoc_gen_micro import text
 __all__ = ["FUNCTIONS", "TEMPLATES", "environment", "template_folder", "user_environment"]
 
 FUNCTIONS: dict[str, Any] = {
+    "annotated": text.annotated,
     "bytes_literal": text.bytes_literal,
     "docstring": text.docstring,
     "indented": text.indented,
     "layout": text.layout,
     "literal": text.literal,
+    "returned": text.returned,
+    "signature": text.signature,
     "str": str,
 }
 """What templates may call, as functions or as filters."""

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["WIDTH", "bytes_literal", "docstring", "indented", "layout", "literal"]
+__all__ = [
+    "WIDTH",
+    "annotated",
+    "broken",
+    "bytes_literal",
+    "docstring",
+    "indented",
+    "layout",
+    "literal",
+    "returned",
+    "signature",
+]
 
 WIDTH = 120
 """How wide a generated line may be."""
@@ -21,7 +32,11 @@ def docstring(text: str, deprecated: bool = False) -> str:
     text = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     if not text.replace("\n", "").replace("\t", "").isprintable():
         text = "".join(letter if letter in "\n\t" or letter.isprintable() else _escaped(letter) for letter in text)
-    if "\n" in text:
+    if "\n" in text or text.startswith('"'):
+        first, *rest = text.split("\n")
+        if first[:1] in ('"', " ", "\t") or (first and all(line[0] in " \t" for line in rest if line)):
+            # Formatters would move such a first line, or lines that are further to the right than it.
+            text = f"\n{text}"
         return f'"""{text}\n"""'
     return f'"""{text[:-1]}\\""""' if text.endswith('"') else f'"""{text}"""'
 
@@ -53,9 +68,131 @@ def layout(head: str, arguments: Iterable[str], tail: str, levels: int = 0) -> s
     if "\n" not in joined:
         if len(head) + len(joined) + len(tail) <= room:
             return head + joined + tail
-        if len(joined) + 4 <= room:
+        if len(joined) + 4 <= room and not _is_display(head):
             return f"{head}\n    {joined}\n{tail}"
-    return f"{head}\n" + "".join(f"    {indented(part)},\n" for part in parts) + tail
+    name, equals, call = head.partition(" = ")
+    if equals and len(head) > room:
+        inner = layout(call, parts, tail, levels + 1)
+        if all(len(line) + 4 <= room for line in inner.split("\n")):
+            return f"{name} = (\n    {indented(inner)}\n)"
+    if len(parts) == 1 and not _is_display(head):
+        return f"{head}\n    {indented(broken(parts[0], levels + 1))}\n{tail}"
+    return f"{head}\n" + "".join(f"    {indented(broken(part, levels + 1))},\n" for part in parts) + tail
+
+
+def _is_display(head: str) -> bool:
+    """Returns whether what begins so is a list, a tuple, a set or a dict."""
+    return head[-1:] in "[({" and (len(head) < 2 or head[-2] in "= ")
+
+
+def annotated(name: str, hint: str, levels: int = 0) -> str:
+    """Returns an annotated name, laid out as the formatters do.
+
+    Args:
+        name: the name.
+        hint: its type.
+        levels: how far the result will be moved to the right.
+    """
+    room = WIDTH - 4 * levels
+    if len(name) + len(hint) + 2 <= room:
+        return f"{name}: {hint}"
+    opens = hint.endswith("]") and len(name) + hint.index("[") + 3 <= room
+    if not opens and max(len(name) + 3, len(hint) + 4) <= room:
+        return f"{name}: (\n    {hint}\n)"
+    return f"{name}: {_exploded(hint, levels) if hint.endswith(']') else hint}"
+
+
+def signature(head: str, parameters: Iterable[str], hint: str, tail: str, levels: int = 0) -> str:
+    """Returns the head of a function, laid out as the formatters do.
+
+    Args:
+        head: what comes before the parameters, with the opening bracket.
+        parameters: the parameters.
+        hint: the type of what it returns.
+        tail: what comes behind, with the colon.
+        levels: how far the result will be moved to the right.
+    """
+    parts = list(parameters)
+    joined = ", ".join(parts)
+    room = WIDTH - 4 * levels
+    if len(head) + len(joined) + len(hint) + len(tail) + 5 <= room:
+        return f"{head}{joined}) -> {hint}{tail}"
+    if len(parts) > 1 and len(joined) + 4 <= room:
+        inner = f"    {joined}\n"
+    else:
+        inner = "".join(f"    {indented(broken(part, levels + 1))},\n" for part in parts)
+    return f"{head}\n{inner}) -> {returned(hint, tail, levels)}"
+
+
+def returned(hint: str, tail: str, levels: int = 0) -> str:
+    """Returns the type of what a function returns, and what comes behind it, where ``)`` begins the line.
+
+    Args:
+        hint: the type.
+        tail: what comes behind, with the colon.
+        levels: how far the result will be moved to the right.
+    """
+    room = WIDTH - 4 * levels
+    if len(hint) + len(tail) + 5 <= room:
+        return hint + tail
+    if hint.endswith(_OPTIONAL):
+        if len(hint) + 4 <= room:
+            return f"(\n    {hint}\n){tail}"
+        value = hint.removesuffix(_OPTIONAL)
+        if len(value) + 4 > room and value.endswith("]"):
+            value = indented(_exploded(value, levels + 1))
+        return f"(\n    {value}\n    | None\n){tail}"
+    if hint.endswith("]"):
+        return _exploded(hint, levels) + tail
+    return f"(\n    {hint}\n){tail}" if len(hint) + 4 <= room else hint + tail
+
+
+_OPTIONAL = " | None"
+
+
+def broken(part: str, levels: int) -> str:
+    """Returns an annotated parameter, broken where it is too long for a line with the comma behind it.
+
+    Args:
+        part: the parameter, on one line.
+        levels: how far the result will be moved to the right.
+    """
+    room = WIDTH - 4 * levels
+    if "\n" in part or len(part) + 1 <= room or (part.startswith('"') and ": " not in part):
+        return part
+    for tail in (f"{_OPTIONAL} = ...", f"{_OPTIONAL} = None", _OPTIONAL):
+        if part.endswith(tail):
+            value = part.removesuffix(tail)
+            if len(value) > room and value.endswith("]"):
+                value = _exploded(value, levels)
+            return f"{value}\n{tail[1:]}"
+    return _exploded(part, levels) if part.endswith("]") else part
+
+
+def _exploded(hint: str, levels: int) -> str:
+    """Breaks what ends with a subscript behind its bracket."""
+    head, _, inner = hint[:-1].partition("[")
+    items = _items(inner)
+    room = WIDTH - 4 * (levels + 1)
+    if len(inner) <= room:
+        return f"{head}[\n    {inner}\n]"
+    lines = [
+        indented(_exploded(item, levels + 1)) if len(item) + (len(items) > 1) > room and item.endswith("]") else item
+        for item in items
+    ]
+    return f"{head}[\n    {lines[0]}\n]" if len(lines) == 1 else f"{head}[\n    " + ",\n    ".join(lines) + ",\n]"
+
+
+def _items(inner: str) -> list[str]:
+    """Splits the items of a subscript at the commas outside of brackets within it."""
+    items, depth = [""], 0
+    for piece in inner.split(", "):
+        if depth:
+            items[-1] += f", {piece}"
+        else:
+            items.append(piece)
+        depth += piece.count("[") - piece.count("]")
+    return items[1:]
 
 
 def literal(text: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from protoc_gen_micro.names import module_name, protoc_module_name
 from tests.codegen.tools import NAMES, PROTOS, PURELIB, ROOT, SCRIPTS, protoc, run, tree, write
 
 GRPC_TOOLS = PURELIB / "grpc_tools" / "_proto"
@@ -112,10 +113,12 @@ def _compare(roots: list[Path], names: Iterable[str], ours: Path, theirs: Path) 
     """Compares the descriptors that modules hold with those of protoc's own; returns how many were compared."""
     _protoc_python(theirs, roots, names)
     compared = 0
-    for path in sorted(ours.rglob("*_pb2.py")):
-        name = path.relative_to(ours)
-        assert list(_descriptors(path)) == list(_descriptors(theirs / name)), name
-        compared += 1
+    for name in names:
+        path = ours / f"{module_name(name, '_pb2').replace('.', '/')}.py"
+        if path.exists():
+            other = theirs / f"{protoc_module_name(name, '_pb2').replace('.', '/')}.py"
+            assert list(_descriptors(path)) == list(_descriptors(other)), name
+            compared += 1
     return compared
 
 

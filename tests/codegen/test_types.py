@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.codegen.tools import PROTOS, ROOT, SCRIPTS, protoc, run, write
+from tests.codegen.tools import NAMES, PROTOS, ROOT, SCRIPTS, protoc, run, write
 
 GOOD = """\
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import TypedDict
 
 import micro_rt as micro
 
@@ -21,6 +22,7 @@ from PREFIXgreeter_micro import GreeterBase, GreeterClient
 from PREFIXgreeter_pb2 import HelloReply, HelloRequest, RepeatRequest
 from PREFIXbilling.invoice_list_micro import InvoicesClient
 from PREFIXbilling.invoice_list_pb2 import Invoice, Label
+from PREFIXnames_pb2 import Fields
 from PREFIXnested_pb2 import STATE_GOOD, Outer, State
 from PREFIXodd_pb2 import Odd
 from PREFIXold_pb2 import Record, numbers, outside
@@ -79,11 +81,21 @@ def read(outer: Outer, presence: Presence, record: Record) -> int:
     odd: str = Odd(Clear="x").Clear
     number: int = Presence.MAYBE_FIELD_NUMBER
     return seconds + len(name) + len(odd) + number + state
+
+
+Keywords = TypedDict("Keywords", {"from": str, "class": int})
+
+
+def spell(keywords: Keywords) -> str:
+    return Fields(match="a", **keywords).match
 """
 
 WRONG = {
     "a reply of another type": "async def f(c: GreeterClient, r: HelloRequest) -> int: return await c.say_hello(r)",
     "a request of another type": "async def f(c: GreeterClient) -> None: await c.say_hello(HelloReply())",
+    "a deprecated method": "async def f(c: OldServiceClient, r: Nested) -> None: await c.do(r)",
+    "a deprecated message": "from PREFIXtorture.deprecated_pb2 import Old; print(Old(field='x'))",
+    "a keyword argument of another type": "Fields(**typing.cast(Numbered, {'from': 1}))",
     "a request left out": "async def f(c: GreeterClient) -> None: await c.say_hello()",
     "an unknown argument": "async def f(c: GreeterClient, r: HelloRequest) -> None: await c.say_hello(r, wait=1)",
     "an unknown method": "async def f(c: GreeterClient, r: HelloRequest) -> None: await c.SayHello(r)",
@@ -119,21 +131,35 @@ from PREFIXbilling.invoice_list_pb2 import Invoice
 from PREFIXnested_pb2 import Outer
 from PREFIXold_pb2 import outside
 from PREFIXpresence_pb2 import Presence
+from PREFIXnames_pb2 import Fields
+from PREFIXtorture.deprecated_micro import OldServiceClient
+from PREFIXtorture.deprecated_pb2 import Nested
 import PREFIXtop_pb2 as other
+import typing
+Numbered = typing.TypedDict("Numbered", {"from": int})
 """
 
 
-@pytest.fixture(scope="module", params=["", "inside.deep."], ids=["root", "package"])
-def prefix(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(scope="module", params=["root", "package", "named"])
+def layout(request: pytest.FixtureRequest) -> str:
+    """Where the code is: at the import root, in a package, or in a package that it knows the name of."""
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def project(prefix: str, generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def prefix(layout: str) -> str:
+    return "" if layout == "root" else "inside.deep."
+
+
+@pytest.fixture(scope="module")
+def project(layout: str, prefix: str, generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the generated code, a use of it that is right, and a line for each that is wrong."""
     folder = tmp_path_factory.mktemp("project")
     place = folder.joinpath(*prefix.split("."))
-    shutil.copytree(generated, place, dirs_exist_ok=True)
+    if layout == "named":
+        protoc(place, [PROTOS, ROOT], NAMES, "--micro_opt=package=inside.deep")
+    else:
+        shutil.copytree(generated, place, dirs_exist_ok=True)
     if prefix:
         packages = {path.parent for path in place.rglob("*.py")} | {place.parent}
         write(folder, {f"{package.relative_to(folder)}/__init__.py": "" for package in packages})
@@ -144,7 +170,12 @@ def project(prefix: str, generated: Path, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_mypy(project: Path) -> None:
-    write(project, {"mypy.ini": f"[mypy]\nstrict = true\npython_version = 3.11\nmypy_path = {ROOT}\n"})
+    write(
+        project,
+        {
+            "mypy.ini": f"[mypy]\nstrict = true\npython_version = 3.11\nmypy_path = {ROOT}\nenable_error_code = deprecated\n"
+        },
+    )
     said = run(SCRIPTS / "mypy", "--explicit-package-bases", ".", cwd=project, check=False).stdout
     errors = [line.split(": error: ")[0] for line in said.splitlines() if ": error: " in line]
     places = {line.split(":")[0] for line in errors}
@@ -185,7 +216,7 @@ def _wrong(prefix: str) -> str:
     for number, (name, code) in enumerate(WRONG.items()):
         code = code.replace("def f(", f"def f{number}(").replace("class G(", f"class G{number}(")
         uses += f"# {name}\n{code}\n"
-    return HEAD.replace("PREFIX", prefix) + uses
+    return (HEAD + uses).replace("PREFIX", prefix)
 
 
 def _caught(lines: set[int], project: Path) -> set[str]:

@@ -204,7 +204,7 @@ _POLICIES_INSIST = _micro.Method(
     policy=_micro.Policy(
         retry=_micro.RetryPolicy(
             attempts=3, backoff=0.001, codes=frozenset({_micro.Code.UNAVAILABLE, _micro.Code.ABORTED}), idempotent=True
-        ),
+        )
     ),
 )
 _POLICIES_GUARD = _micro.Method(

@@ -41,6 +41,7 @@ class TalkClient(_micro.Client):
         """Ends with a backslash \\"""
         return await self._unary(_TALK_SAY, request, timeout, metadata, info)
 
+    @_micro.deprecated("comments.Talk.Old is deprecated")
     async def old(
         self,
         request: Block,
@@ -57,6 +58,7 @@ class TalkClient(_micro.Client):
         """
         return await self._unary(_TALK_OLD, request, timeout, metadata, info)
 
+    @_micro.deprecated("comments.Talk.Older is deprecated")
     async def older(
         self,
         request: Block,

@@ -20,7 +20,9 @@ class Block(_message.Message):
     a: str
     """Behind the field."""
     b: str
-    """"Quoted\""""
+    """
+    "Quoted"
+    """
     c: str
     """ends with "quotes\""""
     d: str

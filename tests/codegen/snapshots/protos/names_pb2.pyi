@@ -83,7 +83,7 @@ class Fields(_message.Message):
         type: _builtins.str | None = ...,
         match: _builtins.str | None = ...,
         Literal: _builtins.str | None = ...,
-        **keywords: _typing_.Any,
+        **keywords: _typing_.Unpack[_Fields_keywords],
     ) -> None: ...
     def HasField(self, field_name: _typing_.Literal["property", "Thing"]) -> _builtins.bool: ...
     def ClearField(
@@ -168,3 +168,9 @@ class import_(_message.Message):
 _Kind: _typing_.TypeAlias = Kind
 
 _Thing: _typing_.TypeAlias = Thing
+
+_Fields_keywords = _typing_.TypedDict(
+    "_Fields_keywords",
+    {"from": _builtins.str | None, "class": _builtins.int | None, "None": _builtins.str | None},
+    total=False,
+)

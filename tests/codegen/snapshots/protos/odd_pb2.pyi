@@ -70,7 +70,7 @@ class Odd(_message.Message):
         DESCRIPTOR_FIELD_NUMBER: int | None = ...,
         MergeFrom: str | None = ...,
         ClearField: str | None = ...,
-        **keywords: _typing.Any,
+        **keywords: _typing.Unpack[_Odd_keywords],
     ) -> None: ...
     def WhichOneof(self, oneof_group: _typing.Literal["WhichOneof"]) -> _typing.Literal["choice"] | None: ...
 
@@ -101,3 +101,5 @@ class google(_message.Message):
 @_typing.final
 class globals(_message.Message):
     def __init__(self) -> None: ...
+
+_Odd_keywords = _typing.TypedDict("_Odd_keywords", {"__init__": str | None, "__slots__": str | None}, total=False)

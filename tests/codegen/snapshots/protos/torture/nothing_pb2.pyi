@@ -1,0 +1,7 @@
+"""Messages of torture/nothing.proto, written by protoc-gen-micro: change the .proto instead."""
+
+from google.protobuf import descriptor as _descriptor
+
+__all__: list[str] = []
+
+DESCRIPTOR: _descriptor.FileDescriptor

@@ -1,0 +1,129 @@
+"""Clients and service bases of torture/policy.proto, written by protoc-gen-micro: change the .proto instead."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import micro_rt as _micro
+
+from google.protobuf.empty_pb2 import Empty
+
+__all__ = ["PoliciesBase", "PoliciesClient"]
+
+_POLICIES_PLAIN = _micro.Method("torture.policy.Policies", "Plain", "plain", _micro.Kind.UNARY, Empty, Empty)
+_POLICIES_EMPTY = _micro.Method(
+    "torture.policy.Policies", "Empty", "empty", _micro.Kind.UNARY, Empty, Empty, policy=_micro.Policy()
+)
+_POLICIES_TIMEOUT = _micro.Method(
+    "torture.policy.Policies",
+    "Timeout",
+    "timeout",
+    _micro.Kind.UNARY,
+    Empty,
+    Empty,
+    policy=_micro.Policy(timeout=3600.000000001),
+)
+_POLICIES_EVERYTHING = _micro.Method(
+    "torture.policy.Policies",
+    "Everything",
+    "everything",
+    _micro.Kind.BIDI_STREAM,
+    Empty,
+    Empty,
+    _micro.Idempotency.IDEMPOTENT,
+    policy=_micro.Policy(
+        timeout=30.0,
+        retry=_micro.RetryPolicy(
+            attempts=7,
+            backoff=1e-06,
+            max_backoff=10.0,
+            codes=frozenset(
+                {
+                    _micro.Code.CANCELLED,
+                    _micro.Code.UNKNOWN,
+                    _micro.Code.DEADLINE_EXCEEDED,
+                    _micro.Code.RESOURCE_EXHAUSTED,
+                    _micro.Code.ABORTED,
+                    _micro.Code.INTERNAL,
+                    _micro.Code.UNAVAILABLE,
+                }
+            ),
+            idempotent=False,
+        ),
+        auth=_micro.AuthPolicy(
+            scopes=(
+                "torture:a scope with a long name, number one",
+                "torture:a scope with a long name, number two",
+                'torture:a "quoted" scope',
+            )
+        ),
+    ),
+)
+_POLICIES = _micro.ServiceInfo(
+    "torture.policy.Policies",
+    'torture "policies"',
+    (_POLICIES_PLAIN, _POLICIES_EMPTY, _POLICIES_TIMEOUT, _POLICIES_EVERYTHING),
+)
+
+
+class PoliciesClient(_micro.Client):
+    _info_ = _POLICIES
+
+    async def plain(
+        self,
+        request: Empty,
+        *,
+        timeout: float | None = None,
+        metadata: _micro.MetadataLike | None = None,
+        info: _micro.CallInfo | None = None,
+    ) -> Empty:
+        return await self._unary(_POLICIES_PLAIN, request, timeout, metadata, info)
+
+    async def empty(
+        self,
+        request: Empty,
+        *,
+        timeout: float | None = None,
+        metadata: _micro.MetadataLike | None = None,
+        info: _micro.CallInfo | None = None,
+    ) -> Empty:
+        return await self._unary(_POLICIES_EMPTY, request, timeout, metadata, info)
+
+    async def timeout(
+        self,
+        request: Empty,
+        *,
+        timeout: float | None = None,
+        metadata: _micro.MetadataLike | None = None,
+        info: _micro.CallInfo | None = None,
+    ) -> Empty:
+        return await self._unary(_POLICIES_TIMEOUT, request, timeout, metadata, info)
+
+    @_micro.deprecated("torture.policy.Policies.Everything is deprecated")
+    def everything(
+        self,
+        requests: _micro.Messages[Empty] | None = None,
+        *,
+        timeout: float | None = None,
+        metadata: _micro.MetadataLike | None = None,
+        info: _micro.CallInfo | None = None,
+    ) -> _micro.BidiStreamCall[Empty, Empty]:
+        """Deprecated."""
+        return self._bidi_stream(_POLICIES_EVERYTHING, requests, timeout, metadata, info)
+
+
+class PoliciesBase(_micro.Handler):
+    _info_ = _POLICIES
+
+    async def plain(self, request: Empty, context: _micro.Context) -> Empty:
+        raise self._unimplemented(_POLICIES_PLAIN)
+
+    async def empty(self, request: Empty, context: _micro.Context) -> Empty:
+        raise self._unimplemented(_POLICIES_EMPTY)
+
+    async def timeout(self, request: Empty, context: _micro.Context) -> Empty:
+        raise self._unimplemented(_POLICIES_TIMEOUT)
+
+    def everything(self, requests: AsyncIterator[Empty], context: _micro.Context) -> AsyncIterator[Empty]:
+        """Deprecated."""
+        raise self._unimplemented(_POLICIES_EVERYTHING)

@@ -1,0 +1,75 @@
+"""What is generated loads on protobuf's oldest supported runtime and on the newest, with upb and in pure Python."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.codegen.tools import PURELIB, ROOT, tree
+
+FLOOR = re.findall(r'"protobuf>=([\d.]+)', (ROOT / "pyproject.toml").read_text())[0]
+
+SCRIPT = """\
+import importlib, sys
+root, *rest = sys.argv[1:4]
+sys.path += [root, *rest]
+from google.protobuf import __version__
+from google.protobuf.internal import api_implementation
+for name in sys.argv[4:]:
+    importlib.import_module(name)
+import nested_pb2, torture.proto2_pb2 as proto2
+outer = nested_pb2.Outer(by_name={"a": nested_pb2.Outer.Inner(state=nested_pb2.STATE_GOOD)}, words=["b"])
+assert nested_pb2.Outer.FromString(outer.SerializeToString()) == outer
+record = proto2.Everything(must="x", result=proto2.Everything.Result(url="u"))
+record.Extensions[proto2.shade] = proto2.Everything.GREEN
+assert proto2.Everything.FromString(record.SerializeToString()) == record
+assert record.odd != record.odd and record.raw == b"\\0\\x01\\"'\\\\" and record.big == 2**64 - 1
+print(__version__, api_implementation.Type())
+"""
+
+NEEDS_2024 = ("edition2024_", "torture.edition2024_", "torture.options_")
+"""Modules of edition 2024, which protobuf knows from 6.32 on."""
+
+HIDES_MEMBERS = ("odd_",)
+"""A field called DESCRIPTOR: protoc's own module does not load in pure Python either."""
+
+
+@pytest.fixture(scope="session")
+def floor() -> Path:
+    """A Python with the oldest protobuf that is supported; kept in the user's cache folder."""
+    cache = os.environ.get("MICRO_SERVER_CACHE") or Path.home() / ".cache" / "micro-rt-tests"
+    folder = Path(cache) / f"protobuf-{FLOOR}-python{sys.version_info.major}.{sys.version_info.minor}"
+    python = folder / "bin" / "python"
+    if not (folder / "ready").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True, capture_output=True)
+        command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", f"protobuf~={FLOOR}.0"]
+        installed = subprocess.run(command, capture_output=True, text=True, check=False)
+        if installed.returncode != 0:
+            if os.environ.get("MICRO_REQUIRE_SERVERS") == "1":
+                raise AssertionError(f"protobuf {FLOOR} cannot be installed:\n{installed.stderr}")
+            pytest.skip(f"protobuf {FLOOR} cannot be installed: no package index can be reached")
+        (folder / "ready").touch()
+    return python
+
+
+@pytest.mark.parametrize("implementation", ["upb", "python"])
+@pytest.mark.parametrize("runtime", ["floor", "newest"])
+def test_modules_load(runtime: str, implementation: str, generated: Path, request: pytest.FixtureRequest) -> None:
+    python = request.getfixturevalue("floor") if runtime == "floor" else Path(sys.executable)
+    skipped = (NEEDS_2024 if runtime == "floor" else ()) + (HIDES_MEMBERS if implementation == "python" else ())
+    names = [path.removesuffix(".py").replace("/", ".") for path in tree(generated) if path.endswith(".py")]
+    names = [name for name in names if not name.startswith(skipped)]
+    assert len(names) > 40
+    # The runtime's own folder comes before that of everything else that micro_rt needs.
+    command = [str(python), "-W", "error", "-c", SCRIPT, str(generated), str(ROOT), str(PURELIB), *names]
+    environment = {**os.environ, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": implementation}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    version, used = result.stdout.split()
+    assert used == implementation
+    assert version.startswith(f"{FLOOR}.") == (runtime == "floor")
