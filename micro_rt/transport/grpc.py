@@ -92,6 +92,8 @@ CONNECTION_WINDOW = (1 << 31) - 1
 smaller one lets a call that does not read stop those that do."""
 MAX_CALLS = (1 << 31) - 1
 """Calls that one client may have in flight on a connection. It has one per node, and a stream may stay open for days."""
+SWEEP_AT = 64
+"""Streams of a connection that are known at least, open and closed, when the closed ones are forgotten."""
 MAX_HEADERS = 16 << 10
 """Bytes of metadata that are sent at most, as HTTP/2 counts them. Peers that get more than they take close the
 connection, with every call on it; many take no more than this."""
@@ -916,7 +918,25 @@ class _Protocol(H2Protocol):
 
 
 class _Http2(H2Connection):
-    """HTTP/2 as h2 does it, except that calls in flight may go on after a GOAWAY (RFC 9113, section 6.8)."""
+    """HTTP/2 as h2 does it, except for what it does to many calls.
+
+    Those in flight may go on after a GOAWAY (RFC 9113, section 6.8), and are not counted for each new one.
+    """
+
+    _sweep_at = SWEEP_AT
+
+    def _open_streams(self, remainder: int) -> int:
+        """How many streams one side has opened, or more if that is below its limit too; forgets those that are closed.
+
+        h2 asks before every new stream, only to compare with the limit, and goes through all of them to tell.
+        """
+        known = len(self.streams)
+        settings = self.remote_settings if remainder == int(self.config.client_side) else self.local_settings
+        if known < self._sweep_at and known < settings.max_concurrent_streams:
+            return known
+        count = super()._open_streams(remainder)
+        self._sweep_at = max(SWEEP_AT, 2 * len(self.streams))
+        return count
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
         state, unsent = self.state_machine.state, self._data_to_send

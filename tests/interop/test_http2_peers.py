@@ -186,6 +186,35 @@ async def test_calls_that_a_goodbye_leaves_out_did_not_run_and_the_others_go_on(
             assert not other.may_have_run
 
 
+class Counted(dict[int, Any]):
+    """The streams of a connection, and how many of them were looked at when all were gone through."""
+
+    looked_at = 0
+
+    def items(self) -> Any:
+        self.looked_at += len(self)
+        return super().items()
+
+
+async def test_a_call_does_not_cost_more_beside_many_that_are_open() -> None:
+    async def hold_some(peer: Peer) -> None:
+        async for stream in peer.requests():
+            if stream > 2 * idle:
+                await peer.answer(stream)
+
+    idle, calls = 1000, 500
+    async with server(hold_some, MAX_CONCURRENT_STREAMS=1 << 20) as connection:
+        await connection.connect()
+        protocol: Any = getattr(connection, "_protocol")  # noqa: B009 - time tells the same, and not reliably
+        streams = protocol.connection._connection.streams = Counted()
+        for _ in range(idle):
+            await connection.open("/a.B/C", "proto", EMPTY, None, CallInfo())
+        for _ in range(calls):
+            assert await call(connection) == b"hi"
+        assert streams.looked_at < 10 * (idle + calls)
+        assert len(streams) < 2 * idle + 100, "closed streams are kept"
+
+
 async def test_a_connection_that_has_no_numbers_left_for_calls_is_replaced() -> None:
     connections: list[Peer] = []
     closed = asyncio.Event()
