@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import enum
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
 
 import betterproto
-from betterproto import Enum
 from betterproto.casing import camel_case
 
 from micro_rt.dialects import proto_json
@@ -24,6 +24,24 @@ from micro_rt.dialects.fields import UNSET, Spec, field, install, tags
 from micro_rt.dialects.wire import DecodeError, StructError, read_varint, varint
 
 __all__ = ["UNSET", "DecodeError", "Enum", "Message", "Spec", "field", "message"]
+
+if TYPE_CHECKING:
+
+    class Enum(enum.IntEnum):
+        """The base class of generated enums: betterproto's own, as type checkers can understand it."""
+
+        @classmethod
+        def try_value(cls, value: int = 0) -> Self:
+            """Returns the member with a number, or for a number that is none's a value without a name."""
+            ...
+
+        @classmethod
+        def from_string(cls, name: str) -> Self:
+            """Returns the member with a name."""
+            ...
+
+else:
+    Enum = betterproto.Enum
 
 MessageT = TypeVar("MessageT", bound="type[Message]")
 
