@@ -11,14 +11,30 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Union, cast
 
-__all__ = ["EMPTY", "Metadata", "MetadataLike", "MetadataValue"]
+__all__ = ["EMPTY", "RESERVED", "Metadata", "MetadataLike", "MetadataValue"]
 
 MetadataValue = Union[str, bytes]
 MetadataLike = Union[Mapping[str, MetadataValue], Iterable[tuple[str, MetadataValue]]]
 
 _KEY = re.compile(r"[0-9a-z_.\-]+").fullmatch
 _TEXT = re.compile(r"[ -~]*").fullmatch
-_RESERVED = frozenset({"te", "content-type", "user-agent", "connection", "host"})
+
+RESERVED = frozenset(
+    {
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    }
+)
+"""Keys that mean something to gRPC, or to HTTP/2: a peer may close the whole connection when it gets one of these
+(RFC 9113, sections 8.1.1 and 8.2.2)."""
 
 
 class Metadata(Mapping[str, MetadataValue]):
@@ -91,8 +107,8 @@ def _checked(key: str, value: MetadataValue) -> tuple[str, MetadataValue]:
     lowered = key.lower()
     if not _KEY(lowered):
         raise ValueError(f"metadata key {key!r}: only letters, digits, '_', '.' and '-' are allowed")
-    if lowered.startswith("grpc-") or lowered in _RESERVED:
-        raise ValueError(f"metadata key {key!r} is reserved by gRPC; choose another name")
+    if lowered.startswith("grpc-") or lowered in RESERVED:
+        raise ValueError(f"metadata key {key!r} is reserved by gRPC or HTTP; choose another name")
     if lowered.endswith("-bin"):
         if not isinstance(value, bytes):
             raise TypeError(

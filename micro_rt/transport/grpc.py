@@ -28,11 +28,12 @@ from h2.events import (
     Event,
     InformationalResponseReceived,
     RemoteSettingsChanged,
+    StreamReset,
     UnknownFrameReceived,
 )
-from h2.exceptions import NoAvailableStreamIDError, ProtocolError
+from h2.exceptions import InvalidBodyLengthError, NoAvailableStreamIDError, ProtocolError
 from h2.settings import SettingCodes, Settings
-from hyperframe.frame import Frame, GoAwayFrame
+from hyperframe.frame import DataFrame, Frame, GoAwayFrame, HeadersFrame
 
 from micro_rt.context import CallInfo
 from micro_rt.errors import (
@@ -397,6 +398,8 @@ class _GrpcClientStream(ClientStream):
 
     def _termination(self, reason: str) -> Error:
         reset = _RESET_CODE.search(reason)
+        if reset is None and not self._protocol.lost:
+            return Internal(f"{self._path}: the answer of {self._address} breaks the rules of HTTP/2")
         if reset is None:
             return Unavailable(
                 f"{self._path}: the connection to {self._address} was lost before the reply", id="micro.connection_lost"
@@ -920,7 +923,8 @@ class _Protocol(H2Protocol):
 class _Http2(H2Connection):
     """HTTP/2 as h2 does it, except for what it does to many calls.
 
-    Those in flight may go on after a GOAWAY (RFC 9113, section 6.8), and are not counted for each new one.
+    Those in flight may go on after a GOAWAY (RFC 9113, section 6.8), and are not counted for each new one. A
+    content-length that is wrong ends its own call and no other (section 8.1.1).
     """
 
     _sweep_at = SWEEP_AT
@@ -937,6 +941,25 @@ class _Http2(H2Connection):
         count = super()._open_streams(remainder)
         self._sweep_at = max(SWEEP_AT, 2 * len(self.streams))
         return count
+
+    def _receive_headers_frame(self, frame: HeadersFrame) -> tuple[list[Frame], list[Event]]:
+        try:
+            return super()._receive_headers_frame(frame)
+        except ProtocolError as error:
+            if "content-length" not in str(error):
+                raise
+            return self._reset_malformed(frame.stream_id)
+
+    def _receive_data_frame(self, frame: DataFrame) -> tuple[list[Frame], list[Event]]:
+        try:
+            return super()._receive_data_frame(frame)
+        except InvalidBodyLengthError:
+            self.acknowledge_received_data(frame.flow_controlled_length, frame.stream_id)
+            return self._reset_malformed(frame.stream_id)
+
+    def _reset_malformed(self, stream_id: int) -> tuple[list[Frame], list[Event]]:
+        self.reset_stream(stream_id, ErrorCodes.PROTOCOL_ERROR)
+        return [], [StreamReset(stream_id=stream_id, error_code=ErrorCodes.PROTOCOL_ERROR, remote_reset=False)]
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
         state, unsent = self.state_machine.state, self._data_to_send

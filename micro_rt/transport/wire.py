@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from urllib.parse import quote, unquote
 
 from micro_rt.errors import Code, Error, Internal
-from micro_rt.metadata import EMPTY, Metadata, MetadataValue
+from micro_rt.metadata import EMPTY, RESERVED, Metadata, MetadataValue
 from micro_rt.status import decode_details, encode_details, utf8
 
 __all__ = [
@@ -40,7 +40,6 @@ REQUEST_HEADERS: Headers = [
 ]
 """What every request carries."""
 
-_NOT_METADATA = frozenset({"te", "content-type", "user-agent"})
 _TAKEN_BY_ALL = 8000  # more than 8 KiB of headers, peers may refuse, such as grpcio and Java's
 _STATUS_ROOM = 2048  # what is kept free of metadata, for the status
 _LONGEST_TIMEOUT = 99_999_999  # "TimeoutValue": at most 8 digits
@@ -91,7 +90,7 @@ def decode_metadata(headers: Headers) -> Metadata:
     """
     pairs: list[tuple[str, MetadataValue]] = []
     for key, value in headers:
-        if key[0] == ":" or key in _NOT_METADATA or key.startswith("grpc-"):
+        if key[0] == ":" or key in RESERVED or key.startswith("grpc-"):
             continue
         if key.endswith("-bin"):
             pairs.extend((key, _decode_binary(part)) for part in value.split(","))

@@ -385,6 +385,51 @@ async def test_a_request_that_is_wrong_is_told_so(headers: list[tuple[str, str]]
         assert (answer[":status"], answer["grpc-status"]) == (http, str(int(code)))
 
 
+WRONG_LENGTHS = [
+    [("content-length", "1")],
+    [("content-length", "1000")],
+    [("content-length", "none")],
+    [("content-length", "5"), ("content-length", "6")],
+]
+
+
+@pytest.mark.parametrize("lengths", WRONG_LENGTHS)
+async def test_a_request_whose_length_is_wrong_is_reset_alone(lengths: list[tuple[str, str]]) -> None:
+    resets: list[tuple[int | None, int | None]] = []
+    async with client() as peer, asyncio.timeout(20):
+        peer.h2.send_headers(1, REQUEST)
+        peer.h2.send_headers(3, REQUEST + lengths)
+        for _ in range(2):
+            peer.h2.send_data(3, b"\0\0\0\0\0")
+        peer.h2.end_stream(3)
+        async for event in peer.events():
+            if isinstance(event, StreamReset):
+                resets.append((event.stream_id, event.error_code))
+                peer.h2.send_data(1, b"\0\0\0\0\0", end_stream=True)
+            elif isinstance(event, StreamEnded):
+                assert event.stream_id == 1
+                break
+    assert resets[0] == (3, ErrorCodes.PROTOCOL_ERROR)
+    assert {stream for stream, _ in resets} == {3}
+
+
+@pytest.mark.parametrize("lengths", WRONG_LENGTHS)
+async def test_an_answer_whose_length_is_wrong_fails_alone(lengths: list[tuple[str, str]]) -> None:
+    async def lie(peer: Peer) -> None:
+        async for stream in peer.requests():
+            if stream == 3:
+                peer.h2.send_headers(3, HEADERS + lengths)
+                peer.h2.send_data(3, FRAME, end_stream=True)
+                await peer.flush()
+                await peer.answer(1)
+
+    async with server(lie) as connection:
+        answers = await asyncio.gather(call(connection), call(connection), return_exceptions=True)
+        (failure,) = (answer for answer in answers if answer != b"hi")
+        assert isinstance(failure, micro.Internal)
+        assert failure.may_have_run
+
+
 @pytest.mark.parametrize("data", [FRAME[:3], FRAME[:6], b"\1" + FRAME[1:]])
 async def test_a_request_that_is_cut_off_or_compressed_does_not_run(data: bytes) -> None:
     async with client() as peer:

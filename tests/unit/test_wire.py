@@ -82,6 +82,8 @@ def test_metadata_is_what_is_not_the_protocols() -> None:
         (":path", "/x"),
         ("te", "trailers"),
         ("grpc-timeout", "1S"),
+        ("content-length", "5"),
+        ("user-agent", "somebody"),
         ("x", "1"),
         ("x", "2"),
         ("y-bin", "AQ,Ag=="),
