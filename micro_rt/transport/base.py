@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeAlias
 
 from micro_rt.context import CallInfo
-from micro_rt.errors import EndOfStream, Error, Internal, Unknown
+from micro_rt.errors import EndOfStream, Error, FailedPrecondition, Internal, Unknown
 from micro_rt.metadata import EMPTY, Metadata
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Listener",
     "ServerStream",
     "Transport",
+    "ended_already",
     "handler_failed",
     "handler_task",
     "many_replies",
@@ -52,12 +53,13 @@ class ClientStream(ABC):
             end: whether it is the last one.
 
         Raises:
+            FailedPrecondition: it has been said that no more will be sent; the call goes on.
             Error: the call is over; the status of the server if it sent one.
         """
 
     @abstractmethod
     async def end(self) -> None:
-        """Says that no more messages will be sent."""
+        """Says that no more messages will be sent; does nothing if that has been said, or the call is over."""
 
     @abstractmethod
     async def receive(self) -> bytes:
@@ -244,6 +246,11 @@ def handler_task(
     if sys.version_info >= (3, 12):
         return asyncio.Task(serving, loop=loop, name=name, context=context, eager_start=True)
     return loop.create_task(serving, name=name, context=context)
+
+
+def ended_already(path: str) -> FailedPrecondition:
+    """What sending is answered with by a client that has ended its requests."""
+    return FailedPrecondition(f"{path}: the client has ended its requests already; send() must come before end()")
 
 
 def handler_failed(path: str) -> Unknown:

@@ -56,6 +56,7 @@ from micro_rt.transport.base import (
     Dispatch,
     Listener,
     ServerStream,
+    ended_already,
     handler_failed,
     handler_task,
     many_replies,
@@ -232,6 +233,7 @@ class _GrpcClientStream(ClientStream):
 
     __slots__ = (
         "_address",
+        "_ended",
         "_got_headers",
         "_info",
         "_outcome",
@@ -254,6 +256,7 @@ class _GrpcClientStream(ClientStream):
         self._reader = _MessageReader(self._stream)
         self._sending = _Wait()
         self._receiving = _Wait()
+        self._ended = False
         self._got_headers = False
         self._outcome: Error | None = None
         self._release: Callable[[], None] | None = None
@@ -318,6 +321,9 @@ class _GrpcClientStream(ClientStream):
             protocol.starting.discard(self)
 
     async def send(self, message: bytes, *, end: bool = False) -> None:
+        if self._ended:
+            raise ended_already(self._path)
+        self._ended = end
         try:
             with self._sending:
                 if self._protocol.connection.is_closing():
@@ -330,11 +336,17 @@ class _GrpcClientStream(ClientStream):
             raise
 
     async def end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
         try:
             with self._sending:
                 await self._stream.end()
         except (ProtocolError, Error):
             pass  # the call is over, and receiving tells how
+        except asyncio.CancelledError:
+            self._ended = False
+            raise
 
     async def receive(self) -> bytes:
         message = await self._next()

@@ -23,6 +23,7 @@ from micro_rt.transport.base import (
     Dispatch,
     Listener,
     ServerStream,
+    ended_already,
     handler_failed,
     handler_task,
 )
@@ -226,17 +227,21 @@ class _Call:
 
 
 class _MemoryClientStream(ClientStream):
-    __slots__ = ("_call",)
+    __slots__ = ("_call", "_ended")
 
     def __init__(self, call: _Call) -> None:
         self._call = call
+        self._ended = False
 
     async def send(self, message: bytes, *, end: bool = False) -> None:
+        if self._ended:
+            raise ended_already(self._call.path)
         await self._call.requests.put(message)
         if end:
             await self.end()
 
     async def end(self) -> None:
+        self._ended = True
         self._call.requests.end(EndOfStream("the client sent its last message already"))
 
     async def receive(self) -> bytes:

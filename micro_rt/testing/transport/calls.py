@@ -17,6 +17,7 @@ from micro_rt.context import CallInfo
 from micro_rt.errors import (
     Code,
     Error,
+    FailedPrecondition,
     Internal,
     NotFound,
     PermissionDenied,
@@ -128,6 +129,32 @@ class CallsContract(TransportHarness):
                 await stream.send(message)
             await stream.end()
             assert await all_replies(stream) == [b"", b"1", b"", b""]
+
+    @pytest.mark.parametrize("how", ["end", "send"])
+    async def test_sending_after_the_end_is_refused_and_harms_nothing(self, how: str) -> None:
+        go_on = asyncio.Event()
+
+        async def late(stream: ServerStream) -> None:
+            requests = await all_requests(stream)
+            await go_on.wait()
+            await stream.send(b",".join(requests))
+            await stream.finish(None)
+
+        async with self.serving(late) as connection:
+            stream = await open_call(connection)
+            await stream.send(b"1")
+            if how == "end":
+                await stream.end()
+            else:
+                await stream.send(b"2", end=True)
+            for end in (False, True):
+                with pytest.raises(FailedPrecondition, match="has ended its requests already"):
+                    await stream.send(b"late", end=end)
+            await stream.end()
+            go_on.set()
+            assert await all_replies(stream) == [b"1" if how == "end" else b"1,2"]
+            with pytest.raises(FailedPrecondition, match="has ended its requests already"):
+                await stream.send(b"late")
 
     async def test_streams_may_be_empty(self) -> None:
         async with self.serving(echo) as connection:
