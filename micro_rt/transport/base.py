@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any, Protocol, TypeAlias
 
 from micro_rt.context import CallInfo
@@ -35,7 +36,11 @@ __all__ = [
     "handler_task",
     "many_replies",
     "no_reply",
+    "wait_for_cancelled",
 ]
+
+CLOSE_TIMEOUT = 5.0
+"""Seconds that cancelled handlers get to clean up."""
 
 _WITHOUT_ANSWER = frozenset({"micro.connection_lost", "micro.deadline"})
 """Ids of failures in which nobody has answered."""
@@ -246,6 +251,20 @@ def handler_task(
     if sys.version_info >= (3, 12):
         return asyncio.Task(serving, loop=loop, name=name, context=context, eager_start=True)
     return loop.create_task(serving, name=name, context=context)
+
+
+async def wait_for_cancelled(handlers: Collection[asyncio.Task[None]], log: logging.Logger) -> None:
+    """Lets cancelled handlers clean up; gives up on those that take too long, and logs that.
+
+    Args:
+        handlers: what ``handler_task`` gave.
+        log: of the transport.
+    """
+    if not handlers:
+        return
+    _, stuck = await asyncio.wait(handlers, timeout=CLOSE_TIMEOUT)
+    if stuck:
+        log.error("%d handlers go on although they were cancelled: they swallow CancelledError", len(stuck))
 
 
 def ended_already(path: str) -> FailedPrecondition:

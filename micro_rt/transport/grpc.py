@@ -61,6 +61,7 @@ from micro_rt.transport.base import (
     handler_task,
     many_replies,
     no_reply,
+    wait_for_cancelled,
 )
 from micro_rt.transport.tcp import detect_dead_peers, join, split
 from micro_rt.transport.wire import (
@@ -81,8 +82,6 @@ __all__ = ["GrpcTransport"]
 
 CONNECT_TIMEOUT = 5.0
 """Seconds that a connection may take to be made."""
-CLOSE_TIMEOUT = 5.0
-"""Seconds that cancelled handlers get to clean up."""
 BACKLOG = 512
 """Connections that may wait to be accepted."""
 FLUSH_TIMEOUT = 1.0
@@ -596,10 +595,7 @@ class _GrpcListener(Listener):
         await _close_all(self._protocols)
         for task in tasks:
             task.cancel()
-        if tasks:
-            _, stuck = await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT)
-            if stuck:
-                _log.error("%d handlers go on although they were cancelled: they swallow CancelledError", len(stuck))
+        await wait_for_cancelled(tasks, _log)
         if self._server is not None:
             await self._server.wait_closed()
 

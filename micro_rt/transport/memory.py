@@ -26,6 +26,7 @@ from micro_rt.transport.base import (
     ended_already,
     handler_failed,
     handler_task,
+    wait_for_cancelled,
 )
 
 __all__ = ["MemoryTransport"]
@@ -103,9 +104,7 @@ class _MemoryListener(Listener):
         calls = list(self._calls)
         for call in calls:
             call.abort(Unavailable(f"{self.address} was closed before the reply", id="micro.connection_lost"))
-        tasks = [call.task for call in calls if call.task is not None]
-        if tasks:
-            await asyncio.wait(tasks)
+        await wait_for_cancelled([call.task for call in calls if call.task is not None], _log)
         await self._hold.release()
 
     def accept(self, call: _Call) -> None:

@@ -139,6 +139,29 @@ class ConnectionsContract(TransportHarness):
                 assert isinstance(caught.value, Unavailable | Cancelled)
                 assert caught.value.may_have_run
 
+    async def test_a_handler_that_swallows_its_cancellation_does_not_keep_its_listener_open(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("micro_rt.transport.base.CLOSE_TIMEOUT", 0.05)
+        started, let_go = asyncio.Event(), asyncio.Event()
+
+        async def stubborn(stream: ServerStream) -> None:
+            started.set()
+            while not let_go.is_set():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await let_go.wait()
+
+        async with self.listening(stubborn) as (listener, connection):
+            stream = await open_call(connection)
+            await stream.send(b"")
+            await self.wait(started)
+            try:
+                await self.soon(listener.close())
+                with pytest.raises(Error):
+                    await self.soon(stream.receive())
+            finally:
+                let_go.set()
+
     async def test_what_was_sent_before_a_listener_closed_can_be_read(self) -> None:
         over = asyncio.Event()
 
