@@ -147,11 +147,14 @@ class Message(betterproto.Message):
 
     def __len__(self) -> int:
         """Returns the size of the encoded message."""
-        return len(self._write_())
+        return len(self.SerializeToString())
 
     def __bytes__(self) -> bytes:
-        """Returns the encoded message."""
-        return self._write_()
+        """Returns the encoded message; see ``SerializeToString``."""
+        try:
+            return self._write_()
+        except StructError as error:
+            raise ValueError(f"not a valid {self._full_name_}: {error}") from None
 
     def __copy__(self, _: Any = None) -> Self:
         """Returns a copy that shares what the fields hold."""
@@ -166,8 +169,15 @@ class Message(betterproto.Message):
         return result
 
     def SerializeToString(self) -> bytes:  # noqa: N802
-        """Returns the encoded message."""
-        return self._write_()
+        """Returns the encoded message.
+
+        Raises:
+            ValueError: a field has a value that it cannot hold.
+        """
+        try:
+            return self._write_()
+        except StructError as error:
+            raise ValueError(f"not a valid {self._full_name_}: {error}") from None
 
     @classmethod
     def FromString(cls, data: bytes) -> Self:  # noqa: N802
@@ -200,7 +210,7 @@ class Message(betterproto.Message):
 
     def dump(self, stream: Any, delimit: Any = False) -> None:
         """Writes the encoded message to a stream, behind its size with ``delimit=betterproto.SIZE_DELIMITED``."""
-        data = self._write_()
+        data = self.SerializeToString()
         if delimit == betterproto.SIZE_DELIMITED:
             stream.write(varint(len(data)))
         stream.write(data)

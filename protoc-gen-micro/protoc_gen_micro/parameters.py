@@ -45,12 +45,14 @@ class Parameters(NamedTuple):
         """
         values: dict[str, str] = {}
         mapped: dict[str, str] = {}
-        for part in filter(None, (part.strip() for part in text.split(","))):
+        parts = [part.strip() for part in text.split(",")]
+        suffix = "_pb" if "messages=betterproto" in parts else "_pb2"
+        for part in filter(None, parts):
             key, _, value = part.partition("=")
             if key not in _KNOWN:
                 raise GenerateError(f"unknown option {key!r} in {text!r}; known options: {_known()}")
             if key == "map":
-                source, target = _mapping(value)
+                source, target = _mapping(value, suffix)
                 if source in mapped:
                     raise GenerateError(f"option 'map' is given twice for {source!r} in {text!r}; give it once")
                 mapped[source] = target
@@ -84,14 +86,19 @@ def _known() -> str:
     return ", ".join(f"{key}={values}" for key, values in _KNOWN.items())
 
 
-def _mapping(value: str) -> tuple[str, str]:
-    """Reads ``folder=package``, ``file.proto=module``, or one of the two without its target."""
+def _mapping(value: str, suffix: str) -> tuple[str, str]:
+    """Reads ``folder=package``, ``file.proto=module``, or one of the two without its target.
+
+    Args:
+        value: what was given.
+        suffix: what the names of message modules end with.
+    """
     source, equals, target = value.partition("=")
     source = source.strip("/")
     if not equals:
         target = source.replace("-", "_").replace("/", ".")
         if source.endswith(".proto"):
-            target = target.removesuffix(".proto") + "_pb2"
+            target = target.removesuffix(".proto") + suffix
     if not source or not _dotted(target):
         raise GenerateError(
             f"option 'map' cannot be {value!r}; write map=google/rpc=google.rpc for a folder and its Python package, "

@@ -285,7 +285,17 @@ def test_nanoseconds_survive(everything: Modules) -> None:
     assert ours.Known(moment=known.moment + timedelta(seconds=1)).to_dict() == {"moment": "2026-11-24T12:30:16.123456Z"}
 
 
-@pytest.mark.parametrize("values", [{"an_int32": 2**31}, {"a_uint32": -1}, {"a_sint64": 2**63}, {"a_string": "\ud800"}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"an_int32": 2**31},
+        {"a_uint32": -1},
+        {"a_sint64": 2**63},
+        {"a_fixed32": -1},
+        {"a_sfixed64": 2**63},
+        {"a_string": "\ud800"},
+    ],
+)
 def test_what_no_field_can_hold_is_refused(everything: Modules, values: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         bytes(everything.ours.Scalars(**values))

@@ -192,6 +192,20 @@ def test_options_that_a_file_defines_are_no_obstacle(tmp_path: Path) -> None:
     assert generate(tmp_path, {"a.proto": source}, "messages=betterproto").error == ""
 
 
+def test_what_is_generated_elsewhere_has_the_dialects_modules(tmp_path: Path) -> None:
+    sources = {
+        "bank/money.proto": 'syntax = "proto3";\npackage bank;\nmessage Money {}\n',
+        "a.proto": 'syntax = "proto3";\nimport "bank/money.proto";\nmessage A { bank.Money money = 1; }\n',
+    }
+    for option, line in (
+        ("map=bank=their.bank", "from their.bank.money_pb import Money"),
+        ("map=bank/money.proto", "from bank.money_pb import Money"),
+        ("package=ours.api", "from ours.api.bank.money_pb import Money"),
+    ):
+        files = generate(tmp_path, sources, f"{option},messages=betterproto").file
+        assert line in next(file.content for file in files if file.name == "a_pb.py")
+
+
 def test_public_protos_generate_and_import(tmp_path: Path) -> None:
     roots = [PURELIB, GRPC_TOOLS]
     names = [name for name in sorted({*GOOGLEAPIS, *BUNDLED}) if not name.startswith("google/protobuf/")]
