@@ -147,12 +147,12 @@ class _MemoryConnection(Connection):
         call = _Call(path, content_subtype, metadata, deadline, info)
         call.on_end = self._calls.discard
         call.start_clock()
+        self._calls.add(call)
         try:
-            listener.accept(call)
+            listener.accept(call)  # on Python 3.12 and later, the call may be over when this returns
         except Error as error:
             call.abort(error)
             raise
-        self._calls.add(call)
         return _MemoryClientStream(call)
 
     async def close(self) -> None:

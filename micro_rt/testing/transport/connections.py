@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import weakref
 
 import pytest
 
+from micro_rt.context import CallInfo
 from micro_rt.errors import (
     Cancelled,
     Error,
@@ -106,6 +109,29 @@ class ConnectionsContract(TransportHarness):
         async with self.serving(meet) as connection:
             calls = [unary(connection, b"%d" % number) for number in range(200)]
             assert await self.soon(asyncio.gather(*calls)) == [b"%d" % number for number in range(200)]
+
+    async def test_calls_that_are_over_are_not_kept(self) -> None:
+        class Info(CallInfo):
+            """One that weak references can be made to."""
+
+        async def at_once(stream: ServerStream) -> None:
+            await stream.send(b"reply")
+            await stream.finish(None)
+
+        async with self.serving(beside_echo(at_once)) as connection:
+
+            async def call(path: str) -> weakref.ref[Info]:
+                info = Info()
+                stream = await open_call(connection, path=path, info=info)
+                await stream.end()
+                assert len(await all_replies(stream)) == (path == OTHER)
+                return weakref.ref(info)
+
+            calls = [await call(path) for path in (PATH, OTHER) * 3]
+            for _ in range(BUSY_ROUNDS):
+                await asyncio.sleep(0)
+            gc.collect()
+            assert [call() for call in calls] == [None] * 6
 
     # Connecting, draining, closing
 
