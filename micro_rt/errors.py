@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from google.protobuf.message import Message
 
@@ -95,6 +95,18 @@ class Error(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         state = {"id": self.id, "details": self.details, "may_have_run": self.may_have_run}
         return (type(self), (self.message,), state)
+
+    def __copy__(self) -> Self:
+        """Returns an equal error with no traceback yet: one for each of several who are to get it."""
+        copy = type(self).__new__(type(self))
+        copy.args = self.args
+        copy.__dict__.update(self.__dict__)
+        if "__notes__" in self.__dict__:
+            copy.__notes__ = list(self.__notes__)
+        copy.__cause__ = self.__cause__
+        copy.__context__ = self.__context__
+        copy.__suppress_context__ = self.__suppress_context__
+        return copy
 
     def detail(self, type_: type[_DetailT]) -> _DetailT | None:
         """Returns the first detail of a type, or None."""

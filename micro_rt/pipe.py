@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from copy import copy
 from typing import Generic, TypeVar
+
+from micro_rt.errors import Error
 
 __all__ = ["Pipe"]
 
@@ -38,7 +41,7 @@ class Pipe(Generic[ItemT]):
             self._writer = asyncio.get_running_loop().create_future()
             await self._writer
         if self._end is not None:
-            raise self._end
+            raise _own(self._end)
         self._items.append(item)
         _wake(self._reader)
 
@@ -46,7 +49,7 @@ class Pipe(Generic[ItemT]):
         """Takes the next item, waiting for it; raises the reason once the pipe has ended and is empty."""
         while not self._items:
             if self._end is not None:
-                raise self._end
+                raise _own(self._end)
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader
         _wake(self._writer)
@@ -65,6 +68,11 @@ class Pipe(Generic[ItemT]):
         self._end = reason
         _wake(self._reader)
         _wake(self._writer)
+
+
+def _own(reason: BaseException) -> BaseException:
+    """What one of those who are told the reason gets: it adds a traceback, and may change more."""
+    return copy(reason).with_traceback(reason.__traceback__) if isinstance(reason, Error) else reason
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:

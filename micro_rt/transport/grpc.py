@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from types import TracebackType
 from typing import Any, cast
 
@@ -137,7 +138,7 @@ class _GrpcConnection(Connection):
         self._host, self._port = split(address)
         self._protocol: _Protocol | None = None
         self._protocols: set[_Protocol] = set()
-        self._connecting: asyncio.Task[_Protocol] | None = None
+        self._connecting: asyncio.Task[_Protocol | Unavailable] | None = None
         self._closed = False
 
     async def connect(self) -> None:
@@ -177,9 +178,7 @@ class _GrpcConnection(Connection):
         connecting = self._connecting
         try:
             async with asyncio.timeout_at(deadline):
-                return await asyncio.shield(connecting)
-        except Error:
-            raise
+                outcome = await asyncio.shield(connecting)
         except TimeoutError:
             raise DeadlineExceeded(
                 f"the deadline passed while connecting to {self._address}", id="micro.deadline", may_have_run=False
@@ -190,8 +189,12 @@ class _GrpcConnection(Connection):
                     f"the connection to {self._address} was closed", id="micro.closed", may_have_run=False
                 ) from None
             raise
+        if isinstance(outcome, Error):
+            raise copy(outcome)  # several wait for it
+        return outcome
 
-    async def _connect(self) -> _Protocol:
+    async def _connect(self) -> _Protocol | Unavailable:
+        """Connects; returns why it could not, for everyone who waits for it."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
@@ -212,12 +215,14 @@ class _GrpcConnection(Connection):
                 self._protocol = protocol
                 return protocol
             reason = "it hung up before it said anything that HTTP/2 begins with"
-        raise Unavailable(f"cannot connect to {self._address}: {reason}", id="micro.connect_failed", may_have_run=False)
+        return Unavailable(
+            f"cannot connect to {self._address}: {reason}", id="micro.connect_failed", may_have_run=False
+        )
 
     def _new_protocol(self) -> _Protocol:
         return _Protocol(ClientHandler(), self._protocols)
 
-    def _connect_done(self, task: asyncio.Task[_Protocol]) -> None:
+    def _connect_done(self, task: asyncio.Task[_Protocol | Unavailable]) -> None:
         self._connecting = None
         if not task.cancelled():
             task.exception()  # looked at, so that asyncio does not report it as lost
@@ -366,7 +371,7 @@ class _GrpcClientStream(ClientStream):
     async def _next(self) -> bytes | None:
         """Waits for a message; None if the call has ended with status OK."""
         if self._outcome is not None:
-            raise self._outcome
+            raise copy(self._outcome)
         stream = self._stream
         try:
             with self._receiving:
@@ -435,7 +440,7 @@ class _GrpcClientStream(ClientStream):
     def _send_failure(self, error: Exception) -> Error:
         """What a failed send tells: the server's status if there is one, for that is why."""
         if self._outcome is not None:
-            return self._outcome
+            return copy(self._outcome)
         if self._has_status():
             # The call is not over here: replies that came before the status are still to be received.
             return error_of_trailers(dict(self._stream.trailers or self._stream.headers or [])) or EndOfStream(
@@ -472,7 +477,7 @@ class _GrpcClientStream(ClientStream):
         if not ran:
             error.may_have_run = False
         if self._outcome is None:
-            self._outcome = error
+            self._outcome = copy(error)  # what is raised now is its receiver's
             self._close()
         return error
 
@@ -557,7 +562,8 @@ class _Wait:
                 self._task.cancel()
 
     def _reason(self) -> Error:
-        return self._error or EndOfStream("the server has ended the call")
+        # Its own for each wait, of both directions.
+        return EndOfStream("the server has ended the call") if self._error is None else copy(self._error)
 
 
 # The server

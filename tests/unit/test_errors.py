@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import pytest
 from google.protobuf.descriptor_pb2 import UninterpretedOption
 from google.protobuf.wrappers_pb2 import StringValue
 
-from micro_rt.errors import Error, NotFound
+from micro_rt.errors import DeadlineExceeded, Error, NotFound
 from micro_rt.metadata import EMPTY
 from micro_rt.status import decode_details, encode_details
 from micro_rt.transport.wire import error_of_trailers, trailers_of
@@ -65,3 +66,29 @@ def test_what_is_assigned_later_is_sent_as_text() -> None:
     error.message, error.id = 404, 5
     arrived = sent(error)
     assert (arrived.message, arrived.id) == ("404", "5")
+
+
+class OfOurs(NotFound):
+    def __init__(self, order: int) -> None:
+        super().__init__(f"no order {order}", id="orders.not_found", details=[StringValue(value="d")])
+        self.order = order
+
+
+@pytest.mark.parametrize("error", [OfOurs(42), DeadlineExceeded("too late", id="lab.late", may_have_run=False)])
+def test_a_copy_is_an_error_of_its_own(error: Error) -> None:
+    error.add_note("noted")
+    cause = ValueError()
+    try:
+        raise error from cause
+    except Error as caught:
+        copied = copy(caught)
+    assert type(copied) is type(error)
+    assert vars(copied) == vars(error)
+    assert (copied.args, str(copied)) == (error.args, str(error))
+    assert copied.__traceback__ is None
+    assert copied.__cause__ is cause
+    assert copied.__suppress_context__
+    copied.add_note("by one")
+    copied.message = "changed"
+    assert error.__notes__ == ["noted"]
+    assert error.message != "changed"

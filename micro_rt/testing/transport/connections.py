@@ -30,6 +30,7 @@ from micro_rt.testing.transport.harness import (
     beside_echo,
     count_kibibytes,
     echo,
+    length_of_traceback,
     open_call,
     unary,
     variable,
@@ -142,6 +143,15 @@ class ConnectionsContract(TransportHarness):
                 with pytest.raises(Unavailable) as caught:
                     await self.soon(attempt)
                 assert not caught.value.may_have_run
+
+    async def test_many_who_cannot_connect_get_an_error_each(self) -> None:
+        async with self.listening(echo) as (listener, connection):
+            await listener.close()
+            errors = await self.soon(
+                asyncio.gather(*(unary(connection, b"") for _ in range(20)), return_exceptions=True)
+            )
+            assert len({id(error) for error in errors}) == 20
+            assert len({length_of_traceback(error) for error in errors[1:]}) == 1
 
     async def test_an_address_is_taken_once(self) -> None:
         async with self.listening(echo) as (listener, connection):

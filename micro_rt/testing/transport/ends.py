@@ -28,6 +28,7 @@ from micro_rt.testing.transport.harness import (
     beside_echo,
     echo,
     ends,
+    length_of_traceback,
     open_call,
     patiently,
     seconds_from_now,
@@ -301,6 +302,37 @@ class EndsContract(TransportHarness):
             assert len(await stream.receive()) == MEBIBYTE
             with pytest.raises(EndOfStream if error is None else NotFound):
                 await stream.receive()
+
+    @pytest.mark.parametrize("how", ["status", "error", "cancel", "lost"])
+    async def test_everyone_who_is_told_how_a_call_ended_gets_an_error_of_its_own(self, how: str) -> None:
+        handler = Endless()
+
+        async def serve(stream: ServerStream) -> None:
+            if how in ("cancel", "lost"):
+                await handler(stream)
+            await stream.finish(NotFound("nothing here") if how == "error" else None)
+
+        async with self.listening(serve) as (listener, connection):
+            stream = await open_call(connection)
+            with contextlib.suppress(Error):  # The handler may have been faster.
+                await stream.send(b"")
+            sending = asyncio.create_task(Sender(stream, self.flood).run())
+            if how in ("cancel", "lost"):
+                await self.wait(handler.started)
+            if how == "cancel":
+                stream.cancel()
+            elif how == "lost":
+                await listener.close()
+            errors: list[Error] = []
+            for tell in (sending, *(stream.receive() for _ in range(20)), *(stream.send(b"") for _ in range(20))):
+                with pytest.raises(Error) as caught:
+                    await self.soon(tell)
+                errors.append(caught.value)
+                errors[-1].message += " (changed)"
+        assert len({id(error) for error in errors}) == len(errors)
+        assert {error.message.count("(changed)") for error in errors} == {1}
+        assert length_of_traceback(errors[-1]) == length_of_traceback(errors[-2])
+        assert length_of_traceback(errors[20]) == length_of_traceback(errors[19])
 
     async def test_ending_a_call_that_is_over_does_nothing(self) -> None:
         over = asyncio.Event()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any, ClassVar
@@ -39,6 +40,7 @@ __all__ = [
     "ends",
     "failing",
     "grouped",
+    "length_of_traceback",
     "open_call",
     "patiently",
     "seconds_from_now",
@@ -277,6 +279,10 @@ async def patiently(receive: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
                 return await task
         else:
             return task.result()
+
+
+def length_of_traceback(error: BaseException) -> int:
+    return sum(1 for _ in traceback.walk_tb(error.__traceback__))
 
 
 def seconds_from_now(seconds: float) -> float:
