@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from protoc_gen_micro.dialect import field_names, value_names
 from protoc_gen_micro.imports import Imports, plan_names
 from protoc_gen_micro.modules import Modules, shipped
 from protoc_gen_micro.names import unused
 from protoc_gen_micro.schema import Enum, EnumValue, Field, File, Message
-from protoc_gen_micro.text import layout, literal
+from protoc_gen_micro.text import WIDTH, indented, layout, literal
 from protoc_gen_micro.unrolled import HELPERS, Unrolled, kind_of, wrapped
 
 __all__ = ["Classes"]
@@ -48,8 +49,8 @@ class Classes:
         exported = [literal(name) for name in sorted(own)]
         self.all = layout("__all__ = [", exported, "]") if exported else "__all__: list[str] = []"
         self._members = {name for known in names for name in known.values()}
-        self._unrolled = {
-            message.type_name.full_name: Unrolled(message, known, self._class_name)
+        self._code = {
+            message.type_name.full_name: _Code.of(Unrolled(message, known, self._class_name))
             for message, known in zip(file.messages, names, strict=True)
         }
         self.builtins = unused("_builtins", self._members)
@@ -95,23 +96,31 @@ class Classes:
             arguments.append(f"proto={literal(field.name)}")
         if field.json_name != _json_name(field.name):
             arguments.append(f"json={literal(field.json_name)}")
-        return layout(f"{name}: {self._hint(field)} = _betterproto.field(", arguments, ")", 1)
+        head = f"{name}: {self._hint(field)} = "
+        if len(f"    {head}_betterproto.field(") <= WIDTH or len(f"    {head}(") > WIDTH:
+            return layout(f"{head}_betterproto.field(", arguments, ")", 1)
+        call = layout("_betterproto.field(", arguments, ")", 2)
+        return f"{head}(\n    {indented(call)}\n)"
+
+    def decorator(self, message: Message) -> str:
+        """Returns the line above the class of a message."""
+        return layout("@_betterproto.message(", [literal(message.type_name.full_name)], ")")
 
     def head(self, message: Message) -> str:
         """Returns how the constructor of a message begins."""
-        return layout("def __init__(", self._unrolled[message.type_name.full_name].parameters, "):", 2)
+        return layout("def __init__(", self._code[message.type_name.full_name].parameters, "):", 2)
 
     def constructor(self, message: Message) -> list[str]:
         """Returns the body of the constructor of a message."""
-        return self._unrolled[message.type_name.full_name].constructor()
+        return self._code[message.type_name.full_name].constructor
 
     def writer(self, message: Message) -> list[str]:
         """Returns the body of the encoder of a message."""
-        return self._unrolled[message.type_name.full_name].writer()
+        return self._code[message.type_name.full_name].writer
 
     def reader(self, message: Message) -> list[str]:
         """Returns the body of the decoder of a message."""
-        return self._unrolled[message.type_name.full_name].reader()
+        return self._code[message.type_name.full_name].reader
 
     def _class_name(self, field: Field) -> str:
         if field.type_name is None:
@@ -157,20 +166,32 @@ class Classes:
         return lines
 
     def _functions(self) -> list[str]:
-        lines = [line for message in self._file.messages for line in self._code(message)]
-        used = {name for line in lines for name in _HELPER.findall(line)} & HELPERS.keys()
+        used: set[str] = set()
+        for code in self._code.values():
+            for lines in (code.parameters, code.constructor, code.writer, code.reader):
+                used.update(_HELPER.findall("\n".join(set(lines))))
         by_module: dict[str, list[str]] = {}
-        for name in sorted(used, key=lambda name: HELPERS[name]):
+        for name in sorted(used & HELPERS.keys(), key=lambda name: HELPERS[name]):
             module, _, original = HELPERS[name].partition(".")
             by_module.setdefault(module, []).append(f"{original} as {name}")
         return [_import(module, names) for module, names in sorted(by_module.items())]
 
-    def _code(self, message: Message) -> list[str]:
-        unrolled = self._unrolled[message.type_name.full_name]
-        return [*unrolled.parameters, *unrolled.constructor(), *unrolled.writer(), *unrolled.reader()]
+
+class _Code(NamedTuple):
+    """The methods of one message."""
+
+    parameters: list[str]
+    constructor: list[str]
+    writer: list[str]
+    reader: list[str]
+
+    @classmethod
+    def of(cls, unrolled: Unrolled) -> _Code:
+        constructor = list(_wrapped(unrolled.constructor()))
+        return cls(unrolled.parameters, constructor, unrolled.writer(), unrolled.reader())
 
 
-_HELPER = re.compile(r"\b_\w+")
+_HELPER = re.compile(r"\b_[a-zA-Z]\w+")
 _TIMES = {"timestamp": "datetime", "duration": "timedelta"}
 _SCALARS = {
     **dict.fromkeys(("double", "float"), "float"),
@@ -200,6 +221,19 @@ def _used(file: File) -> Iterator[Field]:
 def _json_name(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(part[:1].upper() + part[1:] for part in rest)
+
+
+def _wrapped(lines: list[str]) -> Iterator[str]:
+    """Yields lines of a method's body, with assignments that are too long as the formatters write them."""
+    for line in lines:
+        target, equals, value = line.partition(" = ")
+        if len(line) + 12 <= WIDTH or not equals:
+            yield line
+            continue
+        blank = line[: len(line) - len(line.lstrip())]
+        yield f"{target} = ("
+        yield f"{blank}    {value}"
+        yield f"{blank})"
 
 
 def _import(module: str, names: list[str]) -> str:

@@ -87,7 +87,7 @@ def dataclasses_py(file: File, use: Classes) -> str:
         out += (
             "\n",
             "\n",
-            "@_betterproto.message(", literal(message.type_name.full_name), ")\n",
+            use.decorator(message), "\n",
             "class ", message.name, "(_betterproto.Message):\n",
         )
         if message.comment or message.deprecated:
