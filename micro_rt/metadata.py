@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 from typing import Union, cast
 
 __all__ = ["EMPTY", "RESERVED", "Metadata", "MetadataLike", "MetadataValue"]
@@ -40,12 +41,15 @@ RESERVED = frozenset(
 class Metadata(Mapping[str, MetadataValue]):
     """Immutable metadata: a mapping from key to first value that also keeps repeated keys.
 
+    Two are equal if every key has the same values in the same order; how keys are ordered among each other means
+    nothing. To another mapping metadata is equal if that has the same keys, in lower case, and the first value of each.
+
     Args:
         items: a mapping, or pairs of key and value. Keys are lowered.
 
     Raises:
         ValueError: a key or value that cannot travel, with its name.
-        TypeError: a value of the wrong type for its key.
+        TypeError: neither a mapping nor pairs, or a value of the wrong type for its key.
     """
 
     __slots__ = ("pairs",)
@@ -54,8 +58,7 @@ class Metadata(Mapping[str, MetadataValue]):
     """Every key and value, in order."""
 
     def __init__(self, items: MetadataLike = ()) -> None:
-        pairs = cast("Mapping[str, MetadataValue]", items).items() if isinstance(items, Mapping) else items
-        self.pairs = tuple(_checked(key, value) for key, value in pairs)
+        self.pairs = tuple(_checked(key, value) for key, value in _pairs(items))
 
     @classmethod
     def received(cls, pairs: Iterable[tuple[str, MetadataValue]]) -> Metadata:
@@ -77,8 +80,15 @@ class Metadata(Mapping[str, MetadataValue]):
     def __len__(self) -> int:
         return len(dict(self.pairs))
 
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Metadata):
+            return self.pairs == other.pairs or _by_key(self.pairs) == _by_key(other.pairs)
+        if isinstance(other, Mapping):
+            return dict(self.items()) == dict(cast("Mapping[object, object]", other))
+        return NotImplemented
+
     def __hash__(self) -> int:
-        return hash(frozenset(self.items()))
+        return hash(frozenset(self.pairs))
 
     def __repr__(self) -> str:
         return f"Metadata({list(self.pairs)!r})"
@@ -103,7 +113,32 @@ class Metadata(Mapping[str, MetadataValue]):
         return Metadata.received((*self.pairs, *Metadata(items).pairs))
 
 
-def _checked(key: str, value: MetadataValue) -> tuple[str, MetadataValue]:
+def _by_key(pairs: Iterable[tuple[str, MetadataValue]]) -> list[tuple[str, MetadataValue]]:
+    return sorted(pairs, key=itemgetter(0))  # which leaves the values of a key in order
+
+
+def _pairs(items: object) -> Iterable[tuple[object, object]]:
+    """The pairs in what was given."""
+    if isinstance(items, Metadata):
+        return items.pairs
+    if isinstance(items, Mapping):
+        return cast("Mapping[object, object]", items).items()
+    if isinstance(items, str | bytes) or not isinstance(items, Iterable):
+        raise TypeError(f"metadata is a mapping of keys to values, or pairs of them, not {type(items).__name__}")
+    pairs = list(cast("Iterable[object]", items))
+    for pair in pairs:
+        if not _is_pair(pair):  # what it holds is not told: it may be secret
+            raise TypeError(f"metadata is made of (key, value) pairs; one item, of type {type(pair).__name__}, is none")
+    return cast("list[tuple[object, object]]", pairs)
+
+
+def _is_pair(item: object) -> bool:
+    return isinstance(item, tuple | list) and len(cast("tuple[object, ...]", item)) == 2
+
+
+def _checked(key: object, value: object) -> tuple[str, MetadataValue]:
+    if not isinstance(key, str):
+        raise TypeError(f"metadata keys are text, not {type(key).__name__}: {key!r}")
     lowered = key.lower()
     if not _KEY(lowered):
         raise ValueError(f"metadata key {key!r}: only letters, digits, '_', '.' and '-' are allowed")

@@ -36,6 +36,37 @@ def test_merged_leaves_the_original_alone() -> None:
     assert hash(first) == hash(Metadata({"a": "1"}))
 
 
+def test_repeated_keys_survive_being_given_on() -> None:
+    metadata = Metadata([("a", "1"), ("b", "2"), ("a", "3")])
+    assert Metadata(metadata).pairs == metadata.pairs
+    assert Metadata({"c": "4"}).merged(metadata).all("a") == ["1", "3"]
+
+
+def test_it_is_equal_to_what_says_the_same() -> None:
+    twice = Metadata([("a", "1"), ("a", "2")])
+    assert twice != Metadata([("a", "1")])
+    assert twice != Metadata([("a", "2"), ("a", "1")])
+    assert twice == Metadata([("A", "1"), ("a", "2")])
+    assert hash(twice) == hash(Metadata([("a", "1"), ("a", "2")]))
+    assert len({twice, Metadata([("a", "1")])}) == 2
+
+
+def test_the_order_of_keys_does_not_matter() -> None:
+    one, other = Metadata([("a", "1"), ("b", "2"), ("a", "3")]), Metadata([("a", "1"), ("a", "3"), ("b", "2")])
+    assert one == other
+    assert hash(one) == hash(other)
+
+
+def test_another_mapping_is_equal_that_reads_the_same() -> None:
+    assert Metadata({"X-A": "1", "x-b-bin": b"2"}) == {"x-b-bin": b"2", "x-a": "1"}
+    assert Metadata([("a", "1"), ("a", "2")]) == {"a": "1"}
+    assert Metadata([("a", "1"), ("a", "2")]) != {"a": "2"}
+    assert Metadata({"a": "1"}) != {"a": "2"}
+    assert Metadata({"a": "1"}) != {"A": "1"}
+    assert Metadata() == {}
+    assert Metadata({"a": "1"}) != [("a", "1")]
+
+
 @pytest.mark.parametrize(
     ("items", "error", "message"),
     [
@@ -50,6 +81,16 @@ def test_merged_leaves_the_original_alone() -> None:
         ({"upgrade": "x"}, ValueError, "'upgrade' is reserved"),
         ({"x": "line\nbreak"}, ValueError, "'x': its value must be printable ASCII"),
         ({"x": "ü"}, ValueError, "printable ASCII"),
+        ("abc", TypeError, "a mapping of keys to values, or pairs of them, not str"),
+        (b"abc", TypeError, "or pairs of them, not bytes"),
+        (5, TypeError, "or pairs of them, not int"),
+        (None, TypeError, "or pairs of them, not NoneType"),
+        (["ab"], TypeError, "made of \\(key, value\\) pairs; one item, of type str, is none"),
+        ([("a", "1"), ("b", "2", "3")], TypeError, "one item, of type tuple, is none"),
+        (("a", "b"), TypeError, "one item, of type str, is none"),
+        ({1: "a"}, TypeError, "metadata keys are text, not int: 1"),
+        ([(b"x", "a")], TypeError, "metadata keys are text, not bytes: b'x'"),
+        ({"x": None}, TypeError, "'x' holds text, not NoneType"),
         ({"x": b"raw"}, TypeError, "'x' holds text, not bytes"),
         ({"x-bin": "text"}, TypeError, "'x-bin' ends in -bin, so its value must be bytes, not str"),
     ],
