@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timedelta
-from struct import pack, unpack
 from typing import Any
 
 import betterproto
 from betterproto.casing import camel_case
 from betterproto.lib.std.google import protobuf as lib
 
-from micro_rt.dialects import known
+from micro_rt.dialects import json_values, known
 from micro_rt.dialects.fields import Spec
 from micro_rt.dialects.wire import LIMIT, DecodeError
 
@@ -97,7 +93,7 @@ class _Printer:
         if spec.repeated:
             return [self._value(spec, item, outer) for item in value]
         if spec.map_key:
-            return {_key_text(key): self._value(spec, item, outer) for key, item in value.items()}
+            return {json_values.key_text(key): self._value(spec, item, outer) for key, item in value.items()}
         return None if value is None else self._value(spec, value, outer)
 
     def _value(self, spec: Spec, value: Any, outer: tuple[type[Any], ...]) -> Any:
@@ -107,10 +103,10 @@ class _Printer:
         if kind == "enum":
             return _enum_text(spec.type() if spec.type else betterproto.Enum, value)
         if kind == "timestamp":
-            return _timestamp_text(*known.timestamp_parts(value))
+            return json_values.timestamp_text(*known.timestamp_parts(value))
         if kind == "duration":
-            return _duration_text(*known.duration_parts(value))
-        return _scalar_json(kind, value)
+            return json_values.duration_text(*known.duration_parts(value))
+        return json_values.scalar_json(kind, value)
 
     def any_message(self, value: Any, outer: tuple[type[Any], ...]) -> Any:
         """Returns a message of any class as JSON."""
@@ -126,15 +122,15 @@ class _Printer:
             case lib.Any():
                 return self._any(value, outer)
             case lib.FieldMask():
-                return ",".join(_camel(path) for path in value.paths)
+                return ",".join(json_values.camel_path(path) for path in value.paths)
             case lib.Timestamp():
-                return _timestamp_text(value.seconds, value.nanos)
+                return json_values.timestamp_text(value.seconds, value.nanos)
             case lib.Duration():
-                return _duration_text(value.seconds, value.nanos)
+                return json_values.duration_text(value.seconds, value.nanos)
             case _:
                 wrapped = _WRAPPED.get(value.__class__)
                 if wrapped:
-                    return _scalar_json(wrapped, value.value)
+                    return json_values.scalar_json(wrapped, value.value)
                 return value.to_dict(self._casing or camel_case, self._defaults)
 
     def _dynamic(self, value: Any, outer: tuple[type[Any], ...]) -> Any:
@@ -208,7 +204,10 @@ class _Parser:
             items = [self._item(spec, item, depth) for item in _list(value)]
             spec.put(message, [item for item in items if item is not _IGNORED])
         elif spec.map_key:
-            pairs = {_key(spec.map_key, key): self._item(spec, item, depth) for key, item in _object(value).items()}
+            pairs = {
+                json_values.key(spec.map_key, key): self._item(spec, item, depth)
+                for key, item in _object(value).items()
+            }
             if len(pairs) != len(value):
                 raise DecodeError("a key is there twice")
             spec.put(message, {key: item for key, item in pairs.items() if item is not _IGNORED})
@@ -232,11 +231,11 @@ class _Parser:
             case "enum":
                 return self._enum(spec.type() if spec.type else None, value)
             case "timestamp":
-                return known.make_datetime(*_timestamp_of(value))
+                return known.make_datetime(*json_values.timestamp_of(value))
             case "duration":
-                return known.make_timedelta(*_duration_of(value))
+                return known.make_timedelta(*json_values.duration_of(value))
             case _:
-                return _scalar(spec.wraps or spec.kind, value)
+                return json_values.scalar(spec.wraps or spec.kind, value)
 
     def _enum(self, kind: Any, value: Any) -> Any:
         if value is None:  # only google.protobuf.NullValue comes here with it
@@ -248,7 +247,7 @@ class _Parser:
                     return _IGNORED
                 raise DecodeError(f"the enum {kind.__name__} has no value {value!r}")
             return found
-        return kind.try_value(_integer("int32", value))
+        return kind.try_value(json_values.integer("int32", value))
 
     def any_message(self, kind: Any, value: Any, depth: int, onto: Any) -> Any:
         """Reads JSON as a message of any class."""
@@ -261,7 +260,9 @@ class _Parser:
             return message
         if kind is lib.Struct:
             pairs = _object(value).items()
-            fields = {_string(key): self.any_message(lib.Value, item, depth + 1, None) for key, item in pairs}
+            fields = {
+                json_values.string(key): self.any_message(lib.Value, item, depth + 1, None) for key, item in pairs
+            }
             result = lib.Struct(fields=fields)
         elif kind is lib.ListValue:
             items = [self.any_message(lib.Value, item, depth + 1, None) for item in _list(value)]
@@ -271,17 +272,19 @@ class _Parser:
         elif kind is lib.Any:
             result = self._any(value, depth)
         elif kind is lib.FieldMask:
-            result = lib.FieldMask(paths=[_snake(path) for path in _string(value).split(",")] if value else [])
+            result = lib.FieldMask(
+                paths=[json_values.snake_path(path) for path in json_values.string(value).split(",")] if value else []
+            )
         elif kind is lib.Empty:
             if _object(value) and not self._lenient:
-                raise DecodeError(f"an empty object is needed, not {_shown(value)}")
+                raise DecodeError(f"an empty object is needed, not {json_values.shown(value)}")
             result = lib.Empty()
         elif kind is lib.Timestamp:
-            result = lib.Timestamp(*_timestamp_of(value))
+            result = lib.Timestamp(*json_values.timestamp_of(value))
         elif kind is lib.Duration:
-            result = lib.Duration(*_duration_of(value))
+            result = lib.Duration(*json_values.duration_of(value))
         elif kind in _WRAPPED:
-            result = kind(value=_scalar(_WRAPPED[kind], value))
+            result = kind(value=json_values.scalar(_WRAPPED[kind], value))
         else:
             result = kind.from_dict(value)
         result._serialized_on_wire = True
@@ -294,9 +297,9 @@ class _Parser:
             case bool():
                 return lib.Value(bool_value=value)
             case str():
-                return lib.Value(string_value=_string(value))
+                return lib.Value(string_value=json_values.string(value))
             case int() | float():
-                return lib.Value(number_value=_scalar("double", value))
+                return lib.Value(number_value=json_values.scalar("double", value))
             case list():
                 return lib.Value(list_value=self.any_message(lib.ListValue, value, depth + 1, None))
             case _:
@@ -308,7 +311,7 @@ class _Parser:
             return lib.Any()
         if "@type" not in rest:
             raise DecodeError("a google.protobuf.Any needs '@type'")
-        url = _string(rest.pop("@type"))
+        url = json_values.string(rest.pop("@type"))
         kind = _find(url)
         if hasattr(kind, "_specs_"):
             return lib.Any(url, bytes(self.any_message(kind, rest, depth + 1, None)))
@@ -338,22 +341,6 @@ _WRAPPED: dict[type[Any], str] = {
     lib.StringValue: "string",
     lib.BytesValue: "bytes",
 }
-_RANGES = {
-    **dict.fromkeys(("int32", "sint32", "sfixed32"), (-(1 << 31), (1 << 31) - 1)),
-    **dict.fromkeys(("uint32", "fixed32"), (0, (1 << 32) - 1)),
-    **dict.fromkeys(("int64", "sint64", "sfixed64"), (-(1 << 63), (1 << 63) - 1)),
-    **dict.fromkeys(("uint64", "fixed64"), (0, (1 << 64) - 1)),
-}
-_LARGEST_FLOAT = 3.4028234663852886e38
-_FLOAT_LIMIT = 3.4028235677973366e38
-"""What is below is rounded to the largest one."""
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
-_TIMESTAMP = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
-)
-_DURATION = re.compile(r"(-?)(\d{1,12})(?:\.(\d{1,9}))?s", re.ASCII)
-_FIRST, _LAST = -62135596800, 253402300799
-_LONGEST = 315_576_000_000
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -436,190 +423,12 @@ def _is_default(value: Any) -> bool:
 def _object(value: Any) -> Any:
     found = value
     if not isinstance(value, Mapping):
-        raise DecodeError(f"an object is needed, not {_shown(value)}")
+        raise DecodeError(f"an object is needed, not {json_values.shown(value)}")
     return found
 
 
 def _list(value: Any) -> Any:
     found = value
     if not isinstance(value, list):
-        raise DecodeError(f"a list is needed, not {_shown(value)}")
+        raise DecodeError(f"a list is needed, not {json_values.shown(value)}")
     return found
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _scalar_json(kind: str, value: Any) -> Any:
-    if kind in ("int64", "uint64", "sint64", "fixed64", "sfixed64"):
-        return str(int(value))
-    if kind == "bytes":
-        return b64encode(value).decode("ascii")
-    if kind in ("double", "float"):
-        if math.isnan(value):
-            return "NaN"
-        if math.isinf(value):
-            return "Infinity" if value > 0 else "-Infinity"
-        return _shortest(value) if kind == "float" else value
-    return value
-
-
-def _shortest(value: float) -> float:
-    """Returns the number with the fewest digits that is the same ``float``."""
-    if abs(value) > _FLOAT_LIMIT:
-        return value
-    exact = pack("<f", value)
-    for digits in (6, 7, 8, 9):
-        short = float(f"{value:.{digits}g}")
-        # The official runtime does not read the largest one when it is rounded up.
-        if abs(short) <= _LARGEST_FLOAT and pack("<f", short) == exact:
-            return short
-    return value
-
-
-def _key_text(key: Any) -> str:
-    if isinstance(key, bool):
-        return "true" if key else "false"
-    return key if isinstance(key, str) else str(int(key))
-
-
-def _key(kind: str, text: Any) -> Any:
-    if kind == "bool":
-        if text not in ("true", "false"):
-            raise DecodeError(f"a key is 'true' or 'false', not {_shown(text)}")
-        return text == "true"
-    return _string(text) if kind == "string" else _integer(kind, text)
-
-
-def _string(value: Any) -> str:
-    if not isinstance(value, str):
-        raise DecodeError(f"a string is needed, not {_shown(value)}")
-    value.encode()  # a half of a surrogate pair is no text
-    return value
-
-
-def _scalar(kind: str, value: Any) -> Any:
-    if kind == "string":
-        return _string(value)
-    if kind == "bool":
-        if not isinstance(value, bool):
-            raise DecodeError(f"true or false is needed, not {_shown(value)}")
-        return value
-    if kind == "bytes":
-        return _bytes(value)
-    if kind in ("double", "float"):
-        return _number(kind, value)
-    return _integer(kind, value)
-
-
-def _bytes(value: Any) -> bytes:
-    text = _string(value).replace("+", "-").replace("/", "_").rstrip("=")
-    if not re.fullmatch(r"[A-Za-z0-9_-]*", text, re.ASCII) or len(text) % 4 == 1:
-        raise DecodeError(f"base64 is needed, not {_shown(value)}")
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-def _integer(kind: str, value: Any) -> int:
-    if isinstance(value, str):
-        if not _NUMBER.fullmatch(value):
-            raise DecodeError(f"a number is needed, not {_shown(value)}")
-        value = int(value) if value.removeprefix("-").isdigit() else float(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise DecodeError(f"a whole number is needed, not {_shown(value)}")
-    least, most = _RANGES[kind]
-    if not least <= value <= most:
-        raise DecodeError(f"{value} is out of the range of {kind}")
-    return int(value)
-
-
-def _number(kind: str, value: Any) -> float:
-    if isinstance(value, str):
-        special = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}.get(value)
-        if special is not None:
-            return special
-        if not _NUMBER.fullmatch(value):
-            raise DecodeError(f"a number is needed, not {_shown(value)}")
-    elif isinstance(value, bool) or not isinstance(value, int | float):
-        raise DecodeError(f"a number is needed, not {_shown(value)}")
-    number = float(value)
-    if kind == "float" and math.isfinite(number):
-        if abs(number) > _FLOAT_LIMIT:
-            raise DecodeError(f"{number} is out of the range of float")
-        return float(unpack("<f", pack("<f", min(max(number, -_LARGEST_FLOAT), _LARGEST_FLOAT)))[0])
-    if math.isinf(number) and isinstance(value, str):
-        raise DecodeError(f"{_shown(value)} is out of the range of {kind}")
-    return number
-
-
-def _timestamp_text(seconds: int, nanos: int) -> str:
-    if not (_FIRST <= seconds <= _LAST and 0 <= nanos <= 999_999_999):
-        raise ValueError(f"a timestamp of {seconds} s and {nanos} ns has no JSON: it must be in the years 1 to 9999")
-    moment = known.EPOCH + timedelta(seconds=seconds)
-    return f"{moment.replace(tzinfo=None).isoformat()}{_fraction(nanos)}Z"
-
-
-def _duration_text(seconds: int, nanos: int) -> str:
-    if abs(seconds) > _LONGEST or abs(nanos) > 999_999_999 or (seconds < 0 < nanos) or (nanos < 0 < seconds):
-        raise ValueError(f"a duration of {seconds} s and {nanos} ns has no JSON")
-    sign = "-" if seconds < 0 or nanos < 0 else ""
-    return f"{sign}{abs(seconds)}{_fraction(abs(nanos))}s"
-
-
-def _fraction(nanos: int) -> str:
-    """Returns nanoseconds as 0, 3, 6 or 9 digits behind a point."""
-    if not nanos:
-        return ""
-    digits = f"{nanos:09d}"
-    while digits.endswith("000"):
-        digits = digits[:-3]
-    return f".{digits}"
-
-
-def _timestamp_of(value: Any) -> tuple[int, int]:
-    if isinstance(value, datetime):
-        return known.timestamp_parts(value)
-    match = _TIMESTAMP.fullmatch(_string(value))
-    if not match:
-        raise DecodeError(f"a timestamp such as 1970-01-01T00:00:00Z is needed, not {_shown(value)}")
-    *numbers, fraction, sign, hours, minutes = match.groups()
-    moment = datetime(*map(int, numbers), tzinfo=known.EPOCH.tzinfo)  # type: ignore[arg-type, misc]
-    since = moment - known.EPOCH
-    seconds = since.days * 86400 + since.seconds
-    if sign:
-        if int(hours) > 23 or int(minutes) > 59:
-            raise DecodeError(f"{value!r} has no valid offset")
-        seconds -= int(f"{sign}1") * (int(hours) * 3600 + int(minutes) * 60)
-    if not _FIRST <= seconds <= _LAST:
-        raise DecodeError(f"{value!r} is not in the years 1 to 9999")
-    return seconds, int((fraction or "0").ljust(9, "0"))
-
-
-def _duration_of(value: Any) -> tuple[int, int]:
-    if isinstance(value, timedelta):
-        return known.duration_parts(value)
-    match = _DURATION.fullmatch(_string(value))
-    if not match:
-        raise DecodeError(f"a duration such as 1.5s is needed, not {_shown(value)}")
-    sign, whole, fraction = match.groups()
-    seconds, nanos = int(whole), int((fraction or "0").ljust(9, "0"))
-    if seconds > _LONGEST or (seconds == _LONGEST and nanos > 999_999_999):
-        raise DecodeError(f"{value!r} is longer than 10,000 years")
-    return (-seconds, -nanos) if sign else (seconds, nanos)
-
-
-def _camel(path: str) -> str:
-    """Returns a path of a field mask as JSON has it; only what can be read back is written."""
-    text = re.sub(r"_([a-z])", lambda match: match[1].upper(), path)
-    if "_" in text or re.sub(r"([A-Z])", lambda match: f"_{match[1].lower()}", text) != path:
-        raise ValueError(f"the path {path!r} of a field mask has no JSON")
-    return text
-
-
-def _snake(path: str) -> str:
-    if "_" in path:
-        raise DecodeError(f"the path {path!r} of a field mask has an underscore, which JSON has not")
-    return re.sub(r"([A-Z])", lambda match: f"_{match[1].lower()}", path)

@@ -54,6 +54,7 @@ def test_imports_run_downwards(path: Path) -> None:
 @pytest.mark.parametrize(
     ("library", "files"),
     [
+        ("betterproto", {f"dialects/{name}.py" for name in ("betterproto", "fields", "known", "proto_json")}),
         ("grpclib", {"transport/grpc.py"}),
         ("h2", {"transport/grpc.py"}),
         ("sqlite3", {"engines/sqlite.py", "registry/local.py"}),
