@@ -52,8 +52,14 @@ class Source:
         return found
 
 
-def _plain(comment: str) -> str:
-    """Takes away what the comment's markers left: the space behind them, and blanks at the ends of lines."""
+def _plain(comment: str | bytes) -> str:
+    """Takes away what the comment's markers left: the space behind them, and blanks at the ends of lines.
+
+    Args:
+        comment: the comment; bytes, where it is no UTF-8.
+    """
+    if isinstance(comment, bytes):
+        comment = comment.decode(errors="replace")
     lines = [line.rstrip() for line in comment.split("\n")]
     if all(line.startswith(" ") for line in lines if line):
         lines = [line[1:] for line in lines]

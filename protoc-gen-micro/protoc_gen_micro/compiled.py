@@ -162,6 +162,11 @@ def messages_py(file: File, imports: Imports) -> str:
         "_builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())\n",
         "_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, globals())\n",
     )
+    for outer, name, alias in file.aliases:
+        if outer:
+            out += (outer, ".", alias, " = getattr(", outer, ", ", literal(name), ")\n",)
+        else:
+            out += (alias, " = globals()[", literal(name), "]\n",)
     return "".join(out)
 
 
@@ -173,7 +178,7 @@ def messages_pyi(file: File, use: Hints) -> str:
         out: list[str] = []
         if enum.deprecated:
             out += (use.deprecation(enum.type_name), "\n",)
-        out += (layout("class " + enum.name + "(", [use.builtin("int"), "metaclass=" + use.enums + ".EnumTypeWrapper"], "):", use.level(enum)), "\n",)
+        out += (layout("class " + use.class_name(enum) + "(", [use.builtin("int"), "metaclass=" + use.enums + ".EnumTypeWrapper"], "):", use.level(enum)), "\n",)
         if enum.comment or enum.deprecated:
             out += (
                 "    ", indented(docstring(enum.comment, enum.deprecated)), "\n",
@@ -183,8 +188,9 @@ def messages_pyi(file: File, use: Hints) -> str:
             out += ("    ", indented(annotated(value.name, use.typing + ".ClassVar[" + use.type_name(enum.type_name) + "]", use.depth(enum))), "\n",)
             if value.comment or value.deprecated:
                 out += ("    ", indented(docstring(value.comment, value.deprecated)), "\n",)
+        if use.members(enum):
+            out += ("\n",)
         out += (
-            "\n",
             "    @", use.builtin("classmethod"), "\n",
             "    ", indented(signature("def Value(", ["cls", "name: " + use.builtin("str")], use.type_name(enum.type_name), ": ...", use.depth(enum))), "\n",
             "    @", use.builtin("classmethod"), "\n",
@@ -217,12 +223,11 @@ def messages_pyi(file: File, use: Hints) -> str:
 
     def extension(field: Field, levels: int) -> str:
         out: list[str] = []
-        out += (
-            field.name.upper(), "_FIELD_NUMBER: ", use.builtin("int"), "\n",
-            annotated(field.name, use.extension(field), levels), "\n",
-        )
-        if field.comment or field.deprecated:
-            out += (docstring(field.comment, field.deprecated), "\n",)
+        out += (field.name.upper(), "_FIELD_NUMBER: ", use.builtin("int"), "\n",)
+        if use.accessible(field):
+            out += (annotated(field.name, use.extension(field), levels), "\n",)
+            if field.comment or field.deprecated:
+                out += (docstring(field.comment, field.deprecated), "\n",)
         return "".join(out)
 
 
@@ -232,7 +237,7 @@ def messages_pyi(file: File, use: Hints) -> str:
             out += (use.deprecation(message.type_name), "\n",)
         out += (
             "@", use.typing, ".final\n",
-            layout("class " + message.name + "(", [use.message + ".Message"], "):", use.level(message)), "\n",
+            layout("class " + use.class_name(message) + "(", [use.message + ".Message"], "):", use.level(message)), "\n",
         )
         if message.comment or message.deprecated:
             out += (
@@ -261,8 +266,9 @@ def messages_pyi(file: File, use: Hints) -> str:
             out += (
                 "\n",
                 "    ", indented(enum_class(enum)), "\n",
-                "\n",
             )
+            if use.values(enum):
+                out += ("\n",)
             for value in use.values(enum):
                 out += ("    ", indented(annotated(value.name, use.typing + ".ClassVar[" + use.type_name(enum.type_name) + "]", use.depth(message))), "\n",)
         for nested in message.messages:
@@ -304,8 +310,9 @@ def messages_pyi(file: File, use: Hints) -> str:
         out += (
             "\n",
             indented(enum_class(enum), 0), "\n",
-            "\n",
         )
+        if use.values(enum):
+            out += ("\n",)
         for value in use.values(enum):
             out += (annotated(value.name, use.type_name(enum.type_name)), "\n",)
     for message in file.messages:

@@ -19,10 +19,10 @@ class GenerateError(Exception):
     def __init__(self, message: str, *, path: str = "", line: int = 0, column: int = 0, symbol: str = "") -> None:
         super().__init__(message)
         self.message = message
-        self.path = path
+        self.path = f"{path}"  # bytes, where a request is damaged
         self.line = line
         self.column = column
-        self.symbol = symbol
+        self.symbol = f"{symbol}"
 
     def __str__(self) -> str:
         """Returns one line in the form of a compiler: ``file:line:column: symbol: message``."""

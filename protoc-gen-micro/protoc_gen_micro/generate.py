@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from google.protobuf import descriptor_pb2
+from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.compiler import plugin_pb2
 from google.protobuf.message import DecodeError
 
@@ -51,10 +51,24 @@ def respond(request: plugin_pb2.CodeGeneratorRequest, *, runtime: bool = False) 
     except Exception as error:
         # protoc would show a traceback as noise, and the user could do nothing with it.
         del response.file[:]
-        response.error = (
+        response.error = _inconsistency(request) or (
             f"this is a bug in protoc-gen-micro, please report it with the .proto file: {type(error).__name__}: {error}"
         )
     return response
+
+
+def _inconsistency(request: plugin_pb2.CodeGeneratorRequest) -> str:
+    """Returns what is wrong with the files of a request, as protobuf's own runtime sees them, or empty.
+
+    No compiler sends such a request; asked only when generating has failed, for it takes its time.
+    """
+    pool = descriptor_pool.DescriptorPool()
+    for file in request.proto_file:
+        try:
+            pool.AddSerializedFile(file.SerializePartialToString())
+        except (TypeError, ValueError, KeyError) as error:
+            return str(GenerateError(f"the request is inconsistent: {error}", path=file.name))
+    return ""
 
 
 _FEATURES = (
@@ -64,7 +78,7 @@ _FEATURES = (
 
 
 def _generate(request: plugin_pb2.CodeGeneratorRequest, runtime: bool) -> list[tuple[str, str]]:
-    parameters = Parameters.parse(request.parameter)
+    parameters = Parameters.parse(f"{request.parameter}")  # bytes, where a request is damaged
     _check_files(request)
     reader = Reader(request.proto_file)
     modules = Modules(reader.exports, parameters.package, parameters.map, ours=parameters.messages != "none")

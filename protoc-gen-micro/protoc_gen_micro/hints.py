@@ -66,7 +66,7 @@ class Hints:
         self.typing = unused("_typing", taken)
         self._typing_extensions = unused("_typing_extensions", taken)
         self._keywords = self._unwritable(everything, taken)
-        self.extends = bool(file.extensions) or any(message.extensions for message in everything)
+        self.extends = bool(_extensions(file, everything))
         self.suppressed = self._suppressed(file, everything)
         self.helpers = self._helpers(file, everything)
 
@@ -172,7 +172,7 @@ class Hints:
         if len(accessible) < len(message.fields):
             name, _ = self._keywords[message.type_name.full_name]
             parameters.append(f"**keywords: {self.typing}.Unpack[{name}]")
-        return [name for name in parameters if name != "*" or len(parameters) > 2]
+        return parameters if accessible else [name for name in parameters if name != "*"]
 
     def present(self, message: Message) -> list[str]:
         """Returns the parameters of ``HasField``."""
@@ -191,6 +191,10 @@ class Hints:
     def choices(self, oneof: Oneof) -> str:
         """Returns the type of what ``WhichOneof`` returns."""
         return f"{self.literal(*oneof.fields)} | None"
+
+    def class_name(self, thing: Message | Enum) -> str:
+        """Returns the name of the class of a message or an enum."""
+        return thing.type_name.names[-1]
 
     def level(self, thing: Message | Enum) -> int:
         """Returns how many classes a message or an enum is inside of."""
@@ -252,10 +256,11 @@ class Hints:
 
     def _helpers(self, file: File, everything: list[Message]) -> list[str]:
         fields = [field for message in everything for field in message.fields]
-        extensions = [*file.extensions, *(field for message in everything for field in message.extensions)]
+        extensions = _extensions(file, everything)
         enums = bool(file.enums) or any(message.enums for message in everything)
         arguments = any(field.repeated or field.map_key for field in fields)
-        containers = arguments or any(field.repeated for field in extensions)
+        held = [field for field in fields if _writable(field.name)] + extensions
+        containers = any(field.repeated or field.map_key for field in held)
         builtins = self._identifiers & {*_SCALARS.values(), "classmethod", "list", "property", "tuple"}
         lines = [
             ("import builtins", self.builtins, bool(builtins)),
@@ -321,20 +326,26 @@ def _members(message: Message) -> Iterator[str]:
     """Yields the names that the class of a message gives to something."""
     yield from (field.name for field in message.fields)
     yield from (field.name for field in message.extensions)
-    yield from (nested.name for nested in message.messages)
+    yield from (nested.type_name.names[-1] for nested in message.messages)
     for enum in message.enums:
-        yield enum.name
+        yield enum.type_name.names[-1]
         yield from (value.name for value in enum.values)
 
 
-def _used(file: File, everything: Iterable[Message]) -> Iterator[TypeName]:
+def _extensions(file: File, everything: Iterable[Message]) -> list[Field]:
+    """Returns the extensions of the file whose names Python can write."""
+    extensions = [*file.extensions, *(field for message in everything for field in message.extensions)]
+    return [field for field in extensions if _writable(field.name)]
+
+
+def _used(file: File, everything: list[Message]) -> Iterator[TypeName]:
     """Yields every message and enum that a hint of the file refers to."""
     for message in everything:
-        for field in (*message.fields, *message.extensions):
+        for field in message.fields:
             yield from _of(field)
         for enum in message.enums:
             yield enum.type_name
-    for field in file.extensions:
+    for field in _extensions(file, everything):
         yield from _of(field)
 
 

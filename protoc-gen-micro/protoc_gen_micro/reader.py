@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from google.protobuf import descriptor_pb2
 
-from protoc_gen_micro import names
 from protoc_gen_micro.comments import Path, Source
+from protoc_gen_micro.names import KEYWORDS, method_names, unused
 from protoc_gen_micro.options import METHOD, SERVICE, Options
 from protoc_gen_micro.schema import Enum, EnumValue, Field, File, Message, Method, Oneof, Service, TypeName
 
@@ -27,7 +27,7 @@ class Reader:
         self._map_entries: dict[str, descriptor_pb2.DescriptorProto] = {}
         for file in self._files.values():
             prefix = f".{file.package}." if file.package else "."
-            self._index(file.name, prefix, (), file.message_type, file.enum_type)
+            self._index(file.name, prefix, (), file.message_type, file.enum_type, file.extension)
         self.exports = {name: frozenset(self._exported(file)) for name, file in self._files.items()}
         """The names that a star import of each file's module brings."""
         self._options = Options(self._files)
@@ -46,9 +46,10 @@ class Reader:
         return _FileReader(self._files[path], self._types, self._map_entries, self._options).read()
 
     def _exported(self, file: descriptor_pb2.FileDescriptorProto) -> Iterator[str]:
-        yield from (message.name for message in file.message_type)
+        prefix = f".{file.package}." if file.package else "."
+        yield from (self._types[prefix + message.name].names[0] for message in file.message_type)
         for enum in file.enum_type:
-            yield enum.name
+            yield self._types[prefix + enum.name].names[0]
             yield from (value.name for value in enum.value)
         for extension in file.extension:
             yield extension.name
@@ -63,18 +64,34 @@ class Reader:
         outer: tuple[str, ...],
         messages: Iterable[descriptor_pb2.DescriptorProto],
         enums: Iterable[descriptor_pb2.EnumDescriptorProto],
+        fields: Iterable[descriptor_pb2.FieldDescriptorProto],
     ) -> None:
-        """Notes where each type is defined, under its full name with the leading dot that references have."""
+        """Notes where each type is defined, under its full name with the leading dot that references have.
+
+        Args:
+            file: the file of the types.
+            prefix: what their full names begin with.
+            outer: the classes that hold them.
+            messages: the messages.
+            enums: the enums.
+            fields: what else has a name beside them.
+        """
+        names = [thing.name for things in (enums, messages) for thing in things]
+        python_names: dict[str, str] = {}
+        if not KEYWORDS.isdisjoint(names):
+            taken = {*names, *(field.name for field in fields), *(value.name for enum in enums for value in enum.value)}
+            python_names = {name: unused(f"{name}_", taken) for name in names if name in KEYWORDS}
         for enum in enums:
             key = prefix + enum.name
-            self._types[key] = TypeName(key[1:], file, (*outer, enum.name), enum.options.deprecated)
+            own = (*outer, python_names.get(enum.name, enum.name))
+            self._types[key] = TypeName(key[1:], file, own, enum.options.deprecated)
         for message in messages:
             key = prefix + message.name
-            own = (*outer, message.name)
+            own = (*outer, python_names.get(message.name, message.name))
             self._types[key] = TypeName(key[1:], file, own, message.options.deprecated)
             if message.options.map_entry:
                 self._map_entries[key] = message
-            self._index(file, f"{key}.", own, message.nested_type, message.enum_type)
+            self._index(file, f"{key}.", own, message.nested_type, message.enum_type, message.field)
 
 
 class _FileReader:
@@ -109,7 +126,24 @@ class _FileReader:
             extensions=tuple(self._field(field, (7, index), ()) for index, field in enumerate(file.extension)),
             services=tuple(self._service(service, (6, index)) for index, service in enumerate(file.service)),
             descriptor=_stripped(file),
+            aliases=tuple(self._aliases("", prefix, (*file.message_type, *file.enum_type))),
         )
+
+    def _aliases(
+        self,
+        outer: str,
+        prefix: str,
+        things: Iterable[descriptor_pb2.DescriptorProto | descriptor_pb2.EnumDescriptorProto],
+    ) -> Iterator[tuple[str, str, str]]:
+        """Yields the types whose names are keywords: who holds each, its name, and the one that Python can write."""
+        for thing in things:
+            key = prefix + thing.name
+            *_, name = self._types[f".{key}"].names
+            if name != thing.name:
+                yield outer, thing.name, name
+            if isinstance(thing, descriptor_pb2.DescriptorProto):
+                inner = f"{outer}.{name}" if outer else name
+                yield from self._aliases(inner, f"{key}.", (*thing.nested_type, *thing.enum_type))
 
     def _messages(
         self, messages: Iterable[descriptor_pb2.DescriptorProto], path: Path, prefix: str
@@ -162,18 +196,24 @@ class _FileReader:
             name=field.name,
             number=field.number,
             type=kind,
-            type_name=self._types[value.type_name] if value.type_name else None,
+            type_name=self._type(value.type_name, path) if kind in ("message", "enum") else None,
             repeated=repeated and not map_key,
             map_key=map_key,
             has_presence=not repeated and self._has_presence(field, kind),
             oneof=oneofs[field.oneof_index] if oneofs and field.HasField("oneof_index") else "",
-            extendee=self._types[field.extendee] if field.extendee else None,
+            extendee=self._type(field.extendee, path) if field.extendee else None,
             optional=field.proto3_optional,
             packed=repeated and kind not in _NEVER_PACKED and self._packed(field),
             json_name=field.json_name or _json_name(field.name),
             comment=self._source.comment(path),
             deprecated=field.options.deprecated,
         )
+
+    def _type(self, name: str, path: Path) -> TypeName:
+        known = self._types.get(name)
+        if known is None or name in self._map_entries:
+            raise self._source.error(path, name, "is no type that a file of the request defines")
+        return known
 
     def _has_presence(self, field: descriptor_pb2.FieldDescriptorProto, kind: str) -> bool:
         if kind == "message" or field.HasField("oneof_index") or field.extendee:
@@ -213,7 +253,7 @@ class _FileReader:
     def _service(self, service: descriptor_pb2.ServiceDescriptorProto, path: Path) -> Service:
         package = self._file.package
         full_name = f"{package}.{service.name}" if package else service.name
-        python_names = names.method_names(method.name for method in service.method)
+        python_names = method_names(method.name for method in service.method)
         by_python_name: dict[str, str] = {}
         methods: list[Method] = []
         for index, proto in enumerate(service.method):
@@ -252,8 +292,8 @@ class _FileReader:
             name=method.name,
             full_name=full_name,
             python_name=python_name,
-            request=self._types[method.input_type],
-            reply=self._types[method.output_type],
+            request=self._type(method.input_type, path),
+            reply=self._type(method.output_type, path),
             client_streams=method.client_streaming,
             server_streams=method.server_streaming,
             idempotency=_IDEMPOTENCY[method.options.idempotency_level],

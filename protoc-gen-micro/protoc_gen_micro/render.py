@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from protoc_gen_micro import compiled
+from protoc_gen_micro.errors import GenerateError
 from protoc_gen_micro.hints import Hints
 from protoc_gen_micro.imports import Imports, plan_modules
 from protoc_gen_micro.modules import Modules
@@ -60,6 +61,23 @@ def render(
 
         yield f"{modules.name(file.path).replace('.', '/')}.py", templates.dataclasses_py(file, Classes(file, modules))
     if file.services:
+        if parameters.messages == "none":
+            _check_names(file)
         stubs = Stubs(file, modules)
         path = modules.name(file.path, "_micro").replace(".", "/")
         yield f"{path}.py", templates.stubs_py(file, stubs.imports, stubs)
+
+
+def _check_names(file: File) -> None:
+    """Refuses messages that only our own modules have a name for that Python can write."""
+    for service in file.services:
+        for method in service.methods:
+            for used in (method.request, method.reply):
+                name = ".".join(used.names)
+                if not f".{used.full_name}".endswith(f".{name}"):
+                    raise GenerateError(
+                        f"its message {used.full_name} has a keyword for a name, which only messages of this plugin can "
+                        "be used with; rename it, or leave out messages=none",
+                        path=file.path,
+                        symbol=method.full_name,
+                    )

@@ -30,7 +30,7 @@ class TypeName(NamedTuple):
     Attributes:
         full_name: its full proto name, ``"shop.Order.Line"``.
         file: the .proto file that defines it, ``"shop/order.proto"``.
-        names: the names of the classes that hold it, and its own: ``("Order", "Line")``.
+        names: the names in Python of the classes that hold it, and its own: ``("Order", "Line")``.
         deprecated: whether the .proto says so.
     """
 
@@ -233,6 +233,8 @@ class File(NamedTuple):
         extensions: its extensions.
         services: its services.
         descriptor: its ``FileDescriptorProto``, as protoc's own Python output holds it.
+        aliases: its types whose names are keywords: the class that holds each (empty for none), its name in the
+            .proto, and its name in Python.
     """
 
     path: str
@@ -246,3 +248,4 @@ class File(NamedTuple):
     extensions: tuple[Field, ...]
     services: tuple[Service, ...]
     descriptor: bytes
+    aliases: tuple[tuple[str, str, str], ...]
