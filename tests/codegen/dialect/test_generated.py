@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from pytest_snapshot.plugin import Snapshot
 
+from protoc_gen_micro.generate import respond
 from tests.codegen.dialect.tree import DIALECT, NAMES, PROTOS
 from tests.codegen.test_messages import BUNDLED, GOOGLEAPIS, GRPC_TOOLS
-from tests.codegen.tools import HERE, PURELIB, ROOT, generate, protoc, run, tree, write
+from tests.codegen.tools import HERE, PURELIB, ROOT, generate, protoc, request, run, tree, write
+from tests.codegen.tools import NAMES as ALL
 
 OTHERS = HERE / "protos"
 MODULES = [name.removesuffix(".proto").replace("/", ".") + "_pb" for name in NAMES]
@@ -204,6 +206,23 @@ def test_what_is_generated_elsewhere_has_the_dialects_modules(tmp_path: Path) ->
     ):
         files = generate(tmp_path, sources, f"{option},messages=betterproto").file
         assert line in next(file.content for file in files if file.name == "a_pb.py")
+
+
+def test_every_proto_of_the_other_tests_generates_or_is_refused(tmp_path: Path) -> None:
+    whole = request([OTHERS, ROOT], ALL, "messages=betterproto")
+    refused: list[str] = []
+    for name in ALL:
+        del whole.file_to_generate[:]
+        whole.file_to_generate.append(name)
+        response = respond(whole)
+        if response.error:
+            assert "which betterproto " in response.error
+            refused.append(name)
+        write(tmp_path, {file.name: file.content for file in response.file})
+    modules = [path.removesuffix(".py").replace("/", ".") for path in tree(tmp_path)]
+    assert len(refused) < len(ALL) // 2 < len(modules)
+    script = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
+    run(sys.executable, "-W", "error", "-c", script, *modules, cwd=tmp_path)
 
 
 def test_public_protos_generate_and_import(tmp_path: Path) -> None:
