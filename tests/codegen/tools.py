@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import sysconfig
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -55,9 +56,17 @@ def protoc(out: Path, roots: Iterable[Path], names: Iterable[str], *options: str
 def request(roots: Sequence[Path], names: Sequence[str], parameter: str = "") -> plugin_pb2.CodeGeneratorRequest:
     """Returns the request that protoc would send to the plugin."""
     include = [f"-I{root}" for root in roots]
-    command = [str(SCRIPTS / "protoc"), *include, "--include_imports", "--include_source_info", "-o/dev/stdout", *names]
-    data = subprocess.run(command, capture_output=True, check=True).stdout
-    files = descriptor_pb2.FileDescriptorSet.FromString(data).file
+    with tempfile.NamedTemporaryFile(suffix=".binpb") as found:
+        command = [
+            SCRIPTS / "protoc",
+            *include,
+            "--include_imports",
+            "--include_source_info",
+            f"-o{found.name}",
+            *names,
+        ]
+        subprocess.run(command, capture_output=True, check=True)
+        files = descriptor_pb2.FileDescriptorSet.FromString(Path(found.name).read_bytes()).file
     return plugin_pb2.CodeGeneratorRequest(file_to_generate=names, proto_file=files, parameter=parameter)
 
 
