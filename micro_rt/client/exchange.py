@@ -18,7 +18,7 @@ from micro_rt.context import ClientCall
 from micro_rt.errors import Cancelled, EndOfStream, Error, Internal
 from micro_rt.interceptor import Interceptor, StreamNext, chain_stream
 from micro_rt.pipe import Pipe
-from micro_rt.transport.base import ClientStream, Connection
+from micro_rt.transport.base import ClientStream, Connection, ended_already
 
 __all__ = ["Exchange", "bind_interceptors", "open_exchange", "pump"]
 
@@ -194,12 +194,17 @@ class InterceptedExchange(Exchange):
     def __init__(self, chain: StreamNext, call: ClientCall) -> None:
         self._requests = Pipe[Any](1)
         self._replies = Pipe[Any](1)
+        self._path = call.method.path
+        self._ended = False
         self._task = asyncio.create_task(self._run(chain, call), name=f"interceptors of {call.method.path}")
 
     async def send(self, message: Any) -> None:
+        if self._ended:
+            raise ended_already(self._path)
         await self._requests.put(message)
 
     async def end(self) -> None:
+        self._ended = True
         self._requests.end(EndOfStream("the client sent its last message already"))
 
     async def receive(self) -> Any:

@@ -197,3 +197,15 @@ async def test_an_interceptor_that_raises_at_once_ends_the_call(serve: Serve) ->
             with pytest.raises(micro.Unauthenticated):
                 async for _ in LabClient(service).count(Number(value=1), timeout=30):
                     pass
+
+
+@pytest.mark.parametrize("interceptors", [[], [Trace("t", [])]], ids=["plain", "intercepted"])
+async def test_sending_after_the_end_is_the_callers_mistake(
+    serve: Serve, interceptors: list[micro.Interceptor]
+) -> None:
+    async with serve(Lab()) as service, LabClient(service, interceptors=interceptors).talk() as call:
+        await call.send(Text(value="a"))
+        await call.end()
+        with pytest.raises(micro.FailedPrecondition, match="has ended its requests already"):
+            await call.send(Text(value="b"))
+        assert [t.value async for t in call] == ["re: a", "bye"]
