@@ -36,7 +36,18 @@ __all__ = [
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """A timestamp that was never set; this very object."""
 
-NOTHING = timedelta(0)
+
+class _Nothing(timedelta):
+    """A class of its own, because Python may have one object for every ``timedelta(0)`` (3.13 has)."""
+
+    def __repr__(self) -> str:
+        return repr(timedelta(0))
+
+    def __reduce__(self) -> str:
+        return "NOTHING"  # copies and pickles of it are itself
+
+
+NOTHING: timedelta = _Nothing(0)
 """A duration that was never set; this very object."""
 
 

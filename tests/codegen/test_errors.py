@@ -157,10 +157,11 @@ def test_annotations_of_another_version(tmp_path: Path) -> None:
     response = generate(tmp_path, sources)
     assert response.error == ""
     other = annotations.replace("google.protobuf.Duration timeout", "string timeout")
-    sources = {"p.proto": source.replace("OPTION", 'option (micro.method) = { timeout: "1s" };')}
-    assert generate(tmp_path, {**sources, "micro_rt/annotations.proto": other}).error.startswith(
-        "micro_rt/annotations.proto: is not the file that comes with micro-rt ("
-    )
+    option = 'option (micro.method) = { timeout: "1s" };'
+    write(tmp_path, {"p.proto": source.replace("OPTION", option), "micro_rt/annotations.proto": other})
+    # In a process of its own: one that has loaded the real annotations cannot even read these.
+    said = protoc(tmp_path / "out", [tmp_path], ["p.proto"], check=False)
+    assert "micro_rt/annotations.proto: is not the file that comes with micro-rt (" in said
 
 
 def test_an_edition_too_new() -> None:

@@ -83,7 +83,7 @@ def test_unary_methods_are_coroutine_functions_and_streams_are_not(load) -> None
 def test_comments_are_docstrings(load) -> None:  # type: ignore[no-untyped-def]
     module = load("comments_micro")
     for stub in (module.TalkClient, module.TalkBase):
-        assert stub.__doc__ == 'Says "everything".\n    \\\n    '
+        assert inspect.getdoc(stub) == 'Says "everything".\n\\'
         assert stub.say.__doc__ == "Ends with a backslash \\"
         assert inspect.getdoc(stub.old) == "Old.\n\nVery old.\n\nDeprecated."
         assert stub.older.__doc__ == "Deprecated."
