@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 
-from benchmarks import generate, messages, path, profile, streams, unary
+from benchmarks import generate, messages, path, profile, streams, trees, unary
 from benchmarks.machine import Others, describe
 from benchmarks.measure import Plan
 from benchmarks.table import Table
@@ -20,9 +20,10 @@ BENCHMARKS: Mapping[str, Callable[[Plan], Iterator[Table]]] = {
     "path": path.run,
     "messages": messages.run,
     "generate": generate.run,
+    "trees": trees.run,
     "profile": profile.run,
 }
-USUAL = ("unary", "streams", "path", "messages", "generate")
+USUAL = ("unary", "streams", "path", "messages", "generate", "trees")
 
 DESCRIPTION = """\
 Measures micro-rt against its peers in one run; docs/benchmarks.md says what the figures mean.
@@ -32,6 +33,7 @@ Measures micro-rt against its peers in one run; docs/benchmarks.md says what the
   path       what resolving, selecting and interceptors cost alone
   messages   constructing, encoding, decoding and reading messages, in both dialects
   generate   generating one small file, as a whole process
+  trees      generating whole trees, and importing what was generated
   profile    which library the CPU of a unary call goes to (not part of a usual run)
 """
 

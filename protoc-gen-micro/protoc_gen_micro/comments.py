@@ -23,12 +23,13 @@ class Source:
         self._file = file
         self._comments: dict[Path, str] = {}
         for location in file.source_code_info.location:
-            if location.HasField("leading_comments"):
-                text = _plain(location.leading_comments)
-                if location.HasField("trailing_comments"):
-                    text = f"{text}\n\n{_plain(location.trailing_comments)}".strip("\n")
-            elif location.HasField("trailing_comments"):
-                text = _plain(location.trailing_comments)
+            leading, trailing = location.leading_comments, location.trailing_comments
+            if leading:
+                text = _plain(leading)
+                if trailing:
+                    text = f"{text}\n\n{_plain(trailing)}".strip("\n")
+            elif trailing:
+                text = _plain(trailing)
             else:
                 continue
             self._comments[tuple(location.path)] = text
@@ -60,8 +61,10 @@ def _plain(comment: str | bytes) -> str:
     """
     if isinstance(comment, bytes):
         comment = comment.decode(errors="replace")
+    text = comment.strip()
+    if "\n" not in text:
+        return text
     lines = [line.rstrip() for line in comment.split("\n")]
     if all(line.startswith(" ") for line in lines if line):
         lines = [line[1:] for line in lines]
-    text = "\n".join(lines).strip("\n")
-    return text if "\n" in text else text.lstrip()
+    return "\n".join(lines).strip("\n")

@@ -192,8 +192,11 @@ class _FileReader:
             key, value = self._map_entries[field.type_name].field
             map_key = _TYPES[key.type]
         kind = _TYPES[value.type]
+        name = field.name
+        # Few fields have options, and asking each for what it has not takes time.
+        has_options = field.HasField("options")
         return Field(
-            name=field.name,
+            name=name,
             number=field.number,
             type=kind,
             type_name=self._type(value.type_name, path) if kind in ("message", "enum") else None,
@@ -204,9 +207,9 @@ class _FileReader:
             extendee=self._type(field.extendee, path) if field.extendee else None,
             optional=field.proto3_optional,
             packed=repeated and kind not in _NEVER_PACKED and self._packed(field),
-            json_name=field.json_name or _json_name(field.name),
+            json_name=field.json_name or _json_name(name),
             comment=self._source.comment(path),
-            deprecated=field.options.deprecated,
+            deprecated=has_options and field.options.deprecated,
         )
 
     def _type(self, name: str, path: Path) -> TypeName:
@@ -218,7 +221,7 @@ class _FileReader:
     def _has_presence(self, field: descriptor_pb2.FieldDescriptorProto, kind: str) -> bool:
         if kind == "message" or field.HasField("oneof_index") or field.extendee:
             return True
-        if field.options.features.HasField("field_presence"):
+        if field.HasField("options") and field.options.features.HasField("field_presence"):
             return field.options.features.field_presence != descriptor_pb2.FeatureSet.IMPLICIT
         return self._explicit_presence
 
@@ -240,7 +243,7 @@ class _FileReader:
                         name=value.name,
                         number=value.number,
                         comment=self._source.comment((*path, index, 2, place)),
-                        deprecated=value.options.deprecated,
+                        deprecated=value.HasField("options") and value.options.deprecated,
                     )
                     for place, value in enumerate(enum.value)
                 ),
@@ -355,5 +358,7 @@ def _strip_json_names(fields: Iterable[descriptor_pb2.FieldDescriptorProto]) -> 
 
 def _json_name(name: str) -> str:
     """Returns protobuf's default JSON name: underscores go, and the letter behind each becomes a capital."""
+    if "_" not in name:
+        return name
     first, *rest = name.split("_")
     return first + "".join(part[:1].upper() + part[1:] for part in rest)

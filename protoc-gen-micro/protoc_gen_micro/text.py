@@ -46,9 +46,9 @@ def indented(text: str, levels: int = 1) -> str:
     text = text.rstrip("\n")
     if not levels or "\n" not in text:
         return text
-    first, *rest = text.split("\n")
     blank = "    " * levels
-    return "\n".join([first, *(blank + line if line else line for line in rest)])
+    lines = text.replace("\n", f"\n{blank}")
+    return lines.replace(f"\n{blank}\n", "\n\n").replace(f"\n{blank}\n", "\n\n") if "\n\n" in text else lines
 
 
 def layout(head: str, arguments: Iterable[str], tail: str, levels: int = 0) -> str:
@@ -201,7 +201,7 @@ def literal(text: str) -> str:
     >>> print(literal('a "b"'))
     'a "b"'
     """
-    return _quoted(repr(text))
+    return f'"{text}"' if text.isidentifier() and text.isascii() else _quoted(repr(text))
 
 
 def bytes_literal(data: bytes) -> str:
