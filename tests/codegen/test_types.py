@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.codegen.tools import NAMES, PROTOS, ROOT, SCRIPTS, protoc, run, write
+from tests.codegen.test_messages import GOOGLEAPIS, GRPC_TOOLS
+from tests.codegen.tools import NAMES, PROTOS, PURELIB, ROOT, SCRIPTS, protoc, run, write
 
 GOOD = """\
 from __future__ import annotations
@@ -209,6 +210,31 @@ def test_messages_that_others_generated(types: str, tmp_path: Path) -> None:
     said = run(SCRIPTS / "pyright", "--outputjson", "--pythonpath", python, *files, cwd=tmp_path, check=False).stdout
     report = json.loads(said)
     assert [entry["range"]["start"]["line"] for entry in report["generalDiagnostics"]] == [3]
+
+
+@pytest.fixture(scope="module")
+def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is generated for every .proto of googleapis-common-protos."""
+    folder = tmp_path_factory.mktemp("public")
+    protoc(folder, [PURELIB, GRPC_TOOLS], GOOGLEAPIS)
+    config = {"typeCheckingMode": "strict", "pythonVersion": "3.11", "extraPaths": [str(ROOT)]}
+    write(folder, {"pyrightconfig.json": json.dumps(config)})
+    write(folder, {"mypy.ini": f"[mypy]\nstrict = true\npython_version = 3.11\nmypy_path = {ROOT}\n"})
+    return folder
+
+
+def test_public_protos_under_mypy(public: Path) -> None:
+    files = sorted([*public.rglob("*.pyi"), *public.rglob("*_micro.py")])
+    assert len(files) > 60
+    run(SCRIPTS / "mypy", "--explicit-package-bases", *files, cwd=public)
+
+
+def test_public_protos_under_pyright(public: Path) -> None:
+    run(SCRIPTS / "pyright", "--pythonpath", SCRIPTS / "python", cwd=public)
+
+
+def test_public_protos_are_formatted(public: Path) -> None:
+    run("ruff", "format", "--isolated", "--check", "--line-length", "120", public)
 
 
 def _wrong(prefix: str) -> str:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from protoc_gen_micro import schema
 from protoc_gen_micro.generate import respond
-from protoc_gen_micro.templating import TEMPLATES, template_folder
+from protoc_gen_micro.templating import FUNCTIONS, TEMPLATES, template_folder
 from tests.codegen.tools import NAMES, PROTOS, ROOT, SCRIPTS, protoc, request, run, tree, write
 
 EXAMPLE = ROOT / "examples" / "custom_template"
@@ -75,6 +76,18 @@ def test_without_jinja(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delitem(sys.modules, name, raising=False)
     response = respond(request([PROTOS], ["bare.proto"], f"templates={tmp_path}"))
     assert response.error == "option 'templates' needs Jinja2: pip install \"micro-rt[templates]\""
+
+
+def test_what_templates_see_is_documented() -> None:
+    text = (ROOT / "docs" / "generator.md").read_text()
+    rows = {row.split("`")[1]: set(row.split("`")[3::2]) for row in text.splitlines() if row.startswith("| `")}
+    for name in schema.__all__:
+        fields = set(getattr(schema, name)._fields)
+        assert rows[name] == (fields | {"kind"} if name == "Method" else fields), name
+    for name, variables in TEMPLATES.items():
+        assert rows[name] > {f"{variable}: {kind}" for variable, kind in variables.items()}
+    assert all(f"`{function}`" in text for function in FUNCTIONS)
+    assert all(f"`{option}" in text for option in ("messages=", "package=", "map=", "templates="))
 
 
 def test_the_example(tmp_path: Path) -> None:
