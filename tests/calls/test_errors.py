@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from google.protobuf.message import EncodeError, Message
 
 import micro_rt as micro
+from micro_rt.codec.proto import ProtoCodec
 from micro_rt.method import RetryPolicy
 from tests.calls.conftest import Lab, Serve
 from tests.protos.lab_micro import LabClient
@@ -348,3 +351,21 @@ async def test_the_access_log_tells_each_call(serve: Serve, caplog: pytest.LogCa
     assert sum("server /lab.Lab/Act NOT_FOUND" in line for line in lines) == 1
     assert sum("/lab.Lab/Count OK" in line and "1 in, 3 out" in line for line in lines) == 2
     assert "hidden" not in caplog.text
+
+
+async def test_a_request_that_cannot_be_encoded_never_left() -> None:
+    class Refuses(ProtoCodec):
+        def encoder(self, message_type: type[Message]) -> Callable[[Message], bytes]:
+            def refuse(message: Message) -> bytes:
+                raise EncodeError("a required field is missing")
+
+            return refuse
+
+    lab = Lab()
+    service = micro.Service("lab", registry="memory:", transport="memory", codec=Refuses())
+    service.handle(lab)
+    async with service:
+        with pytest.raises(micro.InvalidArgument, match=r"/lab\.Lab/Act cannot be encoded: a required field") as caught:
+            await LabClient(service).act(Text())
+    assert not caught.value.may_have_run
+    assert lab.ran == []
