@@ -5,7 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["Node"]
+__all__ = ["EndpointInfo", "Node", "ValueInfo"]
+
+
+@dataclass(frozen=True, slots=True)
+class ValueInfo:
+    """A message or a field, as go-micro's registry describes it (``registry.Value``)."""
+
+    name: str
+    """Of the field, or of the message."""
+    type: str
+    """Its type in Go: ``"string"``, ``"[]int32"``, the name of a message …"""
+    values: tuple[ValueInfo, ...] = ()
+    """The fields, if it is a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointInfo:
+    """A method that a node serves, as go-micro's registry describes it (``registry.Endpoint``)."""
+
+    name: str
+    """Without the package: ``"Greeter.SayHello"``."""
+    request: ValueInfo | None = None
+    response: ValueInfo | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+    """``{"stream": "true"}`` for the streaming kinds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +45,5 @@ class Node:
     services: frozenset[str] = frozenset()
     """Full proto names of what it serves; empty if it does not say."""
     metadata: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+    endpoints: tuple[EndpointInfo, ...] = ()
+    """The methods that it serves, for those who look at it; empty if it does not say. Calls do not need them."""

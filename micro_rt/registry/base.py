@@ -67,6 +67,11 @@ class Registry(ABC):
     propagation: ClassVar[float] = 1.0
     """Seconds until every watcher has seen a change."""
 
+    @property
+    def problem(self) -> str:
+        """What keeps it from seeing the present state, as far as it knows; empty if nothing does."""
+        return ""
+
     @abstractmethod
     async def open(self) -> None:
         """Connects.

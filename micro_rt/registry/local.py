@@ -21,6 +21,7 @@ from micro_rt.engines.state import Sync, state_path, sync_of
 from micro_rt.errors import Error, FailedPrecondition
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry
+from micro_rt.registry.go_micro import endpoints_json, endpoints_of
 from micro_rt.registry.watch import Watch, Watches
 
 __all__ = ["LocalRegistry"]
@@ -337,6 +338,7 @@ def _dump(node: Node) -> str:
             "version": node.version,
             "services": sorted(node.services),
             "metadata": dict(node.metadata),
+            "endpoints": endpoints_json(node.endpoints),
         }
     )
 
@@ -350,4 +352,5 @@ def _load(id: str, text: str) -> Node:
         version=fields["version"],
         services=frozenset(fields["services"]),
         metadata=fields["metadata"],
+        endpoints=endpoints_of(fields.get("endpoints")),
     )

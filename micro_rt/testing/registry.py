@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from micro_rt.node import Node
+from micro_rt.node import EndpointInfo, Node, ValueInfo
 from micro_rt.registry.base import Lease, LeaseLost, Registration, Registry
 from micro_rt.testing.contract import Contract
 
@@ -108,6 +108,14 @@ class RegistryContract(Contract):
                 version="1.2.3-beta+4",
                 services=frozenset({"greeter.v1.Greeter", "grpc.health.v1.Health"}),
                 metadata={"zone": "eu-1", "empty": "", "quote": "\"='%,;\\", "text": "äöü ☃ 🎉", "go.micro": "x"},
+                endpoints=(
+                    EndpointInfo(
+                        "Greeter.SayHello",
+                        ValueInfo("HelloRequest", "HelloRequest", (ValueInfo("name", "string"),)),
+                        ValueInfo("HelloReply", "HelloReply"),
+                    ),
+                    EndpointInfo("Greeter.Chat", metadata={"stream": "true"}),
+                ),
             )
             await registry.register(Registration(node, (name,)))
             assert await registry.resolve(name) == (node,)
