@@ -47,3 +47,8 @@ class Node:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
     endpoints: tuple[EndpointInfo, ...] = ()
     """The methods that it serves, for those who look at it; empty if it does not say. Calls do not need them."""
+
+    @property
+    def go_micro(self) -> bool:
+        """Whether go-micro registered it: it puts these two keys into the metadata of every node."""
+        return "protocol" in self.metadata and "server" in self.metadata

@@ -11,6 +11,7 @@ import socket
 import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from itertools import chain
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar, cast
 
@@ -25,6 +26,7 @@ from micro_rt.registry.base import LEASE_TTL, Registration, Registry
 from micro_rt.registry.registrar import Registrar
 from micro_rt.selector.base import Selector
 from micro_rt.server.dispatch import Dispatcher
+from micro_rt.server.endpoints import endpoints_of
 from micro_rt.server.handler import Handler, service_info
 from micro_rt.server.server import Server
 from micro_rt.transport.base import Transport
@@ -360,6 +362,7 @@ class Service:
             version=self.version,
             services=frozenset(service_info(handler).name for handler in self._handlers),
             metadata=self.metadata,
+            endpoints=tuple(chain.from_iterable(endpoints_of(service_info(handler)) for handler in self._handlers)),
         )
 
     def _listen_address(self, registry: Registry) -> str:

@@ -14,19 +14,15 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from micro_rt.errors import Error
+from micro_rt.go_micro import ERROR_INFO, ERROR_TYPE, decode_error
 from micro_rt.status_pb2 import ErrorInfo, Status
+from micro_rt.text import utf8
 
-__all__ = ["decode_details", "encode_details", "utf8"]
+__all__ = ["decode_details", "encode_details"]
 
 _log = logging.getLogger("micro_rt.status")
 
 _PREFIX = "type.googleapis.com/"
-_ERROR_INFO = _PREFIX + "google.rpc.ErrorInfo"
-
-
-def utf8(text: object) -> str:
-    """Returns text as UTF-8 can carry it: a surrogate that stands alone becomes a question mark."""
-    return (text if isinstance(text, str) else str(text)).encode(errors="replace").decode()
 
 
 def encode_details(error: Error, message: str | None = None) -> bytes | None:
@@ -43,7 +39,7 @@ def encode_details(error: Error, message: str | None = None) -> bytes | None:
     status = Status(code=int(error.code), message=utf8(error.message) if message is None else message)
     if error.id:
         info = ErrorInfo(reason=utf8(error.id), domain="micro")
-        status.details.add(type_url=_ERROR_INFO, value=info.SerializeToString())
+        status.details.add(type_url=ERROR_INFO, value=info.SerializeToString())
     for detail in error.details:
         try:
             status.details.append(_packed(detail))
@@ -52,20 +48,29 @@ def encode_details(error: Error, message: str | None = None) -> bytes | None:
     return status.SerializeToString()
 
 
-def decode_details(data: bytes) -> tuple[str, tuple[Any, ...]]:
-    """Decodes the id and the typed details.
+def decode_details(data: bytes, message: str = "") -> tuple[str, str, tuple[Any, ...]]:
+    """Decodes the id, the message and the typed details.
 
     A detail of a type that this process does not know stays a ``google.protobuf.Any``; bytes that are not a
-    ``google.rpc.Status`` give nothing, because the status code and message are known without them.
+    ``google.rpc.Status`` give nothing, because the status code and message are known without them. What go-micro packs
+    into a detail or into the message is unpacked.
+
+    Args:
+        data: an encoded ``google.rpc.Status``; empty if there is none.
+        message: that came with the status code.
     """
     try:
         status = Status.FromString(data)
     except DecodeError:
-        return "", ()
+        return "", message, ()
     id = ""
     details: list[Any] = []
+    own: AnyMessage | None = None
     for packed in status.details:
-        if packed.type_url == _ERROR_INFO and not id:
+        if packed.type_url == ERROR_TYPE and own is None:
+            own = packed
+            continue
+        if packed.type_url == ERROR_INFO and not id:
             try:
                 info = ErrorInfo.FromString(packed.value)
             except DecodeError:
@@ -74,7 +79,10 @@ def decode_details(data: bytes) -> tuple[str, tuple[Any, ...]]:
             if info.domain == "micro":
                 continue
         details.append(_unpacked(packed))
-    return id, tuple(details)
+    told = decode_error(own, message)
+    if told is not None:
+        id, message = id or told[0], told[1]
+    return id, message, tuple(details)
 
 
 def _packed(detail: Message) -> AnyMessage:

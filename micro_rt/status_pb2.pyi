@@ -9,6 +9,7 @@ from google.protobuf.any_pb2 import Any
 
 __all__ = [
     "ErrorInfo",
+    "GoMicroError",
     "Status",
 ]
 
@@ -57,3 +58,27 @@ class ErrorInfo(_message.Message):
     REASON_FIELD_NUMBER: _typing.Final = 1
     DOMAIN_FIELD_NUMBER: _typing.Final = 2
     METADATA_FIELD_NUMBER: _typing.Final = 3
+
+@_typing.final
+class GoMicroError(_message.Message):
+    """errors.Error of go-micro (errors/proto/errors.proto), the detail that its clients look for first."""
+
+    id: str
+    """Where it comes from, or what it is: `orders.not_found`."""
+    code: int
+    """An HTTP status code."""
+    detail: str
+    """What went wrong, for a person."""
+    status: str
+    """What HTTP calls the code: `Not Found`."""
+
+    def __init__(
+        self, *, id: str | None = ..., code: int | None = ..., detail: str | None = ..., status: str | None = ...
+    ) -> None: ...
+    def HasField(self, field_name: _typing.Never) -> bool: ...
+    def ClearField(self, field_name: _typing.Literal["id", "code", "detail", "status"]) -> None: ...
+
+    ID_FIELD_NUMBER: _typing.Final = 1
+    CODE_FIELD_NUMBER: _typing.Final = 2
+    DETAIL_FIELD_NUMBER: _typing.Final = 3
+    STATUS_FIELD_NUMBER: _typing.Final = 4

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import TypeAlias
 
+from micro_rt.client.go_micro import GoMicroConnection
 from micro_rt.client.retry import RetryBudget
 from micro_rt.errors import DeadlineExceeded, Error, Unavailable
 from micro_rt.node import Node
@@ -136,6 +137,8 @@ class Nodes:
         endpoint = self._endpoints.get(key)
         if endpoint is None:
             connection = self._transport(node.transport).connection(node.address)
+            if node.go_micro:
+                connection = GoMicroConnection(connection)
             endpoint = self._endpoints[key] = Endpoint(node, connection, self._close_soon)
         self._users[key] = self._users.get(key, 0) + 1
         return endpoint

@@ -26,7 +26,9 @@ from micro_rt.errors import (
     Unimplemented,
     Unknown,
 )
+from micro_rt.go_micro import encode_error, split_metadata
 from micro_rt.interceptor import Interceptor, InterceptorsByMethod, by_method_name, chain_stream, chain_unary, checked
+from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.method import Kind, Method
 from micro_rt.server.handler import Handler, service_info
 from micro_rt.transport.base import ServerStream
@@ -51,6 +53,9 @@ class Dispatcher:
         self._codec = codec
         self._interceptors = checked(interceptors)
         self._routes: dict[str, _Route] = {}
+        # go-micro puts the name in the registry where the package is: "/go.micro.srv.greeter.Greeter/SayHello". None stands
+        # for a last segment that several handlers have, and that therefore names none of them.
+        self._by_last_segment: dict[str, _Route | None] = {}
 
     def add(
         self, handler: Handler, interceptors: Sequence[Interceptor], method_interceptors: InterceptorsByMethod | None
@@ -71,30 +76,52 @@ class Dispatcher:
             chain = (*self._interceptors, *interceptors, *by_method.get(method.python_name, ()))
             function = getattr(handler, method.python_name)
             _check_kind(method, function)
-            route = _UnaryRoute if method.kind is Kind.UNARY else _StreamRoute
-            routes[method.path] = route(method, function, self._codec, chain)
+            kind = _UnaryRoute if method.kind is Kind.UNARY else _StreamRoute
+            routes[method.path] = kind(method, function, self._codec, chain)
         self._routes.update(routes)
+        for path, route in routes.items():
+            last = _last_segment(path)
+            self._by_last_segment[last] = None if last in self._by_last_segment else route
 
     async def __call__(self, stream: ServerStream) -> None:
         """Serves one call, in the task that the transport gave it."""
-        route = self._routes.get(stream.path)
+        metadata, timeout = stream.metadata, None
+        go_micro = split_metadata(metadata) if metadata.pairs else None
+        if go_micro is not None:
+            metadata, timeout = go_micro
+        failure, trailers = await self._serve(stream, metadata, timeout)
+        if failure is not None and go_micro is not None:
+            failure = encode_error(failure)
+        await stream.finish(failure, trailers)
+
+    async def _serve(
+        self, stream: ServerStream, metadata: Metadata, timeout: float | None
+    ) -> tuple[Error | None, Metadata]:
+        """Serves a call up to its status.
+
+        Args:
+            stream: the call.
+            metadata: what of its metadata is for the handler.
+            timeout: seconds that the caller gives it, besides the deadline that the transport knows.
+
+        Returns:
+            The error that it ends with, if any, and the trailers.
+        """
+        route = self._routes.get(stream.path) or self._by_last_segment.get(_last_segment(stream.path))
         if route is None:
-            await stream.finish(self._unknown(stream.path))
-            return
+            return self._unknown(stream.path), EMPTY
         if stream.content_subtype != self._codec.content_subtype:
-            await stream.finish(
-                Unimplemented(
-                    f"content type application/grpc+{stream.content_subtype} is not served; send +{self._codec.content_subtype}"
-                )
-            )
-            return
-        deadline, timeout = stream.deadline, route.method.policy.timeout
-        limit: asyncio.Timeout | None = None
+            problem = f"content type application/grpc+{stream.content_subtype} is not served; send +{self._codec.content_subtype}"
+            return Unimplemented(problem), EMPTY
+        deadline, limit = stream.deadline, None
+        allowed = route.method.policy.timeout
+        if allowed is not None and (timeout is None or allowed < timeout):
+            timeout = allowed
         if timeout is not None:
             own = asyncio.get_running_loop().time() + timeout
             if deadline is None or own < deadline:
                 deadline, limit = own, asyncio.timeout_at(own)
-        context = Context(route.method, stream.metadata, deadline, stream.peer, stream.send_headers)
+        context = Context(route.method, metadata, deadline, stream.peer, stream.send_headers)
         current_context.set(context)
         failure: Error | None = None
         try:
@@ -114,7 +141,8 @@ class Dispatcher:
             if isinstance(leaf := _only_leaf(error), Error):
                 failure = leaf
             elif limit is not None and limit.expired() and isinstance(error, TimeoutError):
-                problem = f"{route.method.path}: its policy gives a handler {timeout:g} s, and it took longer"
+                whose = "its policy" if timeout == allowed else "the caller"
+                problem = f"{route.method.path}: {whose} gives a handler {timeout:g} s, and it took longer"
                 failure = DeadlineExceeded(problem, id="micro.deadline")
             else:
                 _log.exception("%s raised an unexpected exception", route.method.path)
@@ -123,7 +151,7 @@ class Dispatcher:
         headers = context.take_headers()
         if headers is not None:
             await stream.send_headers(headers)
-        await stream.finish(failure, context.trailers)
+        return failure, context.trailers
 
     def _unknown(self, path: str) -> Unimplemented:
         near = get_close_matches(path, self._routes, n=1)
@@ -259,6 +287,11 @@ class _Requests(AsyncIterator[Any]):
             return await self._route.request(self._stream)
         except EndOfStream:
             raise StopAsyncIteration from None
+
+
+def _last_segment(path: str) -> str:
+    """Returns ``"Greeter/SayHello"`` of ``"/greeter.v1.Greeter/SayHello"``."""
+    return path.removeprefix("/").rpartition(".")[2]
 
 
 def _check_kind(method: Method[Any, Any], function: Any) -> None:

@@ -16,7 +16,8 @@ from micro_rt.engines.shared import Shared
 from micro_rt.errors import Cancelled, DeadlineExceeded, EndOfStream, Error, FailedPrecondition, Internal, Unavailable
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.pipe import Pipe
-from micro_rt.status import decode_details, encode_details, utf8
+from micro_rt.status import decode_details, encode_details
+from micro_rt.text import utf8
 from micro_rt.transport.base import (
     ClientStream,
     Connection,
@@ -275,8 +276,8 @@ class _MemoryServerStream(ServerStream):
             return
         if error is not None:
             # As it would arrive from elsewhere.
-            id, details = decode_details(encode_details(error) or b"")
-            error = Error.of(error.code, utf8(error.message), id=id, details=details)
+            id, message, details = decode_details(encode_details(error) or b"", utf8(error.message))
+            error = Error.of(error.code, message, id=id, details=details)
         self._call.info.trailers = trailers
         self._call.finish(error)
 

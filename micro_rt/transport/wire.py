@@ -13,7 +13,8 @@ from urllib.parse import quote, unquote
 
 from micro_rt.errors import Code, Error, Internal
 from micro_rt.metadata import EMPTY, RESERVED, Metadata, MetadataValue
-from micro_rt.status import decode_details, encode_details, utf8
+from micro_rt.status import decode_details, encode_details
+from micro_rt.text import utf8
 
 __all__ = [
     "REQUEST_HEADERS",
@@ -149,13 +150,14 @@ def error_of_trailers(fields: Mapping[str, str]) -> Error | None:
     status = fields.get("grpc-status", "")
     if status == "0":
         return None
-    packed = fields.get("grpc-status-details-bin")
+    message = unquote(fields.get("grpc-message", ""), errors="replace")
     try:
-        id, details = decode_details(_decode_binary(packed)) if packed else ("", ())
+        packed = _decode_binary(fields.get("grpc-status-details-bin", ""))
     except ValueError:
-        id, details = "", ()
+        packed = b""
+    id, message, details = decode_details(packed, message)
     code = int(status) if status.isdecimal() else Code.UNKNOWN
-    return Error.of(code, unquote(fields.get("grpc-message", ""), errors="replace"), id=id, details=details)
+    return Error.of(code, message, id=id, details=details)
 
 
 def code_of_http_status(status: str) -> Code:

@@ -53,8 +53,9 @@ def test_a_surrogate_that_stands_alone_arrives_as_a_question_mark() -> None:
 def test_a_detail_that_cannot_be_encoded_is_left_out_and_logged(bad: Any, caplog: pytest.LogCaptureFixture) -> None:
     error = NotFound("nothing here", id="lab.nothing")
     error.details = (StringValue(value="1"), bad, StringValue(value="2"))
-    assert decode_details(encode_details(error) or b"") == (
+    assert decode_details(encode_details(error) or b"", "why") == (
         "lab.nothing",
+        "why",
         (StringValue(value="1"), StringValue(value="2")),
     )
     assert f"a detail of NOT_FOUND is not sent: {type(bad).__name__}" in caplog.text

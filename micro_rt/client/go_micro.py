@@ -1,0 +1,54 @@
+"""Calls to nodes of go-micro's: with the headers that its own clients send."""
+
+from __future__ import annotations
+
+import asyncio
+
+from micro_rt.context import CallInfo
+from micro_rt.go_micro import with_headers
+from micro_rt.metadata import Metadata
+from micro_rt.transport.base import ClientStream, Connection
+
+__all__ = ["GoMicroConnection"]
+
+
+class GoMicroConnection(Connection):
+    """A connection to a node of go-micro's.
+
+    Args:
+        connection: what carries the calls.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def connect(self) -> None:
+        """Connects now, if not connected."""
+        await self._connection.connect()
+
+    async def open(
+        self, path: str, content_subtype: str, metadata: Metadata, deadline: float | None, info: CallInfo
+    ) -> ClientStream:
+        """Starts a call."""
+        return await self._connection.open(path, content_subtype, _marked(metadata, deadline), deadline, info)
+
+    async def unary(
+        self,
+        path: str,
+        content_subtype: str,
+        metadata: Metadata,
+        deadline: float | None,
+        info: CallInfo,
+        message: bytes,
+    ) -> bytes:
+        """Makes a whole unary call."""
+        marked = _marked(metadata, deadline)
+        return await self._connection.unary(path, content_subtype, marked, deadline, info, message)
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self._connection.close()
+
+
+def _marked(metadata: Metadata, deadline: float | None) -> Metadata:
+    return with_headers(metadata, None if deadline is None else deadline - asyncio.get_running_loop().time())
