@@ -290,8 +290,9 @@ class _Requests(AsyncIterator[Any]):
 
 
 def _last_segment(path: str) -> str:
-    """Returns ``"Greeter/SayHello"`` of ``"/greeter.v1.Greeter/SayHello"``."""
-    return path.removeprefix("/").rpartition(".")[2]
+    """Returns ``"Greeter/SayHello"`` of ``"/greeter.v1.Greeter/SayHello"``; nothing of what is no path of a method."""
+    empty, *parts = path.split("/")
+    return "" if empty or len(parts) != 2 else f"{parts[0].rpartition('.')[2]}/{parts[1]}"
 
 
 def _check_kind(method: Method[Any, Any], function: Any) -> None:
