@@ -1,0 +1,99 @@
+"""Real servers for the tests; what is said here of ``consul`` holds for every kind.
+
+``consul`` is a server that the whole run shares: ``.address`` and ``.url``; tests use names of their own there.
+``make_consul(…)`` makes a server for one test, to be started, killed and started again. Nothing is started that no test
+asks for. Where the programs come from is told in ``tests/servers``; what cannot be had makes the tests that need it skip,
+or fail if ``MICRO_REQUIRE_SERVERS=1``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import pytest
+
+from tests.servers.cache import Unobtainable
+from tests.servers.consul import Consul
+from tests.servers.etcd import Etcd
+from tests.servers.server import Server
+from tests.servers.shared import KINDS, Elsewhere, Servers
+
+_SERVERS = pytest.StashKey[Servers]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    capture = config.pluginmanager.getplugin("capturemanager")
+
+    def say(line: str) -> None:
+        # It takes minutes to build some: nobody must think that the run hangs.
+        reporter = config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None and capture is not None:
+            with capture.global_and_fixture_disabled():
+                reporter.ensure_newline()
+                reporter.write_line(f"[servers] {line}", flush=True)
+
+    config.stash[_SERVERS] = Servers(say)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for line in config.stash[_SERVERS].report():
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def servers(pytestconfig: pytest.Config) -> Iterator[Servers]:
+    servers = pytestconfig.stash[_SERVERS]
+    yield servers
+    servers.close()
+
+
+def _missing(reason: Unobtainable) -> NoReturn:
+    if os.environ.get("MICRO_REQUIRE_SERVERS") == "1":
+        pytest.fail(f"MICRO_REQUIRE_SERVERS=1, and: {reason}", pytrace=False)
+    pytest.skip(str(reason))
+
+
+def _shared(servers: Servers, kind: str) -> Server | Elsewhere:
+    try:
+        return servers.shared(kind)
+    except Unobtainable as reason:
+        _missing(reason)
+
+
+def _making(servers: Servers, kind: str) -> Iterator[Callable[..., Any]]:
+    try:
+        program = servers.program(kind)
+    except Unobtainable as reason:
+        _missing(reason)
+    made: list[Server] = []
+
+    def make(*args: Any, **options: Any) -> Server:
+        server = KINDS[kind](program, *args, **options)
+        made.append(server)
+        return server
+
+    yield make
+    for server in reversed(made):  # A client agent before its server.
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def consul(servers: Servers) -> Server | Elsewhere:
+    return _shared(servers, "consul")
+
+
+@pytest.fixture(scope="session")
+def etcd(servers: Servers) -> Server | Elsewhere:
+    return _shared(servers, "etcd")
+
+
+@pytest.fixture
+def make_consul(servers: Servers) -> Iterator[Callable[..., Consul]]:
+    yield from _making(servers, "consul")
+
+
+@pytest.fixture
+def make_etcd(servers: Servers) -> Iterator[Callable[..., Etcd]]:
+    yield from _making(servers, "etcd")

@@ -1,0 +1,119 @@
+"""The servers of one test run: each started when the first test asks, and used by all."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tests.servers.cache import Say, Unobtainable, show
+from tests.servers.consul import Consul
+from tests.servers.etcd import Etcd
+from tests.servers.obtain import RECIPES, Found
+from tests.servers.server import Server
+
+__all__ = ["KINDS", "Elsewhere", "Servers"]
+
+KINDS: Mapping[str, Callable[[Found], Server]] = {"consul": Consul, "etcd": Etcd}
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A server that runs already, named in the environment as in ``MICRO_TEST_CONSUL=127.0.0.1:8500``."""
+
+    address: str
+    url: str
+
+
+class Servers:
+    """Finds and starts each server once, remembers what could not be had, and ends all of them.
+
+    Args:
+        say: shows progress.
+    """
+
+    def __init__(self, say: Say = show) -> None:
+        self._say = say
+        self._programs: dict[str, Found | Unobtainable] = {}
+        self._shared: dict[str, Server | Elsewhere | Unobtainable] = {}
+
+    def program(self, kind: str) -> Found:
+        """Returns the program of a kind of server, to start servers of one's own with.
+
+        Raises:
+            Unobtainable: it cannot be had here.
+        """
+        if kind not in self._programs:
+            try:
+                self._programs[kind] = RECIPES[kind](self._say)
+            except Unobtainable as error:
+                self._programs[kind] = error
+        program = self._programs[kind]
+        if isinstance(program, Unobtainable):
+            raise Unobtainable(str(program))
+        return program
+
+    def shared(self, kind: str) -> Server | Elsewhere:
+        """Returns the server of a kind that all tests share; each test uses names of its own there.
+
+        Raises:
+            Unobtainable: it cannot be had here.
+        """
+        if kind not in self._shared:
+            try:
+                self._shared[kind] = _elsewhere(kind) or self._start(kind)
+            except Unobtainable as error:
+                self._shared[kind] = error
+        server = self._shared[kind]
+        if isinstance(server, Unobtainable):
+            raise Unobtainable(str(server))
+        return server
+
+    def report(self) -> list[str]:
+        """Returns a line of what was used and from where, and one for each thing that could not be had."""
+        used = [
+            f"{kind} {at.address} ({_variable(kind)})" for kind, at in self._shared.items() if isinstance(at, Elsewhere)
+        ]
+        used += [str(found) for found in self._programs.values() if isinstance(found, Found)]
+        missing = {
+            str(error) for error in [*self._programs.values(), *self._shared.values()] if isinstance(error, Exception)
+        }
+        return ([f"servers: {', '.join(used)}"] if used else []) + [
+            f"not to be had: {error}" for error in sorted(missing)
+        ]
+
+    def close(self) -> None:
+        """Stops what was started, the last first."""
+        for server in reversed(list(self._shared.values())):
+            if isinstance(server, Server):
+                server.close()
+        self._shared.clear()
+
+    def _start(self, kind: str) -> Server:
+        server = KINDS[kind](self.program(kind))
+        try:
+            server.start_now()
+        except BaseException:
+            server.close()
+            raise
+        return server
+
+
+def _variable(kind: str) -> str:
+    return f"MICRO_TEST_{kind.upper()}"
+
+
+def _elsewhere(kind: str) -> Elsewhere | None:
+    named = os.environ.get(_variable(kind))
+    if not named:
+        return None
+    scheme = KINDS[kind].scheme  # type: ignore[attr-defined]
+    url = named if "://" in named else f"{scheme}://{named}"
+    address = url.partition("://")[2].rpartition("@")[2].partition("/")[0].partition("?")[0]
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10.0).close()
+    except (OSError, ValueError) as error:
+        raise Unobtainable(f"{kind}: {_variable(kind)} names {named}, and it cannot be reached: {error}") from error
+    return Elsewhere(address, url)

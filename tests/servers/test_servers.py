@@ -1,0 +1,120 @@
+"""What other tests rely on: servers that start, die, come back as they were, and leave nothing behind."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.servers.consul import Consul
+from tests.servers.etcd import Etcd
+from tests.servers.server import Server, http_json
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_the_shared_consul_answers(consul: Any) -> None:
+    status, leader = http_json(consul.address, "GET", "/v1/status/leader")
+    assert status == 200
+    assert leader
+    assert consul.url == f"consul://{consul.address}"
+
+
+def test_the_shared_etcd_answers(etcd: Any) -> None:
+    assert http_json(etcd.address, "GET", "/version")[0] == 200
+    assert etcd.url == f"etcd://{etcd.address}"
+
+
+async def refused(server: Server) -> None:
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.to_thread(socket.create_connection, ("127.0.0.1", server.port), 10)
+
+
+async def test_consul_comes_back_with_its_data(make_consul: Callable[..., Consul]) -> None:
+    server = make_consul(data=True)
+    await server.start()
+    assert server.request("PUT", "/v1/kv/kept", "a value") == (200, True)
+    first = server.pid
+    await server.kill()
+    assert not alive(first)
+    await refused(server)
+    await server.start()
+    assert server.pid != first
+    assert server.request("GET", "/v1/kv/kept?raw") == (200, "a value")
+    await server.stop()
+    assert not server.running
+    await server.wipe()
+    await server.start()
+    assert server.request("GET", "/v1/kv/kept?raw")[0] == 404
+    server.close()
+    assert not server.folder.exists()
+
+
+async def test_consul_refuses_without_a_token(make_consul: Callable[..., Consul]) -> None:
+    server = make_consul(acl=True)
+    await server.start()
+    token = await server.make_token('key_prefix "mine/" { policy = "write" }')
+    assert server.request("PUT", "/v1/kv/mine/a", 1, token=token) == (200, True)
+    assert server.request("PUT", "/v1/kv/yours/a", 1, token=token)[0] == 403
+    assert server.request("PUT", "/v1/kv/mine/a", 1, token="")[0] == 403
+
+
+@pytest.mark.parametrize("kind", ["make_consul", "make_etcd"])
+async def test_tls_is_spoken(kind: str, request: pytest.FixtureRequest) -> None:
+    server = request.getfixturevalue(kind)(tls="mutual")
+    await server.start()
+    with pytest.raises(OSError, match=r"(?i)certificate|reset|alert"):
+        bare = server.certificates.context(client=False)
+        http_json(server.address, "GET", "/v1/status/leader", tls=bare)
+
+
+async def test_a_client_agent_joins(make_consul: Callable[..., Consul]) -> None:
+    server = make_consul()
+    await server.start()
+    agent = make_consul(join=server)
+    await agent.start()
+    assert agent.request("PUT", "/v1/agent/service/register", {"Name": "a", "ID": "a-1"})[0] == 200
+    async with asyncio.timeout(30):
+        while not (found := server.request("GET", "/v1/catalog/service/a")[1]):
+            await asyncio.sleep(0.05)
+    assert found[0]["Node"] == agent.node
+
+
+async def test_etcd_comes_back_with_its_data(make_etcd: Callable[..., Etcd]) -> None:
+    server = make_etcd(auth=True)
+    await server.start()
+    key = {"key": "a2V5"}
+    assert server.request("/v3/kv/put", {**key, "value": "dmFsdWU="})[0] != 200  # No token.
+    assert server.request("/v3/kv/put", {**key, "value": "dmFsdWU="}, token=server.authenticate())[0] == 200
+    await server.kill()
+    await refused(server)
+    await server.start()
+    _, answer = server.request("/v3/kv/range", key, token=server.authenticate())
+    assert answer["kvs"][0]["value"] == "dmFsdWU="
+    await server.stop()
+    await server.wipe()
+    await server.start()
+    _, answer = server.request("/v3/kv/range", key, token=server.authenticate())
+    assert "kvs" not in answer
+
+
+async def test_a_paused_server_holds_its_connections(make_etcd: Callable[..., Etcd]) -> None:
+    server = make_etcd()
+    await server.start()
+    await server.pause()
+    with pytest.raises(TimeoutError):
+        await asyncio.to_thread(http_json, server.address, "GET", "/health", timeout=0.5)
+    await server.resume()
+    assert (await asyncio.to_thread(http_json, server.address, "GET", "/health"))[0] == 200
+    await server.pause()
+    pid = server.pid
+    await server.stop()
+    assert not alive(pid)
