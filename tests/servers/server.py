@@ -143,8 +143,8 @@ class Server:
             self._process = None
 
     def close(self) -> None:
-        """Ends it, however it is, and removes all that it wrote."""
-        self.stop_now()
+        """Kills it, since nothing of it is needed any more, and removes all that it wrote."""
+        self.kill_now()
         self._ports.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
