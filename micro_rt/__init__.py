@@ -24,6 +24,7 @@ from micro_rt.errors import (
     Unimplemented,
     Unknown,
 )
+from micro_rt.health.state import Health
 from micro_rt.interceptor import Interceptor, InterceptorsByMethod, StreamNext, UnaryNext
 from micro_rt.metadata import Metadata, MetadataLike, MetadataValue
 from micro_rt.method import AuthPolicy, Idempotency, Kind, Method, Policy, RetryPolicy, ServiceInfo, deprecated
@@ -52,6 +53,7 @@ __all__ = [
     "Error",
     "FailedPrecondition",
     "Handler",
+    "Health",
     "Idempotency",
     "Interceptor",
     "InterceptorsByMethod",

@@ -20,6 +20,8 @@ from micro_rt.client.nodes import Nodes
 from micro_rt.codec.base import Codec
 from micro_rt.engines.shared import Shared
 from micro_rt.errors import FailedPrecondition
+from micro_rt.health.handler import HealthHandler
+from micro_rt.health.state import Health
 from micro_rt.interceptor import Interceptor, InterceptorsByMethod, checked
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Registration, Registry
@@ -105,6 +107,8 @@ class Service:
         self._lifespan = lifespan
         self._grace = grace
         self._ttl = ttl
+        self.health = Health()
+        """Whether it takes calls, and what troubles it."""
         self._dispatcher = Dispatcher(self.codec, interceptors)
         self._handlers: list[Handler] = []
         self._transports: dict[str, Transport] = {}
@@ -153,6 +157,7 @@ class Service:
             raise RuntimeError("handlers are added before the service starts")
         self._dispatcher.add(handler, interceptors, method_interceptors)
         self._handlers.append(handler)
+        self.health.know(service_info(handler).name)
         return handler
 
     def run(self) -> None:
@@ -249,6 +254,7 @@ class Service:
         registry = self._make_registry()
         await registry.open()
         stack.push_async_callback(registry.close)
+        self.health.observe("registry", lambda: registry.problem)
         self._nodes = nodes = Nodes(registry, self._transport_named, self._selector_factory())
         stack.push_async_callback(nodes.close)
         if self._lifespan is not None:
@@ -260,12 +266,15 @@ class Service:
     async def _serving(self, registry: Registry) -> AsyncGenerator[None]:
         """Listens, then registers. On the way out: deregisters, lets clients see it, drains, closes."""
         transport = self._own_transport()
+        self._dispatcher.add_own(HealthHandler(self.health))
         server = self._server = Server(transport, self._dispatcher)
         listening = await server.start(self._listen_address(registry))
         try:
+            self.health.run(True)  # before others can find it, and ask
             self._node = node = self._describe(transport, self._advertised(listening, registry))
             registrar = Registrar(registry, Registration(node, self._names()), ttl=self._ttl)
             await registrar.start()
+            self.health.observe("lease", lambda: registrar.problem)
             _log.info(
                 "%s serves %s at %s, registered as %s",
                 node.id,
@@ -276,13 +285,16 @@ class Service:
             try:
                 yield
             finally:
+                self.health.run(False)
                 await registrar.stop()
                 await self._unless_hurried(asyncio.sleep(registry.propagation))
         finally:
+            self.health.run(False)
             await self._unless_hurried(server.stop(self._grace))
             self._server = None
 
     def _ended(self) -> None:
+        self.health.forget()
         self._stack = None
         self._nodes = None
         self._node = None

@@ -37,8 +37,14 @@ class Registrar:
         self._lease: Lease | None = None
         self._alive_at = 0.0
         self._failures = 0
+        self._failure = ""
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def problem(self) -> str:
+        """Why the lease cannot be renewed now; empty if it can."""
+        return f"the lease of {self._id} cannot be renewed: {self._failure}" if self._failures else ""
 
     async def start(self) -> None:
         """Registers, and keeps it so until ``stop``.
@@ -84,6 +90,7 @@ class Registrar:
             except Exception as error:
                 # Whatever a registry raises: a server that goes on serving must not vanish from it.
                 self._failures += 1
+                self._failure = _text(error)
                 if self._failures == 1:
                     _log.warning("cannot renew the lease of %s, and will go on trying: %s", self._id, _text(error))
                 continue

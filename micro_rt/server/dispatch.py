@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from difflib import get_close_matches
 from inspect import isasyncgen, isasyncgenfunction, iscoroutine, iscoroutinefunction
@@ -52,6 +52,7 @@ class Dispatcher:
     def __init__(self, codec: Codec, interceptors: Sequence[Interceptor]) -> None:
         self._codec = codec
         self._interceptors = checked(interceptors)
+        self._services: list[str] = []
         self._routes: dict[str, _Route] = {}
         # go-micro puts the name in the registry where the package is: "/go.micro.srv.greeter.Greeter/SayHello". None stands
         # for a last segment that several handlers have, and that therefore names none of them.
@@ -62,26 +63,45 @@ class Dispatcher:
     ) -> None:
         """Adds the methods of a handler.
 
+        Args:
+            handler: serves a proto service.
+            interceptors: run around its calls, inside those of the service.
+            method_interceptors: run around the calls of single methods, by Python name.
+
         Raises:
             TypeError: a method of the handler is not of the kind that its rpc is.
             ValueError: the proto service is served already, or a method to intercept does not exist.
         """
+        chain = (*self._interceptors, *checked(interceptors))
+        by_method = by_method_name(service_info(handler), method_interceptors)
+        for path, route in self._add(handler, chain, by_method).items():
+            last = _last_segment(path)
+            self._by_last_segment[last] = None if last in self._by_last_segment else route
+        self._services.append(service_info(handler).name)
+
+    def add_own(self, handler: Handler) -> None:
+        """Adds a handler of the runtime itself: no interceptors see its calls, and only its exact paths lead to it.
+
+        Does nothing if a user's handler serves the same proto service.
+        """
+        if service_info(handler).methods[0].path not in self._routes:
+            self._add(handler, (), {})
+
+    def _add(
+        self, handler: Handler, interceptors: Sequence[Interceptor], by_method: Mapping[str, Sequence[Interceptor]]
+    ) -> dict[str, _Route]:
         info = service_info(handler)
-        interceptors = checked(interceptors)
-        by_method = by_method_name(info, method_interceptors)
         routes: dict[str, _Route] = {}
         for method in info.methods:
             if method.path in self._routes:
                 raise ValueError(f"{info.name} has a handler already: one service serves each proto service once")
-            chain = (*self._interceptors, *interceptors, *by_method.get(method.python_name, ()))
+            chain = (*interceptors, *by_method.get(method.python_name, ()))
             function = getattr(handler, method.python_name)
             _check_kind(method, function)
             kind = _UnaryRoute if method.kind is Kind.UNARY else _StreamRoute
             routes[method.path] = kind(method, function, self._codec, chain)
         self._routes.update(routes)
-        for path, route in routes.items():
-            last = _last_segment(path)
-            self._by_last_segment[last] = None if last in self._by_last_segment else route
+        return routes
 
     async def __call__(self, stream: ServerStream) -> None:
         """Serves one call, in the task that the transport gave it."""
@@ -155,8 +175,7 @@ class Dispatcher:
 
     def _unknown(self, path: str) -> Unimplemented:
         near = get_close_matches(path, self._routes, n=1)
-        served = sorted({route.method.service for route in self._routes.values()})
-        hint = f"did you mean {near[0]}?" if near else f"this server has {', '.join(served)}"
+        hint = f"did you mean {near[0]}?" if near else f"this server has {', '.join(sorted(self._services))}"
         return Unimplemented(f"there is no {path} here: {hint}")
 
 
