@@ -17,7 +17,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 from micro_rt.node import Node
 
@@ -62,9 +61,9 @@ class Registry(ABC):
     A registry is opened before use and closed after it, in the loop that uses it.
     """
 
-    loopback: ClassVar[bool] = False
+    loopback: bool = False
     """Whether only processes on this machine can see it, so that a loopback address is good enough."""
-    propagation: ClassVar[float] = 1.0
+    propagation: float = 1.0
     """Seconds until every watcher has seen a change."""
 
     @property
