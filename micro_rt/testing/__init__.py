@@ -1,5 +1,6 @@
-"""For users' tests: a service and its clients in one process. The suites for backends are in ``contracts``."""
+"""For users' tests: a service and its clients in one process, a faulty network; suites for backends are in ``contracts``."""
 
+from micro_rt.testing.proxy import FaultProxy
 from micro_rt.testing.serving import serve
 
-__all__ = ["serve"]
+__all__ = ["FaultProxy", "serve"]
