@@ -17,6 +17,8 @@ import pytest
 from tests.servers.cache import Unobtainable
 from tests.servers.consul import Consul
 from tests.servers.etcd import Etcd
+from tests.servers.kafka import Kafka
+from tests.servers.postgresql import PostgreSQL
 from tests.servers.server import Server
 from tests.servers.shared import KINDS, Elsewhere, Servers
 
@@ -89,6 +91,16 @@ def etcd(servers: Servers) -> Server | Elsewhere:
     return _shared(servers, "etcd")
 
 
+@pytest.fixture(scope="session")
+def kafka(servers: Servers) -> Server | Elsewhere:
+    return _shared(servers, "kafka")
+
+
+@pytest.fixture(scope="session")
+def postgresql(servers: Servers) -> Server | Elsewhere:
+    return _shared(servers, "postgresql")
+
+
 @pytest.fixture
 def make_consul(servers: Servers) -> Iterator[Callable[..., Consul]]:
     yield from _making(servers, "consul")
@@ -97,3 +109,13 @@ def make_consul(servers: Servers) -> Iterator[Callable[..., Consul]]:
 @pytest.fixture
 def make_etcd(servers: Servers) -> Iterator[Callable[..., Etcd]]:
     yield from _making(servers, "etcd")
+
+
+@pytest.fixture
+def make_kafka(servers: Servers) -> Iterator[Callable[..., Kafka]]:
+    yield from _making(servers, "kafka")
+
+
+@pytest.fixture
+def make_postgresql(servers: Servers) -> Iterator[Callable[..., PostgreSQL]]:
+    yield from _making(servers, "postgresql")

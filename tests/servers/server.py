@@ -131,11 +131,11 @@ class Server:
             self._process.wait()
             self._process = None
 
-    def stop_now(self) -> None:
+    def stop_now(self, number: signal.Signals | None = None) -> None:
         """See ``stop``; does nothing if it does not run."""
         if self._process is not None:
             self._process.send(signal.SIGCONT)
-            self._process.terminate(self.stop_signal)
+            self._process.terminate(number or self.stop_signal)
             try:
                 self._process.wait(self.stop_limit)
             except subprocess.TimeoutExpired:
@@ -143,8 +143,11 @@ class Server:
             self._process = None
 
     def close(self) -> None:
-        """Kills it, since nothing of it is needed any more, and removes all that it wrote."""
-        self.kill_now()
+        """Ends it the quickest way, since nothing of it is needed any more, and removes all that it wrote."""
+        if self.close_signal == signal.SIGKILL:
+            self.kill_now()
+        else:
+            self.stop_now(self.close_signal)
         self._ports.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -161,6 +164,7 @@ class Server:
     # What each kind of server fills in.
 
     stop_signal = signal.SIGTERM
+    close_signal = signal.SIGKILL
 
     def prepare(self) -> None:
         """Makes what a first start needs in the empty data folder."""

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tests.servers.cache import Say, Unobtainable, show
 from tests.servers.consul import Consul
 from tests.servers.etcd import Etcd
+from tests.servers.kafka import Kafka
 from tests.servers.obtain import RECIPES, Found
+from tests.servers.postgresql import PostgreSQL
 from tests.servers.server import Server
 
 __all__ = ["KINDS", "Elsewhere", "Servers"]
 
-KINDS: Mapping[str, Callable[[Found], Server]] = {"consul": Consul, "etcd": Etcd}
+KINDS: Mapping[str, type[Server]] = {"consul": Consul, "etcd": Etcd, "kafka": Kafka, "postgresql": PostgreSQL}
+"""The kinds of server, by the name of their fixture."""
 
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """A server that runs already, named in the environment as in ``MICRO_TEST_CONSUL=127.0.0.1:8500``."""
+    """A server that runs already, named in the environment as in ``MICRO_TEST_CONSUL=127.0.0.1:8500`` or with its URL."""
 
     address: str
     url: str
@@ -85,10 +88,13 @@ class Servers:
 
     def close(self) -> None:
         """Stops what was started, the last first."""
-        for server in reversed(list(self._shared.values())):
-            if isinstance(server, Server):
-                server.close()
+        for server in self.running():
+            server.close()
         self._shared.clear()
+
+    def running(self) -> list[Server]:
+        """Returns what was started, the last first."""
+        return [server for server in reversed(self._shared.values()) if isinstance(server, Server)]
 
     def _start(self, kind: str) -> Server:
         server = KINDS[kind](self.program(kind))
@@ -108,7 +114,7 @@ def _elsewhere(kind: str) -> Elsewhere | None:
     named = os.environ.get(_variable(kind))
     if not named:
         return None
-    scheme = KINDS[kind].scheme  # type: ignore[attr-defined]
+    scheme = KINDS[kind].scheme
     url = named if "://" in named else f"{scheme}://{named}"
     address = url.partition("://")[2].rpartition("@")[2].partition("/")[0].partition("?")[0]
     host, _, port = address.rpartition(":")
