@@ -1,0 +1,1 @@
+"""Brokers: who keeps events and hands them to groups of subscribers."""

@@ -1,0 +1,250 @@
+"""The interface of a broker, and what every broker promises.
+
+- A topic is divided into partitions. A record with a key goes to the partition that Kafka's own default partitioner
+  would choose; records of one partition are kept, and read, in the order in which they were accepted.
+- When ``publish`` says that a record is accepted, it survives whatever the broker survives: for an embedded one the death
+  of any process, for a distributed one that of a server.
+- A group has members; each partition is read by one member at a time. A member that leaves, dies or stops answering
+  gives its partitions to others, who go on at the last committed position.
+- Committing says that everything before a position is done. A position is never committed by the broker itself.
+- A new group begins where ``Start`` says: at the earliest record, unless told otherwise.
+- A member that reads slowly, or not at all, stays a member for as long as its process lives and its loop runs.
+
+What is made of that (order per key, concurrency, retries, dead letters) is ``micro_rt.events``, the same for every broker.
+``micro_rt.testing.contracts.BrokerContract`` checks these promises.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+
+from micro_rt.errors import Error
+
+__all__ = [
+    "DEFAULT_PARTITIONS",
+    "Broker",
+    "Headers",
+    "Listener",
+    "Message",
+    "Partition",
+    "Position",
+    "Record",
+    "Start",
+    "Subscription",
+    "TopicOptions",
+    "partition_of",
+]
+
+DEFAULT_PARTITIONS = 8
+"""Partitions of a topic that the embedded brokers make, when nothing else is said."""
+
+Headers: TypeAlias = tuple[tuple[str, bytes], ...]
+"""Names and values, in order; a name may occur more than once."""
+
+Start: TypeAlias = Literal["earliest", "latest"] | datetime | int
+"""Where a new group begins: at the first record, behind the last one, at the first one of a time or later, or at an offset."""
+
+
+class Partition(NamedTuple):
+    """One partition of a topic."""
+
+    topic: str
+    number: int
+
+
+class Position(NamedTuple):
+    """Where a record is."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is to be published."""
+
+    topic: str
+    value: bytes
+    key: bytes | None = None
+    headers: Headers = ()
+    timestamp: float | None = None
+    """Seconds since 1970; None for the present."""
+
+
+class Record(NamedTuple):
+    """What was published."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: float
+    """Seconds since 1970."""
+    key: bytes | None
+    value: bytes
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class TopicOptions:
+    """How a topic is made if it is not there. A topic that is there stays as it is."""
+
+    partitions: int | None = None
+    """None for the broker's default."""
+    retention: float | None = None
+    """Seconds that records are kept; None for the broker's default."""
+
+
+class Listener(Protocol):
+    """What a subscription tells about its partitions; one call at a time."""
+
+    async def assigned(self, partitions: Collection[Partition]) -> None:
+        """This member reads these partitions from now on, each from its committed position."""
+        ...
+
+    async def revoked(self, partitions: Collection[Partition]) -> None:
+        """This member is to give these partitions up: the last chance to commit what is done. Another reads them once this returns."""
+        ...
+
+    async def lost(self, partitions: Collection[Partition]) -> None:
+        """These partitions may be another's already: nothing of them can be committed."""
+        ...
+
+
+class Subscription(ABC):
+    """One member of a group. All its methods belong to one task, but ``pause``, ``resume`` and ``problem``."""
+
+    @abstractmethod
+    async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
+        """Waits for records, and tells the listener what becomes of the partitions meanwhile.
+
+        To be called again and again, also while every partition is paused: it is what says that this member is well.
+
+        Args:
+            limit: how many records to return at most.
+            timeout: seconds to wait for the first one.
+
+        Returns:
+            Records of partitions that are this member's and not paused, each partition's in order, following those
+            returned before.
+
+        Raises:
+            Error: the broker cannot be read; trying again makes sense if it is ``Unavailable``.
+        """
+
+    @abstractmethod
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """Reads no more records of these partitions until they are resumed; of one that is not this member's, does nothing."""
+
+    @abstractmethod
+    def resume(self, partitions: Iterable[Partition]) -> None:
+        """Reads these partitions again."""
+
+    @abstractmethod
+    async def commit(self, positions: Mapping[Partition, int]) -> None:
+        """Says that all records before these offsets are done.
+
+        Raises:
+            Aborted: a partition is not this member's any more; the others may have been committed.
+            Unavailable: the broker cannot be reached.
+        """
+
+    @abstractmethod
+    async def lag(self) -> Mapping[Partition, int]:
+        """Returns how many records follow the committed position of each partition of this member's.
+
+        Raises:
+            Unavailable: the broker cannot be reached.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Leaves the group; the listener is told that its partitions are revoked."""
+
+
+class Broker(ABC):
+    """Keeps events; found by the scheme of its address in the entry points ``micro_rt.broker``.
+
+    A broker is opened before use and closed after it, in the loop that uses it.
+    """
+
+    envelope: Literal["cloudevents", "micro"] = "cloudevents"
+    """In which form events are written, as the address says: ``?envelope=micro`` is go-micro's."""
+
+    @property
+    def problem(self) -> str:
+        """What keeps it from working, as far as it knows; empty if nothing does."""
+        return ""
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connects.
+
+        Raises:
+            Unavailable: it cannot be reached; the message says where it was looked for and what to do.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finishes what is being published, ends every subscription and disconnects."""
+
+    @abstractmethod
+    async def prepare(self, topics: Mapping[str, TopicOptions]) -> None:
+        """Makes topics that are not there.
+
+        Raises:
+            NotFound: one is not there, and the address says that none are to be made.
+            PermissionDenied: this client may not make them.
+            Unavailable: the broker cannot be reached.
+        """
+
+    @abstractmethod
+    async def publish(self, messages: Sequence[Message]) -> list[Position | Error]:
+        """Publishes messages, and waits until they are durably accepted.
+
+        Waits first while too much is on its way (back pressure). Cancelled, it withdraws what has not been sent.
+
+        Returns:
+            For each message where it is, or why it is nowhere: ``InvalidArgument`` for one that is too large or whose topic
+            has an impossible name, ``NotFound`` for a topic that is not there, ``PermissionDenied``, ``Unavailable``. The
+            error's ``may_have_run`` says whether the message may be there all the same.
+        """
+
+    @abstractmethod
+    def subscribe(self, topics: Collection[str], group: str, start: Start, listener: Listener) -> Subscription:
+        """Joins a group.
+
+        The member is not in the group before its first ``fetch``.
+
+        Args:
+            topics: what to read; they are there.
+            group: whose member it is; members of one group may read different topics.
+            start: where a partition begins that the group has not committed a position of.
+            listener: told what becomes of partitions.
+        """
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Returns the partition of a key, as Kafka's default partitioner chooses it.
+
+    https://github.com/apache/kafka/blob/4.1/clients/src/main/java/org/apache/kafka/common/utils/Utils.java, ``murmur2``.
+    """
+    return (_murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def _murmur2(data: bytes) -> int:
+    length = len(data)
+    mixed = 0x9747B28C ^ length
+    whole = length & ~3
+    for start in range(0, whole, 4):
+        block = int.from_bytes(data[start : start + 4], "little") * 0x5BD1E995 & 0xFFFFFFFF
+        block = (block ^ block >> 24) * 0x5BD1E995 & 0xFFFFFFFF
+        mixed = (mixed * 0x5BD1E995 & 0xFFFFFFFF) ^ block
+    if length > whole:
+        mixed = (mixed ^ int.from_bytes(data[whole:], "little")) * 0x5BD1E995 & 0xFFFFFFFF
+    mixed = (mixed ^ mixed >> 13) * 0x5BD1E995 & 0xFFFFFFFF
+    return mixed ^ mixed >> 15
