@@ -54,6 +54,10 @@ class Watches:
         self._by_name.setdefault(name, WeakSet()).add(watch)
         return watch
 
+    def watched(self, name: str) -> bool:
+        """Whether anybody watches a name."""
+        return bool(self._by_name.get(name))
+
     def changed(self, names: Iterable[str]) -> None:
         """Says that the nodes of these names may be others now."""
         for name in names:

@@ -1,0 +1,47 @@
+"""The contract of registries on ``mdns:``, on loopback and on a port of each run's own.
+
+The first class shares one engine, as the registries of a process do. The second gives each registry an engine, so that all that
+one knows of another came through sockets, as between processes.
+"""
+
+import socket
+import uuid
+from typing import ClassVar
+
+import pytest
+
+from micro_rt.engines.clock import Clock, boot_clock
+from micro_rt.registry.base import Registry
+from micro_rt.registry.mdns import MdnsRegistry
+from micro_rt.testing.contracts import OtherProcess, RegistryContract
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class TestMdnsRegistry(RegistryContract):
+    many = 500
+
+    @pytest.fixture(autouse=True)
+    def place(self, port: int) -> None:
+        self.address = f"mdns://?interface=127.0.0.1&port={port}"
+
+    async def make(self) -> Registry:
+        return MdnsRegistry(self.address)
+
+    def other_process(self) -> OtherProcess:
+        return OtherProcess("micro_rt.registry.mdns:MdnsRegistry", self.address)
+
+
+class TestMdnsRegistryThroughSockets(TestMdnsRegistry):
+    many: ClassVar[int] = 200
+    """Each of them is a packet to everybody: what the system keeps for one who hears is a few hundred."""
+
+    async def make(self) -> Registry:
+        now = boot_clock().now
+        # Registries share an engine if they share a clock.
+        return MdnsRegistry(self.address, clock=Clock(lambda: now(), uuid.uuid4().hex))
