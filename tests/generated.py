@@ -19,6 +19,8 @@ TREES = {
     "tests/protos": ROOT / "tests" / "protos",
     "benchmarks/protos": ROOT / "benchmarks" / "protos",
 }
+# Files whose descriptors must not be in the process: only stubs are made from them.
+STUBS_ONLY = {"micro_rt/engines/etcd/services.proto"}
 
 
 def main() -> int:
@@ -29,9 +31,14 @@ def main() -> int:
         protos = sorted((ROOT / folder).rglob("*.proto"))
         if not protos:
             continue
+        stubs_only = [path for path in protos if path.relative_to(ROOT).as_posix() in STUBS_ONLY]
+        whole = [path for path in protos if path not in stubs_only]
         with tempfile.TemporaryDirectory() as temporary:
             out = Path(temporary) if check else base
-            written = generate(protos, [base], out, runtime=folder == "micro_rt")
+            runtime = folder == "micro_rt"
+            written = generate(whole, [base], out, runtime=runtime)
+            if stubs_only:
+                written += generate(stubs_only, [base], out, "messages=none", runtime=runtime)
             if not check:
                 print(*written, sep="\n")
             else:

@@ -1,0 +1,1 @@
+"""etcd: one client for each cluster, on stubs of our own."""
