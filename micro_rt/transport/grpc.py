@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
@@ -85,6 +86,8 @@ CONNECT_TIMEOUT = 5.0
 """Seconds that a connection may take to be made."""
 BACKLOG = 512
 """Connections that may wait to be accepted."""
+DEADLINE_SLACK = 0.002
+"""Seconds before its deadline from which on a call that the server cancels counts as one that took too long."""
 FLUSH_TIMEOUT = 1.0
 """Seconds that a connection that is closed gets to send what it still holds."""
 STREAM_WINDOW = 4 << 20
@@ -104,13 +107,23 @@ _log = logging.getLogger("micro_rt.transport.grpc")
 
 
 class GrpcTransport:
-    """The transport ``grpc``: HTTP/2 without TLS."""
+    """The transport ``grpc``: HTTP/2, with or without TLS.
+
+    Args:
+        tls: what connections to others are secured with; None for none. It is set to offer HTTP/2. What this transport
+            listens on has no TLS.
+    """
 
     name = "grpc"
 
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
+        if tls is not None:
+            tls.set_alpn_protocols(["h2"])
+
     def connection(self, address: str) -> Connection:
         """Makes a connection to ``host:port``, without connecting yet."""
-        return _GrpcConnection(address)
+        return _GrpcConnection(address, self._tls)
 
     async def listen(self, address: str, dispatch: Dispatch) -> Listener:
         """Listens on ``host:port``; port 0 picks a free one."""
@@ -133,9 +146,10 @@ class GrpcTransport:
 
 
 class _GrpcConnection(Connection):
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, tls: ssl.SSLContext | None) -> None:
         self._address = address
         self._host, self._port = split(address)
+        self._tls = tls
         self._protocol: _Protocol | None = None
         self._protocols: set[_Protocol] = set()
         self._connecting: asyncio.Task[_Protocol | Unavailable] | None = None
@@ -198,7 +212,13 @@ class _GrpcConnection(Connection):
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                _, protocol = await loop.create_connection(self._new_protocol, self._host, self._port)
+                _, protocol = await loop.create_connection(
+                    self._new_protocol,
+                    self._host,
+                    self._port,
+                    ssl=self._tls,
+                    server_hostname=None if self._tls is None else self._host,
+                )
                 # The kernel accepts for a process that is stopping, stuck or gone: only the first frame tells that
                 # somebody is there. What is sent before it could not be said not to have run.
                 try:
@@ -208,19 +228,27 @@ class _GrpcConnection(Connection):
                     raise
         except TimeoutError:
             reason = f"no answer within {CONNECT_TIMEOUT:g} s"
+        except ssl.SSLCertVerificationError as error:
+            reason = f"its certificate is not accepted: {error.verify_message}"
+        except ssl.SSLError as error:
+            reason = f"TLS failed: {error.reason or error}; does it speak TLS?"
         except OSError as error:
             reason = error.strerror or str(error)
         else:
             if answered:
                 self._protocol = protocol
                 return protocol
-            reason = "it hung up before it said anything that HTTP/2 begins with"
+            reason = "it hung up before it said anything that HTTP/2 begins with; " + (
+                "does it speak TLS, which was not used?"
+                if self._tls is None
+                else "does it want a certificate of this client, or another one?"
+            )
         return Unavailable(
             f"cannot connect to {self._address}: {reason}", id="micro.connect_failed", may_have_run=False
         )
 
     def _new_protocol(self) -> _Protocol:
-        return _Protocol(ClientHandler(), self._protocols)
+        return _Protocol(ClientHandler(), self._protocols, "http" if self._tls is None else "https")
 
     def _connect_done(self, task: asyncio.Task[_Protocol | Unavailable]) -> None:
         self._connecting = None
@@ -270,7 +298,7 @@ class _GrpcClientStream(ClientStream):
         self._path = path
         headers = [
             (":method", "POST"),
-            (":scheme", "http"),
+            (":scheme", self._protocol.scheme),
             (":path", path),
             (":authority", self._address),
         ]
@@ -426,6 +454,10 @@ class _GrpcClientStream(ClientStream):
                 f"{self._address} refused {self._path}: it is stopping or full", id="micro.refused", may_have_run=False
             )
         if code == ErrorCodes.CANCEL:
+            # grpc-go ends a call like this when it sees the deadline pass before the client does.
+            timer = self._timer
+            if timer is not None and timer.when() - DEADLINE_SLACK <= asyncio.get_running_loop().time():
+                return self._deadline_error()
             return Cancelled(f"{self._path}: {self._address} cancelled the call")
         if code == ErrorCodes.ENHANCE_YOUR_CALM:
             return ResourceExhausted(f"{self._path}: {self._address} asks for fewer calls")
@@ -799,13 +831,15 @@ class _Protocol(H2Protocol):
     Args:
         handler: what grpclib tells about its calls.
         group: where it is while it lives.
+        scheme: of the calls that are made on it.
     """
 
-    def __init__(self, handler: AbstractHandler, group: set[_Protocol]) -> None:
+    def __init__(self, handler: AbstractHandler, group: set[_Protocol], scheme: str = "http") -> None:
         client = isinstance(handler, ClientHandler)
         config = Configuration()
         super().__init__(handler, config.__for_client__() if client else config.__for_server__(), _H2_CONFIG[client])
         self._group = group
+        self.scheme = scheme
         self._leaving = False
         self._transport: asyncio.Transport | None = None
         loop = asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -272,6 +273,18 @@ async def test_a_reset(code: ErrorCodes, error: type[micro.Error], may_have_run:
         with pytest.raises(error) as caught:
             await call(connection)
         assert caught.value.may_have_run is may_have_run
+
+
+async def test_a_server_that_sees_the_deadline_first_and_resets() -> None:
+    async def reset(peer: Peer) -> None:
+        async for stream in peer.requests():
+            time.sleep(0.2)  # noqa: ASYNC251 - in the loop of the client, whose own timer is due as well now
+            peer.h2.reset_stream(stream, ErrorCodes.CANCEL)
+
+    async with server(reset) as connection:
+        await connection.connect()
+        with pytest.raises(micro.DeadlineExceeded):
+            await call(connection, timeout=0.1)
 
 
 @pytest.mark.parametrize("data", [FRAME[:3], FRAME[:5], FRAME[:6]])
