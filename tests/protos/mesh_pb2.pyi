@@ -71,7 +71,7 @@ class Failure(_message.Message):
     kind: str
     """How: "error" as the language's own handlers do, "plain" with what is no error of the mesh, "panic"."""
     code: int
-    """go-micro's code, which is one of HTTP's."""
+    """One of HTTP's in Go, as go-micro has it; one of gRPC's in Python."""
     id: str
     """Who says so."""
     detail: str

@@ -39,6 +39,7 @@ func main() {
 	set.StringVar(&given.metadata, "metadata", "", "of the node: KEY=VALUE,KEY=VALUE")
 	set.DurationVar(&given.ttl, "ttl", server.DefaultRegisterTTL, "how long it stays listed after it died")
 	_ = set.Parse(os.Args[2:])
+	os.Stdout = os.Stderr // where go-micro logs, whatever its logger is told
 	switch os.Args[1] {
 	case "server":
 		serve(given)
@@ -70,12 +71,14 @@ func (given flags) pairs() map[string]string {
 	return pairs
 }
 
+var answers = os.Stdout
+
 func say(line any) {
 	text, err := json.Marshal(line)
 	if err != nil {
 		log.Fatal(err)
 	}
-	if _, err := os.Stdout.Write(append(text, '\n')); err != nil {
+	if _, err := answers.Write(append(text, '\n')); err != nil {
 		log.Fatal(err)
 	}
 }

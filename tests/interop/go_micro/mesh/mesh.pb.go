@@ -224,7 +224,7 @@ type Failure struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How: "error" as the language's own handlers do, "plain" with what is no error of the mesh, "panic".
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	// go-micro's code, which is one of HTTP's.
+	// One of HTTP's in Go, as go-micro has it; one of gRPC's in Python.
 	Code int32 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
 	// Who says so.
 	Id string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
