@@ -1,0 +1,96 @@
+"""Consul, the real one, keeps what every registry promises: as it comes, and with everything that its address can ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from micro_rt.registry.base import Registry
+from micro_rt.registry.consul import ConsulRegistry
+from micro_rt.testing.contracts import OtherProcess, RegistryContract
+from tests.servers.cache import Unobtainable
+from tests.servers.consul import Consul
+from tests.servers.shared import Servers
+
+
+class ConsulContract(RegistryContract):
+    """Subclasses say where Consul is."""
+
+    url: str
+    settle = 60.0
+    timeout = 300.0
+    many = 200
+    changes = 60
+
+    async def make(self) -> Registry:
+        return ConsulRegistry(self.url)
+
+    def other_process(self) -> OtherProcess:
+        return OtherProcess("micro_rt.registry.consul:ConsulRegistry", self.url)
+
+
+class TestConsul(ConsulContract):
+    many = 1000
+    changes = 200
+
+    @pytest.fixture(autouse=True)
+    def server(self, consul: Any) -> None:
+        self.url = consul.url
+
+
+class TestConsulWithoutStaleReads(ConsulContract):
+    @pytest.fixture(autouse=True)
+    def server(self, consul: Any) -> None:
+        self.url = f"{consul.url}/?stale=false"
+
+
+RULES = """
+service_prefix "" { policy = "write" }
+node_prefix "" { policy = "read" }
+"""
+"""What the documentation says that a token needs."""
+
+
+class TestConsulWithAToken(ConsulContract):
+    @pytest.fixture(scope="class")
+    def guarded(self, servers: Servers) -> Iterator[str]:
+        with started(servers, acl=True) as server:
+            yield f"{server.url}/?token={asyncio.run(server.make_token(RULES))}"
+
+    @pytest.fixture(autouse=True)
+    def server(self, guarded: str) -> None:
+        self.url = guarded
+
+
+class TestConsulWithClientCertificates(ConsulContract):
+    @pytest.fixture(scope="class")
+    def private(self, servers: Servers) -> Iterator[str]:
+        with started(servers, tls="mutual") as server:
+            files = server.certificates
+            assert files is not None
+            yield f"{server.url}/?tls=true&ca={files.ca}&cert={files.client_certificate}&key={files.client_key}"
+
+    @pytest.fixture(autouse=True)
+    def server(self, private: str) -> None:
+        self.url = private
+
+
+@contextlib.contextmanager
+def started(servers: Servers, **options: Any) -> Iterator[Consul]:
+    try:
+        program = servers.program("consul")
+    except Unobtainable as reason:
+        if os.environ.get("MICRO_REQUIRE_SERVERS") == "1":
+            raise
+        pytest.skip(str(reason))
+    server = Consul(program, **options)
+    try:
+        server.start_now()
+        yield server
+    finally:
+        server.close()
