@@ -217,16 +217,38 @@ class EventOptions(_message.Message):
     """What a message says of itself as an event."""
 
     topic: str
-    """Where it is published."""
+    """Where it is published: letters, digits, `.`, `_` and `-`, at most 249. Several messages may share a topic; what
+    a record is travels in its headers.
+    """
     key: str
-    """The field whose value orders events: those with the same value arrive in order."""
+    """The field whose value orders events: those with the same value arrive in order. `order.id` is the field `id` of
+    the message in the field `order`. Without a key, events are in no order.
+    """
+    version: str
+    """The version of the schema, for the AsyncAPI document and for whoever reads `Event.version`."""
+    @property
+    def retention(self) -> Duration:
+        """How long records are to be kept: a hint for whoever creates the topic."""
+    partitions: int
+    """Into how many partitions the topic is to be divided: a hint for whoever creates it."""
 
-    def __init__(self, *, topic: str | None = ..., key: str | None = ...) -> None: ...
-    def HasField(self, field_name: _typing.Never) -> bool: ...
-    def ClearField(self, field_name: _typing.Literal["topic", "key"]) -> None: ...
+    def __init__(
+        self,
+        *,
+        topic: str | None = ...,
+        key: str | None = ...,
+        version: str | None = ...,
+        retention: Duration | None = ...,
+        partitions: int | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: _typing.Literal["retention"]) -> bool: ...
+    def ClearField(self, field_name: _typing.Literal["topic", "key", "version", "retention", "partitions"]) -> None: ...
 
     TOPIC_FIELD_NUMBER: _typing.Final = 1
     KEY_FIELD_NUMBER: _typing.Final = 2
+    VERSION_FIELD_NUMBER: _typing.Final = 3
+    RETENTION_FIELD_NUMBER: _typing.Final = 4
+    PARTITIONS_FIELD_NUMBER: _typing.Final = 5
 
 SERVICE_FIELD_NUMBER: int
 service: _extensions._ExtensionFieldDescriptor[_ServiceOptions, ServiceOptions]
@@ -240,6 +262,5 @@ EVENT_FIELD_NUMBER: int
 event: _extensions._ExtensionFieldDescriptor[MessageOptions, EventOptions]
 """Makes a message an event: `option (micro.event) = { topic: "orders.placed" key: "order_id" };`
 
-Declared for the publishers and subscribers that are to be generated from it; until then it is data that only
-a program of your own reads.
+The events of a file become a typed publisher, a typed base of subscribers, and an AsyncAPI document.
 """

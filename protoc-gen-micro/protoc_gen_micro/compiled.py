@@ -341,7 +341,7 @@ def messages_pyi(file: File, use: Hints) -> str:
 def stubs_py(file: File, imports: Imports, stubs: Stubs) -> str:
     """Renders ``stubs.py.j2``."""
     out: list[str] = []
-    out += ('"""Clients and service bases of ', file.path, ', written by protoc-gen-micro: change the .proto instead."""\n',)
+    out += ('"""', stubs.title, " of ", file.path, ', written by protoc-gen-micro: change the .proto instead."""\n',)
     for line in stubs.suppressed:
         out += (line, "\n",)
     out += (
@@ -428,4 +428,47 @@ def stubs_py(file: File, imports: Imports, stubs: Stubs) -> str:
             if method.comment or method.deprecated:
                 out += ("        ", indented(docstring(method.comment, method.deprecated), 2), "\n",)
             out += ("        ", indented(layout("raise self._unimplemented(", [stubs.constant(method)], ")", 2), 2), "\n",)
+    if file.events:
+        out += ("\n",)
+        if file.services:
+            out += ("\n",)
+        for event in file.events:
+            out += (layout(stubs.events.constant(event) + " = " + stubs.micro + ".Event(", stubs.events.arguments(event), ")"), "\n",)
+        out += (
+            layout(stubs.events.info + " = " + stubs.micro + ".EventsInfo(", [literal(file.path), stubs.events.tuple()], ")"), "\n",
+            "\n",
+            "\n",
+            layout("class " + stubs.events.publisher + "(", [stubs.micro + ".Publisher"], "):"), "\n",
+            "    ", indented(docstring("Publishes the events of " + file.path + ".")), "\n",
+            "\n",
+            "    _info_ = ", stubs.events.info, "\n",
+        )
+        for event in file.events:
+            out += ("\n",)
+            if event.deprecated:
+                out += ("    ", indented(stubs.events.deprecation(event)), "\n",)
+            out += ("    ", indented(signature("async def " + event.python_name + "(", stubs.events.publish(event), stubs.micro + ".Published", ":", 1)), "\n",)
+            if event.comment or event.deprecated:
+                out += ("        ", indented(docstring(event.comment, event.deprecated), 2), "\n",)
+            out += ("        ", indented(layout("return await self._publish(", [stubs.events.constant(event), "event", "key", "headers", "time"], ")", 2), 2), "\n",)
+        out += (
+            "\n",
+            "    ", indented(signature("async def publish_all(", stubs.events.publish_all(), stubs.events.published(), ":", 1)), "\n",
+            '        """Publishes many events of this file at once; what comes back is in their order."""\n',
+            "        return await self._publish_all(events, headers)\n",
+            "\n",
+            "\n",
+            layout("class " + stubs.events.subscriber + "(", [stubs.micro + ".Subscriber"], "):"), "\n",
+            "    ", indented(docstring("Handles the events of " + file.path + "; a method that is left out is not subscribed.")), "\n",
+            "\n",
+            "    _info_ = ", stubs.events.info, "\n",
+        )
+        for event in file.events:
+            out += (
+                "\n",
+                "    ", indented(stubs.events.handle(event)), "\n",
+            )
+            if event.comment or event.deprecated:
+                out += ("        ", indented(docstring(event.comment, event.deprecated), 2), "\n",)
+            out += ("        ", indented(layout("raise self._not_subscribed(", [stubs.events.constant(event)], ")", 2), 2), "\n",)
     return "".join(out)

@@ -24,7 +24,7 @@ from google.protobuf import descriptor_pb2
 from protoc_gen_micro.comments import Path, Source
 from protoc_gen_micro.names import KEYWORDS, unused
 from protoc_gen_micro.reader import Reader
-from protoc_gen_micro.schema import Enum, Field, File, Message, Method, Service, TypeName
+from protoc_gen_micro.schema import Enum, Event, Field, File, Message, Method, Service, TypeName
 
 __all__ = ["SUFFIX", "Dialect", "field_names", "refuse", "value_names"]
 
@@ -73,6 +73,7 @@ class Dialect:
             messages=tuple(messages),
             enums=tuple(self._enum(enum) for enum in enums),
             services=tuple(self._service(service) for service in file.services),
+            events=tuple(self._event(event) for event in file.events),
         )
 
     def _message(self, message: Message) -> Message:
@@ -93,6 +94,21 @@ class Dialect:
     def _method(self, method: Method) -> Method:
         request, reply = self._types[method.request.full_name], self._types[method.reply.full_name]
         return method._replace(request=request, reply=reply)
+
+    def _event(self, event: Event) -> Event:
+        return event._replace(
+            type_name=self._types[event.full_name], python_key=".".join(self._python_key(event)) if event.key else ""
+        )
+
+    def _python_key(self, event: Event) -> Iterator[str]:
+        """Yields the attributes that lead to the value of an event's key."""
+        from protoc_gen_micro.events import fields_of_key
+
+        message = self._reader.message(event.type_name)
+        for field in fields_of_key(message, event.key, self._reader.message):
+            yield field_names(message)[field.name]
+            if field.type == "message" and field.type_name is not None:
+                message = self._reader.message(field.type_name)
 
 
 def field_names(message: Message) -> dict[str, str]:

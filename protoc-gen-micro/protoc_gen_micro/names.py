@@ -13,6 +13,9 @@ The rules, in the order in which they apply:
    Beyond that, a folder that is a keyword gets an underscore behind it, and what begins with a digit one in front.
    So does a top folder that has the name of a standard module (``io`` is ``io_``), because Python would look there;
    not so with ``package=``, which puts the folder inside a package.
+7. The method of an event is called like its message, by rules 2 to 5, with ``event`` in the place of ``rpc``; the names
+   of the messages that hold it come first (``Order.Placed`` is ``order_placed``). ``publish_all``, which is there
+   already, counts as a keyword. The classes of a file's events are called like the file, in PascalCase.
 """
 
 from __future__ import annotations
@@ -22,7 +25,9 @@ from collections.abc import Container, Iterable
 
 __all__ = [
     "KEYWORDS",
+    "class_name",
     "constant_name",
+    "event_names",
     "method_name",
     "method_names",
     "module_name",
@@ -117,8 +122,42 @@ def method_names(names: Iterable[str]) -> dict[str, str]:
     return {name: python_name if counted[python_name] == 1 else _public(name) for name, python_name in short.items()}
 
 
+def event_names(names: Iterable[str]) -> dict[str, str]:
+    """Returns the names of the Python methods of a file's events, by rule 7.
+
+    >>> event_names(["OrderPlaced", "Import", "_Hidden", "PublishAll"])
+    {'OrderPlaced': 'order_placed', 'Import': 'import_', '_Hidden': 'event_hidden', 'PublishAll': 'publish_all_'}
+    >>> event_names(["Line.Added", "Order.Placed", "OrderPlaced"])
+    {'Line.Added': 'line_added', 'Order.Placed': 'Order_Placed', 'OrderPlaced': 'OrderPlaced'}
+
+    Args:
+        names: the names of the messages within their package.
+    """
+    flat = {name: name.replace(".", "_") for name in names}
+    short = {name: _event_name(snake_case(own)) for name, own in flat.items()}
+    counted = Counter(short.values())
+    return {name: own if counted[own] == 1 else _event_name(flat[name]) for name, own in short.items()}
+
+
 def _public(name: str) -> str:
     return safe(f"rpc{name}" if name.startswith("_") else name)
+
+
+def _event_name(name: str) -> str:
+    name = safe(f"event{name}" if name.startswith("_") else name)
+    return f"{name}_" if name.rstrip("_") == "publish_all" else name
+
+
+def class_name(path: str) -> str:
+    """Returns what the classes of a .proto file's events begin with: its name in PascalCase.
+
+    >>> [class_name(path) for path in ("shop/orders.proto", "order_events.proto", "line-item.v1.proto", "3d.proto")]
+    ['Orders', 'OrderEvents', 'LineItemV1', 'Events3d']
+    """
+    file = path.rpartition("/")[2].removesuffix(".proto")
+    words = "".join(letter if letter.isalnum() else " " for letter in file).split()
+    name = "".join(word[0].upper() + word[1:] for word in words)
+    return name if name[:1].isalpha() else f"Events{name}"
 
 
 def constant_name(*names: str) -> str:

@@ -8,7 +8,7 @@ do not import it pays nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, Message
@@ -16,15 +16,25 @@ from google.protobuf.message import DecodeError, Message
 from protoc_gen_micro.errors import GenerateError
 from protoc_gen_micro.schema import Auth, Policy, Retry
 
-__all__ = ["ANNOTATIONS", "METHOD", "SERVICE", "Options"]
+__all__ = ["ANNOTATIONS", "EVENT", "METHOD", "SERVICE", "EventOption", "Options"]
 
 ResultT = TypeVar("ResultT")
 
 ANNOTATIONS = "micro_rt/annotations.proto"
 """The file that declares the options, as users import it."""
 
-METHOD = SERVICE = 51234
-"""The numbers of ``(micro.method)`` and ``(micro.service)``."""
+EVENT = METHOD = SERVICE = 51234
+"""The numbers of ``(micro.event)``, ``(micro.method)`` and ``(micro.service)``."""
+
+
+class EventOption(NamedTuple):
+    """``(micro.event)``, as ``schema.Event`` has it."""
+
+    topic: str
+    key: str
+    version: str
+    retention: float | None
+    partitions: int | None
 
 
 class Options:
@@ -36,6 +46,11 @@ class Options:
 
     def __init__(self, files: Mapping[str, descriptor_pb2.FileDescriptorProto]) -> None:
         self._pool = _pool(files) if ANNOTATIONS in files else None
+
+    @property
+    def known(self) -> bool:
+        """Whether a file of the run imports them; else none can be given."""
+        return self._pool is not None
 
     def service_name(self, options: descriptor_pb2.ServiceOptions) -> str:
         """Returns ``(micro.service).name``, or empty.
@@ -52,6 +67,14 @@ class Options:
             ValueError: the option says what cannot be.
         """
         return self._read("micro.method", options, _policy)
+
+    def event(self, options: descriptor_pb2.MessageOptions) -> EventOption | None:
+        """Returns ``(micro.event)``, or None.
+
+        Raises:
+            ValueError: the option says what cannot be.
+        """
+        return self._read("micro.event", options, _event)
 
     def _read(self, name: str, options: Message, convert: Callable[[dict[str, Any]], ResultT]) -> ResultT | None:
         """Returns what an option is converted to, or None where it is not given."""
@@ -72,6 +95,7 @@ _DEFAULT_BACKOFF, _DEFAULT_MAX_BACKOFF = 0.05, 2.0
 _KNOWN = {
     "micro.service": {"name"},
     "micro.method": {"timeout", "retry", "auth"},
+    "micro.event": {"topic", "key", "version", "retention", "partitions"},
     "micro.RetryOptions": {"attempts", "backoff", "max_backoff", "codes", "idempotent"},
     "micro.AuthOptions": {"scopes", "public"},
 }
@@ -122,24 +146,49 @@ def _name(said: dict[str, Any]) -> str:
 def _policy(said: dict[str, Any]) -> Policy:
     timeout, retry, auth = said.get("timeout"), said.get("retry"), said.get("auth")
     return Policy(
-        timeout=None if timeout is None else _seconds("timeout", timeout),
+        timeout=None if timeout is None else _seconds("timeout of option (micro.method)", timeout),
         retry=None if retry is None else _retry(_fields("micro.method", retry)),
         auth=None if auth is None else _auth(_fields("micro.method", auth)),
     )
 
 
+def _event(said: dict[str, Any]) -> EventOption:
+    topic, retention = str(said.get("topic", "")), said.get("retention")
+    if not topic:
+        raise ValueError('option (micro.event) has no topic; give it one: topic: "orders.placed"')
+    if topic in (".", "..") or len(topic) > _MAX_TOPIC or not _TOPIC.issuperset(topic):
+        raise ValueError(
+            f"topic of option (micro.event) cannot be {topic!r}: letters, digits, '.', '_' and '-' are what a topic is "
+            f"made of, {_MAX_TOPIC} at most, and it is neither '.' nor '..'; rename it"
+        )
+    return EventOption(
+        topic=topic,
+        key=str(said.get("key", "")),
+        version=str(said.get("version", "")),
+        retention=None if retention is None else _seconds("retention of option (micro.event)", retention),
+        partitions=said.get("partitions"),
+    )
+
+
+_MAX_TOPIC = 249
+_TOPIC = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+"""What Kafka's topics are made of; whatever the broker, a topic must be able to move to it."""
+
+
 def _seconds(name: str, duration: Any) -> float:
     seconds = float(duration.seconds + duration.nanos / 1e9)
     if seconds <= 0:
-        raise ValueError(f"{name} of option (micro.method) is {seconds:g} s; it must be more than 0")
+        raise ValueError(f"{name} is {seconds:g} s; it must be more than 0")
     return seconds
 
 
 def _retry(said: dict[str, Any]) -> Retry:
     retry = Retry(
         attempts=said.get("attempts"),
-        backoff=_seconds("backoff", said["backoff"]) if "backoff" in said else None,
-        max_backoff=_seconds("max_backoff", said["max_backoff"]) if "max_backoff" in said else None,
+        backoff=_seconds("backoff of option (micro.method)", said["backoff"]) if "backoff" in said else None,
+        max_backoff=_seconds("max_backoff of option (micro.method)", said["max_backoff"])
+        if "max_backoff" in said
+        else None,
         codes=tuple(_code(code) for code in said.get("codes", ())),
         idempotent=said.get("idempotent"),
     )

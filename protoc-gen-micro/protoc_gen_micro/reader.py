@@ -31,6 +31,7 @@ class Reader:
         self.exports = {name: frozenset(self._exported(file)) for name, file in self._files.items()}
         """The names that a star import of each file's module brings."""
         self._options = Options(self._files)
+        self._messages: dict[str, Message] = {}
 
     @property
     def types(self) -> Iterator[TypeName]:
@@ -43,7 +44,33 @@ class Reader:
         Raises:
             GenerateError: something in the file cannot become Python.
         """
-        return _FileReader(self._files[path], self._types, self._map_entries, self._options).read()
+        file = self._plain(path)
+        if not self._options.known:
+            return file
+        from protoc_gen_micro.events import read_events
+
+        return file._replace(events=read_events(self._files[path], self._options, self.message, self.type))
+
+    def message(self, type_name: TypeName) -> Message:
+        """Returns a message, whichever file of the run defines it.
+
+        Raises:
+            GenerateError: something in its file cannot become Python.
+        """
+        if type_name.full_name not in self._messages:
+            self._plain(type_name.file)
+        return self._messages[type_name.full_name]
+
+    def type(self, full_name: str) -> TypeName:
+        """Returns a message or an enum of the run."""
+        return self._types[f".{full_name}"]
+
+    def _plain(self, path: str) -> File:
+        """Reads all of a file but its events."""
+        file = _FileReader(self._files[path], self._types, self._map_entries, self._options).read()
+        if self._options.known:
+            self._messages.update((message.type_name.full_name, message) for message in _nested(file.messages))
+        return file
 
     def _exported(self, file: descriptor_pb2.FileDescriptorProto) -> Iterator[str]:
         prefix = f".{file.package}." if file.package else "."
@@ -127,6 +154,7 @@ class _FileReader:
             services=tuple(self._service(service, (6, index)) for index, service in enumerate(file.service)),
             descriptor=_stripped(file),
             aliases=tuple(self._aliases("", prefix, (*file.message_type, *file.enum_type))),
+            events=(),
         )
 
     def _aliases(
@@ -314,6 +342,12 @@ _TYPES: dict[int, str] = {
     number: "message" if name == "TYPE_GROUP" else name.removeprefix("TYPE_").lower()
     for name, number in descriptor_pb2.FieldDescriptorProto.Type.items()
 }
+
+
+def _nested(messages: Iterable[Message]) -> Iterator[Message]:
+    for message in messages:
+        yield message
+        yield from _nested(message.messages)
 
 
 def _edition(file: descriptor_pb2.FileDescriptorProto) -> str:

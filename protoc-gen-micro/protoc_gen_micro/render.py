@@ -60,7 +60,7 @@ def render(
         from protoc_gen_micro.classes import Classes
 
         yield f"{modules.name(file.path).replace('.', '/')}.py", templates.dataclasses_py(file, Classes(file, modules))
-    if file.services:
+    if file.services or file.events:
         if parameters.messages == "none":
             _check_names(file)
         stubs = Stubs(file, modules)
@@ -70,14 +70,19 @@ def render(
 
 def _check_names(file: File) -> None:
     """Refuses messages that only our own modules have a name for that Python can write."""
-    for service in file.services:
-        for method in service.methods:
-            for used in (method.request, method.reply):
-                name = ".".join(used.names)
-                if not f".{used.full_name}".endswith(f".{name}"):
-                    raise GenerateError(
-                        f"its message {used.full_name} has a keyword for a name, which only messages of this plugin can "
-                        "be used with; rename it, or leave out messages=none",
-                        path=file.path,
-                        symbol=method.full_name,
-                    )
+    used = [
+        (method.full_name, message)
+        for service in file.services
+        for method in service.methods
+        for message in (method.request, method.reply)
+    ]
+    used += [(event.full_name, event.type_name) for event in file.events]
+    for symbol, message in used:
+        name = ".".join(message.names)
+        if not f".{message.full_name}".endswith(f".{name}"):
+            raise GenerateError(
+                f"its message {message.full_name} has a keyword for a name, which only messages of this plugin can "
+                "be used with; rename it, or leave out messages=none",
+                path=file.path,
+                symbol=symbol,
+            )

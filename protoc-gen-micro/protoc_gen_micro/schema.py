@@ -12,6 +12,7 @@ __all__ = [
     "Auth",
     "Enum",
     "EnumValue",
+    "Event",
     "Field",
     "File",
     "Message",
@@ -218,6 +219,38 @@ class Service(NamedTuple):
     deprecated: bool
 
 
+class Event(NamedTuple):
+    """A message with ``(micro.event)``.
+
+    Attributes:
+        full_name: full name of the message, ``"orders.OrderPlaced"``: what travels as its type.
+        python_name: name in Python of the method that publishes or handles it, ``"order_placed"``.
+        type_name: the message.
+        topic: where it is published.
+        key: the field whose value orders events, as the .proto says, ``"order_id"`` or ``"order.id"``; or empty.
+        python_key: the same with the fields' names in Python.
+        key_type: type of that field, ``"string"``, ``"int64"``, …; or empty.
+        version: version of the schema, or empty.
+        retention: seconds that records are to be kept, or None.
+        partitions: into how many the topic is to be divided, or None.
+        comment: comment of the message, or empty.
+        deprecated: whether the .proto says so.
+    """
+
+    full_name: str
+    python_name: str
+    type_name: TypeName
+    topic: str
+    key: str
+    python_key: str
+    key_type: str
+    version: str
+    retention: float | None
+    partitions: int | None
+    comment: str
+    deprecated: bool
+
+
 class File(NamedTuple):
     """A .proto file.
 
@@ -235,6 +268,7 @@ class File(NamedTuple):
         descriptor: its ``FileDescriptorProto``, as protoc's own Python output holds it.
         aliases: its types whose names are keywords: the class that holds each (empty for none), its name in the
             .proto, and its name in Python.
+        events: its messages with ``(micro.event)``, nested ones too.
     """
 
     path: str
@@ -249,3 +283,4 @@ class File(NamedTuple):
     services: tuple[Service, ...]
     descriptor: bytes
     aliases: tuple[tuple[str, str, str], ...]
+    events: tuple[Event, ...]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from protoc_gen_micro.event_stubs import EventStubs, classes_of
 from protoc_gen_micro.imports import Imports, plan_names
 from protoc_gen_micro.modules import Modules
 from protoc_gen_micro.names import constant_name, unused
-from protoc_gen_micro.schema import Auth, File, Method, Policy, Retry, Service
+from protoc_gen_micro.schema import Auth, File, Method, Policy, Retry, Service, TypeName
 from protoc_gen_micro.text import broken, layout, literal
 
 __all__ = ["Stubs"]
@@ -28,17 +29,23 @@ class Stubs:
         type_checking: the name of ``typing.TYPE_CHECKING``.
         float: the name of the builtin.
         suppressed: comments that switch off what type checkers would say of deprecated messages.
+        title: what the module holds.
+        events: the stubs of the file's events.
     """
 
     def __init__(self, file: File, modules: Modules) -> None:
         methods = [method for service in file.services for method in service.methods]
         classes = [f"{service.name}{suffix}" for service in file.services for suffix in ("Base", "Client")]
+        classes += classes_of(file)
+        messages = [message for method in methods for message in (method.request, method.reply)]
+        messages += [event.type_name for event in file.events]
         needs: dict[str, set[str]] = {}
-        for method in methods:
-            for used in (method.request, method.reply):
-                needs.setdefault(used.file, set()).add(used.names[0])
+        for message in messages:
+            needs.setdefault(message.file, set()).add(message.names[0])
         # In the body of a class, its methods hide what the module calls so; and annotations is from __future__.
         members = {"annotations", *(method.python_name for method in methods)}
+        if file.events:
+            members.update(("publish_all", *(event.python_name for event in file.events)))
         self.imports: Imports = plan_names(file.path, needs, modules, {*members, *classes})
         taken = {*members, *classes, *self.imports.local.values()}
         for path in needs:
@@ -51,18 +58,23 @@ class Stubs:
         if "float" in taken:
             self.float = unused("_float", taken)
             self.helpers.append(f"from builtins import float as {self.float}")
+        self.events = EventStubs(file, self.imports, self.micro, taken)
+        self.helpers += self.events.builtins
         if any(method.client_streams or method.server_streams for method in methods):
             self.helpers.append(_import("collections.abc", "AsyncIterator", self._iterator))
+        self.helpers += self.events.helpers
         if self.imports.checked:
             self.helpers.append(_import("typing", "TYPE_CHECKING", self.type_checking))
-        self.suppressed = self._suppressed(methods)
+        self.suppressed = self._suppressed(messages)
         self.exported = [literal(name) for name in sorted(classes)]
-        self._first = file.services[0].full_name
+        self.title = _title(file)
+        self._first = file.services[0].full_name if file.services else ""
         self._constants: dict[str, str] = {}
         for service in file.services:
             self._constants[service.full_name] = self._constant(taken, service.name)
             for method in service.methods:
                 self._constants[method.full_name] = self._constant(taken, service.name, method.name)
+        self.events.name_constants(taken)
 
     def follows(self, service: Service) -> bool:
         """Returns whether a service comes behind another one."""
@@ -153,8 +165,8 @@ class Stubs:
         reply = self.imports.name(method.reply)
         return f"{self._iterator}[{reply}]" if method.server_streams else reply
 
-    def _suppressed(self, methods: Iterable[Method]) -> list[str]:
-        deprecated = any(method.request.deprecated or method.reply.deprecated for method in methods)
+    def _suppressed(self, messages: Iterable[TypeName]) -> list[str]:
+        deprecated = any(message.deprecated for message in messages)
         mypy = [self.imports.disabled] if self.imports.checked else []
         if deprecated:
             mypy.append("deprecated")
@@ -189,6 +201,12 @@ class Stubs:
         name = unused(constant_name(*names), taken)
         taken.add(name)
         return name
+
+
+def _title(file: File) -> str:
+    if not file.events:
+        return "Clients and service bases"
+    return "Clients, service bases and events" if file.services else "Events"
 
 
 def _auth(auth: Auth) -> list[str]:

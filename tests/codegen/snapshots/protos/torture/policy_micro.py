@@ -1,14 +1,17 @@
-"""Clients and service bases of torture/policy.proto, written by protoc-gen-micro: change the .proto instead."""
+"""Clients, service bases and events of torture/policy.proto, written by protoc-gen-micro: change the .proto instead."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from collections.abc import Iterable
+from datetime import datetime
 
 import micro_rt as _micro
 
 from google.protobuf.empty_pb2 import Empty
+from .policy_pb2 import Happened
 
-__all__ = ["PoliciesBase", "PoliciesClient"]
+__all__ = ["PoliciesBase", "PoliciesClient", "PolicyPublisher", "PolicySubscriberBase"]
 
 _POLICIES_PLAIN = _micro.Method("torture.policy.Policies", "Plain", "plain", _micro.Kind.UNARY, Empty, Empty)
 _POLICIES_EMPTY = _micro.Method(
@@ -127,3 +130,40 @@ class PoliciesBase(_micro.Handler):
     def everything(self, requests: AsyncIterator[Empty], context: _micro.Context) -> AsyncIterator[Empty]:
         """Deprecated."""
         raise self._unimplemented(_POLICIES_EVERYTHING)
+
+
+_HAPPENED = _micro.Event("torture.policy.Happened", "happened", "torture.happened", Happened, key="id")
+_POLICY_EVENTS = _micro.EventsInfo("torture/policy.proto", (_HAPPENED,))
+
+
+class PolicyPublisher(_micro.Publisher):
+    """Publishes the events of torture/policy.proto."""
+
+    _info_ = _POLICY_EVENTS
+
+    async def happened(
+        self,
+        event: Happened,
+        *,
+        key: str | bytes | None = None,
+        headers: _micro.HeadersLike | None = None,
+        time: datetime | None = None,
+    ) -> _micro.Published:
+        """An event."""
+        return await self._publish(_HAPPENED, event, key, headers, time)
+
+    async def publish_all(
+        self, events: Iterable[Happened], *, headers: _micro.HeadersLike | None = None
+    ) -> list[_micro.Published]:
+        """Publishes many events of this file at once; what comes back is in their order."""
+        return await self._publish_all(events, headers)
+
+
+class PolicySubscriberBase(_micro.Subscriber):
+    """Handles the events of torture/policy.proto; a method that is left out is not subscribed."""
+
+    _info_ = _POLICY_EVENTS
+
+    async def happened(self, event: Happened, context: _micro.EventContext) -> None:
+        """An event."""
+        raise self._not_subscribed(_HAPPENED)
