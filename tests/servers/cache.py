@@ -91,7 +91,10 @@ def run(
     log = cwd / ".output"
     log.unlink(missing_ok=True)
     start = time.monotonic()
-    program = Guarded(command, log, environment=environment, cwd=cwd)
+    try:
+        program = Guarded(command, log, environment=environment, cwd=cwd)
+    except OSError as error:
+        raise Unobtainable(f"{what} failed: {error}") from error
     try:
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -200,6 +200,8 @@ _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
 
 def _built(name: str, title: str, make: Callable[[Path], Path], say: Say, length: str = "") -> tuple[Path, bool]:
     def making(work: Path) -> Path:
+        if shutil.which("go") is None:
+            raise Unobtainable(f"{title} is built with Go, and there is none: install Go 1.25 or newer{_or(title)}")
         say(f"{title}: building {name}{f', {length}' if length else ''}; kept in {work.parent} from then on")
         return make(work)
 
@@ -218,11 +220,12 @@ def _go_build(work: Path, title: str, module: str, version: str, package: str, s
 
 
 def _go(title: str, arguments: list[str | Path], say: Say, work: Path, first: list[str | Path] | None = None) -> None:
-    go = shutil.which("go")
-    if go is None:
-        raise Unobtainable(f"{title} is built with Go, and there is none: install Go 1.25 or newer")
     environment = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=mod" if not first else "", "GOWORK": "off"}
-    run(f"building {title}", [go, *(first or []), *arguments], say, cwd=work, environment=environment)
+    run(f"building {title}", ["go", *(first or []), *arguments], say, cwd=work, environment=environment)
+
+
+def _or(title: str) -> str:
+    return f", or name a running server in MICRO_TEST_{title.upper()}" if title.lower() in RECIPES else ""
 
 
 def _source(made: bool) -> str:
