@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import socket
 import sys
 from collections import deque
@@ -21,6 +22,8 @@ BURST = 8
 """Packets sent at once, each millisecond: of more, those who hear them would lose some."""
 MAX_OUTBOX = 20_000
 """Packets; who asks faster than can be answered is not."""
+
+_log = logging.getLogger("micro_rt.registry")
 
 _Source: TypeAlias = tuple[str, int]
 _IP_MULTICAST_ALL = 49  # Linux; the socket module has no name for it.
@@ -106,7 +109,11 @@ class Link:
 
     def received(self, data: bytes, source: _Source) -> None:
         """Passes a packet on."""
-        self._receive(data, source, self)
+        try:
+            self._receive(data, source, self)
+        except Exception:
+            # asyncio would close the socket, and this process would hear nothing any more.
+            _log.warning("mdns: a packet from %s cannot be dealt with", source[0], exc_info=True)
 
     def failed(self, error: Exception) -> None:
         """Remembers why a packet could not be sent."""

@@ -301,6 +301,7 @@ def _heard(text: DNSText, services: dict[str, DNSService], addresses: dict[str, 
         metadata = _texts(fields.get("Metadata"))
         version = str(fields.get("Version") or "")
         endpoints = endpoints_of(fields.get("Endpoints"))
+        "".join((name, version, *metadata, *metadata.values())).encode()  # JSON can hold what UTF-8 cannot.
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None
     behind = f".{domain.service(name)}"
