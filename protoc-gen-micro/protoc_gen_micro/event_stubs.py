@@ -32,7 +32,6 @@ class EventStubs:
         subscriber: the name of the subscriber's class.
         info: the name of the constant that describes the events of the file.
         builtins: the lines that import builtins whose names are taken.
-        helpers: the lines that import from the rest of the standard library.
     """
 
     def __init__(self, file: File, imports: Imports, micro: str, taken: set[str]) -> None:
@@ -43,18 +42,24 @@ class EventStubs:
         self._constants: dict[str, str] = {}
         self.publisher = self.subscriber = self.info = ""
         self.builtins: list[str] = []
-        self.helpers: list[str] = []
         if not file.events:
             return
         self.publisher, self.subscriber = classes_of(file)
         for name in taken & self._names.keys():
             self._names[name] = unused(f"_{name}", taken)
         self.builtins = [f"from builtins import {name} as {own}" for name, own in self._names.items() if name != own]
-        for module, name in (("collections.abc", "Iterable"), ("datetime", "datetime")):
-            own = self._names[name] = unused(name, taken)
-            self.helpers.append(
-                f"from {module} import {name}" if name == own else f"from {module} import {name} as {own}"
-            )
+        for name in ("Iterable", "datetime"):
+            self._names[name] = unused(name, taken)
+
+    @property
+    def iterable(self) -> tuple[str, str]:
+        """The class that takes many events, and its name here."""
+        return "Iterable", self._names["Iterable"]
+
+    @property
+    def datetime(self) -> tuple[str, str]:
+        """The class of a moment, and its name here."""
+        return "datetime", self._names["datetime"]
 
     def name_constants(self, taken: set[str]) -> None:
         """Chooses the names of the constants, which give way to those of the services.

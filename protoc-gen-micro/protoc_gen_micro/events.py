@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from google.protobuf import descriptor_pb2
 
 from protoc_gen_micro.comments import Path, Source
-from protoc_gen_micro.names import event_names
+from protoc_gen_micro.names import class_name, event_names
 from protoc_gen_micro.options import EVENT, EventOption, Options
 from protoc_gen_micro.schema import Event, Field, Message, TypeName
 
@@ -64,6 +64,8 @@ def read_events(
                 deprecated=message.deprecated,
             )
         )
+    if events:
+        _check_classes(file, source, prefix)
     return tuple(events)
 
 
@@ -120,6 +122,20 @@ def _declared(
                 yield full_name, here, option
         if message.nested_type:
             yield from _declared(message.nested_type, (*here, 3), f"{full_name}.", options, source)
+
+
+def _check_classes(file: descriptor_pb2.FileDescriptorProto, source: Source, prefix: str) -> None:
+    """Refuses a service whose classes would be called like those of the file's events."""
+    name = class_name(file.name)
+    classes = {f"{name}Publisher", f"{name}SubscriberBase"}
+    for index, service in enumerate(file.service):
+        for own in (f"{service.name}Client", f"{service.name}Base"):
+            if own in classes:
+                problem = (
+                    f"would be the class {own!r} in Python, as that of the events of {file.name} is; "
+                    "rename the service, or move one of them into another file"
+                )
+                raise source.error((6, index), prefix + service.name, problem)
 
 
 def _field(message: Message, key: str, name: str) -> Field:

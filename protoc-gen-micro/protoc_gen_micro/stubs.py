@@ -60,11 +60,16 @@ class Stubs:
             self.helpers.append(f"from builtins import float as {self.float}")
         self.events = EventStubs(file, self.imports, self.micro, taken)
         self.helpers += self.events.builtins
-        if any(method.client_streams or method.server_streams for method in methods):
-            self.helpers.append(_import("collections.abc", "AsyncIterator", self._iterator))
-        self.helpers += self.events.helpers
+        streams = any(method.client_streams or method.server_streams for method in methods)
+        collections = [("AsyncIterator", self._iterator)] if streams else []
+        if file.events:
+            collections.append(self.events.iterable)
+        if collections:
+            self.helpers.append(_import("collections.abc", *collections))
+        if file.events:
+            self.helpers.append(_import("datetime", self.events.datetime))
         if self.imports.checked:
-            self.helpers.append(_import("typing", "TYPE_CHECKING", self.type_checking))
+            self.helpers.append(_import("typing", ("TYPE_CHECKING", self.type_checking)))
         self.suppressed = self._suppressed(messages)
         self.exported = [literal(name) for name in sorted(classes)]
         self.title = _title(file)
@@ -219,5 +224,5 @@ def _auth(auth: Auth) -> list[str]:
     return parts
 
 
-def _import(module: str, name: str, local: str) -> str:
-    return f"from {module} import {name}" if name == local else f"from {module} import {name} as {local}"
+def _import(module: str, *names: tuple[str, str]) -> str:
+    return f"from {module} import " + ", ".join(name if name == own else f"{name} as {own}" for name, own in names)
