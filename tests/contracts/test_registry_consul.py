@@ -56,25 +56,27 @@ node_prefix "" { policy = "read" }
 """What the documentation says that a token needs."""
 
 
-class TestConsulWithAToken(ConsulContract):
-    @pytest.fixture(scope="class")
-    def guarded(self, servers: Servers) -> Iterator[str]:
-        with started(servers, acl=True) as server:
-            yield f"{server.url}/?token={asyncio.run(server.make_token(RULES))}"
+@pytest.fixture(scope="module")
+def guarded(servers: Servers) -> Iterator[str]:
+    with started(servers, acl=True) as server:
+        yield f"{server.url}/?token={asyncio.run(server.make_token(RULES))}"
 
+
+class TestConsulWithAToken(ConsulContract):
     @pytest.fixture(autouse=True)
     def server(self, guarded: str) -> None:
         self.url = guarded
 
 
-class TestConsulWithClientCertificates(ConsulContract):
-    @pytest.fixture(scope="class")
-    def private(self, servers: Servers) -> Iterator[str]:
-        with started(servers, tls="mutual") as server:
-            files = server.certificates
-            assert files is not None
-            yield f"{server.url}/?tls=true&ca={files.ca}&cert={files.client_certificate}&key={files.client_key}"
+@pytest.fixture(scope="module")
+def private(servers: Servers) -> Iterator[str]:
+    with started(servers, tls="mutual") as server:
+        files = server.certificates
+        assert files is not None
+        yield f"{server.url}/?tls=true&ca={files.ca}&cert={files.client_certificate}&key={files.client_key}"
 
+
+class TestConsulWithClientCertificates(ConsulContract):
     @pytest.fixture(autouse=True)
     def server(self, private: str) -> None:
         self.url = private
