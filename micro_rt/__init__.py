@@ -24,8 +24,14 @@ from micro_rt.errors import (
     Unimplemented,
     Unknown,
 )
+from micro_rt.event import Event, EventsInfo
+from micro_rt.events.context import EventContext, Publishing
+from micro_rt.events.delivery import PartitionStatus
+from micro_rt.events.publisher import HeadersLike, NotAllPublished, Published, Publisher
+from micro_rt.events.subscriber import Subscriber
+from micro_rt.events.subscription import EventSubscription
 from micro_rt.health.state import Health
-from micro_rt.interceptor import Interceptor, InterceptorsByMethod, StreamNext, UnaryNext
+from micro_rt.interceptor import EventNext, Interceptor, InterceptorsByMethod, PublishNext, StreamNext, UnaryNext
 from micro_rt.metadata import Metadata, MetadataLike, MetadataValue
 from micro_rt.method import AuthPolicy, Idempotency, Kind, Method, Policy, RetryPolicy, ServiceInfo, deprecated
 from micro_rt.node import Node
@@ -51,8 +57,14 @@ __all__ = [
     "DeadlineExceeded",
     "EndOfStream",
     "Error",
+    "Event",
+    "EventContext",
+    "EventNext",
+    "EventSubscription",
+    "EventsInfo",
     "FailedPrecondition",
     "Handler",
+    "HeadersLike",
     "Health",
     "Idempotency",
     "Interceptor",
@@ -67,19 +79,26 @@ __all__ = [
     "MetadataValue",
     "Method",
     "Node",
+    "NotAllPublished",
     "NotFound",
     "OutOfRange",
+    "PartitionStatus",
     "PermissionDenied",
     "Policy",
+    "PublishNext",
+    "Published",
+    "Publisher",
+    "Publishing",
     "ResourceExhausted",
     "RetryPolicy",
     "ServerStreamCall",
     "Service",
     "ServiceInfo",
     "StreamNext",
+    "Subscriber",
+    "UnaryNext",
     "Unauthenticated",
     "Unavailable",
-    "UnaryNext",
     "Unimplemented",
     "Unknown",
     "deprecated",

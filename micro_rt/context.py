@@ -1,9 +1,12 @@
-"""What a call knows about itself: ``Context`` in a handler, ``CallInfo`` for a caller, ``Call`` in an interceptor."""
+"""What a call knows about itself: ``Context`` in a handler, ``CallInfo`` for a caller, ``Call`` in an interceptor.
+
+A ``Scope`` is what calls and events have in common: metadata, and a deadline that bounds what is done within.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -12,10 +15,34 @@ from typing import Any, Literal
 from micro_rt.metadata import EMPTY, Metadata, MetadataLike, MetadataValue
 from micro_rt.method import Method
 
-__all__ = ["Call", "CallInfo", "ClientCall", "Context", "current_context", "detached"]
+__all__ = ["Call", "CallInfo", "ClientCall", "Context", "Scope", "current_context", "detached", "trace_of"]
 
 
-class Call:
+class Scope:
+    """What is being done for somebody else.
+
+    Attributes:
+        deadline: when it must be over, on the clock of ``loop.time()``, or None.
+    """
+
+    __slots__ = ("deadline",)
+
+    def __init__(self, deadline: float | None) -> None:
+        self.deadline = deadline
+
+    @property
+    def trace(self) -> Metadata:
+        """The metadata that says which trace it belongs to (https://www.w3.org/TR/trace-context/)."""
+        return EMPTY
+
+    def remaining(self) -> float | None:
+        """Returns the seconds left until the deadline (0 when it has passed), or None without one."""
+        if self.deadline is None:
+            return None
+        return max(0.0, self.deadline - asyncio.get_running_loop().time())
+
+
+class Call(Scope):
     """One call, seen from either side: what an interceptor gets.
 
     Attributes:
@@ -25,20 +52,19 @@ class Call:
         deadline: when the call must be over, on the clock of ``loop.time()``, or None.
     """
 
-    __slots__ = ("deadline", "metadata", "method")
+    __slots__ = ("metadata", "method")
 
     side: Literal["client", "server"]
 
     def __init__(self, method: Method[Any, Any], metadata: Metadata, deadline: float | None) -> None:
+        super().__init__(deadline)
         self.method = method
         self.metadata = metadata
-        self.deadline = deadline
 
-    def remaining(self) -> float | None:
-        """Returns the seconds left until the deadline (0 when it has passed), or None without one."""
-        if self.deadline is None:
-            return None
-        return max(0.0, self.deadline - asyncio.get_running_loop().time())
+    @property
+    def trace(self) -> Metadata:
+        """The metadata that says which trace it belongs to (https://www.w3.org/TR/trace-context/)."""
+        return trace_of(self.metadata.pairs)
 
 
 @dataclass(slots=True)
@@ -141,13 +167,19 @@ class Context(Call):
         return self._trailers
 
 
-current_context: ContextVar[Context | None] = ContextVar("micro_rt.current_context", default=None)
-"""The call being served by this task: its deadline bounds the calls made from here."""
+current_context: ContextVar[Scope | None] = ContextVar("micro_rt.current_context", default=None)
+"""The call being served, or the event being handled, by this task: its deadline bounds the calls made from here."""
+
+
+def trace_of(pairs: Iterable[tuple[str, MetadataValue]]) -> Metadata:
+    """Returns what of metadata says which trace a call or an event belongs to."""
+    found = [pair for pair in pairs if pair[0] in _TRACE]
+    return Metadata.received(found) if found else EMPTY
 
 
 @contextmanager
 def detached() -> Generator[None]:
-    """Frees what is started inside from the call being served: its deadline does not bound the calls made there.
+    """Frees what is started inside from the call being served, or the event being handled: its deadline does not bound the calls made there.
 
     with micro.detached():
         background.add(asyncio.create_task(send_mail(order)))
@@ -157,3 +189,6 @@ def detached() -> Generator[None]:
         yield
     finally:
         current_context.reset(token)
+
+
+_TRACE = frozenset({"baggage", "traceparent", "tracestate"})

@@ -13,6 +13,8 @@ given, changed or not, to ``proceed``, or answers on its own, or raises a ``micr
             async for reply in proceed(requests, call):
                 yield reply
 
+Around events there are two more shapes: ``publish`` where they go out, ``event`` where they are handled.
+
 The first interceptor of a list is the outermost one.
 """
 
@@ -26,11 +28,15 @@ from micro_rt.context import Call
 from micro_rt.method import ServiceInfo
 
 __all__ = [
+    "EventNext",
     "Interceptor",
     "InterceptorsByMethod",
+    "PublishNext",
     "StreamNext",
     "UnaryNext",
     "by_method_name",
+    "chain_event",
+    "chain_publish",
     "chain_stream",
     "chain_unary",
     "checked",
@@ -40,6 +46,10 @@ UnaryNext: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
 """The rest of a unary call: takes the request and the call, gives the reply."""
 StreamNext: TypeAlias = Callable[[AsyncIterator[Any], Any], AsyncIterator[Any]]
 """The rest of a stream: takes the requests and the call, gives the replies. A side that is not a stream has one message."""
+PublishNext: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
+"""The rest of publishing an event: takes the event and the ``Publishing``, gives the ``Published``."""
+EventNext: TypeAlias = Callable[[Any, Any], Awaitable[None]]
+"""The rest of handling an event: takes the event and its ``EventContext``."""
 InterceptorsByMethod: TypeAlias = Mapping[str, Sequence["Interceptor"]]
 """Interceptors for single methods, by their Python name."""
 
@@ -72,6 +82,29 @@ class Interceptor:
             The reply messages; exactly one if the server does not stream.
         """
         return proceed(requests, call)
+
+    async def publish(self, event: Any, publishing: Any, proceed: PublishNext) -> Any:
+        """Runs around an event that is published.
+
+        Args:
+            event: the message.
+            publishing: what is known of it, a ``Publishing``: its headers can be changed.
+            proceed: the rest of publishing.
+
+        Returns:
+            The ``Published``.
+        """
+        return await proceed(event, publishing)
+
+    async def event(self, event: Any, context: Any, proceed: EventNext) -> None:
+        """Runs around the handling of an event, once for each attempt.
+
+        Args:
+            event: the message.
+            context: what is known of it, an ``EventContext``.
+            proceed: the rest of handling; what it raises is a failure of the attempt.
+        """
+        await proceed(event, context)
 
 
 def checked(interceptors: Sequence[Interceptor]) -> tuple[Interceptor, ...]:
@@ -118,6 +151,25 @@ def chain_stream(interceptors: Sequence[Interceptor], innermost: StreamNext) -> 
     for interceptor in reversed(interceptors):
         if type(interceptor).stream is not Interceptor.stream:
             proceed = partial(_stream_step, interceptor.stream, proceed)
+    return proceed
+
+
+def chain_publish(interceptors: Sequence[Interceptor]) -> Callable[[PublishNext], PublishNext] | None:
+    """Returns what puts interceptors around the end of publishing; None if none of them wants to be there."""
+    steps = [each.publish for each in interceptors if type(each).publish is not Interceptor.publish]
+    return partial(_chained, steps) if steps else None
+
+
+def chain_event(interceptors: Sequence[Interceptor], innermost: EventNext) -> EventNext:
+    """Puts interceptors around a handler of events, once per event; those that pass through are left out."""
+    steps = [each.event for each in interceptors if type(each).event is not Interceptor.event]
+    return _chained(steps, innermost)
+
+
+def _chained(steps: Sequence[Callable[[Any, Any, Any], Awaitable[Any]]], innermost: UnaryNext) -> UnaryNext:
+    proceed = innermost
+    for step in reversed(steps):
+        proceed = partial(_unary_step, step, proceed)
     return proceed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import logging
 import os
@@ -13,13 +14,17 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequen
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from itertools import chain
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar, cast
+from typing import Any, Literal, Self, TypeAlias, TypeVar, cast
 
 from micro_rt.backends import backend, scheme_of
+from micro_rt.broker.base import Broker, Start
 from micro_rt.client.nodes import Nodes
 from micro_rt.codec.base import Codec
 from micro_rt.engines.shared import Shared
 from micro_rt.errors import FailedPrecondition
+from micro_rt.events.delivery import DeliveryOptions
+from micro_rt.events.subscriber import Subscriber
+from micro_rt.events.subscription import EventSubscription
 from micro_rt.health.handler import HealthHandler
 from micro_rt.health.state import Health
 from micro_rt.interceptor import Interceptor, InterceptorsByMethod, checked
@@ -60,6 +65,7 @@ class Service:
         version: told to others in the registry.
         metadata: told to others in the registry.
         registry: address (``"local:"``, ``"memory:"``) or object; else ``MICRO_REGISTRY``, else ``"local:"``.
+        broker: address or object, for events; else ``MICRO_BROKER``, else ``"local:"``. Opened when it is needed.
         transport: name or object; else ``MICRO_TRANSPORT``, else ``"grpc"``.
         selector: name, or what makes a selector; else ``MICRO_SELECTOR``, else ``"round_robin"``.
         codec: name or object; ``"proto"``.
@@ -67,8 +73,8 @@ class Service:
             port on 127.0.0.1 if the registry reaches no further than this machine, on every interface otherwise.
         advertise: where others reach it, ``"host"`` or ``"host:port"``; else ``MICRO_ADVERTISE``, else where it
             listens.
-        interceptors: run around every call that it serves.
-        client_interceptors: run around every call that its clients make.
+        interceptors: run around every call that it serves, and every event that it handles.
+        client_interceptors: run around every call that its clients make, and every event that it publishes.
         lifespan: runs around its life.
         grace: seconds that calls in flight get when it stops.
         ttl: seconds that it stays listed after it died.
@@ -81,6 +87,7 @@ class Service:
         version: str = "",
         metadata: Mapping[str, str] | None = None,
         registry: str | Registry | None = None,
+        broker: str | Broker | None = None,
         transport: str | Transport | None = None,
         selector: str | Callable[[], Selector] | None = None,
         codec: str | Codec = "proto",
@@ -100,6 +107,10 @@ class Service:
         self.codec: Codec = backend("codec", codec, "codec")() if isinstance(codec, str) else codec
         self.client_interceptors = checked(client_interceptors)
         self._registry = registry
+        self._given_broker = broker
+        self._broker: Broker | None = None
+        self._broker_lock = asyncio.Lock()
+        self._subscriptions: list[EventSubscription] = []
         self._transport = transport
         self._selector = selector
         self._address = address
@@ -109,6 +120,7 @@ class Service:
         self._ttl = ttl
         self.health = Health()
         """Whether it takes calls, and what troubles it."""
+        self._interceptors = checked(interceptors)
         self._dispatcher = Dispatcher(self.codec, interceptors)
         self._handlers: list[Handler] = []
         self._transports: dict[str, Transport] = {}
@@ -160,6 +172,91 @@ class Service:
         self.health.know(service_info(handler).name)
         return handler
 
+    def subscribe(
+        self,
+        subscriber: Subscriber,
+        *,
+        group: str | None = None,
+        start: Start = "earliest",
+        concurrency: int = 32,
+        attempts: int = 5,
+        backoff: float = 0.2,
+        max_backoff: float = 30.0,
+        timeout: float | None = None,
+        on_failure: Literal["dead_letter", "stop"] = "dead_letter",
+        max_in_flight: int = 1000,
+        interceptors: Sequence[Interceptor] = (),
+    ) -> EventSubscription:
+        """Handles events for as long as the service runs; called before it starts.
+
+        Each event goes to one member of the group, at least once, and events of one key in order. Returning from a handler
+        acknowledges its event; raising has it tried again, and after the last attempt it goes to the dead-letter topic.
+
+        Args:
+            subscriber: an object of a class that derives from a generated base; events whose methods it leaves out are
+                not subscribed to.
+            group: whose members share the events; else the name of the service.
+            start: where the group begins if it is new: ``"earliest"``, ``"latest"``, a time, or an offset.
+            concurrency: how many events are handled at once.
+            attempts: how many times an event is tried at most.
+            backoff: seconds; the wait before the second try is a random part of it, and it doubles with each try.
+            max_backoff: seconds; the longest wait.
+            timeout: seconds that one attempt may take; None for as long as it takes.
+            on_failure: what becomes of an event whose last attempt failed: it goes to the dead-letter topic, or the
+                subscription stops in front of it.
+            max_in_flight: events of one partition that are read and not done at most; one more, and it is not read on.
+            interceptors: run around each attempt, inside those of the service.
+
+        Returns:
+            The subscription, to pause and to look at.
+
+        Raises:
+            TypeError: it is no subscriber, or defines none of its methods.
+            ValueError: an option that cannot be.
+            RuntimeError: the service runs already.
+        """
+        if not isinstance(cast("object", subscriber), Subscriber):
+            raise TypeError(
+                "subscribe() takes an object of a class that derives from a generated base, such as OrdersSubscriberBase, "
+                f"not {subscriber!r}"
+            )
+        if self._stack is not None:
+            raise RuntimeError("subscriptions are made before the service starts")
+        options = DeliveryOptions(
+            self.name if group is None else group,
+            start,
+            concurrency,
+            attempts,
+            backoff,
+            max_backoff,
+            timeout,
+            on_failure,
+            max_in_flight,
+        )
+        chain = (*self._interceptors, *checked(interceptors))
+        subscription = EventSubscription(subscriber, options, self.codec, chain)
+        self._subscriptions.append(subscription)
+        return subscription
+
+    async def broker(self) -> Broker:
+        """Returns the broker, open.
+
+        Raises:
+            FailedPrecondition: the service is not started.
+            Unavailable: the broker cannot be reached.
+        """
+        if self._broker is not None:
+            return self._broker
+        if self._stack is None:
+            raise self._not_started()
+        async with self._broker_lock:
+            if self._broker is None:
+                broker: Broker = self._make("broker", self._given_broker, Broker)
+                await broker.open()
+                self.health.observe("broker", lambda: broker.problem)
+                self._broker = broker
+            return self._broker
+
     def run(self) -> None:
         """Serves until SIGINT or SIGTERM, on uvloop where it is installed.
 
@@ -195,8 +292,8 @@ class Service:
             async with _on_signals(self._signalled):
                 if not self._stop_asked:
                     async with self:
-                        if not self._handlers:
-                            _log.warning("%s serves nothing: it has no handlers", self.name)
+                        if not self._handlers and not self._subscriptions:
+                            _log.warning("%s serves nothing: it has no handlers and no subscriptions", self.name)
                         if not self._stop_asked:
                             await stopping.wait()
                         _log.info(
@@ -251,14 +348,21 @@ class Service:
             await self._stack.aclose()
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        registry = self._make_registry()
+        registry: Registry = self._make("registry", self._registry, Registry)
         await registry.open()
         stack.push_async_callback(registry.close)
         self.health.observe("registry", lambda: registry.problem)
         self._nodes = nodes = Nodes(registry, self._transport_named, self._selector_factory())
         stack.push_async_callback(nodes.close)
+        stack.push_async_callback(self._close_broker)
         if self._lifespan is not None:
             await stack.enter_async_context(self._lifespan(self))
+        for subscription in self._subscriptions:
+            await subscription.start(await self.broker(), self._grace)
+            stack.push_async_callback(self._end, subscription)
+            self.health.observe(
+                f"group {subscription.options.group}", functools.partial(getattr, subscription, "problem")
+            )
         if self._handlers:
             await stack.enter_async_context(self._serving(registry))
 
@@ -292,6 +396,14 @@ class Service:
             self.health.run(False)
             await self._unless_hurried(server.stop(self._grace))
             self._server = None
+
+    async def _end(self, subscription: EventSubscription) -> None:
+        await self._unless_hurried(subscription.stop())
+
+    async def _close_broker(self) -> None:
+        broker, self._broker = self._broker, None
+        if broker is not None:
+            await broker.close()
 
     def _ended(self) -> None:
         self.health.forget()
@@ -327,17 +439,17 @@ class Service:
 
     # Its parts
 
-    def _make_registry(self) -> Registry:
-        given, setting = _setting(self._registry, "registry", "local:")
-        if isinstance(given, str):
+    def _make(self, part: str, given: object, kind: type[Any]) -> Any:
+        """Returns a part that was given as an object, or that its address names."""
+        chosen, setting = _setting(given, part, "local:")
+        if isinstance(chosen, str):
             try:
-                made: Registry = backend("registry", scheme_of(given, setting), setting)(given)
+                return backend(part, scheme_of(chosen, setting), setting)(chosen)
             except ValueError as error:
-                raise FailedPrecondition(f"{setting}={given!r}: {error}") from None
-            return made
-        if not isinstance(cast("object", given), Registry):
-            raise TypeError(f"{setting}={given!r} is neither an address, such as 'local:', nor a Registry")
-        return given
+                raise FailedPrecondition(f"{setting}={chosen!r}: {error}") from None
+        if not isinstance(chosen, kind):
+            raise TypeError(f"{setting}={chosen!r} is neither an address, such as 'local:', nor a {kind.__name__}")
+        return chosen
 
     def _selector_factory(self) -> Callable[[], Selector]:
         given, setting = _setting(self._selector, "selector", "round_robin")

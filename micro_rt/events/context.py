@@ -1,0 +1,119 @@
+"""What an event knows about itself, in its handler and in an interceptor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from micro_rt.broker.base import Record
+from micro_rt.context import Scope, trace_of
+from micro_rt.event import Event
+from micro_rt.events.envelope import Envelope
+from micro_rt.metadata import Metadata
+
+__all__ = ["EventContext", "Publishing"]
+
+
+class EventContext(Scope):
+    """An event being handled.
+
+    Attributes:
+        event: what the .proto says of it.
+        group: whose member handles it.
+        attempt: how many times this member has begun to handle it; 1 the first time.
+        deadline: when the handler must be done, on the clock of ``loop.time()``, or None; bounds the calls made there.
+        record: the record that it came in.
+    """
+
+    __slots__ = ("_envelope", "attempt", "event", "group", "record")
+
+    side: Literal["subscriber"] = "subscriber"
+
+    def __init__(
+        self,
+        event: Event[Any],
+        group: str,
+        attempt: int,
+        deadline: float | None,
+        record: Record,
+        envelope: Envelope,
+    ) -> None:
+        self.deadline = deadline
+        self.event = event
+        self.group = group
+        self.attempt = attempt
+        self.record = record
+        self._envelope = envelope
+
+    @property
+    def id(self) -> str:
+        """What its publisher calls it, unique together with ``source``; empty if the record does not say."""
+        return self._envelope.id
+
+    @property
+    def source(self) -> str:
+        """Who published it; empty if the record does not say."""
+        return self._envelope.source
+
+    @property
+    def time(self) -> datetime:
+        """When it happened, as its publisher says, or else when it was published."""
+        text = self._envelope.time
+        if text:
+            try:
+                time = datetime.fromisoformat(text)
+            except ValueError:
+                pass
+            else:
+                return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+        return datetime.fromtimestamp(self.record.timestamp, UTC)
+
+    @property
+    def topic(self) -> str:
+        """Where it was published."""
+        return self.record.topic
+
+    @property
+    def partition(self) -> int:
+        """The partition of the topic."""
+        return self.record.partition
+
+    @property
+    def offset(self) -> int:
+        """The position in the partition."""
+        return self.record.offset
+
+    @property
+    def key(self) -> bytes | None:
+        """What orders it among others; None if nothing does."""
+        return self.record.key
+
+    @property
+    def headers(self) -> Mapping[str, bytes]:
+        """The headers, by lower-case name, those of its envelope too."""
+        return self._envelope.headers
+
+    @property
+    def trace(self) -> Metadata:
+        """The headers that say which trace it belongs to (https://www.w3.org/TR/trace-context/)."""
+        return trace_of((name, value.decode(errors="replace")) for name, value in self._envelope.headers.items())
+
+
+class Publishing:
+    """An event on its way out, as interceptors see it.
+
+    Attributes:
+        event: what the .proto says of it.
+        key: what orders it, or None.
+        headers: that go with it; assign to change them.
+    """
+
+    __slots__ = ("event", "headers", "key")
+
+    side: Literal["publisher"] = "publisher"
+
+    def __init__(self, event: Event[Any], key: bytes | None, headers: tuple[tuple[str, bytes], ...]) -> None:
+        self.event = event
+        self.key = key
+        self.headers = headers

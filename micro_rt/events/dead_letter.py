@@ -1,0 +1,107 @@
+"""Dead letters: records that could not be handled, put aside with the reason, and how they are put back."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from micro_rt.broker.base import Headers, Message, Record, TopicOptions
+from micro_rt.errors import Error
+
+__all__ = ["DEAD_LETTER_OPTIONS", "GROUP_HEADER", "DeadLetter", "dead_letter", "dead_letter_topic", "revived"]
+
+GROUP_HEADER = "micro-for-group"
+"""The only group that is to handle a record: others pass it over. Dead letters that are put back have it."""
+DEAD_LETTER_OPTIONS = TopicOptions(partitions=1)
+"""How the topic of dead letters is made: they have no order to keep."""
+
+_PREFIX = "micro-dead-"
+_LONGEST_REASON = 4000
+_LONGEST_TOPIC = 249  # of Kafka's
+
+
+class DeadLetter(NamedTuple):
+    """What is known of a dead letter, beside the record itself."""
+
+    topic: str
+    """Where the record was."""
+    partition: int
+    offset: int
+    group: str
+    """Whose handler failed."""
+    reason: str
+    error: str
+    """The name of the exception; empty if the record could not be read."""
+    attempts: int
+    time: float
+    """When it was put aside, in seconds since 1970."""
+
+    @classmethod
+    def of(cls, record: Record) -> DeadLetter | None:
+        """Returns what the headers of a record say; None if it is no dead letter."""
+        said: Mapping[str, str] = {
+            name.removeprefix(_PREFIX): value.decode(errors="replace")
+            for name, value in record.headers
+            if name.startswith(_PREFIX)
+        }
+        try:
+            return cls(
+                said["topic"],
+                int(said["partition"]),
+                int(said["offset"]),
+                said["group"],
+                said.get("reason", ""),
+                said.get("error", ""),
+                int(said.get("attempts", 0)),
+                float(said.get("time", 0.0)),
+            )
+        except (KeyError, ValueError):
+            return None
+
+
+def dead_letter_topic(topic: str, group: str) -> str:
+    """Returns where a group puts the records of a topic that it could not handle: ``"orders.billing.dead"``."""
+    name = f"{topic}.{re.sub(r'[^a-zA-Z0-9._-]', '_', group)}.dead"
+    return name if len(name) <= _LONGEST_TOPIC else f"{name[: _LONGEST_TOPIC - 5]}.dead"
+
+
+def dead_letter(record: Record, group: str, reason: str, error: BaseException | None, attempts: int) -> Message:
+    """Returns a record as a dead letter: with its key, its value and its headers, and why.
+
+    Args:
+        record: what could not be handled.
+        group: whose handler failed.
+        reason: for a person.
+        error: what the handler raised last; None if it was not called.
+        attempts: how many times it was called.
+    """
+    said = {
+        "topic": record.topic,
+        "partition": str(record.partition),
+        "offset": str(record.offset),
+        "group": group,
+        "reason": reason[:_LONGEST_REASON],
+        "error": "" if error is None else _name(error),
+        "attempts": str(attempts),
+        "time": f"{time.time():.3f}",
+    }
+    headers = _without(record.headers) + tuple(
+        [(_PREFIX + name, text.encode(errors="replace")) for name, text in said.items()]
+    )
+    return Message(dead_letter_topic(record.topic, group), record.value, record.key, headers, record.timestamp)
+
+
+def revived(record: Record, letter: DeadLetter) -> Message:
+    """Returns a dead letter as it was, for the group that could not handle it and no other."""
+    headers = (*_without(record.headers), (GROUP_HEADER, letter.group.encode()))
+    return Message(letter.topic, record.value, record.key, headers, None)
+
+
+def _without(headers: Headers) -> Headers:
+    return tuple([pair for pair in headers if not pair[0].startswith(_PREFIX) and pair[0] != GROUP_HEADER])
+
+
+def _name(error: BaseException) -> str:
+    return error.code.name if isinstance(error, Error) else type(error).__name__

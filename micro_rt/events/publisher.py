@@ -1,0 +1,305 @@
+"""The base of every generated publisher."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, cast
+
+from micro_rt.broker.base import Broker, Headers, Message, TopicOptions
+from micro_rt.codec.base import Codec
+from micro_rt.context import current_context
+from micro_rt.errors import Aborted, DeadlineExceeded, Error, InvalidArgument
+from micro_rt.event import Event, EventsInfo
+from micro_rt.events.context import Publishing
+from micro_rt.events.envelope import seal, seal_for_go_micro
+from micro_rt.interceptor import Interceptor, PublishNext, chain_publish
+
+__all__ = ["EventHost", "HeadersLike", "NotAllPublished", "Published", "Publisher", "options_of"]
+
+HeadersLike: TypeAlias = Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes]]
+"""Headers of an event: names to text or bytes, or pairs of them. Names are lowered."""
+
+
+class Published(NamedTuple):
+    """An event that the broker has durably accepted."""
+
+    id: str
+    """What the publisher calls it: its ``ce_id``."""
+    topic: str
+    partition: int
+    offset: int
+
+
+class NotAllPublished(Aborted):
+    """Some of the events that were published in one go were accepted, and some were not.
+
+    Attributes:
+        outcomes: for each event, in order, where it is or why it is nowhere.
+    """
+
+    outcomes: tuple[Published | Error, ...] = ()
+
+
+class EventHost(Protocol):
+    """What a publisher needs of the service that it is made from."""
+
+    @property
+    def name(self) -> str:
+        """Who publishes."""
+        ...
+
+    @property
+    def codec(self) -> Codec:
+        """How messages are encoded."""
+        ...
+
+    @property
+    def client_interceptors(self) -> Sequence[Interceptor]:
+        """What runs around everything that goes out."""
+        ...
+
+    async def broker(self) -> Broker:
+        """Returns the broker, open; raises ``FailedPrecondition`` if the service is not started."""
+        ...
+
+
+class Publisher:
+    """Publishes the events of one .proto file. Generated classes derive from it: ``OrdersPublisher(service)``.
+
+    Args:
+        service: whose broker and identity it uses; started before the first event.
+        headers: that go with every event.
+        interceptors: run around every event, inside those of the service.
+    """
+
+    _info_: ClassVar[EventsInfo]
+
+    def __init__(
+        self, service: EventHost, *, headers: HeadersLike = (), interceptors: Sequence[Interceptor] = ()
+    ) -> None:
+        if isinstance(cast("object", service), str):
+            raise TypeError(f"{type(self).__name__}({service!r}): the argument is a micro.Service")
+        self._service = service
+        self._headers = _checked(headers)
+        self._source = service.name.encode()
+        self._ids = _Ids()
+        self._broker: Broker | None = None
+        chain = (*service.client_interceptors, *interceptors)
+        self._outlets = {event: _Outlet(event, service.codec, chain) for event in self._info_.events}
+        self._by_type = {event.message_type: outlet for event, outlet in self._outlets.items()}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._service.name!r}>"
+
+    async def _publish(
+        self,
+        event: Event[Any],
+        message: Any,
+        key: str | bytes | None,
+        headers: HeadersLike | None,
+        time: datetime | None,
+        timeout: float | None = None,
+    ) -> Published:
+        """Publishes one event."""
+        outlet = self._outlets[event]
+        sent = self._headers if headers is None else self._headers + _checked(headers)
+        publishing = Publishing(event, outlet.key_of(message) if key is None else _key(key), sent)
+        if outlet.proceed is None:
+            (outcome,) = await self._send([(outlet, message, publishing)], _seconds(time), timeout)
+        else:
+
+            async def innermost(message: Any, publishing: Publishing) -> Published | Error:
+                (outcome,) = await self._send([(outlet, message, publishing)], _seconds(time), timeout)
+                if isinstance(outcome, Error):
+                    raise outcome
+                return outcome
+
+            outcome = await outlet.proceed(innermost)(message, publishing)
+        if isinstance(outcome, Error):
+            raise outcome
+        return outcome
+
+    async def _publish_all(
+        self, messages: Iterable[Any], headers: HeadersLike | None, timeout: float | None = None
+    ) -> list[Published]:
+        """Publishes several events in one go, in order."""
+        sent = self._headers if headers is None else self._headers + _checked(headers)
+        if any(outlet.proceed is not None for outlet in self._outlets.values()):
+            outcomes = await asyncio.gather(
+                *(
+                    self._publish(self._outlet(message).event, message, None, headers, None, timeout)
+                    for message in messages
+                ),
+                return_exceptions=True,
+            )
+            for outcome in outcomes:
+                if isinstance(outcome, BaseException) and not isinstance(outcome, Error):
+                    raise outcome
+            told = cast("list[Published | Error]", outcomes)
+        else:
+            batch: list[tuple[_Outlet, Any, Publishing]] = []
+            for message in messages:
+                outlet = self._outlet(message)
+                batch.append((outlet, message, Publishing(outlet.event, outlet.key_of(message), sent)))
+            told = await self._send(batch, None, timeout) if batch else []
+        failures = [outcome for outcome in told if isinstance(outcome, Error)]
+        if not failures:
+            return cast("list[Published]", told)
+        if len(failures) == len(told) and len({failure.code for failure in failures}) == 1:
+            raise failures[0]
+        failed = NotAllPublished(
+            f"{len(failures)} of {len(told)} events were not published; the first of them: {failures[0]}",
+            may_have_run=True,
+        )
+        failed.outcomes = tuple(told)
+        raise failed
+
+    def _outlet(self, message: Any) -> _Outlet:
+        outlet = self._by_type.get(message.__class__)
+        if outlet is None:
+            known = ", ".join(event.message_type.__name__ for event in self._info_.events)
+            raise TypeError(f"{type(message).__name__} is no event of {self._info_.name}; those are: {known}")
+        return outlet
+
+    async def _send(
+        self, batch: Sequence[tuple[_Outlet, Any, Publishing]], when: float | None, timeout: float | None
+    ) -> list[Published | Error]:
+        broker = await self._service.broker()
+        if broker is not self._broker:
+            await broker.prepare(options_of(self._info_.events))
+            self._broker = broker
+        scope = current_context.get()
+        trace: Headers = ()
+        deadline = None
+        if scope is not None:
+            deadline = scope.deadline
+            trace = tuple([(name, _bytes(value)) for name, value in scope.trace.pairs])
+        if timeout is not None:
+            own = asyncio.get_running_loop().time() + timeout
+            deadline = own if deadline is None or own < deadline else deadline
+        now = time.time() if when is None else when
+        ids: list[str] = []
+        messages: list[Message] = []
+        for outlet, message, publishing in batch:
+            id = self._ids.next()
+            ids.append(id)
+            data = outlet.encode(message)
+            headers = seal(outlet.event.name, id, self._source, now, publishing.headers + trace)
+            topic = outlet.event.topic
+            if broker.envelope == "micro":
+                data, headers = seal_for_go_micro(headers, data, topic), ()
+            messages.append(Message(topic, data, publishing.key, headers, now))
+        if deadline is None:
+            positions = await self._accepted(broker, messages)
+        else:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    positions = await self._accepted(broker, messages)
+            except TimeoutError:
+                what = batch[0][0].event.name if len(batch) == 1 else f"{len(batch)} events"
+                raise DeadlineExceeded(
+                    f"{what}: not accepted before the deadline; may be published all the same", id="micro.deadline"
+                ) from None
+        return [
+            position if isinstance(position, Error) else Published(id, *position)
+            for id, position in zip(ids, positions, strict=True)
+        ]
+
+    async def _accepted(self, broker: Broker, messages: list[Message]) -> Any:
+        try:
+            return await broker.publish(messages)
+        except asyncio.CancelledError as error:
+            error.add_note(f"{self!r}: what was being published may be there all the same")
+            raise
+
+
+class _Outlet:
+    """One event of a publisher, with everything that does not depend on the message."""
+
+    __slots__ = ("_encode", "_key", "event", "proceed")
+
+    def __init__(self, event: Event[Any], codec: Codec, interceptors: Sequence[Interceptor]) -> None:
+        self.event = event
+        self._encode = codec.encoder(event.message_type)
+        self._key = attrgetter(event.key) if event.key else None
+        self.proceed: Callable[[PublishNext], PublishNext] | None = chain_publish(interceptors)
+
+    def key_of(self, message: Any) -> bytes | None:
+        """Returns what orders the event."""
+        if message.__class__ is not self.event.message_type:
+            raise TypeError(
+                f"{self.event.python_name}() takes {self.event.message_type.__name__}, not {type(message).__name__}"
+            )
+        return None if self._key is None else _key(self._key(message))
+
+    def encode(self, message: Any) -> bytes:
+        """Encodes the message."""
+        try:
+            return self._encode(message)
+        except Exception as error:
+            raise InvalidArgument(f"{self.event.name} cannot be encoded: {error}", may_have_run=False) from error
+
+
+class _Ids:
+    """Ids that no other publisher makes, for less than a random one each."""
+
+    def __init__(self) -> None:
+        self._prefix = secrets.token_hex(12)
+        self._numbers = itertools.count(1)
+
+    def next(self) -> str:
+        return f"{self._prefix}-{next(self._numbers)}"
+
+
+def options_of(events: Iterable[Event[Any]]) -> dict[str, TopicOptions]:
+    """Returns how the topics of events are to be made: where several events say something of one, the most."""
+    options: dict[str, TopicOptions] = {}
+    for event in events:
+        known = options.get(event.topic, TopicOptions())
+        options[event.topic] = TopicOptions(
+            max(filter(None, (known.partitions, event.partitions)), default=None),
+            max(filter(None, (known.retention, event.retention)), default=None),
+        )
+    return options
+
+
+def _key(value: object) -> bytes:
+    """A key as bytes: text as UTF-8, numbers as decimal text."""
+    if isinstance(value, bytes):
+        return value
+    return value.encode() if isinstance(value, str) else str(int(cast("int", value))).encode()
+
+
+def _seconds(when: datetime | None) -> float | None:
+    if when is None:
+        return None
+    if when.tzinfo is None:
+        raise ValueError(f"time={when!r} does not say its time zone: datetime.now(UTC), for one, does")
+    return when.timestamp()
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode()
+
+
+def _checked(headers: HeadersLike) -> Headers:
+    pairs = cast("Iterable[tuple[str, str | bytes]]", headers.items() if isinstance(headers, Mapping) else headers)
+    checked: list[tuple[str, bytes]] = []
+    for name, value in pairs:
+        lowered = name.lower()
+        if not _NAME(lowered):
+            raise ValueError(f"header {name!r}: only letters, digits, '_', '.' and '-' are allowed")
+        if lowered.startswith(("ce_", "micro-dead-")) or lowered == "content-type":
+            raise ValueError(f"header {name!r} is written by micro-rt itself; choose another name")
+        checked.append((lowered, _bytes(value)))
+    return tuple(checked)
+
+
+_NAME = re.compile(r"[0-9a-z_.\-]+").fullmatch

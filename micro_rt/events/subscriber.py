@@ -1,0 +1,69 @@
+"""The base of every generated subscriber."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from micro_rt.codec.base import Codec
+from micro_rt.errors import Unimplemented
+from micro_rt.event import Event, EventsInfo
+from micro_rt.events.json_data import json_decoder
+from micro_rt.interceptor import EventNext, Interceptor, chain_event
+
+__all__ = ["Route", "Subscriber", "events_info", "routes_of"]
+
+
+class Subscriber:
+    """Handles events of one .proto file.
+
+    Generated classes derive from it, and users from those: ``class Billing(OrdersSubscriberBase)``. A method that is left out is not subscribed to.
+    """
+
+    _info_: ClassVar[EventsInfo]
+
+    def _not_subscribed(self, event: Event[Any]) -> Unimplemented:
+        """What a method that was left out would raise; it is not called."""
+        return Unimplemented(f"{type(self).__name__} does not define {event.python_name}(), so it does not subscribe")
+
+
+class Route(NamedTuple):
+    """One event with what handles it."""
+
+    event: Event[Any]
+    decode: Callable[[bytes], Any]
+    """Reads the message from its binary form; raises ``ValueError``."""
+    decode_json: Callable[[bytes], Any]
+    """Reads the message from its JSON; raises ``ValueError``."""
+    handle: EventNext
+
+
+def events_info(subscriber: Subscriber) -> EventsInfo:
+    """Returns what the .proto says of the events that a subscriber can handle.
+
+    It is not a method, because every public name of a subscriber may be that of an event.
+    """
+    return subscriber._info_  # pyright: ignore[reportPrivateUsage]
+
+
+def routes_of(subscriber: Subscriber, codec: Codec, interceptors: Sequence[Interceptor]) -> list[Route]:
+    """Returns the events that a subscriber handles, those whose methods it defines.
+
+    Raises:
+        TypeError: it defines none, or one that is not ``async def``.
+    """
+    info = events_info(subscriber)
+    generated = next(cls for cls in type(subscriber).__mro__ if "_info_" in vars(cls))
+    routes: list[Route] = []
+    for event in info.events:
+        method = getattr(type(subscriber), event.python_name)
+        if method is getattr(generated, event.python_name):
+            continue
+        handle = chain_event(interceptors, getattr(subscriber, event.python_name))
+        routes.append(Route(event, codec.decoder(event.message_type), json_decoder(event.message_type), handle))
+    if not routes:
+        names = ", ".join(f"{event.python_name}()" for event in info.events)
+        raise TypeError(
+            f"{type(subscriber).__name__} defines none of its methods, so it subscribes to nothing: {names}"
+        )
+    return routes

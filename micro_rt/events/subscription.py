@@ -1,0 +1,109 @@
+"""A subscription: a subscriber's place in a group, for as long as its service runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from micro_rt.broker.base import Broker
+from micro_rt.codec.base import Codec
+from micro_rt.events.delivery import Delivery, DeliveryOptions, PartitionStatus
+from micro_rt.events.publisher import options_of
+from micro_rt.events.subscriber import Subscriber, routes_of
+from micro_rt.interceptor import Interceptor
+
+__all__ = ["EventSubscription"]
+
+_log = logging.getLogger("micro_rt.events")
+
+
+class EventSubscription:
+    """What ``service.subscribe`` returns.
+
+    Args:
+        subscriber: handles the events.
+        options: how.
+        codec: how messages are encoded.
+        interceptors: run around the handling of each event.
+
+    Raises:
+        TypeError: the subscriber defines none of its methods.
+    """
+
+    def __init__(
+        self, subscriber: Subscriber, options: DeliveryOptions, codec: Codec, interceptors: Sequence[Interceptor]
+    ) -> None:
+        self.options = options
+        self._name = type(subscriber).__name__
+        self._routes = routes_of(subscriber, codec, interceptors)
+        self._delivery: Delivery | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._paused = False
+
+    def __repr__(self) -> str:
+        return f"<EventSubscription of {self._name} in group {self.options.group!r}>"
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """What it reads."""
+        return tuple(dict.fromkeys(route.event.topic for route in self._routes))
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with it; empty if nothing is."""
+        return "" if self._delivery is None else self._delivery.trouble
+
+    def pause(self) -> None:
+        """Reads no more until ``resume``; it stays in its group, and what is read already is handled."""
+        self._paused = True
+        if self._delivery is not None:
+            self._delivery.pause()
+
+    def resume(self) -> None:
+        """Reads again."""
+        self._paused = False
+        if self._delivery is not None:
+            self._delivery.resume()
+
+    def status(self) -> list[PartitionStatus]:
+        """Returns how far each of its partitions is; none while its service does not run."""
+        return [] if self._delivery is None else self._delivery.status()
+
+    # For the service that it is of
+
+    async def start(self, broker: Broker, grace: float) -> None:
+        """Joins the group.
+
+        Args:
+            broker: open.
+            grace: seconds that running handlers get when it stops.
+
+        Raises:
+            Error: its topics cannot be had.
+        """
+        await broker.prepare(options_of(route.event for route in self._routes))
+        self._delivery = delivery = Delivery(broker, self._routes, self.options)
+        if self._paused:
+            delivery.pause()
+        self._task = asyncio.create_task(delivery.run(grace), name=f"group {self.options.group}")
+        self._task.add_done_callback(self._ended)
+
+    async def stop(self) -> None:
+        """Lets handlers finish, commits, and leaves the group."""
+        task, self._task = self._task, None
+        if task is None or self._delivery is None:
+            return
+        self._delivery.stop()
+        try:
+            await asyncio.wait((task,))
+        finally:
+            task.cancel()
+            await asyncio.wait((task,))
+            self._delivery = None
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.critical("%r has ended", self, exc_info=error)
+            if self._delivery is not None:
+                self._delivery.problem = f"group {self.options.group} has ended: {error!r}"
