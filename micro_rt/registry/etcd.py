@@ -18,6 +18,7 @@ from weakref import WeakSet
 
 from micro_rt.engines.etcd.address import EtcdAddress
 from micro_rt.engines.etcd.client import EtcdClient, new_lease_id, prefix_end
+from micro_rt.engines.etcd.engine import EtcdEngine, shared_engine
 from micro_rt.engines.etcd.messages_pb2 import (
     Compare,
     DeleteRangeRequest,
@@ -27,7 +28,7 @@ from micro_rt.engines.etcd.messages_pb2 import (
     RequestOp,
     TxnRequest,
 )
-from micro_rt.engines.etcd.mirror import Mirror, Mirrors
+from micro_rt.engines.etcd.mirror import Mirror
 from micro_rt.engines.shared import Shared
 from micro_rt.errors import Aborted, Error, FailedPrecondition
 from micro_rt.node import Node
@@ -66,7 +67,7 @@ class EtcdRegistry(Registry):
     @property
     def problem(self) -> str:
         """What keeps it from seeing the present state, as far as it knows; empty if nothing does."""
-        return self._hub.mirrors.problem if self._hub is not None else ""
+        return self._hub.engine.problem if self._hub is not None else ""
 
     async def open(self) -> None:
         """Connects, and looks whether it may read.
@@ -78,6 +79,7 @@ class EtcdRegistry(Registry):
             FailedPrecondition: TLS cannot be set up.
         """
         self._hub = await self._shared.acquire()
+        self.loopback = self._hub.loopback
 
     async def close(self) -> None:
         """Ends every watch and disconnects; leases stay until they run out."""
@@ -152,29 +154,41 @@ class _Hub:
         self.watches = Watches()
         self._prefix = prefix.encode()
         self._nodes_prefix = prefix.rstrip("/").encode() + b"-nodes/"
-        self.client = EtcdClient(address)
-        self.mirrors = Mirrors(self.client)
+        self.loopback = False
+        self._shared = shared_engine(address)
+        self._engine: EtcdEngine | None = None
         self._views: dict[str, _View] = {}
         self._revoking: set[asyncio.Task[None]] = set()
         self._unreadable: set[bytes] = set()
 
+    @property
+    def engine(self) -> EtcdEngine:
+        assert self._engine is not None
+        return self._engine
+
+    @property
+    def client(self) -> EtcdClient:
+        return self.engine.client
+
     async def open(self) -> None:
-        await self.client.open()
+        self._engine = await self._shared.acquire()
         try:
             await self.client.range(self._all(limit=1, keys_only=True))
+            self.loopback = await self.client.on_loopback()
         except BaseException:
-            await self.client.close()
+            await self._shared.release()
             raise
 
     async def close(self) -> None:
-        await self.mirrors.close()
+        for view in list(self._views.values()):
+            self._drop(view)
         if self._revoking:
             _, late = await asyncio.wait(self._revoking, timeout=REVOKE_TIMEOUT)
             for task in late:
                 task.cancel()
             if late:
                 await asyncio.wait(late)
-        await self.client.close()
+        await self._shared.release()
 
     async def resolve(self, name: str) -> tuple[Node, ...]:
         prefix = self.prefix_of(name)
@@ -283,7 +297,7 @@ class _Hub:
             return []
 
     def _drop(self, view: _View) -> None:
-        self.mirrors.remove(view.mirror)
+        self.engine.mirrors.remove(view.mirror)
         if self._views.get(view.name) is view:
             del self._views[view.name]
 
@@ -309,7 +323,7 @@ class _View:
     async def read(self, *, first: bool) -> tuple[Node, ...]:
         if first:
             await self.mirror.read()
-            self._hub.mirrors.add(self.mirror)
+            self._hub.engine.mirrors.add(self.mirror)
         return _in_order(self.mirror.items)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import random
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from micro_rt.client.nodes import Nodes
 from micro_rt.client.streams import BidiStreamCall, Messages
@@ -25,6 +27,7 @@ from micro_rt.engines.etcd.messages_pb2 import (
     LeaseGrantRequest,
     LeaseKeepAliveRequest,
     LeaseRevokeRequest,
+    MemberListRequest,
     RangeRequest,
     RangeResponse,
     TxnRequest,
@@ -32,7 +35,7 @@ from micro_rt.engines.etcd.messages_pb2 import (
     WatchRequest,
     WatchResponse,
 )
-from micro_rt.engines.etcd.services_micro import AuthClient, KVClient, LeaseClient, WatchClient
+from micro_rt.engines.etcd.services_micro import AuthClient, ClusterClient, KVClient, LeaseClient, WatchClient
 from micro_rt.errors import (
     DeadlineExceeded,
     Error,
@@ -76,7 +79,10 @@ class EtcdClient:
         self._kv = KVClient(host, target=_TARGET, timeout=address.timeout, retry=_REPEATABLE)
         self._lease = LeaseClient(host, target=_TARGET, timeout=address.timeout, retry=_REPEATABLE)
         self._auth = AuthClient(host, target=_TARGET, timeout=address.timeout)
+        self._cluster = ClusterClient(host, target=_TARGET, timeout=address.timeout)
         self._watch = WatchClient(host, target=_TARGET)
+        self.problem = ""
+        """Why the last call was not answered; empty if it was."""
 
     @property
     def nodes(self) -> Nodes:
@@ -148,6 +154,17 @@ class EtcdClient:
         with contextlib.suppress(NotFound):
             await self._ask(lambda metadata, info: self._lease.lease_revoke(request, metadata=metadata, info=info))
 
+    async def on_loopback(self) -> bool:
+        """Whether only this machine can reach the cluster, as far as its members say.
+
+        The address alone does not tell: a tunnel to a cluster far away begins on loopback too.
+        """
+        if not all(_is_loopback(f"//{endpoint}") for endpoint in self.address.endpoints):
+            return False
+        request = MemberListRequest()
+        reply = await self._ask(lambda metadata, info: self._cluster.member_list(request, metadata=metadata, info=info))
+        return all(_is_loopback(url) for member in reply.members for url in member.client_urls)
+
     async def watch(
         self, requests: Messages[WatchRequest], info: CallInfo
     ) -> tuple[str, BidiStreamCall[WatchRequest, WatchResponse]]:
@@ -204,8 +221,12 @@ class EtcdClient:
         while True:
             token = await self._tokens.get()
             try:
-                return await self._asked(call, _metadata(token))
+                answer = await self._asked(call, _metadata(token))
+                self.problem = ""
+                return answer
             except Error as error:
+                if isinstance(error, Unavailable):
+                    self.problem = self.explained(error).message
                 if tried or not self.address.user or not is_stale(error.message):
                     raise self.explained(error) from None
                 tried = True
@@ -258,6 +279,14 @@ _BAD_PASSWORD = "authentication failed"
 
 def _metadata(token: str) -> Metadata:
     return Metadata({"token": token}) if token else EMPTY
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class _Host:

@@ -25,6 +25,9 @@ __all__ = [
     "LeaseRevokeResponse",
     "LeaseTimeToLiveRequest",
     "LeaseTimeToLiveResponse",
+    "Member",
+    "MemberListRequest",
+    "MemberListResponse",
     "PutRequest",
     "PutResponse",
     "RangeRequest",
@@ -696,3 +699,48 @@ class AuthenticateResponse(_message.Message):
 
     HEADER_FIELD_NUMBER: _typing.Final = 1
     TOKEN_FIELD_NUMBER: _typing.Final = 2
+
+@_typing.final
+class Member(_message.Message):
+    """A server of the cluster."""
+
+    id: int
+    name: str
+    @property
+    def peer_urls(self) -> _containers.RepeatedScalarFieldContainer[str]: ...
+    @property
+    def client_urls(self) -> _containers.RepeatedScalarFieldContainer[str]:
+        """Where it tells clients to connect to."""
+
+    def __init__(
+        self,
+        *,
+        id: int | None = ...,
+        name: str | None = ...,
+        peer_urls: _abc.Iterable[str] | None = ...,
+        client_urls: _abc.Iterable[str] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: _typing.Never) -> bool: ...
+    def ClearField(self, field_name: _typing.Literal["id", "name", "peer_urls", "client_urls"]) -> None: ...
+
+    ID_FIELD_NUMBER: _typing.Final = 1
+    NAME_FIELD_NUMBER: _typing.Final = 2
+    PEER_URLS_FIELD_NUMBER: _typing.Final = 3
+    CLIENT_URLS_FIELD_NUMBER: _typing.Final = 4
+
+@_typing.final
+class MemberListRequest(_message.Message):
+    def __init__(self) -> None: ...
+
+@_typing.final
+class MemberListResponse(_message.Message):
+    @property
+    def header(self) -> ResponseHeader: ...
+    @property
+    def members(self) -> _containers.RepeatedCompositeFieldContainer[Member]: ...
+    def __init__(self, *, header: ResponseHeader | None = ..., members: _abc.Iterable[Member] | None = ...) -> None: ...
+    def HasField(self, field_name: _typing.Literal["header"]) -> bool: ...
+    def ClearField(self, field_name: _typing.Literal["header", "members"]) -> None: ...
+
+    HEADER_FIELD_NUMBER: _typing.Final = 1
+    MEMBERS_FIELD_NUMBER: _typing.Final = 2

@@ -59,8 +59,9 @@ class Mirror(Generic[T]):
         self.revision = 0
         """Up to which the store's changes are in it."""
         self._client = client
+        self.changed = changed
+        """Called when items may be others than before."""
         self._decode = decode
-        self._changed = changed
         self._seen: dict[bytes, _Seen[T]] = {}
 
     @property
@@ -96,7 +97,7 @@ class Mirror(Generic[T]):
                 self._seen[kv.key] = self._look(kv)
             self.revision = kv.mod_revision
         if self.revision != base:
-            self._changed()
+            self.changed()
 
     async def same_store(self, revision: int) -> bool:
         """Whether the store still is the one that it was read from, as far as a look at one key tells.
@@ -113,10 +114,6 @@ class Mirror(Generic[T]):
         except OutOfRange:
             return False  # Compacted, or not there yet.
         return [(kv.mod_revision, kv.lease) for kv in reply.kvs] == [(seen.mod_revision, seen.lease)]
-
-    def notify(self) -> None:
-        """Says that items may be others than before."""
-        self._changed()
 
     def _look(self, kv: KeyValue) -> _Seen[T]:
         seen = self._seen.get(kv.key)
@@ -190,7 +187,10 @@ class Mirrors:
             try:
                 await self._carry(lost)
             except Error as error:
-                self._failed(error if isinstance(error, Unavailable) else self._client.explained(error))
+                self._failed(self._client.explained(error).message)
+            except Exception as error:
+                # Whatever it is: who stops watching goes on calling nodes that are gone.
+                self._failed(f"{type(error).__name__}: {error}")
             finally:
                 self._outbox = None
                 self._ids.clear()
@@ -270,17 +270,17 @@ class Mirrors:
                 raise Unavailable(f"a watch was refused: {reply.cancel_reason}")
             if not reply.compact_revision:
                 _log.warning("%s ended a watch, which is begun anew: %s", self._client.address, reply.cancel_reason)
-            self._read_anew(mirror)
+            self._read_anew(mirror, 0.0 if reply.compact_revision else BACKOFF[1])
         elif reply.created and reply.header.revision < mirror.revision:
             self._read_anew(mirror)  # The store is another one, and has not come as far.
         else:
             mirror.apply(reply.events)
 
-    def _read_anew(self, mirror: Mirror[Any]) -> None:
+    def _read_anew(self, mirror: Mirror[Any], delay: float = 0.0) -> None:
         if mirror in self._mirrors and mirror not in self._reading:
             self._end(mirror)
             self._reading.add(mirror)
-            self._start(mirror, self._read(mirror))
+            self._start(mirror, self._read(mirror, delay))
 
     def _start(self, mirror: Mirror[Any], work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name=f"read {mirror.prefix!r}")
@@ -297,9 +297,10 @@ class Mirrors:
         if not same:
             self._read_anew(mirror)
 
-    async def _read(self, mirror: Mirror[Any]) -> None:
+    async def _read(self, mirror: Mirror[Any], delay: float) -> None:
         wait, told = BACKOFF[0], False
         try:
+            await asyncio.sleep(delay)
             while mirror in self._mirrors:
                 try:
                     async with self._gate:
@@ -314,17 +315,17 @@ class Mirrors:
         finally:
             self._reading.discard(mirror)
         if mirror in self._mirrors:
-            mirror.notify()
+            mirror.changed()
             self._begin(mirror)
 
-    def _failed(self, error: Error) -> None:
+    def _failed(self, reason: str) -> None:
         self._failures += 1
-        self.problem = f"changes are not seen: {error.message}"
+        self.problem = f"changes are not seen: {reason}"
         if self._failures == 1:
             _log.warning(
                 "the watch of %s was lost, and will be made again; what was known last stands: %s",
                 self._client.address,
-                error.message,
+                reason,
             )
 
     def _worked(self) -> None:

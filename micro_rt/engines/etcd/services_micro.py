@@ -21,6 +21,8 @@ from micro_rt.engines.etcd.messages_pb2 import (
     LeaseRevokeResponse,
     LeaseTimeToLiveRequest,
     LeaseTimeToLiveResponse,
+    MemberListRequest,
+    MemberListResponse,
     PutRequest,
     PutResponse,
     RangeRequest,
@@ -31,7 +33,18 @@ from micro_rt.engines.etcd.messages_pb2 import (
     WatchResponse,
 )
 
-__all__ = ["AuthBase", "AuthClient", "KVBase", "KVClient", "LeaseBase", "LeaseClient", "WatchBase", "WatchClient"]
+__all__ = [
+    "AuthBase",
+    "AuthClient",
+    "ClusterBase",
+    "ClusterClient",
+    "KVBase",
+    "KVClient",
+    "LeaseBase",
+    "LeaseClient",
+    "WatchBase",
+    "WatchClient",
+]
 
 _KV_RANGE = _micro.Method(
     "etcdserverpb.KV",
@@ -325,3 +338,42 @@ class AuthBase(_micro.Handler):
     async def authenticate(self, request: AuthenticateRequest, context: _micro.Context) -> AuthenticateResponse:
         """Gives a token for a name and a password."""
         raise self._unimplemented(_AUTH_AUTHENTICATE)
+
+
+_CLUSTER_MEMBER_LIST = _micro.Method(
+    "etcdserverpb.Cluster",
+    "MemberList",
+    "member_list",
+    _micro.Kind.UNARY,
+    MemberListRequest,
+    MemberListResponse,
+    _micro.Idempotency.NO_SIDE_EFFECTS,
+)
+_CLUSTER = _micro.ServiceInfo("etcdserverpb.Cluster", "etcdserverpb", (_CLUSTER_MEMBER_LIST,))
+
+
+class ClusterClient(_micro.Client):
+    """Who the servers are."""
+
+    _info_ = _CLUSTER
+
+    async def member_list(
+        self,
+        request: MemberListRequest,
+        *,
+        timeout: float | None = None,
+        metadata: _micro.MetadataLike | None = None,
+        info: _micro.CallInfo | None = None,
+    ) -> MemberListResponse:
+        """Lists the members."""
+        return await self._unary(_CLUSTER_MEMBER_LIST, request, timeout, metadata, info)
+
+
+class ClusterBase(_micro.Handler):
+    """Who the servers are."""
+
+    _info_ = _CLUSTER
+
+    async def member_list(self, request: MemberListRequest, context: _micro.Context) -> MemberListResponse:
+        """Lists the members."""
+        raise self._unimplemented(_CLUSTER_MEMBER_LIST)
