@@ -19,7 +19,7 @@ from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, Registration, Registry
 from micro_rt.registry.consul_entries import EntryReader, check_visible, path_of
 from micro_rt.registry.consul_leases import REAPER, Checks, Leases
-from micro_rt.registry.consul_watch import Feeds
+from micro_rt.registry.consul_watch import Feeds, Subscription
 from micro_rt.registry.watch import Watch, Watches
 
 __all__ = ["ConsulRegistry"]
@@ -98,7 +98,8 @@ class ConsulRegistry(Registry):
     def watch(self, name: str) -> Watch:
         """Gives the nodes of a name now, and again after each change."""
         hub = self._open_hub()
-        return hub.watches.open(name, hub.feeds.subscribe(), self)
+        subscription = Subscription(hub.feeds)
+        return hub.watches.open(name, subscription, self, subscription.end)
 
     async def names(self) -> Mapping[str, tuple[Node, ...]]:
         """Returns every name with its nodes, but for ``consul``: those are Consul's own servers."""

@@ -39,17 +39,18 @@ class Watches:
     def __len__(self) -> int:
         return len(self._all)
 
-    def open(self, name: str, read: _Read, owner: object) -> Watch:
+    def open(self, name: str, read: _Read, owner: object, ended: Callable[[], None] | None = None) -> Watch:
         """Starts a watch.
 
         Args:
             name: what to watch.
             read: returns the present nodes of a name; called again after a while if it raises ``micro.Error``.
             owner: who ends it with ``close``.
+            ended: called when it is ended, so that a read under way can return; not when it is just dropped.
         """
         for empty in [name for name, watches in self._by_name.items() if not watches]:
             del self._by_name[empty]
-        watch = Watch(name, read, owner, self._waiting)
+        watch = Watch(name, read, owner, self._waiting, ended)
         self._all.add(watch)
         self._by_name.setdefault(name, WeakSet()).add(watch)
         return watch
@@ -86,6 +87,7 @@ class Watch(AsyncIterator[tuple[Node, ...]]):
         "__weakref__",
         "_among",
         "_ended",
+        "_ending",
         "_given",
         "_read",
         "_touched",
@@ -95,11 +97,14 @@ class Watch(AsyncIterator[tuple[Node, ...]]):
         "owner",
     )
 
-    def __init__(self, name: str, read: _Read, owner: object, among: set[Watch]) -> None:
+    def __init__(
+        self, name: str, read: _Read, owner: object, among: set[Watch], ending: Callable[[], None] | None = None
+    ) -> None:
         self.name = name
         self.owner = owner
         self._read = read
         self._among = among
+        self._ending = ending
         self._given: tuple[Node, ...] | None = None
         self._touched = True
         self._ended = False
@@ -131,6 +136,8 @@ class Watch(AsyncIterator[tuple[Node, ...]]):
     def end(self) -> None:
         """Ends it, from the loop's thread."""
         self._ended = True
+        if self._ending is not None:
+            self._ending()
         self._wake()
 
     def touch(self) -> None:

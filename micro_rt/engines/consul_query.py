@@ -1,0 +1,94 @@
+"""Blocking queries, by Consul's rules for them (https://developer.hashicorp.com/consul/api-docs/features/blocking)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from micro_rt.engines.consul import Consul
+from micro_rt.engines.consul_http import Answer, Params
+from micro_rt.errors import Error, Unavailable
+
+__all__ = ["BlockingQuery"]
+
+MAX_AGE = 10.0
+"""Seconds; what a server says that heard from its leader longer ago is asked of the leader instead."""
+PACE = (0.02, 0.5)
+"""Seconds between two answers: the least, and the most that is left to others where answers take long to digest."""
+RETRY = (0.05, 5.0)
+"""Seconds; the bound of the first random wait after a failure, and what it doubles up to."""
+
+
+class BlockingQuery:
+    """One query, made again and again: gives the present state, then each later one.
+
+    Args:
+        consul: open.
+        path: quoted already.
+        stale: whether any server may answer, not only the leader.
+    """
+
+    def __init__(self, consul: Consul, path: str, *, stale: bool) -> None:
+        self.anew = True
+        """Whether the last answer does not go on from the one before: changes may have been missed, and indexes say nothing."""
+        self._consul = consul
+        self._path = path
+        self._stale = stale
+        self._index = 0
+        self._lost = True
+        self._failures = 0
+        self._answered_at = float("-inf")
+
+    def restart(self) -> None:
+        """Has the next answer come at once: the question is another now."""
+        self._index = 0
+
+    async def answer(self, params: Params = ()) -> Answer:
+        """Waits for the next state; an outage is waited out.
+
+        Raises:
+            micro.Error: it is refused, and waiting would not help. Call ``pause`` before trying again.
+        """
+        await self._pace()
+        while True:
+            # The leader is asked first, and whenever something is strange: others may lag behind what was seen.
+            stale = self._stale and not self._lost
+            try:
+                answer = await self._consul.block(
+                    self._path, [*params, ("stale", "")] if stale else params, self._index
+                )
+            except Unavailable:
+                self._lose()
+                await self.pause()
+                continue
+            except Error:
+                self._lose()
+                raise
+            if answer.index < self._index:
+                self._lose()
+                continue
+            if stale and (not answer.known_leader or answer.age > MAX_AGE):
+                self._lose()
+                continue
+            self.anew, self._lost = self._lost, False
+            self._failures = 0
+            self._index = max(1, answer.index)  # 0 would not block.
+            self._answered_at = asyncio.get_running_loop().time()
+            return answer
+
+    async def pause(self) -> None:
+        """Waits for Consul to answer again, and then a little, not all at the same time."""
+        self._failures += 1
+        await self._consul.recovered()
+        await asyncio.sleep(random.uniform(0, min(RETRY[1], RETRY[0] * 2 ** min(self._failures - 1, 16))))
+
+    def _lose(self) -> None:
+        # An index that Consul has not reached yet, because it lost its data, would wait for a long time.
+        self._index = 0
+        self._lost = True
+
+    async def _pace(self) -> None:
+        """Leaves time to others: what changes all the time is read a few times a second, and rarer if that is much."""
+        spent = asyncio.get_running_loop().time() - self._answered_at
+        if spent < PACE[1]:
+            await asyncio.sleep(min(PACE[1], PACE[0] + 4 * spent))
