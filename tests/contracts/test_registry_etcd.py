@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from urllib.parse import quote
+
 import pytest
 
 from micro_rt.registry.base import Registry
 from micro_rt.registry.etcd import EtcdRegistry
 from micro_rt.testing.contracts import OtherProcess, RegistryContract
+from tests.servers.cache import Unobtainable
+from tests.servers.etcd import Etcd
 from tests.servers.server import Server
+from tests.servers.shared import Servers
 
 
 class _EtcdContract(RegistryContract):
@@ -21,6 +27,36 @@ class _EtcdContract(RegistryContract):
 
 
 class TestEtcdRegistry(_EtcdContract):
+    many = 5000
+
     @pytest.fixture(autouse=True)
     def server(self, etcd: Server) -> None:
         self.url = etcd.url
+
+
+@pytest.fixture(scope="module")
+def secured(servers: Servers, etcd: Server) -> Iterator[Etcd]:
+    try:
+        program = servers.program("etcd")
+    except Unobtainable as reason:
+        pytest.skip(str(reason))  # `etcd` is one that runs elsewhere.
+    server = Etcd(program, auth=True, tls="mutual")
+    server.start_now()
+    yield server
+    server.close()
+
+
+class TestEtcdRegistryWithUsersAndTls(_EtcdContract):
+    """As much between the two as there can be: who asks must say so, and show a certificate."""
+
+    many = 500
+    changes = 100
+
+    @pytest.fixture(autouse=True)
+    def server(self, secured: Etcd) -> None:
+        files = secured.certificates
+        assert files is not None
+        self.url = (
+            f"etcd://{secured.user_name}:{quote(secured.password)}@{secured.address}/?ca={files.ca}"
+            f"&cert={files.client_certificate}&key={files.client_key}"
+        )
