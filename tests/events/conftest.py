@@ -121,10 +121,10 @@ async def publish(shop: Shop, broker: str) -> AsyncIterator[Publishes]:
 
 @asynccontextmanager
 async def subscribed(
-    broker: str, subscriber: micro.Subscriber, **options: Any
+    broker: str, subscriber: micro.Subscriber, *, grace: float = 10.0, **options: Any
 ) -> AsyncIterator[tuple[micro.Service, micro.EventSubscription]]:
     """A service of its own with one subscription."""
-    service = micro.Service("subscriber", registry=f"memory:{uuid.uuid4()}", broker=broker, grace=10.0)
+    service = micro.Service("subscriber", registry=f"memory:{uuid.uuid4()}", broker=broker, grace=grace)
     subscription = service.subscribe(subscriber, **options)
     async with service:
         yield service, subscription

@@ -237,9 +237,8 @@ async def test_what_is_done_is_not_handled_again_and_what_is_not_is(
     placed = [await publish.placed(order) for order in ("a", "b")]
     slow = await publish.placed("slow")
     after = [await publish.placed(f"c{number}") for number in range(20)]
-    async with subscribed(broker, shop.subscriber(order_placed=handle), group="g") as (service, subscription):
+    async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", grace=0.1) as (_, subscription):
         await until(lambda: len(first) == 22)
-        service._grace = 0.0
         assert not stuck.is_set()
         await asyncio.sleep(1.2)  # a commit that passed the slow one would be made by now
         (waiting,) = [status for status in subscription.status() if status.in_flight]

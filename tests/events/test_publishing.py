@@ -1,0 +1,194 @@
+"""What a publisher promises, on every broker."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+import pytest
+
+import micro_rt as micro
+from micro_rt.broker.base import Message, Partition, partition_of
+from tests.events.conftest import Publishes, Shop, subscribed, until
+from tests.events.test_delivery import Log
+from tests.protos.shop_micro import ShopPublisher, ShopSubscriberBase
+from tests.protos.shop_pb2 import Blob, OrderPaid, OrderPlaced, Ping, Shipment, Shipped
+
+
+async def test_the_generated_stubs_publish_and_handle(tmp_path: Any) -> None:
+    seen: list[Any] = []
+
+    class Handles(ShopSubscriberBase):
+        async def order_placed(self, event: OrderPlaced, context: micro.EventContext) -> None:
+            seen.append(event)
+
+        async def shipped(self, event: Shipped, context: micro.EventContext) -> None:
+            seen.append(event)
+
+    service = micro.Service("shop", registry="memory:", broker=f"memory:{uuid.uuid4()}")
+    service.subscribe(Handles())
+    async with service:
+        shop = ShopPublisher(service)
+        published = await shop.order_placed(OrderPlaced(order_id="42"))
+        assert published.topic == "orders"
+        await shop.publish_all([Shipped(shipment=Shipment(id=7)), Ping(text="nobody listens")])
+        await until(lambda: len(seen) == 2)
+
+
+async def test_the_key_is_that_of_the_field(broker: str, shop: Shop, publish: Publishes) -> None:
+    log = Log()
+    async with subscribed(broker, shop.subscriber(order_placed=log, shipped=log, ping=log, blob=log), group="g"):
+        await publish.many(
+            [
+                OrderPlaced(order_id="ä"),
+                Shipped(shipment=Shipment(id=-5)),
+                Ping(),
+                Blob(id=b"\0\xff"),
+                OrderPlaced(),
+            ]
+        )
+        await publish.placed("field", key="given")
+        await publish.ping("x", key=b"raw")
+        await until(lambda: len(log) == 7)
+    keys = [(type(event).__name__, context.key) for event, context in zip(log.events, log.contexts, strict=True)]
+    assert sorted(keys, key=str) == sorted(
+        [
+            ("OrderPlaced", "ä".encode()),
+            ("Shipped", b"-5"),
+            ("Ping", None),
+            ("Blob", b"\0\xff"),
+            ("OrderPlaced", b""),
+            ("OrderPlaced", b"given"),
+            ("Ping", b"raw"),
+        ],
+        key=str,
+    )
+
+
+async def test_a_key_has_the_partition_that_kafkas_partitioner_gives_it(publish: Publishes) -> None:
+    for number in range(50):
+        key = f"order-{number}"
+        assert (await publish.placed(key)).partition == partition_of(key.encode(), 4)
+
+
+async def test_many_at_once_come_back_in_order(publish: Publishes) -> None:
+    events = [OrderPlaced(order_id=str(number % 7)) for number in range(500)]
+    published = await publish.many(events)
+    assert len({each.id for each in published}) == 500
+    last: dict[Partition, int] = {}
+    for event, each in zip(events, published, strict=True):
+        partition = Partition(each.topic, each.partition)
+        assert each.partition == partition_of(event.order_id.encode(), 4)
+        assert each.offset > last.get(partition, -1)
+        last[partition] = each.offset
+    assert await publish.many([]) == []
+
+
+async def test_what_is_no_event_of_the_file_is_a_type_error(publish: Publishes) -> None:
+    with pytest.raises(TypeError, match=r"Shipment is no event of shop\.proto; those are: OrderPlaced"):
+        await publish.many([OrderPlaced(), Shipment()])
+    with pytest.raises(TypeError, match=r"order_placed\(\) takes OrderPlaced, not OrderPaid"):
+        await publish._one("order_placed", OrderPaid())
+
+
+@pytest.mark.parametrize(
+    ("headers", "problem"),
+    [
+        ({"ce_id": "1"}, "ce_id"),
+        ({"content-type": "x"}, "content-type"),
+        ({"micro-dead-topic": "x"}, "micro-dead-topic"),
+        ({"a b": "x"}, "a b"),
+    ],
+)
+async def test_headers_that_cannot_be_are_refused(publish: Publishes, headers: Any, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        await publish.placed("1", headers=headers)
+
+
+async def test_a_time_without_a_zone_is_refused(publish: Publishes) -> None:
+    from datetime import datetime
+
+    with pytest.raises(ValueError, match="time zone"):
+        await publish.placed("1", time=datetime(2026, 1, 1))
+
+
+async def test_what_is_too_large_is_refused_and_the_rest_is_not(broker: str, shop: Shop, publish: Publishes) -> None:
+    log = Log()
+    async with subscribed(broker, shop.subscriber(order_placed=log, blob=log), group="g"):
+        with pytest.raises(micro.InvalidArgument) as caught:
+            await publish._one("blob", Blob(data=bytes(80 << 20)))
+        assert not caught.value.may_have_run
+        with pytest.raises(micro.NotAllPublished) as partly:
+            await publish.many([OrderPlaced(order_id="1"), Blob(data=bytes(80 << 20)), OrderPlaced(order_id="2")])
+        first, second, third = partly.value.outcomes
+        assert isinstance(first, micro.Published)
+        assert isinstance(second, micro.InvalidArgument)
+        assert isinstance(third, micro.Published)
+        await until(lambda: len(log) == 2)
+
+
+async def test_publishing_needs_a_service_that_runs(shop: Shop, broker: str) -> None:
+    service = micro.Service("s", registry="memory:", broker=broker)
+    with pytest.raises(micro.FailedPrecondition, match="not started"):
+        await Publishes(shop, service).placed("1")
+
+
+async def test_cancelled_it_says_that_it_may_be_there(publish: Publishes) -> None:
+    task = asyncio.create_task(publish.placed("1"))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    notes = getattr(caught.value, "__notes__", ["may be there"])
+    assert "may be there" in notes[0]
+    await publish.placed("2")
+
+
+async def test_a_deadline_ends_it(publish: Publishes) -> None:
+    await publish.placed("1")
+    with pytest.raises(micro.DeadlineExceeded):
+        await publish.placed("1", timeout=0.0)
+
+
+async def test_the_envelope_of_go_micro_is_written_and_read(broker: str, shop: Shop) -> None:
+    import json
+    from base64 import b64decode
+
+    log = Log()
+    address = f"{broker}?envelope=micro"
+    async with subscribed(address, shop.subscriber(order_placed=log), group="g") as (service, _):
+        await Publishes(shop, service).placed("42", headers={"zone": "eu"})
+        await until(lambda: log)
+    (context,) = log.contexts
+    assert context.record.headers == ()
+    value = json.loads(context.record.value)
+    assert value["Header"]["Content-Type"] == "application/protobuf"
+    assert value["Header"]["Micro-Topic"] == shop.topic("orders")
+    assert OrderPlaced.FromString(b64decode(value["Body"])).order_id == "42"
+    assert context.headers["zone"] == b"eu"
+    assert context.record.key == b"42"
+
+
+async def test_records_of_others_are_understood(broker: str, shop: Shop) -> None:
+    import json
+    from base64 import b64encode
+
+    log = Log()
+    data = OrderPlaced(order_id="a").SerializeToString()
+    structured = {"specversion": "1.0", "id": "7", "source": "/s", "type": "shop.OrderPlaced"}
+    async with subscribed(broker, shop.subscriber(order_placed=log, ping=log), group="g") as (service, _):
+        orders, pings = shop.topic("orders"), shop.topic("pings")
+        outcomes = await (await service.broker()).publish(
+            [
+                Message(orders, b'{"orderId":"json"}', None, (("ce_type", b"shop.OrderPlaced"), ("content-type", b"application/json; charset=utf-8"))),
+                Message(orders, json.dumps({**structured, "data": {"orderId": "s-json", "unknown": 1}}).encode(), None, (("Content-Type", b"application/cloudevents+json"),)),
+                Message(orders, json.dumps({**structured, "datacontenttype": "application/protobuf", "data_base64": b64encode(data).decode()}).encode(), None, (("content-type", b"application/cloudevents+json; charset=UTF-8"),)),
+                Message(pings, Ping(text="plain").SerializeToString()),
+                Message(pings, json.dumps({"Header": {"Content-Type": "application/json"}, "Body": b64encode(b'{"text":"go"}').decode()}).encode()),
+            ]
+        )  # fmt: skip
+        assert not [outcome for outcome in outcomes if isinstance(outcome, micro.Error)]
+        await until(lambda: len(log) == 5)
+    told = sorted(event.order_id if isinstance(event, OrderPlaced) else event.text for event in log.events)
+    assert told == ["a", "go", "json", "plain", "s-json"]
