@@ -54,9 +54,12 @@ from micro_rt.registry.base import Lease, Registration, Registry
 from micro_rt.registry.watch import Watch, Watches
 from micro_rt.transport.grpc import GrpcTransport
 
-__all__ = ["EtcdClient", "is_stale", "new_lease_id", "prefix_end"]
+__all__ = ["EtcdClient", "Tokens", "is_stale", "new_lease_id", "prefix_end"]
 
 T = TypeVar("T")
+
+REFUSED = (0.5, 10.0)
+"""Seconds that nobody asks for a token after one was refused: the first time, and the longest."""
 
 _TARGET = "etcd"
 _REPEATABLE = RetryPolicy(idempotent=True)
@@ -74,7 +77,7 @@ class EtcdClient:
         self.address = address
         self._members = _Members(address.endpoints)
         self._nodes: Nodes | None = None
-        self._tokens = _Tokens(address, self._authenticate)
+        self._tokens = Tokens(address, self._authenticate)
         host = _Host(self)
         self._kv = KVClient(host, target=_TARGET, timeout=address.timeout, retry=_REPEATABLE)
         self._lease = LeaseClient(host, target=_TARGET, timeout=address.timeout, retry=_REPEATABLE)
@@ -257,6 +260,56 @@ class EtcdClient:
             raise self.explained(error) from None
 
 
+class Tokens:
+    """The token of a user: asked for by one at a time, and more and more rarely while it is refused.
+
+    Making one is slow for the server by intention, so thousands that ask at once would keep it from all else.
+
+    Args:
+        address: has the user.
+        authenticate: asks for a token; returns none if the server wants none.
+    """
+
+    def __init__(self, address: EtcdAddress, authenticate: Callable[[], Awaitable[str]]) -> None:
+        self._address = address
+        self._authenticate = authenticate
+        self._token: str | None = None if address.user else ""
+        self._lock = asyncio.Lock()
+        self._refusal: Error | None = None
+        self._refusals = 0
+        self._ask_at = 0.0
+
+    async def get(self) -> str:
+        """Returns the token; empty if there is no user, or the server wants none."""
+        if self._token is None:
+            async with self._lock:
+                # Another may have got it meanwhile.
+                return await self._ask() if self._token is None else self._token
+        return self._token
+
+    def expired(self, token: str) -> None:
+        """Forgets a token that is not accepted any more."""
+        if self._token == token and self._address.user:
+            self._token = None
+
+    async def _ask(self) -> str:
+        now = asyncio.get_running_loop().time()
+        if self._refusal is not None and now < self._ask_at:
+            raise copy(self._refusal)
+        try:
+            token = await self._authenticate()
+        except (Unauthenticated, PermissionDenied, InvalidArgument) as error:
+            self._refusal = copy(error)
+            self._ask_at = now + min(REFUSED[1], REFUSED[0] * 2.0 ** min(self._refusals, 10)) * random.uniform(0.5, 1.0)
+            self._refusals += 1
+            raise
+        if not token:
+            _log.warning("%s lets everybody in: authentication is not enabled there", self._address)
+        self._refusal, self._refusals = None, 0
+        self._token = token
+        return token
+
+
 def new_lease_id() -> int:
     """Returns the id of a lease to be made: known before the server has answered, so that it can be revoked in any case."""
     return random.SystemRandom().randrange(1, 1 << 63)
@@ -349,49 +402,3 @@ class _InOrder:
 
     def select(self, nodes: Sequence[Node], avoid: Collection[str]) -> Node:
         return next((node for node in nodes if node.id not in avoid), nodes[0])
-
-
-class _Tokens:
-    """The token of a user: asked for by one at a time, and more and more rarely while it is refused.
-
-    Making one is slow for the server by intention, so thousands that ask at once would keep it from all else.
-    """
-
-    def __init__(self, address: EtcdAddress, authenticate: Callable[[], Awaitable[str]]) -> None:
-        self._address = address
-        self._authenticate = authenticate
-        self._token: str | None = None if address.user else ""
-        self._lock = asyncio.Lock()
-        self._refusal: Error | None = None
-        self._refusals = 0
-        self._ask_at = 0.0
-
-    async def get(self) -> str:
-        """Returns the token; empty if there is no user, or the server wants none."""
-        if self._token is None:
-            async with self._lock:
-                # Another may have got it meanwhile.
-                return await self._ask() if self._token is None else self._token
-        return self._token
-
-    def expired(self, token: str) -> None:
-        """Forgets a token that is not accepted any more."""
-        if self._token == token and self._address.user:
-            self._token = None
-
-    async def _ask(self) -> str:
-        now = asyncio.get_running_loop().time()
-        if self._refusal is not None and now < self._ask_at:
-            raise copy(self._refusal)
-        try:
-            token = await self._authenticate()
-        except (Unauthenticated, PermissionDenied, InvalidArgument) as error:
-            self._refusal = copy(error)
-            self._ask_at = now + min(10.0, 0.5 * 2.0 ** min(self._refusals, 10)) * random.uniform(0.5, 1.0)
-            self._refusals += 1
-            raise
-        if not token:
-            _log.warning("%s lets everybody in: authentication is not enabled there", self._address)
-        self._refusal, self._refusals = None, 0
-        self._token = token
-        return token
