@@ -64,8 +64,9 @@ func main() {
 	answered, lost := map[string]int{}, 0
 	for i := 0; i < calls; i++ {
 		if reply, err := service.SayHello(ctx, &greeter.HelloRequest{Name: "Ada"}); err != nil {
-			fmt.Println("lost:", err)
-			lost++
+			if lost++; lost == 1 {
+				fmt.Println("lost:", err)
+			}
 		} else {
 			answered[reply.Greeter]++
 		}
