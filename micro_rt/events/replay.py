@@ -1,0 +1,80 @@
+"""Putting dead letters back: to their topic, for the group that could not handle them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+
+from micro_rt.broker.base import Broker, Partition
+from micro_rt.errors import DeadlineExceeded, Error
+from micro_rt.events.dead_letter import DEAD_LETTER_OPTIONS, DeadLetter, dead_letter_topic, revived
+
+__all__ = ["replay"]
+
+JOIN_TIMEOUT = 30.0
+"""Seconds that it may take until partitions are assigned."""
+_BATCH = 100
+_WAIT = 0.5
+
+
+async def replay(broker: Broker, topic: str, group: str, *, limit: int | None = None) -> AsyncIterator[DeadLetter]:
+    """Puts dead letters back, oldest first, and gives each one once it is accepted; what is put back is not put back again.
+
+    At least once, as everything: one that was put back just before a crash is put back again.
+
+    Args:
+        broker: open.
+        topic: where the records were.
+        group: which could not handle them; others pass them over.
+        limit: how many at most; None for all that there are.
+
+    Raises:
+        Error: the broker cannot be reached, or does not take a record; those given are back, the others are dead letters still.
+    """
+    name = dead_letter_topic(topic, group)
+    await broker.prepare({name: DEAD_LETTER_OPTIONS})
+    listener = _Assigned()
+    member = broker.subscribe((name,), f"{group}.replay", "earliest", listener)
+    put_back = 0
+    clock = asyncio.get_running_loop().time
+    joined_by = clock() + JOIN_TIMEOUT
+    try:
+        while limit is None or put_back < limit:
+            fetched = await member.fetch(_BATCH, _WAIT)
+            if not fetched and not listener.partitions and clock() > joined_by:
+                raise DeadlineExceeded(
+                    f"no partition of {name} was assigned within {JOIN_TIMEOUT:g} s: is it read already?"
+                )
+            if not fetched and listener.partitions and not any((await member.lag()).values()):
+                return
+            for partition, records in fetched.items():
+                for record in records:
+                    letter = DeadLetter.of(record)
+                    if letter is not None and put_back != limit:
+                        (outcome,) = await broker.publish([revived(record, letter)])
+                        if isinstance(outcome, Error):
+                            raise outcome
+                    elif letter is not None:
+                        return
+                    await member.commit({partition: record.offset + 1})
+                    if letter is not None:
+                        put_back += 1
+                        yield letter
+    finally:
+        await member.close()
+
+
+class _Assigned:
+    """Remembers which partitions a member has."""
+
+    def __init__(self) -> None:
+        self.partitions: set[Partition] = set()
+
+    async def assigned(self, partitions: Collection[Partition]) -> None:
+        self.partitions.update(partitions)
+
+    async def revoked(self, partitions: Collection[Partition]) -> None:
+        self.partitions.difference_update(partitions)
+
+    async def lost(self, partitions: Collection[Partition]) -> None:
+        self.partitions.difference_update(partitions)

@@ -1,0 +1,69 @@
+"""Dead letters go back to the group that could not handle them, and to no other."""
+
+from __future__ import annotations
+
+import micro_rt as micro
+from micro_rt.broker.base import Record
+from micro_rt.events.dead_letter import DeadLetter, dead_letter, dead_letter_topic, revived
+from micro_rt.events.replay import replay
+from tests.events.conftest import Publishes, Shop, subscribed, until
+from tests.events.test_delivery import Log
+from tests.protos.shop_pb2 import OrderPlaced
+
+
+async def test_they_go_back_once_to_their_group_alone(broker: str, shop: Shop, publish: Publishes) -> None:
+    broken = True
+    handled, other = Log(), Log()
+
+    async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
+        if broken and event.total_cents % 10 == 0:
+            raise RuntimeError("broken")
+        await handled(event, context)
+
+    topic = shop.topic("orders")
+    async with (
+        subscribed(broker, shop.subscriber(order_placed=handle), group="billing", attempts=1) as (service, _),
+        subscribed(broker, shop.subscriber(order_placed=other), group="other"),
+    ):
+        await publish.many([OrderPlaced(order_id=str(number), total_cents=number) for number in range(30)])
+        await until(lambda: len(handled) == 27 and len(other) == 30)
+        broken = False
+        own = await service.broker()
+        letters: list[DeadLetter] = []
+        while len(letters) < 3:
+            found = [letter async for letter in replay(own, topic, "billing", limit=2)]
+            assert len(found) <= 2
+            letters += found
+        await until(lambda: len(handled) == 30)
+        assert [letter async for letter in replay(own, topic, "billing")] == []
+        await publish.placed("after")
+        await until(lambda: len(handled) == 31 and len(other) == 31)
+    assert sorted({event.total_cents for event in handled.events}) == list(range(30))
+    assert {letter.group for letter in letters} == {"billing"}
+    assert {letter.topic for letter in letters} == {topic}
+    assert {letter.error for letter in letters} == {"RuntimeError"}
+    assert handled.contexts[-2].headers["micro-for-group"] == b"billing"
+
+
+def test_a_dead_letter_is_the_record_and_what_became_of_it() -> None:
+    record = Record("orders", 3, 17, 1.5, b"k", b"v", (("a", b"1"), ("micro-for-group", b"g")))
+    message = dead_letter(record, "g", "why " * 3000, ValueError("x"), 5)
+    assert (message.topic, message.key, message.value, message.timestamp) == ("orders.g.dead", b"k", b"v", 1.5)
+    assert message.headers[0] == ("a", b"1")
+    assert "micro-for-group" not in dict(message.headers)
+    read = Record(message.topic, 0, 0, 2.0, message.key, message.value, message.headers)
+    letter = DeadLetter.of(read)
+    assert letter is not None
+    assert letter[:4] == ("orders", 3, 17, "g")
+    assert letter.error == "ValueError"
+    assert len(letter.reason) == 4000
+    back = revived(read, letter)
+    assert (back.topic, back.key, back.value) == ("orders", b"k", b"v")
+    assert back.headers == (("a", b"1"), ("micro-for-group", b"g"))
+    assert DeadLetter.of(record) is None
+
+
+def test_the_topic_of_dead_letters_can_be_one() -> None:
+    assert dead_letter_topic("orders", "billing") == "orders.billing.dead"
+    assert dead_letter_topic("orders", "team a/billing") == "orders.team_a_billing.dead"
+    assert len(dead_letter_topic("o" * 249, "g")) == 249
