@@ -197,6 +197,7 @@ class Broker(ABC):
         """Makes topics that are not there.
 
         Raises:
+            InvalidArgument: a name, or what is asked for, is impossible.
             NotFound: one is not there, and the address says that none are to be made.
             PermissionDenied: this client may not make them.
             Unavailable: the broker cannot be reached.
@@ -210,8 +211,9 @@ class Broker(ABC):
 
         Returns:
             For each message where it is, or why it is nowhere: ``InvalidArgument`` for one that is too large or whose topic
-            has an impossible name, ``NotFound`` for a topic that is not there, ``PermissionDenied``, ``Unavailable``. The
-            error's ``may_have_run`` says whether the message may be there all the same.
+            has an impossible name, ``NotFound`` for a topic that is not there, ``PermissionDenied``, ``ResourceExhausted``
+            where there is no space left, ``Unavailable``. The error's ``may_have_run`` says whether the message may be there
+            all the same.
         """
 
     @abstractmethod

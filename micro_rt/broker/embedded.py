@@ -1,0 +1,289 @@
+"""What the embedded brokers, ``memory:`` and ``local:``, share: their options, what they refuse, and who reads what."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeVar
+from urllib.parse import parse_qsl
+
+from micro_rt.broker.base import DEFAULT_PARTITIONS, Message, Partition, Start, TopicOptions
+from micro_rt.errors import Aborted, Error, InvalidArgument, NotFound
+
+__all__ = [
+    "Options",
+    "balance",
+    "checked_limit",
+    "checked_offset",
+    "checked_start",
+    "checked_topic",
+    "not_owned",
+    "not_there",
+    "number_of",
+    "problem_of",
+    "warn_of_gap",
+]
+
+MAX_MESSAGE = 1024 * 1024
+"""Bytes of key, value and headers; what Kafka's own default is, so that what works here works there."""
+
+_log = logging.getLogger("micro_rt.broker")
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_ENVELOPES: dict[str, Literal["cloudevents", "micro"]] = {"cloudevents": "cloudevents", "micro": "micro"}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The parameters that every embedded broker's address takes."""
+
+    envelope: Literal["cloudevents", "micro"] = "cloudevents"
+    partitions: int = DEFAULT_PARTITIONS
+    """Of a topic that is made and does not say."""
+    retention: float = 7 * 86400.0
+    """Seconds that records are kept, of a topic that is made and does not say."""
+    max_message: int = MAX_MESSAGE
+    """Bytes."""
+
+    @classmethod
+    def read(
+        cls, address: str, query: str, retention: float, others: tuple[str, ...] = ()
+    ) -> tuple[Options, dict[str, str]]:
+        """Reads the parameters of an address.
+
+        Args:
+            address: for the errors.
+            query: what follows the question mark.
+            retention: seconds; the default.
+            others: the parameters that only this broker takes.
+
+        Returns:
+            The options, and the other parameters that are given.
+
+        Raises:
+            ValueError: a parameter is not known, given twice, or has an impossible value.
+        """
+        known = ("envelope", "max_message", "partitions", "retention", *others)
+        given: dict[str, str] = {}
+        for key, value in parse_qsl(query, keep_blank_values=True):
+            if key not in known:
+                raise ValueError(
+                    f"{address!r} has the unknown parameter {key!r}; it can have {', '.join(sorted(known))}"
+                )
+            if key in given:
+                raise ValueError(f"{address!r} has {key} twice")
+            given[key] = value
+        envelope = given.pop("envelope", "cloudevents")
+        if envelope not in _ENVELOPES:
+            raise ValueError(f"{address!r} has envelope={envelope}; it can be cloudevents or micro")
+        options = cls(
+            _ENVELOPES[envelope],
+            int(_number(address, "partitions", given.pop("partitions", str(DEFAULT_PARTITIONS)), whole=True)),
+            _number(address, "retention", given.pop("retention", str(retention))),
+            int(_number(address, "max_message", given.pop("max_message", str(MAX_MESSAGE)), whole=True)),
+        )
+        return options, given
+
+    def of(self, topic: str, options: TopicOptions) -> tuple[int, float]:
+        """Returns how many partitions a topic is to have, and how many seconds its records are kept.
+
+        Raises:
+            InvalidArgument: that is impossible.
+        """
+        partitions = self.partitions if options.partitions is None else options.partitions
+        retention = self.retention if options.retention is None else options.retention
+        if partitions < 1:
+            raise InvalidArgument(f"topic {topic} cannot have {partitions} partitions: it needs at least one")
+        if retention <= 0:
+            raise InvalidArgument(f"topic {topic} cannot keep its records for {retention} seconds")
+        return partitions, retention
+
+
+def number_of(address: str, name: str, text: str) -> float:
+    """Reads a parameter that is a number above 0.
+
+    Raises:
+        ValueError: it is not.
+    """
+    return _number(address, name, text)
+
+
+def checked_topic(topic: str) -> str:
+    """Returns the name of a topic if Kafka, too, would take it.
+
+    Raises:
+        InvalidArgument: it would not.
+    """
+    if not _TOPIC.fullmatch(topic) or topic in (".", ".."):
+        raise InvalidArgument(
+            f"{topic!r} is no name of a topic: use up to 249 letters, digits, '.', '_' and '-'", may_have_run=False
+        )
+    return topic
+
+
+def checked_start(start: Start) -> Start:
+    """Returns where a group is to begin, if that is a place.
+
+    Raises:
+        ValueError: a time without a zone, an offset below 0, or a word that is not known.
+    """
+    if isinstance(start, datetime):
+        if start.utcoffset() is None:
+            raise ValueError(f"start={start!r} has no time zone: write datetime(…, tzinfo=UTC)")
+    elif isinstance(start, int):
+        if start < 0:
+            raise ValueError(f"start={start} is no offset: they begin at 0")
+    elif start not in ("earliest", "latest"):
+        raise ValueError(f"start={start!r} is not 'earliest', 'latest', a datetime or an offset")
+    return start
+
+
+def checked_limit(limit: int) -> int:
+    """Returns how many records to fetch.
+
+    Raises:
+        ValueError: none.
+    """
+    if limit < 1:
+        raise ValueError(f"limit={limit}: nothing can be fetched")
+    return limit
+
+
+def checked_offset(partition: Partition, offset: int) -> int:
+    """Returns an offset to commit.
+
+    Raises:
+        ValueError: it is below 0.
+    """
+    if offset < 0:
+        raise ValueError(f"{offset} is no offset of {partition.topic}[{partition.number}]")
+    return offset
+
+
+def not_there(topic: str) -> Error:
+    """Returns the error of a topic that nobody made."""
+    return NotFound(f"there is no topic {topic}: prepare it first", may_have_run=False)
+
+
+def not_owned(group: str, partitions: Collection[Partition]) -> Error:
+    """Returns the error of committing for partitions that are not the member's."""
+    names = ", ".join(f"{topic}[{number}]" for topic, number in sorted(partitions))
+    return Aborted(f"not committed, because this member of group {group} does not read them any more: {names}")
+
+
+def warn_of_gap(topic: str, number: int, expected: int, first: int) -> None:
+    """Says that records were deleted before this reader had read them."""
+    _log.warning(
+        "%d records of %s[%d] from offset %d on ran out before they were read: read faster, or keep them longer (retention)",
+        first - expected,
+        topic,
+        number,
+        expected,
+    )
+
+
+def problem_of(message: Message, limit: int) -> Error | None:
+    """Returns why a message cannot be published whatever the state of the broker; None if it can be.
+
+    Args:
+        message: what is to be published.
+        limit: bytes of key, value and headers together.
+    """
+    size = len(message.value)
+    if message.key is not None:
+        size += len(message.key)
+    for name, value in message.headers:
+        size += len(name) + len(value)
+    if size > limit:
+        return InvalidArgument(
+            f"a message of {size} bytes for {message.topic} is larger than max_message={limit}", may_have_run=False
+        )
+    if _TOPIC.fullmatch(message.topic) is None or message.topic in (".", ".."):
+        try:
+            checked_topic(message.topic)
+        except InvalidArgument as error:
+            return error
+    return None
+
+
+MemberT = TypeVar("MemberT")
+
+
+def balance(
+    topics: Mapping[str, int], members: Mapping[MemberT, Iterable[str]], owners: Mapping[Partition, MemberT]
+) -> dict[Partition, MemberT]:
+    """Says which member of a group reads which partition: evenly in each topic, then evenly over all, moving few.
+
+    Args:
+        topics: how many partitions each has.
+        members: which topics each of them reads, the one that came first being the first; those that are not in ``topics``
+            do not count.
+        owners: who reads what at present.
+
+    Returns:
+        A member for each partition of a topic that anybody reads.
+    """
+    held: dict[str, dict[MemberT, list[int]]] = {}
+    load = dict.fromkeys(members, 0)
+    for member, names in members.items():
+        for name in names:
+            if name in topics:
+                held.setdefault(name, {})[member] = []
+    free: dict[str, list[int]] = {}
+    for name, readers in held.items():
+        for number in range(topics[name]):
+            owner = owners.get(Partition(name, number))
+            if owner in readers:
+                readers[owner].append(number)
+                load[owner] += 1
+            else:
+                free.setdefault(name, []).append(number)
+    for name, readers in held.items():
+        for number in free.get(name, ()):
+            member = min(readers, key=lambda each: (len(readers[each]), load[each]))
+            readers[member].append(number)
+            load[member] += 1
+        while True:
+            heavy = max(readers, key=lambda each: (len(readers[each]), load[each]))
+            light = min(readers, key=lambda each: (len(readers[each]), load[each]))
+            if len(readers[heavy]) - len(readers[light]) < 2:
+                break
+            _move(readers, load, heavy, light)
+    moving = True
+    while moving:  # Each move makes the loads more alike, so there is an end.
+        moving = False
+        for readers in held.values():
+            most = max(map(len, readers.values()))
+            heavy = max((each for each in readers if len(readers[each]) == most), key=lambda each: load[each])
+            lighter = [each for each in readers if len(readers[each]) < most]
+            if lighter:
+                light = min(lighter, key=lambda each: load[each])
+                if load[heavy] - load[light] >= 2:
+                    _move(readers, load, heavy, light)
+                    moving = True
+    return {
+        Partition(name, number): member
+        for name, readers in held.items()
+        for member in readers
+        for number in readers[member]
+    }
+
+
+def _move(readers: dict[MemberT, list[int]], load: dict[MemberT, int], heavy: MemberT, light: MemberT) -> None:
+    readers[light].append(readers[heavy].pop())
+    load[heavy] -= 1
+    load[light] += 1
+
+
+def _number(address: str, name: str, text: str, *, whole: bool = False) -> float:
+    try:
+        number = int(text) if whole else float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number < float("inf"):
+        raise ValueError(
+            f"{address!r} has {name}={text}; it must be a number above 0" + (", and whole" if whole else "")
+        )
+    return number

@@ -1,0 +1,226 @@
+"""A member of a group on an embedded broker: what it does about its partitions, wherever the group is kept.
+
+Members give partitions up, and take them, each by itself (what Kafka calls cooperative rebalancing): the group says who
+is to read what; a member tells its listener of those that it is to give up, then releases them, and only then another can
+claim them. The others are read on all the while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from micro_rt.broker.base import Listener, Partition, Record, Start, Subscription
+from micro_rt.broker.embedded import checked_limit, checked_start
+from micro_rt.errors import FailedPrecondition
+
+__all__ = ["Ownership", "View", "Member"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """What the group says of one member's partitions."""
+
+    owned: frozenset[Partition]
+    """Nobody else can read these."""
+    wanted: frozenset[Partition]
+    """This member is to read these, now or as soon as they are released."""
+    free: frozenset[Partition]
+    """Of those wanted, these are nobody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a member sees when it looks."""
+
+    ownership: Ownership | None
+    """None if nothing has changed since ``look`` returned one."""
+    records: Mapping[Partition, Sequence[Record]]
+
+
+class Member(Subscription):
+    """One member of a group; where the group is kept is the subclass's.
+
+    Args:
+        topics: what to read.
+        group: whose member it is.
+        start: where partitions begin that the group has no position of.
+        listener: told what becomes of partitions.
+    """
+
+    def __init__(self, topics: Collection[str], group: str, start: Start, listener: Listener) -> None:
+        if not topics or not group:
+            raise ValueError("a subscription needs a group, and at least one topic")
+        self.topics = frozenset(topics)
+        self.group = group
+        self.start: Start = checked_start(start)
+        self._listener = listener
+        self._cursors: dict[Partition, int] = {}
+        """The offset to read next, of each partition that is this member's as far as it knows."""
+        self._paused: set[Partition] = set()
+        self._unannounced: set[Partition] = set()
+        self._joined = False
+        self._settled = False
+        """Whether all that the group says of partitions has been done."""
+        self._closed = False
+        self._wake = asyncio.Event()
+        self._busy = asyncio.Lock()
+        self._rotation = 0
+
+    async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
+        """Waits for records, and tells the listener what becomes of the partitions meanwhile."""
+        checked_limit(limit)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        async with self._busy:
+            while True:
+                if self._closed:
+                    raise FailedPrecondition(f"this member of group {self.group} is closed")
+                if not self._joined:
+                    await self.join()
+                    self._joined = True
+                    self._settled = False
+                self._wake.clear()
+                view = await self.look(self._readable(), limit, self._settled)
+                if view is None:
+                    await self._lose(list(self._cursors))
+                    self._joined = False
+                    continue
+                if view.ownership is not None:
+                    self._settled = False
+                    if await self._adapt(view.ownership):
+                        continue
+                    self._settled = True
+                if self._unannounced:
+                    await self._announce()
+                if records := self._accept(view.records):
+                    return records
+                if not await self._sleep(deadline - loop.time()):
+                    return {}
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """Reads no more records of these partitions until they are resumed; of one that is not this member's, does nothing."""
+        self._paused.update(partition for partition in partitions if partition in self._cursors)
+
+    def resume(self, partitions: Iterable[Partition]) -> None:
+        """Reads these partitions again."""
+        self._paused.difference_update(partitions)
+        self.wake()
+
+    async def close(self) -> None:
+        """Leaves the group; the listener is told that its partitions are revoked."""
+        self._closed = True
+        self.wake()
+        async with self._busy:
+            if not self._joined:
+                return
+            self._joined = False
+            try:
+                if announced := [each for each in self._cursors if each not in self._unannounced]:
+                    await self._listener.revoked(announced)
+            finally:
+                self._forget(list(self._cursors))
+                await self.leave()
+
+    def wake(self) -> None:
+        """Has a fetch that waits look again."""
+        self._wake.set()
+
+    # What a backend does
+
+    @abstractmethod
+    async def join(self) -> None:
+        """Makes it a member of its group, without any partition yet."""
+
+    @abstractmethod
+    async def look(self, cursors: Mapping[Partition, int], limit: int, settled: bool) -> View | None:
+        """Returns records, and what the group says of this member's partitions.
+
+        Args:
+            cursors: the partitions to read, each from this offset on; the first ones first.
+            limit: how many records at most.
+            settled: whether the ownership can be left out where it is as it was returned last.
+
+        Returns:
+            What there is; None if this is no member any more, because it was taken for dead.
+        """
+
+    @abstractmethod
+    async def claim(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
+        """Takes those of these partitions that are nobody's or its own already; returns them, and where to read on."""
+
+    @abstractmethod
+    async def release(self, partitions: Collection[Partition]) -> None:
+        """Gives these partitions up, so that others can claim them."""
+
+    @abstractmethod
+    async def leave(self) -> None:
+        """Gives up all partitions and ends the membership."""
+
+    # What becomes of partitions
+
+    def _readable(self) -> dict[Partition, int]:
+        """Returns the partitions to read, beginning with another each time so that none waits for ever."""
+        cursors = self._cursors
+        if self._paused:
+            cursors = {each: offset for each, offset in cursors.items() if each not in self._paused}
+        if len(cursors) < 2:
+            return cursors
+        self._rotation = (self._rotation + 1) % len(cursors)
+        items = list(cursors.items())
+        return dict(items[self._rotation :] + items[: self._rotation])
+
+    def _accept(self, records: Mapping[Partition, Sequence[Record]]) -> Mapping[Partition, Sequence[Record]]:
+        if self._paused and not self._paused.isdisjoint(records):  # It was paused while they were read.
+            records = {each: found for each, found in records.items() if each not in self._paused}
+        for partition, found in records.items():
+            self._cursors[partition] = found[-1].offset + 1
+        return records
+
+    async def _adapt(self, ownership: Ownership) -> bool:
+        """Says whether anything had to be done."""
+        if lost := [each for each in self._cursors if each not in ownership.owned]:
+            await self._lose(lost)
+            return True
+        if surplus := [each for each in ownership.owned if each not in ownership.wanted]:
+            if known := [each for each in surplus if each in self._cursors and each not in self._unannounced]:
+                await self._listener.revoked(known)
+            # They are as good as gone: if releasing is interrupted, the next look finds them again.
+            self._forget(surplus)
+            await self.release(surplus)
+            return True
+        claimable = ownership.free | (ownership.owned & ownership.wanted)
+        if claimable := claimable.difference(self._cursors):
+            positions = await self.claim(sorted(claimable))
+            self._cursors.update(positions)
+            self._unannounced.update(positions)
+            return True
+        return False
+
+    async def _announce(self) -> None:
+        await self._listener.assigned(sorted(self._unannounced))
+        self._unannounced.clear()
+
+    async def _lose(self, partitions: list[Partition]) -> None:
+        if announced := [each for each in partitions if each not in self._unannounced]:
+            await self._listener.lost(announced)
+        self._forget(partitions)
+
+    def _forget(self, partitions: Iterable[Partition]) -> None:
+        for partition in partitions:
+            self._cursors.pop(partition, None)
+            self._paused.discard(partition)
+            self._unannounced.discard(partition)
+
+    async def _sleep(self, seconds: float) -> bool:
+        """Waits until there is something to see; says whether there may be."""
+        if seconds <= 0:
+            return False
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return self._wake.is_set()
+        return True
