@@ -233,7 +233,7 @@ class _GrpcConnection(Connection):
         except ssl.SSLError as error:
             reason = f"TLS failed: {error.reason or error}; does it speak TLS?"
         except OSError as error:
-            reason = error.strerror or str(error)
+            reason = error.strerror or str(error) or "it hung up while TLS was set up; does it speak TLS?"
         else:
             if answered:
                 self._protocol = protocol
