@@ -145,6 +145,14 @@ def test_a_guarded_program_tells_how_it_ended(tmp_path: Path) -> None:
         Guarded(["/nowhere/program"], log)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans to an ancestor")
+def test_what_a_program_leaves_behind_is_gone_with_it(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    assert Guarded(["sh", "-c", "sleep 3600 & echo $!"], log).wait() == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(log.read_text()), 0)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 def test_a_guarded_program_ends_with_its_guard(tmp_path: Path) -> None:
     program = Guarded(["sleep", "3600"], tmp_path / "log")

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.servers.consul import Consul
 from tests.servers.etcd import Etcd
+from tests.servers.process import family
 from tests.servers.server import Server, http_json
 
 
@@ -31,6 +33,26 @@ def test_the_shared_consul_answers(consul: Any) -> None:
 def test_the_shared_etcd_answers(etcd: Any) -> None:
     assert http_json(etcd.address, "GET", "/version")[0] == 200
     assert etcd.url == f"etcd://{etcd.address}"
+
+
+def test_the_shared_kafka_accepts(kafka: Any) -> None:
+    assert kafka.url == f"kafka://{kafka.address}"
+    host, _, port = kafka.address.rpartition(":")
+    # A request for the versions of each request (API key 18): length, key, version, correlation id, no client id.
+    with socket.create_connection((host, int(port)), 10) as connection:
+        connection.sendall(struct.pack(">ihhih", 10, 18, 0, 77, -1))
+        length, correlation, error = struct.unpack(">iih", connection.recv(10, socket.MSG_WAITALL))
+    assert length > 6
+    assert (correlation, error) == (77, 0)
+
+
+def test_the_shared_postgresql_accepts(postgresql: Any) -> None:
+    assert postgresql.url == f"postgresql://postgres@{postgresql.address}/postgres"
+    host, _, port = postgresql.address.rpartition(":")
+    login = struct.pack(">i", 196608) + b"user\0postgres\0\0"
+    with socket.create_connection((host, int(port)), 10) as connection:
+        connection.sendall(struct.pack(">i", len(login) + 4) + login)
+        assert connection.recv(9, socket.MSG_WAITALL) == struct.pack(">cii", b"R", 8, 0)  # Let in without a password.
 
 
 async def refused(server: Server) -> None:
@@ -104,6 +126,38 @@ async def test_etcd_comes_back_with_its_data(make_etcd: Callable[..., Etcd]) -> 
     await server.start()
     _, answer = server.request("/v3/kv/range", key, token=server.authenticate())
     assert "kvs" not in answer
+
+
+@pytest.mark.parametrize(("kind", "keeps"), [("make_kafka", "meta.properties"), ("make_postgresql", "PG_VERSION")])
+async def test_others_come_back_where_they_were(kind: str, keeps: str, request: pytest.FixtureRequest) -> None:
+    server: Server = request.getfixturevalue(kind)()
+    await server.start()
+    first, address = server.pid, server.address
+    children = family(first)
+    written = (server.data / keeps).stat()
+    await server.kill()
+    assert not any(map(alive, children))
+    await refused(server)
+    await server.start()
+    assert (server.data / keeps).stat().st_ino == written.st_ino
+    assert (server.address, server.pid == first) == (address, False)
+    await server.pause()
+    await server.resume()
+    await server.stop()
+    await refused(server)
+    await server.wipe()
+    await server.start()
+    last = server.pid
+    server.close()
+    assert not alive(last)
+    assert not server.folder.exists()
+
+
+async def test_what_does_not_start_tells_why(make_etcd: Callable[..., Etcd]) -> None:
+    server = make_etcd(extra=["--data-dir", "/proc/nowhere"])
+    with pytest.raises(RuntimeError, match=r"(?s)etcd ended with \d+:.*/proc/nowhere"):
+        await server.start()
+    assert not server.running
 
 
 async def test_a_paused_server_holds_its_connections(make_etcd: Callable[..., Etcd]) -> None:
