@@ -9,7 +9,7 @@ from typing import NamedTuple
 from protoc_gen_micro.dialect import field_names, value_names
 from protoc_gen_micro.imports import Imports, plan_names
 from protoc_gen_micro.modules import Modules, shipped
-from protoc_gen_micro.names import unused
+from protoc_gen_micro.names import json_name, unused
 from protoc_gen_micro.schema import Enum, EnumValue, Field, File, Message
 from protoc_gen_micro.text import WIDTH, indented, layout, literal
 from protoc_gen_micro.unrolled import HELPERS, Unrolled, kind_of, wrapped
@@ -94,7 +94,7 @@ class Classes:
             arguments.append(f"wraps={literal(wrapped(field))}")
         if field.name != name:
             arguments.append(f"proto={literal(field.name)}")
-        if field.json_name != _json_name(field.name):
+        if field.json_name != json_name(field.name):
             arguments.append(f"json={literal(field.json_name)}")
         head = f"{name}: {self._hint(field)} = "
         if len(f"    {head}_betterproto.field(") <= WIDTH or len(f"    {head}(") > WIDTH:
@@ -216,11 +216,6 @@ def _used(file: File) -> Iterator[Field]:
         for field in message.fields:
             if field.type_name and kind_of(field) in ("message", "enum"):
                 yield field
-
-
-def _json_name(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part[:1].upper() + part[1:] for part in rest)
 
 
 def _wrapped(lines: list[str]) -> Iterator[str]:

@@ -69,9 +69,9 @@ class EventStubs:
         """
         if not self._file.events:
             return
-        package = f"{self._file.package}." if self._file.package else ""
         for event in self._file.events:
-            name = unused(constant_name(*event.full_name.removeprefix(package).split(".")), taken)
+            # Not by the message's name: one that begins with an underscore would get two, which Python mangles in classes.
+            name = unused(constant_name(event.python_name), taken)
             taken.add(name)
             self._constants[event.full_name] = name
         self.info = unused(constant_name(class_name(self._file.path), "Events"), taken)

@@ -95,7 +95,12 @@ def _generate(request: plugin_pb2.CodeGeneratorRequest, runtime: bool) -> list[t
     for path in request.file_to_generate:
         ours = runtime and path.startswith("micro_rt/")
         if ours or not (shipped(path) or modules.mapped(path)):
-            outputs += render(read(path), modules, parameters, templates)
+            file = read(path)
+            outputs += render(file, modules, parameters, templates)
+            if file.events:
+                from protoc_gen_micro.asyncapi import document_path, document_text
+
+                outputs.append((document_path(file, modules), document_text(file, reader)))
     return outputs
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "class_name",
     "constant_name",
     "event_names",
+    "json_name",
     "method_name",
     "method_names",
     "module_name",
@@ -202,6 +203,18 @@ def protoc_module_name(path: str, suffix: str) -> str:
 
 def _lettered(name: str) -> str:
     return f"_{name}" if name[:1].isdigit() else name
+
+
+def json_name(name: str) -> str:
+    """Returns protobuf's default JSON name: underscores go, and the letter behind each becomes a capital.
+
+    >>> json_name("order_id")
+    'orderId'
+    """
+    if "_" not in name:
+        return name
+    first, *rest = name.split("_")
+    return first + "".join(part[:1].upper() + part[1:] for part in rest)
 
 
 def unused(name: str, taken: Container[str]) -> str:

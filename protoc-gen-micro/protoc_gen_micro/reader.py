@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from google.protobuf import descriptor_pb2
 
 from protoc_gen_micro.comments import Path, Source
-from protoc_gen_micro.names import KEYWORDS, method_names, unused
+from protoc_gen_micro.names import KEYWORDS, json_name, method_names, unused
 from protoc_gen_micro.options import METHOD, SERVICE, Options
 from protoc_gen_micro.schema import Enum, EnumValue, Field, File, Message, Method, Oneof, Service, TypeName
 
-__all__ = ["Reader"]
+__all__ = ["Reader", "edition_of"]
 
 
 class Reader:
@@ -22,16 +22,18 @@ class Reader:
     """
 
     def __init__(self, files: Iterable[descriptor_pb2.FileDescriptorProto]) -> None:
-        self._files = {file.name: file for file in files}
+        self.files = {file.name: file for file in files}
+        """Every file of the run, by its name."""
         self._types: dict[str, TypeName] = {}
         self._map_entries: dict[str, descriptor_pb2.DescriptorProto] = {}
-        for file in self._files.values():
+        for file in self.files.values():
             prefix = f".{file.package}." if file.package else "."
             self._index(file.name, prefix, (), file.message_type, file.enum_type, file.extension)
-        self.exports = {name: frozenset(self._exported(file)) for name, file in self._files.items()}
+        self.exports = {name: frozenset(self._exported(file)) for name, file in self.files.items()}
         """The names that a star import of each file's module brings."""
-        self._options = Options(self._files)
+        self._options = Options(self.files)
         self._messages: dict[str, Message] = {}
+        self._enums: dict[str, Enum] = {}
 
     @property
     def types(self) -> Iterator[TypeName]:
@@ -49,7 +51,7 @@ class Reader:
             return file
         from protoc_gen_micro.events import read_events
 
-        return file._replace(events=read_events(self._files[path], self._options, self.message, self.type))
+        return file._replace(events=read_events(self.files[path], self._options, self.message, self.type))
 
     def message(self, type_name: TypeName) -> Message:
         """Returns a message, whichever file of the run defines it.
@@ -61,15 +63,28 @@ class Reader:
             self._plain(type_name.file)
         return self._messages[type_name.full_name]
 
+    def enum(self, type_name: TypeName) -> Enum:
+        """Returns an enum, whichever file of the run defines it.
+
+        Raises:
+            GenerateError: something in its file cannot become Python.
+        """
+        if type_name.full_name not in self._enums:
+            self._plain(type_name.file)
+        return self._enums[type_name.full_name]
+
     def type(self, full_name: str) -> TypeName:
         """Returns a message or an enum of the run."""
         return self._types[f".{full_name}"]
 
     def _plain(self, path: str) -> File:
         """Reads all of a file but its events."""
-        file = _FileReader(self._files[path], self._types, self._map_entries, self._options).read()
+        file = _FileReader(self.files[path], self._types, self._map_entries, self._options).read()
         if self._options.known:
-            self._messages.update((message.type_name.full_name, message) for message in _nested(file.messages))
+            messages = list(_nested(file.messages))
+            enums = [*file.enums, *(enum for message in messages for enum in message.enums)]
+            self._messages.update((message.type_name.full_name, message) for message in messages)
+            self._enums.update((enum.type_name.full_name, enum) for enum in enums)
         return file
 
     def _exported(self, file: descriptor_pb2.FileDescriptorProto) -> Iterator[str]:
@@ -82,7 +97,7 @@ class Reader:
             yield extension.name
             yield f"{extension.name.upper()}_FIELD_NUMBER"
         for index in file.public_dependency:
-            yield from self._exported(self._files[file.dependency[index]])
+            yield from self._exported(self.files[file.dependency[index]])
 
     def _index(
         self,
@@ -144,7 +159,7 @@ class _FileReader:
         return File(
             path=file.name,
             package=file.package,
-            edition=_edition(file),
+            edition=edition_of(file),
             comment=self._source.comment(_SYNTAX) or self._source.comment(_EDITION) or self._source.comment(_PACKAGE),
             dependencies=tuple(file.dependency),
             public_dependencies=tuple(file.dependency[index] for index in file.public_dependency),
@@ -235,7 +250,7 @@ class _FileReader:
             extendee=self._type(field.extendee, path) if field.extendee else None,
             optional=field.proto3_optional,
             packed=repeated and kind not in _NEVER_PACKED and self._packed(field),
-            json_name=field.json_name or _json_name(name),
+            json_name=field.json_name or json_name(name),
             comment=self._source.comment(path),
             deprecated=has_options and field.options.deprecated,
         )
@@ -259,7 +274,7 @@ class _FileReader:
         for options in (field.options, self._file.options):
             if options.features.HasField("repeated_field_encoding"):
                 return options.features.repeated_field_encoding == descriptor_pb2.FeatureSet.PACKED
-        return _edition(self._file) != "proto2"
+        return edition_of(self._file) != "proto2"
 
     def _enums(self, enums: Iterable[descriptor_pb2.EnumDescriptorProto], path: Path, prefix: str) -> tuple[Enum, ...]:
         return tuple(
@@ -350,7 +365,8 @@ def _nested(messages: Iterable[Message]) -> Iterator[Message]:
         yield from _nested(message.messages)
 
 
-def _edition(file: descriptor_pb2.FileDescriptorProto) -> str:
+def edition_of(file: descriptor_pb2.FileDescriptorProto) -> str:
+    """Returns ``"proto2"``, ``"proto3"``, ``"2023"`` or ``"2024"``."""
     if file.syntax == "editions":
         return descriptor_pb2.Edition.Name(file.edition).removeprefix("EDITION_")
     return file.syntax or "proto2"
@@ -386,13 +402,5 @@ def _strip_message_json_names(messages: Iterable[descriptor_pb2.DescriptorProto]
 
 def _strip_json_names(fields: Iterable[descriptor_pb2.FieldDescriptorProto]) -> None:
     for field in fields:
-        if field.json_name == _json_name(field.name):
+        if field.json_name == json_name(field.name):
             field.ClearField("json_name")
-
-
-def _json_name(name: str) -> str:
-    """Returns protobuf's default JSON name: underscores go, and the letter behind each becomes a capital."""
-    if "_" not in name:
-        return name
-    first, *rest = name.split("_")
-    return first + "".join(part[:1].upper() + part[1:] for part in rest)

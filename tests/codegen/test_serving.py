@@ -35,7 +35,7 @@ async def test_every_method_of_every_service(stubs: list[ModuleType]) -> None:
     called = 0
     for module in stubs:
         for name in module.__all__:
-            if name.endswith("Base"):
+            if name.endswith("Base") and not name.endswith("SubscriberBase"):
                 client = getattr(module, f"{name.removesuffix('Base')}Client")
                 called += await _call_everything(getattr(module, name), client)
     assert called > 50

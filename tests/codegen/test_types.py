@@ -15,6 +15,7 @@ GOOD = """\
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import TypedDict
 
 import micro_rt as micro
@@ -25,6 +26,10 @@ from PREFIXbilling.invoice_list_micro import InvoicesClient
 from PREFIXbilling.invoice_list_pb2 import Invoice, Label
 from PREFIXnames_pb2 import Fields
 from PREFIXnested_pb2 import STATE_GOOD, Outer, State
+from PREFIXorder_events_micro import OrderEventsPublisher, OrderEventsSubscriberBase
+from PREFIXorder_events_pb2 import Placed
+from PREFIXtorture.events_micro import EventsPublisher, EventsSubscriberBase
+from PREFIXtorture.events_pb2 import Datetime, PublishAll
 from PREFIXodd_pb2 import Odd
 from PREFIXold_pb2 import Record, numbers, outside
 from PREFIXpresence_pb2 import Presence
@@ -60,6 +65,30 @@ async def call(service: micro.Service) -> str:
     sent = await InvoicesClient(service).send(Invoice(orders=[Order(total=Money(cents=1))], label=Label()))
     print(sent.text)
     return text
+
+
+class Billing(OrderEventsSubscriberBase):
+    async def placed(self, event: Placed, context: micro.EventContext) -> None:
+        number: str = event.order_id
+        print(number, context)
+
+    async def placed_part(self, event: Placed.Part, context: micro.EventContext) -> None:
+        print(event.refund.cents)
+
+
+class Torture(EventsSubscriberBase):
+    async def datetime(self, event: Datetime, context: micro.EventContext) -> None:
+        print(event)
+
+
+async def publish(service: micro.Service) -> list[micro.Published]:
+    events = OrderEventsPublisher(service)
+    now = datetime.now(UTC)
+    one: micro.Published = await events.placed(Placed(order_id="1"), key=b"1", headers={"a": "b"}, time=now)
+    some = await events.publish_all([Placed(), Placed.Part()], headers={})
+    some += await events.publish_all(Placed(order_id=f"{number}") for number in range(3))
+    await EventsPublisher(service).publish_all_(PublishAll(), key="a")
+    return [one, *some]
 
 
 def read(outer: Outer, presence: Presence, record: Record) -> int:
@@ -121,6 +150,20 @@ WRONG = {
         "class G(GreeterBase):\n"
         "    async def say_hello(self, request: HelloReply, context: micro.Context) -> HelloReply: return request"
     ),
+    "another event published": "async def f(p: OrderEventsPublisher) -> None: await p.placed(Placed.Part())",
+    "a deprecated event published": "async def f(p: OrderEventsPublisher) -> None: await p.lost(typing.cast(typing.Any, 1))",
+    "no event among many": "async def f(p: OrderEventsPublisher) -> None: await p.publish_all([HelloReply()])",
+    "a number for a key": "async def f(p: OrderEventsPublisher) -> None: await p.placed(Placed(), key=1)",
+    "a number for a time": "async def f(p: OrderEventsPublisher) -> None: await p.placed(Placed(), time=1.0)",
+    "an unknown event": "async def f(p: OrderEventsPublisher) -> None: await p.order_placed(Placed())",
+    "a handler of another event": (
+        "class G(OrderEventsSubscriberBase):\n"
+        "    async def placed(self, event: Placed.Part, context: micro.EventContext) -> None: ..."
+    ),
+    "a handler that is no coroutine": (
+        "class G(OrderEventsSubscriberBase):\n"
+        "    def placed(self, event: Placed, context: micro.EventContext) -> None: ..."
+    ),
     "the label of another file": "Invoice(label=other.Label())",
 }
 
@@ -131,6 +174,8 @@ from PREFIXgreeter_pb2 import HelloReply, HelloRequest, RepeatRequest
 from PREFIXbilling.invoice_list_pb2 import Invoice
 from PREFIXnested_pb2 import Outer
 from PREFIXold_pb2 import outside
+from PREFIXorder_events_micro import OrderEventsPublisher, OrderEventsSubscriberBase
+from PREFIXorder_events_pb2 import Placed
 from PREFIXpresence_pb2 import Presence
 from PREFIXnames_pb2 import Fields
 from PREFIXtorture.deprecated_micro import OldServiceClient
