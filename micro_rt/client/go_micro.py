@@ -9,7 +9,13 @@ from micro_rt.go_micro import with_headers
 from micro_rt.metadata import Metadata
 from micro_rt.transport.base import ClientStream, Connection
 
-__all__ = ["GoMicroConnection"]
+__all__ = ["MUCP", "GoMicroConnection"]
+
+MUCP = (
+    "they speak mucp, which is what go-micro's services do unless they are given its gRPC server "
+    "(go-micro.dev/v5/server/grpc), and which is not spoken here"
+)
+"""Why a node of go-micro's own protocol cannot be called."""
 
 
 class GoMicroConnection(Connection):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import TypeAlias
 
-from micro_rt.client.go_micro import GoMicroConnection
+from micro_rt.client.go_micro import MUCP, GoMicroConnection
 from micro_rt.client.retry import RetryBudget
 from micro_rt.errors import DeadlineExceeded, Error, Unavailable
 from micro_rt.node import Node
@@ -242,6 +242,10 @@ class Target:
     async def _nobody(self) -> Unavailable:
         """Says what is there instead of a node that serves this."""
         others = {service for node in self._view.nodes for service in node.services}
+        if not self._view.nodes and self._view.left_out:
+            reason = next(iter(self._view.left_out.values()))
+            problem = f"{self.name!r} has only nodes that cannot be called: {reason}"
+            return Unavailable(problem, id="micro.no_nodes", may_have_run=False)
         if others:
             problem = f"{self.name!r} does not serve {self.service}; it serves {', '.join(sorted(others))}"
         else:
@@ -272,6 +276,8 @@ class _View:
         self.name = name
         self.nodes: tuple[Node, ...] = ()
         self.endpoints: dict[str, Endpoint] = {}
+        self.left_out: dict[str, str] = {}
+        """Why nodes that are registered cannot be called, by their ids."""
         self._owner = owner
         self._targets: list[Target] = []
         self.asked_at = asyncio.get_running_loop().time()
@@ -351,13 +357,18 @@ class _View:
 
     def _update(self, nodes: tuple[Node, ...]) -> None:
         before, after = self.endpoints, dict[str, Endpoint]()
+        left_out: dict[str, str] = {}
         for node in nodes:
             try:
                 after[node.id] = self._owner.hold(node)
             except Error as error:
-                _log.warning("node %s of %r is left out: %s", node.id, self.name, error)
+                reason = MUCP if node.transport == "mucp" else error.message
+                left_out[node.id] = reason
+                if node.id not in self.left_out:
+                    _log.warning("node %s of %r is left out: %s", node.id, self.name, reason)
         self.nodes = tuple(node for node in nodes if node.id in after)
         self.endpoints = after
+        self.left_out = left_out
         for target in self._targets:
             target.update(self.nodes)
         for endpoint in before.values():

@@ -186,11 +186,18 @@ class Mesh:
         self._stack = stack
 
     async def go_node(
-        self, name: str = "", *, version: str = "latest", ttl: int = 90, metadata: Mapping[str, str] | None = None
+        self,
+        name: str = "",
+        *,
+        version: str = "latest",
+        ttl: int = 90,
+        metadata: Mapping[str, str] | None = None,
+        protocol: str = "grpc",
     ) -> GoNode:
         """Starts a node of go-micro's, which is registered when this returns."""
         pairs = ",".join(f"{key}={value}" for key, value in (metadata or {}).items())
         arguments = ["-name", name or self.name, "-version", version, "-ttl", f"{ttl}s", "-metadata", pairs]
+        arguments += ["-protocol", protocol]
         process = await self._start("server", *arguments)
         assert process.stdout is not None
         async with asyncio.timeout(SETTLE):

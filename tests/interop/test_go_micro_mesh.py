@@ -138,6 +138,25 @@ async def test_go_micro_says_that_nobody_is_there_once_ours_are_gone(mesh: Mesh)
     assert not caught.value.may_have_run
 
 
+async def test_nodes_of_go_micros_own_protocol_are_left_out_by_name(mesh: Mesh) -> None:
+    mucp = await mesh.go_node(protocol="mucp")
+    client = await mesh.python_client(MeshClient)
+    with pytest.raises(micro.Unavailable, match="they speak mucp") as caught:
+        await client.who(Text())
+    assert not caught.value.may_have_run
+    grpc = await mesh.go_node()
+    await mesh.calls_reach(client, grpc.id)
+    assert mucp.id != grpc.id
+
+
+async def test_calls_in_json_are_refused_by_name(mesh: Mesh) -> None:
+    await mesh.python_node()
+    go_client = await mesh.go_client()
+    error = await go_client.failure("json", mesh.name)
+    assert error["code"] == 501
+    assert "application/grpc+json is not served; send +proto" in error["detail"]
+
+
 def by_name(endpoints: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {endpoint["name"]: endpoint for endpoint in endpoints}
 

@@ -126,6 +126,19 @@ async def test_a_node_of_an_unknown_transport_is_left_out(registry: Shaky, caplo
     assert "node odd of 'lab' is left out" in caplog.text
 
 
+async def test_who_finds_only_nodes_of_an_unknown_transport_is_told(
+    registry: Shaky, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with micro.Service("web", registry=registry) as service:
+        await registry.register(Registration(Node("odd", "a:1", "pigeon"), ("lab",)))
+        for _ in range(3):
+            with pytest.raises(micro.Unavailable, match=r"only nodes that cannot be called: .*'pigeon'") as caught:
+                await LabClient(service).look(Text(), timeout=30)
+            assert caught.value.id == "micro.no_nodes"
+            assert not caught.value.may_have_run
+    assert caplog.text.count("node odd of 'lab' is left out") == 1, "it is told once"
+
+
 async def test_a_deadline_bounds_the_look_up(registry: Shaky) -> None:
     async def never(name: str) -> tuple[Node, ...]:
         await asyncio.sleep(3600)

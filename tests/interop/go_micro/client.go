@@ -218,6 +218,9 @@ func (c *caller) do(o order) (a answer) {
 	case "unknown": // a method that nobody has
 		request := c.client.NewRequest(o.Service, "Mesh.Nothing", &mesh.Text{})
 		failed(c.client.Call(ctx, request, &mesh.Text{}, options...))
+	case "json": // a call in JSON
+		request := c.client.NewRequest(o.Service, "Mesh.Who", &mesh.Text{}, client.WithContentType("application/json"))
+		failed(c.client.Call(ctx, request, &mesh.Node{}, options...))
 	case "list": // the nodes of a service
 		services, err := listed(c.registry, o.Service)
 		failed(err)

@@ -1,6 +1,6 @@
 // A node and a client of go-micro, for the tests of a mesh of both languages:
 //
-//	interop server -registry consul|etcd -registry-address HOST:PORT -name NAME [-version VERSION] [-metadata KEY=VALUE,...] [-ttl 90s]
+//	interop server -registry consul|etcd -registry-address HOST:PORT -name NAME [-version VERSION] [-metadata KEY=VALUE,...] [-ttl 90s] [-protocol grpc|mucp]
 //	interop client -registry consul|etcd -registry-address HOST:PORT
 //
 // The server prints one line of JSON when it is registered. The client reads one JSON object a line, does what it says and
@@ -22,8 +22,8 @@ import (
 )
 
 type flags struct {
-	registry, address, name, version, metadata string
-	ttl                                        time.Duration
+	registry, address, name, version, metadata, protocol string
+	ttl                                                  time.Duration
 }
 
 func main() {
@@ -37,6 +37,7 @@ func main() {
 	set.StringVar(&given.name, "name", "mesh", "what the service is called")
 	set.StringVar(&given.version, "version", "latest", "go-micro's default")
 	set.StringVar(&given.metadata, "metadata", "", "of the node: KEY=VALUE,KEY=VALUE")
+	set.StringVar(&given.protocol, "protocol", "grpc", "of the server: grpc, or mucp, which is go-micro's default")
 	set.DurationVar(&given.ttl, "ttl", server.DefaultRegisterTTL, "how long it stays listed after it died")
 	_ = set.Parse(os.Args[2:])
 	os.Stdout = os.Stderr // where go-micro logs, whatever its logger is told

@@ -23,7 +23,11 @@ import (
 // serve runs a node until it is told to stop.
 func serve(given flags) {
 	reg := given.open()
-	srv := grpc.NewServer(
+	newServer := grpc.NewServer
+	if given.protocol == "mucp" {
+		newServer = server.NewServer
+	}
+	srv := newServer(
 		server.Name(given.name), server.Version(given.version), server.Metadata(given.pairs()),
 		server.Registry(reg), server.Address("127.0.0.1:0"),
 		server.RegisterTTL(given.ttl), server.RegisterInterval(given.ttl/3), // without a TTL, go-micro's etcd registry panics
