@@ -36,6 +36,8 @@ TRANSPORT = "micro-transport"
 
 MAX_INFLATED = 1 << 20
 """Bytes; a tag that becomes longer is none."""
+MAX_DEPTH = 16
+"""Messages within messages; what is deeper is left out. go-micro describes three, and comparing is recursive."""
 
 
 def metadata_of(node: Node, registry: str) -> dict[str, str]:
@@ -239,12 +241,12 @@ def _value(value: ValueInfo | None) -> dict[str, Any] | None:
     }
 
 
-def _value_of(value: object) -> ValueInfo | None:
-    if not isinstance(value, dict):
+def _value_of(value: object, depth: int = 0) -> ValueInfo | None:
+    if not isinstance(value, dict) or depth > MAX_DEPTH:
         return None
     fields = cast("dict[str, Any]", value)
     values: list[object] = fields.get("values") or []
-    inner = [_value_of(each) for each in values]
+    inner = [_value_of(each, depth + 1) for each in values]
     return ValueInfo(
         str(fields.get("name", "")), str(fields.get("type", "")), tuple([each for each in inner if each is not None])
     )

@@ -85,7 +85,10 @@ class MdnsRegistry(Registry):
         return lease
 
     async def resolve(self, name: str) -> tuple[Node, ...]:
-        """Returns the nodes of a name, in the order of their ids; if none are known, waits up to a second for the first."""
+        """Returns the nodes of a name, in the order of their ids; if none are known, waits up to a second for the first.
+
+        When an unknown name is looked up again, that is a tenth of a second: who came meanwhile was heard.
+        """
         return await self._open_hub().resolve(name)
 
     def watch(self, name: str) -> Watch:
@@ -94,7 +97,7 @@ class MdnsRegistry(Registry):
         return hub.watches.open(name, hub.look, self)
 
     async def names(self) -> Mapping[str, tuple[Node, ...]]:
-        """Returns every name with its nodes; asks the network each time, which takes up to two seconds."""
+        """Returns every name with its nodes; asks the network each time, which takes up to a second."""
         return await self._open_hub().names()
 
     def _open_hub(self) -> Hub:

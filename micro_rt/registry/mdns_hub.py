@@ -35,6 +35,8 @@ __all__ = ["Hub", "MdnsLease", "Place"]
 
 PATIENCE = 1.0
 """Seconds to wait for an answer about a name that nobody is known to serve."""
+PATIENCE_AGAIN = 0.1
+"""Seconds to wait when that is asked again: what came meanwhile, or is late, was heard or will be."""
 FIRST_LOOK = 0.3
 """Seconds to wait for others besides those who are known, when a name is asked for first."""
 QUIET = 0.2
@@ -50,8 +52,14 @@ MAX_TTL = 4500
 """Seconds; nobody is believed for longer."""
 MAX_HEARD = 10_000
 """Nodes of others, of all names together: who floods the network fills no more memory than this."""
+LISTING_PATIENCE = 0.5
+"""Seconds to wait for an answer to the question for all names."""
+LISTING_INTEREST = 10.0
+"""Seconds in which asking for all names again is asking about the same."""
 LISTING_TTL = 120
 """Seconds; go-micro's, of the answer to the question for all names."""
+FAREWELL = 0.2
+"""Seconds between the two goodbyes; the first may get lost."""
 LATE = 10.0
 """Seconds by which an announcement may come later than the goodbye."""
 RESCAN = 10.0
@@ -136,6 +144,7 @@ class _Question:
     asked: int = 0
     next: float = math.inf
     heard: float = 0.0
+    patience: float = PATIENCE
     answered: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -161,7 +170,8 @@ class Hub:
         self._leases: dict[str, MdnsLease] = {}
         self._own: dict[str, dict[str, Own]] = {}
         self._services: dict[str, set[str]] = {}
-        self._instances: dict[str, Own] = {}
+        self._instances: dict[str, dict[str, Own]] = {}
+        self._farewells: list[tuple[float, bytes]] = []
         # What others say.
         self._heard: dict[str, dict[str, _Entry]] = {}
         self._heard_size = 0
@@ -192,6 +202,8 @@ class Hub:
         if self._scanning is not None:
             self._scanning.cancel()
             await asyncio.wait((self._scanning,))
+        for _, packet in self._farewells:
+            self._tell(packet)
         self._outbox.close()
         for link in self._links.values():
             await link.close()
@@ -225,9 +237,11 @@ class Hub:
         for name, own in lease.own.items():
             self._own.setdefault(name, {})[lease.id] = own
             self._services.setdefault(self.domain.service(name).lower(), set()).add(name)
-            self._instances[self.domain.instance(name, lease.id).lower()] = own
+            self._instances.setdefault(self.domain.instance(name, lease.id).lower(), {})[name] = own
+        others = [name for name, entries in self._heard.items() if lease.id in entries]
+        for name in others:
             self._forget(name, lease.id)
-        self._changed(lease.own)
+        self._changed({*lease.own, *others})
         self._announce(lease)
         lease.again = lease.announced + 1.0
         self._wait_for(min(lease.again, lease.expires))
@@ -262,8 +276,11 @@ class Hub:
     def _drop(self, lease: MdnsLease, goodbye: Iterable[str]) -> None:
         del self._leases[lease.id]
         for name in lease.own:
+            instance = self.domain.instance(name, lease.id).lower()
+            del self._instances[instance][name]
+            if not self._instances[instance]:
+                del self._instances[instance]
             del self._own[name][lease.id]
-            del self._instances[self.domain.instance(name, lease.id).lower()]
             if not self._own[name]:
                 del self._own[name]
                 service = self.domain.service(name).lower()
@@ -271,7 +288,10 @@ class Hub:
                 if not self._services[service]:
                     del self._services[service]
         for name in goodbye:
-            self._tell(lease.own[name].announcement(0))
+            packet = lease.own[name].announcement(0)
+            self._tell(packet)
+            self._farewells.append((self._now() + FAREWELL, packet))
+            self._wait_for(self._farewells[0][0])
         self._changed(lease.own)
 
     def _announce(self, lease: MdnsLease) -> None:
@@ -294,8 +314,8 @@ class Hub:
 
     async def resolve(self, name: str) -> tuple[Node, ...]:
         """Returns the nodes of a name, having asked for it unless some are known and kept fresh."""
-        question = self._questions.get(label_of(name))
         nodes = self._nodes(name)
+        question = self._question(label_of(name))
         if question is None or not nodes:
             question = self._ask(label_of(name), name, INTEREST)
         question.until = max(question.until, self._now() + INTEREST)
@@ -304,28 +324,34 @@ class Hub:
 
     async def look(self, name: str) -> tuple[Node, ...]:
         """Returns the nodes of a name for a watch, which sees those that come later as soon as they come."""
-        if label_of(name) not in self._questions:
+        if self._question(label_of(name)) is None:
             await self._hear_out(self._ask(label_of(name), name, INTEREST), FIRST_LOOK)
         return self._nodes(name)
 
     async def names(self) -> dict[str, tuple[Node, ...]]:
         """Returns every name with its nodes."""
-        self._labels.clear()
-        await self._hear_out(self._ask("", "", PATIENCE), PATIENCE)
-        unasked = [label for label in self._labels if label not in self._questions]
-        for question in [self._ask(label, label, PATIENCE) for label in unasked]:
-            await self._hear_out(question, PATIENCE)
+        await self._hear_out(self._ask("", "", LISTING_INTEREST), LISTING_PATIENCE)
+        unasked = [label for label in self._labels if self._question(label) is None]
+        for question in [self._ask(label, label, LISTING_INTEREST) for label in unasked]:
+            await self._hear_out(question, LISTING_PATIENCE)
         found = {name: self._nodes(name) for name in sorted(self._heard.keys() | self._own.keys())}
         return {name: nodes for name, nodes in found.items() if nodes}
+
+    def _question(self, label: str) -> _Question | None:
+        """Returns what is asked about a name, if it is still being asked."""
+        question = self._questions.get(label)
+        return question if self._is_of_interest(question, self._now()) else None
 
     def _ask(self, label: str, service: str, interest: float) -> _Question:
         """Asks who serves a name, unless that was asked just now."""
         now = self._now()
-        question = self._questions.get(label)
+        question = self._question(label)
         if question is None:
             question = self._questions[label] = _Question(service, now + interest)
-        elif now < question.started + PATIENCE:
+        elif now < question.started + question.patience:
             return question
+        else:
+            question.patience = PATIENCE_AGAIN
         question.started = now
         question.asked = 0
         question.answered.clear()
@@ -348,7 +374,7 @@ class Hub:
 
     async def _hear_out(self, question: _Question, patience: float) -> None:
         """Waits until the answers to a question are there, as far as one can tell."""
-        rest = question.started + patience - self._now()
+        rest = question.started + min(patience, question.patience) - self._now()
         if rest <= 0:
             return
         with contextlib.suppress(TimeoutError):
@@ -458,8 +484,9 @@ class Hub:
             for service in self._services.get(name, ()):
                 for own in self._own[service].values():
                     self._reply(self._answer_of(own, asked), asked, source, link)
-        if asked.is_for_a_node and name in self._instances:
-            self._reply(self._answer_of(self._instances[name], asked), asked, source, link)
+        if asked.is_for_a_node:
+            for own in self._instances.get(name, {}).values():
+                self._reply(self._answer_of(own, asked), asked, source, link)
 
     def _answer_of(self, own: Own, asked: Asked) -> bytes:
         return own.answer(asked, self._left(self._leases[own.node.id]))
@@ -484,10 +511,15 @@ class Hub:
                 self._drop(lease, goodbye=lease.own)
             elif lease.again <= now:
                 self._announce(lease)
+        for _, packet in [each for each in self._farewells if each[0] <= now]:
+            self._tell(packet)
+        self._farewells = [each for each in self._farewells if each[0] > now]
         self._look_after_others(now)
         for label, question in list(self._questions.items()):
             if not self._is_of_interest(question, now):
                 del self._questions[label]
+                if not label:
+                    self._labels.clear()
             elif question.next <= now:
                 self._ask_again(label, question)
         self._gone = {key: (stamp, until) for key, (stamp, until) in self._gone.items() if now < until}
@@ -525,7 +557,8 @@ class Hub:
         # A question that nobody is interested in any more goes with the next turn of it.
         questions = (question.next for question in self._questions.values())
         gone = (until for _, until in self._gone.values())
-        return min((self._rescan, *leases, *others, *questions, *gone), default=math.inf)
+        farewells = (when for when, _ in self._farewells)
+        return min((self._rescan, *leases, *farewells, *others, *questions, *gone), default=math.inf)
 
     def _wait_for(self, when: float) -> None:
         if when < self._due:

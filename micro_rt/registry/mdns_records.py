@@ -173,7 +173,11 @@ class Own:
         return out.packets()[0]
 
     def _fits(self) -> bool:
-        return len(self._answer(Asked(self.domain.instance(self.name, self.node.id), _ANY, False, 1), 1)) == 1
+        # zeroconf makes another packet of what does not fit into one of 1460 bytes, and cannot write what no packet can hold.
+        return (
+            len(self.text) < 1460
+            and len(self._answer(Asked(self.domain.instance(self.name, self.node.id), _ANY, False, 1), 1)) == 1
+        )
 
     def _answer(self, asked: Asked, ttl: int) -> list[bytes]:
         out = _response(asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 
 import pytest
@@ -56,8 +57,10 @@ async def test_who_is_killed_goes_when_its_lease_runs_out(network: tuple[Host, H
         await watch.until([])
 
 
-async def test_a_network_that_was_cut_comes_back(network: tuple[Host, Host]) -> None:
+@pytest.mark.parametrize("who", ["the one who looks", "the one who is looked for"])
+async def test_a_network_that_was_cut_comes_back(network: tuple[Host, Host], who: str) -> None:
     one, two = network
+    cut = two if who == "the one who looks" else one
     greeter = service("hosts.cut", "greeter-1", f"{one.address}:41123")
     async with (
         program(two, *PYTHON, "watch", "hosts.cut") as watch,
@@ -65,15 +68,27 @@ async def test_a_network_that_was_cut_comes_back(network: tuple[Host, Host]) -> 
     ):
         await registered(peer)
         await watch.until([shown(greeter)])
-        await two.cut()
+        await cut.cut()
         try:
             await watch.until([])
         finally:
-            await two.restore()
+            await cut.restore()
         await watch.until([shown(greeter)])
-        # The one that lost nothing of its own goes on as before.
         await peer.end()
         await watch.until([])
+
+
+async def test_who_cannot_send_is_told_so(network: tuple[Host, Host]) -> None:
+    one, _ = network
+    await one.cut()
+    try:
+        greeter = json.dumps(service("hosts.unheard", "greeter-1", f"{one.address}:41123"))
+        peer = await one.run(*PYTHON, "register", greeter, stdin=PIPE, stderr=PIPE)
+        _, errors = await peer.communicate()
+    finally:
+        await one.restore()
+    assert peer.returncode
+    assert f"UNAVAILABLE: registry mdns: greeter-1 cannot be announced: cannot send on {one.address}" in errors.decode()
 
 
 async def test_what_a_host_says_on_its_loopback_stays_there(network: tuple[Host, Host]) -> None:
