@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check bench generate format clean
+.PHONY: help demo test servers check bench generate format clean
 
 help:            ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,6 +15,9 @@ demo: $(READY)   ## generate from a .proto, start three servers, call them, kill
 
 test: $(READY)   ## run every test
 	$(BIN)/python -m pytest $(ARGS)
+
+servers: $(READY) ## start Consul, Kafka, PostgreSQL and etcd, and keep them until Ctrl-C
+	@$(BIN)/python -m tests.servers $(ARGS)
 
 check: $(READY)  ## format, lint, types, generated files
 	$(BIN)/ruff format --check .
