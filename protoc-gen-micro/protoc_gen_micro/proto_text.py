@@ -80,9 +80,8 @@ class _Writer:
         for index, enum in enumerate(file.enum_type):
             yield from ("", *self._enum(enum, (5, index)))
 
-    def _message(self, message: _Message, path: Path, head: str, comment: bool = True) -> Iterator[str]:
-        if comment:
-            yield from self._comment(path)
+    def _message(self, message: _Message, path: Path, head: str) -> Iterator[str]:
+        yield from self._comment(path)
         body = list(self._body(message, path))
         if not body:
             yield f"{head} {{}}"
@@ -139,8 +138,7 @@ class _Writer:
             return
         label = self._label(field)
         if field.type == _Field.TYPE_GROUP and entry is not None and self._file.syntax != "editions":
-            head = f"{label}group {entry.name}{behind}"
-            yield from self._message(entry, (*path, 3, place), head, comment=False)
+            yield from self._message(entry, (*path, 3, place), f"{label}group {entry.name}{behind}")
             return
         yield f"{label}{_type(field)} {field.name}{behind};"
 
