@@ -49,17 +49,17 @@ class EventContext(Scope):
     @property
     def id(self) -> str:
         """What its publisher calls it, unique together with ``source``; empty if the record does not say."""
-        return self._envelope.id
+        return self._envelope.text("ce_id")
 
     @property
     def source(self) -> str:
         """Who published it; empty if the record does not say."""
-        return self._envelope.source
+        return self._envelope.text("ce_source")
 
     @property
     def time(self) -> datetime:
         """When it happened, as its publisher says, or else when it was published."""
-        text = self._envelope.time
+        text = self._envelope.text("ce_time")
         if text:
             try:
                 time = datetime.fromisoformat(text)

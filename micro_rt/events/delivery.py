@@ -379,19 +379,18 @@ class Delivery:
             self._done(item)
 
     def _deadline(self, envelope: Envelope) -> float | None:
-        loop_now = asyncio.get_running_loop().time()
         timeout = self.options.timeout
         told = envelope.headers.get(DEADLINE_HEADER)
         if told is not None:
             try:
                 left = float(told) - time.time()
             except ValueError:
-                left = None
-            if left is not None:
+                _log.info("%s=%r is no number of seconds since 1970, and is passed over", DEADLINE_HEADER, told)
+            else:
                 if left <= 0:
                     raise _Expired(f"its deadline passed {-left:.1f} s ago")
                 timeout = left if timeout is None else min(timeout, left)
-        return None if timeout is None else loop_now + timeout
+        return None if timeout is None else asyncio.get_running_loop().time() + timeout
 
     async def _failed_attempt(self, item: _Item, error: BaseException) -> None:
         options = self.options

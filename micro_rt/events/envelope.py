@@ -23,6 +23,7 @@ STRUCTURED = "application/cloudevents+json"
 
 _SPEC_VERSION = ("ce_specversion", b"1.0")
 _CONTENT_TYPE = ("content-type", PROTOBUF.encode())
+_ATTRIBUTES = ("id", "source", "specversion", "time", "type")
 _JSON_TYPES = ("application/json", "text/json")
 
 
@@ -31,20 +32,20 @@ class Envelope(NamedTuple):
 
     type: str
     """Full proto name; empty if the record does not say."""
-    id: str
-    source: str
-    time: str
-    """RFC 3339; empty if the record does not say."""
     content_type: str
     """Of the data: JSON, or else protobuf."""
     data: bytes
     headers: Mapping[str, bytes]
-    """All others, by lower-case name; the last value of a name."""
+    """By lower-case name, the last value of a name; with ``ce_id``, ``ce_source`` and ``ce_time`` wherever they were."""
 
     @property
     def is_json(self) -> bool:
         """Whether the data is the JSON of the message, not its binary form."""
         return self.content_type in _JSON_TYPES
+
+    def text(self, name: str) -> str:
+        """Returns a header as text; empty if there is none."""
+        return self.headers.get(name, b"").decode(errors="replace")
 
 
 def seal(type: str, id: str, source: bytes, time: float, headers: Headers) -> Headers:
@@ -90,16 +91,9 @@ def open_envelope(record: Record) -> Envelope:
     headers = dict(record.headers)
     type = headers.get("ce_type")
     if type is not None:  # binary mode, as nearly every record is
-        content_type = headers.get("content-type", b"").decode(errors="replace")
-        return Envelope(
-            type.decode(errors="replace"),
-            headers.get("ce_id", b"").decode(errors="replace"),
-            headers.get("ce_source", b"").decode(errors="replace"),
-            headers.get("ce_time", b"").decode(errors="replace"),
-            _plain(content_type) if content_type != PROTOBUF else PROTOBUF,
-            record.value,
-            headers,
-        )
+        content_type = headers.get("content-type", b"")
+        plain = PROTOBUF if content_type == _CONTENT_TYPE[1] else _plain(content_type.decode(errors="replace"))
+        return Envelope(type.decode(errors="replace"), plain, record.value, headers)
     headers = {name.lower(): value for name, value in record.headers}
     content_type = _plain(headers.get("content-type", b"").decode(errors="replace"))
     if content_type == STRUCTURED:
@@ -108,7 +102,7 @@ def open_envelope(record: Record) -> Envelope:
         told = _from_go_micro(record.value, headers)
         if told is not None:
             return told
-    return Envelope("", "", "", "", content_type, record.value, headers)
+    return Envelope("", content_type, record.value, headers)
 
 
 def _structured(value: bytes, headers: Mapping[str, bytes]) -> Envelope:
@@ -131,13 +125,12 @@ def _structured(value: bytes, headers: Mapping[str, bytes]) -> Envelope:
         data = fields["data"].encode()
     else:
         raise ValueError(f"its data is JSON, and datacontenttype says {content_type}")
-    others = {
-        name: str(text).encode()
-        for name, text in fields.items()
-        if name not in ("data", "data_base64", "datacontenttype", "id", "source", "specversion", "time", "type")
+    attributes = {
+        f"ce_{name}" if name in _ATTRIBUTES else name: str(value).encode()
+        for name, value in fields.items()
+        if name not in ("data", "data_base64", "datacontenttype") and value is not None
     }
-    type, id, source, time = (str(fields.get(name) or "") for name in ("type", "id", "source", "time"))
-    return Envelope(type, id, source, time, content_type, data, {**headers, **others})
+    return Envelope(str(fields.get("type") or ""), content_type, data, {**headers, **attributes})
 
 
 def _from_go_micro(value: bytes, headers: Mapping[str, bytes]) -> Envelope | None:
@@ -161,10 +154,8 @@ def _from_go_micro(value: bytes, headers: Mapping[str, bytes]) -> Envelope | Non
     except (TypeError, ValueError, Base64Error):
         return None
     content_type = _plain(inner.get("content-type", b"").decode(errors="replace"))
-    type, id, source, time = (
-        inner.get(f"ce_{name}", b"").decode(errors="replace") for name in ("type", "id", "source", "time")
-    )
-    return Envelope(type, id, source, time, content_type, data, {**headers, **inner})
+    type = inner.get("ce_type", b"").decode(errors="replace")
+    return Envelope(type, content_type, data, {**headers, **inner})
 
 
 def _plain(content_type: str) -> str:
