@@ -44,7 +44,7 @@ class Consul(Server):
         super().__init__(found)
         self.node = f"{'agent' if join else 'server'}-{self.port}"
         """The name of its node in the catalog."""
-        self.token = join.token if join else str(uuid.uuid4()) if acl else ""
+        self.token: str = join.token if join else str(uuid.uuid4()) if acl else ""
         """The management token, if there are ACLs; else empty."""
         self.certificates = Certificates(self.folder / "certificates") if tls else None
         self.serf_port = self._ports.take()

@@ -55,7 +55,7 @@ class PostgreSQL(Server):
     def prepare(self) -> None:
         if self.user:
             os.chown(self.data, pwd.getpwnam(self.user).pw_uid, -1)
-        initdb = [
+        initdb: list[str | Path] = [
             self._bin / "initdb",
             "-D",
             self.data,
@@ -84,7 +84,13 @@ class PostgreSQL(Server):
                 return programs
         except OSError:
             pass
-        return shutil.copytree(programs.parent, self.folder / "programs", symlinks=True) / programs.name
+        install, package, wheel = programs.parents[:3]
+        assert install.name.startswith("pginstall"), f"the user {self.user} cannot run {programs / 'postgres'}"
+        # Libraries are found by their place relative to the programs.
+        target = self.folder / wheel.name
+        for part in (install, package.with_name(f"{package.name}.libs")):
+            shutil.copytree(part, target / part.relative_to(wheel), symlinks=True)
+        return target / programs.relative_to(wheel)
 
 
 def _first_user(*names: str) -> str:

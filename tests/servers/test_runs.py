@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.cache import Unobtainable
 from tests.servers.etcd import Etcd
-from tests.servers.shared import Elsewhere, Servers, Unobtainable
+from tests.servers.shared import Elsewhere, Servers
 
 ROOT = Path(__file__).parent.parent.parent
 LONG = 120.0

@@ -141,15 +141,9 @@ async def test_others_come_back_where_they_were(kind: str, keeps: str, request: 
     await server.start()
     assert (server.data / keeps).stat().st_ino == written.st_ino
     assert (server.address, server.pid == first) == (address, False)
-    await server.pause()
-    await server.resume()
-    await server.stop()
-    await refused(server)
-    await server.wipe()
-    await server.start()
-    last = server.pid
+    children = family(server.pid)
     server.close()
-    assert not alive(last)
+    assert not any(map(alive, children))
     assert not server.folder.exists()
 
 
