@@ -11,7 +11,7 @@ import logging
 import random
 from collections.abc import Coroutine, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from micro_rt.engines.consul_address import ConsulAddress
 from micro_rt.engines.consul_http import Answer, ConsulHttp, Params
@@ -23,8 +23,8 @@ REQUESTS = 24
 """Requests at once, beside blocking queries."""
 WAIT = 300.0
 """Seconds that a blocking query waits for a change; Consul adds up to a sixteenth."""
-SILENCE = 15.0
-"""Seconds without any answer after which it is asked whether it is there, while blocking queries wait."""
+SILENCE = 3.0
+"""Times the address's timeout without any answer, after which it is asked whether it is there, while blocking queries wait."""
 RETRY = (0.2, 5.0)
 """Seconds; the bound of the first random wait in an outage, and what it doubles up to."""
 
@@ -38,16 +38,15 @@ class Consul:
 
     Args:
         address: where it is.
-        silence: seconds; see ``SILENCE``.
     """
 
-    def __init__(self, address: ConsulAddress, *, silence: float = SILENCE) -> None:
+    def __init__(self, address: ConsulAddress) -> None:
         self.address = address
         self.problem = ""
         """What is wrong with it, as far as is known; empty if nothing."""
         self.on_loopback = False
         """Whether its servers are reached over loopback only, so that all its users are on this machine."""
-        self._silence = silence
+        self._silence = SILENCE * address.timeout
         self._made: ConsulHttp | None = None
         self._gate = asyncio.Semaphore(REQUESTS)
         self._blocking: set[asyncio.Future[Answer]] = set()
@@ -182,10 +181,12 @@ class Consul:
     async def _ask(self) -> bool:
         """Reads what needs a leader; returns whether every server is on loopback."""
         answer = await self._http.get("/v1/health/service/consul", timeout=self.address.timeout)
+        data: object = answer.data
+        if not isinstance(data, list):
+            raise Unavailable(f"what answers at {self.address.place} is something else, not Consul")
         self._heard()
-        return bool(answer.data) and all(
-            str(entry["Node"]["Address"]).startswith(("127.", "::1")) for entry in answer.data
-        )
+        servers = cast("list[dict[str, Any]]", data)
+        return bool(servers) and all(str(each["Node"]["Address"]).startswith(("127.", "::1")) for each in servers)
 
     def _suspect(self) -> None:
         """A request went wrong: finds out whether that was all, or whether it does not answer any more."""

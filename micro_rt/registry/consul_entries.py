@@ -63,7 +63,7 @@ class EntryReader:
         newest: dict[str, tuple[int, Node]] = {}
         for entry in entries:
             service = entry["Service"]
-            if not service["Port"] or any(check["Status"] == "critical" for check in entry["Checks"]):
+            if not service.get("Port") or any(check["Status"] == "critical" for check in entry["Checks"]):
                 continue  # Without a port it cannot be called.
             node = self._node(service, entry["Node"]["Address"])
             # A process that moved to another agent is listed by both for a while.

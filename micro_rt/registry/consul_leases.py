@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import logging
 import random
@@ -218,22 +219,24 @@ class Leases:
         return _is_of(await self._catalog.entry(listing.name, listing.id), lease)
 
     async def _remove(self, lease: ConsulLease, listing: _Listing) -> None:
-        entry = await self._catalog.entry(listing.name, listing.id)
-        if not _is_of(entry, lease):
-            # That the catalog does not show it does not mean that the agent does not have it.
-            path = f"/v1/agent/service/{quote(listing.id, safe='')}"
-            known = (await self._consul.get(path)).data
-            if known is None or _lease_of(known) != lease.token:
+        known = (await self._consul.get(f"/v1/agent/service/{quote(listing.id, safe='')}")).data
+        if known is not None:
+            if _lease_of(known) != lease.token:
                 return
-        removed = await self._at_its_agent(lease, listing, lambda host: self._consul.deregister(listing.id, host))
-        if not removed and entry is not None:
-            # The agent that had it is gone, and what it left stays.
-            await self._consul.remove(entry["Node"]["Node"], listing.id)
+            await self._consul.deregister(listing.id)
+        else:
+            entry = await self._catalog.entry(listing.name, listing.id)
+            if entry is None or not _is_of(entry, lease):
+                return
+            if not await self._at_agent_of(entry, listing, lambda host: self._consul.deregister(listing.id, host)):
+                # The agent that had it is gone, and what it left stays.
+                await self._consul.remove(entry["Node"]["Node"], listing.id)
 
         async def gone() -> bool:
             return not _is_of(await self._catalog.entry(listing.name, listing.id), lease)
 
-        await self._until(gone, f"Consul removed {lease.node.id}, but still shows it under {listing.name!r}")
+        with contextlib.suppress(PermissionDenied):  # Who may not see it cannot wait for it either.
+            await self._until(gone, f"Consul removed {lease.node.id}, but still shows it under {listing.name!r}")
 
     async def _at_its_agent(
         self, lease: ConsulLease, listing: _Listing, request: Callable[[str], Coroutine[Any, Any, bool]]
@@ -251,9 +254,13 @@ class Leases:
         entry = await self._catalog.entry(listing.name, listing.id)
         if entry is None or not _is_of(entry, lease):
             return False
+        return await self._at_agent_of(entry, listing, request)
+
+    async def _at_agent_of(
+        self, entry: _Entry, listing: _Listing, request: Callable[[str], Coroutine[Any, Any, bool]]
+    ) -> bool:
+        """Makes a request to the agent that the catalog names."""
         host = str(entry["Node"]["Address"])
-        if host == listing.host:
-            return False
         try:
             found = await request(host)
         except Unavailable as error:

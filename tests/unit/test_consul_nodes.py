@@ -1,0 +1,394 @@
+"""What the contract cannot ask of a registry: what Consul has from others, what it refuses, and what watching it costs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+import micro_rt as micro
+from micro_rt.errors import FailedPrecondition, InvalidArgument, PermissionDenied, Unauthenticated, Unavailable
+from micro_rt.node import EndpointInfo, Node
+from micro_rt.registry.base import LeaseLost, Registration
+from micro_rt.registry.consul import ConsulRegistry
+from micro_rt.registry.go_micro import decode_tags
+from micro_rt.testing.proxy import FaultProxy
+from tests.interop.lab import OurLab
+from tests.servers.consul import Consul
+from tests.servers.server import http_json
+
+PATIENCE = 60.0
+"""Seconds for what takes a few at most, on a machine that is busy with other things."""
+
+MakeConsul = Callable[..., Consul]
+Put = Callable[..., Awaitable[Any]]
+
+
+def name_of(text: str) -> str:
+    return f"{text}-{uuid.uuid4().hex[:8]}"
+
+
+def node_of(id: str = "node") -> Node:
+    return Node(name_of(id), "127.0.0.1:1")
+
+
+@pytest.fixture
+async def registry(consul: Any) -> Any:
+    registry = ConsulRegistry(consul.url)
+    await registry.open()
+    yield registry
+    await registry.close()
+
+
+@pytest.fixture
+def register(consul: Any) -> Put:
+    """Registers as a program that knows nothing of micro-rt would."""
+
+    async def register(**service: Any) -> None:
+        status, text = await asyncio.to_thread(http_json, consul.address, "PUT", "/v1/agent/service/register", service)
+        assert status == 200, text
+
+    return register
+
+
+async def until(condition: Callable[[], Awaitable[object]], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not await condition():
+        assert time.monotonic() < deadline, what
+        await asyncio.sleep(0.05)
+
+
+async def found(registry: ConsulRegistry, name: str, *ids: str) -> tuple[Node, ...]:
+    async def there() -> bool:
+        return [node.id for node in await registry.resolve(name)] == sorted(ids)
+
+    await until(there, f"{name} does not become {ids}")
+    return await registry.resolve(name)
+
+
+# What others register
+
+
+async def test_a_node_of_go_micro(registry: ConsulRegistry, register: Put) -> None:
+    name = name_of("greeter")
+    # As go-micro 5.8 wrote them: each key of the metadata, an endpoint, and the version 1.0.0 of its own test vectors.
+    tags = [
+        "t-" + "789caa564aceccd32b2e2955b252502acecf4dd54b492c4954aa050400" + "00ffff5ddd072d",
+        "v-789c32d433d03300040000ffff02ce00ee",
+    ]
+    await register(ID=f"{name}-1", Name=name, Address="10.1.2.3", Port=4000, Tags=tags, Meta={"protocol": "mucp"})
+    (node,) = await found(registry, name, f"{name}-1")
+    assert (node.address, node.version) == ("10.1.2.3:4000", "1.0.0")
+    assert node.services == frozenset()
+
+
+async def test_plain_tags_of_old_go_micro(registry: ConsulRegistry, register: Put) -> None:
+    name = name_of("old")
+    tags = ['t={"zone":"a"}', 't={"protocol":"mucp"}', 'e={"name":"Old.Call","request":null,"response":null}', "v=0.9"]
+    await register(ID=f"{name}-1", Name=name, Address="::1", Port=5, Tags=tags)
+    (node,) = await found(registry, name, f"{name}-1")
+    assert node == Node(
+        f"{name}-1",
+        "[::1]:5",
+        "mucp",
+        "0.9",
+        metadata={"zone": "a", "protocol": "mucp"},
+        endpoints=(EndpointInfo("Old.Call"),),
+    )
+
+
+async def test_tags_of_other_uses_say_nothing(registry: ConsulRegistry, register: Put) -> None:
+    name = name_of("trap")
+    tags = ["e", "t", "v", "", "edge", "traefik.enable=true", "v-nothex", "t-00", "e-", "t={broken", "v2", "v=3"]
+    await register(ID=f"{name}-1", Name=name, Address="h", Port=5, Tags=tags, Meta={"zone": "b"})
+    (node,) = await found(registry, name, f"{name}-1")
+    assert node == Node(f"{name}-1", "h:5", "grpc", "3", metadata={"zone": "b"})
+
+
+async def test_a_service_with_meta_only(registry: ConsulRegistry, register: Put) -> None:
+    name = name_of("java")
+    await register(ID=f"{name}-1", Name=name, Port=5, Meta={"version": "7", "protocol": "http", "zone": "c"})
+    (node,) = await found(registry, name, f"{name}-1")
+    # Without an address of its own it is where its agent is.
+    assert (node.address, node.version, node.transport) == ("127.0.0.1:5", "7", "http")
+    assert node.metadata["zone"] == "c"
+    assert (await registry.names())[name] == (node,)
+
+
+async def test_what_cannot_be_called_is_left_out(registry: ConsulRegistry, register: Put) -> None:
+    name = name_of("portless")
+    await register(ID=f"{name}-1", Name=name, Address="h")
+    await register(ID=f"{name}-2", Name=name, Address="h", Port=5)
+    await found(registry, name, f"{name}-2")
+    assert "consul" not in await registry.names()
+
+
+async def test_any_critical_check_hides_a_node(registry: ConsulRegistry, register: Put) -> None:
+    name = name_of("checked")
+    for number, states in enumerate((("passing", "warning"), ("passing", "critical"), ("warning",), ()), 1):
+        checks = [{"CheckID": f"{name}-{number}-{state}", "TTL": "10m", "Status": state} for state in states]
+        await register(ID=f"{name}-{number}", Name=name, Address="h", Port=number, Checks=checks)
+    await found(registry, name, f"{name}-1", f"{name}-3", f"{name}-4")
+
+
+# What is registered
+
+
+async def test_what_go_micro_reads(registry: ConsulRegistry, consul: Any) -> None:
+    names = (name_of("greeter"), "greeter.v1" + uuid.uuid4().hex[:6])
+    long = "x" * 600
+    node = Node(
+        name_of("greeter"),
+        "[2001:db8::1]:443",
+        version="1.2",
+        services=frozenset({"greeter.v1.Greeter"}),
+        metadata={"zone": "a", "dotted.key": "b", "long": long},
+        endpoints=(EndpointInfo("Greeter.SayHello"),),
+    )
+    await registry.register(Registration(node, names), ttl=90.0)
+    for number, name in enumerate(names):
+        _, entries = await asyncio.to_thread(http_json, consul.address, "GET", f"/v1/health/service/{name}")
+        (entry,) = entries
+        service = entry["Service"]
+        assert service["ID"] == (f"{node.id}:{name}" if number else node.id)
+        assert (service["Address"], service["Port"]) == ("2001:db8::1", 443)
+        metadata, endpoints, version = decode_tags(service["Tags"])
+        assert (version, endpoints) == ("1.2", node.endpoints)
+        assert metadata.items() >= {"protocol": "grpc", "registry": "consul", "dotted.key": "b", "long": long}.items()
+        assert (
+            service["Meta"].items() >= {"protocol": "grpc", "server": "grpc", "zone": "a", "micro-id": node.id}.items()
+        )
+        assert not {"dotted.key", "long"} & service["Meta"].keys(), "Consul's Meta does not take these"
+        (check,) = [check for check in entry["Checks"] if check["ServiceID"]]
+        assert (check["Type"], check["Status"]) == ("ttl", "passing")
+    _, checks = await asyncio.to_thread(http_json, consul.address, "GET", "/v1/agent/checks")
+    assert any(check["ServiceID"] == node.id for check in checks.values())
+
+
+@pytest.mark.parametrize("id", ['a "quoted" one', "back\\slash", "a/b/c", "ä☃", "per%cent?&#", "dots..and`ticks`"])
+async def test_ids_and_names_of_any_kind(id: str, registry: ConsulRegistry) -> None:
+    node = Node(name_of(id), "127.0.0.1:1")
+    names = (name_of(id), name_of(f"{id} (2)"))
+    lease = await registry.register(Registration(node, names), ttl=30.0)
+    await lease.renew()
+    for name in names:
+        assert await registry.resolve(name) == (node,)
+    await lease.revoke()
+    for name in names:
+        assert await registry.resolve(name) == ()
+    with pytest.raises(LeaseLost):
+        await lease.renew()
+
+
+async def test_an_address_that_consul_cannot_hold(registry: ConsulRegistry) -> None:
+    with pytest.raises(InvalidArgument, match=r"memory:1.*a host and a port"):
+        await registry.register(Registration(Node("id", "memory:1:x"), ("a",)))
+    with pytest.raises(InvalidArgument, match="longer than the 512 bytes"):
+        await registry.register(Registration(Node("i" * 513, "h:1"), ("a",)))
+
+
+# Consul asks the node
+
+
+async def test_consul_asks_a_service_for_its_health(consul: Any) -> None:
+    name = name_of("asked")
+    service = micro.Service(name, registry=f"{consul.url}/?check=grpc&interval=1s")
+    service.handle(OurLab())
+    async with service:
+
+        async def asked() -> bool:
+            _, checks = await asyncio.to_thread(http_json, consul.address, "GET", "/v1/agent/checks")
+            own = [check for check in checks.values() if check["ServiceName"] == name]
+            assert [check["Status"] for check in own] == ["passing"], own
+            return "success" in own[0]["Output"]
+
+        await until(asked, "Consul does not ask")
+    _, left = await asyncio.to_thread(http_json, consul.address, "GET", f"/v1/health/service/{name}")
+    assert left == []
+
+
+async def test_a_node_that_does_not_answer_consul_goes(consul: Any) -> None:
+    name = name_of("deaf")
+    registry = ConsulRegistry(f"{consul.url}/?check=grpc&interval=1s")
+    await registry.open()
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        node = Node(name_of("node"), f"127.0.0.1:{deaf.getsockname()[1]}")
+        watch = registry.watch(name)
+        assert await anext(watch) == ()
+        lease = await registry.register(Registration(node, (name,)), ttl=0.5)
+        async with asyncio.timeout(PATIENCE):
+            assert await anext(watch) == (node,)
+            assert await anext(watch) == ()
+        await lease.renew()  # Consul has it still, and asks on.
+        await lease.revoke()
+        with pytest.raises(LeaseLost):
+            await lease.renew()
+    with pytest.raises(FailedPrecondition, match="check=grpc is for nodes that speak gRPC"):
+        await registry.register(Registration(Node("id", "h:1", "http"), (name,)))
+    await registry.close()
+
+
+# What is refused
+
+
+async def opening(address: str, error: type[Exception], match: str) -> None:
+    registry = ConsulRegistry(address)
+    with pytest.raises(error, match=match) as raised:
+        await registry.open()
+    assert "secret" not in str(raised.value)
+
+
+async def test_nobody_is_there() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        await opening(
+            f"consul://127.0.0.1:{port}", Unavailable, f"127.0.0.1:{port} .*refused.*consul agent -dev.*MICRO_REG"
+        )
+
+
+async def test_something_else_is_there(consul: Any, etcd: Any) -> None:
+    await opening(f"consul://{consul.address}/?tls=true", Unavailable, "does not speak TLS there: take tls=true out")
+    await opening(f"consul://{consul.address}/?namespace=a", FailedPrecondition, "needs? Consul Enterprise.*namespace=")
+    await opening(f"consul://{consul.address}/?dc=nowhere", FailedPrecondition, "no datacenter 'nowhere': check dc=")
+    await opening(f"consul://{etcd.address}", Unavailable, "is something else, not Consul")
+
+
+async def test_tls_is_explained(make_consul: MakeConsul) -> None:
+    server = make_consul(tls="mutual")
+    await server.start()
+    files = server.certificates
+    assert files is not None
+    await opening(server.url, Unavailable, "speaks TLS there: add tls=true")
+    await opening(f"{server.url}/?tls=true", Unavailable, "certificate that is not trusted.*ca=")
+    await opening(f"{server.url}/?tls=true&ca={files.ca}", Unavailable, "TLS|closed|does not answer")
+    await opening(f"{server.url}/?tls=true&ca={files.key}", FailedPrecondition, "TLS files .* cannot be used")
+    both = f"cert={files.client_certificate}&key={files.client_key}"
+    await opening(
+        f"{server.url}/?tls=true&ca={files.ca}&{both}&server_name=other.test", Unavailable, "not trusted.*other"
+    )
+    for ways in (f"ca={files.ca}&server_name=localhost", "verify=false"):
+        registry = ConsulRegistry(f"{server.url}/?tls=true&{ways}&{both}")
+        await registry.open()
+        assert await registry.resolve("nobody") == ()
+        await registry.close()
+
+
+async def test_permissions_are_named(make_consul: MakeConsul) -> None:
+    server = make_consul(acl=True)
+    await server.start()
+    name = name_of("a")
+    await opening(f"{server.url}/?token=secret", Unauthenticated, "does not know the token")
+    reader = await server.make_token('service_prefix "" { policy = "read" }\nnode_prefix "" { policy = "read" }')
+    blind = await server.make_token('service_prefix "" { policy = "write" }')
+    registry = ConsulRegistry(f"{server.url}/?token={reader}")
+    await registry.open()
+    assert await registry.resolve(name) == ()
+    with pytest.raises(PermissionDenied, match=f"service:write.*{name}"):
+        await registry.register(Registration(node_of(), (name,)))
+    await registry.close()
+    registry = ConsulRegistry(f"{server.url}/?token={blind}")
+    await registry.open()
+    with pytest.raises(PermissionDenied, match="needs node:read, and service:read"):
+        await registry.register(Registration(node_of(), (name,)))
+    master = ConsulRegistry(f"{server.url}/?token={server.token}")
+    await master.open()
+    assert await master.resolve(name) == (), "what could not be shown stayed"
+    await master.register(Registration(node_of(), (name,)))
+    with pytest.raises(PermissionDenied, match="hides the nodes"):
+        await registry.resolve(name)
+    await master.close()
+    await registry.close()
+
+
+# What watching costs
+
+
+async def test_many_names_take_few_connections(consul: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "micro_rt")
+    prefix = name_of("many")
+    names = [f"{prefix}-{number:03}" for number in range(300)]
+    async with FaultProxy(consul.address) as proxy:
+        watcher, other = ConsulRegistry(f"consul://{proxy.address}"), ConsulRegistry(consul.url)
+        await watcher.open()
+        await other.open()
+        first = await other.register(Registration(node_of("first"), (names[0], names[-1])), ttl=300.0)
+        watches = [watcher.watch(name) for name in names]
+        initial = await asyncio.gather(*map(anext, watches))
+        assert [len(nodes) for nodes in initial] == [1, *[0] * 298, 1]
+        # 32 of their own, two groups for the others, and what requests that come together are sent on.
+        assert proxy.connections <= 32 + 2 + 24
+        waiting = [asyncio.ensure_future(anext(watch, None)) for watch in watches]
+        for number in (1, 31, 32, 150, 298):
+            node = node_of(str(number))
+            lease = await other.register(Registration(node, (names[number],)), ttl=300.0)
+            async with asyncio.timeout(PATIENCE):
+                assert await waiting[number] == (node,)
+                moved = Node(node.id, "127.0.0.1:2")
+                lease = await other.register(Registration(moved, (names[number],)), ttl=300.0)
+                await next_is(watches[number], moved)
+                await lease.revoke()
+                await next_is(watches[number])
+        await first.revoke()
+        async with asyncio.timeout(PATIENCE):
+            assert await waiting[0] == await waiting[-1] == ()
+        told = [number for number, task in enumerate(waiting) if task.done()]
+        assert told == [0, 1, 31, 32, 150, 298, 299]
+        late = name_of("late")
+        watch = watcher.watch(late)
+        assert await anext(watch) == ()
+        node = node_of("late")
+        await other.register(Registration(node, (late,)), ttl=300.0)
+        async with asyncio.timeout(PATIENCE):
+            assert await anext(watch) == (node,)
+        assert proxy.connections <= 32 + 2 + 24
+        await proxy.cut()
+        await proxy.restore()
+        again = await other.register(Registration(node_of("again"), (names[200],)), ttl=300.0)
+        async with asyncio.timeout(PATIENCE):
+            assert len(await waiting[200]) == 1
+        await again.revoke()
+        await watcher.close()
+        await asyncio.gather(*(task for task in waiting if not task.done()), return_exceptions=True)
+        await other.close()
+
+
+async def next_is(watch: Any, *nodes: Node) -> None:
+    """Reads states until one is as expected: the moment between two registrations may be seen, or not."""
+    while await anext(watch) != nodes:
+        pass
+
+
+async def test_watches_of_one_name_share_a_connection(consul: Any) -> None:
+    name = name_of("shared")
+    async with FaultProxy(consul.address) as proxy:
+        registries = [ConsulRegistry(f"consul://{proxy.address}") for _ in range(3)]
+        for registry in registries:
+            await registry.open()
+        watches = [registry.watch(name) for registry in registries for _ in range(5)]
+        assert await asyncio.gather(*map(anext, watches)) == [()] * 15
+        node = node_of()
+        await registries[0].register(Registration(node, (name,)))
+        assert await asyncio.gather(*map(anext, watches)) == [(node,)] * 15
+        quiet = proxy.connections
+        assert quiet <= 1 + 15
+        waiting = [asyncio.ensure_future(anext(watch)) for watch in watches]
+        await asyncio.sleep(0)
+        del watches
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+        for registry in registries:
+            await registry.close()
+
+        async def closed() -> bool:
+            return not proxy.connections
+
+        await until(closed, "connections stay open")
