@@ -1,0 +1,538 @@
+"""Publishing to Kafka: a lane for each partition, a batch of each on its way at a time, an idempotent producer beneath.
+
+aiokafka would batch by itself, and could then neither withdraw what it has not sent nor go on after a batch that the
+broker refused: the sequence numbers of an idempotent producer have a gap from then on. Here what waits is ours, and a
+producer that had a batch refused is replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import logging
+import random
+import struct
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, cast
+
+import aiokafka  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
+
+from micro_rt.broker.base import Message, Position, partition_of
+from micro_rt.broker.embedded import problem_of
+from micro_rt.broker.kafka_address import KafkaAddress
+from micro_rt.broker.kafka_client import Cluster, KafkaError, connection_options, error_of, failures
+from micro_rt.errors import Error, FailedPrecondition, InvalidArgument, Unavailable
+
+__all__ = ["Publisher"]
+
+BATCH = 128 << 10
+"""Bytes of a batch, before compression, unless one message has more."""
+STICK = 16 << 10
+"""Bytes of messages without a key that go to one partition before it is another's turn, so that batches get full."""
+AROUND = 128
+"""Bytes that are counted for what is around a message."""
+RETRY = 0.2
+"""Seconds before it is tried again to connect."""
+TOPIC_AGE = 30.0
+"""Seconds after which it is asked again whether a topic is there."""
+ATTEMPTS = 5
+"""Of a batch that the broker refuses because of its sequence number; each is another producer's."""
+STOP = 5.0
+"""Seconds that a producer may take to disconnect."""
+
+_TOO_LARGE = ("MessageSizeTooLargeError", "RecordListTooLargeError")
+_SEQUENCE = (
+    "OutOfOrderSequenceNumber",
+    "UnknownProducerId",
+    "InvalidProducerIdMapping",
+    "InvalidProducerEpoch",
+    "ProducerFenced",
+    "ProducerClosed",
+)
+
+_library: Any = cast("Any", aiokafka)
+_log = logging.getLogger("micro_rt.broker")
+
+
+class Publisher:
+    """Publishes to a cluster.
+
+    Args:
+        cluster: open.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.problem = ""
+        """What keeps messages from being accepted, as far as is known; empty if nothing does."""
+        self._cluster = cluster
+        self._address = cluster.address
+        self._lanes: dict[tuple[str, int], _Lane] = {}
+        self._topics: dict[str, _Topic] = {}
+        self._asking: dict[str, asyncio.Lock] = {}
+        self._producer: _Producer | None = None
+        self._connecting = asyncio.Lock()
+        self._retired: set[asyncio.Task[None]] = set()
+        self._bytes = 0
+        self._room: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._progress = 0.0
+        self._closed = False
+
+    async def publish(self, messages: Sequence[Message]) -> list[Position | Error]:
+        """Publishes messages, and waits until they are durably accepted; see ``Broker.publish``."""
+        call = _Call(len(messages))
+        try:
+            for index, message in enumerate(messages):
+                error = problem_of(message, self._address.max_message) or await self._line_up(call, index, message)
+                if error is not None:
+                    call.finish(index, error)
+            await self._wait(call)
+        except BaseException:
+            for lane in call.lanes:
+                lane.withdraw(call, None)
+            raise
+        return cast("list[Position | Error]", call.results)
+
+    async def close(self) -> None:
+        """Finishes what is being published, for as long as ``timeout=`` says, and disconnects."""
+        self._closed = True
+        busy = [lane.task for lane in self._lanes.values() if lane.task is not None]
+        if busy:
+            await asyncio.wait(busy, timeout=self._address.timeout)
+        for lane in self._lanes.values():
+            await lane.end()
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+        if self._retired:
+            await asyncio.wait(self._retired)
+
+    # What lanes ask for
+
+    async def producer(self) -> _Producer:
+        """Returns a producer that can be used; raises what aiokafka raises."""
+        async with self._connecting:
+            current = self._producer
+            if current is not None and not current.refused:
+                return current
+            self._producer = None
+            if current is not None:
+                # Batches of other partitions may be on its way: it ends when they have.
+                task = asyncio.create_task(current.retire(self._address.timeout))
+                self._retired.add(task)
+                task.add_done_callback(self._retired.discard)
+            made = _Producer(self._cluster)
+            await made.start()
+            self._producer = made
+            return made
+
+    def leave(self, entry: _Entry) -> None:
+        """Gives back the room of a message that is accepted, refused or withdrawn."""
+        self._bytes -= entry.size
+        self._progress = asyncio.get_running_loop().time()
+        self._admit()
+
+    # Where a message goes
+
+    async def _line_up(self, call: _Call, index: int, message: Message) -> Error | None:
+        """Puts a message into its lane; waits first while too much is on its way."""
+        topic = self._topics.get(message.topic)
+        if topic is None or asyncio.get_running_loop().time() >= topic.known_until:
+            known = await self._ask(message.topic)
+            if isinstance(known, Error):
+                return known
+            topic = known
+        size = len(message.value) + AROUND + (0 if message.key is None else len(message.key))
+        for name, value in message.headers:
+            size += len(name) + len(value)
+        if self._room or not self._fits(size):
+            if (error := await self._wait_for_room(size)) is not None:
+                return error
+        else:
+            self._bytes += size
+        entry = _Entry(call, index, message, size)
+        if self._closed:
+            self.leave(entry)
+            return FailedPrecondition(f"the broker Kafka at {self._address.place} is not open", may_have_run=False)
+        key = (message.topic, topic.partition(message.key, size))
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = _Lane(self, self._address, *key)
+        lane.add(entry)
+        return None
+
+    async def _ask(self, name: str) -> _Topic | Error:
+        """Returns what the cluster says of a topic, or why it cannot be published to."""
+        async with self._asking.setdefault(name, asyncio.Lock()):
+            topic = self._topics.get(name)
+            if topic is not None and asyncio.get_running_loop().time() < topic.known_until:
+                return topic
+            try:
+                count = (await self._cluster.partitions((name,)))[name]
+            except Unavailable as error:
+                # It was there; that the cluster does not answer now is for its lanes to find.
+                return error if topic is None else topic
+            if isinstance(count, Error):
+                self._topics.pop(name, None)
+                return count
+            if topic is None:
+                topic = self._topics[name] = _Topic()
+            topic.partitions = count
+            topic.known_until = asyncio.get_running_loop().time() + TOPIC_AGE
+            return topic
+
+    # Back pressure, and waiting
+
+    def _fits(self, size: int) -> bool:
+        return self._bytes + size <= self._address.buffer or not self._bytes
+
+    def _admit(self) -> None:
+        while self._room and self._fits(self._room[0][0]):
+            size, admitted = self._room.popleft()
+            self._bytes += size
+            admitted.set_result(None)
+
+    async def _wait_for_room(self, size: int) -> Error | None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        admitted: asyncio.Future[None] = loop.create_future()
+        self._room.append((size, admitted))
+        try:
+            while not admitted.done():
+                left = max(began, self._progress) + self._address.timeout - loop.time()
+                if left <= 0:
+                    break
+                await asyncio.wait((admitted,), timeout=left)
+        except BaseException:
+            self._no_room(size, admitted)
+            raise
+        if admitted.done():
+            return None
+        self._no_room(size, admitted)
+        return Unavailable(
+            f"Kafka at {self._address.place} accepts nothing, and {self._bytes} bytes wait already (buffer=)",
+            may_have_run=False,
+        )
+
+    def _no_room(self, size: int, admitted: asyncio.Future[None]) -> None:
+        if admitted.done():
+            self._bytes -= size
+        else:
+            self._room.remove((size, admitted))
+        self._admit()
+
+    async def _wait(self, call: _Call) -> None:
+        """Waits until a call is done, and gives up what makes no progress."""
+        if not call.missing:
+            return
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        timeout = self._address.timeout
+        while not call.done.done():
+            lanes = [lane for lane in call.lanes if lane.has(call)]
+            due = min((max(lane.progress, began) for lane in lanes), default=began) + timeout
+            if due > loop.time():
+                await asyncio.wait((call.done,), timeout=due - loop.time())
+                continue
+            reason = f"Kafka at {self._address.place} did not answer in {timeout:g} s"
+            if self.problem:
+                reason += f": {self.problem}"
+            for lane in lanes:
+                if max(lane.progress, began) + timeout <= loop.time():
+                    lane.withdraw(call, reason)
+
+
+class _Topic:
+    """A topic that is there."""
+
+    __slots__ = ("_next", "_stuck", "known_until", "partitions")
+
+    def __init__(self) -> None:
+        self.partitions = 1
+        self.known_until = 0.0
+        self._next = random.randrange(1 << 16)
+        self._stuck = 0
+
+    def partition(self, key: bytes | None, size: int) -> int:
+        """Returns where a message goes."""
+        if key is not None:
+            return partition_of(key, self.partitions)
+        if self._stuck >= STICK:
+            self._stuck = 0
+            self._next += 1
+        self._stuck += size
+        return self._next % self.partitions
+
+
+class _Call:
+    """Messages that were published together."""
+
+    __slots__ = ("done", "lanes", "missing", "results")
+
+    def __init__(self, messages: int) -> None:
+        self.results: list[Position | Error | None] = [None] * messages
+        self.missing = messages
+        self.lanes: set[_Lane] = set()
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def finish(self, index: int, result: Position | Error) -> None:
+        """Takes the result of a message; the first one stands."""
+        if self.results[index] is None:
+            self.results[index] = result
+            self.missing -= 1
+            if not self.missing and not self.done.done():
+                self.done.set_result(None)
+
+
+class _Entry:
+    """A message in a lane."""
+
+    __slots__ = ("attempts", "call", "index", "message", "size")
+
+    def __init__(self, call: _Call, index: int, message: Message, size: int) -> None:
+        self.call = call
+        self.index = index
+        self.message = message
+        self.size = size
+        self.attempts = 0
+
+
+class _Lane:
+    """What waits for one partition, and the batch of it that is on its way."""
+
+    def __init__(self, publisher: Publisher, address: KafkaAddress, topic: str, partition: int) -> None:
+        self.task: asyncio.Task[None] | None = None
+        self.progress = 0.0
+        """When the broker answered last."""
+        self._publisher = publisher
+        self._address = address
+        self._topic = topic
+        self._partition = partition
+        self._queue: deque[_Entry] = deque()
+        self._sent: list[_Entry] = []
+        self._limit = BATCH
+
+    def add(self, entry: _Entry) -> None:
+        """Puts a message behind the others."""
+        self._queue.append(entry)
+        entry.call.lanes.add(self)
+        if self.task is None:
+            self.task = asyncio.create_task(self._run(), name=f"publishing to {self._topic}[{self._partition}]")
+
+    def has(self, call: _Call) -> bool:
+        """Says whether messages of a call are here, without a result."""
+        return any(entry.call is call and call.results[entry.index] is None for entry in (*self._sent, *self._queue))
+
+    def withdraw(self, call: _Call, reason: str | None) -> None:
+        """Takes back what is not sent, and ends the waiting for what is.
+
+        Args:
+            call: whose messages.
+            reason: for their errors; None if nobody asks any more.
+        """
+        kept: deque[_Entry] = deque()
+        for entry in self._queue:
+            if entry.call is not call:
+                kept.append(entry)
+                continue
+            self._publisher.leave(entry)
+            if reason is not None:
+                call.finish(entry.index, Unavailable(reason, may_have_run=False))
+        self._queue = kept
+        for entry in self._sent:
+            if entry.call is call:
+                call.finish(
+                    entry.index, Unavailable(f"{reason or 'cancelled'}; the message may be there", may_have_run=True)
+                )
+
+    async def end(self) -> None:
+        """Ends the lane, whatever is in it."""
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.wait((self.task,))
+        reason = f"Kafka at {self._address.place} did not accept it before the broker was closed"
+        for call in {entry.call for entry in (*self._queue, *self._sent)}:
+            self.withdraw(call, reason)
+
+    async def _run(self) -> None:
+        try:
+            # Without linger=, one turn of the loop: what is published at once goes at once.
+            await asyncio.sleep(self._address.linger)
+            while self._queue:
+                try:
+                    producer = await self._publisher.producer()
+                except (KafkaError, OSError, TimeoutError) as failure:
+                    await self._cannot(failure)
+                else:
+                    await self._send(producer)
+        finally:
+            self.task = None
+
+    async def _cannot(self, failure: BaseException) -> None:
+        error = error_of(failure, f"Kafka at {self._address.place} takes no messages", may_have_run=False)
+        self._publisher.problem = str(error)
+        if isinstance(error, Unavailable):
+            await asyncio.sleep(RETRY)  # Those who publish give up when they have waited long enough.
+            return
+        while self._queue:
+            self._settle(self._queue.popleft(), copy.copy(error))
+
+    async def _send(self, producer: _Producer) -> None:
+        """Sends a batch, and waits for the answer."""
+        builder, size = producer.batch(), 0
+        queue, sent = self._queue, self._sent
+        while queue and (not sent or size + queue[0].size <= self._limit):
+            entry = queue[0]
+            message = entry.message
+            stamp = None if message.timestamp is None else int(message.timestamp * 1000)
+            try:
+                fits = builder.append(
+                    timestamp=stamp, key=message.key, value=message.value, headers=list(message.headers)
+                )
+            except (TypeError, ValueError, OverflowError, struct.error) as failure:
+                self._settle(queue.popleft(), InvalidArgument(f"no message for Kafka: {failure}", may_have_run=False))
+                continue
+            if fits is None:
+                break
+            size += entry.size
+            sent.append(queue.popleft())
+        if not sent:
+            return
+        try:
+            offset = await producer.send(builder, self._topic, self._partition)
+        except (KafkaError, OSError, TimeoutError) as failure:
+            self._refused(producer, size, failure)
+        else:
+            self._publisher.problem = ""
+            # A duplicate of long ago has no offset any more.
+            for number, entry in enumerate(sent):
+                at = Position(self._topic, self._partition, offset + number if offset >= 0 else -1)
+                self._settle(entry, at)
+        finally:
+            self.progress = asyncio.get_running_loop().time()
+            sent.clear()
+
+    def _refused(self, producer: _Producer, size: int, failure: BaseException) -> None:
+        sent = self._sent
+        producer.refused = True
+        name = type(failure).__name__
+        doing = f"Kafka at {self._address.place} did not accept a message for {self._topic}"
+        if name in _TOO_LARGE:
+            if len(sent) > 1:
+                self._limit = size // 2
+                self._again()
+                return
+            error: Error = InvalidArgument(
+                f"{doing}: its {size} bytes are more than the topic takes; raise max.message.bytes of the topic, or "
+                "message.max.bytes of the brokers",
+                may_have_run=False,
+            )
+        elif name in _SEQUENCE and all(entry.attempts < ATTEMPTS for entry in sent):
+            _log.info("%s[%d]: %s; sending again with another producer", self._topic, self._partition, name)
+            self._again()
+            return
+        else:
+            error = error_of(failure, doing, may_have_run=not isinstance(failure, failures.BrokerResponseError))
+            self._publisher.problem = str(error)
+        for entry in sent:
+            self._settle(entry, copy.copy(error))
+
+    def _again(self) -> None:
+        """Puts what was sent in front again, but for that which nobody waits for any more."""
+        for entry in reversed(self._sent):
+            entry.attempts += 1
+            if entry.call.results[entry.index] is None:
+                self._queue.appendleft(entry)
+            else:
+                self._publisher.leave(entry)
+
+    def _settle(self, entry: _Entry, result: Position | Error) -> None:
+        self._publisher.leave(entry)
+        entry.call.finish(entry.index, result)
+
+
+class _Producer:
+    """An idempotent producer of aiokafka."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.refused = False
+        """Whether a batch of it was refused: its sequence numbers have a gap now."""
+        self._cluster = cluster
+        self._busy = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        address = cluster.address
+        self._producer: Any = _library.AIOKafkaProducer(
+            **connection_options(address, cluster.tls),
+            enable_idempotence=True,
+            acks="all",
+            compression_type=address.compression or None,
+            max_batch_size=2 * BATCH,  # Ours are closed before that.
+            max_request_size=max(address.max_message, 2 * BATCH),
+            request_timeout_ms=int(cluster.timeout * 1000),
+        )
+
+    async def start(self) -> None:
+        """Connects; raises what aiokafka raises."""
+        try:
+            async with asyncio.timeout(self._cluster.timeout):
+                await self._producer.start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    def batch(self) -> Any:
+        """Returns an empty batch."""
+        return self._producer.create_batch()
+
+    async def send(self, batch: Any, topic: str, partition: int) -> int:
+        """Sends a batch until it is accepted or refused; returns the offset of its first record."""
+        self._busy += 1
+        self._idle.clear()
+        try:
+            batch.close()
+            try:
+                answer = await self._producer.send_batch(batch, topic, partition=partition)
+            except AssertionError:  # The topic has got this partition since it was asked for.
+                await self._producer.client.force_metadata_update()
+                answer = await self._producer.send_batch(batch, topic, partition=partition)
+            answer.add_done_callback(_look_at)
+            return cast("int", (await answer).offset)
+        finally:
+            self._busy -= 1
+            if not self._busy:
+                self._idle.set()
+
+    async def retire(self, timeout: float) -> None:
+        """Disconnects when nothing is on its way any more, or after that many seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._idle.wait()
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Disconnects; never raises, and takes seconds at most, whatever is on its way."""
+        producer = self._producer
+        if self._busy:
+            # An idempotent producer tries for ever; and what it tries now is nobody's any more.
+            producer._message_accumulator.fail_all(failures.ProducerClosed())
+            for connection in list(producer.client._conns.values()):
+                connection.close()
+        stopping = asyncio.create_task(producer.stop())
+        await asyncio.wait((stopping,), timeout=STOP)
+        if not stopping.done():
+            producer._message_accumulator.fail_all(failures.ProducerClosed())
+        for task in (stopping, producer._sender.sender_task):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait((task,), timeout=STOP)
+                if task.done():
+                    _look_at(task)
+        await producer.client.close()
+
+
+def _look_at(answer: asyncio.Future[Any]) -> None:
+    """Nobody may be there any more who looks what became of it."""
+    if not answer.cancelled():
+        answer.exception()

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from micro_rt.broker.base import Broker
+from micro_rt.broker.kafka import KafkaBroker
+from micro_rt.testing.contracts import BrokerContract, OtherProcess
+from tests.servers.server import Server
+
+
+class TestKafkaBroker(BrokerContract):
+    settle: ClassVar[float] = 40.0
+    session: ClassVar[float] = 6.0  # The least that Kafka allows.
+    timeout = 120.0
+
+    @pytest.fixture(autouse=True)
+    def address(self, kafka: Server) -> None:
+        self.url = f"{kafka.url}/?session=6"
+
+    async def make(self) -> Broker:
+        return KafkaBroker(self.url)
+
+    def other_process(self) -> OtherProcess | None:
+        return OtherProcess("micro_rt.broker.kafka:KafkaBroker", self.url)
