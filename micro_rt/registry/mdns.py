@@ -16,7 +16,8 @@ from micro_rt.engines.shared import Shared
 from micro_rt.errors import FailedPrecondition, InvalidArgument
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, Registration, Registry
-from micro_rt.registry.mdns_hub import Hub, MdnsLease, Place
+from micro_rt.registry.mdns_hub import Hub, Place
+from micro_rt.registry.mdns_nodes import MdnsLease
 from micro_rt.registry.mdns_records import MAX_DOMAIN
 from micro_rt.registry.watch import Watch
 

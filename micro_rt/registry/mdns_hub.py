@@ -19,19 +19,20 @@ import random
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
 from micro_rt.engines.clock import Clock
 from micro_rt.errors import Unavailable
 from micro_rt.node import Node
-from micro_rt.registry.base import Lease, LeaseLost, Registration
+from micro_rt.registry.base import LeaseLost
 from micro_rt.registry.mdns_link import Link, Outbox, addresses_of
-from micro_rt.registry.mdns_records import NO_STAMP, Asked, Domain, Heard, Own, Stamp, label_of, query, read
+from micro_rt.registry.mdns_nodes import MdnsLease, OtherNodes, OwnNodes
+from micro_rt.registry.mdns_records import Asked, Domain, Heard, Stamp, label_of, query, read
 from micro_rt.registry.watch import Watches
 
-__all__ = ["Hub", "MdnsLease", "Place"]
+__all__ = ["Hub", "Place"]
 
 PATIENCE = 1.0
 """Seconds to wait for an answer about a name that nobody is known to serve."""
@@ -46,22 +47,15 @@ QUESTIONS = (0.0, 0.2, 0.5, 1.5, 4.0)
 REPEAT = 60.0
 INTEREST = 300.0
 """Seconds that a name is kept fresh after it was asked for last; and as long as it is watched."""
-REFRESH = (0.8, 0.87, 0.94)
-"""Parts of the time that a node holds after which the others are asked whether it is still there."""
-MAX_TTL = 4500
-"""Seconds; nobody is believed for longer."""
-MAX_HEARD = 10_000
-"""Nodes of others, of all names together: who floods the network fills no more memory than this."""
 LISTING_PATIENCE = 0.5
 """Seconds to wait for an answer to the question for all names."""
 LISTING_INTEREST = 10.0
 """Seconds in which asking for all names again is asking about the same."""
+MAX_LABELS = 10_000
 LISTING_TTL = 120
 """Seconds; go-micro's, of the answer to the question for all names."""
 FAREWELL = 0.2
 """Seconds between the two goodbyes; the first may get lost."""
-LATE = 10.0
-"""Seconds by which an announcement may come later than the goodbye."""
 RESCAN = 10.0
 """Seconds between two looks at the interfaces of this machine."""
 
@@ -84,52 +78,6 @@ class Place:
             return ipaddress.ip_address(self.interface).is_loopback
         except ValueError:
             return re.fullmatch("lo[0-9]*", self.interface) is not None
-
-
-class MdnsLease(Lease):
-    """A registration of this process.
-
-    Args:
-        hub: returns the hub, or raises if it is not open any more.
-        registration: the node and its names.
-        ttl: seconds that it stays listed without being renewed.
-        domain: where.
-        ip: the address of the node's host.
-        stamp: which registration it is.
-    """
-
-    def __init__(
-        self, hub: Callable[[], Hub], registration: Registration, ttl: float, domain: Domain, ip: str, stamp: Stamp
-    ) -> None:
-        self._hub = hub
-        self.id = registration.node.id
-        self.own = {name: Own.of(domain, name, registration.node, ip, stamp) for name in registration.names}
-        self.stamp = stamp
-        self.ttl = ttl
-        self.expires = 0.0
-        self.announced = 0.0
-        self.again = math.inf
-        """When to announce it once more, for those who did not hear the first time."""
-
-    async def renew(self) -> None:
-        """Starts the time to live anew, and says so to everybody."""
-        self._hub().renew(self)
-
-    async def revoke(self) -> None:
-        """Says goodbye."""
-        self._hub().remove(self)
-
-
-@dataclass(slots=True)
-class _Entry:
-    """A node under one name, as somebody announced it."""
-
-    node: Node
-    stamp: Stamp
-    ttl: float
-    expires: float
-    refresh: float
-    refreshed: int = 0
 
 
 @dataclass(slots=True)
@@ -166,18 +114,11 @@ class Hub:
         self._trouble = ""
         self._outbox = Outbox()
         self._scanning: asyncio.Task[None] | None = None
-        # Our own nodes, by their names, and by what they are called in DNS, in lower case.
-        self._leases: dict[str, MdnsLease] = {}
-        self._own: dict[str, dict[str, Own]] = {}
-        self._services: dict[str, set[str]] = {}
-        self._instances: dict[str, dict[str, Own]] = {}
+        self._own = OwnNodes(self.domain)
+        self._others = OtherNodes(clock.now)
         self._farewells: list[tuple[float, bytes]] = []
-        # What others say.
-        self._heard: dict[str, dict[str, _Entry]] = {}
-        self._heard_size = 0
-        self._full = False
-        self._gone: dict[tuple[str, str], tuple[Stamp, float]] = {}
         self._labels: set[str] = set()
+        """Of names that somebody said have nodes."""
         self._sorted: dict[str, tuple[Node, ...]] = {}
         self._questions: dict[str, _Question] = {}
         # When to do what.
@@ -218,10 +159,10 @@ class Hub:
 
     def next_stamp(self, id: str) -> Stamp:
         """Returns a stamp that is later than that of any registration of this id that is known."""
-        known = [entries[id].stamp[0] for entries in self._heard.values() if id in entries]
-        if id in self._leases:
-            known.append(self._leases[id].stamp[0])
-        return max([time.time_ns() // 1000, *(number + 1 for number in known)]), uuid.uuid4().hex[:8]
+        known = [self._others.stamp(id)[0]]
+        if id in self._own.leases:
+            known.append(self._own.leases[id].stamp[0])
+        return max(time.time_ns() // 1000, max(known) + 1), uuid.uuid4().hex[:8]
 
     def add(self, lease: MdnsLease) -> None:
         """Lists a node, in place of what it was registered as before.
@@ -229,19 +170,12 @@ class Hub:
         Raises:
             Unavailable: it can be told to nobody.
         """
-        before = self._leases.get(lease.id)
+        before = self._own.leases.get(lease.id)
         if before is not None:
             self._drop(before, goodbye=before.own.keys() - lease.own.keys())
-        self._leases[lease.id] = lease
         lease.expires = self._now() + lease.ttl
-        for name, own in lease.own.items():
-            self._own.setdefault(name, {})[lease.id] = own
-            self._services.setdefault(self.domain.service(name).lower(), set()).add(name)
-            self._instances.setdefault(self.domain.instance(name, lease.id).lower(), {})[name] = own
-        others = [name for name, entries in self._heard.items() if lease.id in entries]
-        for name in others:
-            self._forget(name, lease.id)
-        self._changed({*lease.own, *others})
+        self._own.add(lease)
+        self._changed({*lease.own, *self._others.forget(lease.id)})
         self._announce(lease)
         lease.again = lease.announced + 1.0
         self._wait_for(min(lease.again, lease.expires))
@@ -259,7 +193,7 @@ class Hub:
             Unavailable: it can be told to nobody.
         """
         self._work()
-        if self._leases.get(lease.id) is not lease:
+        if self._own.leases.get(lease.id) is not lease:
             raise LeaseLost(f"the lease of {lease.id} ran out, or another replaced it")
         now = self._now()
         lease.expires = now + lease.ttl
@@ -270,23 +204,11 @@ class Hub:
 
     def remove(self, lease: MdnsLease) -> None:
         """Lists a node no more, and tells everybody; does nothing if it is not listed."""
-        if self._leases.get(lease.id) is lease:
+        if self._own.leases.get(lease.id) is lease:
             self._drop(lease, goodbye=lease.own)
 
     def _drop(self, lease: MdnsLease, goodbye: Iterable[str]) -> None:
-        del self._leases[lease.id]
-        for name in lease.own:
-            instance = self.domain.instance(name, lease.id).lower()
-            del self._instances[instance][name]
-            if not self._instances[instance]:
-                del self._instances[instance]
-            del self._own[name][lease.id]
-            if not self._own[name]:
-                del self._own[name]
-                service = self.domain.service(name).lower()
-                self._services[service].discard(name)
-                if not self._services[service]:
-                    del self._services[service]
+        self._own.remove(lease)
         for name in goodbye:
             packet = lease.own[name].announcement(0)
             self._tell(packet)
@@ -318,14 +240,18 @@ class Hub:
         question = self._question(label_of(name))
         if question is None or not nodes:
             question = self._ask(label_of(name), name, INTEREST)
+        question.service = name
         question.until = max(question.until, self._now() + INTEREST)
         await self._hear_out(question, FIRST_LOOK if nodes else PATIENCE)
         return self._nodes(name)
 
     async def look(self, name: str) -> tuple[Node, ...]:
         """Returns the nodes of a name for a watch, which sees those that come later as soon as they come."""
-        if self._question(label_of(name)) is None:
+        question = self._question(label_of(name))
+        if question is None:
             await self._hear_out(self._ask(label_of(name), name, INTEREST), FIRST_LOOK)
+        else:
+            question.service = name  # It may have been asked by its label alone.
         return self._nodes(name)
 
     async def names(self) -> dict[str, tuple[Node, ...]]:
@@ -334,7 +260,7 @@ class Hub:
         unasked = [label for label in self._labels if self._question(label) is None]
         for question in [self._ask(label, label, LISTING_INTEREST) for label in unasked]:
             await self._hear_out(question, LISTING_PATIENCE)
-        found = {name: self._nodes(name) for name in sorted(self._heard.keys() | self._own.keys())}
+        found = {name: self._nodes(name) for name in sorted(self._others.by_name.keys() | self._own.by_name.keys())}
         return {name: nodes for name, nodes in found.items() if nodes}
 
     def _question(self, label: str) -> _Question | None:
@@ -394,22 +320,12 @@ class Hub:
         self._work()
         nodes = self._sorted.get(name)
         if nodes is None:
-            found = {id: entry.node for id, entry in self._heard.get(name, {}).items()}
-            found.update({id: own.node for id, own in self._own.get(name, {}).items()})
+            found = {id: entry.node for id, entry in self._others.by_name.get(name, {}).items()}
+            found.update({id: own.node for id, own in self._own.by_name.get(name, {}).items()})
             if not found:
                 return ()
             nodes = self._sorted[name] = tuple([found[id] for id in sorted(found)])
         return nodes
-
-    def _forget(self, name: str, id: str) -> bool:
-        """Drops what others said of a node; returns whether there was something."""
-        entries = self._heard.get(name, {})
-        if entries.pop(id, None) is None:
-            return False
-        self._heard_size -= 1
-        if not entries:
-            del self._heard[name]
-        return True
 
     def _changed(self, names: Iterable[str]) -> None:
         for name in names:
@@ -424,49 +340,27 @@ class Hub:
             for asked in message.questions:
                 self._answer(asked, source, link)
         if message.names and "" in self._questions:
-            if len(self._labels) < MAX_HEARD:
+            if len(self._labels) < MAX_LABELS:
                 self._labels.update(message.names)
             self._answered("")
         for heard in message.nodes:
             self._hear(heard)
 
     def _hear(self, heard: Heard) -> None:
-        name, id, now = heard.name, heard.node.id, self._now()
-        lease = self._leases.get(id)
+        lease = self._own.leases.get(heard.node.id)
         if lease is not None:
-            if heard.stamp > lease.stamp:
-                self._drop(lease, goodbye=lease.own)
-            else:
+            if heard.stamp <= lease.stamp:
                 # Our own voice; or one who does not know yet that the id is another's now, and has to be told.
-                if heard.ttl and heard.stamp < lease.stamp and now - lease.announced > 0.2:
+                if heard.ttl and heard.stamp < lease.stamp and self._now() - lease.announced > 0.2:
                     self._announce(lease)
                 return
-        entry = self._heard.get(name, {}).get(id)
-        if heard.stamp != NO_STAMP:
-            gone, _ = self._gone.get((name, id), (NO_STAMP, 0.0))
-            if heard.stamp <= gone or (entry is not None and heard.stamp < entry.stamp):
-                return
-        if not heard.ttl:
-            if heard.stamp != NO_STAMP and len(self._gone) < MAX_HEARD:
-                self._gone[name, id] = heard.stamp, now + LATE
-                self._wait_for(now + LATE)
-            if self._forget(name, id):
-                self._changed((name,))
-            return
-        if entry is None:
-            if self._heard_size >= MAX_HEARD:
-                if not self._full:
-                    self._full = True
-                    _log.warning("mdns: more than %d nodes are announced; the others are left out", MAX_HEARD)
-                return
-            self._heard_size += 1
-        ttl = min(heard.ttl, MAX_TTL)
-        refresh = now + ttl * (REFRESH[0] + random.uniform(0, 0.02))
-        self._heard.setdefault(name, {})[id] = _Entry(heard.node, heard.stamp, ttl, now + ttl, refresh)
-        self._wait_for(refresh)
-        self._answered(label_of(name))
-        if entry is None or entry.node != heard.node:
-            self._changed((name,))
+            self._drop(lease, goodbye=lease.own)
+        changed = self._others.hear(heard)
+        self._wait_for(self._others.next)
+        if heard.ttl:
+            self._answered(label_of(heard.name))
+        if changed:
+            self._changed((heard.name,))
 
     def _answered(self, label: str) -> None:
         question = self._questions.get(label)
@@ -476,20 +370,10 @@ class Hub:
 
     def _answer(self, asked: Asked, source: tuple[str, int], link: Link) -> None:
         self._work()
-        name = asked.name.lower()
-        if asked.is_for_nodes and name == self.domain.services.lower():
-            for owns in self._own.values():
-                self._reply(next(iter(owns.values())).listing(asked, LISTING_TTL), asked, source, link)
-        if asked.is_for_nodes:
-            for service in self._services.get(name, ()):
-                for own in self._own[service].values():
-                    self._reply(self._answer_of(own, asked), asked, source, link)
-        if asked.is_for_a_node:
-            for own in self._instances.get(name, {}).values():
-                self._reply(self._answer_of(own, asked), asked, source, link)
-
-    def _answer_of(self, own: Own, asked: Asked) -> bytes:
-        return own.answer(asked, self._left(self._leases[own.node.id]))
+        for own in self._own.one_of_each(asked):
+            self._reply(own.listing(asked, LISTING_TTL), asked, source, link)
+        for own in self._own.asked_for(asked):
+            self._reply(own.answer(asked, self._left(self._own.leases[own.node.id])), asked, source, link)
 
     def _reply(self, packet: bytes, asked: Asked, source: tuple[str, int], link: Link) -> None:
         self._outbox.put(partial(link.reply, packet, source) if asked.unicast else partial(link.tell, packet))
@@ -506,7 +390,7 @@ class Hub:
         if now < self._due:
             return
         self._due = math.inf
-        for lease in list(self._leases.values()):
+        for lease in list(self._own.leases.values()):
             if lease.expires <= now:
                 self._drop(lease, goodbye=lease.own)
             elif lease.again <= now:
@@ -514,7 +398,7 @@ class Hub:
         for _, packet in [each for each in self._farewells if each[0] <= now]:
             self._tell(packet)
         self._farewells = [each for each in self._farewells if each[0] > now]
-        self._look_after_others(now)
+        self._look_after_others()
         for label, question in list(self._questions.items()):
             if not self._is_of_interest(question, now):
                 del self._questions[label]
@@ -522,43 +406,26 @@ class Hub:
                     self._labels.clear()
             elif question.next <= now:
                 self._ask_again(label, question)
-        self._gone = {key: (stamp, until) for key, (stamp, until) in self._gone.items() if now < until}
         if self._rescan <= now and self._scanning is None:
             self._rescan = math.inf
             self._scanning = asyncio.get_running_loop().create_task(self._scan(), name="look at interfaces")
             self._scanning.add_done_callback(self._scanned)
         self._wait_for(self._next())
 
-    def _look_after_others(self, now: float) -> None:
+    def _look_after_others(self) -> None:
         """Drops what ran out, and asks for what is of interest and soon will."""
-        labels: set[str] = set()
-        lost: dict[str, list[str]] = {}
-        for name, entries in self._heard.items():
-            for id, entry in entries.items():
-                if entry.expires <= now:
-                    lost.setdefault(name, []).append(id)
-                elif entry.refresh <= now:
-                    entry.refreshed += 1
-                    rest = REFRESH[entry.refreshed :]
-                    entry.refresh = entry.expires - entry.ttl * (1 - rest[0]) if rest else math.inf
-                    labels.add(label_of(name))
-        for name, ids in lost.items():
-            for id in ids:
-                self._forget(name, id)
-            labels.add(label_of(name))
+        lost, stale = self._others.look_after()
         self._changed(lost)
-        for label in labels:
-            if self._is_of_interest(self._questions.get(label), now):
+        for label in {label_of(name) for name in lost | stale}:
+            if self._question(label) is not None:
                 self._send_question(label)
 
     def _next(self) -> float:
-        leases = (min(lease.expires, lease.again) for lease in self._leases.values())
-        others = (min(each.expires, each.refresh) for entries in self._heard.values() for each in entries.values())
+        leases = (min(lease.expires, lease.again) for lease in self._own.leases.values())
         # A question that nobody is interested in any more goes with the next turn of it.
         questions = (question.next for question in self._questions.values())
-        gone = (until for _, until in self._gone.values())
         farewells = (when for when, _ in self._farewells)
-        return min((self._rescan, *leases, *farewells, *others, *questions, *gone), default=math.inf)
+        return min((self._rescan, *leases, *farewells, *questions, self._others.next))
 
     def _wait_for(self, when: float) -> None:
         if when < self._due:
@@ -607,7 +474,7 @@ class Hub:
 
     def _greet(self) -> None:
         """Tells and asks those who were out of reach until now."""
-        for lease in self._leases.values():
+        for lease in self._own.leases.values():
             self._announce(lease)
         for label in self._questions:
             self._send_question(label)

@@ -317,10 +317,10 @@ async def test_who_announces_once_is_asked_before_it_runs_out(port: int) -> None
         for _ in range(5):
             passed += 2550  # 85 % of the time for which it was said to hold, by the clock of the one who heard.
             other_hub: Any = other._hub
-            before = other_hub._heard[name][quiet.id].expires
+            before = other_hub._others.by_name[name][quiet.id].expires
             other_hub._fire()
             deadline = time.monotonic() + PATIENCE
-            while other_hub._heard[name][quiet.id].expires == before:
+            while other_hub._others.by_name[name][quiet.id].expires == before:
                 assert time.monotonic() < deadline, "it was not asked, or did not answer"
                 await asyncio.sleep(0.02)
         assert await other.resolve(name) == (quiet,)
