@@ -12,7 +12,7 @@ import contextlib
 import json
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 from weakref import WeakSet
 
@@ -100,11 +100,13 @@ class EtcdRegistry(Registry):
             raise ValueError(f"a lease of {ttl} seconds is none")
         hub = self._open_hub()
         id = new_lease_id()
+        adding = asyncio.create_task(hub.add(registration, id, math.ceil(ttl)), name=f"register {registration.node.id}")
+        # Looked at in any case, so that asyncio does not report what has failed as lost.
+        adding.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
-            await hub.client.grant(id, math.ceil(ttl))
-            keys = await hub.write(registration, id)
+            keys = await asyncio.shield(adding)
         except BaseException:
-            hub.revoke_later(id)  # Whatever of it has happened, nobody will have the lease.
+            hub.undo(adding, id)  # Whatever of it has happened, nobody will have the lease.
             raise
         return _EtcdLease(self._open_hub, registration.node.id, id, keys)
 
@@ -220,8 +222,9 @@ class _Hub:
         else:
             self._drop(view)
 
-    async def write(self, registration: Registration, lease: int) -> list[bytes]:
-        """Writes the keys of a registration, and returns them."""
+    async def add(self, registration: Registration, lease: int, ttl: int) -> list[bytes]:
+        """Makes the lease of a registration and writes its keys, which it returns."""
+        await self.client.grant(lease, ttl)
         node = registration.node
         texts = {
             self._key(name, node.id): encode_service(name, node, "etcd").encode()
@@ -247,7 +250,7 @@ class _Hub:
             )
             if reply.succeeded:
                 if before is not None and before.lease:
-                    self.revoke_later(before.lease)  # None of its keys are left to it.
+                    self._start(self._revoke(before.lease))  # None of its keys are left to it.
                 return list(texts)
             found = reply.responses[0].response_range.kvs
             before = found[0] if found else None
@@ -255,16 +258,27 @@ class _Hub:
                 return list(texts)  # It has run, and its answer was lost.
         raise Aborted(f"node {node.id} is registered by others again and again; node ids must be unique")
 
-    def revoke_later(self, lease: int) -> None:
-        """Revokes a lease that nobody has; if that fails, it runs out."""
+    def undo(self, adding: asyncio.Task[list[bytes]], lease: int) -> None:
+        """Takes back what a registration has done that nobody waits for any more."""
 
-        async def revoke() -> None:
-            with contextlib.suppress(Error):
-                await self.client.revoke(lease)
+        async def undo() -> None:
+            # What is asked for is waited for, or it might happen after its lease was revoked in vain.
+            try:
+                await asyncio.wait((adding,))
+            finally:
+                adding.cancel()
+            await self._revoke(lease)
 
-        task = asyncio.create_task(revoke(), name="revoke lease")
+        self._start(undo())
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name="revoke lease")
         self._revoking.add(task)
         task.add_done_callback(self._revoking.discard)
+
+    async def _revoke(self, lease: int) -> None:
+        with contextlib.suppress(Error):  # It runs out, then.
+            await self.client.revoke(lease)
 
     def decode_nodes(self, kv: KeyValue) -> list[Node]:
         return self._decode(kv)[1]

@@ -193,6 +193,8 @@ class EtcdClient:
         """Returns what is raised instead of what a call has failed with: where it was, and what to do."""
         message = error.message
         where = str(self.address)
+        if message.startswith(where):
+            return error  # It is explained already.
         user = f"user {self.address.user!r}" if self.address.user else "who gives no name"
         if isinstance(error, Unavailable):
             text = f"{where} cannot be reached: {message}"

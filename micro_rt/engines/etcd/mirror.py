@@ -332,7 +332,7 @@ class Mirrors:
         if self._failures:
             _log.info("the watch of %s works again after %d failures", self._client.address, self._failures)
             self._failures = 0
-        self.problem = ""
+        self.problem = self._client.problem = ""
 
 
 async def _requests(outbox: asyncio.Queue[WatchRequest]) -> AsyncIterator[WatchRequest]:
