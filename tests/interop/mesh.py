@@ -95,7 +95,7 @@ class PythonMesh(MeshBase):
         self.id = ""
         self.ended: list[Rest] = []
         self.seen: list[micro.Context] = []
-        """The contexts of the calls of ``headers``."""
+        """The contexts of the calls of ``headers`` and ``stream_headers``."""
 
     async def who(self, request: Text, context: micro.Context) -> Node:
         return Node(id=self.id, language="python")
@@ -158,6 +158,7 @@ class PythonMesh(MeshBase):
         return Rests(rests=self.ended)
 
     async def headers(self, request: Text, context: micro.Context) -> Pairs:
+        self.seen.append(context)
         return Pairs(values={key: str(value) for key, value in context.metadata.items()})
 
     async def stream_headers(self, request: Text, context: micro.Context) -> AsyncIterator[Pairs]:
@@ -227,10 +228,10 @@ class Mesh:
         self._stack.push_async_callback(node.stop)
         return node
 
-    async def python_client(self, stub: type[ClientT]) -> ClientT:
+    async def python_client(self, stub: type[ClientT], name: str = "") -> ClientT:
         """Starts a client of ours."""
         service = await self._stack.enter_async_context(micro.Service("client", registry=self.registry.url))
-        return stub(service, target=self.name)
+        return stub(service, target=name or self.name)
 
     async def listed(self, service: micro.Service, *ids: str, name: str = "") -> tuple[RegisteredNode, ...]:
         """Waits until the registry lists these nodes and no others, and returns them."""

@@ -148,12 +148,14 @@ async def test_its_usual_timeout_reaches_the_handler(mesh: Mesh, client: GoClien
 
 
 @pytest.mark.parametrize("method", ["headers", "stream headers"])
-async def test_metadata(mesh: Mesh, client: GoClient, method: str) -> None:
+async def test_metadata(mesh: Mesh, client: GoClient, node: PythonNode, method: str) -> None:
     metadata = {"User-Id": "7", "Authorization": "Bearer x"}
     values = (await client.ask(method, mesh.name, metadata=metadata))["values"]
     assert values["user-id"] == "7"
     assert values["authorization"] == "Bearer x"
     assert not {"timeout", "x-content-type", "content-type"} & set(values)
+    (context,) = node.mesh.seen
+    assert (context.deadline is None) == (method == "stream headers"), "go-micro gives streams no deadline"
 
 
 async def test_every_type_of_field(mesh: Mesh, client: GoClient) -> None:

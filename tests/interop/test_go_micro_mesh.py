@@ -39,6 +39,15 @@ async def test_calls_of_both_clients_spread_over_nodes_of_both(mesh: Mesh) -> No
     assert min(answer["nodes"].values()) > 40, "go-micro's picks are random"
 
 
+async def test_names_as_they_are_usual_in_go(mesh: Mesh) -> None:
+    name = f"go.micro.srv.{mesh.name}"
+    go, python = await mesh.go_node(name), await mesh.python_node(name, version="latest")
+    client, go_client = await mesh.python_client(MeshClient, name), await mesh.go_client()
+    await mesh.calls_reach(client, go.id, python.id)
+    answer = await go_client.ask("who", name, times=100)
+    assert answer["nodes"].keys() == {go.id, python.id}
+
+
 async def test_nodes_come_and_go_for_both_clients(mesh: Mesh) -> None:
     stays = await mesh.go_node()
     client, go_client = await mesh.python_client(MeshClient), await mesh.go_client()

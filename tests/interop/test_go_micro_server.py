@@ -141,6 +141,17 @@ async def test_a_deadline_ends_both_sides(client: MeshClient) -> None:
     assert left[0] <= 500
 
 
+async def test_a_deadline_ends_a_stream_on_both_sides(client: MeshClient) -> None:
+    with pytest.raises(micro.DeadlineExceeded):
+        async for _ in client.count(Number(value=-1), timeout=0.5):
+            pass
+
+    async def stopped() -> bool:
+        return "count" in {rest.name for rest in (await client.sleepers(Text())).rests}
+
+    await until(stopped, lambda: "the handler in Go was not stopped")
+
+
 async def test_a_deadline_reaches_the_handler(client: MeshClient) -> None:
     assert 0 < (await client.sleep(Rest(), timeout=SETTLE)).remaining <= SETTLE * 1000
     assert (await client.sleep(Rest())).remaining == -1
