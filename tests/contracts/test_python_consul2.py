@@ -1,0 +1,63 @@
+"""The registry in Consul keeps its promises on python-consul2 as well, which brings another package called ``consul``."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+PURELIB = sysconfig.get_paths()["purelib"]
+VERSION = "0.1.5"
+
+
+@pytest.fixture(scope="module")
+def python() -> Path:
+    """A Python that has python-consul2 before everything that this one has; kept in the user's cache folder."""
+    cache = os.environ.get("MICRO_SERVER_CACHE") or Path.home() / ".cache" / "micro-rt-tests"
+    folder = Path(cache) / f"python-consul2-{VERSION}-python{sys.version_info.major}.{sys.version_info.minor}"
+    python = folder / "bin" / "python"
+    if not (folder / "ready").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True, capture_output=True)
+        command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", f"python-consul2=={VERSION}"]
+        installed = subprocess.run(command, capture_output=True, text=True, check=False)
+        if installed.returncode != 0:
+            if os.environ.get("MICRO_REQUIRE_SERVERS") == "1":
+                raise AssertionError(f"python-consul2 cannot be installed:\n{installed.stderr}")
+            pytest.skip("python-consul2 cannot be installed: no package index can be reached")
+        (folder / "ready").touch()
+    # What a .pth file names comes behind what is installed there.
+    found = subprocess.run(
+        [str(python), "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    Path(found.stdout.strip(), "tests.pth").write_text(f"{PURELIB}\n")
+    return python
+
+
+def test_the_contract_holds_on_python_consul2(python: Path, consul: Any) -> None:
+    environment = {**os.environ, "MICRO_TEST_CONSUL": consul.address}
+    program = "import consul, consul.base; print(consul.__file__); print(hasattr(consul.base.Consul, 'KV'))"
+    used = subprocess.run([str(python), "-c", program], check=True, capture_output=True, text=True, cwd=ROOT)
+    file, is_old = used.stdout.split()
+    assert Path(file).is_relative_to(python.parent.parent)
+    assert is_old == "True"
+    command = [
+        *(str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+        "tests/contracts/test_registry_consul.py",
+        "tests/unit/test_consul_nodes.py",
+        *("-k", "ConsulWith or permissions or tls or kind"),
+    ]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-10_000:] + result.stderr[-2000:]
+    (passed,) = re.findall(r"(\d+) passed", result.stdout)
+    assert int(passed) > 70
+    assert "skipped" not in result.stdout
