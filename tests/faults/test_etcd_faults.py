@@ -379,6 +379,41 @@ async def test_another_member_takes_over_when_one_is_silent_or_gone(make_etcd: M
         await registry.close()
 
 
+async def test_a_cluster_loses_the_member_that_is_used_and_then_another_one(make_etcd: Make) -> None:
+    servers = [make_etcd() for _ in range(3)]
+    cluster = ",".join(f"m{number}={server._peer}" for number, server in enumerate(servers))
+    for number, server in enumerate(servers):
+        server._extra = ["--name", f"m{number}", "--initial-cluster", cluster]
+    await asyncio.gather(*(server.start() for server in servers))
+    registry = EtcdRegistry(f"etcd://{','.join(server.address for server in servers)}/?timeout=2")
+    await registry.open()
+    name, kept = fresh("a"), a_node()
+    registrar = Registrar(registry, Registration(kept, (name,)), ttl=30.0)
+    await registrar.start()
+    nodes = [kept]
+    async with watching(registry, name) as seen:
+        await seen.until(kept)
+        for server in servers:  # The used one and the leader are among them.
+            await server.kill()
+            nodes.append(a_node())
+            await until_registered(registry, Registration(nodes[-1], (name,)))
+            await seen.until(*nodes)
+            await server.start()
+        # With two of three gone nothing can be changed, and nothing that is known is forgotten.
+        await servers[0].kill()
+        await servers[1].kill()
+        with pytest.raises(Unavailable):
+            await registry.register(Registration(a_node(), (name,)), ttl=LONG)
+        assert seen.states[-1] == tuple(sorted(nodes, key=lambda node: node.id))
+        await asyncio.gather(servers[0].start(), servers[1].start())
+        nodes.append(a_node())
+        await until_registered(registry, Registration(nodes[-1], (name,)))
+        await seen.until(*nodes)
+    await registrar.stop()
+    assert kept not in await registry.resolve(name)
+    await registry.close()
+
+
 async def test_thousands_of_names_take_one_connection(make_etcd: Make) -> None:
     server = make_etcd()
     await server.start()
