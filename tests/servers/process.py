@@ -104,12 +104,22 @@ class Guarded:
 
 def family(pid: int) -> list[int]:
     """Returns a process and all that come from it, parents first."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    pairs = [tuple(map(int, line.split())) for line in listed.splitlines()]
+    pairs = _parents()
     found = [pid]
     for parent in found:
         found.extend(child for child, its in pairs if its == parent)
     return found
+
+
+def _parents() -> list[tuple[int, int]]:
+    if not Path("/proc/self/stat").exists():
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+        return [(int(pid), int(parent)) for pid, parent in map(str.split, listed.splitlines())]
+    pairs: list[tuple[int, int]] = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # It has ended in the meantime.
+            pairs.append((int(stat.parent.name), int(stat.read_text().rpartition(") ")[2].split()[1])))
+    return pairs
 
 
 class Ports:
@@ -121,10 +131,8 @@ class Ports:
 
     def __init__(self) -> None:
         self._locks: list[int] = []
-        self._folder = Path(tempfile.gettempdir()) / "micro-rt-ports"
+        self._folder = Path(tempfile.gettempdir()) / f"micro-rt-ports-{os.getuid()}"
         self._folder.mkdir(exist_ok=True)
-        with contextlib.suppress(PermissionError):
-            self._folder.chmod(0o1777)
 
     def take(self) -> int:
         """Returns a port that is free for TCP and UDP."""

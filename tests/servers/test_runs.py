@@ -12,6 +12,7 @@ import pytest
 
 from tests.servers.cache import Unobtainable
 from tests.servers.etcd import Etcd
+from tests.servers.server import http_json
 from tests.servers.shared import Elsewhere, Servers
 
 ROOT = Path(__file__).parent.parent.parent
@@ -159,3 +160,33 @@ def test_what_was_used_is_reported(make_etcd: Callable[..., Etcd], tmp_path: Pat
     code, output = Run(tmp_path, "def test_uses(make_etcd): pass").end()
     assert code == 0, output
     assert f"servers: {make_etcd().found}" in output
+
+
+def test_servers_run_by_hand_until_they_are_interrupted(make_etcd: Callable[..., Etcd]) -> None:
+    command = [sys.executable, "-m", "tests.servers", "run", "etcd"]
+    environment = {name: value for name, value in os.environ.items() if name != "MICRO_TEST_ETCD"}
+    child = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert child.stdout is not None
+        name, _, url = child.stdout.readline().strip().partition("=")
+        assert name == "export MICRO_SYNC"
+        address = url.removeprefix("etcd://")
+        assert http_json(address, "GET", "/health")[0] == 200
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=LONG)
+    finally:
+        child.kill()
+        child.communicate()
+    assert child.returncode == 0, said
+    assert said.splitlines()[-1] == "stopping …"
+    with pytest.raises(ConnectionRefusedError):
+        http_json(address, "GET", "/health")
+
+
+def test_an_unknown_server_is_refused() -> None:
+    command = [sys.executable, "-m", "tests.servers", "obtain", "zookeeper"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "there is no server 'zookeeper', only consul, etcd, kafka, postgresql" in done.stderr
