@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from sqlite3 import Connection
 from typing import TypeAlias
 
 from micro_rt.broker import local_groups as groups
@@ -33,7 +32,7 @@ from micro_rt.broker.member import Member, Ownership, View
 from micro_rt.broker.outbox import Batch, Outbox
 from micro_rt.engines.clock import Clock, boot_clock
 from micro_rt.engines.shared import Shared
-from micro_rt.engines.sqlite import Database
+from micro_rt.engines.sqlite import Connection, Database
 from micro_rt.engines.state import Sync, state_path, sync_of
 from micro_rt.errors import Error, FailedPrecondition
 

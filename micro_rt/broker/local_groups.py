@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from sqlite3 import Connection
 
 from micro_rt.broker.base import Partition, Start
 from micro_rt.broker.embedded import balance, not_there
 from micro_rt.broker.local_log import Topics, offset_at
+from micro_rt.engines.sqlite import Connection
 
 __all__ = ["Joined", "Lifetimes", "claim", "commit", "group_revision", "join", "lag", "leave", "ownership", "release"]
 

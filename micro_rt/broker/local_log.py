@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from sqlite3 import Connection
 
 from micro_rt.broker.base import Headers, Message, Partition, Position, Record, Start, partition_of
 from micro_rt.broker.embedded import not_there, warn_of_gap
+from micro_rt.engines.sqlite import Connection
 from micro_rt.errors import Error
 
 __all__ = ["SCHEMA", "Topics", "append", "make", "offset_at", "read", "tidy", "untidy"]

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from micro_rt.engines.state import MOUNTS, Sync, os_error, prepare
 from micro_rt.errors import DataLoss, Error, FailedPrecondition, Internal, ResourceExhausted, Unavailable
 
-__all__ = ["Database"]
+__all__ = ["Connection", "Database"]
 
 T = TypeVar("T")
 
