@@ -30,7 +30,7 @@ from micro_rt.engines.etcd.messages_pb2 import (
 )
 from micro_rt.engines.etcd.mirror import Mirror
 from micro_rt.engines.shared import Shared
-from micro_rt.errors import Aborted, Error, FailedPrecondition
+from micro_rt.errors import Aborted, Error, FailedPrecondition, NotFound, Unavailable
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry
 from micro_rt.registry.go_micro import decode_service, encode_service
@@ -40,8 +40,8 @@ __all__ = ["EtcdRegistry"]
 
 PREFIX = "/micro/registry/"
 """Where go-micro lists nodes."""
-ATTEMPTS = 20
-"""How often a registration is tried that others of the same node come before."""
+ATTEMPTS = 10
+"""How often a registration is tried that others of the same node come before, or whose lease goes before it is used."""
 REVOKE_TIMEOUT = 2.0
 """Seconds that leases that nobody has get to be revoked when the registry is closed."""
 
@@ -224,7 +224,15 @@ class _Hub:
 
     async def add(self, registration: Registration, lease: int, ttl: int) -> list[bytes]:
         """Makes the lease of a registration and writes its keys, which it returns."""
-        await self.client.grant(lease, ttl)
+        for _ in range(ATTEMPTS):
+            await self.client.grant(lease, ttl)
+            try:
+                return await self._write(registration, lease)
+            except NotFound:
+                continue  # The lease went at once: the store is another one now, or too slow for this one.
+        raise Unavailable(f"{self.client.address} loses every lease for {registration.node.id} as soon as it is made")
+
+    async def _write(self, registration: Registration, lease: int) -> list[bytes]:
         node = registration.node
         texts = {
             self._key(name, node.id): encode_service(name, node, "etcd").encode()

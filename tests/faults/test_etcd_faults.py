@@ -435,6 +435,65 @@ async def test_thousands_of_names_take_one_connection(make_etcd: Make) -> None:
             assert [each.states for each in seen[50:]] == [[()]] * 1950
 
 
+async def test_whatever_happens_every_watch_ends_up_with_what_is_there(make_etcd: Make) -> None:
+    """Nodes come, change and go without a pause while one fault follows another."""
+    server = make_etcd()
+    await server.start()
+    names = [fresh("a") for _ in range(10)]
+    stop = asyncio.Event()
+
+    async def churn(registry: EtcdRegistry, id: str) -> None:
+        lease: Lease | None = None
+        for number in range(1, 1 << 16):
+            if stop.is_set():
+                return
+            with contextlib.suppress(Unavailable, LeaseLost):
+                if lease is not None and number % 3 == 0:
+                    await lease.revoke()
+                node = Node(id, f"127.0.0.1:{number}")
+                lease = await registry.register(
+                    Registration(node, tuple(random.sample(names, random.randrange(1, 5)))), ttl=LONG
+                )
+                await lease.renew()
+            await asyncio.sleep(0.01)
+
+    async with (
+        FaultProxy(server.address) as proxy,
+        opened(proxy.address) as far,
+        opened(server.address) as near,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        seen = {name: await stack.enter_async_context(watching(far, name)) for name in names}
+        writers = [asyncio.create_task(churn(registry, fresh())) for registry in (far, near) for _ in range(10)]
+        try:
+            for fault in random.sample(["cut", "black_hole", "pause", "kill", "wipe", "compact"] * 2, 12):
+                await asyncio.sleep(random.uniform(0.0, 0.5))
+                if fault in ("cut", "black_hole"):
+                    await getattr(proxy, fault)()
+                    await asyncio.sleep(random.uniform(0.0, 2.5))
+                    await proxy.restore()
+                elif fault == "pause":
+                    await server.pause()
+                    await asyncio.sleep(random.uniform(0.0, 2.5))
+                    await server.resume()
+                elif fault == "compact":
+                    server.request("/v3/kv/compaction", {"revision": await asyncio.to_thread(revision, server)})
+                else:
+                    await server.kill()
+                    if fault == "wipe":
+                        await server.wipe()
+                    await server.start()
+        finally:
+            stop.set()
+            failures = [error for error in await asyncio.gather(*writers, return_exceptions=True) if error]
+        assert not failures
+        found = await near.names()
+        assert found
+        for name in names:
+            await seen[name].until(*found.get(name, ()))
+            assert await far.resolve(name) == found.get(name, ())
+
+
 async def test_nobody_is_there_when_it_is_opened(make_etcd: Make) -> None:
     server = make_etcd()
     registry = EtcdRegistry(f"etcd://{server.address}/?timeout=1")

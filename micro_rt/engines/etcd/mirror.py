@@ -151,8 +151,14 @@ class Mirrors:
         self._gate = asyncio.Semaphore(READERS)
         self._failures = 0
         self._closed = False
-        self.problem = ""
+        self._lost = ""
+        self._unread: dict[Mirror[Any], str] = {}
+
+    @property
+    def problem(self) -> str:
         """What keeps mirrors from being up to date; empty if nothing does."""
+        reason = self._lost or next(iter(self._unread.values()), "")
+        return f"changes are not seen: {reason}" if reason else ""
 
     def add(self, mirror: Mirror[Any]) -> None:
         """Keeps a mirror up to date that has just been read; does nothing if it is kept so already."""
@@ -298,7 +304,7 @@ class Mirrors:
             self._read_anew(mirror)
 
     async def _read(self, mirror: Mirror[Any], delay: float) -> None:
-        wait, told = BACKOFF[0], False
+        wait = BACKOFF[0]
         try:
             await asyncio.sleep(delay)
             while mirror in self._mirrors:
@@ -307,20 +313,22 @@ class Mirrors:
                         await mirror.read(anew=True)
                     break
                 except Error as error:
-                    if not told:
-                        told = True
-                        _log.warning("cannot read %r, and will try again: %s", mirror.prefix.decode(), error)
+                    if not self._unread:
+                        _log.warning("cannot read %r, and will try again: %s", mirror.prefix.decode(), error.message)
+                    self._unread[mirror] = error.message
                 await asyncio.sleep(wait * random.uniform(0.5, 1.0))
                 wait = min(wait * 2.0, BACKOFF[1])
         finally:
             self._reading.discard(mirror)
+            if self._unread.pop(mirror, "") and not self._unread:
+                _log.info("reading from %s works again", self._client.address)
         if mirror in self._mirrors:
             mirror.changed()
             self._begin(mirror)
 
     def _failed(self, reason: str) -> None:
         self._failures += 1
-        self.problem = f"changes are not seen: {reason}"
+        self._lost = reason
         if self._failures == 1:
             _log.warning(
                 "the watch of %s was lost, and will be made again; what was known last stands: %s",
@@ -332,7 +340,7 @@ class Mirrors:
         if self._failures:
             _log.info("the watch of %s works again after %d failures", self._client.address, self._failures)
             self._failures = 0
-        self.problem = self._client.problem = ""
+        self._lost = self._client.problem = ""
 
 
 async def _requests(outbox: asyncio.Queue[WatchRequest]) -> AsyncIterator[WatchRequest]:
