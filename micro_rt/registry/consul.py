@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from micro_rt.engines.clock import Clock, boot_clock
 from micro_rt.engines.consul import Consul
@@ -24,8 +25,8 @@ from micro_rt.registry.watch import Watch, Watches
 
 __all__ = ["ConsulRegistry"]
 
-NAMES_AT_ONCE = 16
-"""Names that are read at once when all are."""
+FEW = 16
+"""Names that are read one by one when all are, without looking for a shorter way."""
 
 _OPTIONS = ("check", "deregister_after", "interval", "stale")
 
@@ -144,14 +145,30 @@ class _Hub:
     async def all_nodes(self) -> dict[str, tuple[Node, ...]]:
         listing = await self.consul.get("/v1/catalog/services")
         names = sorted(name for name in listing.data or () if name != "consul")
-        gate = asyncio.Semaphore(NAMES_AT_ONCE)
+        if len(names) > FEW:
+            # There is no question for all nodes of all names; but the agents may be fewer than the names.
+            agents = [agent["Node"] for agent in (await self.consul.get("/v1/catalog/nodes")).data or ()]
+            if len(agents) < len(names):
+                return await self._nodes_of_agents(agents)
+        answers = await asyncio.gather(*(self.consul.get(path_of(name)) for name in names))
+        found = {name: self._reader.nodes(answer.data or ()) for name, answer in zip(names, answers, strict=True)}
+        return {name: nodes for name, nodes in found.items() if nodes}
 
-        async def nodes(name: str) -> tuple[Node, ...]:
-            async with gate:
-                return self._reader.nodes((await self.consul.get(path_of(name))).data or ())
-
-        found = await asyncio.gather(*map(nodes, names))
-        return {name: nodes for name, nodes in zip(names, found, strict=True) if nodes}
+    async def _nodes_of_agents(self, agents: list[str]) -> dict[str, tuple[Node, ...]]:
+        critical: dict[tuple[str, str], list[Any]] = {}
+        for check in (await self.consul.get("/v1/health/state/critical")).data or ():
+            critical.setdefault((check["Node"], check["ServiceID"]), []).append(check)
+        paths = [f"/v1/catalog/node-services/{quote(agent, safe='')}" for agent in agents]
+        entries: dict[str, list[dict[str, Any]]] = {}
+        for agent, answer in zip(agents, await asyncio.gather(*map(self.consul.get, paths)), strict=True):
+            listed: dict[str, Any] = answer.data or {}
+            for service in listed.get("Services") or ():
+                checks = critical.get((agent, ""), []) + critical.get((agent, service["ID"]), [])
+                entry = {"Node": listed["Node"], "Service": service, "Checks": checks}
+                entries.setdefault(service["Service"], []).append(entry)
+        entries.pop("consul", None)
+        found = {name: self._reader.nodes(entries[name]) for name in sorted(entries)}
+        return {name: nodes for name, nodes in found.items() if nodes}
 
 
 def _checks(given: Mapping[str, str]) -> Checks:

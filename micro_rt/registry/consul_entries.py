@@ -63,8 +63,10 @@ class EntryReader:
         newest: dict[str, tuple[int, Node]] = {}
         for entry in entries:
             service = entry["Service"]
-            if not service.get("Port") or any(check["Status"] == "critical" for check in entry["Checks"]):
-                continue  # Without a port it cannot be called.
+            if any(check["Status"] == "critical" for check in entry["Checks"]):
+                continue
+            if not service.get("Port") or service.get("Kind"):
+                continue  # What has no port, and proxies and gateways of Consul's, cannot be called.
             node = self._node(service, entry["Node"]["Address"])
             # A process that moved to another agent is listed by both for a while.
             index = int(service["ModifyIndex"])

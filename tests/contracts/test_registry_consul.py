@@ -35,7 +35,7 @@ class ConsulContract(RegistryContract):
 
 
 class TestConsul(ConsulContract):
-    many = 1000
+    many = 500
     changes = 200
 
     @pytest.fixture(autouse=True)

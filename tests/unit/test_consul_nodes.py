@@ -125,8 +125,35 @@ async def test_what_cannot_be_called_is_left_out(registry: ConsulRegistry, regis
     name = name_of("portless")
     await register(ID=f"{name}-1", Name=name, Address="h")
     await register(ID=f"{name}-2", Name=name, Address="h", Port=5)
+    proxied = {"DestinationServiceName": name}
+    await register(ID=f"{name}-3", Name=name, Address="h", Port=6, Kind="connect-proxy", Proxy=proxied)
     await found(registry, name, f"{name}-2")
     assert "consul" not in await registry.names()
+
+
+@pytest.mark.parametrize("count", [3, 40], ids=["name by name", "agent by agent"])
+async def test_all_names_at_once(count: int, make_consul: MakeConsul) -> None:
+    server = make_consul()
+    await server.start()
+    registry = ConsulRegistry(server.url)
+    await registry.open()
+    nodes = {name_of("name"): (node_of("1"), node_of("2")) for _ in range(count)}
+    for name, (one, two) in nodes.items():
+        await registry.register(Registration(one, (name,)), ttl=300.0)
+        await registry.register(Registration(two, (name,)), ttl=300.0)
+    (name, (one, two)), *_ = nodes.items()
+    await registry.register(Registration(one, (name, "other")), ttl=1.0)
+    service = {"ID": "ill", "Name": "ill", "Port": 1, "Check": {"TTL": "10m"}}
+    status, text = await asyncio.to_thread(server.request, "PUT", "/v1/agent/service/register", service)
+    assert status == 200, text
+    assert await registry.names() == {**nodes, "other": (one,)}
+    await until(lambda: gone(registry, "other"), "the lease does not run out")
+    assert await registry.names() == {**nodes, name: (two,)}
+    await registry.close()
+
+
+async def gone(registry: ConsulRegistry, name: str) -> bool:
+    return not await registry.resolve(name)
 
 
 async def test_any_critical_check_hides_a_node(registry: ConsulRegistry, register: Put) -> None:
