@@ -44,6 +44,8 @@ class Consul:
         self.address = address
         self.problem = ""
         """What is wrong with it, as far as is known; empty if nothing."""
+        self.failures = 0
+        """Requests that nobody answered, so far: whenever one more went wrong, Consul may be another than before."""
         self.on_loopback = False
         """Whether its servers are reached over loopback only, so that all its users are on this machine."""
         self._silence = SILENCE * address.timeout
@@ -167,6 +169,7 @@ class Consul:
         try:
             answer = await request
         except Unavailable:
+            self.failures += 1
             self._suspect()
             raise
         except Error:

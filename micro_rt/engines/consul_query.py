@@ -37,6 +37,7 @@ class BlockingQuery:
         self._index = 0
         self._lost = True
         self._failures = 0
+        self._failures_of_all = consul.failures
         self._answered_at = float("-inf")
 
     def restart(self) -> None:
@@ -50,7 +51,10 @@ class BlockingQuery:
             micro.Error: it is refused, and waiting would not help. Call ``pause`` before trying again.
         """
         await self._pace()
+        if self._failures_of_all != self._consul.failures:
+            self._lose()
         while True:
+            self._failures_of_all = self._consul.failures
             # The leader is asked first, and whenever something is strange: others may lag behind what was seen.
             stale = self._stale and not self._lost
             try:

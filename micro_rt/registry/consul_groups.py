@@ -29,8 +29,9 @@ FULL_SWEEP = 5
 """Every which sweep reads all names of the groups."""
 GATHER = 0.05
 """Seconds in which names that come to a group are gathered before its query is made anew."""
-REST = 0.1
-"""Seconds between two answers at least: every change of any check in the datacenter is one."""
+REST = (0.1, 0.0001, 0.5)
+"""Seconds between two answers at least, since every change of any check in the datacenter is one: the least, what is added
+for each check, and the most."""
 
 _log = logging.getLogger("micro_rt.registry")
 
@@ -159,7 +160,8 @@ class _Group:
                 for feed in changed:
                     feed.begin_anew()
             await self._refresh(changed)
-            await asyncio.sleep(REST)
+            least, each, most = REST
+            await asyncio.sleep(min(most, least + each * len(answer.data or ())))
 
     async def _unless_joined(self, params: tuple[tuple[str, str], ...]) -> Answer | None:
         """Awaits the next answer; returns None if names come meanwhile."""

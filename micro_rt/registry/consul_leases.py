@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 from micro_rt.engines.clock import Clock
 from micro_rt.engines.consul import Consul
@@ -94,6 +95,7 @@ class Leases:
         self._now = clock.now
         self._catalog = _Catalog(consul)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def close(self) -> None:
         """Waits for what is under way."""
@@ -119,6 +121,7 @@ class Leases:
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
+            lease.revoked = True
             self._start(self._take_back(lease, task))
             raise
         return lease
@@ -142,7 +145,8 @@ class Leases:
     async def revoke(self, lease: ConsulLease) -> None:
         """Removes what a lease registered; returns when others do not find it any more."""
         lease.revoked = True
-        await _all(self._remove(lease, listing) for listing in lease.listings)
+        async with self._turn(lease.node.id):
+            await self._remove_all(lease)
 
     # Registering
 
@@ -155,19 +159,23 @@ class Leases:
             {**service_of(node, listing.name, listing.id, lease.token), "Checks": [self._check(lease, listing)]}
             for listing in lease.listings
         ]
-        before = await self._registered(node.id)
-        lease.alive_at = self._now()
-        try:
-            for body in bodies:
-                # Without this, the check of an earlier lease would stay beside that of this one.
-                replacing = (("replace-existing-checks", "true"),)
-                await self._consul.put("/v1/agent/service/register", body, replacing)
-            kept = {listing.id for listing in lease.listings}
-            await _all(self._consul.deregister(id) for id in before if id not in kept)
-            await _all(self._shown(lease, listing) for listing in lease.listings)
-        except Exception:
-            await self._undo(lease)
-            raise
+        # Of two registrations of one id the later one is to win, also when Consul takes its time.
+        async with self._turn(node.id):
+            if lease.revoked:
+                return
+            before = await self._registered(node.id)
+            lease.alive_at = self._now()
+            try:
+                for body in bodies:
+                    # Without this, the check of an earlier lease would stay beside that of this one.
+                    replacing = (("replace-existing-checks", "true"),)
+                    await self._consul.put("/v1/agent/service/register", body, replacing)
+                kept = {listing.id for listing in lease.listings}
+                await _all(self._consul.deregister(id) for id in before if id not in kept)
+                await _all(self._shown(lease, listing) for listing in lease.listings)
+            except Exception:
+                await self._undo(lease)
+                raise
 
     async def _registered(self, id: str) -> list[str]:
         """Returns the services that the agent has of a node."""
@@ -202,13 +210,21 @@ class Leases:
     async def _take_back(self, lease: ConsulLease, registering: asyncio.Task[None]) -> None:
         await asyncio.wait((registering,))
         if not registering.cancelled() and registering.exception() is None:
-            await self._undo(lease)
+            async with self._turn(lease.node.id):
+                await self._undo(lease)
 
     async def _undo(self, lease: ConsulLease) -> None:
         try:
-            await self.revoke(lease)
+            await self._remove_all(lease)
         except Error as error:
             _log.debug("what is left of the registration of %s runs out: %s", lease.node.id, error)
+
+    def _turn(self, id: str) -> asyncio.Lock:
+        """Returns what makes registrations of one id wait for each other."""
+        lock = self._turns.get(id)
+        if lock is None:
+            lock = self._turns[id] = asyncio.Lock()
+        return lock
 
     # Renewing and revoking
 
@@ -217,6 +233,9 @@ class Leases:
 
     async def _has(self, lease: ConsulLease, listing: _Listing) -> bool:
         return _is_of(await self._catalog.entry(listing.name, listing.id), lease)
+
+    async def _remove_all(self, lease: ConsulLease) -> None:
+        await _all(self._remove(lease, listing) for listing in lease.listings)
 
     async def _remove(self, lease: ConsulLease, listing: _Listing) -> None:
         known = (await self._consul.get(f"/v1/agent/service/{quote(listing.id, safe='')}")).data
@@ -271,11 +290,15 @@ class Leases:
         return found
 
     async def _until(self, condition: Callable[[], Coroutine[Any, Any, bool]], problem: str) -> None:
-        deadline = self._now() + SHOWN
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + SHOWN
         wait = 0.002
         while not await condition():
-            if self._now() > deadline:
-                raise Unavailable(f"{problem} within {SHOWN:g} s: is its agent cut off from its servers?")
+            if loop.time() > deadline:
+                reason = "is its agent cut off from its servers?"
+                if self._consul.address.dc:
+                    reason = f"is {self._consul.address.dc} its agent's own datacenter? Nodes are registered in that"
+                raise Unavailable(f"{problem} within {SHOWN:g} s: {reason}")
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))
             wait = min(2 * wait, 0.2)
 
