@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.compiler import plugin_pb2
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from protoc_gen_micro import compiled
 from protoc_gen_micro.errors import GenerateError
@@ -68,7 +68,21 @@ def _inconsistency(request: plugin_pb2.CodeGeneratorRequest) -> str:
             pool.AddSerializedFile(file.SerializePartialToString())
         except (TypeError, ValueError, KeyError) as error:
             return str(GenerateError(f"the request is inconsistent: {error}", path=file.name))
+        if _undecoded(file):
+            return str(GenerateError("the request is inconsistent: it has a string that is no UTF-8", path=file.name))
     return ""
+
+
+def _undecoded(message: Message) -> bool:
+    """Returns whether a message has, somewhere in it, bytes in the place of a string."""
+    for field, value in message.ListFields():
+        for item in value if field.is_repeated else (value,):
+            if isinstance(item, Message):
+                if _undecoded(item):
+                    return True
+            elif isinstance(item, bytes) and field.type == field.TYPE_STRING:
+                return True
+    return False
 
 
 _FEATURES = (
