@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 
-from benchmarks import generate, messages, path, profile, streams, trees, unary
+from benchmarks import events, generate, messages, path, profile, streams, trees, unary
 from benchmarks.machine import Others, describe
 from benchmarks.measure import Plan
 from benchmarks.table import Table
@@ -21,9 +21,10 @@ BENCHMARKS: Mapping[str, Callable[[Plan], Iterator[Table]]] = {
     "messages": messages.run,
     "generate": generate.run,
     "trees": trees.run,
+    "events": events.run,
     "profile": profile.run,
 }
-USUAL = ("unary", "streams", "path", "messages", "generate", "trees")
+USUAL = ("unary", "streams", "path", "messages", "generate", "trees", "events")
 
 DESCRIPTION = """\
 Measures micro-rt against its peers in one run; docs/benchmarks.md says what the figures mean.
@@ -34,6 +35,7 @@ Measures micro-rt against its peers in one run; docs/benchmarks.md says what the
   messages   constructing, encoding, decoding and reading messages, in both dialects
   generate   generating one small file, as a whole process
   trees      generating whole trees, and importing what was generated
+  events     publishing and consuming on Kafka and on local:
   profile    which library the CPU of a unary call goes to (not part of a usual run)
 """
 

@@ -53,7 +53,7 @@ def routes_of(subscriber: Subscriber, codec: Codec, interceptors: Sequence[Inter
         TypeError: it defines none, or one that is not ``async def``.
     """
     info = events_info(subscriber)
-    generated = next(cls for cls in type(subscriber).__mro__ if "_info_" in vars(cls))
+    generated = next(cls for cls in reversed(type(subscriber).__mro__) if "_info_" in vars(cls))
     routes: list[Route] = []
     for event in info.events:
         method = getattr(type(subscriber), event.python_name)
