@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -128,3 +129,40 @@ async def test_go_micros_clients_do_not_notice_that_a_node_of_ours_stops(mesh: M
     answer = await go_client.ask("loaded")
     assert "errors" not in answer
     assert answer["nodes"].keys() == {go.id, python.id, other.id}
+
+
+async def test_go_micros_clients_lose_a_node_of_ours_that_is_killed_with_its_lease(mesh: Mesh, tmp_path: Path) -> None:
+    """Until then go-micro's client goes on calling it, and fails: it sends nothing again, and puts no node aside."""
+    go = await mesh.go_node()
+    with (tmp_path / "python.err").open("wb") as log:
+        python = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.faults.go_micro_server",
+            mesh.name,
+            mesh.registry.url,
+            str(SHORT_TTL),
+            cwd=Path(__file__).parent.parent.parent,
+            stderr=log,
+        )
+    try:
+        go_client = await mesh.go_client()
+        async with micro.Service("looking", registry=mesh.registry.url) as service:
+
+            async def both() -> bool:
+                return len(await service.nodes.registry.resolve(mesh.name)) == 2
+
+            await until(both, lambda: f"the node did not come up: {(tmp_path / 'python.err').read_text()}")
+        await mesh.go_client_watches(go_client, go.id, "")  # the process does not know its id
+        python.kill()
+        await python.wait()
+        answer = await go_client.ask("who", mesh.name, times=50)
+        assert {error["code"] for error in answer["errors"]} <= {500, 503}
+        assert answer["nodes"].keys() == {go.id}
+        await mesh.go_calls_reach(go_client, go.id)
+        (listed,) = (await go_client.ask("list", mesh.name))["services"]
+        assert [node["id"] for node in listed["nodes"]] == [go.id]
+    finally:
+        if python.returncode is None:
+            python.kill()
+        await python.wait()

@@ -18,7 +18,9 @@ from typing import Any, Protocol, TypeVar
 import pytest
 
 import micro_rt as micro
+from micro_rt.backends import backend
 from micro_rt.node import Node as RegisteredNode
+from micro_rt.registry.base import Registry
 from tests.protos.mesh_micro import MeshBase, MeshClient
 from tests.protos.mesh_pb2 import Failure, Node, Number, Pairs, Rest, Rests, Shapes, Text
 from tests.servers.cache import Unobtainable
@@ -214,18 +216,18 @@ class Mesh:
         self, name: str = "", *, version: str = "latest", metadata: Mapping[str, str] | None = None
     ) -> PythonNode:
         """Starts a node of ours, which is registered when this returns."""
-        node = PythonNode(
-            micro.Service(
-                name or self.name,
-                version=version,
-                metadata=metadata,
-                registry=self.registry.url,
-                address="127.0.0.1:0",
-                ttl=SHORT_TTL,
-            )
+        registry = backend("registry", self.kind, "registry")(self.registry.url)
+        service = micro.Service(
+            name or self.name,
+            version=version,
+            metadata=metadata,
+            registry=registry,
+            address="127.0.0.1:0",
+            ttl=SHORT_TTL,
         )
+        node = PythonNode(service, registry)
         await node.start()
-        self._stack.push_async_callback(node.stop)
+        self._stack.push_async_callback(node.end)
         return node
 
     async def python_client(self, stub: type[ClientT], name: str = "") -> ClientT:
@@ -300,8 +302,9 @@ class Mesh:
 class PythonNode:
     """A node of ours, in this process."""
 
-    def __init__(self, service: micro.Service) -> None:
+    def __init__(self, service: micro.Service, registry: Registry) -> None:
         self.service = service
+        self._registry = registry
         self.mesh = service.handle(PythonMesh())
         self._running = False
 
@@ -316,6 +319,11 @@ class PythonNode:
         if self._running:
             self._running = False
             await self.service.__aexit__(None, None, None)
+
+    async def end(self) -> None:
+        """Stops it with the test: nobody has to see that it leaves."""
+        self._registry.propagation = 0.0  # type: ignore[misc]
+        await self.stop()
 
     @property
     def id(self) -> str:
