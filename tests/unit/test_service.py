@@ -153,7 +153,7 @@ async def test_calls_that_outstay_their_grace_are_cut_off(address: str) -> None:
     ("options", "message"),
     [
         ({"registry": "nowhere"}, r"registry='nowhere' is not an address.*'local:'"),
-        ({"registry": "zookeeper://x"}, r"registry='zookeeper': there is no such registry; known: .*local, memory"),
+        ({"registry": "zookeeper://x"}, r"registry='zookeeper': there is no such registry; known: .*local, mdns, memory"),
         ({"transport": "pigeon"}, r"transport='pigeon': there is no such transport; known: grpc, memory"),
         ({"selector": "best"}, r"selector='best': there is no such selector; known: random, round_robin"),
     ],
