@@ -29,7 +29,7 @@ from micro_rt.node import Node
 from micro_rt.registry.base import LeaseLost
 from micro_rt.registry.mdns_link import Link, Outbox, addresses_of
 from micro_rt.registry.mdns_nodes import MdnsLease, OtherNodes, OwnNodes
-from micro_rt.registry.mdns_records import Asked, Domain, Heard, Stamp, label_of, query, read
+from micro_rt.registry.mdns_records import Asked, Domain, Heard, Own, Stamp, label_of, query, read
 from micro_rt.registry.watch import Watches
 
 __all__ = ["Hub", "Place"]
@@ -44,6 +44,8 @@ QUIET = 0.2
 """Seconds without a further answer after which the last one is taken for the last."""
 QUESTIONS = (0.0, 0.2, 0.5, 1.5, 4.0)
 """Seconds after which a question is asked, and asked again; then every ``REPEAT``."""
+EARLY = 3
+"""The first of them are for answers that are lost, and are not asked any more when there is one; the later ones mend the rest."""
 REPEAT = 60.0
 INTEREST = 300.0
 """Seconds that a name is kept fresh after it was asked for last; and as long as it is watched."""
@@ -285,13 +287,15 @@ class Hub:
         return question
 
     def _ask_again(self, label: str, question: _Question) -> None:
+        needed = not (0 < question.asked < EARLY and question.answered.is_set())
         question.asked += 1
         if question.asked < len(QUESTIONS):
             question.next = question.started + QUESTIONS[question.asked]
         else:
             question.next = self._now() + REPEAT * random.uniform(0.9, 1.1)
         self._wait_for(question.next)
-        self._send_question(label)
+        if needed:
+            self._send_question(label)
 
     def _send_question(self, label: str) -> None:
         packet = query(label + self.domain.suffix if label else self.domain.services)
@@ -371,12 +375,23 @@ class Hub:
     def _answer(self, asked: Asked, source: tuple[str, int], link: Link) -> None:
         self._work()
         for own in self._own.one_of_each(asked):
-            self._reply(own.listing(asked, LISTING_TTL), asked, source, link)
+            self._outbox.put(partial(self._list, own, asked, source, link), (own.name, asked, source))
         for own in self._own.asked_for(asked):
-            self._reply(own.answer(asked, self._left(self._own.leases[own.node.id])), asked, source, link)
+            self._outbox.put(partial(self._reply, own, asked, source, link), (own.name, own.node.id, asked, source))
 
-    def _reply(self, packet: bytes, asked: Asked, source: tuple[str, int], link: Link) -> None:
-        self._outbox.put(partial(link.reply, packet, source) if asked.unicast else partial(link.tell, packet))
+    def _list(self, own: Own, asked: Asked, source: tuple[str, int], link: Link) -> None:
+        self._send_answer(own.listing(asked, LISTING_TTL), asked, source, link)
+
+    def _reply(self, own: Own, asked: Asked, source: tuple[str, int], link: Link) -> None:
+        lease = self._own.leases.get(own.node.id)
+        if lease is not None and lease.own.get(own.name) is own:  # It may have gone while the answer waited.
+            self._send_answer(own.answer(asked, self._left(lease)), asked, source, link)
+
+    def _send_answer(self, packet: bytes, asked: Asked, source: tuple[str, int], link: Link) -> None:
+        if asked.unicast:
+            link.reply(packet, source)
+        else:
+            link.tell(packet)
 
     def _tell(self, packet: bytes) -> None:
         for link in self._links.values():

@@ -8,8 +8,8 @@ import ipaddress
 import logging
 import socket
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from itertools import islice
 from typing import TypeAlias
 
 import ifaddr
@@ -126,13 +126,18 @@ class Outbox:
     """Sends packets as fast as others can take them in."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Callable[[], None]] = deque()
+        self._waiting: dict[Hashable, Callable[[], None]] = {}
         self._pause: asyncio.TimerHandle | None = None
 
-    def put(self, send: Callable[[], None]) -> None:
-        """Sends a packet now, or after those that wait already."""
+    def put(self, send: Callable[[], None], key: Hashable = None) -> None:
+        """Sends a packet now, or after those that wait already.
+
+        Args:
+            send: makes it and sends it.
+            key: what it is; while one waits, another of the same is none.
+        """
         if len(self._waiting) < MAX_OUTBOX:
-            self._waiting.append(send)
+            self._waiting.setdefault(object() if key is None else key, send)
         if self._pause is None:
             self._send_some()
 
@@ -140,15 +145,16 @@ class Outbox:
         """Sends what waits, however much it is."""
         if self._pause is not None:
             self._pause.cancel()
-        while self._waiting:
-            self._waiting.popleft()()
+        for send in self._waiting.values():
+            send()
+        self._waiting.clear()
 
     def _send_some(self) -> None:
         self._pause = None
         if not self._waiting:
             return
-        for _ in range(min(BURST, len(self._waiting))):
-            self._waiting.popleft()()
+        for key in list(islice(self._waiting, BURST)):
+            self._waiting.pop(key)()
         self._pause = asyncio.get_running_loop().call_later(0.001, self._send_some)
 
 

@@ -44,7 +44,7 @@ def port() -> int:
 
 @contextlib.asynccontextmanager
 async def opened(port: int, now: Callable[[], float] | None = None, more: str = "") -> AsyncIterator[MdnsRegistry]:
-    clock = Clock(now or (lambda: boot_clock().now()), uuid.uuid4().hex)
+    clock = Clock(now or boot_clock().now, uuid.uuid4().hex)
     registry = MdnsRegistry(f"mdns://?interface=127.0.0.1&port={port}{more}", clock=clock)
     await registry.open()
     try:
