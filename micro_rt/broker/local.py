@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -129,6 +130,7 @@ class LocalBroker(Broker):
             )
             for topic, how in made.items():
                 hub.prepared.setdefault(topic, how)
+            hub.look_for_retention()
 
     async def publish(self, messages: Sequence[Message]) -> list[Position | Error]:
         """Publishes messages, and waits until they are committed to the file."""
@@ -286,6 +288,7 @@ class _Hub:
         self._tasks: set[asyncio.Task[None]] = set()
         self._heart: asyncio.Task[None] | None = None
         self._tidying: asyncio.Task[None] | None = None
+        self._tidy_now = asyncio.Event()
         self.outbox = Outbox(self._append)
         self._burying = False
         # What the reader's thread saw last.
@@ -439,7 +442,14 @@ class _Hub:
                         await asyncio.sleep(0.02)  # Others write meanwhile.
             except Error as error:
                 _log.warning("cannot delete events that ran out, and will try again: %s", error)
-            await asyncio.sleep(random.uniform(0.75, 1.25) * pause)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(random.uniform(0.75, 1.25) * pause):
+                    await self._tidy_now.wait()
+            self._tidy_now.clear()
+
+    def look_for_retention(self) -> None:
+        """Has it look now: there may be a topic whose records run out soon."""
+        self._tidy_now.set()
 
     def _trouble(self, problem: str) -> None:
         if problem and not self.problem:

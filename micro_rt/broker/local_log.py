@@ -87,7 +87,7 @@ class Topics:
         self._prepared = prepared
         self._known: dict[str, list[int]] = {}
         self._connection: Connection | None = None
-        self._rotation = 0
+        self._turns: dict[str, int] = {}
 
     def partitions(self, connection: Connection, topic: str) -> list[int]:
         """Returns the ids of a topic's partitions; none if there is no such topic. Within a write only."""
@@ -104,12 +104,10 @@ class Topics:
                 found = make(connection, topic, *self._prepared[topic])
         return found
 
-    def choose(self, key: bytes | None, partitions: int) -> int:
-        """Returns the number of the partition for a key, or the next one in turn."""
-        if key is not None:
-            return partition_of(key, partitions)
-        self._rotation += 1
-        return self._rotation % partitions
+    def next_turn(self, topic: str, partitions: int) -> int:
+        """Returns the partition of the next message of a topic that has no key; they take turns."""
+        turn = self._turns[topic] = (self._turns.get(topic, -1) + 1) % partitions
+        return turn
 
 
 def make(connection: Connection, topic: str, partitions: int, retention: float) -> list[int]:
@@ -149,7 +147,10 @@ def append(connection: Connection, topics: Topics, messages: Sequence[Message], 
         if not partitions:
             results.append(not_there(name))
             continue
-        number = topics.choose(message.key, len(partitions))
+        if message.key is None:
+            number = topics.next_turn(name, len(partitions))
+        else:
+            number = partition_of(message.key, len(partitions))
         id = partitions[number]
         offset = offsets.get(id)
         if offset is None:

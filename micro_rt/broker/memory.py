@@ -198,7 +198,7 @@ class _Hub:
         self.groups: dict[str, _Group] = {}
         self._now = clock.now
         self._topics: dict[str, list[_Log]] = {}
-        self._rotation = 0
+        self._turns: dict[str, int] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
@@ -230,8 +230,7 @@ class _Hub:
         if message.key is not None:
             number = partition_of(message.key, len(logs))
         else:
-            self._rotation += 1
-            number = self._rotation % len(logs)
+            number = self._turns[message.topic] = (self._turns.get(message.topic, -1) + 1) % len(logs)
         return logs[number].append(message, now, self._now())
 
     def _tidy(self) -> None:

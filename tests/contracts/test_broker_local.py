@@ -1,10 +1,13 @@
+import asyncio
+import sqlite3
 from pathlib import Path
 
 import pytest
 
-from micro_rt.broker.base import Broker
+from micro_rt.broker.base import Broker, Message, Position, TopicOptions
 from micro_rt.broker.local import LocalBroker
 from micro_rt.engines.clock import Clock, boot_clock
+from micro_rt.testing.broker_members import Recorder, eventually
 from micro_rt.testing.contracts import BrokerContract, OtherProcess
 
 
@@ -33,3 +36,79 @@ class TestLocalBrokerOfTwoEngines(TestLocalBroker):
         # Brokers share an engine if they share a clock.
         now = boot_clock()
         return LocalBroker("local:?session=3", home=self.folder, clock=Clock(lambda: now.now(), now.epoch))
+
+
+class TestLocalBrokerWithFullSync(TestLocalBroker):
+    many = 500
+    bulk = 8 * 1024 * 1024
+
+    async def make(self) -> Broker:
+        return LocalBroker("local:?session=3&sync=full", home=self.folder)
+
+
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        (
+            "local:?speed=3",
+            "unknown parameter 'speed'; it can have envelope, max_message, partitions, retention, session, sync",
+        ),
+        ("local:?session=0", "above 0"),
+        ("local:?session=soon", "above 0"),
+        ("local:?sync=never", "normal or full"),
+        ("local:?sync=full&sync=full", "twice"),
+        ("local:?envelope=xml", "cloudevents or micro"),
+        ("local://host", "MICRO_HOME"),
+        ("memory:", "not a local: address"),
+    ],
+)
+def test_an_address_that_is_wrong_says_why(address: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        LocalBroker(address)
+
+
+async def test_the_address_says_how_topics_are_made(tmp_path: Path) -> None:
+    broker = LocalBroker("local:?partitions=3&retention=77&max_message=10&envelope=micro", home=tmp_path)
+    assert broker.envelope == "micro"
+    await broker.open()
+    await broker.prepare({"a": TopicOptions(), "b": TopicOptions(partitions=5, retention=99.0)})
+    large, good = await broker.publish([Message("a", b"12345678901"), Message("a", b"1234567890")])
+    assert "max_message=10" in str(large)
+    assert isinstance(good, Position)
+    await broker.close()
+    connection = sqlite3.connect(tmp_path / "default" / "broker.db")
+    rows = connection.execute(
+        "SELECT name, count(*), retention FROM topics JOIN partitions ON topic = topics.id GROUP BY name ORDER BY name"
+    ).fetchall()
+    connection.close()
+    assert rows == [("a", 3, 77.0), ("b", 5, 99.0)]
+
+
+async def test_records_that_ran_out_are_deleted_in_the_background(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = LocalBroker(home=tmp_path)
+    await broker.open()
+    await broker.prepare({"short": TopicOptions(partitions=2, retention=1.0), "long": TopicOptions(partitions=1)})
+    slow = broker.subscribe(["short"], "slow", "earliest", Recorder())
+    await slow.fetch(1, 0.0)
+    await broker.publish([Message(topic, b"%d" % number) for number in range(5000) for topic in ("short", "long")])
+    connection = sqlite3.connect(tmp_path / "default" / "broker.db")
+
+    def kept(topic: str) -> int:
+        query = "SELECT sum(next - first) FROM topics JOIN partitions ON topic = topics.id WHERE name = ?"
+        return int(connection.execute(query, (topic,)).fetchone()[0])
+
+    await eventually(lambda: kept("short") == 0, 60.0)
+    assert connection.execute("SELECT count(*) FROM records").fetchone() == (5000,)
+    assert kept("long") == 5000
+    (position,) = await broker.publish([Message("short", b"new")])
+    assert isinstance(position, Position)
+    assert position.offset == 2500, "offsets go on where they were"
+    async with asyncio.timeout(60.0):
+        while not (found := await slow.fetch(10, 1.0)):
+            pass
+    assert [record.value for records in found.values() for record in records] == [b"new"]
+    assert "2500 records of short" in caplog.text
+    connection.close()
+    await broker.close()
