@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -144,6 +145,7 @@ class Mirrors:
         self._reading: set[Mirror[Any]] = set()
         self._ids: dict[Mirror[Any], int] = {}
         self._by_id: dict[int, Mirror[Any]] = {}
+        self._begun = deque[int]()
         self._last_id = 0
         self._outbox: asyncio.Queue[WatchRequest] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -200,6 +202,7 @@ class Mirrors:
             finally:
                 self._outbox = None
                 self._ids.clear()
+                self._begun.clear()
                 self._by_id.clear()
             lost = True
             await asyncio.sleep(random.uniform(0.0, min(BACKOFF[1], BACKOFF[0] * 2.0 ** min(self._failures, 16))))
@@ -254,6 +257,7 @@ class Mirrors:
         self._last_id += 1
         self._ids[mirror] = self._last_id
         self._by_id[self._last_id] = mirror
+        self._begun.append(self._last_id)
         # From the revision that is known: while a watch waits for one to come, etcd gives no sign on the whole stream.
         create = WatchCreateRequest(
             key=mirror.prefix, range_end=mirror.end, start_revision=mirror.revision, watch_id=self._last_id
@@ -266,14 +270,21 @@ class Mirrors:
             self._outbox.put_nowait(WatchRequest(cancel_request=WatchCancelRequest(watch_id=id)))
 
     def _take(self, reply: WatchResponse, token: str) -> None:
-        mirror = self._by_id.get(reply.watch_id)
+        id = reply.watch_id
+        if reply.created:
+            # One that is refused may come without its number; they are answered in the order in which they were asked for.
+            if id < 0:
+                id = self._begun.popleft()
+            else:
+                self._begun.remove(id)
+        mirror = self._by_id.get(id)
+        if reply.canceled and not reply.compact_revision and is_stale(reply.cancel_reason):
+            self._client.expired(token)
+            raise Unavailable(f"a watch was refused: {reply.cancel_reason}")
         if mirror is None:
             return
         if reply.canceled:
-            del self._by_id[reply.watch_id], self._ids[mirror]
-            if not reply.compact_revision and is_stale(reply.cancel_reason):
-                self._client.expired(token)
-                raise Unavailable(f"a watch was refused: {reply.cancel_reason}")
+            del self._by_id[id], self._ids[mirror]
             if not reply.compact_revision:
                 _log.warning("%s ended a watch, which is begun anew: %s", self._client.address, reply.cancel_reason)
             self._read_anew(mirror, 0.0 if reply.compact_revision else BACKOFF[1])
