@@ -379,6 +379,19 @@ async def test_another_member_takes_over_when_one_is_silent_or_gone(make_etcd: M
         await registry.close()
 
 
+async def test_calls_alone_find_the_member_that_answers(make_etcd: Make) -> None:
+    server = make_etcd()
+    await server.start()
+    async with FaultProxy(server.address) as first, FaultProxy(server.address) as second:
+        registry = EtcdRegistry(f"etcd://{first.address},{second.address}/?timeout=1")
+        await registry.open()
+        for proxy in (first, second, first):
+            await proxy.black_hole()
+            await until_registered(registry, Registration(a_node(), (fresh("a"),)))
+            await proxy.restore()
+        await registry.close()
+
+
 async def test_a_cluster_loses_the_member_that_is_used_and_then_another_one(make_etcd: Make) -> None:
     servers = [make_etcd() for _ in range(3)]
     cluster = ",".join(f"m{number}={server._peer}" for number, server in enumerate(servers))
