@@ -5,13 +5,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test servers check bench generate format clean
+.PHONY: help demo demo-mesh test servers check bench generate format clean
 
 help:            ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: $(READY)   ## generate from a .proto, start three servers, call them, kill one
+demo: $(READY)   ## generate from a .proto, start servers, call them, kill one; then the same with events
 	@$(BIN)/python examples/greeter/demo.py
+	@$(BIN)/python examples/orders/demo.py
+
+demo-mesh: $(READY) ## Python and Go nodes behind one Consul: call them, stop one, kill one (needs Go)
+	@$(BIN)/python examples/mesh/demo.py
 
 test: $(READY)   ## run every test
 	$(BIN)/python -m pytest $(ARGS)

@@ -20,7 +20,7 @@ SETTLE = 30.0
 """Seconds within which something must happen, however busy the machine is."""
 
 
-@pytest.fixture(params=["memory", "local"])
+@pytest.fixture(params=["memory", "local", "kafka"])
 def broker(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of a broker."""
     if request.param == "memory":
