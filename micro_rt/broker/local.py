@@ -276,7 +276,9 @@ class _Hub:
     """
 
     def __init__(self, path: Path, sync: Sync, session: float, clock: Clock) -> None:
-        self.database = Database(path, log.SCHEMA, sync=sync, poll=self._poll, deliver=self._changed, interval=_LOOK)
+        self.database = Database(
+            path, log.SCHEMA, sync=sync, poll=self._poll, deliver=self._changed, interval=_LOOK, turns=True
+        )
         self.session = session
         self.problem = ""
         self.prepared: dict[str, tuple[int, float]] = {}

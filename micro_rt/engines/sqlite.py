@@ -20,6 +20,7 @@ from sqlite3 import Connection
 from typing import Any, TypeVar
 
 from micro_rt.engines.state import MOUNTS, Sync, os_error, prepare
+from micro_rt.engines.turns import Turns
 from micro_rt.errors import DataLoss, Error, FailedPrecondition, Internal, ResourceExhausted, Unavailable
 
 __all__ = ["Connection", "Database"]
@@ -48,6 +49,7 @@ class Database:
             returns, other than None, is given to ``deliver``.
         deliver: called in the loop.
         interval: seconds.
+        turns: whether processes that write take turns; where some write all the time, the others wait for long otherwise.
         mounts: the table of mounted file systems.
     """
 
@@ -60,12 +62,14 @@ class Database:
         poll: Callable[[Connection], Any] | None = None,
         deliver: Callable[[Any], None] | None = None,
         interval: float = 0.1,
+        turns: bool = False,
         mounts: Path = MOUNTS,
     ) -> None:
         self.path = path
         file = _File(path, schema, sync, mounts)
         self._reader = _Reader(file, "micro-read", poll, deliver, interval)
-        self._writer = _Writer(file, "micro-write", self._reader.poke)
+        queue = Turns(path.with_name(f"{path.name}-turns")) if turns else None
+        self._writer = _Writer(file, "micro-write", self._reader.poke, queue)
 
     async def open(self) -> None:
         """Opens the file, making it if there is none.
@@ -323,9 +327,15 @@ class _Worker:
 
 
 class _Writer(_Worker):
-    def __init__(self, file: _File, name: str, on_commit: Callable[[], None]) -> None:
+    def __init__(self, file: _File, name: str, on_commit: Callable[[], None], turns: Turns | None) -> None:
         super().__init__(file, name)
         self._on_commit = on_commit
+        self._turns = turns
+
+    def disconnect(self) -> None:
+        super().disconnect()
+        if self._turns is not None:
+            self._turns.close()
 
     def serve(self) -> None:
         going = True
@@ -359,7 +369,7 @@ class _Writer(_Worker):
         self.call(_resolve, jobs)
 
     def _run(self, connection: Connection, jobs: list[_Job]) -> None:
-        connection.execute("BEGIN IMMEDIATE")
+        self._begin(connection)
         try:
             for job in jobs:
                 connection.execute("SAVEPOINT job")
@@ -375,6 +385,16 @@ class _Writer(_Worker):
         except BaseException:
             _roll_back(connection)
             raise
+
+    def _begin(self, connection: Connection) -> None:
+        if self._turns is None:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        self._turns.wait()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        finally:
+            self._turns.done()
 
 
 class _Reader(_Worker):
