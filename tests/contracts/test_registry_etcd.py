@@ -27,7 +27,7 @@ class _EtcdContract(RegistryContract):
 
 
 class TestEtcdRegistry(_EtcdContract):
-    many = 5000
+    many = 3000
 
     @pytest.fixture(autouse=True)
     def server(self, etcd: Server) -> None:

@@ -143,10 +143,12 @@ class Mirrors:
         self._client = client
         self._mirrors: set[Mirror[Any]] = set()
         self._reading: set[Mirror[Any]] = set()
+        self._checking: set[Mirror[Any]] = set()
         self._ids: dict[Mirror[Any], int] = {}
         self._by_id: dict[int, Mirror[Any]] = {}
         self._begun = deque[int]()
         self._last_id = 0
+        self._streams = 0
         self._outbox: asyncio.Queue[WatchRequest] | None = None
         self._task: asyncio.Task[None] | None = None
         self._readers: set[asyncio.Task[None]] = set()
@@ -210,12 +212,15 @@ class Mirrors:
     async def _carry(self, lost: bool) -> None:
         """Carries the watches until the stream is lost."""
         info = CallInfo()
+        self._streams += 1
         self._outbox = outbox = asyncio.Queue[WatchRequest]()
         token, call = await self._client.watch(_requests(outbox), info)
         async with call:
             for mirror in self._mirrors:
-                self._begin(mirror)
-                if lost:
+                if mirror not in self._ids:  # else it was added while the call began
+                    self._begin(mirror)
+                if lost and mirror not in self._checking:
+                    self._checking.add(mirror)
                     self._start(mirror, self._check(mirror, mirror.revision))
             if not self._mirrors:
                 self._ask_for_a_sign()
@@ -228,8 +233,8 @@ class Mirrors:
                     if is_stale(error.message):
                         self._client.expired(token)
                     raise
-                self._worked()
                 self._take(reply, token)
+                self._worked()
 
     async def _receive(
         self, receive: Callable[[], Coroutine[Any, Any, WatchResponse]], info: CallInfo
@@ -306,12 +311,15 @@ class Mirrors:
 
     async def _check(self, mirror: Mirror[Any], revision: int) -> None:
         """Reads a mirror anew if the store is another one, which the watch alone does not tell once that has come as far."""
-        async with self._gate:
-            try:
+        stream = self._streams
+        try:
+            async with self._gate:
                 same = await mirror.same_store(revision)
-            except Error:
-                same = False  # What can be known of it, reading it will show.
-        if not same:
+        except Error:
+            same = False  # What can be known of it, reading it will show.
+        finally:
+            self._checking.discard(mirror)
+        if not same or stream != self._streams:
             self._read_anew(mirror)
 
     async def _read(self, mirror: Mirror[Any], delay: float) -> None:
@@ -319,10 +327,13 @@ class Mirrors:
         try:
             await asyncio.sleep(delay)
             while mirror in self._mirrors:
+                stream = self._streams
                 try:
                     async with self._gate:
                         await mirror.read(anew=True)
-                    break
+                    if stream == self._streams:
+                        break
+                    continue  # The last that a store said that is another one now, perhaps.
                 except Error as error:
                     if not self._unread:
                         _log.warning("cannot read %r, and will try again: %s", mirror.prefix.decode(), error.message)
