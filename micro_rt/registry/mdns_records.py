@@ -10,7 +10,7 @@ The DNS messages are zeroconf's; its browser and its responder are not used, bec
 """
 
 # pyright: reportPrivateImportUsage=false
-# zeroconf imports the messages into its package for all to use, but does not list them in __all__.
+# zeroconf imports the messages into its package for all to use, but does not say so in the way that type checkers know.
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
-from zeroconf import (
+from zeroconf import (  # type: ignore[attr-defined]
     DNSAddress,
     DNSIncoming,
     DNSOutgoing,
