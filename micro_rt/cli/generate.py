@@ -6,15 +6,12 @@ import argparse
 import errno
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
-from importlib import import_module
-from importlib.resources import files
-from pathlib import Path, PurePath
+from pathlib import Path
 
-from google.protobuf import descriptor_pb2
 from google.protobuf.compiler import plugin_pb2
 
+from micro_rt.cli.compiling import CommandError, compile_protos, proto_name
 from protoc_gen_micro.generate import respond
 
 __all__ = ["DESCRIPTION", "HELP", "CommandError", "configure", "generate", "run"]
@@ -58,10 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-class CommandError(Exception):
-    """What the user is told; empty when protoc has said it."""
-
-
 def generate(
     paths: Sequence[Path], roots: Sequence[Path], out: Path, options: str = "", *, runtime: bool = False
 ) -> list[Path]:
@@ -77,9 +70,9 @@ def generate(
     Raises:
         CommandError: something is wrong; nothing was written.
     """
-    names = [_name(path, roots) for path in paths]
+    names = [proto_name(path, roots) for path in paths]
     request = plugin_pb2.CodeGeneratorRequest(file_to_generate=names, parameter=options)
-    request.proto_file.extend(_compile(names, roots).file)
+    request.proto_file.extend(compile_protos(names, roots).file)
     response = respond(request, runtime=runtime)
     if response.error:
         raise CommandError(response.error)
@@ -87,38 +80,6 @@ def generate(
         return _write([(out / file.name, file.content) for file in response.file])
     except OSError as error:
         raise CommandError(f"cannot write {error.filename}: {error.strerror}") from error
-
-
-def _name(path: Path, roots: Iterable[Path]) -> str:
-    """Returns the name by which protoc knows a file: its path from the folder that imports start from."""
-    if not path.is_file():
-        raise CommandError(f"{path} is {'a folder; name its .proto files' if path.is_dir() else 'no file'}")
-    absolute = PurePath(os.path.abspath(path))  # noqa: PTH100 - resolve() would leave the root through a symbolic link
-    for root in roots:
-        if not root.is_dir():
-            raise CommandError(f"-I {root} is no folder")
-        top = PurePath(os.path.abspath(root))  # noqa: PTH100
-        if absolute.is_relative_to(top):
-            return absolute.relative_to(top).as_posix()
-    listed = ", ".join(str(root) for root in roots)
-    raise CommandError(f"{path} is outside the folders that imports start from ({listed}); add -I {path.parent}")
-
-
-def _compile(names: Iterable[str], roots: Iterable[Path]) -> descriptor_pb2.FileDescriptorSet:
-    """Runs protoc in this process; it prints what is wrong itself."""
-    try:
-        protoc = import_module("grpc_tools.protoc")
-    except ModuleNotFoundError as error:
-        raise CommandError('needs the compiler of grpcio-tools: pip install "micro-rt[tools]"') from error
-    # Ours come last, so that a file of the user's goes before one of the same name.
-    shipped = [Path(str(files("grpc_tools"))) / "_proto", Path(str(files("micro_rt"))).parent]
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "descriptors"
-        command = ["protoc", "--include_imports", "--include_source_info", f"--descriptor_set_out={target}"]
-        command += [f"-I{path}" for path in (*roots, *shipped)]
-        if protoc.main([*command, *names]) != 0:
-            raise CommandError
-        return descriptor_pb2.FileDescriptorSet.FromString(target.read_bytes())
 
 
 def _write(contents: Iterable[tuple[Path, str]]) -> list[Path]:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from importlib.metadata import version
 
-from micro_rt.cli import generate, proto
+from micro_rt.cli import events, generate, proto
 
 __all__ = ["main"]
 
@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: the command line without the program's name; that of the process when None.
 
     Returns:
-        The exit status: 0, 1 for an error that was printed, 2 for a command line that was not understood.
+        The exit status: 0, 1 for an error that was printed, 2 for a command line that was not understood; ``events check`` has its own.
     """
     parser = argparse.ArgumentParser(prog="micro-rt", description="Microservices from .proto files.")
     parser.add_argument("--version", action="version", version=f"micro-rt {version('micro-rt')}")
@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
     )
+    events.configure(commands.add_parser("events", help=events.HELP, description=events.DESCRIPTION))
     parsed = parser.parse_args(arguments)
     return int(parsed.run(parsed))
 
