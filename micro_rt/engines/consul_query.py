@@ -31,6 +31,8 @@ class BlockingQuery:
     def __init__(self, consul: Consul, path: str, *, stale: bool) -> None:
         self.anew = True
         """Whether the last answer does not go on from the one before: changes may have been missed, and indexes say nothing."""
+        self.rest = 0.0
+        """Seconds that there are at least between two answers."""
         self._consul = consul
         self._path = path
         self._stale = stale
@@ -95,4 +97,4 @@ class BlockingQuery:
         """Leaves time to others: what changes all the time is read a few times a second, and rarer if that is much."""
         spent = asyncio.get_running_loop().time() - self._answered_at
         if spent < PACE[1]:
-            await asyncio.sleep(min(PACE[1], PACE[0] + 4 * spent))
+            await asyncio.sleep(max(self.rest - spent, min(PACE[1], PACE[0] + 4 * spent)))

@@ -161,7 +161,7 @@ class _Group:
                     feed.begin_anew()
             await self._refresh(changed)
             least, each, most = REST
-            await asyncio.sleep(min(most, least + each * len(answer.data or ())))
+            self._query.rest = min(most, least + each * len(answer.data or ()))
 
     async def _unless_joined(self, params: tuple[tuple[str, str], ...]) -> Answer | None:
         """Awaits the next answer; returns None if names come meanwhile."""
