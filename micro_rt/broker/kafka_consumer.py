@@ -13,7 +13,7 @@ import aiokafka.coordinator.assignors.roundrobin  # type: ignore[import-untyped]
 import aiokafka.coordinator.assignors.sticky.sticky_assignor  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 from aiokafka import ConsumerRebalanceListener  # pyright: ignore[reportMissingTypeStubs]
 
-from micro_rt.broker.base import Partition, Record
+from micro_rt.broker.base import Headers, Partition, Record
 from micro_rt.broker.kafka_client import Cluster, KafkaError, connection_options
 from micro_rt.errors import Error
 
@@ -217,15 +217,12 @@ def _assignor(name: str) -> Any:
 
 
 def _record(raw: Any) -> Record:
-    return Record(
-        raw.topic,
-        raw.partition,
-        raw.offset,
-        raw.timestamp / 1000,
-        raw.key,
-        raw.value or b"",
-        tuple((name, value or b"") for name, value in raw.headers),
-    )
+    headers: Headers = raw.headers
+    for _, value in headers:
+        if value is None:  # type: ignore[comparison-overlap]  # pyright: ignore[reportUnnecessaryComparison]
+            headers = tuple([(name, value or b"") for name, value in headers])
+            break
+    return Record(raw.topic, raw.partition, raw.offset, raw.timestamp / 1000, raw.key, raw.value or b"", headers)
 
 
 def _plain(found: Mapping[Any, int]) -> dict[Partition, int]:

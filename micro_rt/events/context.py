@@ -9,7 +9,7 @@ from typing import Any, Literal
 from micro_rt.broker.base import Record
 from micro_rt.context import Scope, trace_of
 from micro_rt.event import Event
-from micro_rt.events.envelope import Envelope
+from micro_rt.events.envelope import Envelope, open_envelope
 from micro_rt.metadata import Metadata
 
 __all__ = ["EventContext", "Publishing"]
@@ -26,7 +26,7 @@ class EventContext(Scope):
         record: the record that it came in.
     """
 
-    __slots__ = ("_envelope", "attempt", "event", "group", "record")
+    __slots__ = ("_opened", "attempt", "event", "group", "record")
 
     side: Literal["subscriber"] = "subscriber"
 
@@ -37,14 +37,13 @@ class EventContext(Scope):
         attempt: int,
         deadline: float | None,
         record: Record,
-        envelope: Envelope,
     ) -> None:
         self.deadline = deadline
         self.event = event
         self.group = group
         self.attempt = attempt
         self.record = record
-        self._envelope = envelope
+        self._opened: Envelope | None = None
 
     @property
     def id(self) -> str:
@@ -98,6 +97,12 @@ class EventContext(Scope):
     def trace(self) -> Metadata:
         """The headers that say which trace it belongs to (https://www.w3.org/TR/trace-context/)."""
         return trace_of((name, value.decode(errors="replace")) for name, value in self._envelope.headers.items())
+
+    @property
+    def _envelope(self) -> Envelope:
+        if self._opened is None:
+            self._opened = open_envelope(self.record)
+        return self._opened
 
 
 class Publishing:

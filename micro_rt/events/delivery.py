@@ -15,7 +15,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -25,7 +25,8 @@ from micro_rt.context import current_context
 from micro_rt.errors import Aborted, DeadlineExceeded, Error
 from micro_rt.events.context import EventContext
 from micro_rt.events.dead_letter import DEAD_LETTER_OPTIONS, GROUP_HEADER, dead_letter
-from micro_rt.events.envelope import Envelope, open_envelope
+from micro_rt.events.envelope import Envelope, open_envelope, usual_type
+from micro_rt.events.parts import Item, Part, Run, told
 from micro_rt.events.subscriber import Route
 
 __all__ = ["DEADLINE_HEADER", "Delivery", "DeliveryOptions", "PartitionStatus"]
@@ -49,6 +50,7 @@ HAND_OVER = 5.0
 FAIR_SHARE = 64
 """Records that are handled in a row, where handlers do not wait for anything, before others get their turn."""
 
+_CANCELLED = "something that the handler waited for was cancelled"
 _log = logging.getLogger("micro_rt.events")
 
 
@@ -127,9 +129,12 @@ class Delivery:
         self._by_topic: dict[str, dict[str, Route]] = {}
         for route in routes:
             self._by_topic.setdefault(route.event.topic, {})[route.event.name] = route
+        self._usual = {
+            topic: {name.encode(): route for name, route in routes.items()} for topic, routes in self._by_topic.items()
+        }
         self._group = options.group.encode()
-        self._parts: dict[Partition, _Part] = {}
-        self._ready: deque[_Item] = deque()
+        self._parts: dict[Partition, Part] = {}
+        self._ready: deque[Item] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._more = False
         self._clean = copy_context()
@@ -174,17 +179,15 @@ class Delivery:
     def status(self) -> list[PartitionStatus]:
         """Returns how far each partition of this member's is."""
         now = time.monotonic()
-        return [
-            PartitionStatus(
-                part.id,
-                self._lag.get(part.id),
-                len(part.items),
-                now - part.moved_at if part.items else 0.0,
-                part.items[0].told() if part.items else "",
-                bool(part.items) and now - part.moved_at > STUCK_AFTER,
+        found: list[PartitionStatus] = []
+        for _, part in sorted(self._parts.items()):
+            idle = now - part.moved_at if part.in_flight else 0.0
+            found.append(
+                PartitionStatus(
+                    part.id, self._lag.get(part.id), part.in_flight, idle, part.waiting_for(), idle > STUCK_AFTER
+                )
             )
-            for _, part in sorted(self._parts.items())
-        ]
+        return found
 
     @property
     def trouble(self) -> str:
@@ -222,10 +225,10 @@ class Delivery:
                     _log.warning(
                         "group %s cannot read, and will go on trying: %s",
                         self.options.group,
-                        _text(error),
+                        told(error),
                         exc_info=None if isinstance(error, Error) else error,
                     )
-                self.problem = f"group {self.options.group} cannot read: {_text(error)}"
+                self.problem = f"group {self.options.group} cannot read: {told(error)}"
                 await self._pause_for(min(5.0, 0.1 * 2.0 ** min(failures, 10)))
                 continue
             if failures:
@@ -238,38 +241,44 @@ class Delivery:
         part = self._parts.get(partition)
         if part is None:
             return  # it went while these were on their way
-        routes = self._by_topic[partition.topic]
-        if not part.items:
+        if not part.in_flight:
             part.moved_at = time.monotonic()
-        for record in records:
-            item = _Item(part, record)
-            part.items.append(item)
-            part.bytes += len(record.value)
-            try:
-                envelope = item.envelope = open_envelope(record)
-            except ValueError as error:
-                item.unreadable = str(error)
-                self._line_up(part, item)
-                continue
-            route = routes.get(envelope.type)
-            if route is None:
-                route = self._other_type(routes, envelope, item)
-                if route is None and not item.unreadable:
-                    item.done = True  # an event that this subscriber does not handle
-                    continue
-            item.route = route
-            for_group = envelope.headers.get(GROUP_HEADER)
-            if for_group is not None and for_group != self._group:
-                item.done = True  # replayed for another group
-                continue
-            self._line_up(part, item)
-        part.advance()
-        if not part.full and (len(part.items) >= self.options.max_in_flight or part.bytes >= MAX_BYTES):
+        part.bytes += sum([len(record.value) for record in records])
+        if part.run is not None:
+            part.run.records.extend(records)
+        elif not part.items and len(self._workers) < self.options.concurrency:
+            part.run = Run(part, records)
+            self._start_worker(part.run)
+        else:
+            for record in records:
+                self._add(part, record)
+            part.advance()
+            self._spawn()
+        if not part.full and (part.in_flight >= self.options.max_in_flight or part.bytes >= MAX_BYTES):
             part.full = True
             member.pause((partition,))
-        self._spawn()
 
-    def _line_up(self, part: _Part, item: _Item) -> None:
+    def _add(self, part: Part, record: Record) -> None:
+        """Has a record go its own way."""
+        item = Item(part, record)
+        part.items.append(item)
+        routes = self._by_topic[part.id.topic]
+        try:
+            envelope = item.envelope = open_envelope(record)
+        except ValueError as error:
+            item.unreadable = str(error)
+            self._line_up(part, item)
+            return
+        item.route = routes.get(envelope.type) or self._route_without_type(routes, envelope, item)
+        for_group = envelope.headers.get(GROUP_HEADER)
+        if item.route is None and not item.unreadable:
+            item.done = True  # an event that this subscriber does not handle
+        elif for_group is not None and for_group != self._group:
+            item.done = True  # replayed for another group
+        else:
+            self._line_up(part, item)
+
+    def _line_up(self, part: Part, item: Item) -> None:
         key = item.record.key
         if key is None:
             self._ready.append(item)
@@ -283,7 +292,7 @@ class Delivery:
         else:
             lane.append(item)
 
-    def _other_type(self, routes: Mapping[str, Route], envelope: Envelope, item: _Item) -> Route | None:
+    def _route_without_type(self, routes: Mapping[str, Route], envelope: Envelope, item: Item) -> Route | None:
         if envelope.type:
             return None
         if len(routes) == 1:
@@ -297,11 +306,14 @@ class Delivery:
         """Starts a worker if there is something to do and one more is allowed; each starts the next one if it must wait."""
         self._more = False
         if self._ready and len(self._workers) < self.options.concurrency:
-            task = asyncio.get_running_loop().create_task(
-                self._work(), name=f"events of {self.options.group}", context=self._clean.copy()
-            )
-            self._workers.add(task)
-            task.add_done_callback(self._worker_done)
+            self._start_worker(None)
+
+    def _start_worker(self, run: Run | None) -> None:
+        task = asyncio.get_running_loop().create_task(
+            self._work(run), name=f"events of {self.options.group}", context=self._clean.copy()
+        )
+        self._workers.add(task)
+        task.add_done_callback(self._worker_done)
 
     def _worker_done(self, task: asyncio.Task[None]) -> None:
         self._workers.discard(task)
@@ -309,14 +321,21 @@ class Delivery:
             _log.critical("a worker of group %s failed: this is a bug of micro-rt", self.options.group, exc_info=error)
         self._spawn()
 
-    async def _work(self) -> None:
-        """Handles what is ready, one record after the other, until nothing is."""
+    async def _work(self, run: Run | None) -> None:
+        """Handles a run, and then what is ready, one record after the other, until nothing is."""
         ready = self._ready
         task = asyncio.current_task()
-        clean = self._clean
         loop = asyncio.get_running_loop()
+        if run is not None:
+            run.task = task
+            try:
+                await self._cancellable(run.part, self._handle_run(run))
+            finally:
+                if run.item is not None:
+                    run.item.task = None
         handled = 0
-        while ready:
+        # What a handler leaves in its context variables is not the next one's business: then another worker goes on.
+        while ready and copy_context() == self._clean:
             item = ready.popleft()
             if item.part.gone:
                 continue
@@ -325,20 +344,123 @@ class Delivery:
                 loop.call_soon(self._spawn)  # runs when this record's handler waits, or when all of them are done
             item.task = task
             try:
-                await self._handle(item)
-            except asyncio.CancelledError:
-                # Cancelled because the partition goes, which is no reason for this worker to end.
-                if task is None or not item.part.gone or task.uncancel():
-                    raise
+                await self._cancellable(item.part, self._handle(item))
             finally:
                 item.task = None
             handled += 1
             if not handled % FAIR_SHARE:
                 await asyncio.sleep(0)
-            if copy_context() != clean:
-                return  # a handler left something in its context variables, which is not the next one's business
 
-    async def _handle(self, item: _Item) -> None:
+    async def _cancellable(self, part: Part, handling: Coroutine[Any, Any, None]) -> None:
+        """Awaits handling that is cancelled when its partition goes, which is no reason for its worker to end."""
+        try:
+            await handling
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or not part.gone or task.uncancel():
+                raise
+
+    async def _handle_run(self, run: Run) -> None:
+        """Handles records in a row, as most handlers let it: without an item, a place in line or a task for each.
+
+        As soon as a handler waits, or something is not as usual, the records go their ways one by one.
+        """
+        part, records = run.part, run.records
+        routes = self._usual[part.id.topic]
+        group, timeout, clean = self.options.group, self.options.timeout, self._clean
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self._look_at, run)
+        handled = 0
+        while not run.over and run.index < len(records):
+            record = records[run.index]
+            type = usual_type(record)
+            if type is None:
+                self._end_run(run)
+                return
+            route = routes.get(type)
+            if route is not None:
+                try:
+                    event = run.event = route.decode(record.value)
+                except ValueError:
+                    self._end_run(run)
+                    return
+                run.route = route
+                deadline = None if timeout is None else loop.time() + timeout
+                context = EventContext(route.event, group, 1, deadline, record)
+                token = current_context.set(context)
+                run.busy = True
+                try:
+                    if deadline is None:
+                        await route.handle(event, context)
+                    else:
+                        async with asyncio.timeout_at(deadline):
+                            await route.handle(event, context)
+                except asyncio.CancelledError:
+                    if part.gone or run.task is None or run.task.cancelling():
+                        raise
+                    failure: BaseException | None = Error(_CANCELLED)
+                except Exception as error:
+                    failure = error
+                else:
+                    failure = None
+                finally:
+                    current_context.reset(token)
+                item = run.item if failure is None else self._end_run(run)
+                run.busy = False
+                if item is not None:
+                    # Its way has become its own while it was at work.
+                    if failure is None:
+                        self._done(item)
+                    else:
+                        await self._failed_attempt(item, failure)
+                    return
+            run.index += 1
+            part.position = record.offset + 1
+            part.bytes -= len(record.value)
+            handled += 1
+            if copy_context() != clean:
+                self._end_run(run)
+                return
+            if not handled % FAIR_SHARE:
+                part.moved_at = time.monotonic()
+                del records[: run.index]
+                run.index = 0
+                await asyncio.sleep(0)
+                loop.call_soon(self._look_at, run)
+        if not run.over:
+            run.over = True
+            part.run = None
+            part.moved_at = time.monotonic()
+            self._make_room(part)
+
+    def _look_at(self, run: Run) -> None:
+        """Runs when a worker gives way: if that is because the handler of its run waits, the rest need not wait for it."""
+        if run.busy and not run.over:
+            self._end_run(run)
+
+    def _end_run(self, run: Run) -> Item | None:
+        """Has the records of a run go their ways one by one; returns the one that is at work, if one is."""
+        if run.over:
+            return run.item
+        run.over = True
+        part, records = run.part, run.records[run.index :]
+        part.run = None
+        part.moved_at = time.monotonic()
+        if run.busy:
+            record = records.pop(0)
+            item = run.item = Item(part, record)
+            item.attempts, item.event, item.route, item.task = 1, run.event, run.route, run.task
+            item.envelope = open_envelope(record)
+            part.items.append(item)
+            if record.key is not None:
+                part.lanes[record.key] = None
+        for record in records:
+            self._add(part, record)
+        part.advance()
+        self._spawn()
+        return run.item
+
+    async def _handle(self, item: Item) -> None:
         """Makes one attempt at a record."""
         if item.unreadable:
             await self._bury(item, item.unreadable, None)
@@ -358,7 +480,7 @@ class Delivery:
         item.attempts += 1
         try:
             deadline = self._deadline(envelope)
-            context = EventContext(route.event, self.options.group, item.attempts, deadline, item.record, envelope)
+            context = EventContext(route.event, self.options.group, item.attempts, deadline, item.record)
             token = current_context.set(context)
             try:
                 if deadline is None:
@@ -372,7 +494,7 @@ class Delivery:
             task = asyncio.current_task()
             if item.part.gone or task is None or task.cancelling():
                 raise
-            await self._failed_attempt(item, Error("something that the handler waited for was cancelled"))
+            await self._failed_attempt(item, Error(_CANCELLED))
         except Exception as error:
             await self._failed_attempt(item, error)
         else:
@@ -392,17 +514,17 @@ class Delivery:
                 timeout = left if timeout is None else min(timeout, left)
         return None if timeout is None else asyncio.get_running_loop().time() + timeout
 
-    async def _failed_attempt(self, item: _Item, error: BaseException) -> None:
+    async def _failed_attempt(self, item: Item, error: BaseException) -> None:
         options = self.options
         item.error = error
         if isinstance(error, _Expired):
-            await self._bury(item, _text(error), error)
+            await self._bury(item, told(error), error)
             return
         if item.attempts >= options.attempts:
             if options.on_failure == "stop":
                 self._stop_at(item, error)
             else:
-                await self._bury(item, _text(error), error)
+                await self._bury(item, told(error), error)
             return
         delay = random.uniform(0.0, min(options.max_backoff, options.backoff * 2.0 ** (item.attempts - 1)))
         _log.log(
@@ -412,21 +534,21 @@ class Delivery:
             item.attempts,
             options.attempts,
             delay,
-            _text(error),
+            told(error),
             exc_info=error if item.attempts == 1 and not isinstance(error, Error) else None,
         )
         self._later(item, delay)
 
-    def _later(self, item: _Item, delay: float) -> None:
+    def _later(self, item: Item, delay: float) -> None:
         item.timer = asyncio.get_running_loop().call_later(delay, self._again, item)
 
-    def _again(self, item: _Item) -> None:
+    def _again(self, item: Item) -> None:
         item.timer = None
         if not item.part.gone:
             self._ready.append(item)
             self._spawn()
 
-    async def _bury(self, item: _Item, reason: str, error: BaseException | None) -> None:
+    async def _bury(self, item: Item, reason: str, error: BaseException | None) -> None:
         """Puts a record into the dead-letter topic; then it is done. If that fails, tries again for as long as it takes."""
         item.buried = (reason, error)
         message = dead_letter(item.record, self.options.group, reason, error, item.attempts)
@@ -444,12 +566,12 @@ class Delivery:
         _log.error("%s is in %s after %d attempts: %s", item, message.topic, item.attempts, reason, exc_info=error)
         self._done(item)
 
-    def _stop_at(self, item: _Item, error: BaseException) -> None:
-        self.problem = f"group {self.options.group} has stopped at {item}: {_text(error)}"
+    def _stop_at(self, item: Item, error: BaseException) -> None:
+        self.problem = f"group {self.options.group} has stopped at {item}: {told(error)}"
         _log.error("group %s stops at %s after %d attempts", self.options.group, item, item.attempts, exc_info=error)
         self.stop()
 
-    def _done(self, item: _Item) -> None:
+    def _done(self, item: Item) -> None:
         item.done = True
         part = item.part
         key = item.record.key
@@ -461,10 +583,14 @@ class Delivery:
                 del part.lanes[key]
         if part.items and part.items[0] is item:
             part.advance()
-            if part.full and len(part.items) <= self.options.max_in_flight // 2 and part.bytes <= MAX_BYTES // 2:
-                part.full = False
-                if not self._paused and self._member is not None:
-                    self._member.resume((part.id,))
+            self._make_room(part)
+
+    def _make_room(self, part: Part) -> None:
+        """Reads a partition again that was full, if it has room."""
+        if part.full and part.in_flight <= self.options.max_in_flight // 2 and part.bytes <= MAX_BYTES // 2:
+            part.full = False
+            if not self._paused and self._member is not None:
+                self._member.resume((part.id,))
 
     # Committing, and partitions that come and go
 
@@ -484,7 +610,7 @@ class Delivery:
     async def assigned(self, partitions: Collection[Partition]) -> None:
         """Reads these partitions from now on."""
         for partition in partitions:
-            self._parts[partition] = _Part(partition)
+            self._parts[partition] = Part(partition)
         if self._paused and self._member is not None:
             self._member.pause(partitions)
 
@@ -509,6 +635,8 @@ class Delivery:
         """Begins nothing more of these partitions, and waits for what runs; cancels what runs longer."""
         parts = [self._parts[partition] for partition in partitions if partition in self._parts]
         for part in parts:
+            if part.run is not None:
+                self._end_run(part.run)
             part.gone = True
             for item in part.items:
                 if item.timer is not None:
@@ -554,84 +682,3 @@ class Delivery:
 
 class _Expired(DeadlineExceeded):
     """The deadline of an event passed before it could be handled."""
-
-
-class _Part:
-    """One partition of this member's."""
-
-    __slots__ = ("bytes", "committed", "full", "gone", "id", "items", "lanes", "moved_at", "position")
-
-    def __init__(self, id: Partition) -> None:
-        self.id = id
-        self.items: deque[_Item] = deque()
-        """What is read, up to the first record that is not done at the left."""
-        self.lanes: dict[bytes, deque[_Item] | None] = {}
-        """The keys of which a record is ready, running or waiting, and the records behind it if there are any."""
-        self.bytes = 0
-        self.position = -1
-        self.committed = -1
-        self.full = False
-        self.gone = False
-        self.moved_at = time.monotonic()
-
-    def advance(self) -> None:
-        """Moves the position over what is done."""
-        items = self.items
-        position = self.position
-        while items and items[0].done:
-            record = items.popleft().record
-            position = record.offset + 1
-            self.bytes -= len(record.value)
-        if position != self.position:
-            self.position = position
-            self.moved_at = time.monotonic()
-
-
-class _Item:
-    """One record on its way."""
-
-    __slots__ = (
-        "attempts",
-        "burials",
-        "buried",
-        "done",
-        "envelope",
-        "error",
-        "event",
-        "part",
-        "record",
-        "route",
-        "task",
-        "timer",
-        "unreadable",
-    )
-
-    def __init__(self, part: _Part, record: Record) -> None:
-        self.part = part
-        self.record = record
-        self.attempts = 0
-        self.burials = 0
-        self.buried: tuple[str, BaseException | None] | None = None
-        self.done = False
-        self.envelope: Envelope | None = None
-        self.error: BaseException | None = None
-        self.event: Any = None
-        self.route: Route | None = None
-        self.task: asyncio.Task[None] | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        self.unreadable = ""
-
-    def __str__(self) -> str:
-        return f"{self.record.topic}/{self.record.partition}@{self.record.offset}"
-
-    def told(self) -> str:
-        """Says what is happening to it."""
-        if self.task is not None:
-            return f"offset {self.record.offset}, attempt {self.attempts} is running"
-        if self.error is not None:
-            return f"offset {self.record.offset}, attempt {self.attempts} failed: {_text(self.error)}"
-        return f"offset {self.record.offset}"
-
-
-def _text(error: BaseException) -> str:
-    return str(error) if isinstance(error, Error) else f"{type(error).__name__}: {error}"

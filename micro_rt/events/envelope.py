@@ -15,13 +15,15 @@ from typing import Any, NamedTuple, cast
 
 from micro_rt.broker.base import Headers, Record
 
-__all__ = ["JSON", "PROTOBUF", "Envelope", "open_envelope", "seal", "seal_for_go_micro"]
+__all__ = ["JSON", "PROTOBUF", "Envelope", "open_envelope", "seal", "seal_for_go_micro", "usual_type"]
 
 PROTOBUF = "application/protobuf"
 JSON = "application/json"
 STRUCTURED = "application/cloudevents+json"
 
 _SPEC_VERSION = ("ce_specversion", b"1.0")
+_OURS = 6
+"""How many headers ``seal`` writes."""
 _CONTENT_TYPE = ("content-type", PROTOBUF.encode())
 _ATTRIBUTES = ("id", "source", "specversion", "time", "type")
 _JSON_TYPES = ("application/json", "text/json")
@@ -80,6 +82,20 @@ def seal_for_go_micro(headers: Headers, data: bytes, topic: str) -> bytes:
     texts = {name: value.decode(errors="replace") for name, value in headers if name != "content-type"}
     header = {"Content-Type": PROTOBUF, "Micro-Topic": topic, **texts}
     return json.dumps({"Header": header, "Body": b64encode(data).decode()}, separators=(",", ":")).encode()
+
+
+def usual_type(record: Record) -> bytes | None:
+    """Returns the type of a record that is as micro-rt itself writes it, and asks for nothing special; None of any other.
+
+    It is what nearly every record is, and costs a fraction of ``open_envelope``.
+    """
+    headers = record.headers
+    if len(headers) < _OURS or headers[1][0] != "ce_type" or headers[_OURS - 1] != _CONTENT_TYPE:
+        return None
+    for name, _ in headers[_OURS:]:
+        if name.startswith("micro-"):
+            return None
+    return headers[1][1]
 
 
 def open_envelope(record: Record) -> Envelope:

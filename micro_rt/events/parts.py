@@ -1,0 +1,132 @@
+"""What is read of partitions and not done: records on their way, one by one or in a row."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from micro_rt.broker.base import Partition, Record
+from micro_rt.errors import Error
+from micro_rt.events.envelope import Envelope
+from micro_rt.events.subscriber import Route
+
+__all__ = ["Item", "Part", "Run", "told"]
+
+
+class Part:
+    """One partition of this member's."""
+
+    __slots__ = ("bytes", "committed", "full", "gone", "id", "items", "lanes", "moved_at", "position", "run")
+
+    def __init__(self, id: Partition) -> None:
+        self.id = id
+        self.items: deque[Item] = deque()
+        """What is read, up to the first record that is not done at the left."""
+        self.run: Run | None = None
+        """Records that are handled in a row; then there are no items, and no lanes."""
+        self.lanes: dict[bytes, deque[Item] | None] = {}
+        """The keys of which a record is ready, running or waiting, and the records behind it if there are any."""
+        self.bytes = 0
+        self.position = -1
+        self.committed = -1
+        self.full = False
+        self.gone = False
+        self.moved_at = time.monotonic()
+
+    @property
+    def in_flight(self) -> int:
+        """How many records are read and not done."""
+        return len(self.items) + (0 if self.run is None else len(self.run.records) - self.run.index)
+
+    def waiting_for(self) -> str:
+        """Says what the position waits for."""
+        if self.items:
+            return self.items[0].told()
+        return "" if self.run is None else f"offset {self.run.records[self.run.index].offset}"
+
+    def advance(self) -> None:
+        """Moves the position over what is done."""
+        items = self.items
+        position = self.position
+        while items and items[0].done:
+            record = items.popleft().record
+            position = record.offset + 1
+            self.bytes -= len(record.value)
+        if position != self.position:
+            self.position = position
+            self.moved_at = time.monotonic()
+
+
+class Item:
+    """One record on its way."""
+
+    __slots__ = (
+        "attempts",
+        "burials",
+        "buried",
+        "done",
+        "envelope",
+        "error",
+        "event",
+        "part",
+        "record",
+        "route",
+        "task",
+        "timer",
+        "unreadable",
+    )
+
+    def __init__(self, part: Part, record: Record) -> None:
+        self.part = part
+        self.record = record
+        self.attempts = 0
+        self.burials = 0
+        self.buried: tuple[str, BaseException | None] | None = None
+        self.done = False
+        self.envelope: Envelope | None = None
+        self.error: BaseException | None = None
+        self.event: Any = None
+        self.route: Route | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.unreadable = ""
+
+    def __str__(self) -> str:
+        return f"{self.record.topic}/{self.record.partition}@{self.record.offset}"
+
+    def told(self) -> str:
+        """Says what is happening to it."""
+        if self.task is not None:
+            return f"offset {self.record.offset}, attempt {self.attempts} is running"
+        if self.error is not None:
+            return f"offset {self.record.offset}, attempt {self.attempts} failed: {told(self.error)}"
+        return f"offset {self.record.offset}"
+
+
+class Run:
+    """Records of one partition that one worker handles in a row, for as long as no handler has to wait."""
+
+    __slots__ = ("busy", "event", "index", "item", "over", "part", "records", "route", "task")
+
+    def __init__(self, part: Part, records: Sequence[Record]) -> None:
+        self.part = part
+        self.records = list(records)
+        self.index = 0
+        """Which of them is at work, or next."""
+        self.busy = False
+        """Whether its handler has begun and not returned."""
+        self.over = False
+        """Whether the records go their ways one by one now."""
+        self.event: Any = None
+        self.route: Route | None = None
+        self.item: Item | None = None
+        """What has become of the record at work, once it is over."""
+        self.task: asyncio.Task[None] | None = None
+
+
+def told(error: BaseException) -> str:
+    """Returns what an exception says."""
+    return str(error) if isinstance(error, Error) else f"{type(error).__name__}: {error}"
