@@ -241,6 +241,12 @@ async def test_who_may_not_is_told_why(guarded: Etcd, user: str, error: type[Exc
     assert "wrong" not in str(raised.value)
 
 
+async def until_run_out(server: Etcd, token: str) -> None:
+    async with asyncio.timeout(LIMIT):
+        while server.request("/v3/kv/range", {"key": encoded("/micro/registry/x")}, token=token)[0] == 200:
+            await asyncio.sleep(3.0)  # Looking lets it live on.
+
+
 async def test_a_token_that_has_run_out_is_made_again_by_one_of_all(
     guarded: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,9 +263,7 @@ async def test_a_token_that_has_run_out_is_made_again_by_one_of_all(
         lease = await registry.register(Registration(node, (name,)))
         assert len(asked) == 1
         assert keys(guarded, "/micro/registry/", asked[0])
-        async with asyncio.timeout(LIMIT):
-            while guarded.request("/v3/kv/range", {"key": encoded("/micro/registry/x")}, token=asked[0])[0] == 200:
-                await asyncio.sleep(3.0)  # Looking lets it live on.
+        await until_run_out(guarded, asked[0])
         nodes = await asyncio.gather(*(registry.resolve(name) for _ in range(50)), lease.renew(), lease.renew())
         assert nodes[:50] == [(node,)] * 50
         assert len(asked) == 2
@@ -295,6 +299,30 @@ async def test_a_watch_goes_on_when_the_server_has_forgotten_the_tokens(
         async with asyncio.timeout(LIMIT):
             assert set(await anext(watch)) == {node, after}
             assert not client.problem
+
+
+async def test_a_watch_that_comes_when_the_token_of_the_stream_has_run_out(
+    guarded: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "QUIET", 10 * LIMIT)
+    tokens: list[str] = []
+    ask = Tokens._ask
+
+    async def remembering(self: Tokens) -> str:
+        tokens.append(await ask(self))
+        return tokens[-1]
+
+    async with opened(f"etcd://service:pw@{guarded.address}/?timeout=2") as service:
+        monkeypatch.setattr(Tokens, "_ask", remembering)
+        async with opened(f"etcd://client:pw@{guarded.address}/?timeout=2") as client:
+            one, two = fresh(), fresh()
+            first, second = client.watch(one), client.watch(two)
+            assert await anext(first) == ()
+            await until_run_out(guarded, tokens[0])
+            assert await anext(second) == ()
+            nodes = [await registered(service, name) for name in (one, two)]
+            async with asyncio.timeout(LIMIT):
+                assert [await anext(first), await anext(second)] == [(node,) for node in nodes]
 
 
 async def test_names_that_may_not_be_read_any_more_do_not_disturb_others(
