@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,12 @@ def test_a_token_is_not_shown() -> None:
     address = parsed("consul://name:password@host/?token=secret")
     assert "secret" not in repr(address)
     assert "password" not in repr(address)
+
+
+def test_the_documentation_has_every_option() -> None:
+    with pytest.raises(ValueError, match="known: ") as raised:
+        ConsulRegistry("consul://host/?nosuch=1")
+    known = set(str(raised.value).partition("known: ")[2].split(", "))
+    text = (Path(__file__).parent.parent.parent / "docs" / "consul.md").read_text()
+    rows = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == known

@@ -331,7 +331,45 @@ async def test_permissions_are_named(make_consul: MakeConsul) -> None:
     await master.register(Registration(node_of(), (name,)))
     with pytest.raises(PermissionDenied, match="hides the nodes"):
         await registry.resolve(name)
+    await registry.close()
+    # No more than the documentation asks for.
+    narrow = await server.make_token(
+        f'service "{name}" {{ policy = "write" }}\nservice "{name}.v1" {{ policy = "write" }}\n'
+        f'service "other" {{ policy = "read" }}\nnode_prefix "" {{ policy = "read" }}'
+    )
+    registry = ConsulRegistry(f"{server.url}/?token={narrow}")
+    await registry.open()
+    node, other = node_of("narrow"), node_of("other")
+    await master.register(Registration(other, ("other", "hidden")))
+    for lease in [await registry.register(Registration(node, (name, f"{name}.v1"))) for _ in range(2)][1:]:
+        await lease.renew()
+        assert node in await registry.resolve(name)
+        assert await registry.resolve("other") == (other,)
+        assert (await registry.names()).keys() == {name, f"{name}.v1", "other"}
+        await lease.revoke()
+    assert await registry.resolve(f"{name}.v1") == ()
     await master.close()
+    await registry.close()
+
+
+async def test_a_token_is_in_no_log(make_consul: MakeConsul, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    server = make_consul(acl=True)
+    await server.start()
+    registry = ConsulRegistry(f"{server.url}/?token={server.token}")
+    await registry.open()
+    watch = registry.watch(name_of("a"))
+    await anext(watch)
+    await server.kill()
+    with pytest.raises(Unavailable) as raised:
+        await registry.resolve(name_of("a"))
+
+    async def noticed() -> bool:
+        return bool(registry.problem)
+
+    await until(noticed, "the outage is not noticed")
+    assert server.token not in str(raised.value) + registry.problem + caplog.text
+    assert "going on with what is known" in caplog.text
     await registry.close()
 
 
