@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import json
 import logging
 import time
@@ -16,6 +17,7 @@ import pytest
 
 from micro_rt.errors import Unavailable
 from micro_rt.node import Node
+from micro_rt.registry import consul_groups
 from micro_rt.registry.base import LeaseLost, Registration, Registry
 from micro_rt.registry.consul import ConsulRegistry
 from micro_rt.registry.registrar import Registrar
@@ -418,3 +420,99 @@ async def test_a_node_that_moved_to_another_agent_is_listed_once(agents: tuple[C
         await one.register(Registration(before, (name,)))
         await two.register(Registration(after, (name,)))
         assert await one.resolve(name) == (after,)
+
+
+async def test_a_dead_agent_takes_its_nodes_along(agents: tuple[Consul, Consul]) -> None:
+    """Their own checks pass still; that of the agent does not. Names in a group hear of it like others."""
+    server, agent = agents
+    alone, grouped, spread = name_of("alone"), name_of("grouped"), name_of("spread")
+    node, other = node_of("1"), node_of("2")
+    async with opened(agent.url) as one, opened(server.url) as two:
+        await one.register(Registration(node, (alone, grouped, spread)), ttl=PATIENCE * 3)
+        await two.register(Registration(other, (spread,)), ttl=PATIENCE * 3)
+        seen = Seen(two.watch(alone))
+        await seen.until(node)
+        fill = [two.watch(name_of("fill")) for _ in range(32)]
+        await asyncio.gather(*map(anext, fill))
+        in_group, both = Seen(two.watch(grouped)), Seen(two.watch(spread))
+        await in_group.until(node)
+        await both.until(node, other)
+        await agent.kill()
+        await seen.until()
+        await in_group.until()
+        await both.until(other)
+        for each in (seen, in_group, both):
+            each.check()
+
+
+async def test_consul_goes_back_in_time(make_consul: MakeConsul) -> None:
+    """A snapshot is restored: indexes go back, and so does what there is."""
+    server = make_consul(data=True)
+    await server.start()
+    name, grouped = name_of("a"), name_of("b")
+    one, two, three = node_of("1"), node_of("2"), node_of("3")
+    async with opened(server.url) as registry:
+        await registry.register(Registration(one, (name, grouped)), ttl=PATIENCE * 3)
+        snapshot = await asyncio.to_thread(_snapshot, server.address, None)
+        seen = Seen(registry.watch(name))
+        await seen.until(one)
+        fill = [registry.watch(name_of("fill")) for _ in range(32)]
+        await asyncio.gather(*map(anext, fill))
+        in_group = Seen(registry.watch(grouped))
+        lease = await registry.register(Registration(two, (name, grouped)), ttl=PATIENCE * 3)
+        for _ in range(30):
+            again = await registry.register(Registration(node_of("later"), (name,)))
+            await again.revoke()
+        await seen.until(one, two)
+        await in_group.until(one, two)
+        await lease.revoke()
+        await seen.until(one)
+        await in_group.until(one)
+        assert await asyncio.to_thread(_snapshot, server.address, snapshot) == b""
+        await registry.register(Registration(three, (name, grouped)), ttl=PATIENCE * 3)
+        await seen.until(one, three)
+        await in_group.until(one, three)
+        seen.check()
+        in_group.check()
+
+
+def _snapshot(address: str, body: bytes | None) -> bytes:
+    """Takes a snapshot, or restores one."""
+    connection = http.client.HTTPConnection(address, timeout=PATIENCE)
+    try:
+        connection.request("GET" if body is None else "PUT", "/v1/snapshot", body)
+        response = connection.getresponse()
+        assert response.status == 200
+        return response.read()
+    finally:
+        connection.close()
+
+
+async def test_what_no_check_tells_is_seen_when_names_are_gone_through(
+    make_consul: MakeConsul, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consul_groups, "SWEEP", 1.0)
+    server = make_consul()
+    await server.start()
+    name = name_of("a")
+
+    async def register(port: int, **service: object) -> None:
+        body = {"ID": "one", "Name": name, "Address": "h", "Port": port, **service}
+        assert (await asyncio.to_thread(server.request, "PUT", "/v1/agent/service/register", body))[0] == 200
+
+    async with opened(server.url) as registry:
+        fill = [registry.watch(name_of("fill")) for _ in range(32)]
+        await asyncio.gather(*map(anext, fill))
+        seen = Seen(registry.watch(name))
+        await seen.until()
+        await register(1)
+        await seen.until(Node("one", "h:1"))
+        await register(2)
+        await seen.until(Node("one", "h:2"))
+        check = {"Check": {"CheckID": "check", "TTL": "10m", "Status": "passing"}}
+        await register(2, **check)
+        await register(3, **check)
+        await seen.until(Node("one", "h:3"))
+        assert (await asyncio.to_thread(server.request, "PUT", "/v1/agent/service/deregister/one"))[0] == 200
+        await seen.until()
+        seen.check()
