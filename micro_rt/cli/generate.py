@@ -18,7 +18,8 @@ __all__ = ["DESCRIPTION", "HELP", "CommandError", "configure", "generate", "run"
 
 HELP = "write message classes and stubs for .proto files"
 DESCRIPTION = """\
-Writes greeter_pb2.py, greeter_pb2.pyi and, if it has services, greeter_micro.py for greeter.proto.
+Writes greeter_pb2.py, greeter_pb2.pyi and, if it has services or events, greeter_micro.py for greeter.proto; events are
+described in greeter.asyncapi.json too.
 micro_rt/annotations.proto and protobuf's own files are found without -I."""
 
 
