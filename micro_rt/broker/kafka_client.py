@@ -7,9 +7,10 @@ and keeps some things to itself; where those are needed, the reason is said.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from typing import Any, cast
 
 import aiokafka.client  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
@@ -79,6 +80,7 @@ _CLASSES: dict[str, type[Error]] = {
     "UnknownMemberIdError": Aborted,
 }
 _ADVICE = {
+    "CommitFailedError": "the group has given its partitions to others",
     "TopicAuthorizationFailedError": "its ACLs do not let this client: docs/events-kafka.md says which it needs",
     "GroupAuthorizationFailedError": "its ACLs do not let this client into the group: it needs Read on it",
     "ClusterAuthorizationFailedError": "its ACLs do not let this client: it needs Create, or topics that are there",
@@ -140,6 +142,7 @@ class Cluster:
         self.tls: ssl.SSLContext | None = None
         self.timeout = min(address.timeout, REQUEST_TIMEOUT)
         self._client: Any = None
+        self._questions: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> None:
         """Connects.
@@ -163,8 +166,12 @@ class Cluster:
         self._client = client
 
     async def close(self) -> None:
-        """Disconnects."""
+        """Disconnects; whoever waits for an answer is told."""
         client, self._client = self._client, None
+        if self._questions:
+            for task in self._questions:
+                task.cancel()
+            await asyncio.wait(self._questions)
         if client is not None:
             await client.close()
 
@@ -220,14 +227,36 @@ class Cluster:
         Raises:
             Unavailable: nobody hears it.
         """
+        client = self._open_client()
+
+        async def say() -> None:
+            node = await client.coordinator_lookup(_library.client.CoordinationType.GROUP, group)
+            await client.send(node, _library.protocol.group.LeaveGroupRequest(group, member))
+
         try:
-            node = await self._open_client().coordinator_lookup(_library.client.CoordinationType.GROUP, group)
-            await self._open_client().send(node, _library.protocol.group.LeaveGroupRequest(group, member))
+            await self._run(say())
         except (KafkaError, OSError, TimeoutError) as failure:
             raise error_of(failure, f"Kafka at {self.address.place}, leaving group {group}") from failure
 
     async def _ask(self, request: Any, *, controller: bool = False) -> Any:
-        client = self._open_client()
+        return await self._run(self._answer(self._open_client(), request, controller))
+
+    async def _run(self, question: Coroutine[Any, Any, Any]) -> Any:
+        """Awaits an answer, or that it is closed: a client of aiokafka that is closed does not say so."""
+        task = asyncio.create_task(question)
+        self._questions.add(task)
+        try:
+            await asyncio.wait((task,))
+        finally:
+            self._questions.discard(task)
+            if not task.done():
+                task.cancel()
+                await asyncio.wait((task,))
+        if task.cancelled():
+            raise Unavailable(f"Kafka at {self.address.place}: it was closed before it answered", may_have_run=False)
+        return task.result()
+
+    async def _answer(self, client: Any, request: Any, controller: bool) -> Any:
         failure: BaseException | None = None
         for _ in range(2):
             nodes = [broker.nodeId for broker in client.cluster.brokers()]
@@ -278,7 +307,10 @@ def _unreachable(doing: str, failure: BaseException) -> Unavailable:
     hint = "start it, or name another one in MICRO_BROKER"
     if isinstance(failure, ssl.SSLError):
         hint = "does it speak TLS there, and is its certificate of an authority that ca= names?"
-    return Unavailable(f"{doing}: {failure or type(failure).__name__}; {hint}", may_have_run=False)
+    number = getattr(failure, "errno", None)
+    # What asyncio says of a connection names the address once more, and not always what is wrong with it.
+    reason = os.strerror(number) if isinstance(number, int) and number > 0 else str(failure) or type(failure).__name__
+    return Unavailable(f"{doing}: {reason}; {hint}", may_have_run=False)
 
 
 def _tls(address: KafkaAddress) -> ssl.SSLContext | None:

@@ -219,7 +219,7 @@ def _assignor(name: str) -> Any:
 def _record(raw: Any) -> Record:
     headers: Headers = raw.headers
     for _, value in headers:
-        if value is None:  # type: ignore[comparison-overlap]  # pyright: ignore[reportUnnecessaryComparison]
+        if value is None:  # pyright: ignore[reportUnnecessaryComparison]
             headers = tuple([(name, value or b"") for name, value in headers])
             break
     return Record(raw.topic, raw.partition, raw.offset, raw.timestamp / 1000, raw.key, raw.value or b"", headers)

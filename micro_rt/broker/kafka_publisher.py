@@ -77,36 +77,54 @@ class Publisher:
         self._bytes = 0
         self._room: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._progress = 0.0
+        self._calls = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
         self._closed = False
+        self._ended = False
 
     async def publish(self, messages: Sequence[Message]) -> list[Position | Error]:
         """Publishes messages, and waits until they are durably accepted; see ``Broker.publish``."""
+        if self._closed:
+            raise FailedPrecondition(f"the broker Kafka at {self._address.place} is not open", may_have_run=False)
         call = _Call(len(messages))
+        began = asyncio.get_running_loop().time()
+        self._calls += 1
+        self._quiet.clear()
         try:
             for index, message in enumerate(messages):
                 error = problem_of(message, self._address.max_message) or await self._line_up(call, index, message)
                 if error is not None:
                     call.finish(index, error)
-            await self._wait(call)
+            await self._wait(call, max(began, self._progress))
         except BaseException:
             for lane in call.lanes:
                 lane.withdraw(call, None)
             raise
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._quiet.set()
         return cast("list[Position | Error]", call.results)
 
     async def close(self) -> None:
         """Finishes what is being published, for as long as ``timeout=`` says, and disconnects."""
         self._closed = True
-        busy = [lane.task for lane in self._lanes.values() if lane.task is not None]
-        if busy:
-            await asyncio.wait(busy, timeout=self._address.timeout)
-        for lane in self._lanes.values():
-            await lane.end()
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            await producer.stop()
-        if self._retired:
-            await asyncio.wait(self._retired)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._address.timeout):
+                    await self._quiet.wait()
+        finally:
+            self._ended = True
+            for _, admitted in self._room:
+                admitted.cancel()
+            for lane in self._lanes.values():
+                await lane.end()
+            producer, self._producer = self._producer, None
+            if producer is not None:
+                await producer.stop()
+            if self._retired:
+                await asyncio.wait(self._retired)
 
     # What lanes ask for
 
@@ -130,8 +148,11 @@ class Publisher:
     def leave(self, entry: _Entry) -> None:
         """Gives back the room of a message that is accepted, refused or withdrawn."""
         self._bytes -= entry.size
-        self._progress = asyncio.get_running_loop().time()
         self._admit()
+
+    def answered(self) -> None:
+        """Takes note that the cluster has accepted or refused something."""
+        self._progress = asyncio.get_running_loop().time()
 
     # Where a message goes
 
@@ -152,9 +173,9 @@ class Publisher:
         else:
             self._bytes += size
         entry = _Entry(call, index, message, size)
-        if self._closed:
+        if self._ended:
             self.leave(entry)
-            return FailedPrecondition(f"the broker Kafka at {self._address.place} is not open", may_have_run=False)
+            return Unavailable(f"Kafka at {self._address.place} was closed before it was sent", may_have_run=False)
         key = (message.topic, topic.partition(message.key, size))
         lane = self._lanes.get(key)
         if lane is None:
@@ -188,7 +209,7 @@ class Publisher:
         return self._bytes + size <= self._address.buffer or not self._bytes
 
     def _admit(self) -> None:
-        while self._room and self._fits(self._room[0][0]):
+        while self._room and not self._ended and self._fits(self._room[0][0]):
             size, admitted = self._room.popleft()
             self._bytes += size
             admitted.set_result(None)
@@ -207,7 +228,7 @@ class Publisher:
         except BaseException:
             self._no_room(size, admitted)
             raise
-        if admitted.done():
+        if admitted.done() and not admitted.cancelled():
             return None
         self._no_room(size, admitted)
         return Unavailable(
@@ -216,18 +237,17 @@ class Publisher:
         )
 
     def _no_room(self, size: int, admitted: asyncio.Future[None]) -> None:
-        if admitted.done():
-            self._bytes -= size
-        else:
+        if (size, admitted) in self._room:
             self._room.remove((size, admitted))
+        else:
+            self._bytes -= size
         self._admit()
 
-    async def _wait(self, call: _Call) -> None:
+    async def _wait(self, call: _Call, began: float) -> None:
         """Waits until a call is done, and gives up what makes no progress."""
         if not call.missing:
             return
         loop = asyncio.get_running_loop()
-        began = loop.time()
         timeout = self._address.timeout
         while not call.done.done():
             lanes = [lane for lane in call.lanes if lane.has(call)]
@@ -411,6 +431,7 @@ class _Lane:
                 self._settle(entry, at)
         finally:
             self.progress = asyncio.get_running_loop().time()
+            self._publisher.answered()
             sent.clear()
 
     def _refused(self, producer: _Producer, size: int, failure: BaseException) -> None:

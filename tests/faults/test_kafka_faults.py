@@ -1,0 +1,246 @@
+"""Kafka that dies, is cut off, is silent; consumers that die, sleep, come and go: what was accepted is handled.
+
+What was counted is told with ``-rP``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import sys
+from collections.abc import AsyncGenerator, Callable
+
+import pytest
+
+from micro_rt.broker.base import Record
+from tests.faults.kafka_lab import Flow, Member, broker, eventually, proxied
+from tests.servers.kafka import Kafka
+from tests.servers.server import Server
+
+STORM = float(os.environ.get("MICRO_KAFKA_STORM", "20"))
+"""Seconds of members that join and leave every second."""
+
+
+async def end(flow: Flow, *members: Member) -> None:
+    await flow.stop_publishing()
+    await flow.until_all_is_handled()
+    for member in members:
+        await member.stop()
+    print(flow.report(), [dict(member.failures) for member in members])
+    flow.expect_order()
+
+
+async def test_a_broker_that_is_killed_loses_nothing(make_kafka: Callable[..., Kafka]) -> None:
+    server = make_kafka()
+    await server.start()
+    async with broker(f"{server.url}/?session=6&timeout=5") as one, broker(f"{server.url}/?session=6") as two:
+        flow = Flow()
+        await flow.prepare(one)
+        members = [Member(flow, each) for each in (one, two)]
+        flow.publish(one)
+        await flow.until_more()
+        for rest in (0.0, 6.0):  # Longer than timeout=, too: publishing fails then, and is tried again.
+            await server.kill()
+            await asyncio.sleep(rest)
+            await server.start()
+            await flow.until_more()
+        await end(flow, *members)
+        assert one.problem == two.problem == ""
+
+
+async def test_a_broker_that_is_stopped_and_started_loses_nothing(make_kafka: Callable[..., Kafka]) -> None:
+    server = make_kafka()
+    await server.start()
+    async with broker(f"{server.url}/?session=6") as one:
+        flow = Flow()
+        await flow.prepare(one)
+        member = Member(flow, one)
+        flow.publish(one)
+        await flow.until_more()
+        await server.stop()
+        await server.start()
+        await flow.until_more()
+        await end(flow, member)
+        assert not flow.failures, "timeout= was long enough"
+
+
+async def test_connections_that_are_cut_lose_nothing(make_kafka: Callable[..., Kafka]) -> None:
+    server = make_kafka()
+    async with proxied(server) as proxy:
+        await server.start()
+        async with broker(f"kafka://{proxy.address}/?session=6&timeout=5") as one:
+            flow = Flow()
+            await flow.prepare(one)
+            member = Member(flow, one)
+            flow.publish(one)
+            await flow.until_more()
+            for rest in (0.0, 0.5, 2.0, 8.0):
+                await proxy.cut()
+                await asyncio.sleep(rest)
+                await proxy.restore()
+                await flow.until_more()
+            await end(flow, member)
+
+
+@pytest.mark.parametrize("seconds", [3.0, 12.0])  # Less than the session, and more.
+async def test_silence_loses_nothing(make_kafka: Callable[..., Kafka], seconds: float) -> None:
+    server = make_kafka()
+    async with proxied(server) as proxy:
+        await server.start()
+        async with (
+            broker(f"kafka://{proxy.address}/?session=6&timeout=5") as far,
+            broker(f"{server.url}/?session=6") as near,
+        ):
+            flow = Flow()
+            await flow.prepare(far)
+            members = [Member(flow, each) for each in (far, near)]
+            await eventually(lambda: all(len(member.partitions) == 2 for member in members), "not shared")
+            flow.publish(far)
+            await flow.until_more()
+            await proxy.black_hole()
+            if seconds > 6.0:
+                # Those of the member that is not heard go to the other one.
+                await eventually(lambda: len(members[1].partitions) == 4, "not taken over")
+                await eventually(lambda: far.problem != "", "it says that nothing is wrong")
+            else:
+                await asyncio.sleep(seconds)
+            await proxy.restore()
+            await flow.until_more()
+            await eventually(lambda: all(len(member.partitions) == 2 for member in members), "not shared again")
+            await end(flow, *members)
+            assert far.problem == ""
+
+
+_CONSUMER = """
+import asyncio, json, sys
+from micro_rt.broker.kafka import KafkaBroker
+from micro_rt.errors import Aborted, Unavailable
+
+class Listener:
+    done = {}
+    async def assigned(self, partitions):
+        pass
+    async def revoked(self, partitions):
+        for each in partitions:
+            self.done.pop(each, None)
+    lost = revoked
+
+async def main(address, topic, group):
+    broker = KafkaBroker(address)
+    await broker.open()
+    listener = Listener()
+    subscription = broker.subscribe([topic], group, "earliest", listener)
+    while True:
+        try:
+            for partition, records in (await subscription.fetch(20, 0.5)).items():
+                for record in records:
+                    print(json.dumps([*record[:4], record.key.decode(), record.value.decode()]), flush=True)
+                    await asyncio.sleep(0.001)
+                listener.done[partition] = records[-1].offset + 1
+            await subscription.commit(listener.done)
+        except (Aborted, Unavailable) as error:
+            print(error, file=sys.stderr)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+class Consumer:
+    """A member in a process of its own."""
+
+    def __init__(self, flow: Flow, process: asyncio.subprocess.Process) -> None:
+        self.handled = 0
+        self._flow = flow
+        self.process = process
+        self._listening = asyncio.create_task(self._listen())
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def run(cls, flow: Flow, address: str) -> AsyncGenerator[Consumer]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", _CONSUMER, address, flow.topic), stdout=asyncio.subprocess.PIPE
+        )
+        consumer = cls(flow, process)
+        try:
+            yield consumer
+        finally:
+            await consumer.kill()
+
+    async def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+        await self._listening
+
+    async def _listen(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            if line.endswith(b"\n"):
+                topic, partition, offset, timestamp, key, value = json.loads(line)
+                self._flow.handle(Record(topic, partition, offset, timestamp, key.encode(), value.encode(), ()))
+                self.handled += 1
+
+
+async def test_consumers_that_are_killed_lose_nothing(kafka: Server) -> None:
+    address = f"{kafka.url}/?session=6"
+    async with broker(address) as one, contextlib.AsyncExitStack() as stack:
+        flow = Flow()
+        await flow.prepare(one)
+        flow.publish(one)
+        for _ in range(2):
+            consumer = await stack.enter_async_context(Consumer.run(flow, address))
+            await eventually(lambda: consumer.handled > 200)  # noqa: B023 - used at once
+            await consumer.kill()
+        member = Member(flow, one)
+        await end(flow, member)
+        assert member.handled, "the killed ones had not handled everything"
+
+
+async def test_a_consumer_that_was_asleep_longer_than_its_session_loses_nothing(kafka: Server) -> None:
+    address = f"{kafka.url}/?session=6"
+    async with broker(address) as one, contextlib.AsyncExitStack() as stack:
+        flow = Flow()
+        await flow.prepare(one)
+        consumer = await stack.enter_async_context(Consumer.run(flow, address))
+        member = Member(flow, one)
+        flow.publish(one)
+        await eventually(lambda: consumer.handled > 100 and len(member.partitions) == 2)
+        consumer.process.send_signal(signal.SIGSTOP)
+        await eventually(lambda: len(member.partitions) == 4, "its partitions are not taken over")
+        await flow.until_more()
+        consumer.process.send_signal(signal.SIGCONT)
+        await eventually(lambda: len(member.partitions) == 2, "it did not come back")
+        before = consumer.handled
+        await eventually(lambda: consumer.handled > before + 50, "it reads nothing")
+        await end(flow, member)
+
+
+async def test_members_that_come_and_go_lose_nothing(kafka: Server) -> None:
+    address = f"{kafka.url}/?session=6"
+    dice = random.Random(7)
+    loop = asyncio.get_running_loop()
+    async with broker(address) as one, broker(address) as two:
+        flow = Flow(keys=16)
+        await flow.prepare(one, partitions=8)
+        flow.publish(two)
+        members = [Member(flow, one)]
+        gone: list[Member] = []
+        until = loop.time() + STORM
+        while loop.time() < until:
+            await asyncio.sleep(1.0)
+            if len(members) < 2 or (len(members) < 6 and dice.random() < 0.5):
+                members.append(Member(flow, dice.choice((one, two))))
+            else:
+                leaver = members.pop(dice.randrange(len(members)))
+                await leaver.stop()
+                gone.append(leaver)
+        await flow.until_more()
+        await eventually(lambda: sum(len(member.partitions) for member in members) == 8, "not all are read")
+        await end(flow, *members)
+        print("left:", len(gone), [dict(member.failures) for member in gone])
+        for member in (*members, *gone):
+            assert not member.lost_partitions, "nobody was silent, so nothing may be taken away"
