@@ -61,9 +61,14 @@ def test_imports_run_downwards(path: Path) -> None:
     ("library", "files"),
     [
         ("betterproto", {f"dialects/{name}.py" for name in ("betterproto", "fields", "known", "proto_json")}),
+        ("aiohttp", {"engines/consul_http.py"}),
+        ("aiokafka", {f"broker/kafka_{name}.py" for name in ("client", "consumer", "publisher")}),
+        ("consul", {"engines/consul_http.py"}),
         ("grpclib", {"transport/grpc.py"}),
         ("h2", {"transport/grpc.py"}),
+        ("ifaddr", {"registry/mdns_link.py"}),
         ("sqlite3", {"engines/sqlite.py", "registry/local.py"}),
+        ("zeroconf", {"registry/mdns_records.py"}),
     ],
 )
 def test_a_library_is_known_in_one_room(library: str, files: set[str]) -> None:
