@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 
-from benchmarks import events, generate, messages, path, profile, streams, trees, unary
+from benchmarks import discovery, events, generate, messages, path, profile, streams, trees, unary
 from benchmarks.machine import Others, describe
 from benchmarks.measure import Plan
 from benchmarks.table import Table
@@ -22,9 +22,10 @@ BENCHMARKS: Mapping[str, Callable[[Plan], Iterator[Table]]] = {
     "generate": generate.run,
     "trees": trees.run,
     "events": events.run,
+    "discovery": discovery.run,
     "profile": profile.run,
 }
-USUAL = ("unary", "streams", "path", "messages", "generate", "trees", "events")
+USUAL = ("unary", "streams", "path", "messages", "generate", "trees", "events", "discovery")
 
 DESCRIPTION = """\
 Measures micro-rt against its peers in one run; docs/benchmarks.md says what the figures mean.
@@ -36,6 +37,7 @@ Measures micro-rt against its peers in one run; docs/benchmarks.md says what the
   generate   generating one small file, as a whole process
   trees      generating whole trees, and importing what was generated
   events     publishing and consuming on Kafka and on local:
+  discovery  picking a node, what registries are asked, and a node that is killed, beside go-micro
   profile    which library the CPU of a unary call goes to (not part of a usual run)
 """
 

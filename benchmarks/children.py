@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -32,10 +33,13 @@ class Child:
         arguments: its command line.
         home: the state folder of its registry.
         wrapper: a command that the child is started by, such as a profiler.
+        program: is run instead of Python with a module, if given.
     """
 
-    def __init__(self, module: str, *arguments: str, home: str, wrapper: tuple[str, ...] = ()) -> None:
-        self._command = [*wrapper, sys.executable, "-m", module, *arguments]
+    def __init__(
+        self, module: str, *arguments: str, home: str, wrapper: tuple[str, ...] = (), program: Path | None = None
+    ) -> None:
+        self._command = [*wrapper, *((str(program),) if program else (sys.executable, "-m", module)), *arguments]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MICRO_")}
         # A session of its own: Ctrl-C reaches the run only, and the run ends the child.
         self._process = subprocess.Popen(
