@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from google.protobuf import descriptor_pb2
 
-from protoc_gen_micro.comments import Path, Source
+from protoc_gen_micro.comments import Path
 from protoc_gen_micro.names import json_name
 from protoc_gen_micro.reader import Reader
 from protoc_gen_micro.schema import Event
@@ -108,7 +108,7 @@ class SchemaSet:
     def __init__(self, files: Iterable[descriptor_pb2.FileDescriptorProto], chosen: Iterable[str]) -> None:
         reader = Reader(files)
         self._files = reader.files
-        self._sources: dict[str, Source] = {}
+        self._lines: dict[str, dict[Path, int]] = {}
         self._messages: dict[str, tuple[str, descriptor_pb2.DescriptorProto, Path]] = {}
         self._enums: dict[str, tuple[str, descriptor_pb2.EnumDescriptorProto, Path]] = {}
         for file in self._files.values():
@@ -215,9 +215,14 @@ class SchemaSet:
         )
 
     def _place(self, path: str, place: Path) -> Place:
-        if path not in self._sources:
-            self._sources[path] = Source(self._files[path])
-        return Place(path, self._sources[path].place(place)[0])
+        """Returns where a part of a file is, or what it is a part of."""
+        lines = self._lines.get(path)
+        if lines is None:
+            locations = self._files[path].source_code_info.location
+            lines = self._lines[path] = {tuple(found.path): found.span[0] + 1 for found in locations if found.span}
+        while place and place not in lines:
+            place = place[:-1]
+        return Place(path, lines.get(place, 0) if place else 0)
 
 
 _Field = descriptor_pb2.FieldDescriptorProto

@@ -575,6 +575,32 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     }
 
 
+def test_the_page_shows_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = """\
+syntax = "proto3";
+
+package orders;
+
+import "micro_rt/annotations.proto";
+
+message OrderPlaced {
+  option (micro.event) = {topic: "orders" key: "order_id"};
+  string order_id = 1;
+  int64 total_cents = 2;
+  string note = 3;
+}
+"""
+    new = old.replace("int64", "string").replace("  string note = 3;\n", "")
+    write(tmp_path, {"old/protos/orders.proto": old, "here/protos/orders.proto": new})
+    monkeypatch.chdir(tmp_path / "here")
+    page = (ROOT / "docs" / "schema-evolution.md").read_text()
+    command, _, rest = page.partition("$ micro-rt ")[2].partition("\n")
+    assert main(command.split()) == 1
+    assert rest.partition("```")[0] == capsys.readouterr().out
+
+
 def test_descriptor_sets_do_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, {"old/p.proto": HEAD + BASE, "new/p.proto": HEAD + BASE.replace("int64", "string")})
     for which in ("old", "new"):
