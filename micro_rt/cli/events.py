@@ -1,4 +1,7 @@
-"""``micro-rt events``: what concerns events. ``check`` says whether a changed schema breaks their consumers, and why."""
+"""``micro-rt events``: what concerns events.
+
+``check`` says whether a changed schema breaks their consumers, and why; ``replay`` puts dead letters back.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pathlib import Path
 from google.protobuf import descriptor_pb2
 from google.protobuf.message import DecodeError
 
+from micro_rt.cli import replay
 from micro_rt.cli.compiling import CommandError, compile_protos
 from protoc_gen_micro.comparable import SchemaSet
 from protoc_gen_micro.compatibility import Finding, compare
@@ -19,7 +23,7 @@ from protoc_gen_micro.modules import shipped
 
 __all__ = ["DESCRIPTION", "HELP", "check", "configure"]
 
-HELP = "check whether a changed schema breaks consumers"
+HELP = "check changed schemas, put dead letters back"
 DESCRIPTION = "What concerns events."
 CHECK = """\
 Says whether consumers with the old schema can read new records, and those with the new schema old ones: event by event
@@ -36,7 +40,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the commands to the group's parser."""
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     command = commands.add_parser(
-        "check", help=HELP, description=CHECK, formatter_class=argparse.RawDescriptionHelpFormatter
+        "check",
+        help="check whether a changed schema breaks consumers",
+        description=CHECK,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("old", type=Path, metavar="OLD", help="the schema that records were written by")
     command.add_argument("new", type=Path, metavar="NEW", help="the schema to be")
@@ -53,6 +60,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     command.add_argument("--all", action="store_true", help="compare all messages, not only those of events")
     command.add_argument("--json", action="store_true", help="print the findings as JSON")
     command.set_defaults(run=check)
+    replay.configure(
+        commands.add_parser(
+            "replay",
+            help=replay.HELP,
+            description=replay.DESCRIPTION,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
 
 
 def check(arguments: argparse.Namespace) -> int:

@@ -17,7 +17,9 @@ _BATCH = 100
 _WAIT = 0.5
 
 
-async def replay(broker: Broker, topic: str, group: str, *, limit: int | None = None) -> AsyncIterator[DeadLetter]:
+async def replay(
+    broker: Broker, topic: str, group: str, *, limit: int | None = None, dry_run: bool = False
+) -> AsyncIterator[DeadLetter]:
     """Puts dead letters back, oldest first, and gives each one once it is accepted; what is put back is not put back again.
 
     At least once, as everything: one that was put back just before a crash is put back again.
@@ -27,6 +29,7 @@ async def replay(broker: Broker, topic: str, group: str, *, limit: int | None = 
         topic: where the records were.
         group: which could not handle them; others pass them over.
         limit: how many at most; None for all that there are.
+        dry_run: only gives them, and changes nothing.
 
     Raises:
         Error: the broker cannot be reached, or does not take a record; those given are back, the others are dead letters still.
@@ -45,18 +48,19 @@ async def replay(broker: Broker, topic: str, group: str, *, limit: int | None = 
                 raise DeadlineExceeded(
                     f"no partition of {name} was assigned within {JOIN_TIMEOUT:g} s: is it read already?"
                 )
-            if not fetched and listener.partitions and not any((await member.lag()).values()):
+            if not fetched and listener.partitions and (dry_run or not any((await member.lag()).values())):
                 return
             for partition, records in fetched.items():
                 for record in records:
                     letter = DeadLetter.of(record)
-                    if letter is not None and put_back != limit:
+                    if put_back == limit:
+                        return
+                    if letter is not None and not dry_run:
                         (outcome,) = await broker.publish([revived(record, letter)])
                         if isinstance(outcome, Error):
                             raise outcome
-                    elif letter is not None:
-                        return
-                    await member.commit({partition: record.offset + 1})
+                    if not dry_run:
+                        await member.commit({partition: record.offset + 1})
                     if letter is not None:
                         put_back += 1
                         yield letter

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
 import micro_rt as micro
 from micro_rt.broker.base import Record
+from micro_rt.cli.main import main
 from micro_rt.events.dead_letter import DeadLetter, dead_letter, dead_letter_topic, revived
 from micro_rt.events.replay import replay
-from tests.events.conftest import Publishes, Shop, subscribed, until
+from tests.events.conftest import SETTLE, Publishes, Shop, subscribed, until
 from tests.events.test_delivery import Log
 from tests.protos.shop_pb2 import OrderPlaced
 
@@ -43,6 +48,52 @@ async def test_they_go_back_once_to_their_group_alone(broker: str, shop: Shop, p
     assert {letter.topic for letter in letters} == {topic}
     assert {letter.error for letter in letters} == {"RuntimeError"}
     assert handled.contexts[-2].headers["micro-for-group"] == b"billing"
+
+
+@pytest.mark.parametrize("broker", ["local", "kafka"], indirect=True)  # a command is a process of its own
+async def test_the_command_shows_them_and_puts_them_back(
+    broker: str, shop: Shop, publish: Publishes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = True
+    handled = Log()
+
+    async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
+        if broken:
+            raise micro.InvalidArgument("nobody can\nbill that")
+        await handled(event, context)
+
+    async with subscribed(broker, shop.subscriber(order_placed=handle), group="billing", attempts=1):
+        for order in ("1", "2", "3"):
+            await publish.placed(order)
+        topic = shop.topic("orders")
+
+        async def command(*more: str) -> list[str]:
+            arguments = ["events", "replay", topic, "--group", "billing", "--broker", broker, *more]
+            assert await asyncio.to_thread(main, arguments) == 0
+            return capsys.readouterr().out.splitlines()
+
+        async with asyncio.timeout(SETTLE):
+            while len(lines := await command("--dry-run")) < 3:
+                pass
+        assert all(line.startswith(f"{topic}/") for line in lines)
+        assert lines[0].endswith("1 attempts  INVALID_ARGUMENT: nobody can bill that")
+        broken = False
+        assert len(await command("--limit", "2")) == 2
+        assert len(await command()) == 1
+        assert await command() == []
+        await until(lambda: len(handled) == 3)
+
+
+async def test_the_command_says_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    def command(*arguments: str) -> int:
+        return main(["events", "replay", "orders", "--group", "g", *arguments])
+
+    assert await asyncio.to_thread(command, "--broker", "pigeon://x") == 1
+    assert "there is no such broker; known: " in capsys.readouterr().err
+    assert await asyncio.to_thread(command, "--broker", "memory:?size=5") == 1
+    assert "--broker='memory:?size=5'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        command("--limit", "0")
 
 
 def test_a_dead_letter_is_the_record_and_what_became_of_it() -> None:

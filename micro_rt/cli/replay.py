@@ -1,0 +1,81 @@
+"""``micro-rt events replay``: puts dead letters back."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from datetime import UTC, datetime
+from typing import cast
+
+from micro_rt.backends import backend, scheme_of
+from micro_rt.broker.base import Broker
+from micro_rt.errors import Error
+from micro_rt.events.dead_letter import DeadLetter, dead_letter_topic
+from micro_rt.events.replay import replay
+
+__all__ = ["DESCRIPTION", "HELP", "configure", "run"]
+
+HELP = "put dead letters back"
+DESCRIPTION = """\
+Puts the events that a group could not handle back to their topic, oldest first, for that group alone: others pass them
+over. What is put back once is not put back again. Prints one line for each.
+
+Ends with 0 when all are back, and with 1 if the broker cannot be reached or does not take one; those printed are back."""
+
+
+def configure(command: argparse.ArgumentParser) -> None:
+    """Adds the arguments to the command's parser."""
+    command.add_argument("topic", metavar="TOPIC", help="where the events were: orders, not orders.billing.dead")
+    command.add_argument("--group", required=True, help="which could not handle them")
+    command.add_argument("--broker", metavar="ADDRESS", help="else MICRO_BROKER, else local:")
+    command.add_argument("--limit", type=_count, metavar="N", help="how many at most")
+    command.add_argument("--dry-run", action="store_true", help="only show them")
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Puts them back."""
+    try:
+        count = asyncio.run(_replay(arguments))
+    except Error as error:
+        print(f"micro-rt events replay: {error.message}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    what = "would be put back" if arguments.dry_run else "put back"
+    print(f"{count} of {dead_letter_topic(arguments.topic, arguments.group)} {what}", file=sys.stderr)
+    return 0
+
+
+async def _replay(arguments: argparse.Namespace) -> int:
+    setting = "--broker" if arguments.broker else "MICRO_BROKER"
+    address: str = arguments.broker or os.environ.get("MICRO_BROKER") or "local:"
+    try:
+        broker = cast("Broker", backend("broker", scheme_of(address, setting), setting)(address))
+    except ValueError as error:
+        raise Error(f"{setting}={address!r}: {error}") from None
+    await broker.open()
+    try:
+        count = 0
+        letters = replay(broker, arguments.topic, arguments.group, limit=arguments.limit, dry_run=arguments.dry_run)
+        async for letter in letters:
+            print(_line(letter), flush=True)
+            count += 1
+        return count
+    finally:
+        await broker.close()
+
+
+def _line(letter: DeadLetter) -> str:
+    when = datetime.fromtimestamp(letter.time, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    reason = " ".join(letter.reason.split())
+    return f"{letter.topic}/{letter.partition}@{letter.offset}  {when}  {letter.attempts} attempts  {reason}"
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
