@@ -293,6 +293,10 @@ class _Hub:
         self._tidy_now = asyncio.Event()
         self.outbox = Outbox(self._append)
         self._burying = False
+        self._beaten = clock.now()
+        """When members were last said to live."""
+        self._mercy = 0.0
+        """Until then nobody is taken for dead."""
         # What the reader's thread saw last.
         self._seen: tuple[Connection, int] | None = None
         self._ends: dict[int, int] = {}
@@ -323,6 +327,8 @@ class _Hub:
         return groups.join(connection, self._topics, self._lifetimes, member, group, topics, self._clock.now())
 
     def add(self, member: _LocalMember) -> None:
+        if not self._members:
+            self._beaten = self._clock.now()
         self._members.add(member)
         self.database.poll_soon()
         if self._heart is None:
@@ -359,7 +365,8 @@ class _Hub:
                 members[id].wake()
 
     def _renew(self, members: list[int], connection: Connection) -> list[int]:
-        return self._lifetimes.renew(connection, members, self._clock.now())
+        self._beaten = self._clock.now()
+        return self._lifetimes.renew(connection, members, self._beaten)
 
     def _bury(self) -> None:
         async def bury() -> None:
@@ -369,8 +376,14 @@ class _Hub:
 
             def write(connection: Connection) -> None:
                 now = self._clock.now()
-                self._lifetimes.renew(connection, members, now)
-                self._lifetimes.bury(connection, now)
+                late = now - self._beaten > self.session / 2
+                self._renew(members, connection)
+                if late:
+                    # It could not say itself that it lives: the machine was suspended, or nobody could write. Others are late
+                    # for the same reason, and have time to say so.
+                    self._mercy = now + self.session / 2
+                if now >= self._mercy:
+                    self._lifetimes.bury(connection, now)
 
             try:
                 await self.database.write(write)

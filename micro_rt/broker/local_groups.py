@@ -91,7 +91,6 @@ def join(
         if not partitions:
             raise not_there(name)
         ids.update({Partition(name, number): id for number, id in enumerate(partitions)})
-    lifetimes.bury(connection, now)
     connection.execute("INSERT OR IGNORE INTO groups (name) VALUES (?)", (group,))
     (number,) = connection.execute("SELECT id FROM groups WHERE name = ?", (group,)).fetchone()
     lifetimes.begin(connection, member, number, now)

@@ -424,8 +424,10 @@ class BrokerContract(Contract):
                             await subscription.fetch(10, 0.1)
                     gone = before - recorder.partitions
                     with pytest.raises(Aborted):
-                        await subscription.commit(dict.fromkeys(gone, 1))
+                        await subscription.commit(dict.fromkeys(gone, 7))
                     await subscription.commit(dict.fromkeys(recorder.partitions, 0))
+            async with self._member(broker, topic, group=group) as (subscription, _):
+                assert len({record[:3] for record in await self._read(subscription, 40)}) == 40
 
     async def test_lag(self) -> None:
         async with self._topic(2) as (broker, topic), self._member(broker, topic) as (subscription, recorder):
@@ -480,11 +482,12 @@ class BrokerContract(Contract):
             await self._until_assigned(subscription, recorder, 1)
             subscription.pause(recorder.partitions)
             await self._publish(broker, Message(topic, b"1"))
-            fetching = asyncio.ensure_future(self._read(subscription, 1))
+            fetching = asyncio.ensure_future(subscription.fetch(10, self.settle))
             await asyncio.sleep(0.3)
             assert not fetching.done()
             subscription.resume(recorder.partitions)
-            assert [record.value for record in await fetching] == [b"1"]
+            ((_, records),) = (await fetching).items()
+            assert [record.value for record in records] == [b"1"]
 
     async def test_pausing_when_told_of_the_partitions(self) -> None:
         async with self._topic() as (broker, topic):
@@ -501,10 +504,9 @@ class BrokerContract(Contract):
                 await subscription.close()
 
     async def test_a_member_that_has_paused_everything_stays_one(self) -> None:
-        async with self._topic() as (broker, topic), self._member(broker, topic) as (subscription, recorder):
+        async with self._member_beside_another() as (broker, topic, subscription, recorder):
             await self._publish(broker, *(Message(topic, b"", b"%d" % number) for number in range(40)))
             records = await self._read(subscription, 1)
-            await self._until_assigned(subscription, recorder, self.partitions)
             history = list(recorder.history)
             subscription.pause(recorder.partitions)
             end = time.monotonic() + 2.5 * self.session
@@ -514,10 +516,9 @@ class BrokerContract(Contract):
             await subscription.commit({Partition(*records[0][:2]): records[0].offset + 1})
 
     async def test_a_member_that_does_not_fetch_stays_one(self) -> None:
-        async with self._topic() as (broker, topic), self._member(broker, topic) as (subscription, recorder):
+        async with self._member_beside_another() as (broker, topic, subscription, recorder):
             await self._publish(broker, *(Message(topic, b"", b"%d" % number) for number in range(40)))
             records = await self._read(subscription, 1)
-            await self._until_assigned(subscription, recorder, self.partitions)
             history = list(recorder.history)
             await asyncio.sleep(2.5 * self.session)
             await subscription.commit({Partition(*records[0][:2]): records[0].offset + 1})
@@ -874,6 +875,21 @@ class BrokerContract(Contract):
             yield other, group
         finally:
             await other.kill()
+
+    @contextlib.asynccontextmanager
+    async def _member_beside_another(self) -> AsyncGenerator[tuple[Broker, str, Subscription, Recorder]]:
+        """A member that has a share of a topic, while another would take it if it could."""
+        group = _name("g")
+        async with (
+            self._topic() as (broker, topic),
+            self._broker() as other,
+            self._member(broker, topic, group=group) as (subscription, recorder),
+            self._reader(other, topic, group=group, commit=False) as reader,
+        ):
+            async with asyncio.timeout(self.settle):
+                while len(recorder.partitions) + len(reader.partitions) < self.partitions or not reader.partitions:
+                    await subscription.fetch(1, 0.05)
+            yield broker, topic, subscription, recorder
 
     async def _until_assigned(self, subscription: Subscription, recorder: Recorder, count: int) -> None:
         """Fetches until a member has partitions; what is there to read is read and forgotten."""

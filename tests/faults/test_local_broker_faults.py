@@ -291,22 +291,35 @@ async def test_a_reboot_ends_all_memberships_and_keeps_the_rest(tmp_path: Path) 
     check_integrity(tmp_path)
 
 
-async def test_members_that_were_late_and_missed_by_nobody_go_on(tmp_path: Path) -> None:
-    now = boot_clock().now()
-    async with opened(tmp_path, "local:?session=1000", Clock(lambda: now, "boot")) as broker:
-        await broker.prepare({"t": TopicOptions(partitions=1)})
-        await publish(broker, b"0", b"1")
-        async with member(broker, group="g") as (subscription, recorder):
-            await read(subscription, 1)
-            now += 5000.0
-            await subscription.commit({Partition("t", 0): 1})
-            await read(subscription, 1)
+async def test_on_a_machine_that_was_suspended_nobody_is_taken_for_dead(tmp_path: Path) -> None:
+    now = 1000.0
+    address = "local:?session=20"
+    async with (
+        opened(tmp_path, address, Clock(lambda: now, "boot")) as one,
+        opened(tmp_path, address, Clock(lambda: now + 0.0, "boot")) as two,
+    ):
+        await one.prepare({"t": TopicOptions(partitions=2)})
+        async with member(one, group="g") as (a, told_a), member(two, group="g") as (b, told_b):
             async with asyncio.timeout(PATIENCE):
-                await asyncio.sleep(
-                    0.5
-                )  # It sees that its session is over, and says that it lives before it buries the dead.
-                await subscription.commit({Partition("t", 0): 2})
-            assert [what for what, _ in recorder.history] == ["assigned"]
+                while len(told_a.partitions) != 1 or len(told_b.partitions) != 1:
+                    await a.fetch(1, 0.05)
+                    await b.fetch(1, 0.05)
+            before = [*told_a.history, *told_b.history]
+            now += 5000.0
+            await eventually(lambda: _living(tmp_path, now) == 2, PATIENCE)
+            await a.fetch(1, 0.1)
+            await b.fetch(1, 0.1)
+            assert [*told_a.history, *told_b.history] == before
+            await a.commit(dict.fromkeys(told_a.partitions, 0))
+            await b.commit(dict.fromkeys(told_b.partitions, 0))
+
+
+def _living(home: Path, now: float) -> int:
+    connection = sqlite3.connect(home / "default" / "broker.db")
+    try:
+        return int(connection.execute("SELECT count(*) FROM members WHERE expires > ?", (now,)).fetchone()[0])
+    finally:
+        connection.close()
 
 
 def _own_clock() -> Clock:
