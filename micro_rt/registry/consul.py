@@ -15,7 +15,7 @@ from micro_rt.engines.clock import Clock, boot_clock
 from micro_rt.engines.consul import Consul
 from micro_rt.engines.consul_address import ConsulAddress, flag, parse_consul_address, seconds
 from micro_rt.engines.shared import Shared
-from micro_rt.errors import FailedPrecondition
+from micro_rt.errors import FailedPrecondition, Unavailable
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, Registration, Registry
 from micro_rt.registry.consul_entries import EntryReader, check_visible, path_of
@@ -67,9 +67,14 @@ class ConsulRegistry(Registry):
             Unauthenticated: it does not know the token.
             FailedPrecondition: it has no such datacenter or no namespaces, or a TLS file cannot be used.
         """
-        self._hub = await self._shared.acquire()
+        hub = await self._shared.acquire()
+        if hub.consul.problem:
+            # Others had it open already; who comes now is told what whoever comes first is told.
+            await self._shared.release()
+            raise Unavailable(hub.consul.problem, id="micro.consul_unavailable")
+        self._hub = hub
         # Not the address that is given: an agent on loopback is what a machine of a large mesh has.
-        self.loopback = self._hub.consul.on_loopback
+        self.loopback = hub.consul.on_loopback
 
     async def close(self) -> None:
         """Ends every watch and disconnects; leases stay until they run out."""

@@ -24,9 +24,10 @@ from micro_rt.registry.consul_entries import LEASE, NODE, go_duration, literal, 
 __all__ = ["REAPER", "Checks", "ConsulLease", "Leases"]
 
 REAPER = 60.0
-"""Seconds; Consul looks that rarely for services to deregister, and takes a shorter time for this one."""
-SHOWN = 10.0
-"""Seconds within which the catalog shows what its agent was told; usually it is a few milliseconds."""
+"""Seconds; the least that Consul waits before it deregisters a dead service, whatever it is told."""
+SHOWN = 20.0
+"""Seconds within which the catalog shows what its agent was told. Usually it is a few milliseconds; but an agent that could not
+reach its servers tries again after 15 s."""
 LOOKED_UP = 200
 """Services that one look at the catalog is for."""
 

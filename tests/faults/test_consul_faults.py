@@ -516,3 +516,39 @@ async def test_what_no_check_tells_is_seen_when_names_are_gone_through(
         assert (await asyncio.to_thread(server.request, "PUT", "/v1/agent/service/deregister/one"))[0] == 200
         await seen.until()
         seen.check()
+
+
+async def test_consul_loses_its_leader(make_consul: MakeConsul) -> None:
+    config = {"bootstrap_expect": 2, "performance": {"raft_multiplier": 1, "rpc_hold_timeout": "500ms"}}
+    first = make_consul(data=True, config=config)
+    second = make_consul(data=True, config={**config, "retry_join": [f"127.0.0.1:{first.serf_port}"]})
+    await asyncio.gather(first.start(), second.start())
+    name = name_of("a")
+    one, two = node_of("1"), node_of("2")
+    async with opened(first.url) as registry:
+        seen = Seen(registry.watch(name))
+        lease = await registry.register(Registration(one, (name,)), ttl=PATIENCE * 5)
+        await seen.until(one)
+        await second.kill()
+
+        async def refused() -> bool:
+            try:
+                await registry.resolve(name)
+            except Unavailable as error:
+                return "No cluster leader" in error.message
+            return False
+
+        await until(refused, "one of two servers leads still")
+        await until_problem(registry)
+        assert "leader" in registry.problem
+        assert seen.states[-1] == (one,)
+        other = ConsulRegistry(f"{first.url}/?stale=false")
+        with pytest.raises(Unavailable, match="No cluster leader"):
+            await other.open()
+        await second.start()
+        await until_well(registry)
+        await registry.register(Registration(two, (name,)), ttl=PATIENCE * 5)
+        await seen.until(one, two)
+        await lease.revoke()
+        await seen.until(two)
+        seen.check()
