@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, TypeVar, cast
 
 from micro_rt.engines.consul_address import ConsulAddress
-from micro_rt.engines.consul_http import Answer, ConsulHttp, Params
+from micro_rt.engines.consul_http import UNREACHABLE, Answer, ConsulHttp, Params
 from micro_rt.errors import Error, FailedPrecondition, Unavailable
 
 __all__ = ["Consul"]
@@ -69,7 +69,7 @@ class Consul:
             self.on_loopback = await self._ask()
         except BaseException as error:
             await self.close()
-            if isinstance(error, Unavailable):
+            if isinstance(error, Unavailable) and error.id == UNREACHABLE:
                 raise Unavailable(
                     f"{error.message}. Start Consul there (for a try: consul agent -dev), or name another address, "
                     "in MICRO_REGISTRY for example",

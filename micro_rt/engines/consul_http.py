@@ -45,9 +45,12 @@ from micro_rt.errors import (
     Unavailable,
 )
 
-__all__ = ["Answer", "ConsulHttp", "Params"]
+__all__ = ["UNREACHABLE", "Answer", "ConsulHttp", "Params"]
 
 Params = Sequence[tuple[str, str]]
+
+UNREACHABLE = "micro.consul_unreachable"
+"""The id of errors that say that nobody answered, whom it would help to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,7 @@ class ConsulHttp:
             async with asyncio.timeout(timeout):
                 return await request
         except TimeoutError:
-            raise self._unavailable(f"does not answer within {timeout:g} s") from None
+            raise self._unreachable(f"does not answer within {timeout:g} s") from None
         except aiohttp.ClientConnectorCertificateError as error:
             raise self._unavailable(
                 f"shows a certificate that is not trusted ({error.certificate_error}): name its authority with ca="
@@ -149,14 +152,17 @@ class ConsulHttp:
         except aiohttp.ClientSSLError as error:
             raise self._unavailable(_tls_problem(error)) from None
         except aiohttp.ClientConnectorError as error:
-            raise self._unavailable(f"cannot be reached: {_os_problem(error.os_error)}") from None
+            raise self._unreachable(f"cannot be reached: {_os_problem(error.os_error)}") from None
         except aiohttp.ServerDisconnectedError:
-            raise self._unavailable("closed the connection") from None
+            raise self._unreachable("closed the connection") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise self._unavailable(f"does not answer: {_os_problem(error)}") from None
+            raise self._unreachable(f"does not answer: {_os_problem(error)}") from None
 
-    def _unavailable(self, problem: str) -> Unavailable:
-        return Unavailable(f"Consul at {self._address.place} {problem}", id="micro.consul_unavailable")
+    def _unavailable(self, problem: str, id: str = "micro.consul_unavailable") -> Unavailable:
+        return Unavailable(f"Consul at {self._address.place} {problem}", id=id)
+
+    def _unreachable(self, problem: str) -> Unavailable:
+        return self._unavailable(problem, UNREACHABLE)
 
 
 class _Transport:
