@@ -23,7 +23,7 @@ from micro_rt.broker.base import Listener, Partition, Record, Start, Subscriptio
 from micro_rt.broker.embedded import checked_limit, checked_offset, checked_start, not_owned
 from micro_rt.broker.kafka_client import Cluster, KafkaError, error_of, failures
 from micro_rt.broker.kafka_consumer import GroupConsumer
-from micro_rt.errors import Aborted, Error, FailedPrecondition, PermissionDenied, Unavailable
+from micro_rt.errors import Aborted, Error, FailedPrecondition, NotFound, PermissionDenied, Unavailable
 
 __all__ = ["KafkaSubscription"]
 
@@ -114,7 +114,9 @@ class KafkaSubscription(Subscription):
                 if self._changes:
                     await self._tell(consumer)
                     continue
-                if records := await self._poll(consumer, limit, deadline - loop.time()):
+                records = await self._poll(consumer, limit, deadline - loop.time())
+                self._watch.member(consumer.generation)
+                if records:
                     self._watch.progress()
                     return records
                 self._watch.idle(consumer, frozenset(self._owned - self._paused))
@@ -145,7 +147,15 @@ class KafkaSubscription(Subscription):
             checked_offset(partition, offset)
         mine = {partition: offset for partition, offset in positions.items() if partition in self._owned}
         if mine and self._consumer is not None:
-            await self._ask(self._consumer.commit(mine), "committing")
+            try:
+                await self._ask(self._consumer.commit(mine), "committing")
+            except Unavailable:
+                # aiokafka tries on also for a topic that was removed.
+                try:
+                    await self._watch.look()
+                except NotFound as error:
+                    raise Aborted(f"not committed: {error.message}") from None
+                raise
         if others := positions.keys() - mine.keys():
             raise not_owned(self.group, others)
 
@@ -293,10 +303,12 @@ class KafkaSubscription(Subscription):
             if timeout <= 0.0:
                 await asyncio.sleep(0)
                 return None
-            reading = asyncio.ensure_future(consumer.poll(ready, limit, min(timeout, CHECK_EVERY)))
+            timeout = min(timeout, CHECK_EVERY)
+            reading = asyncio.ensure_future(consumer.poll(ready, limit, timeout))
             woken = asyncio.ensure_future(self._wake.wait())
             try:
-                await asyncio.wait((reading, woken), return_when=asyncio.FIRST_COMPLETED)
+                # While the group shares partitions out, aiokafka waits for that, however long it takes.
+                await asyncio.wait((reading, woken), timeout=timeout + RETRY, return_when=asyncio.FIRST_COMPLETED)
             except asyncio.CancelledError:
                 if reading.done() and not reading.cancelled() and reading.exception() is None:
                     self._put_back(consumer, reading.result(), reading.result().keys())
@@ -410,6 +422,7 @@ class _Watch:
         self._topics = topics
         self._next = 0.0
         self._joined_at = 0.0
+        self._expelled_at = 0.0
         self._behind: dict[Partition, int] = {}
         self._strikes = 0
         self._patience = STUCK_CHECKS
@@ -421,6 +434,7 @@ class _Watch:
         self.joining = True
         self._behind.clear()
         self._strikes = 0
+        self._expelled_at = 0.0
         self._joined_at = self._now()
         self._next = self._now() + CHECK_EVERY
 
@@ -432,6 +446,15 @@ class _Watch:
         self._behind.clear()
         self.problem = ""
         self.unreachable = None
+
+    def member(self, generation: int) -> None:
+        """Takes note of whether the group knows the consumer; one that it does not know has to join again."""
+        if generation >= 0 or self.joining:
+            self._expelled_at = 0.0
+        elif not self._expelled_at:
+            self._expelled_at = self._now()
+        elif self._now() - self._expelled_at > 2 * CHECK_EVERY:
+            self._strike_out("the group does not know it any more, and it does not join again")
 
     def idle(self, consumer: GroupConsumer, partitions: frozenset[Partition]) -> None:
         """Takes note that there were none, and looks into it from time to time."""
@@ -508,6 +531,7 @@ class _Watch:
 
     def _strike_out(self, reason: str) -> None:
         self.stuck = reason
+        self.problem = f"group {self._group}: {reason}"
         # Whatever it is, if a new consumer does not help, replacing it all the time does not either.
         self._patience = min(self._patience * 2, 64)
 

@@ -188,7 +188,8 @@ async def test_a_topic_that_is_removed_is_missed(make_kafka: Callable[..., Kafka
         with pytest.raises(NotFound, match="create=false"):
             await one.prepare({name("t"): TopicOptions()})
         await one.prepare({topic: TopicOptions()})
-        reader = Reader(one, [topic], name("g"), "earliest", True, 100, None, 60.0)
+        reader = Reader(one, [topic], name("g"), "earliest", False, 100, None, 60.0)
+        reader.commit_on_revoke = False
         await reader.until(1)
         admin = aiokafka.admin.AIOKafkaAdminClient(bootstrap_servers=kafka.address)
         await admin.start()
