@@ -376,16 +376,20 @@ def _field_effects(old: ComparableField, new: ComparableField) -> list[_Effects]
     """Returns what a change of type breaks: of a map, for keys and values."""
     if old.map and new.map:
         key, value = (_effects(one, other) for one, other in zip(old.map, new.map, strict=True))
-        if (
-            old.map[0].type in _RANGES
-            and new.map[0].type in _RANGES
-            and "bool" not in (old.map[0].type, new.map[0].type)
-        ):
-            key = key._replace(old=key.old - {JSON}, new=key.new - {JSON})  # numbers are text in JSON's names
+        before, after = old.map[0].type, new.map[0].type
+        for_old, for_new = _key_in_json(after, before), _key_in_json(before, after)
+        key = key._replace(old=key.old - {JSON} | for_old, new=key.new - {JSON} | for_new)
         return [key, value]
     if old.map or new.map:
         return [_Effects({WIRE, JSON}, {WIRE, JSON}, "")]
     return [_effects(old, new)]
+
+
+def _key_in_json(writer: str, reader: str) -> set[str]:
+    """Returns what breaks for who reads a map with other keys: in JSON all keys are text."""
+    if reader in ("string", writer) or {reader, writer} <= _RANGES.keys() - {"bool"}:
+        return set()
+    return {JSON}
 
 
 def _effects(old: ComparableField, new: ComparableField) -> _Effects:

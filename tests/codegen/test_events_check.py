@@ -172,7 +172,9 @@ CASES: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
     ),
     "another key in a map": (
         [("map<string, int32>", "map<int32, int32>")],
-        [f"11: p.M.counts: type changed map<string, int32> -> map<int32, int32>: {BOTH}"],
+        [
+            f"11: p.M.counts: type changed map<string, int32> -> map<int32, int32>: breaks wire {OLD} and {BOTH} {NEW}",
+        ],
     ),
     "no map": (
         [("map<string, int32>", "repeated string")],
@@ -456,6 +458,111 @@ def test_protobuf_bears_it_out(old_type: str) -> None:
     assert disproved == []
 
 
+PLAIN = "message M { string a = 1; string b = 2; }"
+OTHERS = {
+    "into a oneof": (PLAIN, "message M { oneof c { string a = 1; string b = 2; } }"),
+    "into a oneof of its own": (PLAIN, "message M { oneof c { string a = 1; } string b = 2; }"),
+    "into another oneof": (
+        "message M { oneof c { string a = 1; string b = 2; } oneof d { string e = 3; } }",
+        "message M { oneof c { string a = 1; } oneof d { string e = 3; string b = 2; } }",
+    ),
+    "renamed": (PLAIN, "message M { string a = 1; string x = 2; }"),
+    "renamed, but not in JSON": (PLAIN, 'message M { string a = 1; string x = 2 [json_name = "b"]; }'),
+    "another JSON name": (PLAIN, 'message M { string a = 1; string b = 2 [json_name = "x"]; }'),
+    "names swapped": (PLAIN, "message M { string b = 1; string a = 2; }"),
+    "a number changed": (PLAIN, "message M { string a = 1; string b = 3; }"),
+    "a map of other values": ("message M { map<string, int32> a = 1; }", "message M { map<string, sint32> a = 1; }"),
+    "a map of other keys": ("message M { map<int32, string> a = 1; }", "message M { map<int64, string> a = 1; }"),
+    "a map of keys that are text": (
+        "message M { map<int32, string> a = 1; }",
+        "message M { map<string, string> a = 1; }",
+    ),
+    "an enum value renamed": (
+        "message M { E a = 1; } enum E { Z = 0; ONE = 1; }",
+        "message M { E a = 1; } enum E { Z = 0; EINS = 1; }",
+    ),
+    "an enum value with another name in front": (
+        "message M { E a = 1; } enum E { Z = 0; ONE = 1; }",
+        "message M { E a = 1; } enum E { option allow_alias = true; Z = 0; EINS = 1; ONE = 1; }",
+    ),
+    "an enum value renumbered": (
+        "message M { E a = 1; } enum E { Z = 0; ONE = 1; TWO = 2; }",
+        "message M { E a = 1; } enum E { Z = 0; ONE = 3; TWO = 2; }",
+    ),
+    "an enum value removed, its number reserved": (
+        "message M { E a = 1; } enum E { Z = 0; ONE = 1; }",
+        "message M { E a = 1; } enum E { Z = 0; reserved 1; }",
+    ),
+    "optional": (PLAIN, "message M { optional string a = 1; string b = 2; }"),
+    "another message": (
+        "message M { A a = 1; } message A { string x = 1; } message B { string x = 1; }",
+        "message M { B a = 1; } message A { string x = 1; } message B { string x = 1; }",
+    ),
+}
+JSON_OF = {
+    "map<string": ['{"a": {"x": 5}}', '{"a": {"x": "y"}}'],
+    "map<int": ['{"a": {"5": "x"}}'],
+    "E a": ['{"a": "ONE"}', '{"a": "TWO"}', '{"a": "EINS"}', '{"a": "Z"}'],
+    "A a": ['{"a": {"x": "y"}}'],
+    "B a": ['{"a": {"x": "y"}}'],
+    "M {": ['{"a": "1"}', '{"b": "2"}', '{"a": "1", "b": "2"}', '{"b": "2", "e": "3"}', '{"a": "1", "x": "2"}'],
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_protobuf_bears_out_the_rest(name: str, tmp_path: Path) -> None:
+    """As above, with everything that messages of these schemas can be written from in JSON."""
+    sources = [f'syntax = "proto3";\npackage p;\n{body}\n' for body in OTHERS[name]]
+    findings = _compare(tmp_path, *sources, everything=True)
+    classes = []
+    for which in ("old", "new"):
+        (file,) = (file for file in request([tmp_path / which, ROOT], ["p.proto"]).proto_file if file.name == "p.proto")
+        classes.append(_class(file))
+    old_class, new_class = classes
+    for writer, reader, whose in ((new_class, old_class, "old_consumers"), (old_class, new_class, "new_consumers")):
+        claimed = {what for finding in findings for what in getattr(finding, whose)}
+        messages = list(_written(writer, OTHERS[name][0 if writer is old_class else 1]))
+        assert messages
+        wire = all(_wire_arrives(message, reader) for message in messages)
+        assert ("wire" in claimed) == (not wire), (whose, "wire")
+        in_json = all(_json_arrives(message, reader) for message in messages)
+        assert ("JSON" in claimed) == (not in_json), (whose, "JSON")
+
+
+def _written(writer: Any, source: str) -> Iterator[Any]:
+    texts = next(texts for mark, texts in JSON_OF.items() if mark in source)
+    for text in texts:
+        try:
+            yield json_format.Parse(text, writer())
+        except json_format.ParseError:
+            continue  # not a message of this schema
+
+
+def _wire_arrives(message: Any, reader: Any) -> bool:
+    """Whether every field arrives as the one of the same name or, if there is none, of the same number."""
+    read = reader.FromString(message.SerializeToString())
+    held = {field.number: (value, field.enum_type) for field, value in read.ListFields()}
+    for field, value in message.ListFields():
+        target = reader.DESCRIPTOR.fields_by_name.get(field.name, field)
+        arrived, enum = held.get(target.number, (None, None))
+        if str(arrived) != str(value):
+            return False
+        if enum is not None and field.enum_type is not None:
+            sent = field.enum_type.values_by_number[value]
+            if enum.values_by_name.get(sent.name, sent).number != value:
+                return False  # the name has another number there
+    return len(held) == len(message.ListFields())
+
+
+def _json_arrives(message: Any, reader: Any) -> bool:
+    written = json_format.MessageToDict(message)
+    try:
+        read = json_format.ParseDict(written, reader(), ignore_unknown_fields=True)
+    except json_format.ParseError:
+        return False
+    return len(read.ListFields()) == len(message.ListFields())
+
+
 def _file(kind: str, label: str) -> descriptor_pb2.FileDescriptorProto:
     file = descriptor_pb2.FileDescriptorProto(name="p.proto", package="p", syntax="proto3")
     message = file.message_type.add(name="M")
@@ -689,9 +796,9 @@ def test_without_the_compiler(
     assert 'pip install "micro-rt[tools]"' in capsys.readouterr().err
 
 
-def _compare(folder: Path, old: str, new: str) -> list[Finding]:
+def _compare(folder: Path, old: str, new: str, *, everything: bool = False) -> list[Finding]:
     write(folder, {"old/p.proto": old, "new/p.proto": new})
-    return compare(_schemas(folder / "old"), _schemas(folder / "new"))
+    return compare(_schemas(folder / "old"), _schemas(folder / "new"), everything=everything)
 
 
 def _schemas(folder: Path) -> SchemaSet:
