@@ -23,7 +23,7 @@ from micro_rt.broker.base import Message, Partition, Position, Record, Subscript
 from micro_rt.broker.local import LocalBroker
 from micro_rt.engines.clock import Clock, boot_clock
 from micro_rt.errors import Aborted, Error, ResourceExhausted
-from micro_rt.testing.broker_members import Recorder, eventually
+from micro_rt.testing.broker_members import Reader, Recorder, eventually
 
 WORKER = Path(__file__).with_name("local_broker_worker.py")
 PATIENCE = 90.0
@@ -180,6 +180,59 @@ async def test_publishers_and_members_are_killed_and_stopped_in_the_middle_of_wr
         for partition, offsets in these.offsets().items():
             assert offsets == set(range(len(offsets))), f"skipped some of partition {partition}"
     check_integrity(tmp_path / "home")
+
+
+async def test_a_storm_of_members_that_join_and_leave(tmp_path: Path) -> None:
+    chance = random.Random(11)
+    published = 0
+    board: dict[Partition, Reader] = {}
+    readers: list[Reader] = []
+    async with opened(tmp_path) as one, opened(tmp_path, clock=_own_clock()) as two:
+        await one.prepare({"t": TopicOptions(partitions=6)})
+
+        async def publish_all_the_time() -> None:
+            nonlocal published
+            while True:
+                batch = [
+                    Message("t", b"%d" % number, b"%d" % (number % 50)) for number in range(published, published + 20)
+                ]
+                for result in await one.publish(batch):
+                    assert isinstance(result, Position), result
+                published += 20
+                await asyncio.sleep(0.01)
+
+        def join() -> Reader:
+            broker = chance.choice([one, two])
+            reader = Reader(broker, ["t"], "g", "earliest", True, 50, board, PATIENCE)
+            readers.append(reader)
+            return reader
+
+        publishing = asyncio.ensure_future(publish_all_the_time())
+        present = [join(), join()]
+        for _ in range(60):
+            await asyncio.sleep(chance.uniform(0.0, 0.2))
+            if len(present) < 2 or (len(present) < 6 and chance.random() < 0.5):
+                present.append(join())
+            else:
+                await present.pop(chance.randrange(len(present))).stop()
+        publishing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await publishing
+
+        def read_by_all() -> list[Record]:
+            return [record for reader in readers for record in reader.records]
+
+        await eventually(lambda: len({record[:3] for record in read_by_all()}) >= published, PATIENCE)
+        for reader in present:
+            await reader.stop()
+        counts = Counter(record[:3] for record in read_by_all())
+        lost, repeated = published - len(counts), sum(counts.values()) - len(counts)
+        print(f"published {published}, lost {lost}, repeated {repeated}, members {len(readers)}")
+        assert repeated == 0
+        assert lost <= 0  # The call that was cancelled may have published some more.
+        for reader in readers:
+            reader.expect_order()
+    check_integrity(tmp_path)
 
 
 @pytest.fixture
