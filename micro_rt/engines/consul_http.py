@@ -74,7 +74,8 @@ class Answer:
 class ConsulHttp:
     """One pool of connections; made and closed in the loop that uses it.
 
-    Raises, from every request: a ``micro.Error`` that names the agent; ``Unavailable`` whenever trying again may help.
+    Raises, from every request: a ``micro.Error`` that names the agent; ``Unavailable``, or ``ResourceExhausted`` if it takes no
+    more at the moment, whenever trying again may help.
 
     Args:
         address: the agent, and how to speak to it.
@@ -222,7 +223,8 @@ class _Transport:
         if status == 400 and '"ns"' in text:
             return FailedPrecondition(f"{where} has no namespaces, which need Consul Enterprise: leave out namespace=")
         if status == 429 or "Too many" in text:
-            return Unavailable(f"{where} takes no more requests or connections from this machine: {text}")
+            # It is there, and busy blocking queries are better left alone.
+            return ResourceExhausted(f"{where} takes no more requests or connections from this machine: {text}")
         if status == 413:
             return ResourceExhausted(f"{where} finds this too large: {text}")
         if status >= 500:

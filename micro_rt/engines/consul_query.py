@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 
 from micro_rt.engines.consul import Consul
 from micro_rt.engines.consul_http import Answer, Params
-from micro_rt.errors import Error, Unavailable
+from micro_rt.errors import Error, ResourceExhausted, Unavailable
 
-__all__ = ["BlockingQuery"]
+__all__ = ["BlockingQuery", "Retries"]
 
 MAX_AGE = 10.0
 """Seconds; what a server says that heard from its leader longer ago is asked of the leader instead."""
@@ -17,6 +18,41 @@ PACE = (0.02, 0.5)
 """Seconds between two answers: the least, and the most that is left to others where answers take long to digest."""
 RETRY = (0.05, 5.0)
 """Seconds; the bound of the first random wait after a failure, and what it doubles up to."""
+
+
+NOTICED = 3
+"""Failures in a row of one request, while Consul answers others, that are worth a line in the log."""
+
+_log = logging.getLogger("micro_rt.consul")
+
+
+class Retries:
+    """Waits between attempts at one request.
+
+    Args:
+        consul: open.
+        what: the request, for the log.
+    """
+
+    def __init__(self, consul: Consul, what: str) -> None:
+        self._consul = consul
+        self._what = what
+        self._failures = 0
+
+    async def failed(self, error: Error) -> None:
+        """Waits for Consul to answer again if it does not, and then a little, not all at the same time."""
+        self._failures += 1
+        await self._consul.recovered()
+        if self._failures == NOTICED:
+            # An outage is told by the engine. This is another thing: too many connections from this machine, for one.
+            _log.warning("%s fails again and again, and is tried on: %s", self._what, error.message)
+        await asyncio.sleep(random.uniform(0, min(RETRY[1], RETRY[0] * 2 ** min(self._failures - 1, 16))))
+
+    def worked(self) -> None:
+        """The request was answered."""
+        if self._failures >= NOTICED:
+            _log.info("%s works again", self._what)
+        self._failures = 0
 
 
 class BlockingQuery:
@@ -38,7 +74,7 @@ class BlockingQuery:
         self._stale = stale
         self._index = 0
         self._lost = True
-        self._failures = 0
+        self._retries = Retries(consul, f"watching {path}")
         self._failures_of_all = consul.failures
         self._answered_at = float("-inf")
 
@@ -63,9 +99,12 @@ class BlockingQuery:
                 answer = await self._consul.block(
                     self._path, [*params, ("stale", "")] if stale else params, self._index
                 )
-            except Unavailable:
+            except Unavailable as error:
                 self._lose()
-                await self.pause()
+                await self._retries.failed(error)
+                continue
+            except ResourceExhausted as error:
+                await self._retries.failed(error)
                 continue
             except Error:
                 self._lose()
@@ -77,16 +116,14 @@ class BlockingQuery:
                 self._lose()
                 continue
             self.anew, self._lost = self._lost, False
-            self._failures = 0
+            self._retries.worked()
             self._index = max(1, answer.index)  # 0 would not block.
             self._answered_at = asyncio.get_running_loop().time()
             return answer
 
-    async def pause(self) -> None:
-        """Waits for Consul to answer again, and then a little, not all at the same time."""
-        self._failures += 1
-        await self._consul.recovered()
-        await asyncio.sleep(random.uniform(0, min(RETRY[1], RETRY[0] * 2 ** min(self._failures - 1, 16))))
+    async def pause(self, error: Error) -> None:
+        """Waits before another attempt, after an error that was raised."""
+        await self._retries.failed(error)
 
     def _lose(self) -> None:
         # An index that Consul has not reached yet, because it lost its data, would wait for a long time.

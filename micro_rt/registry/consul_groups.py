@@ -136,7 +136,6 @@ class _Group:
 
     async def _follow(self) -> None:
         filter = ""
-        failed = False
         while True:
             if self.come.is_set():
                 await asyncio.sleep(GATHER)
@@ -146,14 +145,10 @@ class _Group:
             try:
                 answer = await self._unless_joined((("filter", filter),))
             except Error as error:
-                if not failed:
-                    failed = True
-                    _log.warning("cannot watch a group of %d names in Consul: %s", len(self.members), error)
-                await self._query.pause()
+                await self._query.pause(error)
                 continue
             if answer is None:
                 continue
-            failed = False
             changed = self._changed(answer.data or ())
             if self._query.anew:
                 changed = list(self.members.values())

@@ -7,14 +7,13 @@ a query of their own, which brings their nodes; further names are watched in gro
 from __future__ import annotations
 
 import asyncio
-import random
 import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from micro_rt.engines.consul import Consul
-from micro_rt.engines.consul_query import BlockingQuery
-from micro_rt.errors import Error, Unavailable
+from micro_rt.engines.consul_query import BlockingQuery, Retries
+from micro_rt.errors import Error, ResourceExhausted, Unavailable
 from micro_rt.node import Node
 from micro_rt.registry.consul_entries import EntryReader, check_visible, path_of
 from micro_rt.registry.consul_feed import Feed
@@ -22,7 +21,7 @@ from micro_rt.registry.consul_groups import Groups
 
 __all__ = ["Feeds", "Subscription"]
 
-SINGLES = 32
+SINGLES = 16
 """Names with a blocking query of their own."""
 
 _Nodes = tuple[Node, ...]
@@ -81,15 +80,14 @@ class Feeds:
         Raises:
             micro.Error: they cannot be read, and waiting would not help.
         """
-        failures = 0
+        retries = Retries(self._consul, f"reading the nodes of {feed.name!r} in Consul")
         while True:
             try:
                 answer = await self._consul.get(path_of(feed.name))
-            except Unavailable:
-                failures += 1
-                await self._consul.recovered()
-                await asyncio.sleep(random.uniform(0, min(5.0, 0.05 * 2 ** min(failures, 16))))
+            except (ResourceExhausted, Unavailable) as error:
+                await retries.failed(error)
             else:
+                retries.worked()
                 check_visible(feed.name, answer.data, answer.filtered)
                 if feed.take(answer, self._reader):
                     self._changed(feed.name)
@@ -116,7 +114,7 @@ class Feeds:
                 check_visible(feed.name, answer.data, answer.filtered)
             except Error as error:
                 self._fail(feed, error)
-                await query.pause()
+                await query.pause(error)
                 continue
             if query.anew:
                 feed.begin_anew()

@@ -388,10 +388,10 @@ async def test_many_names_take_few_connections(consul: Any, caplog: pytest.LogCa
         watches = [watcher.watch(name) for name in names]
         initial = await asyncio.gather(*map(anext, watches))
         assert [len(nodes) for nodes in initial] == [1, *[0] * 298, 1]
-        # 32 of their own, two groups for the others, and what requests that come together are sent on.
-        assert proxy.connections <= 32 + 2 + 24
+        # 16 of their own, two groups for the others, and what requests that come together are sent on.
+        assert proxy.connections <= 16 + 2 + 24
         waiting = [asyncio.ensure_future(anext(watch, None)) for watch in watches]
-        for number in (1, 31, 32, 150, 298):
+        for number in (1, 15, 16, 150, 298):
             node = node_of(str(number))
             lease = await other.register(Registration(node, (names[number],)), ttl=300.0)
             async with asyncio.timeout(PATIENCE):
@@ -405,7 +405,7 @@ async def test_many_names_take_few_connections(consul: Any, caplog: pytest.LogCa
         async with asyncio.timeout(PATIENCE):
             assert await waiting[0] == await waiting[-1] == ()
         told = [number for number, task in enumerate(waiting) if task.done()]
-        assert told == [0, 1, 31, 32, 150, 298, 299]
+        assert told == [0, 1, 15, 16, 150, 298, 299]
         late = name_of("late")
         watch = watcher.watch(late)
         assert await anext(watch) == ()
@@ -413,7 +413,7 @@ async def test_many_names_take_few_connections(consul: Any, caplog: pytest.LogCa
         await other.register(Registration(node, (late,)), ttl=300.0)
         async with asyncio.timeout(PATIENCE):
             assert await anext(watch) == (node,)
-        assert proxy.connections <= 32 + 2 + 24
+        assert proxy.connections <= 16 + 2 + 24
         await proxy.cut()
         await proxy.restore()
         again = await other.register(Registration(node_of("again"), (names[200],)), ttl=300.0)
@@ -457,3 +457,36 @@ async def test_watches_of_one_name_share_a_connection(consul: Any) -> None:
             return not proxy.connections
 
         await until(closed, "connections stay open")
+
+
+async def test_too_many_connections_are_told(make_consul: MakeConsul, caplog: pytest.LogCaptureFixture) -> None:
+    """Consul counts those of all processes on a machine."""
+    caplog.set_level(logging.INFO, "micro_rt.consul")
+    server = make_consul(config={"limits": {"http_max_conns_per_client": 8}})
+    await server.start()
+    name = name_of("a")
+    many, one = ConsulRegistry(server.url), ConsulRegistry(f"{server.url}/?timeout=4s")
+    await one.open()
+    await many.open()
+    watches = [many.watch(name_of("many")) for _ in range(12)]
+    reading = [asyncio.ensure_future(anext(watch)) for watch in watches]
+    watch = one.watch(name)
+    assert await anext(watch) == ()
+    waiting = asyncio.ensure_future(anext(watch))
+
+    async def told() -> bool:
+        return "fails again and again, and is tried on: Consul at" in caplog.text
+
+    await until(told, "nobody is told")
+    assert "going on with what is known" not in caplog.text
+    assert many.problem == one.problem == ""
+    for task in reading:
+        task.cancel()
+    await asyncio.wait(reading)
+    del watches, reading, task
+    await many.close()
+    node = node_of()
+    await one.register(Registration(node, (name,)))
+    async with asyncio.timeout(PATIENCE):
+        assert await waiting == (node,)
+    await one.close()
