@@ -301,10 +301,11 @@ def _row_id(row: tuple[int, float, bytes | None, bytes, str | None]) -> int:
 
 
 # JSON is what the standard library writes and reads fastest; each byte of a value is one character.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _dump(headers: Headers) -> str:
-    return json.dumps([part for name, value in headers for part in (name, value.decode("latin-1"))])
+    return _encode([part for name, value in headers for part in (name, value.decode("latin-1"))])
 
 
 def _load(text: str) -> Headers:
