@@ -7,6 +7,7 @@ and keeps some things to itself; where those are needed, the reason is said.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import ssl
@@ -92,6 +93,16 @@ _ADVICE = {
 }
 
 
+class _NoSecrets(logging.Filter):
+    """Keeps aiokafka from writing passwords into its log, which it does at the level DEBUG."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not any(type(each).__name__.startswith("SaslAuthenticate") for each in record.args or ())
+
+
+_NO_SECRETS = _NoSecrets()
+
+
 def connection_options(address: KafkaAddress, tls: ssl.SSLContext | None) -> dict[str, Any]:
     """Returns what every aiokafka client of an address is made with."""
     options: dict[str, Any] = {
@@ -153,6 +164,7 @@ class Cluster:
             FailedPrecondition: a TLS file cannot be used.
         """
         self.tls = await asyncio.to_thread(_tls, self.address)
+        logging.getLogger("aiokafka.conn").addFilter(_NO_SECRETS)  # Once is enough, and more do nothing.
         options = connection_options(self.address, self.tls) | {"request_timeout_ms": int(self.timeout * 1000)}
         client = _library.client.AIOKafkaClient(**options)
         try:
@@ -309,7 +321,8 @@ def _unreachable(doing: str, failure: BaseException) -> Unavailable:
         hint = "does it speak TLS there, and is its certificate of an authority that ca= names?"
     number = getattr(failure, "errno", None)
     # What asyncio says of a connection names the address once more, and not always what is wrong with it.
-    reason = os.strerror(number) if isinstance(number, int) and number > 0 else str(failure) or type(failure).__name__
+    plain = isinstance(number, int) and number > 0 and not isinstance(failure, ssl.SSLError)
+    reason = os.strerror(cast("int", number)) if plain else str(failure) or type(failure).__name__
     return Unavailable(f"{doing}: {reason}; {hint}", may_have_run=False)
 
 

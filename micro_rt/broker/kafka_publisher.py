@@ -23,7 +23,7 @@ from micro_rt.broker.base import Message, Position, partition_of
 from micro_rt.broker.embedded import problem_of
 from micro_rt.broker.kafka_address import KafkaAddress
 from micro_rt.broker.kafka_client import Cluster, KafkaError, connection_options, error_of, failures
-from micro_rt.errors import Error, FailedPrecondition, InvalidArgument, Unavailable
+from micro_rt.errors import Error, FailedPrecondition, InvalidArgument, PermissionDenied, Unavailable
 
 __all__ = ["Publisher"]
 
@@ -390,7 +390,10 @@ class _Lane:
             self.task = None
 
     async def _cannot(self, failure: BaseException) -> None:
-        error = error_of(failure, f"Kafka at {self._address.place} takes no messages", may_have_run=False)
+        doing = f"Kafka at {self._address.place} takes no message for {self._topic}"
+        error = error_of(failure, doing, may_have_run=False)
+        if isinstance(error, PermissionDenied):  # Kafka only says that there is no topic that it may write to.
+            error = PermissionDenied(f"{doing}: its ACLs do not let this client: it needs Write", may_have_run=False)
         self._publisher.problem = str(error)
         if isinstance(error, Unavailable):
             await asyncio.sleep(RETRY)  # Those who publish give up when they have waited long enough.

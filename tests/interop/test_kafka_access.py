@@ -1,0 +1,215 @@
+"""Kafka with TLS, users and ACLs: who may do what, and what they are told who may not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from micro_rt.broker.base import Broker, Message, Position, TopicOptions
+from micro_rt.broker.kafka import KafkaBroker
+from micro_rt.errors import Error, NotFound, PermissionDenied, Unauthenticated, Unavailable
+from micro_rt.testing.broker_members import Reader
+from tests.faults.kafka_lab import broker, name
+from tests.servers.certificates import Certificates
+from tests.servers.kafka import Kafka
+
+PASSWORD = "correct-horse"
+
+
+class Secured:
+    """A server with a listener for users over TLS, beside the one for whoever is on this machine, who may do anything."""
+
+    def __init__(self, server: Kafka, secure: str, certificates: Certificates) -> None:
+        self.server = server
+        self.secure = secure
+        self.certificates = certificates
+        self._admin = AdminClient({"bootstrap.servers": server.address})
+
+    def url(self, user: str, password: str = PASSWORD, sasl: str = "plain", more: str = "") -> str:
+        return (
+            f"kafka://{user}:{password}@{self.secure}/?sasl={sasl}&tls=true&ca={self.certificates.ca}&session=6{more}"
+        )
+
+    def let(self, user: str, kind: ResourceType, resource: str, *operations: AclOperation) -> None:
+        acls = [
+            AclBinding(
+                kind, resource, ResourcePatternType.LITERAL, f"User:{user}", "*", operation, AclPermissionType.ALLOW
+            )
+            for operation in operations
+        ]
+        for future in self._admin.create_acls(acls).values():
+            future.result(30)
+
+    def add_scram(self, user: str) -> None:
+        upsertions = [
+            UserScramCredentialUpsertion(user, ScramCredentialInfo(mechanism, 4096), PASSWORD.encode())
+            for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)
+        ]
+        for upsertion in upsertions:  # One at a time, says Kafka.
+            for future in self._admin.alter_user_scram_credentials([upsertion]).values():
+                future.result(30)
+
+
+@pytest.fixture
+def secured(make_kafka: Callable[..., Kafka], tmp_path: Path) -> Iterator[Secured]:
+    certificates = Certificates(tmp_path / "certificates")
+    keystore = tmp_path / "keystore.pem"
+    # Kafka reads keys as PKCS #8 only.
+    key = load_pem_private_key(certificates.key.read_bytes(), None)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    keystore.write_bytes(pem + certificates.certificate.read_bytes())
+    server = make_kafka()
+    secure = f"127.0.0.1:{server._ports.take()}"
+    users = " ".join(f'user_{user}="{PASSWORD}"' for user in ("alice", "bob", "reader"))
+    login = "org.apache.kafka.common.security"
+    changes = {
+        "listeners": f",SECURE://{secure}",
+        "advertised.listeners": f",SECURE://{secure}",
+        "listener.security.protocol.map": ",SECURE:SASL_SSL",
+    }
+    lines = server._properties.read_text().splitlines()
+    lines = [line + changes.get(line.partition("=")[0], "") for line in lines]
+    prefix = "listener.name.secure"
+    lines += [
+        f"{prefix}.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+        f"{prefix}.plain.sasl.jaas.config={login}.plain.PlainLoginModule required {users};",
+        f"{prefix}.scram-sha-256.sasl.jaas.config={login}.scram.ScramLoginModule required;",
+        f"{prefix}.scram-sha-512.sasl.jaas.config={login}.scram.ScramLoginModule required;",
+        f"{prefix}.ssl.keystore.type=PEM",
+        f"{prefix}.ssl.keystore.location={keystore}",
+        f"{prefix}.ssl.truststore.type=PEM",
+        f"{prefix}.ssl.truststore.location={certificates.ca}",
+        f"{prefix}.ssl.client.auth=requested",
+        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users=User:ANONYMOUS",
+        "auto.create.topics.enable=false",
+    ]
+    server._properties.write_text("\n".join(lines) + "\n")
+    server.start_now()
+    yield Secured(server, secure, certificates)
+    server.kill_now()
+
+
+async def round_trip(one: Broker, topic: str, group: str) -> None:
+    (result,) = await one.publish([Message(topic, b"hello", b"k")])
+    assert isinstance(result, Position), result
+    reader = Reader(one, [topic], group, "earliest", True, 10, None, 60.0)
+    await reader.until(1)
+    await reader.stop()
+
+
+async def refused(one: Broker, *messages: Message) -> list[Error]:
+    results = await one.publish(messages)
+    assert all(isinstance(result, Error) for result in results), results
+    return [result for result in results if isinstance(result, Error)]
+
+
+async def test_users_and_acls(secured: Secured, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    secured.add_scram("carol")
+    topic, other, group = name("t"), name("other"), name("g")
+    async with broker(secured.server.url) as anybody:
+        await anybody.prepare({topic: TopicOptions(partitions=2), other: TopicOptions(partitions=1)})
+    for user in ("alice", "carol"):
+        secured.let(user, ResourceType.TOPIC, topic, AclOperation.READ, AclOperation.WRITE)
+        secured.let(user, ResourceType.GROUP, group, AclOperation.READ)
+    secured.let("bob", ResourceType.TOPIC, topic, AclOperation.DESCRIBE)
+    secured.let("reader", ResourceType.TOPIC, topic, AclOperation.READ)
+
+    for url in (
+        secured.url("alice"),
+        secured.url("carol", sasl="scram-sha-256"),
+        secured.url("carol", sasl="scram-sha-512"),
+    ):
+        async with broker(url) as one:
+            await one.prepare({topic: TopicOptions()})
+            await round_trip(one, topic, group)
+
+    async with broker(secured.url("alice")) as one:
+        # A topic that she may not see is refused, and does not keep hers from being accepted.
+        error, accepted = await one.publish([Message(other, b""), Message(topic, b"")])
+        assert isinstance(error, PermissionDenied | NotFound)
+        assert not error.may_have_run
+        assert isinstance(accepted, Position)
+        with pytest.raises((PermissionDenied, NotFound)):
+            await one.prepare({name("new"): TopicOptions()})
+        # A group that is not hers.
+        reader = Reader(one, [topic], name("not-hers"), "earliest", True, 10, None, 60.0)
+        with pytest.raises(PermissionDenied, match="group"):
+            await reader.until(1)
+
+    async with broker(secured.url("bob")) as one:
+        (error,) = await refused(one, Message(topic, b"from bob", b"k"))
+        assert isinstance(error, PermissionDenied)
+        assert not error.may_have_run
+        assert topic in error.message
+        # As soon as he may, he can: nothing has to be made anew.
+        secured.let("bob", ResourceType.TOPIC, topic, AclOperation.WRITE)
+        for _ in range(100):
+            (result,) = await one.publish([Message(topic, b"from bob", b"k")])
+            if isinstance(result, Position):
+                break
+            await asyncio.sleep(0.1)
+        assert isinstance(result, Position)
+
+    async with broker(secured.url("reader")) as one:
+        (error,) = await refused(one, Message(topic, b"", b"k"))
+        assert isinstance(error, PermissionDenied)
+
+    assert PASSWORD not in caplog.text
+
+
+async def test_who_is_not_known_is_told_so(secured: Secured) -> None:
+    for url in (
+        secured.url("alice", "wrong"),
+        secured.url("nobody"),
+        secured.url("alice", sasl="scram-sha-256"),
+    ):
+        one = KafkaBroker(url)
+        with pytest.raises(Unauthenticated, match="user and password") as raised:
+            await one.open()
+        assert "wrong" not in str(raised.value)
+
+
+async def test_tls_that_does_not_fit_is_told(secured: Secured, tmp_path: Path) -> None:
+    unknown = Certificates(tmp_path / "others")
+    one = KafkaBroker(secured.url("alice").replace(str(secured.certificates.ca), str(unknown.ca)) + "&timeout=3")
+    with pytest.raises(Unavailable, match=r"certificate verify failed.*ca="):
+        await one.open()
+    # Without TLS, to a listener that wants it; and the other way round.
+    for url in (f"kafka://{secured.secure}/?timeout=3", f"kafka://{secured.server.address}/?tls=true&timeout=3"):
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            await KafkaBroker(url).open()
+
+
+async def test_a_client_certificate(secured: Secured) -> None:
+    topic, group = name("t"), name("g")
+    files = secured.certificates
+    more = f"&cert={files.client_certificate}&key={files.client_key}&compression=lz4"
+    secured.let("alice", ResourceType.BROKER, "kafka-cluster", AclOperation.CREATE)
+    secured.let("alice", ResourceType.TOPIC, topic, AclOperation.READ, AclOperation.WRITE)
+    secured.let("alice", ResourceType.GROUP, group, AclOperation.READ)
+    async with broker(secured.url("alice", more=more)) as one:
+        await one.prepare({topic: TopicOptions(partitions=1)})
+        await round_trip(one, topic, group)
