@@ -11,8 +11,7 @@ from micro_rt.broker.base import Record
 from micro_rt.cli.main import main
 from micro_rt.events.dead_letter import DeadLetter, dead_letter, dead_letter_topic, revived
 from micro_rt.events.replay import replay
-from tests.events.conftest import SETTLE, Publishes, Shop, subscribed, until
-from tests.events.test_delivery import Log
+from tests.events.shop import SETTLE, Log, Publishes, Shop, subscribed, until
 from tests.protos.shop_pb2 import OrderPlaced
 
 

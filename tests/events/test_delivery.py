@@ -14,27 +14,8 @@ import pytest
 
 import micro_rt as micro
 from micro_rt.broker.base import Message
-from tests.events.conftest import SETTLE, Publishes, Shop, subscribed, until
+from tests.events.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed, until
 from tests.protos.shop_pb2 import OrderPaid, OrderPlaced
-
-
-class Log:
-    """What was handled, in order."""
-
-    def __init__(self) -> None:
-        self.events: list[Any] = []
-        self.contexts: list[micro.EventContext] = []
-
-    async def __call__(self, event: Any, context: micro.EventContext) -> None:
-        self.events.append(event)
-        self.contexts.append(context)
-
-    def __len__(self) -> int:
-        return len(self.events)
-
-    @property
-    def orders(self) -> list[str]:
-        return [event.order_id for event in self.events]
 
 
 async def test_an_event_arrives_with_all_that_is_known_of_it(broker: str, shop: Shop, publish: Publishes) -> None:
@@ -516,27 +497,3 @@ async def test_start_replays_nothing_to_a_group_that_has_a_position(
         await publish.placed("2")
         await until(lambda: second)
     assert second.orders == ["2"]
-
-
-async def read_all(service: micro.Service, topic: str, expected: int = 1) -> list[Any]:
-    """Reads a topic by a group of its own until what is expected is there."""
-    from micro_rt.broker.base import TopicOptions
-
-    broker = await service.broker()
-    await broker.prepare({topic: TopicOptions(partitions=1)})
-
-    class Ignores:
-        async def assigned(self, partitions: Any) -> None: ...
-        async def revoked(self, partitions: Any) -> None: ...
-        async def lost(self, partitions: Any) -> None: ...
-
-    member = broker.subscribe([topic], "reads-all", "earliest", Ignores())
-    records: list[Any] = []
-    try:
-        async with asyncio.timeout(SETTLE):
-            while len(records) < expected:
-                for found in (await member.fetch(100, 0.2)).values():
-                    records += found
-    finally:
-        await member.close()
-    return records

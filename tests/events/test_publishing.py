@@ -10,8 +10,7 @@ import pytest
 
 import micro_rt as micro
 from micro_rt.broker.base import Message, Partition, partition_of
-from tests.events.conftest import Publishes, Shop, subscribed, until
-from tests.events.test_delivery import Log
+from tests.events.shop import Log, Publishes, Shop, subscribed, until
 from tests.protos.shop_micro import ShopPublisher, ShopSubscriberBase
 from tests.protos.shop_pb2 import Blob, OrderPaid, OrderPlaced, Ping, Shipment, Shipped
 
