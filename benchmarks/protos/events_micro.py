@@ -35,15 +35,16 @@ class EventsPublisher(_micro.Publisher):
         key: str | bytes | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
         """Something that happened."""
-        return await self._publish(_HAPPENED, event, key, headers, time)
+        return await self._publish(_HAPPENED, event, key, headers, time, timeout)
 
     async def publish_all(
-        self, events: Iterable[Happened], *, headers: _micro.HeadersLike | None = None
+        self, events: Iterable[Happened], *, headers: _micro.HeadersLike | None = None, timeout: float | None = None
     ) -> list[_micro.Published]:
         """Publishes many events of this file at once; what comes back is in their order."""
-        return await self._publish_all(events, headers)
+        return await self._publish_all(events, headers, timeout)
 
 
 class EventsSubscriberBase(_micro.Subscriber):

@@ -105,7 +105,7 @@ class Publisher:
         key: str | bytes | None,
         headers: HeadersLike | None,
         time: datetime | None,
-        timeout: float | None = None,
+        timeout: float | None,
     ) -> Published:
         """Publishes one event."""
         outlet = self._outlets[event]
@@ -127,7 +127,7 @@ class Publisher:
         return outcome
 
     async def _publish_all(
-        self, messages: Iterable[Any], headers: HeadersLike | None, timeout: float | None = None
+        self, messages: Iterable[Any], headers: HeadersLike | None, timeout: float | None
     ) -> list[Published]:
         """Publishes several events in one go, in order."""
         sent = self._headers if headers is None else self._headers + _checked(headers)
@@ -237,7 +237,10 @@ class _Outlet:
             raise TypeError(
                 f"{self.event.python_name}() takes {self.event.message_type.__name__}, not {type(message).__name__}"
             )
-        return None if self._key is None else _key(self._key(message))
+        if self._key is None:
+            return None
+        value = self._key(message)
+        return b"" if value is None else _key(value)  # as an optional field that is not set is in the other dialect
 
     def encode(self, message: Any) -> bytes:
         """Encodes the message."""

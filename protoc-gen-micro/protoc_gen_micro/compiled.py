@@ -450,12 +450,12 @@ def stubs_py(file: File, imports: Imports, stubs: Stubs) -> str:
             out += ("    ", indented(signature("async def " + event.python_name + "(", stubs.events.publish(event), stubs.micro + ".Published", ":", 1)), "\n",)
             if event.comment or event.deprecated:
                 out += ("        ", indented(docstring(event.comment, event.deprecated), 2), "\n",)
-            out += ("        ", indented(layout("return await self._publish(", [stubs.events.constant(event), "event", "key", "headers", "time"], ")", 2), 2), "\n",)
+            out += ("        ", indented(layout("return await self._publish(", [stubs.events.constant(event), "event", "key", "headers", "time", "timeout"], ")", 2), 2), "\n",)
         out += (
             "\n",
             "    ", indented(signature("async def publish_all(", stubs.events.publish_all(), stubs.events.published(), ":", 1)), "\n",
             '        """Publishes many events of this file at once; what comes back is in their order."""\n',
-            "        return await self._publish_all(events, headers)\n",
+            "        return await self._publish_all(events, headers, timeout)\n",
             "\n",
             "\n",
             layout("class " + stubs.events.subscriber + "(", [stubs.micro + ".Subscriber"], "):"), "\n",

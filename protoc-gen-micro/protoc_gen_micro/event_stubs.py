@@ -25,6 +25,7 @@ class EventStubs:
         file: the file.
         imports: how the messages are imported.
         micro: the name of the runtime.
+        float: the name of the builtin.
         taken: the names that the module has, or brings, for something else.
 
     Attributes:
@@ -34,10 +35,11 @@ class EventStubs:
         builtins: the lines that import builtins whose names are taken.
     """
 
-    def __init__(self, file: File, imports: Imports, micro: str, taken: set[str]) -> None:
+    def __init__(self, file: File, imports: Imports, micro: str, float: str, taken: set[str]) -> None:
         self._file = file
         self._imports = imports
         self._micro = micro
+        self._timeout = f"timeout: {float} | None = None"
         self._names = {name: name for name in ("bytes", "list", "str")}
         self._constants: dict[str, str] = {}
         self.publisher = self.subscriber = self.info = ""
@@ -120,11 +122,12 @@ class EventStubs:
             f"key: {names['str']} | {names['bytes']} | None = None",
             f"headers: {self._micro}.HeadersLike | None = None",
             f"time: {names['datetime']} | None = None",
+            self._timeout,
         ]
 
     def publish_all(self) -> list[str]:
         """Returns the parameters of the method that publishes many events."""
-        return ["self", self._all(), "*", f"headers: {self._micro}.HeadersLike | None = None"]
+        return ["self", self._all(), "*", f"headers: {self._micro}.HeadersLike | None = None", self._timeout]
 
     def published(self) -> str:
         """Returns what the method that publishes many events returns."""

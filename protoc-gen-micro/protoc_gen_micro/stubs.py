@@ -58,7 +58,7 @@ class Stubs:
         if "float" in taken:
             self.float = unused("_float", taken)
             self.helpers.append(f"from builtins import float as {self.float}")
-        self.events = EventStubs(file, self.imports, self.micro, taken)
+        self.events = EventStubs(file, self.imports, self.micro, self.float, taken)
         self.helpers += self.events.builtins
         streams = any(method.client_streams or method.server_streams for method in methods)
         collections = [("AsyncIterator", self._iterator)] if streams else []

@@ -84,7 +84,7 @@ class Publishes:
         return await self._one("ping", Ping(text=text), **options)
 
     async def many(self, events: list[Any]) -> list[micro.Published]:
-        published: list[micro.Published] = await self._publisher._publish_all(events, None)
+        published: list[micro.Published] = await self._publisher._publish_all(events, None, None)
         return published
 
     async def _one(

@@ -48,9 +48,10 @@ class ShopPublisher(_micro.Publisher):
         key: str | bytes | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
         """An order that the customer has placed."""
-        return await self._publish(_ORDER_PLACED, event, key, headers, time)
+        return await self._publish(_ORDER_PLACED, event, key, headers, time, timeout)
 
     async def order_paid(
         self,
@@ -59,9 +60,10 @@ class ShopPublisher(_micro.Publisher):
         key: str | bytes | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
         """An order that the customer has paid for."""
-        return await self._publish(_ORDER_PAID, event, key, headers, time)
+        return await self._publish(_ORDER_PAID, event, key, headers, time, timeout)
 
     async def shipped(
         self,
@@ -70,9 +72,10 @@ class ShopPublisher(_micro.Publisher):
         key: str | bytes | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
         """What has left the house."""
-        return await self._publish(_SHIPPED, event, key, headers, time)
+        return await self._publish(_SHIPPED, event, key, headers, time, timeout)
 
     async def ping(
         self,
@@ -81,9 +84,10 @@ class ShopPublisher(_micro.Publisher):
         key: str | bytes | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
         """Somebody is there. In no order."""
-        return await self._publish(_PING, event, key, headers, time)
+        return await self._publish(_PING, event, key, headers, time, timeout)
 
     async def blob(
         self,
@@ -92,18 +96,20 @@ class ShopPublisher(_micro.Publisher):
         key: str | bytes | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
         """Bytes that belong together."""
-        return await self._publish(_BLOB, event, key, headers, time)
+        return await self._publish(_BLOB, event, key, headers, time, timeout)
 
     async def publish_all(
         self,
         events: Iterable[OrderPlaced | OrderPaid | Shipped | Ping | Blob],
         *,
         headers: _micro.HeadersLike | None = None,
+        timeout: float | None = None,
     ) -> list[_micro.Published]:
         """Publishes many events of this file at once; what comes back is in their order."""
-        return await self._publish_all(events, headers)
+        return await self._publish_all(events, headers, timeout)
 
 
 class ShopSubscriberBase(_micro.Subscriber):

@@ -90,9 +90,10 @@ class OrderEventsPublisher(_micro.Publisher):
         key: str | bytes | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
         """An order was placed."""
-        return await self._publish(_PLACED, event, key, headers, time)
+        return await self._publish(_PLACED, event, key, headers, time, timeout)
 
     async def placed_part(
         self,
@@ -101,9 +102,10 @@ class OrderEventsPublisher(_micro.Publisher):
         key: str | bytes | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
         """A part of it was taken back."""
-        return await self._publish(_PLACED_PART, event, key, headers, time)
+        return await self._publish(_PLACED_PART, event, key, headers, time, timeout)
 
     @_micro.deprecated("order_events.Lost is deprecated")
     async def lost(
@@ -113,18 +115,23 @@ class OrderEventsPublisher(_micro.Publisher):
         key: str | bytes | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
         """Was in use once.
 
         Deprecated.
         """
-        return await self._publish(_LOST, event, key, headers, time)
+        return await self._publish(_LOST, event, key, headers, time, timeout)
 
     async def publish_all(
-        self, events: Iterable[Placed | Placed.Part | Lost], *, headers: _micro.HeadersLike | None = None
+        self,
+        events: Iterable[Placed | Placed.Part | Lost],
+        *,
+        headers: _micro.HeadersLike | None = None,
+        timeout: float | None = None,
     ) -> list[_micro.Published]:
         """Publishes many events of this file at once; what comes back is in their order."""
-        return await self._publish_all(events, headers)
+        return await self._publish_all(events, headers, timeout)
 
 
 class OrderEventsSubscriberBase(_micro.Subscriber):

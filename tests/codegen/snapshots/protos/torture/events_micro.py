@@ -95,9 +95,10 @@ class EventsPublisher(_micro.Publisher):
         key: _str_ | _bytes_ | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime_ | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
         """Events called like what the generated code uses."""
-        return await self._publish(_STR, event, key, headers, time)
+        return await self._publish(_STR, event, key, headers, time, timeout)
 
     async def bytes(
         self,
@@ -106,8 +107,9 @@ class EventsPublisher(_micro.Publisher):
         key: _str_ | _bytes_ | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime_ | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
-        return await self._publish(_BYTES, event, key, headers, time)
+        return await self._publish(_BYTES, event, key, headers, time, timeout)
 
     async def list(
         self,
@@ -116,8 +118,9 @@ class EventsPublisher(_micro.Publisher):
         key: _str_ | _bytes_ | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime_ | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
-        return await self._publish(_LIST, event, key, headers, time)
+        return await self._publish(_LIST, event, key, headers, time, timeout)
 
     async def datetime(
         self,
@@ -126,8 +129,9 @@ class EventsPublisher(_micro.Publisher):
         key: _str_ | _bytes_ | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime_ | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
-        return await self._publish(_DATETIME, event, key, headers, time)
+        return await self._publish(_DATETIME, event, key, headers, time, timeout)
 
     async def iterable(
         self,
@@ -136,8 +140,9 @@ class EventsPublisher(_micro.Publisher):
         key: _str_ | _bytes_ | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime_ | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
-        return await self._publish(_ITERABLE, event, key, headers, time)
+        return await self._publish(_ITERABLE, event, key, headers, time, timeout)
 
     async def publish_all_(
         self,
@@ -146,8 +151,9 @@ class EventsPublisher(_micro.Publisher):
         key: _str_ | _bytes_ | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime_ | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
-        return await self._publish(_PUBLISH_ALL_, event, key, headers, time)
+        return await self._publish(_PUBLISH_ALL_, event, key, headers, time, timeout)
 
     async def publish_all__(
         self,
@@ -156,8 +162,9 @@ class EventsPublisher(_micro.Publisher):
         key: _str_ | _bytes_ | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime_ | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
-        return await self._publish(_PUBLISH_ALL__, event, key, headers, time)
+        return await self._publish(_PUBLISH_ALL__, event, key, headers, time, timeout)
 
     async def event_hidden(
         self,
@@ -166,8 +173,9 @@ class EventsPublisher(_micro.Publisher):
         key: _str_ | _bytes_ | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime_ | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
-        return await self._publish(_EVENT_HIDDEN, event, key, headers, time)
+        return await self._publish(_EVENT_HIDDEN, event, key, headers, time, timeout)
 
     async def import_(
         self,
@@ -176,8 +184,9 @@ class EventsPublisher(_micro.Publisher):
         key: _str_ | _bytes_ | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime_ | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
-        return await self._publish(_IMPORT_, event, key, headers, time)
+        return await self._publish(_IMPORT_, event, key, headers, time, timeout)
 
     async def annotations(
         self,
@@ -186,8 +195,9 @@ class EventsPublisher(_micro.Publisher):
         key: _str_ | _bytes_ | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime_ | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
-        return await self._publish(_ANNOTATIONS, event, key, headers, time)
+        return await self._publish(_ANNOTATIONS, event, key, headers, time, timeout)
 
     async def events_publisher(
         self,
@@ -196,8 +206,9 @@ class EventsPublisher(_micro.Publisher):
         key: _str_ | _bytes_ | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime_ | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
-        return await self._publish(_EVENTS_PUBLISHER, event, key, headers, time)
+        return await self._publish(_EVENTS_PUBLISHER, event, key, headers, time, timeout)
 
     async def publisher(
         self,
@@ -206,8 +217,9 @@ class EventsPublisher(_micro.Publisher):
         key: _str_ | _bytes_ | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime_ | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
-        return await self._publish(_PUBLISHER, event, key, headers, time)
+        return await self._publish(_PUBLISHER, event, key, headers, time, timeout)
 
     async def Order_Placed(
         self,
@@ -216,8 +228,9 @@ class EventsPublisher(_micro.Publisher):
         key: _str_ | _bytes_ | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime_ | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
-        return await self._publish(_ORDER_PLACED, event, key, headers, time)
+        return await self._publish(_ORDER_PLACED, event, key, headers, time, timeout)
 
     async def order_import(
         self,
@@ -226,8 +239,9 @@ class EventsPublisher(_micro.Publisher):
         key: _str_ | _bytes_ | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime_ | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
-        return await self._publish(_ORDER_IMPORT, event, key, headers, time)
+        return await self._publish(_ORDER_IMPORT, event, key, headers, time, timeout)
 
     async def OrderPlaced(
         self,
@@ -236,8 +250,9 @@ class EventsPublisher(_micro.Publisher):
         key: _str_ | _bytes_ | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime_ | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
-        return await self._publish(_ORDER_PLACED_, event, key, headers, time)
+        return await self._publish(_ORDER_PLACED_, event, key, headers, time, timeout)
 
     async def an_event_with_a_name_that_is_so_long_that_hardly_anything_fits_into_a_line_of_a_hundred_and_twenty_with_it(
         self,
@@ -246,6 +261,7 @@ class EventsPublisher(_micro.Publisher):
         key: _str_ | _bytes_ | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime_ | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
         """An event with a name that is so long that hardly anything fits into a line of a hundred and twenty with it."""
         return await self._publish(
@@ -254,6 +270,7 @@ class EventsPublisher(_micro.Publisher):
             key,
             headers,
             time,
+            timeout,
         )
 
     async def everything(
@@ -263,9 +280,10 @@ class EventsPublisher(_micro.Publisher):
         key: _str_ | _bytes_ | None = None,
         headers: _micro.HeadersLike | None = None,
         time: datetime_ | None = None,
+        timeout: float | None = None,
     ) -> _micro.Published:
         """Everything that JSON has to write."""
-        return await self._publish(_EVERYTHING, event, key, headers, time)
+        return await self._publish(_EVERYTHING, event, key, headers, time, timeout)
 
     async def publish_all(
         self,
@@ -290,9 +308,10 @@ class EventsPublisher(_micro.Publisher):
         ],
         *,
         headers: _micro.HeadersLike | None = None,
+        timeout: float | None = None,
     ) -> _list_[_micro.Published]:
         """Publishes many events of this file at once; what comes back is in their order."""
-        return await self._publish_all(events, headers)
+        return await self._publish_all(events, headers, timeout)
 
 
 class EventsSubscriberBase(_micro.Subscriber):
