@@ -111,14 +111,14 @@ def open_envelope(record: Record) -> Envelope:
         plain = PROTOBUF if content_type == _CONTENT_TYPE[1] else _plain(content_type.decode(errors="replace"))
         return Envelope(type.decode(errors="replace"), plain, record.value, headers)
     headers = {name.lower(): value for name, value in record.headers}
-    content_type = _plain(headers.get("content-type", b"").decode(errors="replace"))
-    if content_type == STRUCTURED:
+    plain = _plain(headers.get("content-type", b"").decode(errors="replace"))
+    if plain == STRUCTURED:
         return _structured(record.value, headers)
-    if record.value[:1] == b"{" and content_type in ("", *_JSON_TYPES):
+    if record.value[:1] == b"{" and plain in ("", *_JSON_TYPES):
         told = _from_go_micro(record.value, headers)
         if told is not None:
             return told
-    return Envelope("", content_type, record.value, headers)
+    return Envelope("", plain, record.value, headers)
 
 
 def _structured(value: bytes, headers: Mapping[str, bytes]) -> Envelope:
