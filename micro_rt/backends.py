@@ -12,7 +12,7 @@ from typing import Any
 
 from micro_rt.errors import FailedPrecondition
 
-__all__ = ["backend", "scheme_of"]
+__all__ = ["backend", "scheme_of", "without_secrets"]
 
 
 def scheme_of(address: str, setting: str) -> str:
@@ -28,9 +28,15 @@ def scheme_of(address: str, setting: str) -> str:
     match = re.match(r"([a-z][a-z0-9+.\-]*):", address)
     if match is None:
         raise FailedPrecondition(
-            f"{setting}={address!r} is not an address: write its scheme and a colon, such as 'local:'"
+            f"{setting}={without_secrets(address)!r} is not an address: write its scheme and a colon, such as 'local:'"
         )
     return match[1]
+
+
+def without_secrets(address: str) -> str:
+    """Returns an address as it may be shown: without the password before the host, and without tokens among the options."""
+    shown = re.sub(r"(//[^/@]*?:)[^/]*@", r"\1***@", address)
+    return re.sub(r"([?&](?:token|password|secret)=)[^&#]*", r"\1***", shown, flags=re.IGNORECASE)
 
 
 def backend(part: str, name: str, setting: str) -> Any:

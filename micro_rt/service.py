@@ -16,7 +16,7 @@ from itertools import chain
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, TypeVar, cast
 
-from micro_rt.backends import backend, scheme_of
+from micro_rt.backends import backend, scheme_of, without_secrets
 from micro_rt.broker.base import Broker, Start
 from micro_rt.client.nodes import Nodes
 from micro_rt.codec.base import Codec
@@ -446,7 +446,7 @@ class Service:
             try:
                 return backend(part, scheme_of(chosen, setting), setting)(chosen)
             except ValueError as error:
-                raise FailedPrecondition(f"{setting}={chosen!r}: {error}") from None
+                raise FailedPrecondition(f"{setting}={without_secrets(chosen)!r}: {error}") from None
         if not isinstance(chosen, kind):
             raise TypeError(f"{setting}={chosen!r} is neither an address, such as 'local:', nor a {kind.__name__}")
         return chosen

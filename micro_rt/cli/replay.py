@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime
 from typing import cast
 
-from micro_rt.backends import backend, scheme_of
+from micro_rt.backends import backend, scheme_of, without_secrets
 from micro_rt.broker.base import Broker
 from micro_rt.errors import Error
 from micro_rt.events.dead_letter import DeadLetter, dead_letter_topic
@@ -55,7 +55,7 @@ async def _replay(arguments: argparse.Namespace) -> int:
     try:
         broker = cast("Broker", backend("broker", scheme_of(address, setting), setting)(address))
     except ValueError as error:
-        raise Error(f"{setting}={address!r}: {error}") from None
+        raise Error(f"{setting}={without_secrets(address)!r}: {error}") from None
     await broker.open()
     try:
         count = 0

@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
-from micro_rt.errors import FailedPrecondition, InvalidArgument, PermissionDenied, Unauthenticated, Unavailable
+from micro_rt.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    PermissionDenied,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+)
 from micro_rt.node import EndpointInfo, Node
 from micro_rt.registry.base import LeaseLost, Registration
 from micro_rt.registry.consul import ConsulRegistry
@@ -486,7 +493,15 @@ async def test_too_many_connections_are_told(make_consul: MakeConsul, caplog: py
     del watches, reading, task
     await many.close()
     node = node_of()
-    await one.register(Registration(node, (name,)))
+
+    async def registered() -> bool:
+        try:
+            await one.register(Registration(node, (name,)))
+        except ResourceExhausted:
+            return False  # Consul has not seen yet that the others are closed.
+        return True
+
+    await until(registered, "the connections that were closed still count")
     async with asyncio.timeout(PATIENCE):
         assert await waiting == (node,)
     await one.close()

@@ -153,7 +153,10 @@ async def test_calls_that_outstay_their_grace_are_cut_off(address: str) -> None:
     ("options", "message"),
     [
         ({"registry": "nowhere"}, r"registry='nowhere' is not an address.*'local:'"),
-        ({"registry": "zookeeper://x"}, r"registry='zookeeper': there is no such registry; known: .*local, mdns, memory"),
+        (
+            {"registry": "zookeeper://x"},
+            r"registry='zookeeper': there is no such registry; known: .*local, mdns, memory",
+        ),
         ({"transport": "pigeon"}, r"transport='pigeon': there is no such transport; known: grpc, memory"),
         ({"selector": "best"}, r"selector='best': there is no such selector; known: random, round_robin"),
     ],
@@ -163,6 +166,26 @@ async def test_a_part_that_does_not_exist_is_named_with_those_that_do(options: d
     service.handle(Lab())
     with pytest.raises(micro.FailedPrecondition, match=message):
         await service.__aenter__()
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("consul://127.0.0.1:8500/?token=abc&dc=eu&size=5", "consul://127.0.0.1:8500/?token=***&dc=eu&size=5"),
+        ("etcd://root:p@ss:w@127.0.0.1:2379/?size=5", "etcd://root:***@127.0.0.1:2379/?size=5"),
+        ("kafka://me:secret@127.0.0.1:9092/?size=5", "kafka://me:***@127.0.0.1:9092/?size=5"),
+        ("nothing?Token=abc", "nothing?Token=***"),
+        ("consul://[::1]:8500/?size=5", "consul://[::1]:8500/?size=5"),
+    ],
+)
+async def test_an_address_that_is_wrong_is_shown_without_its_secrets(address: str, shown: str) -> None:
+    part = "broker" if address.startswith("kafka") else "registry"
+    service = micro.Service("lab", **{"registry": "memory:", part: address})  # type: ignore[arg-type]
+    with pytest.raises(micro.FailedPrecondition) as caught:
+        async with service:
+            await service.broker()
+    assert f"{part}={shown!r}" in str(caught.value)
+    assert not [secret for secret in ("abc", "p@ss", "ss:w", "secret@") if secret in str(caught.value)]
 
 
 async def test_the_environment_speaks_where_the_code_does_not(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
