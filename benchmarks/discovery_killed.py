@@ -33,6 +33,8 @@ AFTER = 1.0
 """Seconds of calls after it is gone from every view."""
 LIMIT = 90.0
 """Seconds to be gone in."""
+GO_CLIENTS = {"go-micro": (), "go-micro, RetryAlways": ("always",)}
+"""Clients of go-micro's, and what their program is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +66,14 @@ def killed(plan: Plan, urls: Mapping[str, str], program: Path | None, home: str)
                 for stack, sample in told.items():
                     samples.setdefault((kind, stack), []).append(sample)
 
-    rows = [[f"{kind}: {stack}", *_cells(told)] for (kind, stack), told in sorted(samples.items())]
+    rows = [[f"{kind}: {stack}", *_cells(told)] for (kind, stack), told in samples.items()]
     return Table(
         f"one of {SERVERS} servers is killed, with a lease of {TTL} s; {rounds} rounds",
         ["", "last attempt s", "attempts", "calls/s", "calls", "failed", "gone s"],
         rows,
         [
             f"Of each client, with {CALLS} calls at a time; seconds are since the kill, and calls are counted from then on.",
-            "go-micro's client is as it is by default: it tries a call again after a timeout, not when nobody answers there.",
+            "By default, go-micro tries a call again after a timeout, not when nobody answers; RetryAlways does after any error.",
             "failed is of all rounds; the rest is the median [least-most] of the rounds.",
         ],
     )
@@ -86,7 +88,8 @@ def _round(url: str, program: Path | None, home: str) -> dict[str, Sample]:
         ]
         clients = {"micro-rt": Child("benchmarks.discovery_child", "client", url, home=home)}
         if program and address:
-            clients["go-micro"] = Child("", "client", kind, address, home=home, program=program)
+            for title, arguments in GO_CLIENTS.items():
+                clients[title] = Child("", "client", kind, address, *arguments, home=home, program=program)
         for child in (*servers, *clients.values()):
             stack.push(child)
         for child in (*servers, *clients.values()):

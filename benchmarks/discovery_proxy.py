@@ -100,7 +100,7 @@ class CountingProxy:
         counter = Counter()
         self._counters.append(counter)
         try:
-            with suppress(OSError):
+            with suppress(OSError, asyncio.CancelledError):  # Cancelled with the proxy: its server would report that.
                 far_reader, far_writer = await asyncio.open_connection(*self._target)
                 try:
                     back = asyncio.create_task(_pass(far_reader, writer, None))

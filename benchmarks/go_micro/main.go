@@ -1,10 +1,10 @@
 // go-micro beside this project in the benchmarks of discovery: a client, or a server with one handler.
 //
-//	bench client consul|etcd|memory HOST:PORT
+//	bench client consul|etcd|memory HOST:PORT [always]
 //	bench server consul|etcd HOST:PORT NAME TTL INTERVAL
 //
 // It prints READY, answers each line of JSON with one, and ends with its standard input: see benchmarks/children.py. All but the
-// lease of a server is as go-micro has it by default.
+// lease of a server is as go-micro has it by default; with "always", a client tries calls again after any error.
 package main
 
 import (
@@ -54,7 +54,7 @@ func main() {
 	var answer func(question) any
 	switch os.Args[1] {
 	case "client":
-		answer = newCaller(reg).answer
+		answer = newCaller(reg, len(os.Args) > 4 && os.Args[4] == "always").answer
 	case "server":
 		answer = serve(reg, os.Args[4], duration(os.Args[5]), duration(os.Args[6]))
 	default:
@@ -123,9 +123,15 @@ type caller struct {
 	loading  *load
 }
 
-func newCaller(reg registry.Registry) *caller {
+func newCaller(reg registry.Registry, always bool) *caller {
 	c := &caller{registry: reg, selector: selector.NewSelector(selector.Registry(reg))}
-	c.client = grpcclient.NewClient(client.Registry(reg), client.Selector(c.selector), client.WrapCall(c.noting))
+	retry := client.DefaultRetry
+	if always {
+		retry = client.RetryAlways
+	}
+	c.client = grpcclient.NewClient(
+		client.Registry(reg), client.Selector(c.selector), client.WrapCall(c.noting), client.Retry(retry),
+	)
 	return c
 }
 
