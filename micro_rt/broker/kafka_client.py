@@ -202,6 +202,8 @@ class Cluster:
             if failure is failures.NoError or failure is failures.LeaderNotAvailableError:
                 if topic["partitions"]:
                     found[name] = len(topic["partitions"])
+                    # A client that knows of no topic keeps itself informed of all that the cluster has.
+                    self._open_client().add_topic(name)
             elif failure is not failures.UnknownTopicOrPartitionError:
                 found[name] = error_of(failure(), f"Kafka at {self.address.place}, topic {name}", may_have_run=False)
         return found
@@ -282,6 +284,8 @@ class Cluster:
                     return await client.send(node, request)
                 except (KafkaError, OSError, TimeoutError) as raised:
                     failure = raised
+            if isinstance(failure, failures.RequestTimedOutError):
+                break
             # A connection may have broken while nobody used it; and brokers may have moved.
             await client.force_metadata_update()
         assert failure is not None

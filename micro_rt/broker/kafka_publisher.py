@@ -33,6 +33,10 @@ STICK = 16 << 10
 """Bytes of messages without a key that go to one partition before it is another's turn, so that batches get full."""
 AROUND = 128
 """Bytes that are counted for what is around a message."""
+TOGETHER = 0.02
+"""Seconds that a batch waits at most, and grows, because its broker is busy."""
+SWEEPS = 20
+"""How often it is looked, while ``timeout=`` passes, whether it has passed for somebody."""
 RETRY = 0.2
 """Seconds before it is tried again to connect."""
 TOPIC_AGE = 30.0
@@ -77,6 +81,8 @@ class Publisher:
         self._bytes = 0
         self._room: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._progress = 0.0
+        self._waiting: set[_Call] = set()
+        self._sweeping: asyncio.TimerHandle | None = None
         self._calls = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -116,6 +122,8 @@ class Publisher:
                     await self._quiet.wait()
         finally:
             self._ended = True
+            if self._sweeping is not None:
+                self._sweeping.cancel()
             for _, admitted in self._room:
                 admitted.cancel()
             for lane in self._lanes.values():
@@ -244,23 +252,35 @@ class Publisher:
         self._admit()
 
     async def _wait(self, call: _Call, began: float) -> None:
-        """Waits until a call is done, and gives up what makes no progress."""
+        """Waits until a call is done."""
         if not call.missing:
             return
-        loop = asyncio.get_running_loop()
+        call.began = began
+        self._waiting.add(call)
+        if self._sweeping is None:
+            self._sweep_later()
+        try:
+            await call.done
+        finally:
+            self._waiting.discard(call)
+
+    def _sweep_later(self) -> None:
+        self._sweeping = asyncio.get_running_loop().call_later(self._address.timeout / SWEEPS, self._sweep)
+
+    def _sweep(self) -> None:
+        """Gives up what makes no progress; one timer for all, since a publish takes less time than it is to set one."""
+        self._sweeping = None
+        if not self._waiting:
+            return
+        self._sweep_later()
         timeout = self._address.timeout
-        while not call.done.done():
-            lanes = [lane for lane in call.lanes if lane.has(call)]
-            due = min((max(lane.progress, began) for lane in lanes), default=began) + timeout
-            if due > loop.time():
-                await asyncio.wait((call.done,), timeout=due - loop.time())
-                continue
-            reason = f"Kafka at {self._address.place} did not answer in {timeout:g} s"
-            if self.problem:
-                reason += f": {self.problem}"
-            for lane in lanes:
-                if max(lane.progress, began) + timeout <= loop.time():
-                    lane.withdraw(call, reason)
+        long_ago = asyncio.get_running_loop().time() - timeout
+        silent = f"Kafka at {self._address.place} did not answer in {timeout:g} s"
+        reason = f"{silent}: {self.problem}" if self.problem and self.problem != silent else silent
+        for call in [call for call in self._waiting if call.began <= long_ago]:
+            for lane in call.lanes:
+                if lane.progress <= long_ago and lane.withdraw(call, reason):
+                    self.problem = self.problem or silent
 
 
 class _Topic:
@@ -288,11 +308,12 @@ class _Topic:
 class _Call:
     """Messages that were published together."""
 
-    __slots__ = ("done", "lanes", "missing", "results")
+    __slots__ = ("began", "done", "lanes", "missing", "results")
 
     def __init__(self, messages: int) -> None:
         self.results: list[Position | Error | None] = [None] * messages
         self.missing = messages
+        self.began = 0.0
         self.lanes: set[_Lane] = set()
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -340,31 +361,30 @@ class _Lane:
         if self.task is None:
             self.task = asyncio.create_task(self._run(), name=f"publishing to {self._topic}[{self._partition}]")
 
-    def has(self, call: _Call) -> bool:
-        """Says whether messages of a call are here, without a result."""
-        return any(entry.call is call and call.results[entry.index] is None for entry in (*self._sent, *self._queue))
-
-    def withdraw(self, call: _Call, reason: str | None) -> None:
+    def withdraw(self, call: _Call, reason: str | None) -> bool:
         """Takes back what is not sent, and ends the waiting for what is.
 
         Args:
             call: whose messages.
             reason: for their errors; None if nobody asks any more.
+
+        Returns:
+            Whether there was something to wait for.
         """
+        missing = call.missing
         kept: deque[_Entry] = deque()
         for entry in self._queue:
             if entry.call is not call:
                 kept.append(entry)
                 continue
             self._publisher.leave(entry)
-            if reason is not None:
-                call.finish(entry.index, Unavailable(reason, may_have_run=False))
+            call.finish(entry.index, Unavailable(reason or "cancelled", may_have_run=False))
         self._queue = kept
         for entry in self._sent:
             if entry.call is call:
-                call.finish(
-                    entry.index, Unavailable(f"{reason or 'cancelled'}; the message may be there", may_have_run=True)
-                )
+                text = f"{reason or 'cancelled'}; the message may be there"
+                call.finish(entry.index, Unavailable(text, may_have_run=True))
+        return call.missing < missing
 
     async def end(self) -> None:
         """Ends the lane, whatever is in it."""
@@ -385,7 +405,7 @@ class _Lane:
                 except (KafkaError, OSError, TimeoutError) as failure:
                     await self._cannot(failure)
                 else:
-                    await self._send(producer)
+                    await self._send(producer, await producer.gate(self._topic, self._partition))
         finally:
             self.task = None
 
@@ -401,14 +421,14 @@ class _Lane:
         while self._queue:
             self._settle(self._queue.popleft(), copy.copy(error))
 
-    async def _send(self, producer: _Producer) -> None:
+    async def _send(self, producer: _Producer, gate: _Gate) -> None:
         """Sends a batch, and waits for the answer."""
         builder, size = producer.batch(), 0
         queue, sent = self._queue, self._sent
         while queue and (not sent or size + queue[0].size <= self._limit):
             entry = queue[0]
             message = entry.message
-            stamp = None if message.timestamp is None else int(message.timestamp * 1000)
+            stamp = None if message.timestamp is None else round(message.timestamp * 1000)
             try:
                 fits = builder.append(
                     timestamp=stamp, key=message.key, value=message.value, headers=list(message.headers)
@@ -421,6 +441,7 @@ class _Lane:
             size += entry.size
             sent.append(queue.popleft())
         if not sent:
+            gate.leave()
             return
         try:
             offset = await producer.send(builder, self._topic, self._partition)
@@ -433,6 +454,7 @@ class _Lane:
                 at = Position(self._topic, self._partition, offset + number if offset >= 0 else -1)
                 self._settle(entry, at)
         finally:
+            gate.leave()
             self.progress = asyncio.get_running_loop().time()
             self._publisher.answered()
             sent.clear()
@@ -476,6 +498,39 @@ class _Lane:
         entry.call.finish(entry.index, result)
 
 
+class _Gate:
+    """Has the batches for one broker go together: aiokafka asks a broker one thing at a time."""
+
+    __slots__ = ("_boarding", "_opened", "_under_way")
+
+    def __init__(self) -> None:
+        self._under_way = 0
+        self._boarding = False
+        self._opened: asyncio.Future[None] | None = None
+
+    async def enter(self) -> None:
+        """Waits while the broker is busy, but not for long: what it is busy with may be another partition's trouble."""
+        loop = asyncio.get_running_loop()
+        if self._under_way and not self._boarding:
+            if self._opened is None:
+                self._opened = loop.create_future()
+            await asyncio.wait((self._opened,), timeout=TOGETHER)
+        self._under_way += 1
+        if not self._boarding:
+            self._boarding = True
+            loop.call_soon(self._close)  # When all who wait by now have entered.
+
+    def leave(self) -> None:
+        """Says that a batch is answered, or was none."""
+        self._under_way -= 1
+        if not self._under_way and self._opened is not None:
+            self._opened.set_result(None)
+            self._opened = None
+
+    def _close(self) -> None:
+        self._boarding = False
+
+
 class _Producer:
     """An idempotent producer of aiokafka."""
 
@@ -483,6 +538,7 @@ class _Producer:
         self.refused = False
         """Whether a batch of it was refused: its sequence numbers have a gap now."""
         self._cluster = cluster
+        self._gates: dict[int, _Gate] = {}
         self._busy = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -505,6 +561,13 @@ class _Producer:
         except BaseException:
             await self.stop()
             raise
+
+    async def gate(self, topic: str, partition: int) -> _Gate:
+        """Returns the gate to the broker that leads a partition, when it may be passed."""
+        leader = self._producer.client.cluster.leader_for_partition(_library.TopicPartition(topic, partition))
+        gate = _Gate() if leader is None or leader < 0 else self._gates.setdefault(leader, _Gate())
+        await gate.enter()
+        return gate
 
     def batch(self) -> Any:
         """Returns an empty batch."""

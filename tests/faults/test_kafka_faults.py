@@ -162,7 +162,7 @@ class Consumer:
     @contextlib.asynccontextmanager
     async def run(cls, flow: Flow, address: str) -> AsyncGenerator[Consumer]:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", _CONSUMER, address, flow.topic), stdout=asyncio.subprocess.PIPE
+            *(sys.executable, "-c", _CONSUMER, address, flow.topic, flow.group), stdout=asyncio.subprocess.PIPE
         )
         consumer = cls(flow, process)
         try:
