@@ -25,7 +25,9 @@ _SPEC_VERSION = ("ce_specversion", b"1.0")
 _OURS = 6
 """How many headers ``seal`` writes."""
 _CONTENT_TYPE = ("content-type", PROTOBUF.encode())
-_ATTRIBUTES = ("id", "source", "specversion", "time", "type")
+_STRUCTURED = "application/cloudevents"
+_REQUIRED = ("specversion", "id", "source", "type")
+_TRACE = ("traceparent", "tracestate")
 _JSON_TYPES = ("application/json", "text/json")
 
 
@@ -38,12 +40,12 @@ class Envelope(NamedTuple):
     """Of the data: JSON, or else protobuf."""
     data: bytes
     headers: Mapping[str, bytes]
-    """By lower-case name, the last value of a name; with ``ce_id``, ``ce_source`` and ``ce_time`` wherever they were."""
+    """By lower-case name, the last value of a name; with the attributes, as ``ce_id``, wherever they were."""
 
     @property
     def is_json(self) -> bool:
         """Whether the data is the JSON of the message, not its binary form."""
-        return self.content_type in _JSON_TYPES
+        return _is_json(self.content_type)
 
     def text(self, name: str) -> str:
         """Returns a header as text; empty if there is none."""
@@ -104,58 +106,70 @@ def open_envelope(record: Record) -> Envelope:
     Raises:
         ValueError: its envelope cannot be read; the message says why.
     """
-    headers = dict(record.headers)
+    headers = {name.lower(): value for name, value in record.headers}
+    content_type = headers.get("content-type", b"")
+    plain = PROTOBUF if content_type == _CONTENT_TYPE[1] else _plain(content_type.decode(errors="replace"))
+    if plain.startswith(_STRUCTURED):  # then headers may say the same, or nothing
+        return _structured(record.value, plain, headers)
     type = headers.get("ce_type")
     if type is not None:  # binary mode, as nearly every record is
-        content_type = headers.get("content-type", b"")
-        plain = PROTOBUF if content_type == _CONTENT_TYPE[1] else _plain(content_type.decode(errors="replace"))
         return Envelope(type.decode(errors="replace"), plain, record.value, headers)
-    headers = {name.lower(): value for name, value in record.headers}
-    plain = _plain(headers.get("content-type", b"").decode(errors="replace"))
-    if plain == STRUCTURED:
-        return _structured(record.value, headers)
-    if record.value[:1] == b"{" and plain in ("", *_JSON_TYPES):
-        told = _from_go_micro(record.value, headers)
+    if record.value[:1] == b"{":
+        told = _from_json(record.value, plain, headers)
         if told is not None:
             return told
     return Envelope("", plain, record.value, headers)
 
 
-def _structured(value: bytes, headers: Mapping[str, bytes]) -> Envelope:
+def _structured(value: bytes, format: str, headers: Mapping[str, bytes]) -> Envelope:
+    if format != STRUCTURED:
+        raise ValueError(f"it is in {format}; of CloudEvents in structured mode only {STRUCTURED} is read")
     try:
         parsed = json.loads(value)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"its value is no JSON, which {STRUCTURED} is: {error}") from None
     if not isinstance(parsed, dict):
         raise ValueError(f"its value is no JSON object, which {STRUCTURED} is")
-    fields = cast("dict[str, Any]", parsed)
-    content_type = _plain(str(fields.get("datacontenttype") or JSON))
+    return _from_attributes(cast("dict[str, Any]", parsed), JSON, headers)
+
+
+def _from_attributes(fields: Mapping[str, Any], usually: str, headers: Mapping[str, bytes]) -> Envelope:
+    content_type = _plain(str(fields.get("datacontenttype") or usually))
     if "data_base64" in fields:
         try:
             data = b64decode(fields["data_base64"], validate=True)
         except (TypeError, ValueError, Base64Error) as error:
             raise ValueError(f"its data_base64 is no base64: {error}") from None
-    elif content_type in _JSON_TYPES:
+    elif _is_json(content_type):
         data = json.dumps(fields.get("data", {})).encode()
     elif isinstance(fields.get("data"), str):
         data = fields["data"].encode()
     else:
         raise ValueError(f"its data is JSON, and datacontenttype says {content_type}")
     attributes = {
-        f"ce_{name}" if name in _ATTRIBUTES else name: str(value).encode()
+        f"ce_{name}": (str(value).lower() if isinstance(value, bool) else str(value)).encode()
         for name, value in fields.items()
         if name not in ("data", "data_base64", "datacontenttype") and value is not None
     }
-    return Envelope(str(fields.get("type") or ""), content_type, data, {**headers, **attributes})
+    trace = {name: attributes[f"ce_{name}"] for name in _TRACE if f"ce_{name}" in attributes}
+    return Envelope(str(fields.get("type") or ""), content_type, data, {**trace, **headers, **attributes})
 
 
-def _from_go_micro(value: bytes, headers: Mapping[str, bytes]) -> Envelope | None:
+def _from_json(value: bytes, plain: str, headers: Mapping[str, bytes]) -> Envelope | None:
+    """Returns what is in the envelope that a value is by its looks; None if it is in none."""
     try:
-        parsed = json.loads(value)
-    except ValueError:
+        fields = cast("dict[str, Any]", json.loads(value))
+    except (ValueError, RecursionError):
         return None
+    if all(isinstance(fields.get(name), str) for name in _REQUIRED):
+        # Structured mode as the cloudevents package writes it before 2.0: with the content type of the data.
+        return _from_attributes(fields, plain or JSON, headers)
+    return _from_go_micro(fields, headers) if plain in ("", *_JSON_TYPES) else None
+
+
+def _from_go_micro(parsed: Mapping[str, Any], headers: Mapping[str, bytes]) -> Envelope | None:
     # Go matches names whatever their case, and its own plugin writes nothing else.
-    fields = {name.lower(): field for name, field in cast("dict[str, Any]", parsed).items()}
+    fields = {name.lower(): field for name, field in parsed.items()}
     if (
         not isinstance(fields.get("header", {}), dict)
         or not fields.keys() <= {"header", "body"}
@@ -170,8 +184,14 @@ def _from_go_micro(value: bytes, headers: Mapping[str, bytes]) -> Envelope | Non
     except (TypeError, ValueError, Base64Error):
         return None
     content_type = _plain(inner.get("content-type", b"").decode(errors="replace"))
+    if not content_type and data[:1] == b"{":
+        content_type = JSON  # as go-micro's own subscribers take it
     type = inner.get("ce_type", b"").decode(errors="replace")
     return Envelope(type, content_type, data, {**headers, **inner})
+
+
+def _is_json(content_type: str) -> bool:
+    return content_type in _JSON_TYPES or content_type.endswith("+json")
 
 
 def _plain(content_type: str) -> str:
