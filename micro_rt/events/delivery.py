@@ -253,6 +253,7 @@ class Delivery:
             for record in records:
                 self._add(part, record)
             part.advance()
+            self._make_room(part)
             self._spawn()
         if not part.full and (part.in_flight >= self.options.max_in_flight or part.bytes >= MAX_BYTES):
             part.full = True
@@ -457,6 +458,7 @@ class Delivery:
         for record in records:
             self._add(part, record)
         part.advance()
+        self._make_room(part)  # There may be nothing left to do: records can be passed over.
         self._spawn()
         return run.item
 

@@ -1,0 +1,40 @@
+"""What handlers, records and brokers do that nobody expects, and that must not leave a record behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from typing import Any
+
+import pytest
+
+import micro_rt as micro
+from micro_rt.broker.base import Message
+from tests.events.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed, until
+from tests.protos.shop_pb2 import OrderPlaced
+
+
+async def test_a_partition_full_of_events_of_others_is_read_on(broker: str, shop: Shop, publish: Publishes) -> None:
+    log = Log()
+    async with subscribed(broker, shop.subscriber(order_placed=log), group="g", max_in_flight=10) as (service, _):
+        own = await service.broker()
+        others = [Message(shop.topic("orders"), b"", b"k", (("ce_type", b"shop.Other"),)) for _ in range(50)]
+        await own.publish(others)
+        await publish.placed("k")
+        await until(lambda: log)
+
+
+async def test_a_full_partition_is_read_on_after_a_handler_that_leaves_context_variables(
+    broker: str, shop: Shop, publish: Publishes
+) -> None:
+    variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable")
+    log = Log()
+
+    async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
+        if event.total_cents % 10 == 9:  # the last one that is read before it is full
+            variable.set(event.total_cents)
+        await log(event, context)
+
+    await publish.many([OrderPlaced(order_id="k", total_cents=number) for number in range(40)])
+    async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", max_in_flight=10):
+        await until(lambda: len(log) == 40)
