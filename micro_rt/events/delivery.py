@@ -266,8 +266,8 @@ class Delivery:
         routes = self._by_topic[part.id.topic]
         try:
             envelope = item.envelope = open_envelope(record)
-        except ValueError as error:
-            item.unreadable = str(error)
+        except Exception as error:
+            item.unreadable = str(error) if isinstance(error, ValueError) else told(error)
             self._line_up(part, item)
             return
         item.route = routes.get(envelope.type) or self._route_without_type(routes, envelope, item)
@@ -381,8 +381,8 @@ class Delivery:
             route = routes.get(type)
             if route is not None:
                 try:
-                    event = run.event = route.decode(record.value)
-                except ValueError:
+                    event = route.decode(record.value)
+                except Exception:
                     self._end_run(run)
                     return
                 run.route = route
@@ -450,7 +450,7 @@ class Delivery:
         if run.busy:
             record = records.pop(0)
             item = run.item = Item(part, record)
-            item.attempts, item.event, item.route, item.task = 1, run.event, run.route, run.task
+            item.attempts, item.route, item.task = 1, run.route, run.task
             item.envelope = open_envelope(record)
             part.items.append(item)
             if record.key is not None:
@@ -473,12 +473,12 @@ class Delivery:
         route, envelope = item.route, item.envelope
         assert route is not None
         assert envelope is not None
-        if item.event is None:
-            try:
-                item.event = (route.decode_json if envelope.is_json else route.decode)(envelope.data)
-            except ValueError as error:
-                await self._bury(item, str(error), None)
-                return
+        try:
+            # Anew for each attempt: the one before may have changed what it was given.
+            event = (route.decode_json if envelope.is_json else route.decode)(envelope.data)
+        except Exception as error:
+            await self._bury(item, str(error) if isinstance(error, ValueError) else told(error), None)
+            return
         item.attempts += 1
         try:
             deadline = self._deadline(envelope)
@@ -486,10 +486,10 @@ class Delivery:
             token = current_context.set(context)
             try:
                 if deadline is None:
-                    await route.handle(item.event, context)
+                    await route.handle(event, context)
                 else:
                     async with asyncio.timeout_at(deadline):
-                        await route.handle(item.event, context)
+                        await route.handle(event, context)
             finally:
                 current_context.reset(token)
         except asyncio.CancelledError:
@@ -528,7 +528,7 @@ class Delivery:
             else:
                 await self._bury(item, told(error), error)
             return
-        delay = random.uniform(0.0, min(options.max_backoff, options.backoff * 2.0 ** (item.attempts - 1)))
+        delay = self._backoff(item)
         _log.log(
             logging.WARNING if item.attempts == 1 else logging.INFO,
             "%s: attempt %d of %d failed, the next one in %.1f s: %s",
@@ -540,6 +540,12 @@ class Delivery:
             exc_info=error if item.attempts == 1 and not isinstance(error, Error) else None,
         )
         self._later(item, delay)
+
+    def _backoff(self, item: Item) -> float:
+        """Returns how many seconds a record waits before it is tried again."""
+        options = self.options
+        # 2.0**1024 is no float any more, and there are those who try for ever.
+        return random.uniform(0.0, min(options.max_backoff, options.backoff * 2.0 ** min(item.attempts - 1, 100)))
 
     def _later(self, item: Item, delay: float) -> None:
         item.timer = asyncio.get_running_loop().call_later(delay, self._again, item)

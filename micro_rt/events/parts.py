@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
 
 from micro_rt.broker.base import Partition, Record
 from micro_rt.errors import Error
@@ -45,7 +44,8 @@ class Part:
         """Says what the position waits for."""
         if self.items:
             return self.items[0].told()
-        return "" if self.run is None else f"offset {self.run.records[self.run.index].offset}"
+        run = self.run
+        return f"offset {run.records[run.index].offset}" if run is not None and run.index < len(run.records) else ""
 
     def advance(self) -> None:
         """Moves the position over what is done."""
@@ -70,7 +70,6 @@ class Item:
         "done",
         "envelope",
         "error",
-        "event",
         "part",
         "record",
         "route",
@@ -88,7 +87,6 @@ class Item:
         self.done = False
         self.envelope: Envelope | None = None
         self.error: BaseException | None = None
-        self.event: Any = None
         self.route: Route | None = None
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
@@ -109,7 +107,7 @@ class Item:
 class Run:
     """Records of one partition that one worker handles in a row, for as long as no handler has to wait."""
 
-    __slots__ = ("busy", "event", "index", "item", "over", "part", "records", "route", "task")
+    __slots__ = ("busy", "index", "item", "over", "part", "records", "route", "task")
 
     def __init__(self, part: Part, records: Sequence[Record]) -> None:
         self.part = part
@@ -120,7 +118,6 @@ class Run:
         """Whether its handler has begun and not returned."""
         self.over = False
         """Whether the records go their ways one by one now."""
-        self.event: Any = None
         self.route: Route | None = None
         self.item: Item | None = None
         """What has become of the record at work, once it is over."""

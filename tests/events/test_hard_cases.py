@@ -6,11 +6,9 @@ import asyncio
 import contextvars
 from typing import Any
 
-import pytest
-
 import micro_rt as micro
 from micro_rt.broker.base import Message
-from tests.events.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed, until
+from tests.events.shop import SETTLE, Log, Publishes, Shop, subscribed, until
 from tests.protos.shop_pb2 import OrderPlaced
 
 
@@ -38,3 +36,47 @@ async def test_a_full_partition_is_read_on_after_a_handler_that_leaves_context_v
     await publish.many([OrderPlaced(order_id="k", total_cents=number) for number in range(40)])
     async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", max_in_flight=10):
         await until(lambda: len(log) == 40)
+
+
+async def test_what_a_handler_does_to_its_event_is_gone_at_the_next_attempt(
+    broker: str, shop: Shop, publish: Publishes
+) -> None:
+    seen: list[int] = []
+
+    async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
+        seen.append(event.total_cents)
+        event.total_cents += 1
+        if context.attempt < 3:
+            raise RuntimeError("once more")
+
+    async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", backoff=0.01):
+        await publish.placed("k", 1)
+        await until(lambda: len(seen) == 3)
+    assert seen == [1, 1, 1]
+
+
+async def test_more_attempts_than_a_float_has_exponents(broker: str, shop: Shop, publish: Publishes) -> None:
+    log = Log()
+
+    async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
+        if context.attempt < 1100:
+            raise micro.Unavailable("for a long time")
+        await log(event, context)
+
+    options: Any = {"group": "g", "attempts": 10**9, "backoff": 0.0, "max_backoff": 0.0}
+    await publish.placed("k")
+    async with subscribed(broker, shop.subscriber(order_placed=handle), **options):
+        await until(lambda: log)
+
+
+async def test_status_can_be_asked_for_between_any_two_records(broker: str, shop: Shop, publish: Publishes) -> None:
+    log = Log()
+    await publish.many([OrderPlaced(order_id="k", total_cents=number) for number in range(64)])  # a fair share, exactly
+    async with subscribed(broker, shop.subscriber(order_placed=log), group="g") as (_, subscription):
+        async with asyncio.timeout(SETTLE):
+            while len(log) < 64:
+                subscription.status()
+                await asyncio.sleep(0)
+        for _ in range(10):
+            subscription.status()
+            await asyncio.sleep(0)
