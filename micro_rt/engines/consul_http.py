@@ -64,7 +64,7 @@ class Answer:
     index: int
     """Of the state that was read, for a blocking query; 0 if it says none."""
     known_leader: bool
-    """Whether the server that answered knows a leader."""
+    """Whether the server that answered knows a leader; where it comes from what servers stream to an agent, nobody says so."""
     age: float
     """Seconds since the server that answered heard from the leader."""
     filtered: bool
@@ -263,7 +263,9 @@ def _answer(response: _Response) -> Answer:
         found=response.code == 200,
         data=data,
         index=_number(headers.get("X-Consul-Index")),
-        known_leader=headers.get("X-Consul-KnownLeader", "true") == "true",
+        # What is streamed always says "false", so it would all be asked of the leader a second time.
+        known_leader=headers.get("X-Consul-KnownLeader", "true") == "true"
+        or headers.get("X-Consul-Query-Backend") == "streaming",
         age=_number(headers.get("X-Consul-LastContact")) / 1000,
         filtered=headers.get("X-Consul-Results-Filtered-By-ACLs") == "true",
     )
