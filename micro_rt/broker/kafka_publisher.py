@@ -15,26 +15,21 @@ import random
 import struct
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, cast
-
-import aiokafka  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
+from typing import cast
 
 from micro_rt.broker.base import Message, Position, partition_of
 from micro_rt.broker.embedded import problem_of
 from micro_rt.broker.kafka_address import KafkaAddress
-from micro_rt.broker.kafka_client import Cluster, KafkaError, connection_options, error_of, failures
+from micro_rt.broker.kafka_client import Cluster, KafkaError, error_of, failures
+from micro_rt.broker.kafka_producer import BATCH, Gate, Producer
 from micro_rt.errors import Error, FailedPrecondition, InvalidArgument, PermissionDenied, Unavailable
 
 __all__ = ["Publisher"]
 
-BATCH = 128 << 10
-"""Bytes of a batch, before compression, unless one message has more."""
 STICK = 16 << 10
 """Bytes of messages without a key that go to one partition before it is another's turn, so that batches get full."""
 AROUND = 128
 """Bytes that are counted for what is around a message."""
-TOGETHER = 0.02
-"""Seconds that a batch waits at most, and grows, because its broker is busy."""
 SWEEPS = 20
 """How often it is looked, while ``timeout=`` passes, whether it has passed for somebody."""
 RETRY = 0.2
@@ -43,8 +38,6 @@ TOPIC_AGE = 30.0
 """Seconds after which it is asked again whether a topic is there."""
 ATTEMPTS = 5
 """Of a batch that the broker refuses because of its sequence number; each is another producer's."""
-STOP = 5.0
-"""Seconds that a producer may take to disconnect."""
 
 _TOO_LARGE = ("MessageSizeTooLargeError", "RecordListTooLargeError")
 _SEQUENCE = (
@@ -56,7 +49,6 @@ _SEQUENCE = (
     "ProducerClosed",
 )
 
-_library: Any = cast("Any", aiokafka)
 _log = logging.getLogger("micro_rt.broker")
 
 
@@ -75,7 +67,7 @@ class Publisher:
         self._lanes: dict[tuple[str, int], _Lane] = {}
         self._topics: dict[str, _Topic] = {}
         self._asking: dict[str, asyncio.Lock] = {}
-        self._producer: _Producer | None = None
+        self._producer: Producer | None = None
         self._connecting = asyncio.Lock()
         self._retired: set[asyncio.Task[None]] = set()
         self._bytes = 0
@@ -136,7 +128,7 @@ class Publisher:
 
     # What lanes ask for
 
-    async def producer(self) -> _Producer:
+    async def producer(self) -> Producer:
         """Returns a producer that can be used; raises what aiokafka raises."""
         async with self._connecting:
             current = self._producer
@@ -148,7 +140,7 @@ class Publisher:
                 task = asyncio.create_task(current.retire(self._address.timeout))
                 self._retired.add(task)
                 task.add_done_callback(self._retired.discard)
-            made = _Producer(self._cluster)
+            made = Producer(self._cluster)
             await made.start()
             self._producer = made
             return made
@@ -421,7 +413,7 @@ class _Lane:
         while self._queue:
             self._settle(self._queue.popleft(), copy.copy(error))
 
-    async def _send(self, producer: _Producer, gate: _Gate) -> None:
+    async def _send(self, producer: Producer, gate: Gate) -> None:
         """Sends a batch, and waits for the answer."""
         builder, size = producer.batch(), 0
         queue, sent = self._queue, self._sent
@@ -459,7 +451,7 @@ class _Lane:
             self._publisher.answered()
             sent.clear()
 
-    def _refused(self, producer: _Producer, size: int, failure: BaseException) -> None:
+    def _refused(self, producer: Producer, size: int, failure: BaseException) -> None:
         sent = self._sent
         producer.refused = True
         name = type(failure).__name__
@@ -496,130 +488,3 @@ class _Lane:
     def _settle(self, entry: _Entry, result: Position | Error) -> None:
         self._publisher.leave(entry)
         entry.call.finish(entry.index, result)
-
-
-class _Gate:
-    """Has the batches for one broker go together: aiokafka asks a broker one thing at a time."""
-
-    __slots__ = ("_boarding", "_opened", "_under_way")
-
-    def __init__(self) -> None:
-        self._under_way = 0
-        self._boarding = False
-        self._opened: asyncio.Future[None] | None = None
-
-    async def enter(self) -> None:
-        """Waits while the broker is busy, but not for long: what it is busy with may be another partition's trouble."""
-        loop = asyncio.get_running_loop()
-        if self._under_way and not self._boarding:
-            if self._opened is None:
-                self._opened = loop.create_future()
-            await asyncio.wait((self._opened,), timeout=TOGETHER)
-        self._under_way += 1
-        if not self._boarding:
-            self._boarding = True
-            loop.call_soon(self._close)  # When all who wait by now have entered.
-
-    def leave(self) -> None:
-        """Says that a batch is answered, or was none."""
-        self._under_way -= 1
-        if not self._under_way and self._opened is not None:
-            self._opened.set_result(None)
-            self._opened = None
-
-    def _close(self) -> None:
-        self._boarding = False
-
-
-class _Producer:
-    """An idempotent producer of aiokafka."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self.refused = False
-        """Whether a batch of it was refused: its sequence numbers have a gap now."""
-        self._cluster = cluster
-        self._gates: dict[int, _Gate] = {}
-        self._busy = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-        address = cluster.address
-        self._producer: Any = _library.AIOKafkaProducer(
-            **connection_options(address, cluster.tls),
-            enable_idempotence=True,
-            acks="all",
-            compression_type=address.compression or None,
-            max_batch_size=2 * BATCH,  # Ours are closed before that.
-            max_request_size=max(address.max_message, 2 * BATCH),
-            request_timeout_ms=int(cluster.timeout * 1000),
-        )
-
-    async def start(self) -> None:
-        """Connects; raises what aiokafka raises."""
-        try:
-            async with asyncio.timeout(self._cluster.timeout):
-                await self._producer.start()
-        except BaseException:
-            await self.stop()
-            raise
-
-    async def gate(self, topic: str, partition: int) -> _Gate:
-        """Returns the gate to the broker that leads a partition, when it may be passed."""
-        leader = self._producer.client.cluster.leader_for_partition(_library.TopicPartition(topic, partition))
-        gate = _Gate() if leader is None or leader < 0 else self._gates.setdefault(leader, _Gate())
-        await gate.enter()
-        return gate
-
-    def batch(self) -> Any:
-        """Returns an empty batch."""
-        return self._producer.create_batch()
-
-    async def send(self, batch: Any, topic: str, partition: int) -> int:
-        """Sends a batch until it is accepted or refused; returns the offset of its first record."""
-        self._busy += 1
-        self._idle.clear()
-        try:
-            batch.close()
-            try:
-                answer = await self._producer.send_batch(batch, topic, partition=partition)
-            except AssertionError:  # The topic has got this partition since it was asked for.
-                await self._producer.client.force_metadata_update()
-                answer = await self._producer.send_batch(batch, topic, partition=partition)
-            answer.add_done_callback(_look_at)
-            return cast("int", (await answer).offset)
-        finally:
-            self._busy -= 1
-            if not self._busy:
-                self._idle.set()
-
-    async def retire(self, timeout: float) -> None:
-        """Disconnects when nothing is on its way any more, or after that many seconds."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await self._idle.wait()
-        await self.stop()
-
-    async def stop(self) -> None:
-        """Disconnects; never raises, and takes seconds at most, whatever is on its way."""
-        producer = self._producer
-        if self._busy:
-            # An idempotent producer tries for ever; and what it tries now is nobody's any more.
-            producer._message_accumulator.fail_all(failures.ProducerClosed())
-            for connection in list(producer.client._conns.values()):
-                connection.close()
-        stopping = asyncio.create_task(producer.stop())
-        await asyncio.wait((stopping,), timeout=STOP)
-        if not stopping.done():
-            producer._message_accumulator.fail_all(failures.ProducerClosed())
-        for task in (stopping, producer._sender.sender_task):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait((task,), timeout=STOP)
-                if task.done():
-                    _look_at(task)
-        await producer.client.close()
-
-
-def _look_at(answer: asyncio.Future[Any]) -> None:
-    """Nobody may be there any more who looks what became of it."""
-    if not answer.cancelled():
-        answer.exception()

@@ -62,7 +62,7 @@ def test_imports_run_downwards(path: Path) -> None:
     [
         ("betterproto", {f"dialects/{name}.py" for name in ("betterproto", "fields", "known", "proto_json")}),
         ("aiohttp", {"engines/consul_http.py"}),
-        ("aiokafka", {f"broker/kafka_{name}.py" for name in ("client", "consumer", "publisher")}),
+        ("aiokafka", {f"broker/kafka_{name}.py" for name in ("client", "consumer", "producer")}),
         ("consul", {"engines/consul_http.py"}),
         ("grpclib", {"transport/grpc.py"}),
         ("h2", {"transport/grpc.py"}),
