@@ -332,8 +332,7 @@ class Delivery:
             try:
                 await self._cancellable(run.part, self._handle_run(run))
             finally:
-                if run.item is not None:
-                    run.item.task = None
+                self._left(self._end_run(run))
         handled = 0
         # What a handler leaves in its context variables is not the next one's business: then another worker goes on.
         while ready and copy_context() == self._clean:
@@ -347,19 +346,37 @@ class Delivery:
             try:
                 await self._cancellable(item.part, self._handle(item))
             finally:
-                item.task = None
+                self._left(item)
             handled += 1
             if not handled % FAIR_SHARE:
                 await asyncio.sleep(0)
 
     async def _cancellable(self, part: Part, handling: Coroutine[Any, Any, None]) -> None:
         """Awaits handling that is cancelled when its partition goes, which is no reason for its worker to end."""
+        task = asyncio.current_task()
         try:
             await handling
         except asyncio.CancelledError:
-            task = asyncio.current_task()
             if task is None or not part.gone or task.uncancel():
                 raise
+        else:
+            # A handler may have swallowed its cancellation: what this worker does next is not cancelled.
+            while task is not None and part.gone and task.cancelling():
+                task.uncancel()
+
+    def _left(self, item: Item | None) -> None:
+        """Has a record that its worker has left tried again, if nothing else has become of it.
+
+        A handler's task may be cancelled by somebody whose it is not, and then its worker ends; nothing may wait for that record
+        in vain.
+        """
+        if item is None:
+            return
+        item.task = None
+        if not (item.done or item.timer is not None or item.part.gone or self._stopping.is_set()):
+            if item.error is None:
+                item.error = Error(_CANCELLED)
+            self._later(item, self._backoff(item))
 
     async def _handle_run(self, run: Run) -> None:
         """Handles records in a row, as most handlers let it: without an item, a place in line or a task for each.
@@ -400,7 +417,9 @@ class Delivery:
                     if part.gone or run.task is None or run.task.cancelling():
                         raise
                     failure: BaseException | None = Error(_CANCELLED)
-                except Exception as error:
+                except (GeneratorExit, KeyboardInterrupt, SystemExit):
+                    raise
+                except BaseException as error:  # pytest.fail() does not raise an Exception, nor do task groups always
                     failure = error
                 else:
                     failure = None
@@ -497,7 +516,9 @@ class Delivery:
             if item.part.gone or task is None or task.cancelling():
                 raise
             await self._failed_attempt(item, Error(_CANCELLED))
-        except Exception as error:
+        except (GeneratorExit, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
             await self._failed_attempt(item, error)
         else:
             self._done(item)
@@ -518,6 +539,10 @@ class Delivery:
 
     async def _failed_attempt(self, item: Item, error: BaseException) -> None:
         options = self.options
+        task = asyncio.current_task()
+        if item.part.gone and task is not None and task.cancelling():
+            # It was cut short, whatever its handler made of that: who reads the partition next tries it again.
+            return
         item.error = error
         if isinstance(error, _Expired):
             await self._bury(item, told(error), error)
@@ -565,10 +590,10 @@ class Delivery:
             (outcome,) = await self._broker.publish([message])
             if isinstance(outcome, Error):
                 raise outcome
-        except Error as failure:
+        except Exception as failure:
             item.burials += 1
             delay = min(30.0, 0.5 * 2.0 ** min(item.burials, 10)) * random.uniform(0.5, 1.0)
-            _log.error("%s cannot be put into %s, and waits %.1f s: %s", item, message.topic, delay, failure)
+            _log.error("%s cannot be put into %s, and waits %.1f s: %s", item, message.topic, delay, told(failure))
             self._later(item, delay)
             return
         _log.error("%s is in %s after %d attempts: %s", item, message.topic, item.attempts, reason, exc_info=error)
@@ -628,8 +653,8 @@ class Delivery:
         if self._member is not None:
             try:
                 await self._commit(self._member, partitions)
-            except Error as error:
-                _log.warning("group %s: what was done last will be repeated: %s", self.options.group, error)
+            except Exception as error:
+                _log.warning("group %s: what was done last will be repeated: %s", self.options.group, told(error))
         for partition in partitions:
             self._parts.pop(partition, None)
 
@@ -670,8 +695,8 @@ class Delivery:
             if self._parts:
                 try:
                     await self._commit(member, self._parts)
-                except Error as error:
-                    _log.warning("group %s: what was done last will be repeated: %s", self.options.group, error)
+                except Exception as error:
+                    _log.warning("group %s: what was done last will be repeated: %s", self.options.group, told(error))
         finally:
             await member.close()
             self._member = None

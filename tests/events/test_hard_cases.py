@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 import micro_rt as micro
-from micro_rt.broker.base import Message
-from tests.events.shop import SETTLE, Log, Publishes, Shop, subscribed, until
+from micro_rt.broker.base import Message, Position
+from micro_rt.broker.memory import MemoryBroker
+from tests.events.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed, until
 from tests.protos.shop_pb2 import OrderPlaced
 
 
@@ -80,3 +84,79 @@ async def test_status_can_be_asked_for_between_any_two_records(broker: str, shop
         for _ in range(10):
             subscription.status()
             await asyncio.sleep(0)
+
+
+async def test_a_handler_whose_task_is_cancelled_by_others_is_called_again(
+    broker: str, shop: Shop, publish: Publishes
+) -> None:
+    log = Log()
+
+    async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
+        task = asyncio.current_task()
+        if context.attempt == 1 and task is not None:
+            task.cancel()
+            await asyncio.sleep(SETTLE)
+        await log(event, context)
+
+    await publish.many([OrderPlaced(order_id="k", total_cents=number) for number in range(5)])
+    async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", backoff=0.01):
+        await until(lambda: len(log) == 5)
+    assert [event.total_cents for event in log.events] == list(range(5))
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_what_is_no_exception_is_a_failure_too(broker: str, shop: Shop, publish: Publishes, waits: bool) -> None:
+    log = Log()
+
+    async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
+        if waits:
+            await asyncio.sleep(0.01)
+        if context.attempt == 1:
+            pytest.fail("which is a BaseException")
+        await log(event, context)
+
+    await publish.placed("k")
+    async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", backoff=0.01):
+        await until(lambda: log)
+
+
+async def test_a_handler_that_is_cut_short_and_raises_something_else_has_not_failed(
+    broker: str, shop: Shop, publish: Publishes
+) -> None:
+    started = asyncio.Event()
+    log = Log()
+
+    async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
+        started.set()
+        try:
+            await asyncio.sleep(SETTLE)
+        except asyncio.CancelledError:
+            raise RuntimeError("as some libraries do") from None
+
+    await publish.placed("k")
+    async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", attempts=1, grace=0.1):
+        await asyncio.wait_for(started.wait(), SETTLE)
+    async with subscribed(broker, shop.subscriber(order_placed=log), group="g"):
+        await until(lambda: log)  # and is no dead letter
+
+
+async def test_dead_letters_wait_for_a_broker_that_raises_whatever_it_likes(shop: Shop) -> None:
+    raised = 0
+
+    class Broken(MemoryBroker):
+        async def publish(self, messages: Sequence[Message]) -> list[Position | micro.Error]:
+            nonlocal raised
+            if messages[0].topic.endswith(".dead") and not raised:
+                raised += 1
+                raise LookupError("not an error of ours")
+            return await super().publish(messages)
+
+    async def handle(event: Any, context: micro.EventContext) -> None:
+        raise RuntimeError("never")
+
+    service = micro.Service("s", registry=f"memory:{shop.mark}", broker=Broken(f"memory:{shop.mark}"))
+    service.subscribe(shop.subscriber(order_placed=handle), group="g", attempts=1)
+    async with service:
+        await Publishes(shop, service).placed("k")
+        await read_all(service, f"{shop.topic('orders')}.g.dead")
+    assert raised == 1
