@@ -15,7 +15,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -142,6 +142,7 @@ class Delivery:
         self._stopping = asyncio.Event()
         self._failed: BaseException | None = None
         self._lag: Mapping[Partition, int] = {}
+        self._lag_problem = ""
         self._member: Subscription | None = None
 
     # What its owner says
@@ -197,12 +198,12 @@ class Delivery:
             for status in self.status()
             if status.stuck
         ]
-        return "; ".join(filter(None, (self.problem, *stuck)))
+        return "; ".join(filter(None, (self.problem, self._lag_problem, *stuck)))
 
     # Reading
 
     async def _read(self, member: Subscription) -> None:
-        committed_at = asked_at = time.monotonic()
+        committed_at = ask_at = time.monotonic()
         failures = 0
         while not self._stopping.is_set():
             try:
@@ -215,9 +216,8 @@ class Delivery:
                 if now - committed_at >= COMMIT_EVERY:
                     committed_at = now
                     await self._commit(member, self._parts)
-                if self._parts and (now - asked_at >= LAG_EVERY or not self._lag):
-                    asked_at = now
-                    self._lag = await member.lag()
+                if self._parts and now >= ask_at:
+                    ask_at = now + await self._ask_for_lag(member)
             except Exception as error:
                 # Whatever a broker raises: a subscription that ends unseen is worse than one that goes on trying.
                 failures += 1
@@ -228,14 +228,29 @@ class Delivery:
                         told(error),
                         exc_info=None if isinstance(error, Error) else error,
                     )
-                self.problem = f"group {self.options.group} cannot read: {told(error)}"
+                if not self._stopping.is_set():  # or else it may say why it has stopped
+                    self.problem = f"group {self.options.group} cannot read: {told(error)}"
                 await self._pause_for(min(5.0, 0.1 * 2.0 ** min(failures, 10)))
                 continue
             if failures:
                 _log.info("group %s reads again after %d failures", self.options.group, failures)
                 failures = 0
-                self.problem = ""
+                if not self._stopping.is_set():
+                    self.problem = ""
             await asyncio.sleep(0)  # handlers get their turn although a full broker never lets a fetch wait
+
+    async def _ask_for_lag(self, member: Subscription) -> float:
+        """Asks how far behind this member is; returns after how many seconds to ask again."""
+        try:
+            self._lag = await member.lag()
+        except Exception as error:
+            # Who cannot know how much there is can handle what there is.
+            if not self._lag_problem:
+                _log.warning("group %s cannot tell how far behind it is: %s", self.options.group, told(error))
+            self._lag_problem = f"group {self.options.group} cannot tell how far behind it is: {told(error)}"
+            return LAG_EVERY
+        self._lag_problem = ""
+        return LAG_EVERY if self._lag else 0.0
 
     def _take(self, member: Subscription, partition: Partition, records: Sequence[Record]) -> None:
         part = self._parts.get(partition)
@@ -411,8 +426,7 @@ class Delivery:
                     if deadline is None:
                         await route.handle(event, context)
                     else:
-                        async with asyncio.timeout_at(deadline):
-                            await route.handle(event, context)
+                        await _within(deadline, route.handle(event, context))
                 except asyncio.CancelledError:
                     if part.gone or run.task is None or run.task.cancelling():
                         raise
@@ -507,8 +521,7 @@ class Delivery:
                 if deadline is None:
                     await route.handle(event, context)
                 else:
-                    async with asyncio.timeout_at(deadline):
-                        await route.handle(event, context)
+                    await _within(deadline, route.handle(event, context))
             finally:
                 current_context.reset(token)
         except asyncio.CancelledError:
@@ -711,6 +724,19 @@ class Delivery:
                 await self._stopping.wait()
         except TimeoutError:
             pass
+
+
+async def _within(deadline: float, handling: Awaitable[None]) -> None:
+    """Awaits a handler until its deadline."""
+    seconds = deadline - asyncio.get_running_loop().time()
+    limit = asyncio.timeout_at(deadline)
+    try:
+        async with limit:
+            await handling
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise DeadlineExceeded(f"its handler did not finish within {seconds:.3g} s") from error
 
 
 class _Expired(DeadlineExceeded):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 import micro_rt as micro
-from micro_rt.broker.base import Message, Position
-from micro_rt.broker.memory import MemoryBroker
+from micro_rt.broker.base import Message, Partition, Position, Record
+from micro_rt.broker.memory import MemoryBroker, _MemoryMember
 from tests.events.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed, until
 from tests.protos.shop_pb2 import OrderPlaced
 
@@ -160,3 +160,79 @@ async def test_dead_letters_wait_for_a_broker_that_raises_whatever_it_likes(shop
         await Publishes(shop, service).placed("k")
         await read_all(service, f"{shop.topic('orders')}.g.dead")
     assert raised == 1
+
+
+async def test_a_broker_that_cannot_tell_the_lag_is_read_all_the_same(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    class Reads(_MemoryMember):
+        async def lag(self) -> Mapping[Partition, int]:
+            nonlocal asked
+            asked += 1
+            raise micro.PermissionDenied("you may read, and no more")
+
+    monkeypatch.setattr("micro_rt.broker.memory._MemoryMember", Reads)
+    monkeypatch.setattr("micro_rt.events.delivery.LAG_EVERY", 0.1)
+    log = Log()
+    address = f"memory:{shop.mark}"
+    async with subscribed(address, shop.subscriber(order_placed=log), group="g") as (service, subscription):
+        for number in range(20):
+            await Publishes(shop, service).placed("k", number)
+            await until(lambda expected=number + 1: len(log) == expected)
+        await until(lambda: asked > 5)
+        assert "cannot tell how far behind it is: PERMISSION_DENIED" in subscription.problem
+        assert "cannot read" not in subscription.problem
+
+
+async def test_why_it_has_stopped_is_told_whatever_the_broker_does_then(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = asyncio.Event()
+    fetches = 0
+
+    class Recovers(_MemoryMember):
+        async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
+            nonlocal fetches
+            if subscription.status() and any(status.in_flight for status in subscription.status()):
+                fetches += 1
+                if fetches == 1:
+                    raise micro.Unavailable("for a moment")
+                await failed.wait()
+                await asyncio.sleep(0.1)
+                return {}
+            return await super().fetch(limit, timeout)
+
+    async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
+        if context.attempt == 1:
+            await asyncio.sleep(0.01)
+            raise RuntimeError("not yet")
+        while fetches < 2:
+            await asyncio.sleep(0.01)
+        failed.set()
+        raise RuntimeError("never")
+
+    monkeypatch.setattr("micro_rt.broker.memory._MemoryMember", Recovers)
+    options: Any = {"group": "g", "attempts": 2, "backoff": 0.01, "on_failure": "stop"}
+    async with subscribed(f"memory:{shop.mark}", shop.subscriber(order_placed=handle), **options) as (
+        service,
+        subscription,
+    ):
+        await Publishes(shop, service).placed("k")
+        await asyncio.wait_for(failed.wait(), SETTLE)
+        await until(lambda: subscription.status() == [])
+        assert "has stopped at" in subscription.problem
+
+
+async def test_a_timeout_says_that_it_was_one(broker: str, shop: Shop, publish: Publishes) -> None:
+    async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
+        await asyncio.sleep(SETTLE)
+
+    options: Any = {"group": "g", "attempts": 1, "timeout": 0.25}
+    async with subscribed(broker, shop.subscriber(order_placed=handle), **options) as (service, _):
+        await publish.placed("k")
+        (letter,) = await read_all(service, f"{shop.topic('orders')}.g.dead")
+    headers = dict(letter.headers)
+    assert headers["micro-dead-error"] == b"DEADLINE_EXCEEDED"
+    assert b"did not finish within 0.25 s" in headers["micro-dead-reason"]
