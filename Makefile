@@ -4,6 +4,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+JOBS := 3
 
 .PHONY: help demo demo-mesh test servers check bench generate format clean
 
@@ -17,8 +18,9 @@ demo: $(READY)   ## generate from a .proto, start servers, call them, kill one; 
 demo-mesh: $(READY) ## Python and Go nodes behind one Consul: call them, stop one, kill one (needs Go)
 	@$(BIN)/python examples/mesh/demo.py
 
-test: $(READY)   ## run every test
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY)   ## run every test, on the real servers that can be had (JOBS=1: one test at a time)
+	@$(BIN)/python -m tests.servers obtain || true
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
 servers: $(READY) ## start Consul, Kafka, PostgreSQL and etcd, and keep them until Ctrl-C
 	@$(BIN)/python -m tests.servers $(ARGS)

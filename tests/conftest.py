@@ -23,6 +23,7 @@ from tests.servers.server import Server
 from tests.servers.shared import KINDS, Elsewhere, Servers
 
 _SERVERS = pytest.StashKey[Servers]()
+_WORKERS = pytest.StashKey[dict[str, None]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,10 +38,22 @@ def pytest_configure(config: pytest.Config) -> None:
                 reporter.write_line(f"[servers] {line}", flush=True)
 
     config.stash[_SERVERS] = Servers(say)
+    config.stash[_WORKERS] = {}
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:  # of pytest-xdist: what a worker has to say, the whole run says
+        output["servers"] = session.config.stash[_SERVERS].report()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[_WORKERS].update(dict.fromkeys(getattr(node, "workeroutput", {}).get("servers", ())))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    for line in config.stash[_SERVERS].report():
+    for line in config.stash[_WORKERS] or config.stash[_SERVERS].report():
         terminalreporter.write_line(line)
 
 

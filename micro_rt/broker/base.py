@@ -6,7 +6,8 @@
   of any process, for a distributed one that of a server.
 - A group has members; each partition is read by one member at a time. A member that leaves, dies or stops answering
   gives its partitions to others, who go on at the last committed position.
-- Committing says that everything before a position is done. A position is never committed by the broker itself.
+- Committing says that everything before a position is done. The broker commits nothing itself, but for the position where a
+  new group begins, if it must to remember it.
 - A new group begins where ``Start`` says: at the earliest record, unless told otherwise.
 - A member that reads slowly, or not at all, stays a member for as long as its process lives and its loop runs.
 
@@ -36,6 +37,7 @@ __all__ = [
     "Start",
     "Subscription",
     "TopicOptions",
+    "checked_start",
     "partition_of",
 ]
 
@@ -116,7 +118,7 @@ class Listener(Protocol):
 
 
 class Subscription(ABC):
-    """One member of a group. All its methods belong to one task, but ``pause``, ``resume`` and ``problem``."""
+    """One member of a group. All its methods belong to one task, but ``pause`` and ``resume``."""
 
     @abstractmethod
     async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
@@ -228,6 +230,23 @@ class Broker(ABC):
             start: where a partition begins that the group has not committed a position of.
             listener: told what becomes of partitions.
         """
+
+
+def checked_start(start: Start) -> Start:
+    """Returns where a group is to begin, if that is a place.
+
+    Raises:
+        ValueError: a time without a zone, an offset below 0, or a word that is not known.
+    """
+    if isinstance(start, datetime):
+        if start.utcoffset() is None:
+            raise ValueError(f"start={start!r} has no time zone: write datetime(…, tzinfo=UTC)")
+    elif isinstance(start, int):
+        if start < 0:
+            raise ValueError(f"start={start} is no offset: they begin at 0")
+    elif start not in ("earliest", "latest"):
+        raise ValueError(f"start={start!r} is not 'earliest', 'latest', a datetime or an offset")
+    return start
 
 
 def partition_of(key: bytes, partitions: int) -> int:
