@@ -13,7 +13,8 @@ import confluent_kafka
 from faststream.kafka import KafkaBroker, KafkaMessage
 
 import micro_rt as micro
-from tests.events.shop import SETTLE, subscribed, until
+from tests.events.shop import subscribed
+from tests.faults.kafka_lab import PATIENCE, eventually
 
 __all__ = ["PEERS", "AioKafka", "Confluent", "FastStream", "Peer", "Sent", "both_share"]
 
@@ -58,7 +59,7 @@ class AioKafka:
 
     async def consume(self, topic: str, count: int) -> Sequence[Sent]:
         async with (
-            asyncio.timeout(SETTLE),
+            asyncio.timeout(PATIENCE),
             aiokafka.AIOKafkaConsumer(
                 topic, bootstrap_servers=self._address, group_id=_group(), auto_offset_reset="earliest"
             ) as consumer,
@@ -84,7 +85,7 @@ class Confluent:
 
         for value, key, headers in records:
             producer.produce(topic, value, key, headers=list(headers), on_delivery=delivered)
-        assert await asyncio.to_thread(producer.flush, SETTLE) == 0
+        assert await asyncio.to_thread(producer.flush, PATIENCE) == 0
         assert not failed
 
     async def consume(self, topic: str, count: int) -> Sequence[Sent]:
@@ -98,7 +99,7 @@ class Confluent:
         found: list[Sent] = []
         try:
             while len(found) < count:
-                message = consumer.poll(SETTLE)
+                message = consumer.poll(PATIENCE)
                 assert message is not None, f"only {len(found)} of {count}"
                 assert message.error() is None
                 found.append(Sent(message.value() or b"", message.key(), tuple(message.headers() or ())))
@@ -133,7 +134,7 @@ class FastStream:
 
         async with broker:
             await broker.start()
-            await until(lambda: len(found) >= count, f"only {len(found)} of {count}")
+            await eventually(lambda: len(found) >= count, f"only {len(found)} of {count}")
         return found
 
 
@@ -147,7 +148,7 @@ async def both_share(
     """Two members of ours in one group, each of which has partitions."""
     async with AsyncExitStack() as stack:
         members = [(await stack.enter_async_context(subscribed(address, make(), group=group)))[1] for _ in range(2)]
-        await until(lambda: all(member.status() for member in members), "both have partitions")
+        await eventually(lambda: all(member.status() for member in members), "both have partitions")
         yield members
 
 

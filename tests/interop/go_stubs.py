@@ -19,6 +19,10 @@ STUBS = {
 }
 """Where each .proto's stubs are."""
 
+EVENTS = {"tests/protos/shop.proto": "shop", "micro_rt/annotations.proto": "annotations"}
+"""The folder of each .proto of the module of events; events need no more than the messages."""
+_EVENTS_FOLDER = "tests/interop/go_micro_events"
+
 
 def main() -> None:
     go = go_tool("google.golang.org/protobuf", "v1.36.6", "google.golang.org/protobuf/cmd/protoc-gen-go")
@@ -38,6 +42,12 @@ def main() -> None:
             cwd=ROOT,
         )
         print(folder)
+    module = f"micro-rt/{_EVENTS_FOLDER}"
+    names = {proto.removeprefix("tests/protos/"): package for proto, package in EVENTS.items()}
+    options = [f"--go_opt=module={module}", *(f"--go_opt=M{name}={module}/{names[name]}" for name in names)]
+    outputs = [f"--plugin=protoc-gen-go={go}", f"--go_out={_EVENTS_FOLDER}", *options]
+    subprocess.run([protoc, "-I", "tests/protos", "-I", ".", *outputs, *names], check=True, cwd=ROOT)
+    print(_EVENTS_FOLDER)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from cloudevents.v1.http import CloudEvent as EventBefore2
 from google.protobuf.json_format import MessageToDict
 
 import micro_rt as micro
-from tests.events.shop import Log, Publishes, Shop, subscribed, until
+from tests.events.shop import Log, Publishes, Shop, subscribed
+from tests.faults.kafka_lab import eventually
 from tests.interop.event_peers import AioKafka, Sent
 from tests.protos.shop_pb2 import CHANNEL_WEB, OrderPlaced
 from tests.servers.server import Server
@@ -122,7 +123,7 @@ async def test_we_read_what_it_writes(
         await AioKafka(kafka.address).publish(
             shop.topic("orders"), [Sent(message.value, key, tuple(message.headers.items()))]
         )
-        await until(lambda: log)
+        await eventually(lambda: log)
     (context,) = log.contexts
     assert log.events == [ORDER]
     assert (context.id, context.source, context.time) == ("abc-1", "https://shop.example/orders", WHEN)

@@ -13,7 +13,8 @@ from faststream.kafka import KafkaBroker
 from pydantic import BaseModel
 
 import micro_rt as micro
-from tests.events.shop import Log, Publishes, Shop, read_all, subscribed, until
+from tests.events.shop import Log, Publishes, Shop, read_all, subscribed
+from tests.faults.kafka_lab import eventually
 from tests.interop.event_peers import PEERS, Peer, Sent, both_share
 from tests.protos.shop_pb2 import OrderPaid, OrderPlaced, Ping
 from tests.servers.server import Server
@@ -95,8 +96,8 @@ async def test_each_event_on_a_topic_of_all_publishers_is_handled_once_and_in_or
         kafka.url, "billing", lambda: shop.subscriber(order_placed=handle, order_paid=handle)
     ) as members:
         await asyncio.gather(ours(), *(theirs(peer) for peer in PEERS))
-        await until(lambda: len(found) >= everybody * EACH)
-        await until(lambda: not any(part.in_flight for member in members for part in member.status()))
+        await eventually(lambda: len(found) >= everybody * EACH)
+        await eventually(lambda: not any(part.in_flight for member in members for part in member.status()))
     assert len(found) == everybody * EACH
     in_order_per_key(found)
 
@@ -127,7 +128,7 @@ async def test_a_topic_of_one_type_needs_no_headers(kafka: Server, shop: Shop, p
     async with subscribed(kafka.url, shop.subscriber(ping=log), group="g"):
         value = Ping(text="hello").SerializeToString()
         await peer(kafka.address).publish(shop.topic("pings"), [Sent(value), Sent(value, b"key"), Sent(b"")])
-        await until(lambda: len(log) == 3)
+        await eventually(lambda: len(log) == 3)
     assert sorted(event.text for event in log.events) == ["", "hello", "hello"]
     assert {context.key for context in log.contexts} == {None, b"key"}
     assert {(context.id, context.source) for context in log.contexts} == {("", "")}
@@ -145,8 +146,8 @@ async def test_a_topic_of_several_types_needs_the_type(kafka: Server, shop: Shop
         told = sent(OrderPlaced(order_id="1"))
         await peer(kafka.address).publish(shop.topic("orders"), [Sent(data, b"1"), nobodys, told])
         (letter,) = await read_all(service, f"{shop.topic('orders')}.billing.dead")
-        await until(lambda: log)
-        await until(lambda: not any(part.in_flight for part in subscription.status()))
+        await eventually(lambda: log)
+        await eventually(lambda: not any(part.in_flight for part in subscription.status()))
     assert log.orders == ["1"]
     assert (letter.key, letter.value) == (b"1", data)
     assert b"does not say its type (header ce_type)" in dict(letter.headers)["micro-dead-reason"]
@@ -166,7 +167,7 @@ async def test_the_models_of_faststream_are_messages_of_ours(kafka: Server, shop
         await broker.publish({"text": "dict", "unknown": 1}, shop.topic("pings"), correlation_id="c")
         order = {"order_id": "json", "totalCents": "3"}
         await broker.publish(order, shop.topic("orders"), key=b"k", headers={"ce_type": "shop.OrderPlaced"})
-        await until(lambda: len(log) == 3)
+        await eventually(lambda: len(log) == 3)
     assert {event.text for event in log.events if isinstance(event, Ping)} == {"model", "dict"}
     assert [event for event in log.events if isinstance(event, OrderPlaced)] == [
         OrderPlaced(order_id="json", total_cents=3)
