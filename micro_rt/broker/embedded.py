@@ -6,11 +6,10 @@ import logging
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal, TypeVar
 from urllib.parse import parse_qsl
 
-from micro_rt.broker.base import DEFAULT_PARTITIONS, Message, Partition, Start, TopicOptions
+from micro_rt.broker.base import DEFAULT_PARTITIONS, Message, Partition, TopicOptions
 from micro_rt.errors import Aborted, Error, InvalidArgument, NotFound
 
 __all__ = [
@@ -18,7 +17,6 @@ __all__ = [
     "balance",
     "checked_limit",
     "checked_offset",
-    "checked_start",
     "checked_topic",
     "not_owned",
     "not_there",
@@ -121,23 +119,6 @@ def checked_topic(topic: str) -> str:
             f"{topic!r} is no name of a topic: use up to 249 letters, digits, '.', '_' and '-'", may_have_run=False
         )
     return topic
-
-
-def checked_start(start: Start) -> Start:
-    """Returns where a group is to begin, if that is a place.
-
-    Raises:
-        ValueError: a time without a zone, an offset below 0, or a word that is not known.
-    """
-    if isinstance(start, datetime):
-        if start.utcoffset() is None:
-            raise ValueError(f"start={start!r} has no time zone: write datetime(…, tzinfo=UTC)")
-    elif isinstance(start, int):
-        if start < 0:
-            raise ValueError(f"start={start} is no offset: they begin at 0")
-    elif start not in ("earliest", "latest"):
-        raise ValueError(f"start={start!r} is not 'earliest', 'latest', a datetime or an offset")
-    return start
 
 
 def checked_limit(limit: int) -> int:

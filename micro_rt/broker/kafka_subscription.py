@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from micro_rt.broker.base import Listener, Partition, Record, Start, Subscription
-from micro_rt.broker.embedded import checked_limit, checked_offset, checked_start, not_owned
+from micro_rt.broker.base import Listener, Partition, Record, Start, Subscription, checked_start
+from micro_rt.broker.embedded import checked_limit, checked_offset, not_owned
 from micro_rt.broker.kafka_client import Cluster, KafkaError, error_of
 from micro_rt.broker.kafka_consumer import GroupConsumer
 from micro_rt.broker.kafka_watch import CHECK_EVERY, Watch

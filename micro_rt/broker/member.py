@@ -12,8 +12,8 @@ from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from micro_rt.broker.base import Listener, Partition, Record, Start, Subscription
-from micro_rt.broker.embedded import checked_limit, checked_start
+from micro_rt.broker.base import Listener, Partition, Record, Start, Subscription, checked_start
+from micro_rt.broker.embedded import checked_limit
 from micro_rt.errors import FailedPrecondition
 
 __all__ = ["Ownership", "View", "Member"]

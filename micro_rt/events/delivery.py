@@ -20,7 +20,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from micro_rt.broker.base import Broker, Partition, Record, Start, Subscription
+from micro_rt.broker.base import Broker, Partition, Record, Start, Subscription, checked_start
 from micro_rt.context import current_context
 from micro_rt.errors import Aborted, DeadlineExceeded, Error
 from micro_rt.events.context import EventContext
@@ -87,6 +87,7 @@ class DeliveryOptions:
         for name in ("concurrency", "attempts", "max_in_flight"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: at least 1")
+        checked_start(self.start)
         if self.backoff < 0 or self.max_backoff < self.backoff:
             raise ValueError(f"backoff={self.backoff}, max_backoff={self.max_backoff}: 0 <= backoff <= max_backoff")
         if self.timeout is not None and self.timeout <= 0:

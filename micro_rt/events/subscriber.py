@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -50,15 +51,22 @@ def routes_of(subscriber: Subscriber, codec: Codec, interceptors: Sequence[Inter
     """Returns the events that a subscriber handles, those whose methods it defines.
 
     Raises:
-        TypeError: it defines none, or one that is not ``async def``.
+        TypeError: it defines none, or one that is not ``async def``; or it derives from the bases of several files.
     """
+    generated = [cls for cls in type(subscriber).__mro__ if "_info_" in vars(cls)]
+    if len(generated) > 1:
+        names = " and ".join(cls.__name__ for cls in generated)
+        raise TypeError(
+            f"{type(subscriber).__name__} derives from {names}: make a subscriber for each of them, and subscribe both"
+        )
     info = events_info(subscriber)
-    generated = next(cls for cls in reversed(type(subscriber).__mro__) if "_info_" in vars(cls))
     routes: list[Route] = []
     for event in info.events:
         method = getattr(type(subscriber), event.python_name)
-        if method is getattr(generated, event.python_name):
+        if method is getattr(generated[0], event.python_name):
             continue
+        if not inspect.iscoroutinefunction(inspect.unwrap(method)):
+            raise TypeError(f"{type(subscriber).__name__}.{event.python_name}() must be written as `async def`")
         handle = chain_event(interceptors, getattr(subscriber, event.python_name))
         routes.append(Route(event, codec.decoder(event.message_type), json_decoder(event.message_type), handle))
     if not routes:

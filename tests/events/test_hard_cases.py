@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import micro_rt as micro
 from micro_rt.broker.base import Message, Partition, Position, Record
 from micro_rt.broker.memory import MemoryBroker, _MemoryMember
 from tests.events.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed, until
+from tests.protos import shop_micro
 from tests.protos.shop_pb2 import OrderPlaced
 
 
@@ -236,3 +238,28 @@ async def test_a_timeout_says_that_it_was_one(broker: str, shop: Shop, publish: 
     headers = dict(letter.headers)
     assert headers["micro-dead-error"] == b"DEADLINE_EXCEEDED"
     assert b"did not finish within 0.25 s" in headers["micro-dead-reason"]
+
+
+@pytest.mark.parametrize(
+    ("start", "problem"),
+    [("erliest", "not 'earliest', 'latest'"), (-1, "begin at 0"), (datetime(2026, 11, 24), "no time zone")],
+)
+async def test_an_impossible_start_is_refused_at_once(shop: Shop, start: Any, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        micro.Service("s").subscribe(shop.subscriber(order_placed=Log()), start=start)
+
+
+async def test_a_handler_that_is_not_async_is_refused_at_once(shop: Shop) -> None:
+    class Handles(shop.Base):  # type: ignore[name-defined, misc]
+        def order_placed(self, event: Any, context: Any) -> None: ...
+
+    with pytest.raises(TypeError, match=r"Handles\.order_placed\(\) must be written as `async def`"):
+        micro.Service("s").subscribe(Handles())
+
+
+async def test_a_subscriber_of_two_files_is_refused_at_once(shop: Shop) -> None:
+    class Both(shop.Base, shop_micro.ShopSubscriberBase):  # type: ignore[name-defined, misc]
+        async def ping(self, event: Any, context: Any) -> None: ...
+
+    with pytest.raises(TypeError, match="Both derives from Base and ShopSubscriberBase: make a subscriber for each"):
+        micro.Service("s").subscribe(Both())
