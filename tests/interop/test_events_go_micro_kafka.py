@@ -229,6 +229,17 @@ async def test_go_micro_s_handlers_are_given_what_we_publish(
     assert (header["Ce_type"], header["Ce_id"], header["Ce_source"]) == ("shop.OrderPlaced", published.id, "publisher")
 
 
+async def test_a_handler_of_go_micro_s_takes_every_event_of_its_topic_and_can_ask_which_it_is(
+    go: Go, shop: Shop, publish: Publishes
+) -> None:
+    subscriber = await go.subscriber(shop.topic("orders"), queue="billing")
+    await publish.paid("1", 7)
+    await publish.placed("1", 8)
+    await eventually(lambda: len(subscriber.seen) >= 2)
+    found = [(each["header"]["Ce_type"], each["event"]["totalCents"]) for each in subscriber.seen]
+    assert found == [("shop.OrderPaid", "7"), ("shop.OrderPlaced", "8")]
+
+
 async def test_go_micro_s_broker_is_given_what_we_publish_in_order_of_the_key(
     go: Go, shop: Shop, publish: Publishes
 ) -> None:
@@ -302,3 +313,18 @@ async def test_both_sides_share_a_topic(kafka: Server, go: Go, shop: Shop, publi
     everything = Counter(f"{whose} {number}" for whose in ("ours", "theirs") for number in range(20))
     assert Counter(event.text for event in log.events) == everything
     assert Counter(each["event"]["text"] for each in there.seen) == everything
+
+
+async def test_members_of_both_sides_share_a_group_that_divides_by_range(
+    kafka: Server, go: Go, shop: Shop, publish: Publishes
+) -> None:
+    log = Log()
+    there = await go.subscriber(shop.topic("orders"), queue="billing")
+    broker = f"{kafka.url}?assignor=range"
+    async with subscribed(broker, shop.subscriber(order_placed=log), group="billing") as (_, here):
+        await eventually(lambda: len(here.status()) == 2, "each has half of the partitions")
+        await publish.many([OrderPlaced(order_id=str(number)) for number in range(100)])
+        await eventually(lambda: len({*log.orders, *there.orders}) == 100, "all are handled")
+        assert log.orders
+        assert there.orders
+        assert Counter([*log.orders, *there.orders]) == Counter(str(number) for number in range(100))
