@@ -111,48 +111,28 @@ class Publisher:
         outlet = self._outlets[event]
         sent = self._headers if headers is None else self._headers + _checked(headers)
         publishing = Publishing(event, outlet.key_of(message) if key is None else _key(key), sent)
-        if outlet.proceed is None:
-            (outcome,) = await self._send([(outlet, message, publishing)], _seconds(time), timeout)
-        else:
-
-            async def innermost(message: Any, publishing: Publishing) -> Published | Error:
-                (outcome,) = await self._send([(outlet, message, publishing)], _seconds(time), timeout)
-                if isinstance(outcome, Error):
-                    raise outcome
-                return outcome
-
-            outcome = await outlet.proceed(innermost)(message, publishing)
-        if isinstance(outcome, Error):
-            raise outcome
-        return outcome
+        return await self._publish_one(outlet, message, publishing, _seconds(time), _deadline(timeout))
 
     async def _publish_all(
         self, messages: Iterable[Any], headers: HeadersLike | None, timeout: float | None
     ) -> list[Published]:
         """Publishes several events in one go, in order."""
+        deadline = _deadline(timeout)
         sent = self._headers if headers is None else self._headers + _checked(headers)
+        batch: list[_Outgoing] = []
+        for message in messages:
+            outlet = self._outlet(message)
+            batch.append((outlet, message, Publishing(outlet.event, outlet.key_of(message), sent)))
+        if not batch:
+            return []
         if any(outlet.proceed is not None for outlet in self._outlets.values()):
-            outcomes = await asyncio.gather(
-                *(
-                    self._publish(self._outlet(message).event, message, None, headers, None, timeout)
-                    for message in messages
-                ),
-                return_exceptions=True,
-            )
-            for outcome in outcomes:
-                if isinstance(outcome, BaseException) and not isinstance(outcome, Error):
-                    raise outcome
-            told = cast("list[Published | Error]", outcomes)
+            told = await self._publish_each(batch, deadline)
         else:
-            batch: list[tuple[_Outlet, Any, Publishing]] = []
-            for message in messages:
-                outlet = self._outlet(message)
-                batch.append((outlet, message, Publishing(outlet.event, outlet.key_of(message), sent)))
-            told = await self._send(batch, None, timeout) if batch else []
+            told = await self._send(batch, None, deadline)
         failures = [outcome for outcome in told if isinstance(outcome, Error)]
         if not failures:
             return cast("list[Published]", told)
-        if len(failures) == len(told) and len({failure.code for failure in failures}) == 1:
+        if len(failures) == len(told) and len({(failure.code, failure.may_have_run) for failure in failures}) == 1:
             raise failures[0]
         failed = NotAllPublished(
             f"{len(failures)} of {len(told)} events were not published; the first of them: {failures[0]}",
@@ -160,6 +140,45 @@ class Publisher:
         )
         failed.outcomes = tuple(told)
         raise failed
+
+    async def _publish_one(
+        self, outlet: _Outlet, message: Any, publishing: Publishing, when: float | None, deadline: float | None
+    ) -> Published:
+        """Publishes one event, through the interceptors if there are any."""
+
+        async def innermost(message: Any, publishing: Publishing) -> Published:
+            (outcome,) = await self._send([(outlet, message, publishing)], when, deadline)
+            if isinstance(outcome, Error):
+                raise outcome
+            return outcome
+
+        proceed: PublishNext = innermost if outlet.proceed is None else outlet.proceed(innermost)
+        published: Published = await proceed(message, publishing)
+        return published
+
+    async def _publish_each(self, batch: Sequence[_Outgoing], deadline: float | None) -> list[Published | Error]:
+        """Publishes events with interceptors around each: those of one key one after the other, the others side by side."""
+        lanes: dict[object, list[int]] = {}
+        for number, (outlet, _, publishing) in enumerate(batch):
+            lane = number if publishing.key is None else (outlet.event.topic, publishing.key)
+            lanes.setdefault(lane, []).append(number)
+        told: dict[int, Published | Exception] = {}
+
+        async def publish(numbers: list[int]) -> None:
+            for number in numbers:
+                try:
+                    told[number] = await self._publish_one(*batch[number], None, deadline)
+                except Exception as error:
+                    told[number] = error
+
+        await asyncio.gather(*map(publish, lanes.values()))
+        outcomes: list[Published | Error] = []
+        for number in range(len(batch)):
+            outcome = told[number]
+            if isinstance(outcome, Exception) and not isinstance(outcome, Error):
+                raise outcome
+            outcomes.append(outcome)
+        return outcomes
 
     def _outlet(self, message: Any) -> _Outlet:
         outlet = self._by_type.get(message.__class__)
@@ -169,48 +188,62 @@ class Publisher:
         return outlet
 
     async def _send(
-        self, batch: Sequence[tuple[_Outlet, Any, Publishing]], when: float | None, timeout: float | None
+        self, batch: Sequence[_Outgoing], when: float | None, deadline: float | None
     ) -> list[Published | Error]:
+        scope = current_context.get()
+        trace: Headers = ()
+        if scope is not None:
+            trace = tuple([(name, _bytes(value)) for name, value in scope.trace.pairs])
+            if scope.deadline is not None and (deadline is None or scope.deadline < deadline):
+                deadline = scope.deadline
+        begun = False
+        limit = asyncio.timeout_at(deadline)
+        try:
+            async with limit:
+                broker = await self._prepared()
+                ids, messages = self._seal(broker, batch, time.time() if when is None else when, trace)
+                begun = True
+                positions = await self._accepted(broker, messages)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            what = batch[0][0].event.name if len(batch) == 1 else f"{len(batch)} events"
+            raise DeadlineExceeded(
+                f"{what}: not accepted before the deadline; may be published all the same"
+                if begun
+                else f"{what}: the broker was not ready before the deadline, so nothing is published",
+                id="micro.deadline",
+                may_have_run=begun,
+            ) from None
+        return [
+            position if isinstance(position, Error) else Published(id, *position)
+            for id, position in zip(ids, positions, strict=True)
+        ]
+
+    async def _prepared(self) -> Broker:
+        """Returns the broker, with the topics of the events."""
         broker = await self._service.broker()
         if broker is not self._broker:
             await broker.prepare(options_of(self._info_.events))
             self._broker = broker
-        scope = current_context.get()
-        trace: Headers = ()
-        deadline = None
-        if scope is not None:
-            deadline = scope.deadline
-            trace = tuple([(name, _bytes(value)) for name, value in scope.trace.pairs])
-        if timeout is not None:
-            own = asyncio.get_running_loop().time() + timeout
-            deadline = own if deadline is None or own < deadline else deadline
-        now = time.time() if when is None else when
+        return broker
+
+    def _seal(
+        self, broker: Broker, batch: Sequence[_Outgoing], when: float, trace: Headers
+    ) -> tuple[list[str], list[Message]]:
+        """Returns the ids of events, and their records."""
         ids: list[str] = []
         messages: list[Message] = []
         for outlet, message, publishing in batch:
             id = self._ids.next()
             ids.append(id)
             data = outlet.encode(message)
-            headers = seal(outlet.event.name, id, self._source, now, publishing.headers + trace)
+            headers = seal(outlet.event.name, id, self._source, when, publishing.headers + trace)
             topic = outlet.event.topic
             if broker.envelope == "micro":
                 data, headers = seal_for_go_micro(headers, data, topic), ()
-            messages.append(Message(topic, data, publishing.key, headers, now))
-        if deadline is None:
-            positions = await self._accepted(broker, messages)
-        else:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    positions = await self._accepted(broker, messages)
-            except TimeoutError:
-                what = batch[0][0].event.name if len(batch) == 1 else f"{len(batch)} events"
-                raise DeadlineExceeded(
-                    f"{what}: not accepted before the deadline; may be published all the same", id="micro.deadline"
-                ) from None
-        return [
-            position if isinstance(position, Error) else Published(id, *position)
-            for id, position in zip(ids, positions, strict=True)
-        ]
+            messages.append(Message(topic, data, publishing.key, headers, when))
+        return ids, messages
 
     async def _accepted(self, broker: Broker, messages: list[Message]) -> Any:
         try:
@@ -250,6 +283,10 @@ class _Outlet:
             raise InvalidArgument(f"{self.event.name} cannot be encoded: {error}", may_have_run=False) from error
 
 
+_Outgoing: TypeAlias = tuple[_Outlet, Any, Publishing]
+"""An event, and what is known of it."""
+
+
 class _Ids:
     """Ids that no other publisher makes, for less than a random one each."""
 
@@ -278,6 +315,10 @@ def _key(value: object) -> bytes:
     if isinstance(value, bytes):
         return value
     return value.encode() if isinstance(value, str) else str(int(cast("int", value))).encode()
+
+
+def _deadline(timeout: float | None) -> float | None:
+    return None if timeout is None else asyncio.get_running_loop().time() + timeout
 
 
 def _seconds(when: datetime | None) -> float | None:

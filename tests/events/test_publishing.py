@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 import micro_rt as micro
-from micro_rt.broker.base import Message, Partition, partition_of
-from tests.events.shop import Log, Publishes, Shop, subscribed, until
+from micro_rt.broker.base import Message, Partition, TopicOptions, partition_of
+from micro_rt.broker.memory import MemoryBroker
+from tests.events.shop import SETTLE, Log, Publishes, Shop, subscribed, until
 from tests.protos.shop_micro import ShopPublisher, ShopSubscriberBase
 from tests.protos.shop_pb2 import Blob, OrderPaid, OrderPlaced, Ping, Shipment, Shipped
 
@@ -191,3 +193,41 @@ async def test_records_of_others_are_understood(broker: str, shop: Shop) -> None
         await until(lambda: len(log) == 5)
     told = sorted(event.order_id if isinstance(event, OrderPlaced) else event.text for event in log.events)
     assert told == ["a", "go", "json", "plain", "s-json"]
+
+
+class Dawdles(micro.Interceptor):
+    """Takes now longer, now shorter."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    async def publish(self, event: Any, publishing: Any, proceed: micro.PublishNext) -> Any:
+        self._count += 1
+        await asyncio.sleep(0.03 if self._count % 2 else 0.0)
+        return await proceed(event, publishing)
+
+
+async def test_many_at_once_keep_their_order_and_headers_whatever_interceptors_do(broker: str, shop: Shop) -> None:
+    log = Log()
+    service = micro.Service("s", registry=f"memory:{shop.mark}", broker=broker, client_interceptors=[Dawdles()])
+    service.subscribe(shop.subscriber(order_placed=log), group="g")
+    events = [OrderPlaced(order_id=str(number % 3), total_cents=number) for number in range(15)]
+    async with service:
+        published = await shop.Publisher(service)._publish_all(events, iter([("zone", "eu")]), None)
+        await until(lambda: len(log) == 15)
+    for key in "012":
+        seen = [event.total_cents for event in log.events if event.order_id == key]
+        assert seen == sorted(seen)
+    assert len({(each.partition, each.offset) for each in published}) == 15
+    assert {context.headers.get("zone") for context in log.contexts} == {b"eu"}
+
+
+async def test_a_timeout_bounds_what_comes_before_publishing_too(shop: Shop) -> None:
+    class Slow(MemoryBroker):
+        async def prepare(self, topics: Mapping[str, TopicOptions]) -> None:
+            await asyncio.sleep(SETTLE)
+
+    async with micro.Service("s", registry=f"memory:{shop.mark}", broker=Slow(f"memory:{shop.mark}")) as service:
+        with pytest.raises(micro.DeadlineExceeded, match="not ready before the deadline") as caught:
+            await Publishes(shop, service).placed("1", timeout=0.1)
+    assert not caught.value.may_have_run
