@@ -22,7 +22,7 @@ async def replay(
 ) -> AsyncIterator[DeadLetter]:
     """Puts dead letters back, oldest first, and gives each one once it is accepted; what is put back is not put back again.
 
-    At least once, as everything: one that was put back just before a crash is put back again.
+    Those that are there: what becomes a dead letter meanwhile, because its handler fails still, waits for the next time. At least once, as everything: one that was put back just before a crash is put back again.
 
     Args:
         broker: open.
@@ -39,11 +39,15 @@ async def replay(
     listener = _Assigned()
     member = broker.subscribe((name,), f"{group}.replay", "earliest", listener)
     put_back = 0
+    left: dict[Partition, int] = {}
     clock = asyncio.get_running_loop().time
     joined_by = clock() + JOIN_TIMEOUT
     try:
         while limit is None or put_back < limit:
             fetched = await member.fetch(_BATCH, _WAIT)
+            if came := listener.partitions.difference(left):
+                lag = await member.lag()
+                left.update({partition: lag.get(partition, 0) for partition in came})
             if not fetched and not listener.partitions and clock() > joined_by:
                 raise DeadlineExceeded(
                     f"no partition of {name} was assigned within {JOIN_TIMEOUT:g} s: is it read already?"
@@ -51,8 +55,11 @@ async def replay(
             if not fetched and listener.partitions and (dry_run or not any((await member.lag()).values())):
                 return
             for partition, records in fetched.items():
-                for record in records:
+                for record in records[: left.get(partition, 0)]:
+                    left[partition] -= 1
                     letter = DeadLetter.of(record)
+                    if letter is not None and (letter.topic, letter.group) != (topic, group):
+                        letter = None  # of another group whose topic has the same name
                     if put_back == limit:
                         return
                     if letter is not None and not dry_run:
@@ -64,6 +71,8 @@ async def replay(
                     if letter is not None:
                         put_back += 1
                         yield letter
+            if listener.partitions and not any(left.get(partition) for partition in listener.partitions):
+                return
     finally:
         await member.close()
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
 import micro_rt as micro
-from micro_rt.broker.base import Record
+from micro_rt.broker.base import Record, TopicOptions
 from micro_rt.cli.main import main
 from micro_rt.events.dead_letter import DeadLetter, dead_letter, dead_letter_topic, revived
 from micro_rt.events.replay import replay
-from tests.events.shop import SETTLE, Log, Publishes, Shop, subscribed, until
+from tests.events.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed, until
 from tests.protos.shop_pb2 import OrderPlaced
 
 
@@ -117,3 +118,37 @@ def test_the_topic_of_dead_letters_can_be_one() -> None:
     assert dead_letter_topic("orders", "billing") == "orders.billing.dead"
     assert dead_letter_topic("orders", "team a/billing") == "orders.team_a_billing.dead"
     assert len(dead_letter_topic("o" * 249, "g")) == 249
+
+
+async def test_what_fails_again_meanwhile_is_not_put_back_for_ever(broker: str, shop: Shop, publish: Publishes) -> None:
+    attempts = 0
+
+    async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
+        nonlocal attempts
+        attempts += 1
+        raise RuntimeError("still broken")
+
+    topic = shop.topic("orders")
+    async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", attempts=1) as (service, _):
+        await publish.many([OrderPlaced(order_id=str(number)) for number in range(3)])
+        await read_all(service, dead_letter_topic(topic, "g"), expected=3)
+        own = await service.broker()
+        letters: list[DeadLetter] = []
+        async for letter in replay(own, topic, "g"):
+            letters.append(letter)
+            await read_all(service, dead_letter_topic(topic, "g"), expected=3 + len(letters))  # it is one again
+    assert (len(letters), attempts) == (3, 6)
+
+
+async def test_groups_whose_topics_have_one_name_get_their_own_letters_alone(broker: str, shop: Shop) -> None:
+    topic = shop.topic("orders")
+    assert dead_letter_topic(topic, "a b") == dead_letter_topic(topic, "a_b")
+    async with micro.Service("s", registry=f"memory:{shop.mark}", broker=broker) as service:
+        own = await service.broker()
+        await own.prepare({topic: TopicOptions(), dead_letter_topic(topic, "a b"): TopicOptions(partitions=1)})
+        for group in ("a b", "a_b"):
+            record = Record(topic, 0, 0, time.time(), b"k", b"", ())
+            (outcome,) = await own.publish([dead_letter(record, group, "why", None, 1)])
+            assert not isinstance(outcome, micro.Error)
+        for group in ("a b", "a_b"):
+            assert [letter.group async for letter in replay(own, topic, group)] == [group]
