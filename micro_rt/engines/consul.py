@@ -21,8 +21,9 @@ __all__ = ["Consul"]
 
 REQUESTS = 24
 """Requests at once, beside blocking queries."""
-WAIT = 300.0
-"""Seconds that a blocking query waits for a change; Consul adds up to a sixteenth."""
+WAIT = (240.0, 300.0)
+"""Seconds that a blocking query waits for a change, at random: queries that begin together are not to be renewed together.
+Consul adds up to a sixteenth, but not where it streams."""
 SILENCE = 3.0
 """Times the address's timeout without any answer, after which it is asked whether it is there, while blocking queries wait."""
 RETRY = (0.2, 5.0)
@@ -101,8 +102,9 @@ class Consul:
         """
         if not index:
             return await self.get(path, params)
-        waiting = [*params, ("index", str(index)), ("wait", f"{WAIT:g}s")]
-        timeout = WAIT * 17 / 16 + self.address.timeout
+        wait = random.uniform(*WAIT)
+        waiting = [*params, ("index", str(index)), ("wait", f"{wait:.3f}s")]
+        timeout = wait * 17 / 16 + self.address.timeout
         query = asyncio.ensure_future(self._watched(self._http.get(path, waiting, timeout=timeout)))
         self._blocking.add(query)
         if self._pulse is None:
@@ -198,13 +200,17 @@ class Consul:
 
     async def _probe(self) -> None:
         failures = 0
+        since = ""
         try:
             while True:
                 try:
                     await self._ask()
                 except Unavailable as error:
                     if not failures:
+                        since = f"{datetime.now().astimezone():%H:%M:%S}"
                         self._begin(error)
+                    # The present reason: what begins as a refused connection may end as a cluster without a leader.
+                    self.problem = f"{error.message} (since {since})"
                     failures += 1
                 except Exception as error:  # It answers, whatever it says.
                     _log.debug("Consul at %s answers the probe: %s", self.address.place, error)
@@ -219,7 +225,6 @@ class Consul:
             _log.info("Consul at %s answers again", self.address.place)
 
     def _begin(self, error: Unavailable) -> None:
-        self.problem = f"{error.message} (since {datetime.now().astimezone():%H:%M:%S})"
         _log.warning("%s; going on with what is known", error.message)
         for query in self._blocking:
             query.cancel()

@@ -69,6 +69,10 @@ class Answer:
     """Seconds since the server that answered heard from the leader."""
     filtered: bool
     """Whether something was left out because the token may not see it."""
+    streamed: bool
+    """Whether it comes from what servers stream to the agent, which counts indexes for itself."""
+    digest: int
+    """Of what was said: the same for the same."""
 
 
 class ConsulHttp:
@@ -259,15 +263,17 @@ def _answer(response: _Response) -> Answer:
             if headers.get("Content-Type", "").startswith("application/json"):
                 raise Internal("Consul's answer is cut short, or not JSON") from None
             data = response.body
+    streamed = headers.get("X-Consul-Query-Backend") == "streaming"
     return Answer(
         found=response.code == 200,
         data=data,
         index=_number(headers.get("X-Consul-Index")),
         # What is streamed always says "false", so it would all be asked of the leader a second time.
-        known_leader=headers.get("X-Consul-KnownLeader", "true") == "true"
-        or headers.get("X-Consul-Query-Backend") == "streaming",
+        known_leader=headers.get("X-Consul-KnownLeader", "true") == "true" or streamed,
         age=_number(headers.get("X-Consul-LastContact")) / 1000,
         filtered=headers.get("X-Consul-Results-Filtered-By-ACLs") == "true",
+        streamed=streamed,
+        digest=hash(response.body),
     )
 
 

@@ -1,13 +1,16 @@
-"""Answers that an agent gives from what its servers stream to it: what it says of a leader there means nothing."""
+"""Answers that an agent gives from what its servers stream to it: what it says of a leader and of indexes means little there."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
+from micro_rt.engines import consul as engine
 from micro_rt.engines.consul import Consul
 from micro_rt.engines.consul_http import Answer
 from micro_rt.node import Node
@@ -16,44 +19,93 @@ from micro_rt.registry.consul import ConsulRegistry
 from micro_rt.registry.consul_entries import path_of
 
 SETTLE = 60.0
+NODE = Node("streamed-1", "127.0.0.1:9")
 
 
-async def test_a_change_of_a_watched_name_is_not_asked_of_the_leader_again(
-    consul: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = f"streamed-{uuid.uuid4().hex[:8]}"
-    read: list[str] = []
-    """What was read without waiting, and without a filter, which registering does."""
-    blocked = asyncio.Event()
-    get, block = Consul.get, Consul.block
+class Asked:
+    """What was asked of Consul for one name."""
 
-    async def noting(self: Consul, path: str, params: Any = ()) -> Answer:
-        if not params:
-            read.append(path)
-        return await get(self, path, params)
+    def __init__(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.name = name
+        self.read = 0
+        """Reads without waiting, and without a filter, which registering does."""
+        self.indexes: list[int] = []
+        """Of the blocking queries."""
+        self.answers: list[Answer] = []
+        """To the blocking queries."""
+        get, block = Consul.get, Consul.block
 
-    async def counting(self: Consul, path: str, params: Any, index: int) -> Answer:
-        if index and path == path_of(name):
-            blocked.set()
-        return await block(self, path, params, index)
+        async def noting(consul: Consul, path: str, params: Any = ()) -> Answer:
+            if path == path_of(self.name) and not params:
+                self.read += 1
+            return await get(consul, path, params)
 
-    monkeypatch.setattr(Consul, "get", noting)
-    monkeypatch.setattr(Consul, "block", counting)
-    registry, other = ConsulRegistry(consul.url), ConsulRegistry(f"{consul.url}/?stale=false")
-    await registry.open()
-    await other.open()
-    try:
+        async def counting(consul: Consul, path: str, params: Any, index: int) -> Answer:
+            if not index or path != path_of(self.name):
+                return await block(consul, path, params, index)
+            self.indexes.append(index)
+            answer = await block(consul, path, params, index)
+            self.answers.append(answer)
+            return answer
+
+        monkeypatch.setattr(Consul, "get", noting)
+        monkeypatch.setattr(Consul, "block", counting)
+
+    async def until_blocked(self, times: int) -> None:
         async with asyncio.timeout(SETTLE):
-            watch = registry.watch(name)
-            assert await anext(watch) == ()
-            await blocked.wait()
-            before = read.count(path_of(name))
-            lease = await other.register(Registration(Node("streamed-1", "127.0.0.1:9"), (name,)), ttl=30.0)
-            seen = await anext(watch)
-            assert [node.id for node in seen] == ["streamed-1"]
-            mine = read.count(path_of(name)) - before
-            await lease.revoke()
+            while len(self.indexes) < times:
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    return Asked(f"streamed-{uuid.uuid4().hex[:8]}", monkeypatch)
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str) -> AsyncGenerator[ConsulRegistry]:
+    # A machine that is too busy to answer is another reason to ask the leader.
+    registry = ConsulRegistry(f"{url}/?timeout={SETTLE:g}s")
+    await registry.open()
+    try:
+        yield registry
     finally:
         await registry.close()
-        await other.close()
-    assert mine == 0
+
+
+async def test_a_change_of_a_watched_name_is_not_asked_of_the_leader_again(consul: Any, asked: Asked) -> None:
+    async with opened(consul.url) as registry:
+        watch = registry.watch(asked.name)
+        assert await anext(watch) == ()
+        await asked.until_blocked(1)
+        lease = await registry.register(Registration(NODE, (asked.name,)))
+        async with asyncio.timeout(SETTLE):
+            assert await anext(watch) == (NODE,)
+        await lease.revoke()
+    assert asked.answers[0].streamed, "this Consul does not stream: nothing is shown"
+    assert asked.read == 1
+
+
+async def test_a_stream_that_has_not_come_as_far_as_the_leader_has_missed_nothing(
+    consul: Any, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "WAIT", (0.3, 0.5))
+    async with opened(consul.url) as registry:
+        watch = registry.watch(asked.name)
+        assert await anext(watch) == ()
+        await asked.until_blocked(1)
+    # The agent keeps the stream for a while, and the leader goes on.
+    async with opened(consul.url) as registry:
+        lease = await registry.register(Registration(Node("passing", "127.0.0.1:9"), (f"{asked.name}-other",)))
+        await lease.revoke()
+        asked.read, begun = 0, len(asked.indexes)
+        watch = registry.watch(asked.name)
+        assert await anext(watch) == ()
+        await asked.until_blocked(begun + 4)
+        lease = await registry.register(Registration(NODE, (asked.name,)))
+        async with asyncio.timeout(SETTLE):
+            assert await anext(watch) == (NODE,)
+        await lease.revoke()
+    assert asked.read == 1
+    indexes = asked.indexes[begun:]
+    assert indexes[1] < indexes[0], "the stream has come as far as the leader: nothing is shown"
