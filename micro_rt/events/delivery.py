@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from micro_rt.broker.base import Broker, Partition, Record, Start, Subscription, checked_start
 from micro_rt.context import current_context
-from micro_rt.errors import Aborted, DeadlineExceeded, Error
+from micro_rt.errors import Aborted, DeadlineExceeded, Error, InvalidArgument
 from micro_rt.events.context import EventContext
 from micro_rt.events.dead_letter import DEAD_LETTER_OPTIONS, GROUP_HEADER, dead_letter
 from micro_rt.events.envelope import Envelope, open_envelope, usual_type
@@ -47,6 +47,8 @@ STUCK_AFTER = 60.0
 """Seconds without progress after which a partition that has work is called stuck."""
 HAND_OVER = 5.0
 """Seconds that handlers get to finish when their partition goes to another member."""
+SHORT_REASON = 100
+"""Characters that are said of the reason where there is no room for more."""
 FAIR_SHARE = 64
 """Records that are handled in a row, where handlers do not wait for anything, before others get their turn."""
 
@@ -602,10 +604,15 @@ class Delivery:
         try:
             await self._broker.prepare({message.topic: DEAD_LETTER_OPTIONS})
             (outcome,) = await self._broker.publish([message])
+            if isinstance(outcome, InvalidArgument):
+                # The record was as large as may be, and with a reason it is larger.
+                message = dead_letter(item.record, self.options.group, reason[:SHORT_REASON], error, item.attempts)
+                (outcome,) = await self._broker.publish([message])
             if isinstance(outcome, Error):
                 raise outcome
         except Exception as failure:
             item.burials += 1
+            item.unburied = f"cannot be put into {message.topic}: {told(failure)}"
             delay = min(30.0, 0.5 * 2.0 ** min(item.burials, 10)) * random.uniform(0.5, 1.0)
             _log.error("%s cannot be put into %s, and waits %.1f s: %s", item, message.topic, delay, told(failure))
             self._later(item, delay)

@@ -75,6 +75,7 @@ class Item:
         "route",
         "task",
         "timer",
+        "unburied",
         "unreadable",
     )
 
@@ -90,6 +91,8 @@ class Item:
         self.route: Route | None = None
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.unburied = ""
+        """Why it is no dead letter yet, if it is to be one."""
         self.unreadable = ""
 
     def __str__(self) -> str:
@@ -99,6 +102,8 @@ class Item:
         """Says what is happening to it."""
         if self.task is not None:
             return f"offset {self.record.offset}, attempt {self.attempts} is running"
+        if self.unburied:
+            return f"offset {self.record.offset}, {self.unburied}"
         if self.error is not None:
             return f"offset {self.record.offset}, attempt {self.attempts} failed: {told(self.error)}"
         return f"offset {self.record.offset}"

@@ -15,7 +15,7 @@ from micro_rt.broker.base import Message, Partition, Position, Record
 from micro_rt.broker.memory import MemoryBroker, _MemoryMember
 from tests.events.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed, until
 from tests.protos import shop_micro
-from tests.protos.shop_pb2 import OrderPlaced
+from tests.protos.shop_pb2 import Blob, OrderPlaced
 
 
 async def test_a_partition_full_of_events_of_others_is_read_on(broker: str, shop: Shop, publish: Publishes) -> None:
@@ -263,3 +263,27 @@ async def test_a_subscriber_of_two_files_is_refused_at_once(shop: Shop) -> None:
 
     with pytest.raises(TypeError, match="Both derives from Base and ShopSubscriberBase: make a subscriber for each"):
         micro.Service("s").subscribe(Both())
+
+
+@pytest.mark.parametrize("broker", ["memory", "local"], indirect=True)
+async def test_a_dead_letter_that_has_no_room_for_its_reason_has_a_short_one(broker: str, shop: Shop) -> None:
+    async def handle(event: Any, context: micro.EventContext) -> None:
+        raise RuntimeError("why " * 500)
+
+    address = f"{broker}?max_message=2000"
+    async with subscribed(address, shop.subscriber(blob=handle), group="g", attempts=1) as (service, _):
+        publisher: Any = shop.Publisher(service)
+        await publisher._publish_all([Blob(id=b"k", data=bytes(1300))], None, None)
+        (letter,) = await read_all(service, f"{shop.topic('blobs')}.g.dead")
+    assert dict(letter.headers)["micro-dead-reason"].startswith(b"RuntimeError: why why")
+
+
+async def test_status_says_why_there_is_no_dead_letter(shop: Shop) -> None:
+    async def handle(event: Any, context: micro.EventContext) -> None:
+        raise RuntimeError("broken")
+
+    address = f"memory:{shop.mark}?max_message=1000"
+    async with subscribed(address, shop.subscriber(blob=handle), group="g", attempts=1) as (service, subscription):
+        publisher: Any = shop.Publisher(service)
+        await publisher._publish_all([Blob(id=b"k", data=bytes(820))], None, None)
+        await until(lambda: any(".g.dead: INVALID_ARGUMENT" in each.waiting_for for each in subscription.status()))
