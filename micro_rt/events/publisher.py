@@ -145,6 +145,11 @@ class Publisher:
         self, outlet: _Outlet, message: Any, publishing: Publishing, when: float | None, deadline: float | None
     ) -> Published:
         """Publishes one event, through the interceptors if there are any."""
+        if outlet.proceed is None:
+            (told,) = await self._send([(outlet, message, publishing)], when, deadline)
+            if isinstance(told, Error):
+                raise told
+            return told
 
         async def innermost(message: Any, publishing: Publishing) -> Published:
             (outcome,) = await self._send([(outlet, message, publishing)], when, deadline)
@@ -152,8 +157,7 @@ class Publisher:
                 raise outcome
             return outcome
 
-        proceed: PublishNext = innermost if outlet.proceed is None else outlet.proceed(innermost)
-        published: Published = await proceed(message, publishing)
+        published: Published = await outlet.proceed(innermost)(message, publishing)
         return published
 
     async def _publish_each(self, batch: Sequence[_Outgoing], deadline: float | None) -> list[Published | Error]:
