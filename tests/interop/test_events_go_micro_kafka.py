@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import aiokafka
 import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
 
@@ -44,10 +45,17 @@ class Go:
         return GoPublisher(await self._start("publish", "-with", client, "-content-type", content_type))
 
     async def subscriber(
-        self, topic: str, server: str = "grpc", *, queue: str = "", start: str = "oldest", type: str = "OrderPlaced"
+        self,
+        topic: str,
+        server: str = "grpc",
+        *,
+        queue: str = "",
+        start: str = "oldest",
+        type: str = "OrderPlaced",
+        retention: str = "0s",
     ) -> GoSubscriber:
         """Something of go-micro's that consumes."""
-        more = ["-queue", queue, "-from", start, "-type", type]
+        more = ["-queue", queue, "-from", start, "-type", type, "-retention", retention]
         subscriber = GoSubscriber(await self._start("subscribe", "-with", server, "-topic", topic, *more))
         self._stack.push_async_callback(subscriber.close)
         return subscriber
@@ -108,6 +116,9 @@ class GoSubscriber:
         async for line in self._process.stdout:
             self.seen.append(json.loads(line))
 
+    def kill(self) -> None:
+        self._process.kill()
+
     async def close(self) -> None:
         self._reading.cancel()
         await asyncio.wait((self._reading,))
@@ -162,7 +173,7 @@ async def test_what_go_micro_publishes_is_handled(
     kafka: Server, go: Go, shop: Shop, client: str, content_type: str, written: str | None
 ) -> None:
     log = Log()
-    async with subscribed(kafka.url, shop.subscriber(order_placed=log), group="billing"):
+    async with subscribed(kafka.url, shop.subscriber(order_placed=log), group=shop.topic("billing")):
         publisher = await go.publisher(client, content_type)
         await publisher.publish(shop.topic("orders"), ORDER, Zone="eu", Traceparent=TRACEPARENT)
         await publisher.publish(shop.topic("orders"), OrderPlaced())
@@ -183,14 +194,14 @@ async def test_on_a_topic_of_several_types_go_micro_says_the_type_in_its_metadat
 ) -> None:
     log = Log()
     subscriber = shop.subscriber(order_placed=log, order_paid=log)
-    async with subscribed(kafka.url, subscriber, group="billing") as (service, _):
+    async with subscribed(kafka.url, subscriber, group=shop.topic("billing")) as (service, _):
         publisher = await go.publisher()
         await publisher.publish(shop.topic("orders"), OrderPlaced(order_id="nothing said"))
         paid = OrderPaid(order_id="1", paid_cents=7)
         await publisher.publish(shop.topic("orders"), paid, ce_type="shop.OrderPaid", ce_id="go-1", ce_source="till")
         await publisher.publish(shop.topic("orders"), OrderPlaced(order_id="2"), ce_type="shop.OrderPlaced")
         await eventually(lambda: len(log) == 2)
-        (letter,) = await read_all(service, f"{shop.topic('orders')}.billing.dead")
+        (letter,) = await read_all(service, f"{shop.topic('orders')}.{shop.topic('billing')}.dead")
     assert {event.order_id: type(event) for event in log.events} == {"1": OrderPaid, "2": OrderPlaced}
     (context,) = [context for event, context in zip(log.events, log.contexts, strict=True) if event == paid]
     assert (context.id, context.source, context.event.name) == ("go-1", "till", "shop.OrderPaid")
@@ -203,9 +214,9 @@ async def test_json_of_go_micro_s_default_client_is_not_protobuf_s_where_there_i
     log = Log()
     order = OrderPlaced(order_id="1")
     order.placed_at.GetCurrentTime()
-    async with subscribed(kafka.url, shop.subscriber(order_placed=log), group="billing") as (service, _):
+    async with subscribed(kafka.url, shop.subscriber(order_placed=log), group=shop.topic("billing")) as (service, _):
         await (await go.publisher("mucp")).publish(shop.topic("orders"), order)
-        (letter,) = await read_all(service, f"{shop.topic('orders')}.billing.dead")
+        (letter,) = await read_all(service, f"{shop.topic('orders')}.{shop.topic('billing')}.dead")
         assert b"not the JSON of a OrderPlaced" in dict(letter.headers)["micro-dead-reason"]
         await (await go.publisher("mucp", "application/protobuf")).publish(shop.topic("orders"), order)
         await (await go.publisher("grpc", "application/json")).publish(shop.topic("orders"), order)
@@ -217,7 +228,7 @@ async def test_json_of_go_micro_s_default_client_is_not_protobuf_s_where_there_i
 async def test_go_micro_s_handlers_are_given_what_we_publish(
     go: Go, shop: Shop, publish: Publishes, server: str
 ) -> None:
-    subscriber = await go.subscriber(shop.topic("orders"), server, queue="billing")
+    subscriber = await go.subscriber(shop.topic("orders"), server, queue=shop.topic("billing"))
     published = await publish.placed("☃", 1 << 60, headers={"Zone": "eu", "traceparent": TRACEPARENT}, key="k")
     await eventually(lambda: subscriber.seen, "go-micro handles it")
     (seen,) = subscriber.seen
@@ -232,7 +243,7 @@ async def test_go_micro_s_handlers_are_given_what_we_publish(
 async def test_a_handler_of_go_micro_s_takes_every_event_of_its_topic_and_can_ask_which_it_is(
     go: Go, shop: Shop, publish: Publishes
 ) -> None:
-    subscriber = await go.subscriber(shop.topic("orders"), queue="billing")
+    subscriber = await go.subscriber(shop.topic("orders"), queue=shop.topic("billing"))
     await publish.paid("1", 7)
     await publish.placed("1", 8)
     await eventually(lambda: len(subscriber.seen) >= 2)
@@ -243,7 +254,7 @@ async def test_a_handler_of_go_micro_s_takes_every_event_of_its_topic_and_can_as
 async def test_go_micro_s_broker_is_given_what_we_publish_in_order_of_the_key(
     go: Go, shop: Shop, publish: Publishes
 ) -> None:
-    subscriber = await go.subscriber(shop.topic("orders"), "broker", queue="billing")
+    subscriber = await go.subscriber(shop.topic("orders"), "broker", queue=shop.topic("billing"))
     events = [OrderPlaced(order_id=str(number % 5), total_cents=number) for number in range(100)]
     await publish.many(events)
     await publish.paid("0", 100)
@@ -262,7 +273,7 @@ async def test_go_micro_s_broker_is_given_what_we_publish_in_order_of_the_key(
 async def test_go_micro_s_queue_is_a_group_and_without_one_everybody_is_given_everything(
     go: Go, shop: Shop, publish: Publishes
 ) -> None:
-    together = [await go.subscriber(shop.topic("orders"), queue="billing") for _ in range(2)]
+    together = [await go.subscriber(shop.topic("orders"), queue=shop.topic("billing")) for _ in range(2)]
     alone = [await go.subscriber(shop.topic("orders")) for _ in range(2)]
     everybody = [str(number) for number in range(50)]
     await publish.many([OrderPlaced(order_id=order) for order in everybody])
@@ -279,7 +290,7 @@ async def test_go_micro_s_queue_is_a_group_and_without_one_everybody_is_given_ev
 async def test_a_new_group_of_go_micro_s_begins_at_the_end(go: Go, shop: Shop, publish: Publishes) -> None:
     for number in range(20):
         await publish.ping(f"before {number}")
-    subscriber = await go.subscriber(shop.topic("pings"), queue="new", start="", type="Ping")
+    subscriber = await go.subscriber(shop.topic("pings"), queue=shop.topic("new"), start="", type="Ping")
     number = 0
     async with asyncio.timeout(SETTLE):
         while not subscriber.seen:  # nobody can see when it has begun
@@ -292,7 +303,7 @@ async def test_a_new_group_of_go_micro_s_begins_at_the_end(go: Go, shop: Shop, p
 async def test_go_micro_passes_over_what_is_not_in_its_envelope(
     kafka: Server, go: Go, shop: Shop, publish: Publishes
 ) -> None:
-    subscriber = await go.subscriber(shop.topic("orders"), queue="billing")
+    subscriber = await go.subscriber(shop.topic("orders"), queue=shop.topic("billing"))
     async with micro.Service("native", registry="memory:", broker=kafka.url) as service:
         await Publishes(shop, service).placed("1", 5)
     await publish.placed("1", 6)
@@ -303,7 +314,7 @@ async def test_go_micro_passes_over_what_is_not_in_its_envelope(
 
 async def test_both_sides_share_a_topic(kafka: Server, go: Go, shop: Shop, publish: Publishes) -> None:
     log = Log()
-    there = await go.subscriber(shop.topic("pings"), queue="there", type="Ping")
+    there = await go.subscriber(shop.topic("pings"), queue=shop.topic("there"), type="Ping")
     publisher = await go.publisher()
     async with subscribed(kafka.url, shop.subscriber(ping=log), group="here"):
         for number in range(20):
@@ -319,12 +330,38 @@ async def test_members_of_both_sides_share_a_group_that_divides_by_range(
     kafka: Server, go: Go, shop: Shop, publish: Publishes
 ) -> None:
     log = Log()
-    there = await go.subscriber(shop.topic("orders"), queue="billing")
+    there = await go.subscriber(shop.topic("orders"), queue=shop.topic("billing"))
     broker = f"{kafka.url}?assignor=range"
-    async with subscribed(broker, shop.subscriber(order_placed=log), group="billing") as (_, here):
+    async with subscribed(broker, shop.subscriber(order_placed=log), group=shop.topic("billing")) as (_, here):
         await eventually(lambda: len(here.status()) == 2, "each has half of the partitions")
         await publish.many([OrderPlaced(order_id=str(number)) for number in range(100)])
         await eventually(lambda: len({*log.orders, *there.orders}) == 100, "all are handled")
         assert log.orders
         assert there.orders
         assert Counter([*log.orders, *there.orders]) == Counter(str(number) for number in range(100))
+
+
+@pytest.mark.parametrize(("retention", "commits"), [("0s", False), ("24h", True)])
+async def test_a_group_goes_on_where_go_micro_has_come_to_if_kafka_takes_its_commits(
+    kafka: Server, go: Go, shop: Shop, publish: Publishes, retention: str, commits: bool
+) -> None:
+    topic, group, log = shop.topic("orders"), shop.topic("billing"), Log()
+    there = await go.subscriber(topic, queue=group, retention=retention)
+    published = await publish.many([OrderPlaced(order_id=f"go {number}") for number in range(40)])
+    ends = {each.partition: each.offset + 1 for each in published}
+    await eventually(lambda: len(there.seen) >= 40)
+    if commits:
+        async with (
+            asyncio.timeout(SETTLE),
+            aiokafka.AIOKafkaConsumer(bootstrap_servers=kafka.address, group_id=group) as consumer,
+        ):
+            while {each: await consumer.committed(aiokafka.TopicPartition(topic, each)) for each in ends} != ends:
+                await asyncio.sleep(0.1)
+    else:
+        await asyncio.sleep(3.0)  # it commits each second, and Kafka 4 does not take what it sends then
+    there.kill()
+    await publish.many([OrderPlaced(order_id=f"python {number}") for number in range(40)])
+    expected = [f"{whose} {number}" for whose in (("python",) if commits else ("go", "python")) for number in range(40)]
+    async with subscribed(kafka.url, shop.subscriber(order_placed=log), group=group):
+        await eventually(lambda: len(log) >= len(expected))
+    assert Counter(log.orders) == Counter(expected)

@@ -1,7 +1,7 @@
 // Command go_micro_events publishes and consumes the events of shop.proto with go-micro and its Kafka plugin, for the tests of ours.
 //
 //	go_micro_events publish   -broker HOST:PORT [-with grpc|mucp|broker] [-content-type TYPE]
-//	go_micro_events subscribe -broker HOST:PORT -topic TOPIC [-with grpc|mucp|broker] [-queue GROUP] [-from oldest] [-type OrderPlaced]
+//	go_micro_events subscribe -broker HOST:PORT -topic TOPIC [-with grpc|mucp|broker] [-queue GROUP] [-from oldest] [-retention 24h] [-type OrderPlaced]
 //
 // Publish reads one JSON object a line, {"topic", "type", "event": the JSON of the message, "header"}, and answers each with {}
 // or {"error"}. It publishes with micro.NewEvent over the client of that name, or with broker.Publish.
@@ -21,6 +21,7 @@ import (
 	"log"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/Shopify/sarama"
 	"github.com/go-micro/plugins/v4/broker/kafka"
@@ -42,6 +43,7 @@ import (
 
 type flags struct {
 	broker, with, contentType, topic, queue, from, kind string
+	retention                                           time.Duration
 }
 
 func main() {
@@ -56,6 +58,7 @@ func main() {
 	set.StringVar(&given.topic, "topic", "", "what is consumed")
 	set.StringVar(&given.queue, "queue", "", "the group")
 	set.StringVar(&given.from, "from", "", "oldest: a new group begins there")
+	set.DurationVar(&given.retention, "retention", 0, "of what the group commits")
 	set.StringVar(&given.kind, "type", "OrderPlaced", "of the handler's argument")
 	_ = set.Parse(os.Args[2:])
 	out = json.NewEncoder(os.Stdout)
@@ -83,10 +86,13 @@ func say(what any) {
 
 func (given flags) open() broker.Broker {
 	options := []broker.Option{broker.Addrs(given.broker)}
-	if given.from == "oldest" {
+	if given.from == "oldest" || given.retention != 0 {
 		config := sarama.NewConfig()
 		config.Consumer.Return.Errors = true
-		config.Consumer.Offsets.Initial = sarama.OffsetOldest
+		if given.from == "oldest" {
+			config.Consumer.Offsets.Initial = sarama.OffsetOldest
+		}
+		config.Consumer.Offsets.Retention = given.retention
 		options = append(options, kafka.ClusterConfig(config))
 	}
 	opened := kafka.NewBroker(options...)
