@@ -550,7 +550,8 @@ async def test_what_no_check_tells_is_seen_when_names_are_gone_through(
 async def test_consul_loses_its_leader(make_consul: MakeConsul) -> None:
     config = {"bootstrap_expect": 2, "performance": {"raft_multiplier": 1, "rpc_hold_timeout": "500ms"}}
     first = make_consul(data=True, config=config)
-    second = make_consul(data=True, config={**config, "retry_join": [f"127.0.0.1:{first.serf_port}"]})
+    joining = {"retry_join": [f"127.0.0.1:{first.serf_port}"], "retry_interval": "1s"}
+    second = make_consul(data=True, config={**config, **joining})
     await asyncio.gather(first.start(), second.start())
     name = name_of("a")
     one, two = node_of("1"), node_of("2")

@@ -57,6 +57,8 @@ class Consul(Server):
             "bind_addr": "127.0.0.1",
             "client_addr": "127.0.0.1",
             "disable_update_check": True,
+            # What a development agent says of each request takes more of its time than the requests do.
+            "log_level": "warn",
             "ports": {
                 "http": -1 if tls else self.port,
                 "https": self.port if tls else -1,
