@@ -142,6 +142,7 @@ class Delivery:
         self._more = False
         self._clean = copy_context()
         self._paused = False
+        self._patience = HAND_OVER
         self._stopping = asyncio.Event()
         self._failed: BaseException | None = None
         self._lag: Mapping[Partition, int] = {}
@@ -670,7 +671,7 @@ class Delivery:
 
     async def revoked(self, partitions: Collection[Partition]) -> None:
         """Lets what runs finish for a while, commits what is done, and gives the partitions up."""
-        await self._let_go(partitions, HAND_OVER)
+        await self._let_go(partitions, self._patience)
         if self._member is not None:
             try:
                 await self._commit(self._member, partitions)
@@ -711,6 +712,8 @@ class Delivery:
             part.advance()
 
     async def _leave(self, member: Subscription, grace: float) -> None:
+        # Handlers get this time once: not again when the member gives its partitions up, nor if somebody is in a hurry.
+        self._patience = 0.0
         try:
             await self._let_go(list(self._parts), grace)
             if self._parts:
@@ -724,7 +727,7 @@ class Delivery:
             for task in self._workers:
                 task.cancel()
             if self._workers:
-                await asyncio.wait(self._workers)
+                await asyncio.wait(self._workers, timeout=HAND_OVER)
 
     async def _pause_for(self, delay: float) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -287,3 +288,54 @@ async def test_status_says_why_there_is_no_dead_letter(shop: Shop) -> None:
         publisher: Any = shop.Publisher(service)
         await publisher._publish_all([Blob(id=b"k", data=bytes(820))], None, None)
         await until(lambda: any(".g.dead: INVALID_ARGUMENT" in each.waiting_for for each in subscription.status()))
+
+
+async def test_a_stop_that_is_cut_short_waits_for_no_handler(
+    broker: str, shop: Shop, publish: Publishes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("micro_rt.events.delivery.HAND_OVER", 4 * SETTLE)
+    started, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    await publish.placed("k")
+    async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", grace=4 * SETTLE) as (
+        _,
+        subscription,
+    ):
+        await asyncio.wait_for(started.wait(), SETTLE)
+        stopping = asyncio.create_task(subscription.stop())
+        await asyncio.wait((stopping,), timeout=1.0)
+        assert not cancelled.is_set()
+        stopping.cancel()  # as a second signal does
+        await asyncio.wait((stopping,), timeout=SETTLE)
+        assert stopping.cancelled()
+        assert cancelled.is_set()
+
+
+async def test_a_handler_that_does_not_end_does_not_keep_its_service_from_stopping(
+    broker: str, shop: Shop, publish: Publishes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("micro_rt.events.delivery.HAND_OVER", 0.2)
+    started, end, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
+        started.set()
+        while not end.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await end.wait()
+        ended.set()
+
+    await publish.placed("k")
+    async with asyncio.timeout(SETTLE):
+        async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", grace=0.1):
+            await started.wait()
+        assert not ended.is_set()
+        end.set()
+        await ended.wait()
+    assert "go on although they were cancelled" in caplog.text
