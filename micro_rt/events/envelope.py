@@ -170,15 +170,11 @@ def _from_json(value: bytes, plain: str, headers: Mapping[str, bytes]) -> Envelo
 def _from_go_micro(parsed: Mapping[str, Any], headers: Mapping[str, bytes]) -> Envelope | None:
     # Go matches names whatever their case, and its own plugin writes nothing else.
     fields = {name.lower(): field for name, field in parsed.items()}
-    if (
-        not isinstance(fields.get("header", {}), dict)
-        or not fields.keys() <= {"header", "body"}
-        or "body" not in fields
-    ):
+    if fields.get("header") is None:
+        fields["header"] = {}  # a nil map of Go is null
+    if not isinstance(fields["header"], dict) or not fields.keys() <= {"header", "body"} or "body" not in fields:
         return None
-    inner = {
-        str(name).lower(): str(text).encode() for name, text in cast("dict[str, Any]", fields.get("header", {})).items()
-    }
+    inner = {str(name).lower(): str(text).encode() for name, text in cast("dict[str, Any]", fields["header"]).items()}
     try:
         data = b64decode(fields["body"] or "", validate=True)
     except (TypeError, ValueError, Base64Error):

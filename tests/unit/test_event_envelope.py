@@ -110,3 +110,9 @@ def test_what_is_nested_too_deep_is_an_error_of_the_record() -> None:
         opened(deep, content__type=STRUCTURED)
     with pytest.raises(ValueError, match="not the JSON of a OrderPlaced"):
         json_decoder(OrderPlaced)(deep)
+
+
+def test_go_micros_envelope_may_be_without_headers() -> None:
+    body = b64encode(b"data").decode()
+    for value in ({"Header": None, "Body": body}, {"Body": body}):
+        assert opened(value).data == b"data"
