@@ -154,6 +154,8 @@ class Mirrors:
         self._readers: set[asyncio.Task[None]] = set()
         self._gate = asyncio.Semaphore(READERS)
         self._failures = 0
+        self._expired = False
+        self._renewed = False
         self._closed = False
         self._lost = ""
         self._unread: dict[Mirror[Any], str] = {}
@@ -207,6 +209,10 @@ class Mirrors:
                 self._begun.clear()
                 self._by_id.clear()
             lost = True
+            expired, self._expired = self._expired, False
+            if expired and not self._renewed:
+                self._renewed = True
+                continue  # With another token it works, most likely; if not, there is a wait before the next.
             await asyncio.sleep(random.uniform(0.0, min(BACKOFF[1], BACKOFF[0] * 2.0 ** min(self._failures, 16))))
 
     async def _carry(self, lost: bool) -> None:
@@ -231,7 +237,7 @@ class Mirrors:
                     raise Unavailable("the stream of the watches was ended") from None
                 except Error as error:
                     if is_stale(error.message):
-                        self._client.expired(token)
+                        self._expire(token)
                     raise
                 self._take(reply, token)
                 self._worked()
@@ -284,7 +290,7 @@ class Mirrors:
                 self._begun.remove(id)
         mirror = self._by_id.get(id)
         if reply.canceled and not reply.compact_revision and is_stale(reply.cancel_reason):
-            self._client.expired(token)
+            self._expire(token)
             raise Unavailable(f"a watch was refused: {reply.cancel_reason}")
         if mirror is None:
             return
@@ -297,6 +303,10 @@ class Mirrors:
             self._read_anew(mirror)  # The store is another one, and has not come as far.
         else:
             mirror.apply(reply.events)
+
+    def _expire(self, token: str) -> None:
+        self._expired = True
+        self._client.expired(token)
 
     def _read_anew(self, mirror: Mirror[Any], delay: float = 0.0) -> None:
         if mirror in self._mirrors and mirror not in self._reading:
@@ -362,6 +372,7 @@ class Mirrors:
         if self._failures:
             _log.info("the watch of %s works again after %d failures", self._client.address, self._failures)
             self._failures = 0
+        self._renewed = False
         self._lost = self._client.problem = ""
 
 
