@@ -24,8 +24,8 @@ class ConsulContract(RegistryContract):
     url: str
     settle = 60.0
     timeout = 300.0
-    many = 200
-    changes = 60
+    many = 64
+    changes = 40
 
     async def make(self) -> Registry:
         return ConsulRegistry(self.url)
@@ -35,7 +35,7 @@ class ConsulContract(RegistryContract):
 
 
 class TestConsul(ConsulContract):
-    many = 500
+    many = 1000
     changes = 200
 
     @pytest.fixture(autouse=True)

@@ -27,7 +27,7 @@ class _EtcdContract(RegistryContract):
 
 
 class TestEtcdRegistry(_EtcdContract):
-    many = 3000
+    many = 1500
 
     @pytest.fixture(autouse=True)
     def server(self, etcd: Server) -> None:
@@ -49,8 +49,8 @@ def secured(servers: Servers, etcd: Server) -> Iterator[Etcd]:
 class TestEtcdRegistryWithUsersAndTls(_EtcdContract):
     """As much between the two as there can be: who asks must say so, and show a certificate."""
 
-    many = 500
-    changes = 100
+    many = 64
+    changes = 40
 
     @pytest.fixture(autouse=True)
     def server(self, secured: Etcd) -> None:
