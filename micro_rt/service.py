@@ -212,7 +212,7 @@ class Service:
 
         Raises:
             TypeError: it is no subscriber, or defines none of its methods.
-            ValueError: an option that cannot be.
+            ValueError: an option that cannot be, or a subscription of the same group handles other events of one topic.
             RuntimeError: the service runs already.
         """
         if not isinstance(cast("object", subscriber), Subscriber):
@@ -235,6 +235,9 @@ class Service:
         )
         chain = (*self._interceptors, *checked(interceptors))
         subscription = EventSubscription(subscriber, options, self.codec, chain)
+        for other in self._subscriptions:
+            if other.options.group == options.group:
+                subscription.check_beside(other)
         self._subscriptions.append(subscription)
         return subscription
 
@@ -357,11 +360,11 @@ class Service:
         stack.push_async_callback(self._close_broker)
         if self._lifespan is not None:
             await stack.enter_async_context(self._lifespan(self))
+        stack.push_async_callback(self._end_subscriptions)
         for subscription in self._subscriptions:
             await subscription.start(await self.broker(), self._grace)
-            stack.push_async_callback(self._end, subscription)
             self.health.observe(
-                f"group {subscription.options.group}", functools.partial(getattr, subscription, "problem")
+                f"group {subscription.options.group}", functools.partial(self._problem_of, subscription.options.group)
             )
         if self._handlers:
             await stack.enter_async_context(self._serving(registry))
@@ -397,8 +400,18 @@ class Service:
             await self._unless_hurried(server.stop(self._grace))
             self._server = None
 
-    async def _end(self, subscription: EventSubscription) -> None:
-        await self._unless_hurried(subscription.stop())
+    async def _end_subscriptions(self) -> None:
+        """Stops all of them at once: none goes on with new events while another finishes, and one grace is enough."""
+
+        async def stop() -> None:
+            await asyncio.gather(*(subscription.stop() for subscription in self._subscriptions))
+
+        await self._unless_hurried(stop())
+
+    def _problem_of(self, group: str) -> str:
+        """Returns what is wrong with the subscriptions of a group, of which there may be several."""
+        problems = [each.problem for each in self._subscriptions if each.options.group == group]
+        return "; ".join(dict.fromkeys(filter(None, problems)))
 
     async def _close_broker(self) -> None:
         broker, self._broker = self._broker, None

@@ -502,7 +502,7 @@ class Delivery:
     async def _handle(self, item: Item) -> None:
         """Makes one attempt at a record."""
         if item.unreadable:
-            await self._bury(item, item.unreadable, None)
+            await self._give_up(item, item.unreadable, None)
             return
         if item.buried is not None:
             await self._bury(item, *item.buried)
@@ -514,7 +514,7 @@ class Delivery:
             # Anew for each attempt: the one before may have changed what it was given.
             event = (route.decode_json if envelope.is_json else route.decode)(envelope.data)
         except Exception as error:
-            await self._bury(item, str(error) if isinstance(error, ValueError) else told(error), None)
+            await self._give_up(item, str(error) if isinstance(error, ValueError) else told(error), None)
             return
         item.attempts += 1
         try:
@@ -565,10 +565,7 @@ class Delivery:
             await self._bury(item, told(error), error)
             return
         if item.attempts >= options.attempts:
-            if options.on_failure == "stop":
-                self._stop_at(item, error)
-            else:
-                await self._bury(item, told(error), error)
+            await self._give_up(item, told(error), error)
             return
         delay = self._backoff(item)
         _log.log(
@@ -582,6 +579,13 @@ class Delivery:
             exc_info=error if item.attempts == 1 and not isinstance(error, Error) else None,
         )
         self._later(item, delay)
+
+    async def _give_up(self, item: Item, reason: str, error: BaseException | None) -> None:
+        """Puts a record aside that cannot be handled, or stops in front of it, as the options say."""
+        if self.options.on_failure == "stop":
+            self._stop_at(item, reason, error)
+        else:
+            await self._bury(item, reason, error)
 
     def _backoff(self, item: Item) -> float:
         """Returns how many seconds a record waits before it is tried again."""
@@ -621,8 +625,8 @@ class Delivery:
         _log.error("%s is in %s after %d attempts: %s", item, message.topic, item.attempts, reason, exc_info=error)
         self._done(item)
 
-    def _stop_at(self, item: Item, error: BaseException) -> None:
-        self.problem = f"group {self.options.group} has stopped at {item}: {told(error)}"
+    def _stop_at(self, item: Item, reason: str, error: BaseException | None) -> None:
+        self.problem = f"group {self.options.group} has stopped at {item}: {reason}"
         _log.error("group %s stops at %s after %d attempts", self.options.group, item, item.attempts, exc_info=error)
         self.stop()
 

@@ -54,6 +54,23 @@ class EventSubscription:
         """What is wrong with it; empty if nothing is."""
         return "" if self._delivery is None else self._delivery.trouble
 
+    def check_beside(self, other: EventSubscription) -> None:
+        """Checks that another subscription may be in the same group: each would pass over what only the other handles.
+
+        Raises:
+            ValueError: they handle different events of one topic.
+        """
+        for topic in self.topics:
+            if topic in other.topics and (mine := self._events_of(topic)) != (theirs := other._events_of(topic)):
+                raise ValueError(
+                    f"{self._name} and {other._name} are both in group {self.options.group!r}, and of topic {topic} one handles "
+                    f"{', '.join(sorted(mine))} and the other {', '.join(sorted(theirs))}: each event goes to one of them, and is "
+                    "passed over if it is the wrong one. Give them different groups (group=), or put the methods into one class"
+                )
+
+    def _events_of(self, topic: str) -> set[str]:
+        return {route.event.name for route in self._routes if route.event.topic == topic}
+
     def pause(self) -> None:
         """Reads no more until ``resume``; it stays in its group, and what is read already is handled."""
         self._paused = True

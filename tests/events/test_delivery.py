@@ -204,6 +204,21 @@ async def test_on_failure_stop_stops_in_front_of_it(broker: str, shop: Shop, pub
     assert [event.total_cents for event in log.events] == [0, 1, 2, 3, 4, 5]
 
 
+async def test_on_failure_stop_stops_in_front_of_what_cannot_be_read(
+    broker: str, shop: Shop, publish: Publishes
+) -> None:
+    log = Log()
+    topic = shop.topic("orders")
+    options: Any = {"group": "g", "on_failure": "stop"}
+    async with subscribed(broker, shop.subscriber(order_placed=log), **options) as (service, subscription):
+        await publish.placed("k", 1)
+        await (await service.broker()).publish([Message(topic, b"\xff", b"k", (("ce_type", b"shop.OrderPlaced"),))])
+        await publish.placed("k", 2)
+        await until(lambda: "has stopped at" in subscription.problem)
+        assert "not a valid shop.OrderPlaced" in service.health.problems["group g"]
+    assert [event.total_cents for event in log.events] == [1]
+
+
 async def test_what_is_done_is_not_handled_again_and_what_is_not_is(
     broker: str, shop: Shop, publish: Publishes
 ) -> None:
