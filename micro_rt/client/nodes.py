@@ -56,6 +56,11 @@ class Endpoint:
         self._failures = 0
         self._retired = False
 
+    def is_of(self, node: Node) -> bool:
+        """Whether it is that of a node with the same id, which may have been registered anew."""
+        known = self.node
+        return known is node or (known.address == node.address and known.transport == node.transport)
+
     def failed(self) -> None:
         """A call could not be brought to the node: it is passed over for a while."""
         span = min(MAX_SET_ASIDE, SET_ASIDE * 2.0**self._failures)
@@ -230,8 +235,9 @@ class Target:
 
     def update(self, nodes: tuple[Node, ...]) -> None:
         """Takes the nodes of the name, and keeps those that serve this service or do not say what they serve."""
-        self.nodes = tuple(node for node in nodes if not node.services or self.service in node.services)
-        self._aside.intersection_update(node.id for node in self.nodes)
+        self.nodes = tuple([node for node in nodes if not node.services or self.service in node.services])
+        if self._aside:
+            self._aside.intersection_update([node.id for node in self.nodes])
 
     def _still_aside(self) -> set[str]:
         now = asyncio.get_running_loop().time()
@@ -359,6 +365,10 @@ class _View:
         before, after = self.endpoints, dict[str, Endpoint]()
         left_out: dict[str, str] = {}
         for node in nodes:
+            kept = before.get(node.id)
+            if kept is not None and kept.is_of(node):
+                after[node.id] = kept  # Of thousands of nodes, a change concerns one.
+                continue
             try:
                 after[node.id] = self._owner.hold(node)
             except Error as error:
@@ -366,13 +376,14 @@ class _View:
                 left_out[node.id] = reason
                 if node.id not in self.left_out:
                     _log.warning("node %s of %r is left out: %s", node.id, self.name, reason)
-        self.nodes = tuple(node for node in nodes if node.id in after)
+        self.nodes = tuple([node for node in nodes if node.id in after]) if left_out else tuple(nodes)
         self.endpoints = after
         self.left_out = left_out
         for target in self._targets:
             target.update(self.nodes)
-        for endpoint in before.values():
-            self._owner.drop(endpoint)
+        for id, endpoint in before.items():
+            if after.get(id) is not endpoint:
+                self._owner.drop(endpoint)
 
 
 def _key(node: Node) -> _Key:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 
 import pytest
 
@@ -184,3 +184,46 @@ async def test_a_call_of_a_service_that_has_ended_says_so(registry: Shaky) -> No
             await lab.started.wait()
         with pytest.raises(micro.Unavailable, match="the service that calls has ended"):
             await call
+
+
+async def test_a_node_keeps_its_connection_while_it_is_the_same_and_no_longer(registry: Shaky) -> None:
+    async def until(condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not condition():
+                await asyncio.sleep(0)
+
+    async with micro.Service("web", registry=registry) as service:
+        one, two = (service.nodes.target(name, "lab.Lab") for name in ("one", "two"))
+
+        def at(address: str, version: str) -> Node:
+            return Node("it", address, "memory", version=version)
+
+        def seen(*nodes: Node) -> Callable[[], bool]:
+            return lambda: one.nodes == two.nodes == nodes
+
+        await registry.register(Registration(at("a", "1"), ("one", "two")))
+        await until(seen(at("a", "1")))
+        first = one.pick()
+        assert first is not None
+        assert two.pick() is first
+        await registry.register(Registration(at("a", "2"), ("one", "two")))
+        await until(seen(at("a", "2")))
+        assert one.pick() is two.pick() is first
+        other = await registry.register(Registration(Node("other", "b", "memory"), ("one", "two")))
+        await until(lambda: len(one.nodes) == len(two.nodes) == 2)
+        assert service.nodes._endpoints[("it", "memory", "a")] is first
+        await other.revoke()
+        await until(seen(at("a", "2")))
+        assert set(service.nodes._endpoints) == {("it", "memory", "a")}
+        lease = await registry.register(Registration(at("c", "2"), ("one", "two")))
+        await until(seen(at("c", "2")))
+        second = one.pick()
+        assert second is two.pick() is not first
+        assert set(service.nodes._endpoints) == {("it", "memory", "c")}
+        assert first._retired
+        await lease.revoke()
+        await until(seen())
+        assert not service.nodes._endpoints
+        assert not service.nodes._users
+        assert second is not None
+        assert second._retired
