@@ -22,7 +22,7 @@ from micro_rt.client.nodes import Nodes
 from micro_rt.codec.base import Codec
 from micro_rt.engines.shared import Shared
 from micro_rt.errors import FailedPrecondition
-from micro_rt.events.delivery import DeliveryOptions
+from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.subscriber import Subscriber
 from micro_rt.events.subscription import EventSubscription
 from micro_rt.health.handler import HealthHandler

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from micro_rt.broker.base import Broker
 from micro_rt.codec.base import Codec
-from micro_rt.events.delivery import Delivery, DeliveryOptions, PartitionStatus
+from micro_rt.events.delivery import Delivery, PartitionStatus
+from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.publisher import options_of
 from micro_rt.events.subscriber import Subscriber, routes_of
 from micro_rt.interceptor import Interceptor

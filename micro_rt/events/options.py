@@ -1,0 +1,52 @@
+"""How a subscription handles its events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from micro_rt.broker.base import Start, checked_start
+
+__all__ = ["DeliveryOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryOptions:
+    """How a subscription handles its events.
+
+    Attributes:
+        group: whose members share the records.
+        start: where the group begins when it is new.
+        concurrency: how many events are handled at once.
+        attempts: how many times a record is tried at most, the first time included.
+        backoff: seconds; the wait before the second try is a random part of it, and it doubles with each try.
+        max_backoff: seconds; the longest wait.
+        timeout: seconds that one attempt may take; None for as long as it takes.
+        on_failure: what becomes of a record whose last attempt failed: it goes to the dead-letter topic, or the
+            subscription stops in front of it.
+        max_in_flight: records of one partition that are read and not done at most.
+    """
+
+    group: str
+    start: Start = "earliest"
+    concurrency: int = 32
+    attempts: int = 5
+    backoff: float = 0.2
+    max_backoff: float = 30.0
+    timeout: float | None = None
+    on_failure: Literal["dead_letter", "stop"] = "dead_letter"
+    max_in_flight: int = 1000
+
+    def __post_init__(self) -> None:
+        if not self.group:
+            raise ValueError('a subscription needs a group: service.subscribe(Billing(), group="billing")')
+        for name in ("concurrency", "attempts", "max_in_flight"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: at least 1")
+        checked_start(self.start)
+        if self.backoff < 0 or self.max_backoff < self.backoff:
+            raise ValueError(f"backoff={self.backoff}, max_backoff={self.max_backoff}: 0 <= backoff <= max_backoff")
+        if self.timeout is not None and self.timeout <= 0:
+            raise ValueError(f"timeout={self.timeout}: more than 0 seconds, or None")
+        if self.on_failure not in ("dead_letter", "stop"):
+            raise ValueError(f"on_failure={self.on_failure!r}: 'dead_letter' or 'stop'")
