@@ -31,6 +31,10 @@ async def test_hangs(servers, etcd, make_etcd):
     path.with_suffix(".new").rename(path)
     await asyncio.sleep(3600)
 """
+INTERRUPTIBLE = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+)
+"""Runs a command that hears SIGINT, although a shell that started this in the background had it ignored."""
 USES = "def test_uses(etcd, make_consul, kafka): pass"
 
 
@@ -48,7 +52,7 @@ class Run:
         }
         self.folder = folder
         self.process = subprocess.Popen(
-            [*command, str(folder / "test_it.py")],
+            [sys.executable, "-c", INTERRUPTIBLE, *command, str(folder / "test_it.py")],
             cwd=ROOT,
             env={**kept, **environment},
             stdin=subprocess.DEVNULL,
@@ -163,7 +167,7 @@ def test_what_was_used_is_reported(make_etcd: Callable[..., Etcd], tmp_path: Pat
 
 
 def test_servers_run_by_hand_until_they_are_interrupted(make_etcd: Callable[..., Etcd]) -> None:
-    command = [sys.executable, "-m", "tests.servers", "run", "etcd"]
+    command = [sys.executable, "-c", INTERRUPTIBLE, sys.executable, "-m", "tests.servers", "run", "etcd"]
     environment = {name: value for name, value in os.environ.items() if name != "MICRO_TEST_ETCD"}
     child = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
