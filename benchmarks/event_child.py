@@ -84,7 +84,8 @@ class Micro(Stack):
     async def publish(self, topic: str, events: Sequence[Happened], batch: int) -> None:
         """Publishes."""
         if topic not in self._publishers:
-            self._publishers[topic] = _on(EventsPublisher, topic)(self._service)
+            own = type("EventsPublisher", (EventsPublisher,), {"_info_": _info_on(topic)})
+            self._publishers[topic] = own(self._service)
         publisher = self._publishers[topic]
         for start in range(0, len(events), batch):
             await publisher.publish_all(events[start : start + batch])
@@ -92,12 +93,14 @@ class Micro(Stack):
     async def consume(self, topic: str, handle: Handle, until: asyncio.Event) -> None:
         """Consumes."""
 
-        class Handles(EventsSubscriberBase):
-            async def happened(self, event: Happened, context: micro_rt.EventContext) -> None:
-                await handle(event)
+        async def happened(_: micro_rt.Subscriber, event: Happened, context: micro_rt.EventContext) -> None:
+            await handle(event)
 
+        # As if it were generated, with another topic.
+        base = {"_info_": _info_on(topic), "happened": EventsSubscriberBase.happened}
+        generated = type("EventsSubscriberBase", (micro_rt.Subscriber,), base)
         service = micro_rt.Service("bench", registry="memory:", broker=self.address)
-        service.subscribe(_on(Handles, topic)(), group=uuid.uuid4().hex)
+        service.subscribe(type("Handles", (generated,), {"happened": happened})(), group=uuid.uuid4().hex)
         async with service:
             await until.wait()
 
@@ -274,10 +277,10 @@ STACKS: Mapping[str, Callable[[str], Stack]] = {
 }
 
 
-def _on(kind: type[Any], topic: str) -> type[Any]:
-    """Returns generated stubs with another topic: each measurement has one of its own."""
-    (event,) = kind._info_.events
-    return type(kind.__name__, (kind,), {"_info_": EventsInfo("events.proto", (replace(event, topic=topic),))})
+def _info_on(topic: str) -> EventsInfo:
+    """Returns what the .proto says, with another topic: each measurement has one of its own."""
+    (event,) = EventsPublisher._info_.events  # pyright: ignore[reportPrivateUsage]
+    return EventsInfo("events.proto", (replace(event, topic=topic),))
 
 
 async def ask(stack: Stack, question: dict[str, Any]) -> dict[str, Any]:
