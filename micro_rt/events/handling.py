@@ -321,6 +321,7 @@ class Handling:
                 part.moved_at = time.monotonic()
                 del records[: run.index]
                 run.index = 0
+                self._moved(part)  # more can be on their way before these are done
                 await asyncio.sleep(0)
                 loop.call_soon(self._look_at, run)
         if not run.over:
