@@ -99,8 +99,9 @@ class Delivery:
             await self._leave(member, grace)
 
     def stop(self) -> None:
-        """Reads no more; ``run`` ends when what runs has ended."""
+        """Reads no more and begins nothing more; ``run`` ends when what runs has ended."""
         self._stopping.set()
+        self._handling.begin_no_more()
 
     def pause(self) -> None:
         """Reads no more until ``resume``, and stays in the group; what is read already is handled."""

@@ -93,6 +93,10 @@ class Handling:
             self._moved(part)
             self._spawn()
 
+    def begin_no_more(self) -> None:
+        """Lets what runs end, and begins nothing new."""
+        self._stopped = True
+
     async def let_go(self, parts: Sequence[Part], patience: float, more: float) -> None:
         """Begins nothing more of these partitions, and waits for what runs; cancels what runs longer.
 
@@ -183,7 +187,7 @@ class Handling:
     def _spawn(self) -> None:
         """Starts a worker if there is something to do and one more is allowed; each starts the next one if it must wait."""
         self._more = False
-        if self._ready and len(self._workers) < self.options.concurrency:
+        if self._ready and not self._stopped and len(self._workers) < self.options.concurrency:
             self._start_worker(None)
 
     def _start_worker(self, run: Run | None) -> None:
@@ -212,7 +216,7 @@ class Handling:
                 self._left(self._end_run(run))
         handled = 0
         # What a handler leaves in its context variables is not the next one's business: then another worker goes on.
-        while ready and copy_context() == self._clean:
+        while ready and not self._stopped and copy_context() == self._clean:
             item = ready.popleft()
             if item.part.gone:
                 continue
@@ -266,7 +270,7 @@ class Handling:
         loop = asyncio.get_running_loop()
         loop.call_soon(self._look_at, run)
         handled = 0
-        while not run.over and run.index < len(records):
+        while not run.over and not self._stopped and run.index < len(records):
             record = records[run.index]
             type = usual_type(record)
             if type is None:
@@ -445,7 +449,6 @@ class Handling:
             _log.error(
                 "group %s stops at %s after %d attempts", self.options.group, item, item.attempts, exc_info=error
             )
-            self._stopped = True
             self._stop(f"group {self.options.group} has stopped at {item}: {reason}")
         else:
             await self._bury(item, reason, error)
