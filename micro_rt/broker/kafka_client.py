@@ -36,8 +36,12 @@ from micro_rt.errors import (
     Unavailable,
 )
 
-__all__ = ["METADATA_AGE", "Cluster", "KafkaError", "connection_options", "error_of", "failures"]
+__all__ = ["METADATA_AGE", "STOP", "Cluster", "KafkaError", "connection_options", "end_task", "error_of", "failures"]
 
+STOP = 5.0
+"""Seconds that anything of aiokafka's may take to end."""
+CANCEL_AGAIN = 0.2
+"""Seconds until what was cancelled and goes on is cancelled again."""
 METADATA_AGE = 60.0
 """Seconds after which new partitions of a topic are seen."""
 REQUEST_TIMEOUT = 10.0
@@ -47,6 +51,7 @@ MOST_REPLICAS = 3
 SETTLE = 0.1
 """Seconds between looks for a topic that was made just now."""
 
+_log = logging.getLogger("micro_rt.broker")
 _library: Any = cast("Any", aiokafka)
 failures: Any = cast("Any", aiokafka.errors)
 """aiokafka's errors, by name."""
@@ -343,3 +348,25 @@ def _tls(address: KafkaAddress) -> ssl.SSLContext | None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+async def end_task(task: asyncio.Task[Any] | None, within: float = STOP) -> None:
+    """Ends a task, and looks at what became of it so that nobody else must; leaves one behind that does not end.
+
+    One cancellation is not enough: aiokafka swallows one that meets it while it waits for a heartbeat to end.
+
+    Args:
+        task: what to end; nothing is done without one.
+        within: seconds until it is left behind.
+    """
+    if task is None:
+        return
+    clock = asyncio.get_running_loop().time
+    until = clock() + within
+    while not task.done() and clock() < until:
+        task.cancel()
+        await asyncio.wait([task], timeout=min(CANCEL_AGAIN, within))
+    if not task.done():
+        _log.error("%s goes on although it was cancelled again and again", task.get_name())
+    elif not task.cancelled():
+        task.exception()

@@ -14,7 +14,7 @@ import aiokafka.coordinator.assignors.sticky.sticky_assignor  # type: ignore[imp
 from aiokafka import ConsumerRebalanceListener  # pyright: ignore[reportMissingTypeStubs]
 
 from micro_rt.broker.base import Headers, Partition, Record
-from micro_rt.broker.kafka_client import Cluster, KafkaError, connection_options
+from micro_rt.broker.kafka_client import STOP, Cluster, KafkaError, connection_options, end_task
 from micro_rt.errors import Error
 
 __all__ = ["GroupConsumer"]
@@ -26,8 +26,6 @@ FETCH_WAIT = 0.25
 FETCH_BYTES = 16 << 20
 """Bytes that one broker sends at a time at most, of all partitions together."""
 PARTITION_BYTES = 1 << 20
-STOP = 5.0
-"""Seconds that leaving a group may take."""
 _NEVER_IDLE = 0x7FFFFFFF
 """Milliseconds that may pass between fetches: a member is not thrown out because its handlers are slow."""
 
@@ -163,18 +161,18 @@ class GroupConsumer:
             if not self._instance:
                 member = coordinator.member_id
             coordinator.generation = -1
-            await _end(coordinator._coordination_task)
+            await end_task(coordinator._coordination_task)
         stopping = asyncio.create_task(consumer.stop())
         await asyncio.wait([stopping], timeout=STOP)
-        await _end(stopping)
+        await end_task(stopping)
         # What aiokafka waits for when it is closed can end it before it is done: a fetch that waits to try again.
         fetcher = consumer._fetcher
         if fetcher is not None:
             for task in (fetcher._fetch_task, *fetcher._pending_tasks):
-                await _end(task)
+                await end_task(task)
         if coordinator is not None:
             for task in (coordinator._heartbeat_task, coordinator._commit_refresh_task):
-                await _end(task)
+                await end_task(task)
         await consumer._client.close()
         if member:
             with contextlib.suppress(Error, TimeoutError):  # The session ends by itself.
@@ -236,12 +234,3 @@ async def _all(questions: Any) -> list[Any]:
         if isinstance(answer, BaseException):
             raise answer
     return answers
-
-
-async def _end(task: asyncio.Task[Any] | None) -> None:
-    """Ends a task, and looks at what became of it so that nobody else must."""
-    if task is not None:
-        task.cancel()
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()

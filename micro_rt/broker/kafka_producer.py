@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import aiokafka  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 
-from micro_rt.broker.kafka_client import Cluster, connection_options, failures
+from micro_rt.broker.kafka_client import STOP, Cluster, connection_options, end_task, failures
 
 __all__ = ["BATCH", "Gate", "Producer"]
 
@@ -16,8 +16,6 @@ BATCH = 128 << 10
 """Bytes of a batch, before compression, unless one message has more."""
 TOGETHER = 0.02
 """Seconds that a batch waits at most, and grows, because its broker is busy."""
-STOP = 5.0
-"""Seconds that a producer may take to disconnect."""
 
 _library: Any = cast("Any", aiokafka)
 
@@ -135,11 +133,7 @@ class Producer:
         if not stopping.done():
             producer._message_accumulator.fail_all(failures.ProducerClosed())
         for task in (stopping, producer._sender.sender_task):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait((task,), timeout=STOP)
-                if task.done():
-                    _look_at(task)
+            await end_task(task)
         await producer.client.close()
 
 

@@ -1,0 +1,63 @@
+"""What of the Kafka broker needs no Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from micro_rt.broker.kafka_client import end_task
+
+SETTLE = 20.0
+
+
+async def test_a_task_that_swallows_its_first_cancellation_is_ended() -> None:
+    """As aiokafka's coordinator does, which waits for a heartbeat task that takes cancellation for a reason to return."""
+
+    async def heartbeat() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return
+
+    async def coordinate() -> None:
+        while True:
+            await asyncio.create_task(heartbeat())
+            await asyncio.sleep(3600)
+
+    task = asyncio.create_task(coordinate())
+    await asyncio.sleep(0.01)
+    async with asyncio.timeout(SETTLE):
+        await end_task(task)
+    assert task.cancelled()
+
+
+async def test_a_task_that_never_ends_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
+    enough = asyncio.Event()
+
+    async def stubborn() -> None:
+        while not enough.is_set():
+            try:
+                await enough.wait()
+            except asyncio.CancelledError:
+                continue
+
+    task = asyncio.create_task(stubborn(), name="stubborn")
+    await asyncio.sleep(0.01)
+    try:
+        async with asyncio.timeout(SETTLE):
+            await end_task(task, 0.3)
+        assert "stubborn goes on" in caplog.text
+    finally:
+        enough.set()
+        await task
+
+
+async def test_what_became_of_a_task_is_looked_at() -> None:
+    async def fails() -> None:
+        raise ValueError
+
+    task = asyncio.create_task(fails())
+    await asyncio.wait([task])
+    await end_task(task)
+    await end_task(None)
