@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from micro_rt.broker.base import Broker, Partition, Record, Subscription
 from micro_rt.errors import Aborted, Error
-from micro_rt.events.handling import Handling
+from micro_rt.events.handling import FAIR_SHARE, Handling
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.parts import Part, told
 from micro_rt.events.subscriber import Route
@@ -27,8 +27,10 @@ __all__ = ["Delivery", "PartitionStatus"]
 
 FETCH_TIMEOUT = 0.5
 """Seconds that one fetch waits; and so the longest that a commit waits for it."""
-FULL_FETCH_TIMEOUT = 0.02
-"""Seconds that it waits while a partition is full."""
+FETCH_LIMIT = FAIR_SHARE
+"""Records that one fetch brings at most: few enough that they are handled while the processor's cache still holds them."""
+READ_ON_AFTER = 0.1
+"""Seconds after which more is read although records are being handled in a row: the broker may have something to say."""
 COMMIT_EVERY = 0.5
 """Seconds between commits while records become done: what is repeated at most after a crash."""
 MAX_BYTES = 16 << 20
@@ -143,11 +145,10 @@ class Delivery:
     async def _read(self, member: Subscription) -> None:
         committed_at = ask_at = time.monotonic()
         failures = 0
+        limit = min(FETCH_LIMIT, self.options.max_in_flight)
         while not self._stopping.is_set():
             try:
-                # A partition that is full is to be read again soon after it is not.
-                full = any(part.full for part in self._parts.values())
-                fetched = await member.fetch(self.options.max_in_flight, FULL_FETCH_TIMEOUT if full else FETCH_TIMEOUT)
+                fetched = await member.fetch(limit, FETCH_TIMEOUT)
                 for partition, records in fetched.items():
                     self._take(member, partition, records)
                 now = time.monotonic()
@@ -175,7 +176,18 @@ class Delivery:
                 failures = 0
                 if not self._stopping.is_set():
                     self.problem = ""
-            await asyncio.sleep(0)  # handlers get their turn although a full broker never lets a fetch wait
+            await self._give_way()
+
+    async def _give_way(self) -> None:
+        """Lets handlers have their turn, although a full broker never lets a fetch wait."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + READ_ON_AFTER
+        while True:
+            await asyncio.sleep(0)
+            # Handlers that do not wait are done with all that was read in no time, and reading ahead of them would cost memory
+            # for nothing. When one waits, its partition is not handled in a row any more.
+            if not self._handling.in_a_row or self._stopping.is_set() or loop.time() >= until:
+                return
 
     async def _ask_for_lag(self, member: Subscription) -> float:
         """Asks how far behind this member is; returns after how many seconds to ask again."""

@@ -86,17 +86,18 @@ def seal_for_go_micro(headers: Headers, data: bytes, topic: str) -> bytes:
     return json.dumps({"Header": header, "Body": b64encode(data).decode()}, separators=(",", ":")).encode()
 
 
-def usual_type(record: Record) -> bytes | None:
+def usual_type(headers: Headers) -> bytes | None:
     """Returns the type of a record that is as micro-rt itself writes it, and asks for nothing special; None of any other.
 
     It is what nearly every record is, and costs a fraction of ``open_envelope``.
     """
-    headers = record.headers
-    if len(headers) < _OURS or headers[1][0] != "ce_type" or headers[_OURS - 1] != _CONTENT_TYPE:
+    count = len(headers)
+    if count < _OURS or headers[1][0] != "ce_type" or headers[_OURS - 1] != _CONTENT_TYPE:
         return None
-    for name, _ in headers[_OURS:]:
-        if name.startswith("micro-"):
-            return None
+    if count > _OURS:
+        for name, _ in headers[_OURS:]:
+            if name.startswith("micro-"):
+                return None
     return headers[1][1]
 
 

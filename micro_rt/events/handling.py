@@ -27,13 +27,13 @@ from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.parts import Item, Part, Run, told
 from micro_rt.events.subscriber import Route
 
-__all__ = ["DEADLINE_HEADER", "Handling"]
+__all__ = ["DEADLINE_HEADER", "FAIR_SHARE", "Handling"]
 
 DEADLINE_HEADER = "micro-deadline"
 """Until when an event means something, in seconds since 1970; handlers get no longer, and none begins later."""
 SHORT_REASON = 100
 """Characters that are said of the reason where there is no room for more."""
-FAIR_SHARE = 64
+FAIR_SHARE = 80
 """Records that are handled in a row, where handlers do not wait for anything, before others get their turn."""
 
 _CANCELLED = "something that the handler waited for was cancelled"
@@ -74,6 +74,8 @@ class Handling:
         self._workers: set[asyncio.Task[None]] = set()
         self._more = False
         self._stopped = False
+        self.in_a_row = 0
+        """Partitions whose records are being handled in a row."""
         self._clean = copy_context()
 
     def take(self, part: Part, records: Sequence[Record]) -> None:
@@ -85,6 +87,7 @@ class Handling:
             part.run.records.extend(records)
         elif not part.items and len(self._workers) < self.options.concurrency:
             part.run = Run(part, records)
+            self.in_a_row += 1
             self._start_worker(part.run)
         else:
             for record in records:
@@ -269,25 +272,22 @@ class Handling:
         group, timeout, clean = self.options.group, self.options.timeout, self._clean
         loop = asyncio.get_running_loop()
         loop.call_soon(self._look_at, run)
-        handled = 0
-        while not run.over and not self._stopped and run.index < len(records):
-            record = records[run.index]
-            type = usual_type(record)
+        index = 0
+        while index < len(records) and not self._stopped:
+            record = records[index]
+            type = usual_type(record.headers)
             if type is None:
-                self._end_run(run)
-                return
+                break
             route = routes.get(type)
             if route is not None:
                 try:
                     event = route.decode(record.value)
                 except Exception:
-                    self._end_run(run)
-                    return
-                run.route = route
+                    break
                 deadline = None if timeout is None else loop.time() + timeout
                 context = EventContext(route.event, group, 1, deadline, record)
                 token = current_context.set(context)
-                run.busy = True
+                run.route = route
                 try:
                     if deadline is None:
                         await route.handle(event, context)
@@ -306,7 +306,7 @@ class Handling:
                 finally:
                     current_context.reset(token)
                 item = run.item if failure is None else self._end_run(run)
-                run.busy = False
+                run.route = None
                 if item is not None:
                     # Its way has become its own while it was at work.
                     if failure is None:
@@ -314,29 +314,23 @@ class Handling:
                     else:
                         await self._failed_attempt(item, failure)
                     return
-            run.index += 1
-            part.position = record.offset + 1
-            part.bytes -= len(record.value)
-            handled += 1
+            index += 1
+            run.index = index
             if copy_context() != clean:
-                self._end_run(run)
-                return
-            if not handled % FAIR_SHARE:
-                part.moved_at = time.monotonic()
-                del records[: run.index]
-                run.index = 0
+                break
+            if index == FAIR_SHARE:
+                run.settle()
+                index = 0
                 self._moved(part)  # more can be on their way before these are done
                 await asyncio.sleep(0)
+                if run.over:
+                    return
                 loop.call_soon(self._look_at, run)
-        if not run.over:
-            run.over = True
-            part.run = None
-            part.moved_at = time.monotonic()
-            self._moved(part)
+        self._end_run(run)
 
     def _look_at(self, run: Run) -> None:
         """Runs when a worker gives way: if that is because the handler of its run waits, the rest need not wait for it."""
-        if run.busy and not run.over:
+        if run.route is not None and not run.over:
             self._end_run(run)
 
     def _end_run(self, run: Run) -> Item | None:
@@ -344,10 +338,11 @@ class Handling:
         if run.over:
             return run.item
         run.over = True
-        part, records = run.part, run.records[run.index :]
+        run.settle()
+        part, records = run.part, run.records
         part.run = None
-        part.moved_at = time.monotonic()
-        if run.busy:
+        self.in_a_row -= 1
+        if run.route is not None:
             record = records.pop(0)
             item = run.item = Item(part, record)
             item.attempts, item.route, item.task = 1, run.route, run.task

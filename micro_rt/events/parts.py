@@ -112,21 +112,30 @@ class Item:
 class Run:
     """Records of one partition that one worker handles in a row, for as long as no handler has to wait."""
 
-    __slots__ = ("busy", "index", "item", "over", "part", "records", "route", "task")
+    __slots__ = ("index", "item", "over", "part", "records", "route", "task")
 
     def __init__(self, part: Part, records: Sequence[Record]) -> None:
         self.part = part
         self.records = list(records)
         self.index = 0
         """Which of them is at work, or next."""
-        self.busy = False
-        """Whether its handler has begun and not returned."""
         self.over = False
         """Whether the records go their ways one by one now."""
         self.route: Route | None = None
+        """Of the record at work, while its handler has begun and not returned."""
         self.item: Item | None = None
         """What has become of the record at work, once it is over."""
         self.task: asyncio.Task[None] | None = None
+
+    def settle(self) -> None:
+        """Moves the position of the partition over the records that are handled, and forgets them."""
+        part, handled = self.part, self.records[: self.index]
+        if handled:
+            part.position = handled[-1].offset + 1
+            part.bytes -= sum([len(record.value) for record in handled])
+            del self.records[: self.index]
+            self.index = 0
+        part.moved_at = time.monotonic()
 
 
 def told(error: BaseException) -> str:

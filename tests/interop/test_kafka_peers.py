@@ -264,3 +264,23 @@ async def test_an_assignor_that_the_group_does_not_have_is_told(kafka: Server, o
         with pytest.raises(Exception, match="assignor=range"):
             await stranger.until(1)
     await reader.stop()
+
+
+async def test_most_records_are_made_without_those_of_aiokafka(
+    one: KafkaBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What spares them is nothing that aiokafka promises: this says so when it goes."""
+    made = 0
+
+    def count(*values: object) -> aiokafka.ConsumerRecord[bytes, bytes]:
+        nonlocal made
+        made += 1
+        return aiokafka.ConsumerRecord(*values)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+    topic = await topic_of(one)
+    await published(one, *(Message(topic, b"%d" % number, b"k", HEADERS) for number in range(1000)))
+    monkeypatch.setattr("aiokafka.consumer.fetcher.ConsumerRecord", count)
+    records = await read(one, topic, 1000)
+    assert [record.value for record in records] == [b"%d" % number for number in range(1000)]
+    assert {(record.key, record.headers) for record in records} == {(b"k", HEADERS)}
+    assert made <= 200
