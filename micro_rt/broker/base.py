@@ -21,6 +21,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from struct import unpack_from
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from micro_rt.errors import Error
@@ -66,8 +67,7 @@ class Position(NamedTuple):
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """What is to be published."""
 
     topic: str
@@ -260,12 +260,10 @@ def partition_of(key: bytes, partitions: int) -> int:
 def _murmur2(data: bytes) -> int:
     length = len(data)
     mixed = 0x9747B28C ^ length
-    whole = length & ~3
-    for start in range(0, whole, 4):
-        block = int.from_bytes(data[start : start + 4], "little") * 0x5BD1E995 & 0xFFFFFFFF
-        block = (block ^ block >> 24) * 0x5BD1E995 & 0xFFFFFFFF
-        mixed = (mixed * 0x5BD1E995 & 0xFFFFFFFF) ^ block
-    if length > whole:
-        mixed = (mixed ^ int.from_bytes(data[whole:], "little")) * 0x5BD1E995 & 0xFFFFFFFF
+    for block in unpack_from(f"<{length >> 2}I", data):
+        block = block * 0x5BD1E995 & 0xFFFFFFFF
+        mixed = (mixed * 0x5BD1E995 & 0xFFFFFFFF) ^ ((block ^ block >> 24) * 0x5BD1E995 & 0xFFFFFFFF)
+    if rest := length & 3:
+        mixed = (mixed ^ int.from_bytes(data[-rest:], "little")) * 0x5BD1E995 & 0xFFFFFFFF
     mixed = (mixed ^ mixed >> 13) * 0x5BD1E995 & 0xFFFFFFFF
     return mixed ^ mixed >> 15

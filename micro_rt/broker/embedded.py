@@ -22,6 +22,7 @@ __all__ = [
     "not_there",
     "number_of",
     "problem_of",
+    "size_of",
     "warn_of_gap",
 ]
 
@@ -172,11 +173,7 @@ def problem_of(message: Message, limit: int) -> Error | None:
         message: what is to be published.
         limit: bytes of key, value and headers together.
     """
-    size = len(message.value)
-    if message.key is not None:
-        size += len(message.key)
-    for name, value in message.headers:
-        size += len(name) + len(value)
+    size = size_of(message)
     if size > limit:
         return InvalidArgument(
             f"a message of {size} bytes for {message.topic} is larger than max_message={limit}", may_have_run=False
@@ -187,6 +184,16 @@ def problem_of(message: Message, limit: int) -> Error | None:
         except InvalidArgument as error:
             return error
     return None
+
+
+def size_of(message: Message) -> int:
+    """Returns the bytes of key, value and headers together."""
+    size = len(message.value)
+    if message.key is not None:
+        size += len(message.key)
+    for name, value in message.headers:
+        size += len(name) + len(value)
+    return size
 
 
 MemberT = TypeVar("MemberT")

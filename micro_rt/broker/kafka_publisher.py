@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from micro_rt.broker.base import Message, Position, partition_of
-from micro_rt.broker.embedded import problem_of
+from micro_rt.broker.embedded import problem_of, size_of
 from micro_rt.broker.kafka_address import KafkaAddress
 from micro_rt.broker.kafka_client import Cluster, KafkaError, error_of, failures
 from micro_rt.broker.kafka_producer import BATCH, Gate, Producer
@@ -91,9 +91,22 @@ class Publisher:
         self._quiet.clear()
         try:
             for index, message in enumerate(messages):
-                error = problem_of(message, self._address.max_message) or await self._line_up(call, index, message)
-                if error is not None:
-                    call.finish(index, error)
+                size = size_of(message)
+                topic = self._topics.get(message.topic)
+                if topic is None or began >= topic.known_until or size > self._address.max_message:
+                    known = problem_of(message, self._address.max_message) or await self._ask(message.topic)
+                    if isinstance(known, Error):
+                        call.finish(index, known)
+                        continue
+                    topic = known
+                entry = _Entry(call, index, message, size + AROUND)
+                if self._room or not self._fits(entry.size):
+                    if (error := await self._wait_for_room(entry.size)) is not None:
+                        call.finish(index, error)
+                        continue
+                else:
+                    self._bytes += entry.size
+                self._line_up(entry, topic)
             await self._wait(call, max(began, self._progress))
         except BaseException:
             for lane in call.lanes:
@@ -130,6 +143,9 @@ class Publisher:
 
     async def producer(self) -> Producer:
         """Returns a producer that can be used; raises what aiokafka raises."""
+        current = self._producer
+        if current is not None and not current.refused:
+            return current
         async with self._connecting:
             current = self._producer
             if current is not None and not current.refused:
@@ -145,10 +161,11 @@ class Publisher:
             self._producer = made
             return made
 
-    def leave(self, entry: _Entry) -> None:
-        """Gives back the room of a message that is accepted, refused or withdrawn."""
-        self._bytes -= entry.size
-        self._admit()
+    def leave(self, size: int) -> None:
+        """Gives back the room of messages that are accepted, refused or withdrawn."""
+        self._bytes -= size
+        if self._room:
+            self._admit()
 
     def answered(self) -> None:
         """Takes note that the cluster has accepted or refused something."""
@@ -156,32 +173,19 @@ class Publisher:
 
     # Where a message goes
 
-    async def _line_up(self, call: _Call, index: int, message: Message) -> Error | None:
-        """Puts a message into its lane; waits first while too much is on its way."""
-        topic = self._topics.get(message.topic)
-        if topic is None or asyncio.get_running_loop().time() >= topic.known_until:
-            known = await self._ask(message.topic)
-            if isinstance(known, Error):
-                return known
-            topic = known
-        size = len(message.value) + AROUND + (0 if message.key is None else len(message.key))
-        for name, value in message.headers:
-            size += len(name) + len(value)
-        if self._room or not self._fits(size):
-            if (error := await self._wait_for_room(size)) is not None:
-                return error
-        else:
-            self._bytes += size
-        entry = _Entry(call, index, message, size)
+    def _line_up(self, entry: _Entry, topic: _Topic) -> None:
+        """Puts a message that has its room into its lane."""
+        message = entry.message
         if self._ended:
-            self.leave(entry)
-            return Unavailable(f"Kafka at {self._address.place} was closed before it was sent", may_have_run=False)
-        key = (message.topic, topic.partition(message.key, size))
+            self.leave(entry.size)
+            reason = f"Kafka at {self._address.place} was closed before it was sent"
+            entry.call.finish(entry.index, Unavailable(reason, may_have_run=False))
+            return
+        key = (message.topic, topic.partition(message.key, entry.size))
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = _Lane(self, self._address, *key)
         lane.add(entry)
-        return None
 
     async def _ask(self, name: str) -> _Topic | Error:
         """Returns what the cluster says of a topic, or why it cannot be published to."""
@@ -369,7 +373,7 @@ class _Lane:
             if entry.call is not call:
                 kept.append(entry)
                 continue
-            self._publisher.leave(entry)
+            self._publisher.leave(entry.size)
             call.finish(entry.index, Unavailable(reason or "cancelled", may_have_run=False))
         self._queue = kept
         for entry in self._sent:
@@ -389,8 +393,9 @@ class _Lane:
 
     async def _run(self) -> None:
         try:
-            # Without linger=, one turn of the loop: what is published at once goes at once.
-            await asyncio.sleep(self._address.linger)
+            # This begins a turn of the loop later than the first message came: what is published at once goes at once.
+            if self._address.linger:
+                await asyncio.sleep(self._address.linger)
             while self._queue:
                 try:
                     producer = await self._publisher.producer()
@@ -444,7 +449,8 @@ class _Lane:
             # A duplicate of long ago has no offset any more.
             for number, entry in enumerate(sent):
                 at = Position(self._topic, self._partition, offset + number if offset >= 0 else -1)
-                self._settle(entry, at)
+                entry.call.finish(entry.index, at)
+            self._publisher.leave(size)
         finally:
             gate.leave()
             self.progress = asyncio.get_running_loop().time()
@@ -483,8 +489,8 @@ class _Lane:
             if entry.call.results[entry.index] is None:
                 self._queue.appendleft(entry)
             else:
-                self._publisher.leave(entry)
+                self._publisher.leave(entry.size)
 
     def _settle(self, entry: _Entry, result: Position | Error) -> None:
-        self._publisher.leave(entry)
+        self._publisher.leave(entry.size)
         entry.call.finish(entry.index, result)

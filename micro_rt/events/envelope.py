@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 
 from micro_rt.broker.base import Headers, Record
 
-__all__ = ["JSON", "PROTOBUF", "Envelope", "open_envelope", "seal", "seal_for_go_micro", "usual_type"]
+__all__ = ["JSON", "PROTOBUF", "Envelope", "open_envelope", "rfc3339", "seal", "seal_for_go_micro", "usual_type"]
 
 PROTOBUF = "application/protobuf"
 JSON = "application/json"
@@ -52,25 +52,31 @@ class Envelope(NamedTuple):
         return self.headers.get(name, b"").decode(errors="replace")
 
 
-def seal(type: str, id: str, source: bytes, time: float, headers: Headers) -> Headers:
+def seal(type: bytes, id: bytes, source: bytes, time: bytes, headers: Headers) -> Headers:
     """Returns the headers of a record in binary mode; its value is the encoded message.
 
     Args:
         type: full proto name of the message.
         id: unique for the source.
         source: who publishes.
-        time: seconds since 1970.
+        time: when, as ``rfc3339`` writes it.
         headers: others.
     """
     return (
         _SPEC_VERSION,
-        ("ce_type", type.encode()),
-        ("ce_id", id.encode()),
+        ("ce_type", type),
+        ("ce_id", id),
         ("ce_source", source),
-        ("ce_time", _rfc3339(time).encode()),
+        ("ce_time", time),
         _CONTENT_TYPE,
         *headers,
     )
+
+
+def rfc3339(time: float) -> bytes:
+    """Writes seconds since 1970 as CloudEvents has a timestamp (https://www.rfc-editor.org/rfc/rfc3339), in milliseconds."""
+    text = datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z").encode()
 
 
 def seal_for_go_micro(headers: Headers, data: bytes, topic: str) -> bytes:
@@ -194,7 +200,3 @@ def _is_json(content_type: str) -> bool:
 def _plain(content_type: str) -> str:
     """The content type without parameters."""
     return content_type.partition(";")[0].strip().lower()
-
-
-def _rfc3339(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -18,7 +18,7 @@ from micro_rt.context import current_context
 from micro_rt.errors import Aborted, DeadlineExceeded, Error, InvalidArgument
 from micro_rt.event import Event, EventsInfo
 from micro_rt.events.context import Publishing
-from micro_rt.events.envelope import seal, seal_for_go_micro
+from micro_rt.events.envelope import rfc3339, seal, seal_for_go_micro
 from micro_rt.interceptor import Interceptor, PublishNext, chain_publish
 
 __all__ = ["EventHost", "HeadersLike", "NotAllPublished", "Published", "Publisher", "options_of"]
@@ -238,11 +238,12 @@ class Publisher:
         """Returns the ids of events, and their records."""
         ids: list[str] = []
         messages: list[Message] = []
+        source, stamp = self._source, rfc3339(when)
         for outlet, message, publishing in batch:
             id = self._ids.next()
             ids.append(id)
             data = outlet.encode(message)
-            headers = seal(outlet.event.name, id, self._source, when, publishing.headers + trace)
+            headers = seal(outlet.name, id.encode(), source, stamp, publishing.headers + trace)
             topic = outlet.event.topic
             if broker.envelope == "micro":
                 data, headers = seal_for_go_micro(headers, data, topic), ()
@@ -260,10 +261,11 @@ class Publisher:
 class _Outlet:
     """One event of a publisher, with everything that does not depend on the message."""
 
-    __slots__ = ("_encode", "_key", "event", "proceed")
+    __slots__ = ("_encode", "_key", "event", "name", "proceed")
 
     def __init__(self, event: Event[Any], codec: Codec, interceptors: Sequence[Interceptor]) -> None:
         self.event = event
+        self.name = event.name.encode()
         self._encode = codec.encoder(event.message_type)
         self._key = attrgetter(event.key) if event.key else None
         self.proceed: Callable[[PublishNext], PublishNext] | None = chain_publish(interceptors)

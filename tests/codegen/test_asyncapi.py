@@ -14,7 +14,7 @@ from google.protobuf import json_format
 from jsonschema import Draft7Validator
 from jsonschema.exceptions import ValidationError
 
-from micro_rt.events.envelope import seal
+from micro_rt.events.envelope import rfc3339, seal
 from protoc_gen_micro.generate import respond
 from tests.codegen.tools import HERE, PROTOS, ROOT, generate, request, tree, write
 
@@ -148,7 +148,7 @@ def test_the_same_in_every_dialect(parameter: str, generated: Path) -> None:
 
 def test_headers_are_those_of_published_events(generated: Path) -> None:
     document = _document(generated, "order_events")
-    headers = seal("order_events.Placed", "1", b"shop", 1700000000.25, (("tenant", b"a"),))
+    headers = seal(b"order_events.Placed", b"1", b"shop", rfc3339(1700000000.25), (("tenant", b"a"),))
     record = {name: value.decode() for name, value in headers}
     schema = document["components"]["messages"]["order_events.Placed"]["headers"]
     _check(document, schema, record)

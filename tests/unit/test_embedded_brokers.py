@@ -15,6 +15,9 @@ def test_keys_go_where_kafka_puts_them() -> None:
     assert partition_of(b"foobar", 1 << 31) == -790332482 & 0x7FFFFFFF
     assert partition_of(b"21", 1 << 31) == -973932308 & 0x7FFFFFFF
     assert partition_of(b"abc", 1 << 31) == 479470107
+    assert partition_of(b"a-little-bit-long-string", 1 << 31) == -985981536 & 0x7FFFFFFF
+    assert partition_of(b"a-little-bit-longer-string", 1 << 31) == -1486304829 & 0x7FFFFFFF
+    assert partition_of(b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", 1 << 31) == -58897971 & 0x7FFFFFFF
 
 
 @pytest.mark.parametrize("seed", range(200))
