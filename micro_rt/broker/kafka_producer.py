@@ -87,7 +87,11 @@ class Producer:
     async def gate(self, topic: str, partition: int) -> Gate:
         """Returns the gate to the broker that leads a partition, when it may be passed."""
         leader = self._producer.client.cluster.leader_for_partition(_library.TopicPartition(topic, partition))
-        gate = Gate() if leader is None or leader < 0 else self._gates.setdefault(leader, Gate())
+        gate = self._gates.get(leader)
+        if gate is None:
+            gate = Gate()
+            if leader is not None and leader >= 0:
+                self._gates[leader] = gate
         await gate.enter()
         return gate
 

@@ -34,6 +34,10 @@ SWEEPS = 20
 """How often it is looked, while ``timeout=`` passes, whether it has passed for somebody."""
 RETRY = 0.2
 """Seconds before it is tried again to connect."""
+KEYS = 10_000
+"""Keys of a topic whose partitions are remembered: to compute one takes as long as all else that is done to find its lane."""
+KEY_BYTES = 64
+"""Of a key that is remembered."""
 TOPIC_AGE = 30.0
 """Seconds after which it is asked again whether a topic is there."""
 ATTEMPTS = 5
@@ -201,9 +205,8 @@ class Publisher:
             if isinstance(count, Error):
                 self._topics.pop(name, None)
                 return count
-            if topic is None:
-                topic = self._topics[name] = _Topic()
-            topic.partitions = count
+            if topic is None or topic.partitions != count:
+                topic = self._topics[name] = _Topic(count)
             topic.known_until = asyncio.get_running_loop().time() + TOPIC_AGE
             return topic
 
@@ -280,20 +283,28 @@ class Publisher:
 
 
 class _Topic:
-    """A topic that is there."""
+    """A topic that is there, with so many partitions."""
 
-    __slots__ = ("_next", "_stuck", "known_until", "partitions")
+    __slots__ = ("_next", "_of_keys", "_stuck", "known_until", "partitions")
 
-    def __init__(self) -> None:
-        self.partitions = 1
+    def __init__(self, partitions: int) -> None:
+        self.partitions = partitions
         self.known_until = 0.0
+        self._of_keys: dict[bytes, int] = {}
         self._next = random.randrange(1 << 16)
         self._stuck = 0
 
     def partition(self, key: bytes | None, size: int) -> int:
         """Returns where a message goes."""
         if key is not None:
-            return partition_of(key, self.partitions)
+            partition = self._of_keys.get(key)
+            if partition is None:
+                partition = partition_of(key, self.partitions)
+                if len(key) <= KEY_BYTES:
+                    if len(self._of_keys) >= KEYS:
+                        self._of_keys.clear()
+                    self._of_keys[key] = partition
+            return partition
         if self._stuck >= STICK:
             self._stuck = 0
             self._next += 1
@@ -421,15 +432,16 @@ class _Lane:
     async def _send(self, producer: Producer, gate: Gate) -> None:
         """Sends a batch, and waits for the answer."""
         builder, size = producer.batch(), 0
+        append = builder.append
         queue, sent = self._queue, self._sent
-        while queue and (not sent or size + queue[0].size <= self._limit):
+        while queue:
             entry = queue[0]
+            if sent and size + entry.size > self._limit:
+                break
             message = entry.message
             stamp = None if message.timestamp is None else round(message.timestamp * 1000)
             try:
-                fits = builder.append(
-                    timestamp=stamp, key=message.key, value=message.value, headers=list(message.headers)
-                )
+                fits = append(timestamp=stamp, key=message.key, value=message.value, headers=list(message.headers))
             except (TypeError, ValueError, OverflowError, struct.error) as failure:
                 self._settle(queue.popleft(), InvalidArgument(f"no message for Kafka: {failure}", may_have_run=False))
                 continue

@@ -110,8 +110,8 @@ class Publisher:
         """Publishes one event."""
         outlet = self._outlets[event]
         sent = self._headers if headers is None else self._headers + _checked(headers)
-        publishing = Publishing(event, outlet.key_of(message) if key is None else _key(key), sent)
-        return await self._publish_one(outlet, message, publishing, _seconds(time), _deadline(timeout))
+        going = (outlet, message, outlet.key_of(message) if key is None else _key(key), sent)
+        return await self._publish_one(going, _seconds(time), _deadline(timeout))
 
     async def _publish_all(
         self, messages: Iterable[Any], headers: HeadersLike | None, timeout: float | None
@@ -122,7 +122,7 @@ class Publisher:
         batch: list[_Outgoing] = []
         for message in messages:
             outlet = self._outlet(message)
-            batch.append((outlet, message, Publishing(outlet.event, outlet.key_of(message), sent)))
+            batch.append((outlet, message, outlet.key_of(message), sent))
         if not batch:
             return []
         if any(outlet.proceed is not None for outlet in self._outlets.values()):
@@ -141,37 +141,34 @@ class Publisher:
         failed.outcomes = tuple(told)
         raise failed
 
-    async def _publish_one(
-        self, outlet: _Outlet, message: Any, publishing: Publishing, when: float | None, deadline: float | None
-    ) -> Published:
+    async def _publish_one(self, going: _Outgoing, when: float | None, deadline: float | None) -> Published:
         """Publishes one event, through the interceptors if there are any."""
-        if outlet.proceed is None:
-            (told,) = await self._send([(outlet, message, publishing)], when, deadline)
+        outlet, message, key, headers = going
+
+        async def innermost(message: Any, publishing: Publishing) -> Published:
+            (told,) = await self._send([(outlet, message, publishing.key, publishing.headers)], when, deadline)
             if isinstance(told, Error):
                 raise told
             return told
 
-        async def innermost(message: Any, publishing: Publishing) -> Published:
-            (outcome,) = await self._send([(outlet, message, publishing)], when, deadline)
-            if isinstance(outcome, Error):
-                raise outcome
-            return outcome
-
+        publishing = Publishing(outlet.event, key, headers)
+        if outlet.proceed is None:
+            return await innermost(message, publishing)
         published: Published = await outlet.proceed(innermost)(message, publishing)
         return published
 
     async def _publish_each(self, batch: Sequence[_Outgoing], deadline: float | None) -> list[Published | Error]:
         """Publishes events with interceptors around each: those of one key one after the other, the others side by side."""
         lanes: dict[object, list[int]] = {}
-        for number, (outlet, _, publishing) in enumerate(batch):
-            lane = number if publishing.key is None else (outlet.event.topic, publishing.key)
+        for number, (outlet, _, key, _) in enumerate(batch):
+            lane = number if key is None else (outlet.event.topic, key)
             lanes.setdefault(lane, []).append(number)
         told: dict[int, Published | Exception] = {}
 
         async def publish(numbers: list[int]) -> None:
             for number in numbers:
                 try:
-                    told[number] = await self._publish_one(*batch[number], None, deadline)
+                    told[number] = await self._publish_one(batch[number], None, deadline)
                 except Exception as error:
                     told[number] = error
 
@@ -239,15 +236,15 @@ class Publisher:
         ids: list[str] = []
         messages: list[Message] = []
         source, stamp = self._source, rfc3339(when)
-        for outlet, message, publishing in batch:
+        for outlet, message, key, sent in batch:
             id = self._ids.next()
             ids.append(id)
             data = outlet.encode(message)
-            headers = seal(outlet.name, id.encode(), source, stamp, publishing.headers + trace)
+            headers = seal(outlet.name, id.encode(), source, stamp, sent + trace)
             topic = outlet.event.topic
             if broker.envelope == "micro":
                 data, headers = seal_for_go_micro(headers, data, topic), ()
-            messages.append(Message(topic, data, publishing.key, headers, when))
+            messages.append(Message(topic, data, key, headers, when))
         return ids, messages
 
     async def _accepted(self, broker: Broker, messages: list[Message]) -> Any:
@@ -289,8 +286,8 @@ class _Outlet:
             raise InvalidArgument(f"{self.event.name} cannot be encoded: {error}", may_have_run=False) from error
 
 
-_Outgoing: TypeAlias = tuple[_Outlet, Any, Publishing]
-"""An event, and what is known of it."""
+_Outgoing: TypeAlias = tuple[_Outlet, Any, bytes | None, Headers]
+"""An event on its way: with what it is published, the message, its key and its headers."""
 
 
 class _Ids:
