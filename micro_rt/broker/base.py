@@ -76,6 +76,8 @@ class Message(NamedTuple):
     headers: Headers = ()
     timestamp: float | None = None
     """Seconds since 1970; None for the present."""
+    is_record: bool = False
+    """Whether a broker has taken it before. Then what the address says of the largest message is not held against it."""
 
 
 class Record(NamedTuple):
@@ -99,6 +101,8 @@ class TopicOptions:
     """None for the broker's default."""
     retention: float | None = None
     """Seconds that records are kept; None for the broker's default."""
+    holds: str = ""
+    """A topic of which it can hold every record, with some thousand bytes of headers more; empty if it need not."""
 
 
 class Listener(Protocol):

@@ -171,10 +171,10 @@ def problem_of(message: Message, limit: int) -> Error | None:
 
     Args:
         message: what is to be published.
-        limit: bytes of key, value and headers together.
+        limit: bytes of key, value and headers together, unless it was a record before.
     """
     size = size_of(message)
-    if size > limit:
+    if size > limit and not message.is_record:
         return InvalidArgument(
             f"a message of {size} bytes for {message.topic} is larger than max_message={limit}", may_have_run=False
         )

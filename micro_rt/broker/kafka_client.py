@@ -51,6 +51,13 @@ MOST_REPLICAS = 3
 SETTLE = 0.1
 """Seconds between looks for a topic that was made just now."""
 
+HEADERS = 64 << 10
+"""Bytes that a record which is held for another topic may have more than there."""
+
+_TOPIC = 2
+"""What a topic is among the resources that have a configuration."""
+_LARGEST = "max.message.bytes"
+
 _log = logging.getLogger("micro_rt.broker")
 _library: Any = cast("Any", aiokafka)
 failures: Any = cast("Any", aiokafka.errors)
@@ -222,7 +229,7 @@ class Cluster:
             FailedPrecondition: it has fewer brokers than replicas are asked for, or its policy forbids it.
             Unavailable: it does not answer, or not in time.
         """
-        requests = [self._topic(name, options) for name, options in topics.items()]
+        requests = [self._topic(name, options, await self._largest(options)) for name, options in topics.items()]
         create = _library.protocol.admin.CreateTopicsRequest
         answer = await self._ask(create(requests, int(self.timeout * 1000), False), controller=True)
         for name, code, *rest in answer.topic_errors:
@@ -296,11 +303,26 @@ class Cluster:
         assert failure is not None
         raise error_of(failure, f"Kafka at {self.address.place} does not answer", may_have_run=False) from failure
 
-    def _topic(self, name: str, options: TopicOptions) -> tuple[object, ...]:
+    async def _largest(self, options: TopicOptions) -> int | None:
+        """Returns how many bytes a message of a topic must be able to have; None for what the cluster says."""
+        if not options.holds:
+            return None
+        asked = _library.protocol.admin.DescribeConfigsRequest([(_TOPIC, options.holds, [_LARGEST])])
+        largest = self.address.max_message
+        for _, _, _, _, entries in (await self._ask(asked)).resources:
+            # Without the right to see it, there are none.
+            largest = max(largest, *(int(value) for name, value, *_ in entries if name == _LARGEST), 0)
+        return largest + HEADERS
+
+    def _topic(self, name: str, options: TopicOptions, largest: int | None) -> tuple[object, ...]:
         partitions = options.partitions or self.address.partitions or DEFAULT_PARTITIONS
         brokers = len(self._open_client().cluster.brokers())
         replication = self.address.replication or min(MOST_REPLICAS, max(brokers, 1))
-        config = [] if options.retention is None else [("retention.ms", str(int(options.retention * 1000)))]
+        config: list[tuple[str, str]] = []
+        if options.retention is not None:
+            config.append(("retention.ms", str(int(options.retention * 1000))))
+        if largest is not None:
+            config.append((_LARGEST, str(largest)))
         return (name, partitions, replication, [], config)
 
     async def _why(self, options: Mapping[str, Any]) -> Error:

@@ -10,12 +10,20 @@ from typing import NamedTuple
 from micro_rt.broker.base import Headers, Message, Record, TopicOptions
 from micro_rt.errors import Error
 
-__all__ = ["DEAD_LETTER_OPTIONS", "GROUP_HEADER", "DeadLetter", "dead_letter", "dead_letter_topic", "revived"]
+__all__ = [
+    "DEADLINE_HEADER",
+    "GROUP_HEADER",
+    "DeadLetter",
+    "dead_letter",
+    "dead_letter_options",
+    "dead_letter_topic",
+    "revived",
+]
 
+DEADLINE_HEADER = "micro-deadline"
+"""Until when an event means something, in seconds since 1970; handlers get no longer, and none begins later."""
 GROUP_HEADER = "micro-for-group"
 """The only group that is to handle a record: others pass it over. Dead letters that are put back have it."""
-DEAD_LETTER_OPTIONS = TopicOptions(partitions=1)
-"""How the topic of dead letters is made: they have no order to keep."""
 
 _PREFIX = "micro-dead-"
 _LONGEST_REASON = 4000
@@ -67,6 +75,11 @@ def dead_letter_topic(topic: str, group: str) -> str:
     return name if len(name) <= _LONGEST_TOPIC else f"{name[: _LONGEST_TOPIC - 5]}.dead"
 
 
+def dead_letter_options(topic: str) -> TopicOptions:
+    """Returns how the topic of a topic's dead letters is made: they have no order to keep, and may be large."""
+    return TopicOptions(partitions=1, holds=topic)
+
+
 def dead_letter(record: Record, group: str, reason: str, error: BaseException | None, attempts: int) -> Message:
     """Returns a record as a dead letter: with its key, its value and its headers, and why.
 
@@ -90,13 +103,16 @@ def dead_letter(record: Record, group: str, reason: str, error: BaseException | 
     headers = _without(record.headers) + tuple(
         [(_PREFIX + name, text.encode(errors="replace")) for name, text in said.items()]
     )
-    return Message(dead_letter_topic(record.topic, group), record.value, record.key, headers, record.timestamp)
+    return Message(
+        dead_letter_topic(record.topic, group), record.value, record.key, headers, record.timestamp, is_record=True
+    )
 
 
 def revived(record: Record, letter: DeadLetter) -> Message:
-    """Returns a dead letter as it was, for the group that could not handle it and no other."""
-    headers = (*_without(record.headers), (GROUP_HEADER, letter.group.encode()))
-    return Message(letter.topic, record.value, record.key, headers, None)
+    """Returns a dead letter as it was, for the group that could not handle it and no other; now, whatever its deadline was."""
+    kept = [pair for pair in _without(record.headers) if pair[0].lower() != DEADLINE_HEADER]
+    headers = (*kept, (GROUP_HEADER, letter.group.encode()))
+    return Message(letter.topic, record.value, record.key, headers, is_record=True)
 
 
 def _without(headers: Headers) -> Headers:

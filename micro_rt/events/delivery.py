@@ -138,7 +138,8 @@ class Delivery:
             for status in self.status()
             if status.stuck
         ]
-        return "; ".join(filter(None, (self.problem, self._lag_problem, *stuck)))
+        unburied = [f"{item} {item.unburied}" for part in self._parts.values() for item in part.items if item.unburied]
+        return "; ".join(filter(None, (self.problem, self._lag_problem, *unburied[:1], *stuck)))
 
     # Reading
 

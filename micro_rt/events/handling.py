@@ -21,16 +21,14 @@ from micro_rt.broker.base import Broker, Record
 from micro_rt.context import current_context
 from micro_rt.errors import DeadlineExceeded, Error, InvalidArgument
 from micro_rt.events.context import EventContext
-from micro_rt.events.dead_letter import DEAD_LETTER_OPTIONS, GROUP_HEADER, dead_letter
+from micro_rt.events.dead_letter import DEADLINE_HEADER, GROUP_HEADER, dead_letter, dead_letter_options
 from micro_rt.events.envelope import Envelope, open_envelope, usual_type
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.parts import Item, Part, Run, told
 from micro_rt.events.subscriber import Route
 
-__all__ = ["DEADLINE_HEADER", "FAIR_SHARE", "Handling"]
+__all__ = ["FAIR_SHARE", "Handling"]
 
-DEADLINE_HEADER = "micro-deadline"
-"""Until when an event means something, in seconds since 1970; handlers get no longer, and none begins later."""
 SHORT_REASON = 100
 """Characters that are said of the reason where there is no room for more."""
 FAIR_SHARE = 80
@@ -468,10 +466,10 @@ class Handling:
         item.buried = (reason, error)
         message = dead_letter(item.record, self.options.group, reason, error, item.attempts)
         try:
-            await self._broker.prepare({message.topic: DEAD_LETTER_OPTIONS})
+            await self._broker.prepare({message.topic: dead_letter_options(item.record.topic)})
             (outcome,) = await self._broker.publish([message])
             if isinstance(outcome, InvalidArgument):
-                # The record was as large as may be, and with a reason it is larger.
+                # A topic that somebody else has made may have no room for a reason.
                 message = dead_letter(item.record, self.options.group, reason[:SHORT_REASON], error, item.attempts)
                 (outcome,) = await self._broker.publish([message])
             if isinstance(outcome, Error):

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Collection
 
 from micro_rt.broker.base import Broker, Partition
-from micro_rt.errors import DeadlineExceeded, Error
-from micro_rt.events.dead_letter import DEAD_LETTER_OPTIONS, DeadLetter, dead_letter_topic, revived
+from micro_rt.errors import DeadlineExceeded, Error, NotFound
+from micro_rt.events.dead_letter import DeadLetter, dead_letter_topic, revived
 
 __all__ = ["replay"]
 
@@ -32,10 +32,10 @@ async def replay(
         dry_run: only gives them, and changes nothing.
 
     Raises:
+        NotFound: the group has never put anything of this topic aside.
         Error: the broker cannot be reached, or does not take a record; those given are back, the others are dead letters still.
     """
     name = dead_letter_topic(topic, group)
-    await broker.prepare({name: DEAD_LETTER_OPTIONS})
     listener = _Assigned()
     member = broker.subscribe((name,), f"{group}.replay", "earliest", listener)
     put_back = 0
@@ -44,7 +44,11 @@ async def replay(
     joined_by = clock() + JOIN_TIMEOUT
     try:
         while limit is None or put_back < limit:
-            fetched = await member.fetch(_BATCH, _WAIT)
+            try:
+                fetched = await member.fetch(_BATCH, _WAIT)
+            except NotFound as error:
+                text = f"there is no topic {name}: group {group} has put nothing of {topic} aside"
+                raise NotFound(text, may_have_run=False) from error
             if came := listener.partitions.difference(left):
                 lag = await member.lag()
                 left.update({partition: lag.get(partition, 0) for partition in came})

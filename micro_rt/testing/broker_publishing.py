@@ -76,6 +76,18 @@ class Publishing(BrokerSuite):
                 else:
                     assert abs(record.timestamp - message.timestamp) < 0.002
 
+    async def test_a_topic_that_holds_another_has_room_for_its_largest_record(self) -> None:
+        async with self.open_topic() as (broker, topic):
+            holding = unique_name("t")
+            await broker.prepare({holding: TopicOptions(partitions=1, holds=topic)})
+            large = Message(holding, bytes(self.largest), b"k", (("why", bytes(10_000)),))
+            (refused,) = await broker.publish([large])
+            assert isinstance(refused, InvalidArgument), "it was no record before"
+            await self.publish(broker, large._replace(is_record=True))
+            async with self.start_reader(broker, holding) as reader:
+                await reader.until(1)
+            assert (reader.records[0].value, reader.records[0].headers) == (large.value, large.headers)
+
     async def test_many_messages_in_one_call(self) -> None:
         async with self.open_topic() as (broker, topic), self.start_reader(broker, topic, limit=500) as reader:
             messages = [Message(topic, b"%d" % number, b"%d" % (number % 50)) for number in range(self.many)]

@@ -41,6 +41,8 @@ class BrokerSuite(Contract):
     """Of the topics that the tests make."""
     many: ClassVar[int] = 5000
     """How many messages the test of many publishes in one call."""
+    largest: ClassVar[int] = 1024 * 1024
+    """Bytes of the largest message that its address allows."""
     too_large: ClassVar[int] = 8 * 1024 * 1024
     """Bytes of a value that the broker refuses."""
     bulk: ClassVar[int] = 64 * 1024 * 1024

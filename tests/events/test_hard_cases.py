@@ -14,9 +14,12 @@ import pytest
 import micro_rt as micro
 from micro_rt.broker.base import Message, Partition, Position, Record
 from micro_rt.broker.memory import MemoryBroker, _MemoryMember
+from micro_rt.events.dead_letter import dead_letter_topic
 from tests.events.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed, until
+from tests.faults.kafka_lab import make_topic
 from tests.protos import shop_micro
 from tests.protos.shop_pb2 import Blob, OrderPlaced
+from tests.servers.server import Server
 
 
 async def test_a_partition_full_of_events_of_others_is_read_on(broker: str, shop: Shop, publish: Publishes) -> None:
@@ -266,28 +269,50 @@ async def test_a_subscriber_of_two_files_is_refused_at_once(shop: Shop) -> None:
         micro.Service("s").subscribe(Both())
 
 
-@pytest.mark.parametrize("broker", ["memory", "local"], indirect=True)
-async def test_a_dead_letter_that_has_no_room_for_its_reason_has_a_short_one(broker: str, shop: Shop) -> None:
+async def test_a_record_as_large_as_may_be_becomes_a_dead_letter(broker: str, shop: Shop) -> None:
+    failed = asyncio.Event()
+
+    async def handle(event: Any, context: micro.EventContext) -> None:
+        failed.set()
+        raise RuntimeError("why " * 500)
+
+    # All but the largest that Kafka takes, as somebody writes it who is not held back by max_message=.
+    event = Blob(id=b"k", data=bytes(1_048_480))
+    record = Message(shop.topic("blobs"), event.SerializeToString(), b"k", is_record=True)
+    async with subscribed(broker, shop.subscriber(blob=handle), group="g", attempts=1) as (service, subscription):
+        own = await service.broker()
+        (outcome,) = await own.publish([record])
+        assert isinstance(outcome, Position)
+        dead = dead_letter_topic(record.topic, "g")
+        await asyncio.wait_for(failed.wait(), SETTLE)
+        await until(lambda: not any(each.in_flight for each in subscription.status()))
+        (letter,) = await read_all(service, dead)
+    assert letter.value == record.value
+    assert len(dict(letter.headers)["micro-dead-reason"]) > 2000
+
+
+async def test_a_dead_letter_for_which_others_left_little_room_has_a_short_reason(kafka: Server, shop: Shop) -> None:
     async def handle(event: Any, context: micro.EventContext) -> None:
         raise RuntimeError("why " * 500)
 
-    address = f"{broker}?max_message=2000"
-    async with subscribed(address, shop.subscriber(blob=handle), group="g", attempts=1) as (service, _):
+    await make_topic(kafka, {"max.message.bytes": "2000"}, named=f"{shop.topic('blobs')}.g.dead")
+    async with subscribed(kafka.url, shop.subscriber(blob=handle), group="g", attempts=1) as (service, _):
         publisher: Any = shop.Publisher(service)
-        await publisher._publish_all([Blob(id=b"k", data=bytes(1300))], None, None)
+        await publisher._publish_all([Blob(id=b"k", data=bytes(1200))], None, None)
         (letter,) = await read_all(service, f"{shop.topic('blobs')}.g.dead")
     assert dict(letter.headers)["micro-dead-reason"].startswith(b"RuntimeError: why why")
 
 
-async def test_status_says_why_there_is_no_dead_letter(shop: Shop) -> None:
+async def test_status_and_health_say_at_once_why_there_is_no_dead_letter(kafka: Server, shop: Shop) -> None:
     async def handle(event: Any, context: micro.EventContext) -> None:
         raise RuntimeError("broken")
 
-    address = f"memory:{shop.mark}?max_message=1000"
-    async with subscribed(address, shop.subscriber(blob=handle), group="g", attempts=1) as (service, subscription):
+    await make_topic(kafka, {"max.message.bytes": "1000"}, named=f"{shop.topic('blobs')}.g.dead")
+    async with subscribed(kafka.url, shop.subscriber(blob=handle), group="g", attempts=1) as (service, subscription):
         publisher: Any = shop.Publisher(service)
-        await publisher._publish_all([Blob(id=b"k", data=bytes(820))], None, None)
+        await publisher._publish_all([Blob(id=b"k", data=bytes(1000))], None, None)
         await until(lambda: any(".g.dead: INVALID_ARGUMENT" in each.waiting_for for each in subscription.status()))
+        assert any("raise max.message.bytes of the topic" in problem for problem in service.health.problems.values())
 
 
 async def test_a_stop_that_is_cut_short_waits_for_no_handler(

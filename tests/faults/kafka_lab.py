@@ -7,16 +7,19 @@ import contextlib
 import re
 import uuid
 from collections import Counter
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Any
+
+import aiokafka.admin
 
 from micro_rt.broker.base import Broker, Message, Partition, Position, Record, Subscription, TopicOptions
 from micro_rt.broker.kafka import KafkaBroker
 from micro_rt.errors import Aborted, Unavailable
 from micro_rt.testing.proxy import FaultProxy
 from tests.servers.kafka import Kafka
+from tests.servers.server import Server
 
-__all__ = ["Flow", "Member", "broker", "eventually", "name", "proxied"]
+__all__ = ["Flow", "Member", "broker", "eventually", "make_topic", "name", "proxied"]
 
 PATIENCE = 120.0
 """Seconds; only what hangs takes so long."""
@@ -24,6 +27,18 @@ PATIENCE = 120.0
 
 def name(text: str) -> str:
     return f"{text}-{uuid.uuid4().hex[:10]}"
+
+
+async def make_topic(server: Server, config: Mapping[str, str], partitions: int = 1, *, named: str = "") -> str:
+    """Makes a topic as somebody else makes it."""
+    topic = named or name("t")
+    admin = aiokafka.admin.AIOKafkaAdminClient(bootstrap_servers=server.address)
+    await admin.start()
+    try:
+        await admin.create_topics([aiokafka.admin.NewTopic(topic, partitions, 1, topic_configs=dict(config))])
+    finally:
+        await admin.close()
+    return topic
 
 
 async def eventually(happened: Any, otherwise: str = "", within: float = PATIENCE) -> None:

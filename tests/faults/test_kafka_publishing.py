@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import aiokafka.admin
 import pytest
@@ -12,20 +12,9 @@ from micro_rt.broker.base import Message, Position, TopicOptions
 from micro_rt.broker.kafka import KafkaBroker
 from micro_rt.errors import Error, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from micro_rt.testing.broker_members import Reader
-from tests.faults.kafka_lab import broker, name, proxied
+from tests.faults.kafka_lab import broker, make_topic, name, proxied
 from tests.servers.kafka import Kafka
 from tests.servers.server import Server
-
-
-async def make_topic(server: Server, config: Mapping[str, str], partitions: int = 1) -> str:
-    topic = name("t")
-    admin = aiokafka.admin.AIOKafkaAdminClient(bootstrap_servers=server.address)
-    await admin.start()
-    try:
-        await admin.create_topics([aiokafka.admin.NewTopic(topic, partitions, 1, topic_configs=dict(config))])
-    finally:
-        await admin.close()
-    return topic
 
 
 async def values(one: KafkaBroker, topic: str, count: int) -> list[bytes]:
