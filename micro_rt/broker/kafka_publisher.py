@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
-import logging
 import random
-import struct
 from collections import deque
 from collections.abc import Sequence
 from typing import cast
 
 from micro_rt.broker.base import Message, Position, partition_of
 from micro_rt.broker.embedded import problem_of, size_of
-from micro_rt.broker.kafka_address import KafkaAddress
-from micro_rt.broker.kafka_client import Cluster, KafkaError, error_of, failures
-from micro_rt.broker.kafka_producer import BATCH, Gate, Producer
-from micro_rt.errors import Error, FailedPrecondition, InvalidArgument, PermissionDenied, Unavailable
+from micro_rt.broker.kafka_client import Cluster
+from micro_rt.broker.kafka_lane import Call, Entry, Lane
+from micro_rt.broker.kafka_producer import Producer
+from micro_rt.errors import Error, FailedPrecondition, Unavailable
 
 __all__ = ["Publisher"]
 
@@ -32,28 +29,12 @@ AROUND = 128
 """Bytes that are counted for what is around a message."""
 SWEEPS = 20
 """How often it is looked, while ``timeout=`` passes, whether it has passed for somebody."""
-RETRY = 0.2
-"""Seconds before it is tried again to connect."""
 KEYS = 10_000
 """Keys of a topic whose partitions are remembered: to compute one takes as long as all else that is done to find its lane."""
 KEY_BYTES = 64
 """Of a key that is remembered."""
 TOPIC_AGE = 30.0
 """Seconds after which it is asked again whether a topic is there."""
-ATTEMPTS = 5
-"""Of a batch that the broker refuses because of its sequence number; each is another producer's."""
-
-_TOO_LARGE = ("MessageSizeTooLargeError", "RecordListTooLargeError")
-_SEQUENCE = (
-    "OutOfOrderSequenceNumber",
-    "UnknownProducerId",
-    "InvalidProducerIdMapping",
-    "InvalidProducerEpoch",
-    "ProducerFenced",
-    "ProducerClosed",
-)
-
-_log = logging.getLogger("micro_rt.broker")
 
 
 class Publisher:
@@ -68,7 +49,7 @@ class Publisher:
         """What keeps messages from being accepted, as far as is known; empty if nothing does."""
         self._cluster = cluster
         self._address = cluster.address
-        self._lanes: dict[tuple[str, int], _Lane] = {}
+        self._lanes: dict[tuple[str, int], Lane] = {}
         self._topics: dict[str, _Topic] = {}
         self._asking: dict[str, asyncio.Lock] = {}
         self._producer: Producer | None = None
@@ -77,7 +58,7 @@ class Publisher:
         self._bytes = 0
         self._room: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._progress = 0.0
-        self._waiting: set[_Call] = set()
+        self._waiting: set[Call] = set()
         self._sweeping: asyncio.TimerHandle | None = None
         self._calls = 0
         self._quiet = asyncio.Event()
@@ -89,7 +70,7 @@ class Publisher:
         """Publishes messages, and waits until they are durably accepted; see ``Broker.publish``."""
         if self._closed:
             raise FailedPrecondition(f"the broker Kafka at {self._address.place} is not open", may_have_run=False)
-        call = _Call(len(messages))
+        call = Call(len(messages))
         began = asyncio.get_running_loop().time()
         self._calls += 1
         self._quiet.clear()
@@ -103,7 +84,7 @@ class Publisher:
                         call.finish(index, known)
                         continue
                     topic = known
-                entry = _Entry(call, index, message, size + AROUND)
+                entry = Entry(call, index, message, size + AROUND)
                 if self._room or not self._fits(entry.size):
                     if (error := await self._wait_for_room(entry.size)) is not None:
                         call.finish(index, error)
@@ -143,7 +124,7 @@ class Publisher:
             if self._retired:
                 await asyncio.wait(self._retired)
 
-    # What lanes ask for
+    # What lanes ask for: a LaneHost
 
     async def producer(self) -> Producer:
         """Returns a producer that can be used; raises what aiokafka raises."""
@@ -177,7 +158,7 @@ class Publisher:
 
     # Where a message goes
 
-    def _line_up(self, entry: _Entry, topic: _Topic) -> None:
+    def _line_up(self, entry: Entry, topic: _Topic) -> None:
         """Puts a message that has its room into its lane."""
         message = entry.message
         if self._ended:
@@ -188,7 +169,7 @@ class Publisher:
         key = (message.topic, topic.partition(message.key, entry.size))
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = _Lane(self, self._address, *key)
+            lane = self._lanes[key] = Lane(self, self._address, *key)
         lane.add(entry)
 
     async def _ask(self, name: str) -> _Topic | Error:
@@ -250,7 +231,7 @@ class Publisher:
             self._bytes -= size
         self._admit()
 
-    async def _wait(self, call: _Call, began: float) -> None:
+    async def _wait(self, call: Call, began: float) -> None:
         """Waits until a call is done."""
         if not call.missing:
             return
@@ -310,199 +291,3 @@ class _Topic:
             self._next += 1
         self._stuck += size
         return self._next % self.partitions
-
-
-class _Call:
-    """Messages that were published together."""
-
-    __slots__ = ("began", "done", "lanes", "missing", "results")
-
-    def __init__(self, messages: int) -> None:
-        self.results: list[Position | Error | None] = [None] * messages
-        self.missing = messages
-        self.began = 0.0
-        self.lanes: set[_Lane] = set()
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def finish(self, index: int, result: Position | Error) -> None:
-        """Takes the result of a message; the first one stands."""
-        if self.results[index] is None:
-            self.results[index] = result
-            self.missing -= 1
-            if not self.missing and not self.done.done():
-                self.done.set_result(None)
-
-
-class _Entry:
-    """A message in a lane."""
-
-    __slots__ = ("attempts", "call", "index", "message", "size")
-
-    def __init__(self, call: _Call, index: int, message: Message, size: int) -> None:
-        self.call = call
-        self.index = index
-        self.message = message
-        self.size = size
-        self.attempts = 0
-
-
-class _Lane:
-    """What waits for one partition, and the batch of it that is on its way."""
-
-    def __init__(self, publisher: Publisher, address: KafkaAddress, topic: str, partition: int) -> None:
-        self.task: asyncio.Task[None] | None = None
-        self.progress = 0.0
-        """When the broker answered last."""
-        self._publisher = publisher
-        self._address = address
-        self._topic = topic
-        self._partition = partition
-        self._queue: deque[_Entry] = deque()
-        self._sent: list[_Entry] = []
-        self._limit = BATCH
-
-    def add(self, entry: _Entry) -> None:
-        """Puts a message behind the others."""
-        self._queue.append(entry)
-        entry.call.lanes.add(self)
-        if self.task is None:
-            self.task = asyncio.create_task(self._run(), name=f"publishing to {self._topic}[{self._partition}]")
-
-    def withdraw(self, call: _Call, reason: str | None) -> bool:
-        """Takes back what is not sent, and ends the waiting for what is.
-
-        Args:
-            call: whose messages.
-            reason: for their errors; None if nobody asks any more.
-
-        Returns:
-            Whether there was something to wait for.
-        """
-        missing = call.missing
-        kept: deque[_Entry] = deque()
-        for entry in self._queue:
-            if entry.call is not call:
-                kept.append(entry)
-                continue
-            self._publisher.leave(entry.size)
-            call.finish(entry.index, Unavailable(reason or "cancelled", may_have_run=False))
-        self._queue = kept
-        for entry in self._sent:
-            if entry.call is call:
-                text = f"{reason or 'cancelled'}; the message may be there"
-                call.finish(entry.index, Unavailable(text, may_have_run=True))
-        return call.missing < missing
-
-    async def end(self) -> None:
-        """Ends the lane, whatever is in it."""
-        if self.task is not None:
-            self.task.cancel()
-            await asyncio.wait((self.task,))
-        reason = f"Kafka at {self._address.place} did not accept it before the broker was closed"
-        for call in {entry.call for entry in (*self._queue, *self._sent)}:
-            self.withdraw(call, reason)
-
-    async def _run(self) -> None:
-        try:
-            # This begins a turn of the loop later than the first message came: what is published at once goes at once.
-            if self._address.linger:
-                await asyncio.sleep(self._address.linger)
-            while self._queue:
-                try:
-                    producer = await self._publisher.producer()
-                except (KafkaError, OSError, TimeoutError) as failure:
-                    await self._cannot(failure)
-                else:
-                    await self._send(producer, await producer.gate(self._topic, self._partition))
-        finally:
-            self.task = None
-
-    async def _cannot(self, failure: BaseException) -> None:
-        doing = f"Kafka at {self._address.place} takes no message for {self._topic}"
-        error = error_of(failure, doing, may_have_run=False)
-        if isinstance(error, PermissionDenied):  # Kafka only says that there is no topic that it may write to.
-            error = PermissionDenied(f"{doing}: its ACLs do not let this client: it needs Write", may_have_run=False)
-        self._publisher.problem = str(error)
-        if isinstance(error, Unavailable):
-            await asyncio.sleep(RETRY)  # Those who publish give up when they have waited long enough.
-            return
-        while self._queue:
-            self._settle(self._queue.popleft(), copy.copy(error))
-
-    async def _send(self, producer: Producer, gate: Gate) -> None:
-        """Sends a batch, and waits for the answer."""
-        builder, size = producer.batch(), 0
-        append = builder.append
-        queue, sent = self._queue, self._sent
-        while queue:
-            entry = queue[0]
-            if sent and size + entry.size > self._limit:
-                break
-            message = entry.message
-            stamp = None if message.timestamp is None else round(message.timestamp * 1000)
-            try:
-                fits = append(timestamp=stamp, key=message.key, value=message.value, headers=list(message.headers))
-            except (TypeError, ValueError, OverflowError, struct.error) as failure:
-                self._settle(queue.popleft(), InvalidArgument(f"no message for Kafka: {failure}", may_have_run=False))
-                continue
-            if fits is None:
-                break
-            size += entry.size
-            sent.append(queue.popleft())
-        if not sent:
-            gate.leave()
-            return
-        try:
-            offset = await producer.send(builder, self._topic, self._partition)
-        except (KafkaError, OSError, TimeoutError) as failure:
-            self._refused(producer, size, failure)
-        else:
-            self._publisher.problem = ""
-            # A duplicate of long ago has no offset any more.
-            for number, entry in enumerate(sent):
-                at = Position(self._topic, self._partition, offset + number if offset >= 0 else -1)
-                entry.call.finish(entry.index, at)
-            self._publisher.leave(size)
-        finally:
-            gate.leave()
-            self.progress = asyncio.get_running_loop().time()
-            self._publisher.answered()
-            sent.clear()
-
-    def _refused(self, producer: Producer, size: int, failure: BaseException) -> None:
-        sent = self._sent
-        producer.refused = True
-        name = type(failure).__name__
-        doing = f"Kafka at {self._address.place} did not accept a message for {self._topic}"
-        if name in _TOO_LARGE:
-            if len(sent) > 1:
-                self._limit = size // 2
-                self._again()
-                return
-            error: Error = InvalidArgument(
-                f"{doing}: its {size} bytes are more than the topic takes; raise max.message.bytes of the topic, or "
-                "message.max.bytes of the brokers",
-                may_have_run=False,
-            )
-        elif name in _SEQUENCE and all(entry.attempts < ATTEMPTS for entry in sent):
-            _log.info("%s[%d]: %s; sending again with another producer", self._topic, self._partition, name)
-            self._again()
-            return
-        else:
-            error = error_of(failure, doing, may_have_run=not isinstance(failure, failures.BrokerResponseError))
-            self._publisher.problem = str(error)
-        for entry in sent:
-            self._settle(entry, copy.copy(error))
-
-    def _again(self) -> None:
-        """Puts what was sent in front again, but for that which nobody waits for any more."""
-        for entry in reversed(self._sent):
-            entry.attempts += 1
-            if entry.call.results[entry.index] is None:
-                self._queue.appendleft(entry)
-            else:
-                self._publisher.leave(entry.size)
-
-    def _settle(self, entry: _Entry, result: Position | Error) -> None:
-        self._publisher.leave(entry.size)
-        entry.call.finish(entry.index, result)

@@ -7,16 +7,16 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from micro_rt.broker.base import Headers, Message, Record, TopicOptions
-from micro_rt.errors import Error
+from micro_rt.broker.base import Broker, Headers, Message, Record, TopicOptions
+from micro_rt.errors import Error, InvalidArgument
 
 __all__ = [
     "DEADLINE_HEADER",
     "GROUP_HEADER",
     "DeadLetter",
     "dead_letter",
-    "dead_letter_options",
     "dead_letter_topic",
+    "put_aside",
     "revived",
 ]
 
@@ -27,6 +27,8 @@ GROUP_HEADER = "micro-for-group"
 
 _PREFIX = "micro-dead-"
 _LONGEST_REASON = 4000
+_SHORT_REASON = 100
+"""Characters that are said of the reason where there is no room for more."""
 _LONGEST_TOPIC = 249  # of Kafka's
 
 
@@ -75,9 +77,23 @@ def dead_letter_topic(topic: str, group: str) -> str:
     return name if len(name) <= _LONGEST_TOPIC else f"{name[: _LONGEST_TOPIC - 5]}.dead"
 
 
-def dead_letter_options(topic: str) -> TopicOptions:
-    """Returns how the topic of a topic's dead letters is made: they have no order to keep, and may be large."""
-    return TopicOptions(partitions=1, holds=topic)
+async def put_aside(
+    broker: Broker, record: Record, group: str, reason: str, error: BaseException | None, attempts: int
+) -> None:
+    """Puts a record into its dead-letter topic, which is made if it is not there; for the arguments see ``dead_letter``.
+
+    Raises:
+        Error: the broker does not take it.
+    """
+    letter = dead_letter(record, group, reason, error, attempts)
+    # They have no order to keep.
+    await broker.prepare({letter.topic: TopicOptions(partitions=1, holds=record.topic)})
+    (outcome,) = await broker.publish([letter])
+    if isinstance(outcome, InvalidArgument):
+        # A topic that somebody else has made may have no room for a reason.
+        (outcome,) = await broker.publish([dead_letter(record, group, reason[:_SHORT_REASON], error, attempts)])
+    if isinstance(outcome, Error):
+        raise outcome
 
 
 def dead_letter(record: Record, group: str, reason: str, error: BaseException | None, attempts: int) -> Message:

@@ -19,9 +19,9 @@ from typing import Any
 
 from micro_rt.broker.base import Broker, Record
 from micro_rt.context import current_context
-from micro_rt.errors import DeadlineExceeded, Error, InvalidArgument
+from micro_rt.errors import DeadlineExceeded, Error
 from micro_rt.events.context import EventContext
-from micro_rt.events.dead_letter import DEADLINE_HEADER, GROUP_HEADER, dead_letter, dead_letter_options
+from micro_rt.events.dead_letter import DEADLINE_HEADER, GROUP_HEADER, dead_letter_topic, put_aside
 from micro_rt.events.envelope import Envelope, open_envelope, usual_type
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.parts import Item, Part, Run, told
@@ -29,8 +29,6 @@ from micro_rt.events.subscriber import Route
 
 __all__ = ["FAIR_SHARE", "Handling"]
 
-SHORT_REASON = 100
-"""Characters that are said of the reason where there is no room for more."""
 FAIR_SHARE = 80
 """Records that are handled in a row, where handlers do not wait for anything, before others get their turn."""
 
@@ -464,24 +462,17 @@ class Handling:
     async def _bury(self, item: Item, reason: str, error: BaseException | None) -> None:
         """Puts a record into the dead-letter topic; then it is done. If that fails, tries again for as long as it takes."""
         item.buried = (reason, error)
-        message = dead_letter(item.record, self.options.group, reason, error, item.attempts)
+        topic = dead_letter_topic(item.record.topic, self.options.group)
         try:
-            await self._broker.prepare({message.topic: dead_letter_options(item.record.topic)})
-            (outcome,) = await self._broker.publish([message])
-            if isinstance(outcome, InvalidArgument):
-                # A topic that somebody else has made may have no room for a reason.
-                message = dead_letter(item.record, self.options.group, reason[:SHORT_REASON], error, item.attempts)
-                (outcome,) = await self._broker.publish([message])
-            if isinstance(outcome, Error):
-                raise outcome
+            await put_aside(self._broker, item.record, self.options.group, reason, error, item.attempts)
         except Exception as failure:
             item.burials += 1
-            item.unburied = f"cannot be put into {message.topic}: {told(failure)}"
+            item.unburied = f"cannot be put into {topic}: {told(failure)}"
             delay = min(30.0, 0.5 * 2.0 ** min(item.burials, 10)) * random.uniform(0.5, 1.0)
-            _log.error("%s cannot be put into %s, and waits %.1f s: %s", item, message.topic, delay, told(failure))
+            _log.error("%s cannot be put into %s, and waits %.1f s: %s", item, topic, delay, told(failure))
             self._later(item, delay)
             return
-        _log.error("%s is in %s after %d attempts: %s", item, message.topic, item.attempts, reason, exc_info=error)
+        _log.error("%s is in %s after %d attempts: %s", item, topic, item.attempts, reason, exc_info=error)
         self._done(item)
 
     def _done(self, item: Item) -> None:
