@@ -285,10 +285,10 @@ class Handling:
                 token = current_context.set(context)
                 run.route = route
                 try:
-                    if deadline is None:
+                    if timeout is None:
                         await route.handle(event, context)
                     else:
-                        await _within(deadline, route.handle(event, context))
+                        await _within(timeout, deadline, route.handle(event, context))
                 except asyncio.CancelledError:
                     if part.gone or run.task is None or run.task.cancelling():
                         raise
@@ -372,14 +372,15 @@ class Handling:
             return
         item.attempts += 1
         try:
-            deadline = self._deadline(envelope)
+            timeout = self._timeout(envelope)
+            deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
             context = EventContext(route.event, self.options.group, item.attempts, deadline, item.record)
             token = current_context.set(context)
             try:
-                if deadline is None:
+                if timeout is None:
                     await route.handle(event, context)
                 else:
-                    await _within(deadline, route.handle(event, context))
+                    await _within(timeout, deadline, route.handle(event, context))
             finally:
                 current_context.reset(token)
         except asyncio.CancelledError:
@@ -394,7 +395,8 @@ class Handling:
         else:
             self._done(item)
 
-    def _deadline(self, envelope: Envelope) -> float | None:
+    def _timeout(self, envelope: Envelope) -> float | None:
+        """Returns how many seconds an attempt may take that begins now."""
         timeout = self.options.timeout
         told = envelope.headers.get(DEADLINE_HEADER)
         if told is not None:
@@ -406,7 +408,7 @@ class Handling:
                 if left <= 0:
                     raise _Expired(f"its deadline passed {-left:.1f} s ago")
                 timeout = left if timeout is None else min(timeout, left)
-        return None if timeout is None else asyncio.get_running_loop().time() + timeout
+        return timeout
 
     async def _failed_attempt(self, item: Item, error: BaseException) -> None:
         options = self.options
@@ -490,9 +492,8 @@ class Handling:
             self._moved(part)
 
 
-async def _within(deadline: float, handling: Awaitable[None]) -> None:
-    """Awaits a handler until its deadline."""
-    seconds = deadline - asyncio.get_running_loop().time()
+async def _within(timeout: float, deadline: float | None, handling: Awaitable[None]) -> None:
+    """Awaits a handler that has so many seconds, until its deadline."""
     limit = asyncio.timeout_at(deadline)
     try:
         async with limit:
@@ -500,7 +501,7 @@ async def _within(deadline: float, handling: Awaitable[None]) -> None:
     except TimeoutError as error:
         if not limit.expired():
             raise
-        raise DeadlineExceeded(f"its handler did not finish within {seconds:.3g} s") from error
+        raise DeadlineExceeded(f"its handler did not finish within {timeout:.3g} s") from error
 
 
 class _Expired(DeadlineExceeded):
