@@ -263,6 +263,8 @@ class Handling:
 
         As soon as a handler waits, or something is not as usual, the records go their ways one by one.
         """
+        if run.over:
+            return  # Its partition went before its worker began.
         part, records = run.part, run.records
         routes = self._usual[part.id.topic]
         group, timeout, clean = self.options.group, self.options.timeout, self._clean

@@ -14,7 +14,13 @@ import pytest
 import micro_rt as micro
 from micro_rt.broker.base import Message, Partition, Position, Record
 from micro_rt.broker.memory import MemoryBroker, _MemoryMember
+from micro_rt.codec.proto import ProtoCodec
 from micro_rt.events.dead_letter import dead_letter_topic
+from micro_rt.events.envelope import seal
+from micro_rt.events.handling import Handling
+from micro_rt.events.options import DeliveryOptions
+from micro_rt.events.parts import Part
+from micro_rt.events.subscriber import routes_of
 from tests.events.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed, until
 from tests.faults.kafka_lab import make_topic
 from tests.protos import shop_micro
@@ -364,3 +370,18 @@ async def test_a_handler_that_does_not_end_does_not_keep_its_service_from_stoppi
         end.set()
         await ended.wait()
     assert "go on although they were cancelled" in caplog.text
+
+
+async def test_a_partition_that_goes_before_a_worker_has_begun_is_not_handled(shop: Shop) -> None:
+    log = Log()
+    routes = routes_of(shop.subscriber(order_placed=log), ProtoCodec(), ())
+    handling = Handling(MemoryBroker(), routes, DeliveryOptions("g"), lambda part: None, lambda why: None)
+    (event,) = [each.event for each in routes]
+    headers = seal(event.name.encode(), b"1", b"test", b"", ())
+    part = Part(Partition(event.topic, 0))
+    handling.take(part, [Record(event.topic, 0, offset, 0.0, b"k", b"", headers) for offset in range(100)])
+    await handling.let_go([part], 1.0, 1.0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert (len(log), part.position, handling.in_a_row) == (0, -1, 0)
+    await handling.close(1.0)
