@@ -229,15 +229,14 @@ class Cluster:
             FailedPrecondition: it has fewer brokers than replicas are asked for, or its policy forbids it.
             Unavailable: it does not answer, or not in time.
         """
-        requests = [self._topic(name, options, await self._largest(options)) for name, options in topics.items()]
-        create = _library.protocol.admin.CreateTopicsRequest
-        answer = await self._ask(create(requests, int(self.timeout * 1000), False), controller=True)
-        for name, code, *rest in answer.topic_errors:
-            failure = failures.for_code(code)
-            if failure is failures.NoError or failure is failures.TopicAlreadyExistsError:
-                continue
-            told = rest[0] if rest and rest[0] else ""
-            raise error_of(failure(told), f"Kafka at {self.address.place} did not make topic {name}")
+        largest = {name: await self._largest(options) for name, options in topics.items()}
+        try:
+            await self._make(topics, largest)
+        except (InvalidArgument, FailedPrecondition):
+            if not any(largest.values()):
+                raise
+            # The cluster may allow no topic more than the others have; then small dead letters are better than none.
+            await self._make(topics, {})
         try:
             async with asyncio.timeout(self.address.timeout):
                 while any(  # noqa: ASYNC110 - what it waits for happens elsewhere
@@ -246,6 +245,17 @@ class Cluster:
                     await asyncio.sleep(SETTLE)
         except TimeoutError:
             raise Unavailable(f"Kafka at {self.address.place} made {', '.join(topics)}, and does not show it") from None
+
+    async def _make(self, topics: Mapping[str, TopicOptions], largest: Mapping[str, int | None]) -> None:
+        requests = [self._topic(name, options, largest.get(name)) for name, options in topics.items()]
+        create = _library.protocol.admin.CreateTopicsRequest
+        answer = await self._ask(create(requests, int(self.timeout * 1000), False), controller=True)
+        for name, code, *rest in answer.topic_errors:
+            failure = failures.for_code(code)
+            if failure is failures.NoError or failure is failures.TopicAlreadyExistsError:
+                continue
+            told = rest[0] if rest and rest[0] else ""
+            raise error_of(failure(told), f"Kafka at {self.address.place} did not make topic {name}")
 
     async def leave(self, group: str, member: str) -> None:
         """Says for a member of a group that it is gone.
@@ -309,9 +319,8 @@ class Cluster:
             return None
         asked = _library.protocol.admin.DescribeConfigsRequest([(_TOPIC, options.holds, [_LARGEST])])
         largest = self.address.max_message
-        for _, _, _, _, entries in (await self._ask(asked)).resources:
-            # Without the right to see it, there are none.
-            largest = max(largest, *(int(value) for name, value, *_ in entries if name == _LARGEST), 0)
+        for _, _, _, _, entries in (await self._ask(asked)).resources:  # Without the right to see them, no entries.
+            largest = max([largest, *(int(value) for name, value, *_ in entries if name == _LARGEST)])
         return largest + HEADERS
 
     def _topic(self, name: str, options: TopicOptions, largest: int | None) -> tuple[object, ...]:

@@ -105,6 +105,12 @@ class GroupConsumer:
         self._spare_records_of_aiokafka()
         wanted = [_TopicPartition(*each) for each in partitions] or [_NOTHING]
         found = await self._consumer.getmany(*wanted, timeout_ms=int(timeout * 1000), max_records=limit)
+        ready = self._consumer._fetcher._records
+        for at in found:
+            if (
+                at in ready
+            ):  # aiokafka goes on with the first one until it has no more: the others come first next time.
+                ready[at] = ready.pop(at)
         return {
             Partition(*at): records if type(records[0]) is Record else [_record(at, each) for each in records]
             for at, records in found.items()

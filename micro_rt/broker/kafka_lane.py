@@ -137,12 +137,12 @@ class Lane:
 
     async def end(self) -> None:
         """Ends the lane, whatever is in it."""
-        if self.task is not None:
-            self.task.cancel()
-            await asyncio.wait((self.task,))
         reason = f"Kafka at {self._address.place} did not accept it before the broker was closed"
         for call in {entry.call for entry in (*self._queue, *self._sent)}:
             self.withdraw(call, reason)
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.wait((self.task,))
 
     async def _run(self) -> None:
         try:
@@ -198,6 +198,9 @@ class Lane:
             offset = await producer.send(builder, self._topic, self._partition)
         except (KafkaError, OSError, TimeoutError) as failure:
             self._refused(producer, size, failure)
+        except asyncio.CancelledError:  # The lane ends, and those who wait have been told.
+            self._host.leave(size)
+            raise
         else:
             self._host.problem = ""
             # A duplicate of long ago has no offset any more.

@@ -71,24 +71,29 @@ class Publisher:
         if self._closed:
             raise FailedPrecondition(f"the broker Kafka at {self._address.place} is not open", may_have_run=False)
         call = Call(len(messages))
-        began = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        began = now = loop.time()
         self._calls += 1
         self._quiet.clear()
         try:
             for index, message in enumerate(messages):
                 size = size_of(message)
                 topic = self._topics.get(message.topic)
-                if topic is None or began >= topic.known_until or size > self._address.max_message:
+                if topic is None or now >= topic.known_until or size > self._address.max_message:
                     known = problem_of(message, self._address.max_message) or await self._ask(message.topic)
+                    now = loop.time()
                     if isinstance(known, Error):
                         call.finish(index, known)
                         continue
                     topic = known
                 entry = Entry(call, index, message, size + AROUND)
                 if self._room or not self._fits(entry.size):
-                    if (error := await self._wait_for_room(entry.size)) is not None:
+                    error = await self._wait_for_room(entry.size)
+                    now = loop.time()
+                    if error is not None:
                         call.finish(index, error)
                         continue
+                    topic = self._topics.get(message.topic, topic)  # It may have grown meanwhile.
                 else:
                     self._bytes += entry.size
                 self._line_up(entry, topic)

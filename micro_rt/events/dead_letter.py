@@ -21,7 +21,8 @@ __all__ = [
 ]
 
 DEADLINE_HEADER = "micro-deadline"
-"""Until when an event means something, in seconds since 1970; handlers get no longer, and none begins later."""
+"""Until when an event means something, in seconds since 1970; handlers get no longer, and none begins later,
+but for what is put back."""
 GROUP_HEADER = "micro-for-group"
 """The only group that is to handle a record: others pass it over. Dead letters that are put back have it."""
 
@@ -125,9 +126,8 @@ def dead_letter(record: Record, group: str, reason: str, error: BaseException | 
 
 
 def revived(record: Record, letter: DeadLetter) -> Message:
-    """Returns a dead letter as it was, for the group that could not handle it and no other; now, whatever its deadline was."""
-    kept = [pair for pair in _without(record.headers) if pair[0].lower() != DEADLINE_HEADER]
-    headers = (*kept, (GROUP_HEADER, letter.group.encode()))
+    """Returns a dead letter as it was, for the group that could not handle it and no other."""
+    headers = (*_without(record.headers), (GROUP_HEADER, letter.group.encode()))
     return Message(letter.topic, record.value, record.key, headers, is_record=True)
 
 

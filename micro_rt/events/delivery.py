@@ -26,7 +26,7 @@ from micro_rt.events.subscriber import Route
 __all__ = ["Delivery", "PartitionStatus"]
 
 FETCH_TIMEOUT = 0.5
-"""Seconds that one fetch waits; and so the longest that a commit waits for it."""
+"""Seconds that one fetch waits; with ``READ_ON_AFTER`` the longest that a commit waits for it."""
 FETCH_LIMIT = FAIR_SHARE
 """Records that one fetch brings at most: few enough that they are handled while the processor's cache still holds them."""
 READ_ON_AFTER = 0.1
@@ -146,10 +146,12 @@ class Delivery:
     async def _read(self, member: Subscription) -> None:
         committed_at = ask_at = time.monotonic()
         failures = 0
-        limit = min(FETCH_LIMIT, self.options.max_in_flight)
         while not self._stopping.is_set():
             try:
-                fetched = await member.fetch(limit, FETCH_TIMEOUT)
+                # Handlers that wait are read ahead of anyway.
+                waiting = any(part.items for part in self._parts.values())
+                limit = self.options.max_in_flight
+                fetched = await member.fetch(limit if waiting else min(limit, FETCH_LIMIT), FETCH_TIMEOUT)
                 for partition, records in fetched.items():
                     self._take(member, partition, records)
                 now = time.monotonic()

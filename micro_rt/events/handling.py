@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
 import time
@@ -194,10 +195,12 @@ class Handling:
             self._work(run), name=f"events of {self.options.group}", context=self._clean.copy()
         )
         self._workers.add(task)
-        task.add_done_callback(self._worker_done)
+        task.add_done_callback(functools.partial(self._worker_done, run))
 
-    def _worker_done(self, task: asyncio.Task[None]) -> None:
+    def _worker_done(self, run: Run | None, task: asyncio.Task[None]) -> None:
         self._workers.discard(task)
+        if run is not None:
+            self._end_run(run)  # It may have been cancelled before it began.
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.critical("a worker of group %s failed: this is a bug of micro-rt", self.options.group, exc_info=error)
         self._spawn()
@@ -400,7 +403,8 @@ class Handling:
     def _timeout(self, envelope: Envelope) -> float | None:
         """Returns how many seconds an attempt may take that begins now."""
         timeout = self.options.timeout
-        told = envelope.headers.get(DEADLINE_HEADER)
+        # What is put back is to be handled now, whatever its deadline was.
+        told = None if GROUP_HEADER in envelope.headers else envelope.headers.get(DEADLINE_HEADER)
         if told is not None:
             try:
                 left = float(told) - time.time()

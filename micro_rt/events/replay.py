@@ -32,7 +32,7 @@ async def replay(
         dry_run: only gives them, and changes nothing.
 
     Raises:
-        NotFound: the group has never put anything of this topic aside.
+        NotFound: the group has never put anything of this topic aside, or its dead letters are not to be seen.
         Error: the broker cannot be reached, or does not take a record; those given are back, the others are dead letters still.
     """
     name = dead_letter_topic(topic, group)
@@ -47,7 +47,7 @@ async def replay(
             try:
                 fetched = await member.fetch(_BATCH, _WAIT)
             except NotFound as error:
-                text = f"there is no topic {name}: group {group} has put nothing of {topic} aside"
+                text = f"there is no topic {name}, or none to be seen: group {group} has put nothing of {topic} aside"
                 raise NotFound(text, may_have_run=False) from error
             if came := listener.partitions.difference(left):
                 lag = await member.lag()

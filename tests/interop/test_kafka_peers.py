@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 
 import aiokafka
@@ -14,7 +15,7 @@ import aiokafka.coordinator.assignors.sticky.sticky_assignor
 import confluent_kafka
 import pytest
 
-from micro_rt.broker.base import Message, Position, Record, TopicOptions
+from micro_rt.broker.base import Message, Position, Record, TopicOptions, partition_of
 from micro_rt.broker.kafka import KafkaBroker
 from micro_rt.testing.broker_members import Reader, eventually
 from tests.faults.kafka_lab import broker, name
@@ -284,3 +285,15 @@ async def test_most_records_are_made_without_those_of_aiokafka(
     assert [record.value for record in records] == [b"%d" % number for number in range(1000)]
     assert {(record.key, record.headers) for record in records} == {(b"k", HEADERS)}
     assert made <= 200
+
+
+async def test_a_partition_with_much_to_read_does_not_keep_another_waiting(one: KafkaBroker) -> None:
+    topic = await topic_of(one, 2)
+    first, second = (next(b"%d" % each for each in range(99) if partition_of(b"%d" % each, 2) == at) for at in (0, 1))
+    await published(one, *(Message(topic, bytes(100), first) for _ in range(3000)))
+    await published(one, *(Message(topic, bytes(100), second) for _ in range(3000)))
+    reader = Reader(one, [topic], name("g"), "earliest", True, 100, None, 60.0)
+    await reader.until(3000)
+    await reader.stop()
+    counts = Counter(record.partition for record in reader.records[:3000])
+    assert min(counts[0], counts[1]) > 500, counts
