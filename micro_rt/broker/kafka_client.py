@@ -232,9 +232,10 @@ class Cluster:
         largest = {name: await self._largest(options) for name, options in topics.items()}
         try:
             await self._make(topics, largest)
-        except (InvalidArgument, FailedPrecondition):
+        except (InvalidArgument, FailedPrecondition) as error:
             if not any(largest.values()):
                 raise
+            _log.warning("making %s with no more room than other topics have: %s", ", ".join(topics), error)
             # The cluster may allow no topic more than the others have; then small dead letters are better than none.
             await self._make(topics, {})
         try:

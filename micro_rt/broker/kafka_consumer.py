@@ -107,9 +107,8 @@ class GroupConsumer:
         found = await self._consumer.getmany(*wanted, timeout_ms=int(timeout * 1000), max_records=limit)
         ready = self._consumer._fetcher._records
         for at in found:
-            if (
-                at in ready
-            ):  # aiokafka goes on with the first one until it has no more: the others come first next time.
+            # aiokafka goes on with the first one until it has no more: the others come first next time.
+            if at in ready:
                 ready[at] = ready.pop(at)
         return {
             Partition(*at): records if type(records[0]) is Record else [_record(at, each) for each in records]

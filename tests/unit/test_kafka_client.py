@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
@@ -57,7 +58,12 @@ async def test_what_became_of_a_task_is_looked_at() -> None:
     async def fails() -> None:
         raise ValueError
 
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
     task = asyncio.create_task(fails())
     await asyncio.wait([task])
     await end_task(task)
     await end_task(None)
+    del task
+    gc.collect()
+    assert complaints == []  # or else: Task exception was never retrieved
