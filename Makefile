@@ -30,14 +30,14 @@ check: $(READY)  ## format, lint, types, generated files
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pyright
-	$(BIN)/python -m protoc_gen_micro.compile_templates --check
+	$(BIN)/python -m protoc_gen_micro.rendering.compile_templates --check
 	$(BIN)/python -m tests.generated --check
 
 bench: $(READY)  ## measure against the peers, in one run
 	$(BIN)/python -m benchmarks $(ARGS)
 
 generate: $(READY)  ## write every generated file of the repository anew
-	$(BIN)/python -m protoc_gen_micro.compile_templates
+	$(BIN)/python -m protoc_gen_micro.rendering.compile_templates
 	$(BIN)/python -m tests.generated
 
 format: $(READY) ## format the code

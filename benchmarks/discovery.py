@@ -16,9 +16,9 @@ from benchmarks.discovery_killed import killed
 from benchmarks.discovery_rest import at_rest
 from benchmarks.measure import Plan, Rounds, take_turns
 from benchmarks.table import Table
+from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
-from micro_rt.registry.memory import MemoryRegistry
 from tests.servers.cache import Unobtainable
 from tests.servers.consul import Consul
 from tests.servers.etcd import Etcd

@@ -191,8 +191,8 @@ def _topic(url: str) -> str:
 
 
 async def _make_topic(url: str) -> str:
+    from micro_rt.backends.kafka.broker import KafkaBroker
     from micro_rt.broker.base import TopicOptions
-    from micro_rt.broker.kafka import KafkaBroker
 
     topic = f"bench-{uuid.uuid4().hex}"
     broker = KafkaBroker(url)

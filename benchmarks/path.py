@@ -15,12 +15,12 @@ from benchmarks.protos.bench_micro import BenchClient
 from benchmarks.protos.bench_pb2 import Item
 from benchmarks.table import Table
 from benchmarks.unary import whole_call
+from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.client.bound import BoundMethod
 from micro_rt.context import CallInfo, ClientCall
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
-from micro_rt.registry.memory import MemoryRegistry
 from micro_rt.transport.base import ClientStream, Connection, Dispatch, Listener
 
 __all__ = ["run"]

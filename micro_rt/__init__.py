@@ -30,13 +30,13 @@ from micro_rt.events.delivery import PartitionStatus
 from micro_rt.events.publisher import HeadersLike, NotAllPublished, Published, Publisher
 from micro_rt.events.subscriber import Subscriber
 from micro_rt.events.subscription import EventSubscription
+from micro_rt.handler import Handler
 from micro_rt.health.state import Health
 from micro_rt.interceptor import EventNext, Interceptor, InterceptorsByMethod, PublishNext, StreamNext, UnaryNext
 from micro_rt.metadata import Metadata, MetadataLike, MetadataValue
 from micro_rt.method import AuthPolicy, Idempotency, Kind, Method, Policy, RetryPolicy, ServiceInfo, deprecated
 from micro_rt.node import Node
-from micro_rt.server.handler import Handler
-from micro_rt.service import Lifespan, Service
+from micro_rt.service.service import Lifespan, Service
 from micro_rt.telemetry.access_log import AccessLog
 
 __all__ = [

@@ -8,7 +8,7 @@ Codes, their numbers and their meaning are those of gRPC
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self, TypeVar
 
 from google.protobuf.message import Message
@@ -244,7 +244,7 @@ def _checked_details(details: Iterable[object]) -> tuple[Any, ...]:
     return checked
 
 
-_BY_CODE: dict[int, type[Error]] = {
+_BY_CODE: Mapping[int, type[Error]] = {
     error.code: error
     for error in (
         Cancelled,

@@ -14,13 +14,14 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from micro_rt.errors import Error
-from micro_rt.go_micro import ERROR_INFO, ERROR_TYPE, decode_error
 from micro_rt.status_pb2 import ErrorInfo, Status
 from micro_rt.text import utf8
 
-__all__ = ["decode_details", "encode_details"]
+__all__ = ["ERROR_INFO", "decode_details", "encode_details"]
 
 _log = logging.getLogger("micro_rt.status")
+
+ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 
 _PREFIX = "type.googleapis.com/"
 
@@ -52,8 +53,7 @@ def decode_details(data: bytes, message: str = "") -> tuple[str, str, tuple[Any,
     """Decodes the id, the message and the typed details.
 
     A detail of a type that this process does not know stays a ``google.protobuf.Any``; bytes that are not a
-    ``google.rpc.Status`` give nothing, because the status code and message are known without them. What go-micro packs
-    into a detail or into the message is unpacked.
+    ``google.rpc.Status`` give nothing, because the status code and message are known without them.
 
     Args:
         data: an encoded ``google.rpc.Status``; empty if there is none.
@@ -65,11 +65,7 @@ def decode_details(data: bytes, message: str = "") -> tuple[str, str, tuple[Any,
         return "", message, ()
     id = ""
     details: list[Any] = []
-    own: AnyMessage | None = None
     for packed in status.details:
-        if packed.type_url == ERROR_TYPE and own is None:
-            own = packed
-            continue
         if packed.type_url == ERROR_INFO and not id:
             try:
                 info = ErrorInfo.FromString(packed.value)
@@ -79,9 +75,6 @@ def decode_details(data: bytes, message: str = "") -> tuple[str, str, tuple[Any,
             if info.domain == "micro":
                 continue
         details.append(_unpacked(packed))
-    told = decode_error(own, message)
-    if told is not None:
-        id, message = id or told[0], told[1]
     return id, message, tuple(details)
 
 

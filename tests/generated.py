@@ -20,7 +20,7 @@ TREES = {
     "benchmarks/protos": ROOT / "benchmarks" / "protos",
 }
 # Files whose descriptors must not be in the process: only stubs are made from them.
-STUBS_ONLY = {"micro_rt/engines/etcd/services.proto"}
+STUBS_ONLY = {"micro_rt/backends/etcd/services.proto"}
 
 
 def main() -> int:

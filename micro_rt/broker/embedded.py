@@ -31,7 +31,7 @@ MAX_MESSAGE = 1024 * 1024
 
 _log = logging.getLogger("micro_rt.broker")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
-_ENVELOPES: dict[str, Literal["cloudevents", "micro"]] = {"cloudevents": "cloudevents", "micro": "micro"}
+_ENVELOPES: Mapping[str, Literal["cloudevents", "micro"]] = {"cloudevents": "cloudevents", "micro": "micro"}
 
 
 @dataclass(frozen=True, slots=True)

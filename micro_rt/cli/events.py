@@ -16,10 +16,10 @@ from google.protobuf.message import DecodeError
 
 from micro_rt.cli import replay
 from micro_rt.cli.compiling import CommandError, compile_protos
-from protoc_gen_micro.comparable import SchemaSet
-from protoc_gen_micro.compatibility import Finding, compare
+from protoc_gen_micro.compatibility.check import Finding, compare
+from protoc_gen_micro.compatibility.comparable import SchemaSet
 from protoc_gen_micro.errors import GenerateError
-from protoc_gen_micro.modules import shipped
+from protoc_gen_micro.python.modules import shipped
 
 __all__ = ["DESCRIPTION", "HELP", "check", "configure"]
 

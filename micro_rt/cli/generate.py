@@ -12,7 +12,7 @@ from pathlib import Path
 from google.protobuf.compiler import plugin_pb2
 
 from micro_rt.cli.compiling import CommandError, compile_protos, proto_name
-from protoc_gen_micro.generate import respond
+from protoc_gen_micro.run.generate import respond
 
 __all__ = ["DESCRIPTION", "HELP", "CommandError", "configure", "generate", "run"]
 

@@ -9,11 +9,11 @@ import sys
 from datetime import UTC, datetime
 from typing import cast
 
-from micro_rt.backends import backend, scheme_of, without_secrets
 from micro_rt.broker.base import Broker
 from micro_rt.errors import Error
 from micro_rt.events.dead_letter import DeadLetter, dead_letter_topic
 from micro_rt.events.replay import replay
+from micro_rt.service.parts import backend, scheme_of, without_secrets
 
 __all__ = ["DESCRIPTION", "HELP", "configure", "run"]
 

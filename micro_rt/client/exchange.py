@@ -17,7 +17,7 @@ from micro_rt.client.nodes import Endpoint
 from micro_rt.context import ClientCall
 from micro_rt.errors import Cancelled, EndOfStream, Error, Internal
 from micro_rt.interceptor import Interceptor, StreamNext, chain_stream
-from micro_rt.pipe import Pipe
+from micro_rt.kit.pipe import Pipe
 from micro_rt.transport.base import ClientStream, Connection, ended_already
 
 __all__ = ["Exchange", "bind_interceptors", "open_exchange", "pump"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from micro_rt.context import CallInfo
-from micro_rt.go_micro import with_headers
+from micro_rt.go_micro.headers import with_headers
 from micro_rt.metadata import Metadata
 from micro_rt.transport.base import ClientStream, Connection
 

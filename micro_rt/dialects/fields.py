@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import betterproto
@@ -201,12 +201,12 @@ def tags(specs: tuple[Spec, ...]) -> frozenset[int]:
     return frozenset(found)
 
 
-_WIRE_TYPES = {
+_WIRE_TYPES: Mapping[str, int] = {
     **dict.fromkeys(("double", "fixed64", "sfixed64"), 1),
     **dict.fromkeys(("string", "bytes", "message", "timestamp", "duration", "wrapper"), 2),
     **dict.fromkeys(("float", "fixed32", "sfixed32"), 5),
 }
-_DEFAULTS: dict[str, Any] = {
+_DEFAULTS: Mapping[str, Any] = {
     **dict.fromkeys(("double", "float"), 0.0),
     **dict.fromkeys(("int32", "int64", "uint32", "uint64", "sint32", "sint64"), 0),
     **dict.fromkeys(("fixed32", "fixed64", "sfixed32", "sfixed64"), 0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from base64 import b64encode, urlsafe_b64decode
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from struct import pack, unpack
 from typing import Any
@@ -170,7 +171,7 @@ def snake_path(path: str) -> str:
     return re.sub(r"([A-Z])", lambda match: f"_{match[1].lower()}", path)
 
 
-_RANGES = {
+_RANGES: Mapping[str, tuple[int, int]] = {
     **dict.fromkeys(("int32", "sint32", "sfixed32"), (-(1 << 31), (1 << 31) - 1)),
     **dict.fromkeys(("uint32", "fixed32"), (0, (1 << 32) - 1)),
     **dict.fromkeys(("int64", "sint64", "sfixed64"), (-(1 << 63), (1 << 63) - 1)),

@@ -7,7 +7,7 @@ between reading a message and writing it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -248,7 +248,7 @@ def read_foreign(
 _NAIVE_EPOCH = datetime(1970, 1, 1)
 _FIRST, _LAST = -62135596800, 253402300799
 _LONGEST = 999_999_999 * 86400
-_WIRE_TYPES = {
+_WIRE_TYPES: Mapping[str, int] = {
     "double": 1,
     "fixed64": 1,
     "sfixed64": 1,
@@ -260,7 +260,7 @@ _WIRE_TYPES = {
     "fixed32": 5,
     "sfixed32": 5,
 }
-_DEFAULTS: dict[str, Any] = {
+_DEFAULTS: Mapping[str, Any] = {
     "double": 0.0,
     "float": 0.0,
     "int64": 0,
@@ -271,7 +271,7 @@ _DEFAULTS: dict[str, Any] = {
     "string": "",
     "bytes": b"",
 }
-_WRITERS: dict[str, tuple[int, Callable[[Any], bytes]]] = {
+_WRITERS: Mapping[str, tuple[int, Callable[[Any], bytes]]] = {
     "double": (9, wire.pack_double),
     "float": (13, wire.float32),
     "int64": (8, wire.int64),
@@ -280,7 +280,7 @@ _WRITERS: dict[str, tuple[int, Callable[[Any], bytes]]] = {
     "uint32": (8, wire.uint32),
     "bool": (8, wire.varint),
 }
-_FIXED: dict[str, tuple[Callable[[bytes, int], tuple[Any, ...]], int]] = {
+_FIXED: Mapping[str, tuple[Callable[[bytes, int], tuple[Any, ...]], int]] = {
     "double": (wire.unpack_double, 8),
     "fixed64": (wire.unpack_fixed64, 8),
     "sfixed64": (wire.unpack_sfixed64, 8),
@@ -288,7 +288,7 @@ _FIXED: dict[str, tuple[Callable[[bytes, int], tuple[Any, ...]], int]] = {
     "fixed32": (wire.unpack_fixed32, 4),
     "sfixed32": (wire.unpack_sfixed32, 4),
 }
-_FROM_VARINT: dict[str, Callable[[int], Any]] = {
+_FROM_VARINT: Mapping[str, Callable[[int], Any]] = {
     "int32": wire.signed32,
     "int64": wire.signed64,
     "uint32": lambda value: value & 0xFFFFFFFF,

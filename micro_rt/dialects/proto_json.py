@@ -330,7 +330,7 @@ _PLAIN = frozenset(
         *("fixed32", "fixed64", "sfixed32", "sfixed64", "enum"),
     )
 )
-_WRAPPED: dict[type[Any], str] = {
+_WRAPPED: Mapping[type[Any], str] = {
     lib.DoubleValue: "double",
     lib.FloatValue: "float",
     lib.Int64Value: "int64",

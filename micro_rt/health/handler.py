@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 from micro_rt.context import Context
 from micro_rt.errors import NotFound
+from micro_rt.handler import Handler
 from micro_rt.health.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from micro_rt.health.state import Health
 from micro_rt.method import Idempotency, Kind, Method, ServiceInfo
-from micro_rt.server.handler import Handler
 
 __all__ = ["HealthHandler"]
 

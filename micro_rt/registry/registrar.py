@@ -6,8 +6,8 @@ import asyncio
 import logging
 import random
 
-from micro_rt.engines.clock import boot_clock
 from micro_rt.errors import FailedPrecondition
+from micro_rt.kit.clock import boot_clock
 from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry
 
 __all__ = ["Registrar"]

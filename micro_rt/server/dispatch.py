@@ -26,11 +26,12 @@ from micro_rt.errors import (
     Unimplemented,
     Unknown,
 )
-from micro_rt.go_micro import encode_error, split_metadata
+from micro_rt.go_micro.errors import encode_error
+from micro_rt.go_micro.headers import split_metadata
+from micro_rt.handler import Handler, service_info
 from micro_rt.interceptor import Interceptor, InterceptorsByMethod, by_method_name, chain_stream, chain_unary, checked
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.method import Kind, Method
-from micro_rt.server.handler import Handler, service_info
 from micro_rt.transport.base import ServerStream
 
 __all__ = ["Dispatcher"]

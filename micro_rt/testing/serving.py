@@ -6,11 +6,9 @@ import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
+from micro_rt.handler import Handler
 from micro_rt.interceptor import Interceptor
-from micro_rt.registry.memory import MemoryRegistry
-from micro_rt.server.handler import Handler
-from micro_rt.service import Lifespan, Service
-from micro_rt.transport.memory import MemoryTransport
+from micro_rt.service.service import Lifespan, Service
 
 __all__ = ["serve"]
 
@@ -39,8 +37,8 @@ async def serve(
     """
     service = Service(
         name,
-        registry=MemoryRegistry(f"memory:{uuid.uuid4()}"),
-        transport=MemoryTransport(),
+        registry=f"memory:{uuid.uuid4()}",
+        transport="memory",
         interceptors=interceptors,
         client_interceptors=client_interceptors,
         lifespan=lifespan,

@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote, unquote
 
 from micro_rt.errors import Code, Error, Internal
+from micro_rt.go_micro.errors import decode_status
 from micro_rt.metadata import EMPTY, RESERVED, Metadata, MetadataValue
-from micro_rt.status import decode_details, encode_details
+from micro_rt.status import encode_details
 from micro_rt.text import utf8
 
 __all__ = [
@@ -30,21 +31,21 @@ __all__ = [
     "trailers_of",
 ]
 
-_log = logging.getLogger("micro_rt.transport.grpc")
+_log = logging.getLogger("micro_rt.backends.grpclib.transport")
 
 Headers = list[tuple[str, str]]
 
-REQUEST_HEADERS: Headers = [
+REQUEST_HEADERS: Sequence[tuple[str, str]] = (
     ("te", "trailers"),
     ("content-type", "application/grpc"),
     ("user-agent", "grpc-python-micro-rt"),
-]
+)
 """What every request carries."""
 
 _TAKEN_BY_ALL = 8000  # more than 8 KiB of headers, peers may refuse, such as grpcio and Java's
 _STATUS_ROOM = 2048  # what is kept free of metadata, for the status
 _LONGEST_TIMEOUT = 99_999_999  # "TimeoutValue": at most 8 digits
-_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+_UNITS: Mapping[str, float] = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _TIMEOUT = re.compile(r"(\d{1,8})([HMSmun])").fullmatch
 _UNQUOTED = "".join(chr(byte) for byte in range(0x20, 0x7F) if chr(byte) != "%")  # "Percent-Encoded"
 
@@ -155,7 +156,7 @@ def error_of_trailers(fields: Mapping[str, str]) -> Error | None:
         packed = _decode_binary(fields.get("grpc-status-details-bin", ""))
     except ValueError:
         packed = b""
-    id, message, details = decode_details(packed, message)
+    id, message, details = decode_status(packed, message)
     code = int(status) if status.isdecimal() else Code.UNKNOWN
     return Error.of(code, message, id=id, details=details)
 
@@ -179,7 +180,7 @@ def _decode_binary(value: str) -> bytes:
     return b64decode(value + "=" * (-len(value) % 4), validate=True)
 
 
-_HTTP_STATUS = {
+_HTTP_STATUS: Mapping[str, Code] = {
     "400": Code.INTERNAL,
     "401": Code.UNAUTHENTICATED,
     "403": Code.PERMISSION_DENIED,

@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments:
         return _answer(arguments)
-    from protoc_gen_micro.generate import answer
+    from protoc_gen_micro.run.generate import answer
 
     sys.stdout.buffer.write(answer(sys.stdin.buffer.read()))
     sys.stdout.buffer.flush()

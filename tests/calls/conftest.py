@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
-from micro_rt.registry.memory import MemoryRegistry
+from micro_rt.backends.memory.registry import MemoryRegistry
 from tests.protos.lab_micro import LabBase
 from tests.protos.lab_pb2 import Number, Text
 

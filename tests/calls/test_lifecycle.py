@@ -9,16 +9,16 @@ from collections.abc import AsyncIterator
 import pytest
 
 import micro_rt as micro
+from micro_rt.backends.grpclib.transport import GrpcTransport
+from micro_rt.backends.memory.registry import MemoryRegistry
+from micro_rt.backends.memory.transport import MemoryTransport
 from micro_rt.context import CallInfo
 from micro_rt.errors import EndOfStream
 from micro_rt.metadata import EMPTY
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
-from micro_rt.registry.memory import MemoryRegistry
 from micro_rt.server.server import Server
 from micro_rt.transport.base import ServerStream
-from micro_rt.transport.grpc import GrpcTransport
-from micro_rt.transport.memory import MemoryTransport
 from tests.calls.conftest import Lab
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text

@@ -11,9 +11,9 @@ from contextlib import AsyncExitStack
 import pytest
 
 import micro_rt as micro
+from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
-from micro_rt.registry.memory import MemoryRegistry
 from tests.calls.conftest import Lab
 from tests.protos.lab_micro import AnnexBase, AnnexClient, LabClient
 from tests.protos.lab_pb2 import Number, Text

@@ -15,7 +15,7 @@ from jsonschema import Draft7Validator
 from jsonschema.exceptions import ValidationError
 
 from micro_rt.events.envelope import rfc3339, seal
-from protoc_gen_micro.generate import respond
+from protoc_gen_micro.run.generate import respond
 from tests.codegen.tools import HERE, PROTOS, ROOT, generate, request, tree, write
 
 OFFICIAL = json.loads((HERE / "asyncapi" / "3.0.0.json").read_text())

@@ -10,8 +10,8 @@ import pytest
 from google.protobuf import descriptor_pb2
 from google.protobuf.compiler import plugin_pb2
 
-from protoc_gen_micro import generate as generate_module
-from protoc_gen_micro.generate import respond
+from protoc_gen_micro.run import generate as generate_module
+from protoc_gen_micro.run.generate import respond
 from tests.codegen.tools import KNOWN, ROOT, SCRIPTS, generate, protoc, run, write
 
 SERVICE = """\

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
-from protoc_gen_micro import names
+from protoc_gen_micro.schema import names
 from tests.codegen.tools import PROTOS, ROOT, SCRIPTS, generate, protoc, run, tree, write
 
 NAMES = ["order_events.proto", "torture/events.proto", "torture/policy.proto"]

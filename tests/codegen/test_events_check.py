@@ -14,8 +14,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, json_format, messag
 from google.protobuf.message import DecodeError
 
 from micro_rt.cli.main import main
-from protoc_gen_micro.comparable import SchemaSet
-from protoc_gen_micro.compatibility import Finding, compare
+from protoc_gen_micro.compatibility.check import Finding, compare
+from protoc_gen_micro.compatibility.comparable import SchemaSet
 from tests.codegen.tools import PROTOS, ROOT, SCRIPTS, request, run, write
 
 HEAD = 'syntax = "proto3";\npackage p;\nimport "micro_rt/annotations.proto";\n'

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from protoc_gen_micro.generate import answer
+from protoc_gen_micro.run.generate import answer
 from tests.codegen.tools import NAMES, PROTOS, ROOT, request
 
 REQUESTS = [request([PROTOS, ROOT], [name]) for name in NAMES]

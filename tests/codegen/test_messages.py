@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from protoc_gen_micro.names import module_name, protoc_module_name
+from protoc_gen_micro.schema.names import module_name, protoc_module_name
 from tests.codegen.tools import NAMES, PROTOS, PURELIB, ROOT, SCRIPTS, protoc, run, tree, write
 
 GRPC_TOOLS = PURELIB / "grpc_tools" / "_proto"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from protoc_gen_micro.modules import Modules
+from protoc_gen_micro.python.modules import Modules
 from tests.codegen.tools import NAMES, PROTOS, ROOT, generate, protoc, run, tree, write
 
 

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protoc_gen_micro import names, parameters, text
+from protoc_gen_micro.python import text
+from protoc_gen_micro.run import parameters
+from protoc_gen_micro.schema import names
 
 
 @pytest.mark.parametrize("module", [names, parameters, text], ids=lambda module: module.__name__)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from google.protobuf import descriptor_pb2
 
-from protoc_gen_micro.proto_text import imports_of, proto_text
+from protoc_gen_micro.asyncapi.proto_text import imports_of, proto_text
 from tests.codegen.test_messages import BUNDLED, GOOGLEAPIS, GRPC_TOOLS
 from tests.codegen.tools import NAMES, PROTOS, PURELIB, ROOT, request, write
 

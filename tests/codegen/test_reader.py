@@ -9,8 +9,8 @@ import pytest
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import FieldDescriptor
 
-from protoc_gen_micro.reader import Reader
-from protoc_gen_micro.schema import Field, Message
+from protoc_gen_micro.schema.model import Field, Message
+from protoc_gen_micro.schema.reader import Reader
 from tests.codegen.test_messages import BUNDLED, GOOGLEAPIS, GRPC_TOOLS
 from tests.codegen.tools import NAMES, PROTOS, PURELIB, ROOT, request
 

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import jinja2
 import pytest
 
-from protoc_gen_micro import compile_templates, compiled
-from protoc_gen_micro.hints import Hints
-from protoc_gen_micro.imports import plan_modules
-from protoc_gen_micro.modules import Modules
-from protoc_gen_micro.reader import Reader
-from protoc_gen_micro.stubs import Stubs
-from protoc_gen_micro.templating import TEMPLATES, environment
+from protoc_gen_micro.python.hints import Hints
+from protoc_gen_micro.python.imports import plan_modules
+from protoc_gen_micro.python.modules import Modules
+from protoc_gen_micro.python.stubs import Stubs
+from protoc_gen_micro.rendering import compile_templates, compiled
+from protoc_gen_micro.rendering.templating import TEMPLATES, environment
+from protoc_gen_micro.schema.reader import Reader
 from tests.codegen.tools import NAMES, PROTOS, ROOT, request
 
 

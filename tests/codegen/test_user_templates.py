@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from protoc_gen_micro import schema
-from protoc_gen_micro.generate import respond
-from protoc_gen_micro.templating import FUNCTIONS, TEMPLATES, template_folder
+from protoc_gen_micro.rendering.templating import FUNCTIONS, TEMPLATES, template_folder
+from protoc_gen_micro.run.generate import respond
+from protoc_gen_micro.schema import model as schema
 from tests.codegen.tools import NAMES, PROTOS, ROOT, SCRIPTS, protoc, request, run, tree, write
 
 EXAMPLE = ROOT / "examples" / "custom_template"
@@ -72,7 +72,7 @@ def test_a_folder_without_templates(files: dict[str, str], problem: str, tmp_pat
 
 def test_without_jinja(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    for name in ("protoc_gen_micro.user_templates", "protoc_gen_micro.templating"):
+    for name in ("protoc_gen_micro.rendering.user_templates", "protoc_gen_micro.rendering.templating"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     response = respond(request([PROTOS], ["bare.proto"], f"templates={tmp_path}"))
     assert response.error == "option 'templates' needs Jinja2: pip install \"micro-rt[templates]\""

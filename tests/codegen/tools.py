@@ -13,8 +13,8 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.compiler import plugin_pb2
 
 from protoc_gen_micro.errors import GenerateError
-from protoc_gen_micro.generate import respond
-from protoc_gen_micro.parameters import Parameters
+from protoc_gen_micro.run.generate import respond
+from protoc_gen_micro.run.parameters import Parameters
 
 HERE = Path(__file__).parent
 PROTOS = HERE / "protos"

@@ -4,8 +4,8 @@ from typing import ClassVar
 
 import pytest
 
+from micro_rt.backends.kafka.broker import KafkaBroker
 from micro_rt.broker.base import Broker
-from micro_rt.broker.kafka import KafkaBroker
 from micro_rt.testing.contracts import BrokerContract, OtherProcess
 from tests.servers.server import Server
 
@@ -23,4 +23,4 @@ class TestKafkaBroker(BrokerContract):
         return KafkaBroker(self.url)
 
     def other_process(self) -> OtherProcess | None:
-        return OtherProcess("micro_rt.broker.kafka:KafkaBroker", self.url)
+        return OtherProcess("micro_rt.backends.kafka.broker:KafkaBroker", self.url)

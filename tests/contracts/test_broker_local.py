@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from micro_rt.backends.local.broker import LocalBroker
 from micro_rt.broker.base import Broker, Message, Position, TopicOptions
-from micro_rt.broker.local import LocalBroker
-from micro_rt.engines.clock import Clock, boot_clock
-from micro_rt.testing.broker_members import Recorder, eventually
+from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.testing.contracts import BrokerContract, OtherProcess
+from micro_rt.testing.contracts.broker.members import Recorder, eventually
 
 
 class TestLocalBroker(BrokerContract):
@@ -23,7 +23,7 @@ class TestLocalBroker(BrokerContract):
 
     def other_process(self) -> OtherProcess:
         return OtherProcess(
-            "micro_rt.broker.local:LocalBroker",
+            "micro_rt.backends.local.broker:LocalBroker",
             "local:?session=3",
             {"MICRO_HOME": str(self.folder), "MICRO_NAMESPACE": "default"},
         )

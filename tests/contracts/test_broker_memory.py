@@ -2,11 +2,11 @@ import uuid
 
 import pytest
 
+from micro_rt.backends.memory.broker import MemoryBroker
 from micro_rt.broker.base import Broker, Message, TopicOptions
-from micro_rt.broker.memory import MemoryBroker
-from micro_rt.engines.clock import Clock
-from micro_rt.testing.broker_members import Recorder
+from micro_rt.kit.clock import Clock
 from micro_rt.testing.contracts import BrokerContract
+from micro_rt.testing.contracts.broker.members import Recorder
 
 
 class TestMemoryBroker(BrokerContract):

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from micro_rt.engines import consul as engine
-from micro_rt.engines.consul import Consul
-from micro_rt.engines.consul_http import Answer
+from micro_rt.backends.consul import engine
+from micro_rt.backends.consul.engine import Consul
+from micro_rt.backends.consul.entries import path_of
+from micro_rt.backends.consul.http import Answer
+from micro_rt.backends.consul.registry import ConsulRegistry
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
-from micro_rt.registry.consul import ConsulRegistry
-from micro_rt.registry.consul_entries import path_of
 
 SETTLE = 60.0
 NODE = Node("streamed-1", "127.0.0.1:9")

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from micro_rt.engines.etcd import mirror
-from micro_rt.engines.etcd.client import Tokens
+from micro_rt.backends.etcd import mirror
+from micro_rt.backends.etcd.client import Tokens
+from micro_rt.backends.etcd.registry import EtcdRegistry
 from micro_rt.errors import FailedPrecondition, PermissionDenied, Unauthenticated, Unavailable
 from micro_rt.node import EndpointInfo, Node, ValueInfo
 from micro_rt.registry.base import Registration
-from micro_rt.registry.etcd import EtcdRegistry
 from tests.servers.etcd import Etcd
 
 LIMIT = 60.0

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from micro_rt.backends.consul.registry import ConsulRegistry
 from micro_rt.registry.base import Registry
-from micro_rt.registry.consul import ConsulRegistry
 from micro_rt.testing.contracts import OtherProcess, RegistryContract
 from tests.servers.cache import Unobtainable
 from tests.servers.consul import Consul
@@ -31,7 +31,7 @@ class ConsulContract(RegistryContract):
         return ConsulRegistry(self.url)
 
     def other_process(self) -> OtherProcess:
-        return OtherProcess("micro_rt.registry.consul:ConsulRegistry", self.url)
+        return OtherProcess("micro_rt.backends.consul.registry:ConsulRegistry", self.url)
 
 
 class TestConsul(ConsulContract):

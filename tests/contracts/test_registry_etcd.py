@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
+from micro_rt.backends.etcd.registry import EtcdRegistry
 from micro_rt.registry.base import Registry
-from micro_rt.registry.etcd import EtcdRegistry
 from micro_rt.testing.contracts import OtherProcess, RegistryContract
 from tests.servers.cache import Unobtainable
 from tests.servers.etcd import Etcd
@@ -23,7 +23,7 @@ class _EtcdContract(RegistryContract):
         return EtcdRegistry(self.url)
 
     def other_process(self) -> OtherProcess:
-        return OtherProcess("micro_rt.registry.etcd:EtcdRegistry", self.url)
+        return OtherProcess("micro_rt.backends.etcd.registry:EtcdRegistry", self.url)
 
 
 class TestEtcdRegistry(_EtcdContract):

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from micro_rt.backends.local.registry import LocalRegistry
 from micro_rt.registry.base import Registry
-from micro_rt.registry.local import LocalRegistry
 from micro_rt.testing.contracts import OtherProcess, RegistryContract
 
 
@@ -17,7 +17,7 @@ class TestLocalRegistry(RegistryContract):
 
     def other_process(self) -> OtherProcess:
         return OtherProcess(
-            "micro_rt.registry.local:LocalRegistry",
+            "micro_rt.backends.local.registry:LocalRegistry",
             "local:",
             {"MICRO_HOME": str(self.folder), "MICRO_NAMESPACE": "default"},
         )
@@ -36,4 +36,4 @@ class TestLocalRegistryWithFullSync(RegistryContract):
         return LocalRegistry("local:?sync=full")
 
     def other_process(self) -> OtherProcess:
-        return OtherProcess("micro_rt.registry.local:LocalRegistry", "local:?sync=full")
+        return OtherProcess("micro_rt.backends.local.registry:LocalRegistry", "local:?sync=full")

@@ -11,9 +11,9 @@ import uuid
 import pytest
 import uvloop
 
-from micro_rt.engines.clock import Clock, boot_clock
+from micro_rt.backends.mdns.registry import MdnsRegistry
+from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.registry.base import Registry
-from micro_rt.registry.mdns import MdnsRegistry
 from micro_rt.testing.contracts import OtherProcess, RegistryContract
 
 
@@ -35,7 +35,7 @@ class TestMdnsRegistry(RegistryContract):
         return MdnsRegistry(self.address)
 
     def other_process(self) -> OtherProcess:
-        return OtherProcess("micro_rt.registry.mdns:MdnsRegistry", self.address)
+        return OtherProcess("micro_rt.backends.mdns.registry:MdnsRegistry", self.address)
 
 
 class TestMdnsRegistryThroughSockets(TestMdnsRegistry):

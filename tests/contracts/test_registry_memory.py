@@ -2,8 +2,8 @@ import uuid
 
 import pytest
 
+from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.registry.base import Registry
-from micro_rt.registry.memory import MemoryRegistry
 from micro_rt.testing.contracts import RegistryContract
 
 

@@ -2,9 +2,9 @@ import asyncio
 
 import pytest
 
+from micro_rt.backends.grpclib.transport import GrpcTransport
 from micro_rt.testing.contracts import TransportContract
 from micro_rt.transport.base import Transport
-from micro_rt.transport.grpc import GrpcTransport
 
 uvloop = pytest.importorskip("uvloop")
 

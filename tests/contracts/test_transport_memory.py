@@ -1,6 +1,6 @@
+from micro_rt.backends.memory.transport import MemoryTransport
 from micro_rt.testing.contracts import TransportContract
 from micro_rt.transport.base import Transport
-from micro_rt.transport.memory import MemoryTransport
 
 
 class TestMemoryTransport(TransportContract):

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
+from micro_rt.backends.memory.broker import MemoryBroker, _MemoryMember
 from micro_rt.broker.base import Message, Partition, Position, Record
-from micro_rt.broker.memory import MemoryBroker, _MemoryMember
 from micro_rt.codec.proto import ProtoCodec
 from micro_rt.events.dead_letter import dead_letter_topic
 from micro_rt.events.envelope import seal
@@ -185,7 +185,7 @@ async def test_a_broker_that_cannot_tell_the_lag_is_read_all_the_same(
             asked += 1
             raise micro.PermissionDenied("you may read, and no more")
 
-    monkeypatch.setattr("micro_rt.broker.memory._MemoryMember", Reads)
+    monkeypatch.setattr("micro_rt.backends.memory.broker._MemoryMember", Reads)
     monkeypatch.setattr("micro_rt.events.delivery.LAG_EVERY", 0.1)
     log = Log()
     address = f"memory:{shop.mark}"
@@ -225,7 +225,7 @@ async def test_why_it_has_stopped_is_told_whatever_the_broker_does_then(
         failed.set()
         raise RuntimeError("never")
 
-    monkeypatch.setattr("micro_rt.broker.memory._MemoryMember", Recovers)
+    monkeypatch.setattr("micro_rt.backends.memory.broker._MemoryMember", Recovers)
     options: Any = {"group": "g", "attempts": 2, "backoff": 0.01, "on_failure": "stop"}
     async with subscribed(f"memory:{shop.mark}", shop.subscriber(order_placed=handle), **options) as (
         service,

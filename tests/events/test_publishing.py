@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
+from micro_rt.backends.memory.broker import MemoryBroker
 from micro_rt.broker.base import Message, Partition, TopicOptions, partition_of
-from micro_rt.broker.memory import MemoryBroker
 from tests.events.shop import SETTLE, Log, Publishes, Shop, subscribed, until
 from tests.protos.shop_micro import ShopPublisher, ShopSubscriberBase
 from tests.protos.shop_pb2 import Blob, OrderPaid, OrderPlaced, Ping, Shipment, Shipped

@@ -12,8 +12,8 @@ from typing import Any
 
 import aiokafka.admin
 
+from micro_rt.backends.kafka.broker import KafkaBroker
 from micro_rt.broker.base import Broker, Message, Partition, Position, Record, Subscription, TopicOptions
-from micro_rt.broker.kafka import KafkaBroker
 from micro_rt.errors import Aborted, Unavailable
 from micro_rt.testing.proxy import FaultProxy
 from tests.servers.kafka import Kafka

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
+from micro_rt.backends.local.broker import LocalBroker
 from micro_rt.broker.base import Message, Partition, Position, TopicOptions
-from micro_rt.broker.local import LocalBroker
 from micro_rt.errors import Aborted, Unavailable
 
 TOPICS = {"numbers": TopicOptions(partitions=6)}

@@ -15,11 +15,11 @@ from typing import Self
 
 import pytest
 
+from micro_rt.backends.consul import groups as consul_groups
+from micro_rt.backends.consul.registry import ConsulRegistry
 from micro_rt.errors import Unavailable
 from micro_rt.node import Node
-from micro_rt.registry import consul_groups
 from micro_rt.registry.base import LeaseLost, Registration, Registry
-from micro_rt.registry.consul import ConsulRegistry
 from micro_rt.registry.registrar import Registrar
 from micro_rt.testing.proxy import FaultProxy
 from tests.servers.consul import Consul

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from micro_rt.engines.etcd import mirror
+from micro_rt.backends.etcd import mirror
+from micro_rt.backends.etcd.registry import EtcdRegistry
 from micro_rt.errors import Error, Unavailable
 from micro_rt.node import Node
 from micro_rt.registry.base import Lease, LeaseLost, Registration
-from micro_rt.registry.etcd import EtcdRegistry
 from micro_rt.registry.registrar import Registrar
 from micro_rt.registry.watch import Watch
 from micro_rt.testing.proxy import FaultProxy

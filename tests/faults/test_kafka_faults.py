@@ -117,7 +117,7 @@ async def test_silence_loses_nothing(make_kafka: Callable[..., Kafka], seconds: 
 
 _CONSUMER = """
 import asyncio, json, sys
-from micro_rt.broker.kafka import KafkaBroker
+from micro_rt.backends.kafka.broker import KafkaBroker
 from micro_rt.errors import Aborted, Unavailable
 
 class Listener:

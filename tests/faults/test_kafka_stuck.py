@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from micro_rt.broker import kafka_watch
+from micro_rt.backends.kafka import watch as kafka_watch
+from micro_rt.backends.kafka.subscription import KafkaSubscription
 from micro_rt.broker.base import Message
-from micro_rt.broker.kafka_subscription import KafkaSubscription
 from tests.faults.kafka_lab import Flow, Member, broker, eventually
 from tests.servers.server import Server
 

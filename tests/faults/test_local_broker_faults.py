@@ -19,11 +19,11 @@ from pathlib import Path
 
 import pytest
 
+from micro_rt.backends.local.broker import LocalBroker
 from micro_rt.broker.base import Message, Partition, Position, Record, Subscription, TopicOptions
-from micro_rt.broker.local import LocalBroker
-from micro_rt.engines.clock import Clock, boot_clock
 from micro_rt.errors import Aborted, Error, ResourceExhausted
-from micro_rt.testing.broker_members import Reader, Recorder, eventually
+from micro_rt.kit.clock import Clock, boot_clock
+from micro_rt.testing.contracts.broker.members import Reader, Recorder, eventually
 
 WORKER = Path(__file__).with_name("local_broker_worker.py")
 PATIENCE = 90.0

@@ -10,10 +10,10 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from micro_rt.engines.clock import Clock
+from micro_rt.backends.local.registry import LocalRegistry
+from micro_rt.kit.clock import Clock
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
-from micro_rt.registry.local import LocalRegistry
 from micro_rt.registry.registrar import Registrar
 
 PROCESS = """
@@ -21,7 +21,7 @@ import asyncio, itertools, sys
 
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
-from micro_rt.registry.local import LocalRegistry
+from micro_rt.backends.local.registry import LocalRegistry
 
 async def main(kind, id, home):
     registry = LocalRegistry(home=home)

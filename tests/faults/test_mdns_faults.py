@@ -21,11 +21,11 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
-from micro_rt.engines.clock import Clock, boot_clock
+from micro_rt.backends.mdns.records import Domain, Own, label_of, query, read
+from micro_rt.backends.mdns.registry import MdnsRegistry
+from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.node import EndpointInfo, Node, ValueInfo
 from micro_rt.registry.base import LeaseLost, Registration
-from micro_rt.registry.mdns import MdnsRegistry
-from micro_rt.registry.mdns_records import Domain, Own, label_of, query, read
 from tests.protos.lab_micro import LabBase, LabClient
 from tests.protos.lab_pb2 import Text
 
@@ -283,7 +283,7 @@ async def test_a_clock_that_is_wrong_does_not_decide_who_is_later(port: int, mon
         before = node(version="1")
         with monkeypatch.context() as patch:
             ahead = time.time_ns() + 3600 * 10**9
-            patch.setattr("micro_rt.registry.mdns_hub.time.time_ns", lambda: ahead)
+            patch.setattr("micro_rt.backends.mdns.network.time.time_ns", lambda: ahead)
             lease = await one.register(Registration(before, (name,)), ttl=LONG)
         # It had not heard of the other when it registered; the other tells it, and then it knows better.
         after = node(before.id, version="2")

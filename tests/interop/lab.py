@@ -14,9 +14,9 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 import micro_rt as micro
+from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
-from micro_rt.registry.memory import MemoryRegistry
 from tests.protos.lab_micro import LabBase, LabClient
 from tests.protos.lab_pb2 import Number, Text
 

@@ -8,10 +8,10 @@ import asyncio
 import json
 import sys
 
+from micro_rt.backends.mdns.registry import MdnsRegistry
+from micro_rt.go_micro.nodes import endpoints_json, endpoints_of
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
-from micro_rt.registry.go_micro import endpoints_json, endpoints_of
-from micro_rt.registry.mdns import MdnsRegistry
 from micro_rt.registry.registrar import Registrar
 
 

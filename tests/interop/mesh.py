@@ -18,9 +18,9 @@ from typing import Any, Protocol, TypeVar
 import pytest
 
 import micro_rt as micro
-from micro_rt.backends import backend
 from micro_rt.node import Node as RegisteredNode
 from micro_rt.registry.base import Registry
+from micro_rt.service.parts import backend
 from tests.protos.mesh_micro import MeshBase, MeshClient
 from tests.protos.mesh_pb2 import Failure, Node, Number, Pairs, Rest, Rests, Shapes, Text
 from tests.servers.cache import Unobtainable

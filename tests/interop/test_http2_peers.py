@@ -16,10 +16,10 @@ from h2.events import Event, RequestReceived, ResponseReceived, StreamEnded, Str
 from h2.settings import SettingCodes, Settings
 
 import micro_rt as micro
+from micro_rt.backends.grpclib.transport import GrpcTransport
 from micro_rt.context import CallInfo
 from micro_rt.metadata import EMPTY
 from micro_rt.transport.base import Connection
-from micro_rt.transport.grpc import GrpcTransport
 from tests.interop.lab import our_server, soon
 
 HEADERS = [(":status", "200"), ("content-type", "application/grpc")]

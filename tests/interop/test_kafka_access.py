@@ -26,10 +26,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from micro_rt.backends.kafka.broker import KafkaBroker
 from micro_rt.broker.base import Broker, Message, Position, TopicOptions
-from micro_rt.broker.kafka import KafkaBroker
 from micro_rt.errors import Error, NotFound, PermissionDenied, Unauthenticated, Unavailable
-from micro_rt.testing.broker_members import Reader
+from micro_rt.testing.contracts.broker.members import Reader
 from tests.faults.kafka_lab import broker, name
 from tests.servers.certificates import Certificates
 from tests.servers.kafka import Kafka

@@ -15,9 +15,9 @@ import aiokafka.coordinator.assignors.sticky.sticky_assignor
 import confluent_kafka
 import pytest
 
+from micro_rt.backends.kafka.broker import KafkaBroker
 from micro_rt.broker.base import Message, Position, Record, TopicOptions, partition_of
-from micro_rt.broker.kafka import KafkaBroker
-from micro_rt.testing.broker_members import Reader, eventually
+from micro_rt.testing.contracts.broker.members import Reader, eventually
 from tests.faults.kafka_lab import broker, name
 from tests.servers.server import Server
 

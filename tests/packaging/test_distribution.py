@@ -56,7 +56,7 @@ def test_the_wheel_holds_the_plugin_the_templates_and_the_runtime(dist: Path) ->
         names = set(wheel.namelist())
     for name in (
         "micro_rt/py.typed",
-        "micro_rt/service.py",
+        "micro_rt/service/service.py",
         "micro_rt/annotations.proto",
         "protoc_gen_micro/py.typed",
         "protoc_gen_micro/__main__.py",

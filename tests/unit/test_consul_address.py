@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from micro_rt.engines.consul_address import ConsulAddress, parse_consul_address
-from micro_rt.registry.consul import ConsulRegistry
+from micro_rt.backends.consul.address import ConsulAddress, parse_consul_address
+from micro_rt.backends.consul.registry import ConsulRegistry
 
 
 def parsed(address: str, **environ: str) -> ConsulAddress:

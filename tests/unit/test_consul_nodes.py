@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
+from micro_rt.backends.consul.registry import ConsulRegistry
 from micro_rt.errors import (
     FailedPrecondition,
     InvalidArgument,
@@ -21,10 +22,9 @@ from micro_rt.errors import (
     Unauthenticated,
     Unavailable,
 )
+from micro_rt.go_micro.nodes import decode_tags
 from micro_rt.node import EndpointInfo, Node
 from micro_rt.registry.base import LeaseLost, Registration
-from micro_rt.registry.consul import ConsulRegistry
-from micro_rt.registry.go_micro import decode_tags
 from micro_rt.testing.proxy import FaultProxy
 from tests.interop.lab import OurLab
 from tests.servers.consul import Consul

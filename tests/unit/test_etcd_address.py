@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from micro_rt.engines.etcd.address import EtcdAddress
-from micro_rt.engines.etcd.client import new_lease_id, prefix_end
+from micro_rt.backends.etcd.address import EtcdAddress
+from micro_rt.backends.etcd.client import new_lease_id, prefix_end
+from micro_rt.backends.etcd.registry import EtcdRegistry
 from micro_rt.errors import FailedPrecondition
-from micro_rt.registry.etcd import EtcdRegistry
 
 
 def parse(address: str, environment: dict[str, str] | None = None) -> EtcdAddress:

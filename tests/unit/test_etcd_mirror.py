@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
-from micro_rt.engines.etcd.client import EtcdClient
-from micro_rt.engines.etcd.messages_pb2 import Event, KeyValue, RangeRequest, RangeResponse, ResponseHeader
-from micro_rt.engines.etcd.mirror import Mirror
+from micro_rt.backends.etcd.client import EtcdClient
+from micro_rt.backends.etcd.messages_pb2 import Event, KeyValue, RangeRequest, RangeResponse, ResponseHeader
+from micro_rt.backends.etcd.mirror import Mirror
 from micro_rt.errors import OutOfRange
 
 

@@ -20,8 +20,8 @@ def etcds_own():
         pool.Add(file)
 
 def ours():
-    from micro_rt.engines.etcd.messages_pb2 import KeyValue
-    from micro_rt.engines.etcd.services_micro import KVClient
+    from micro_rt.backends.etcd.messages_pb2 import KeyValue
+    from micro_rt.backends.etcd.services_micro import KVClient
     (read,) = [method for method in KVClient._info_.methods if method.name == "Range"]
     assert read.path == "/etcdserverpb.KV/Range"
     assert KeyValue(key=b"k", value=b"v").SerializeToString() == b"\\n\\x01k*\\x01v"

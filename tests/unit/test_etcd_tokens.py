@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from micro_rt.engines.etcd import client
-from micro_rt.engines.etcd.address import EtcdAddress
-from micro_rt.engines.etcd.client import Tokens
+from micro_rt.backends.etcd import client
+from micro_rt.backends.etcd.address import EtcdAddress
+from micro_rt.backends.etcd.client import Tokens
 from micro_rt.errors import Unauthenticated, Unavailable
 
 WHO = EtcdAddress(("h:1",), user="me", password="hush")

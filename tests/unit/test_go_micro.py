@@ -10,22 +10,13 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.wrappers_pb2 import StringValue
 
 from micro_rt.errors import Code, Error, NotFound, Unavailable
-from micro_rt.go_micro import ERROR_TYPE, encode_error, split_metadata, with_headers
+from micro_rt.go_micro.errors import ERROR_TYPE, decode_status, encode_error
+from micro_rt.go_micro.headers import split_metadata, with_headers
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.node import EndpointInfo, Node, ValueInfo
-from micro_rt.registry.go_micro import (
-    MAX_INFLATED,
-    decode_node,
-    decode_service,
-    decode_tags,
-    deflate,
-    encode_service,
-    encode_tags,
-    inflate,
-    metadata_of,
-)
+from micro_rt.go_micro.nodes import MAX_INFLATED, decode_node, decode_service, decode_tags, deflate, encode_service, encode_tags, inflate, metadata_of
 from micro_rt.server.endpoints import endpoints_of
-from micro_rt.status import decode_details, encode_details
+from micro_rt.status import encode_details
 from micro_rt.status_pb2 import GoMicroError, Status
 from micro_rt.transport.wire import error_of_trailers, trailers_of
 from tests.protos.lab_micro import LabBase
@@ -124,12 +115,12 @@ def test_an_error_survives_go_micros_form() -> None:
 def test_an_error_of_a_go_server_is_read_from_its_detail() -> None:
     packed = GoMicroError(id="go.greeter", code=404, detail="nobody", status="Not Found").SerializeToString()
     status = Status(code=5, message="{…}", details=[AnyMessage(type_url=ERROR_TYPE, value=packed)])
-    assert decode_details(status.SerializeToString(), "{…}") == ("go.greeter", "nobody", ())
+    assert decode_status(status.SerializeToString(), "{…}") == ("go.greeter", "nobody", ())
 
 
 def test_an_error_of_a_go_server_is_read_from_its_message() -> None:
     message = '{"id":"go.micro.server","code":500,"detail":"panic recovered","status":"Internal Server Error"}'
-    assert decode_details(b"", message) == ("go.micro.server", "panic recovered", ())
+    assert decode_status(b"", message) == ("go.micro.server", "panic recovered", ())
 
 
 @pytest.mark.parametrize(
@@ -137,12 +128,12 @@ def test_an_error_of_a_go_server_is_read_from_its_message() -> None:
     ["", "plain", "{", "{}", "[1]", '{"code": 0, "detail": "x"}', '{"code": 5, "why": "x"}', '{"code": "5", "id": "x"}'],
 )
 def test_other_messages_stay_as_they_are(message: str) -> None:
-    assert decode_details(b"", message) == ("", message, ())
+    assert decode_status(b"", message) == ("", message, ())
 
 
 def test_a_detail_that_cannot_be_read_is_passed_over() -> None:
     status = Status(details=[AnyMessage(type_url=ERROR_TYPE, value=b"\xff\xff")])
-    assert decode_details(status.SerializeToString(), "text") == ("", "text", ())
+    assert decode_status(status.SerializeToString(), "text") == ("", "text", ())
 
 
 # Registry formats

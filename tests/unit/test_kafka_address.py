@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from micro_rt.broker.kafka import KafkaBroker
-from micro_rt.broker.kafka_address import KafkaAddress, parse_kafka_address
+from micro_rt.backends.kafka.address import KafkaAddress, parse_kafka_address
+from micro_rt.backends.kafka.broker import KafkaBroker
 
 SECRET = "s3cret:/@?"
 QUOTED = "s3cret%3A%2F%40%3F"

@@ -7,7 +7,7 @@ import gc
 
 import pytest
 
-from micro_rt.broker.kafka_client import end_task
+from micro_rt.backends.kafka.client import end_task
 
 SETTLE = 20.0
 

@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import pytest
 
-from micro_rt.broker import kafka_publisher
+from micro_rt.backends.kafka import publisher as kafka_publisher
+from micro_rt.backends.kafka.address import parse_kafka_address
+from micro_rt.backends.kafka.producer import Gate
+from micro_rt.backends.kafka.publisher import Publisher
 from micro_rt.broker.base import Message, Position, partition_of
-from micro_rt.broker.kafka_address import parse_kafka_address
-from micro_rt.broker.kafka_producer import Gate
-from micro_rt.broker.kafka_publisher import Publisher
 from micro_rt.errors import Unavailable
 
 

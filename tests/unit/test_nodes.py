@@ -9,9 +9,9 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 import pytest
 
 import micro_rt as micro
+from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, Registration, Registry
-from micro_rt.registry.memory import MemoryRegistry
 from tests.calls.conftest import Lab
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Text

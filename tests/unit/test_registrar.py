@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import pytest
 
+from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.errors import FailedPrecondition, Unavailable
 from micro_rt.node import Node
 from micro_rt.registry.base import Lease, LeaseLost, Registration, Registry
-from micro_rt.registry.memory import MemoryRegistry
 from micro_rt.registry.registrar import Registrar
 
 REGISTRATION = Registration(Node("greeter-1", "127.0.0.1:1"), ("greeter", "greeter.v1"))

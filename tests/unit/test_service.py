@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
-from micro_rt.registry.memory import MemoryRegistry
+from micro_rt.backends.memory.registry import MemoryRegistry
 from tests.calls.conftest import Lab
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Text

@@ -11,10 +11,10 @@ from sqlite3 import Connection
 
 import pytest
 
-from micro_rt.engines.shared import Shared
-from micro_rt.engines.sqlite import Database
-from micro_rt.engines.state import prepare, state_path, sync_of
+from micro_rt.backends.local.sqlite import Database
+from micro_rt.backends.local.state import prepare, state_path, sync_of
 from micro_rt.errors import DataLoss, Error, FailedPrecondition, Internal, NotFound, ResourceExhausted, Unavailable
+from micro_rt.kit.shared import Shared
 
 SCHEMA = (("CREATE TABLE numbers (number INTEGER PRIMARY KEY)",),)
 
@@ -299,7 +299,7 @@ async def test_a_read_only_file_system_is_named(tmp_path: Path, monkeypatch: pyt
 
 
 async def test_a_file_kept_locked_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("micro_rt.engines.sqlite._BUSY", 0.05)
+    monkeypatch.setattr("micro_rt.backends.local.sqlite._BUSY", 0.05)
     file = database(tmp_path)
     await file.open()
     other = sqlite3.connect(file.path, isolation_level=None)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from micro_rt.errors import Code, Error, FailedPrecondition, NotFound
+from micro_rt.kit.net import join, split
 from micro_rt.metadata import EMPTY, Metadata
-from micro_rt.transport.tcp import join, split
 from micro_rt.transport.wire import (
     decode_metadata,
     decode_timeout,

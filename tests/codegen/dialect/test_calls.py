@@ -11,7 +11,7 @@ import pytest
 from betterproto.lib.google.protobuf import Empty, Struct, Value
 
 import micro_rt as micro
-from micro_rt.registry.memory import MemoryRegistry
+from micro_rt.backends.memory.registry import MemoryRegistry
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pytest_snapshot.plugin import Snapshot
 
-from protoc_gen_micro.generate import respond
+from protoc_gen_micro.run.generate import respond
 from tests.codegen.dialect.tree import DIALECT, NAMES, PROTOS
 from tests.codegen.test_messages import BUNDLED, GOOGLEAPIS, GRPC_TOOLS
 from tests.codegen.tools import HERE, PURELIB, ROOT, generate, protoc, request, run, tree, write

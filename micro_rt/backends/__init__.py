@@ -1,0 +1,1 @@
+"""Backends: one folder for each technology, whichever parts it serves; entry points name them."""

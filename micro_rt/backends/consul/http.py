@@ -1,0 +1,341 @@
+"""Requests to a Consul agent through its Python library; the one room that knows the library and what it stands on.
+
+The library is py-consul, or python-consul2 where that is installed instead: both are imported as ``consul``. Theirs are
+the forms of requests; what carries them is put in here, because
+
+- python-consul2 opens a session and a connection for each request, ignores client certificates and authorities, and warns
+  of unclosed resources whatever is done; py-consul cannot leave host names of certificates to others (``server_name``);
+- both let aiohttp's five minutes end a blocking query, and have no other bound on requests that nobody answers;
+- both let ``CONSUL_HTTP_ADDR`` or ``CONSUL_HTTP_TOKEN`` win over what was asked for in so many words;
+- py-consul's ``health.service`` knows no stale reads, python-consul2's no filters, and neither tells the leader and the age
+  of an answer (``X-Consul-KnownLeader``, ``X-Consul-LastContact``) or that a token hides a part of it;
+- neither's ``agent.service.register`` takes ``replace-existing-checks`` and any check in both libraries;
+- neither knows namespaces;
+- paths are only half quoted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import socket
+import ssl
+import warnings
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote, urlencode
+
+import aiohttp
+import consul.aio  # type: ignore[import-untyped] # pyright: ignore[reportMissingTypeStubs]
+import consul.base  # type: ignore[import-untyped] # pyright: ignore[reportMissingTypeStubs]
+from yarl import URL
+
+from micro_rt.backends.consul.address import ConsulAddress
+from micro_rt.errors import (
+    Error,
+    FailedPrecondition,
+    Internal,
+    InvalidArgument,
+    PermissionDenied,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+)
+
+__all__ = ["UNREACHABLE", "Answer", "ConsulHttp", "Params"]
+
+Params = Sequence[tuple[str, str]]
+
+UNREACHABLE = "micro.consul_unreachable"
+"""The id of errors that say that nobody answered, whom it would help to start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Consul said."""
+
+    found: bool
+    """False if it was 404: there is no such thing."""
+    data: Any
+    """The JSON, or the text if it is none; None if there is none."""
+    index: int
+    """Of the state that was read, for a blocking query; 0 if it says none."""
+    known_leader: bool
+    """Whether the server that answered knows a leader; where it comes from what servers stream to an agent, nobody says so."""
+    age: float
+    """Seconds since the server that answered heard from the leader."""
+    filtered: bool
+    """Whether something was left out because the token may not see it."""
+    streamed: bool
+    """Whether it comes from what servers stream to the agent, which counts indexes for itself."""
+    digest: int
+    """Of what was said: the same for the same."""
+
+
+class ConsulHttp:
+    """One pool of connections; made and closed in the loop that uses it.
+
+    Raises, from every request: a ``micro.Error`` that names the agent; ``Unavailable``, or ``ResourceExhausted`` if it takes no
+    more at the moment, whenever trying again may help.
+
+    Args:
+        address: the agent, and how to speak to it.
+    """
+
+    def __init__(self, address: ConsulAddress) -> None:
+        self._address = address
+        # No limit on connections here: whoever makes requests bounds them, and blocking queries hold one each.
+        connector = aiohttp.TCPConnector(limit=0, ssl=_tls(address), socket_factory=_socket, keepalive_timeout=60)
+        self._session = aiohttp.ClientSession(
+            connector=connector, timeout=aiohttp.ClientTimeout(total=None), trust_env=False, auto_decompress=True
+        )
+        self._clients: dict[str, Any] = {}
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self._session.close()
+
+    async def get(self, path: str, params: Params = (), *, timeout: float) -> Answer:
+        """Reads; the path is quoted already."""
+        request = self._client().http.get(_answer, path, [*params, *self._reading()])
+        return cast("Answer", await self._bounded(request, timeout))
+
+    async def put(
+        self, path: str, body: Mapping[str, Any] | None = None, params: Params = (), *, timeout: float, host: str = ""
+    ) -> Answer:
+        """Writes; the path is quoted already."""
+        data = "" if body is None else json.dumps(body)
+        return cast(
+            "Answer", await self._bounded(self._client(host).http.put(_answer, path, list(params), data), timeout)
+        )
+
+    async def pass_check(self, id: str, *, timeout: float, host: str = "") -> bool:
+        """Says that a TTL check passes; returns False if the agent has no such check.
+
+        Args:
+            id: of the check.
+            timeout: seconds.
+            host: another agent than that of the address, at the same port.
+        """
+        # The agent compares the note with the last one, and writes the same to the catalog never again.
+        return bool(await self._bounded(self._client(host).agent.check.ttl_pass(quote(id, safe="")), timeout))
+
+    async def deregister(self, id: str, *, timeout: float, host: str = "") -> bool:
+        """Has an agent forget a service; returns False if it does not know it."""
+        return bool(await self._bounded(self._client(host).agent.service.deregister(quote(id, safe="")), timeout))
+
+    async def remove(self, node: str, id: str, *, timeout: float) -> None:
+        """Removes a service from the catalog, past the agent that owned it."""
+        await self._bounded(self._client().catalog.deregister(node, service_id=id), timeout)
+
+    def _reading(self) -> Params:
+        return [("dc", self._address.dc)] if self._address.dc else ()
+
+    def _client(self, host: str = "") -> Any:
+        client = self._clients.get(host)
+        if client is None:
+            url = self._address.url
+            if host:
+                place = f"[{host}]" if ":" in host else host
+                url = f"{'https' if self._address.tls else 'http'}://{place}:{self._address.port}"
+            client = self._clients[host] = _make_client(_Transport(url, self._address, self._session))
+        return client
+
+    async def _bounded(self, request: Awaitable[Any], timeout: float) -> Any:
+        try:
+            async with asyncio.timeout(timeout):
+                return await request
+        except TimeoutError:
+            raise self._unreachable(f"does not answer within {timeout:g} s") from None
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise self._unavailable(
+                f"shows a certificate that is not trusted ({error.certificate_error}): name its authority with ca="
+            ) from None
+        except aiohttp.ClientSSLError as error:
+            raise self._unavailable(_tls_problem(error)) from None
+        except aiohttp.ClientConnectorError as error:
+            raise self._unreachable(f"cannot be reached: {_os_problem(error.os_error)}") from None
+        except aiohttp.ServerDisconnectedError:
+            raise self._unreachable("closed the connection") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._unreachable(f"does not answer: {_os_problem(error)}") from None
+
+    def _unavailable(self, problem: str, id: str = "micro.consul_unavailable") -> Unavailable:
+        return Unavailable(f"Consul at {self._address.place} {problem}", id=id)
+
+    def _unreachable(self, problem: str) -> Unavailable:
+        return self._unavailable(problem, UNREACHABLE)
+
+
+class _Transport:
+    """What carries the library's requests, in place of its ``HTTPClient``: one session for all of them."""
+
+    def __init__(self, url: str, address: ConsulAddress, session: aiohttp.ClientSession) -> None:
+        self._url = url
+        self._address = address
+        self._session = session
+        self._headers = {"X-Consul-Token": address.token} if address.token else {}
+        if address.user:
+            self._headers["Authorization"] = "Basic " + base64.b64encode(address.user.encode()).decode()
+
+    # The library calls these with the headers that it thinks right; they hold nothing but its own idea of the token.
+
+    def get(self, callback: _Callback, path: str, params: Any = None, **_: Any) -> Awaitable[Any]:
+        return self._request(callback, "GET", path, params, None)
+
+    def put(self, callback: _Callback, path: str, params: Any = None, data: Any = "", **_: Any) -> Awaitable[Any]:
+        return self._request(callback, "PUT", path, params, data)
+
+    def delete(self, callback: _Callback, path: str, params: Any = None, data: Any = "", **_: Any) -> Awaitable[Any]:
+        return self._request(callback, "DELETE", path, params, data)
+
+    def post(self, callback: _Callback, path: str, params: Any = None, data: Any = "", **_: Any) -> Awaitable[Any]:
+        return self._request(callback, "POST", path, params, data)
+
+    async def close(self) -> None:
+        """Does nothing: the session is not its own."""
+
+    async def _request(self, callback: _Callback, method: str, path: str, params: Params | None, data: Any) -> Any:
+        query = list(params or ())
+        if self._address.namespace:
+            query.append(("ns", self._address.namespace))
+        url = URL(f"{self._url}{path}{'?' + urlencode(query) if query else ''}", encoded=True)
+        server_name = self._address.server_name or None
+        async with self._session.request(
+            method, url, data=data or None, headers=self._headers, allow_redirects=False, server_hostname=server_name
+        ) as response:
+            body = await response.text(encoding="utf-8", errors="replace")
+            if response.status not in (200, 404):
+                raise self._refusal(response.status, body.strip())
+            return callback(_Response(response.status, response.headers, body))
+
+    def _refusal(self, status: int, text: str) -> Error:
+        """Returns the error of a status other than 200 and 404."""
+        where = f"Consul at {self._address.place}"
+        if "HTTP request to an HTTPS server" in text:
+            return Unavailable(f"{where} speaks TLS there: add tls=true to its address")
+        if status in (401, 403) and "Permission denied" not in text and "ermission denied" not in text:
+            return Unauthenticated(f"{where} does not know the token: {text}")
+        # A server that cannot reach another passes on the refusal of that one as 500.
+        if status in (401, 403) or "Permission denied" in text:
+            return PermissionDenied(f"{where} refuses: {text or 'the token may not do this'}")
+        if "No path to datacenter" in text:
+            return FailedPrecondition(f"{where} knows no datacenter {self._address.dc!r}: check dc=")
+        if status == 400 and '"ns"' in text:
+            return FailedPrecondition(f"{where} has no namespaces, which need Consul Enterprise: leave out namespace=")
+        if status == 429 or "Too many" in text:
+            # It is there, and busy blocking queries are better left alone.
+            return ResourceExhausted(f"{where} takes no more requests or connections from this machine: {text}")
+        if status == 413:
+            return ResourceExhausted(f"{where} finds this too large: {text}")
+        if status >= 500:
+            return Unavailable(f"{where} fails: {text}")
+        if 300 <= status < 400:
+            return Unavailable(f"{where} is something else: it answers with a redirection ({status})")
+        return InvalidArgument(f"{where} refuses ({status}): {text}")
+
+
+class _Response:
+    """A response as both libraries' callbacks read it."""
+
+    __slots__ = ("body", "code", "content", "headers")
+
+    def __init__(self, code: int, headers: Mapping[str, str], body: str) -> None:
+        self.code = code
+        self.headers = headers
+        self.body = body
+        self.content = body
+
+
+_Callback = Callable[[_Response], Any]
+
+
+def _answer(response: _Response) -> Answer:
+    headers = response.headers
+    data: Any = None
+    if response.code == 200 and response.body:
+        try:
+            data = json.loads(response.body)
+        except ValueError:
+            if headers.get("Content-Type", "").startswith("application/json"):
+                raise Internal("Consul's answer is cut short, or not JSON") from None
+            data = response.body
+    streamed = headers.get("X-Consul-Query-Backend") == "streaming"
+    return Answer(
+        found=response.code == 200,
+        data=data,
+        index=_number(headers.get("X-Consul-Index")),
+        # What is streamed always says "false", so it would all be asked of the leader a second time.
+        known_leader=headers.get("X-Consul-KnownLeader", "true") == "true" or streamed,
+        age=_number(headers.get("X-Consul-LastContact")) / 1000,
+        filtered=headers.get("X-Consul-Results-Filtered-By-ACLs") == "true",
+        streamed=streamed,
+        digest=hash(response.body),
+    )
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdigit() else 0
+
+
+def _make_client(transport: _Transport) -> Any:
+    class Client(consul.aio.Consul):  # type: ignore[misc]
+        def http_connect(self, *_: Any, **__: Any) -> Any:
+            return transport
+
+    try:
+        with warnings.catch_warnings():
+            # python-consul2 warns of parts that nobody here uses.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return Client("127.0.0.1", 8500)
+    except (consul.base.ConsulException, ValueError) as error:
+        # Both read CONSUL_HTTP_ADDR whatever they are told; it does not matter, unless they cannot.
+        raise FailedPrecondition(f"the consul library cannot read its environment: {error}") from None
+
+
+def _tls(address: ConsulAddress) -> ssl.SSLContext | bool:
+    if not address.tls:
+        return True
+    try:
+        folder = bool(address.ca) and Path(address.ca).is_dir()
+        context = ssl.create_default_context(
+            cafile=address.ca if address.ca and not folder else None, capath=address.ca if folder else None
+        )
+        if address.cert:
+            context.load_cert_chain(address.cert, address.key or None)
+    except (ssl.SSLError, OSError) as error:
+        raise FailedPrecondition(
+            f"the TLS files for Consul at {address.place} cannot be used (ca={address.ca}, cert={address.cert}, "
+            f"key={address.key}): {error}"
+        ) from None
+    if not address.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _socket(info: tuple[Any, ...]) -> socket.socket:
+    """Makes a socket that notices a peer that is gone, although a blocking query says nothing for minutes."""
+    family, kind, protocol, _, _ = info
+    made = socket.socket(family=family, type=kind, proto=protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, option):
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return made
+
+
+def _tls_problem(error: aiohttp.ClientSSLError) -> str:
+    if "WRONG_VERSION_NUMBER" in str(error) or "RECORD_LAYER" in str(error):
+        return "does not speak TLS there: take tls=true out of its address, or name its HTTPS port"
+    return f"refuses the TLS connection: {error.os_error}"
+
+
+def _os_problem(error: BaseException) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    strerror = getattr(error, "strerror", None)
+    return str(strerror or error or type(error).__name__)

@@ -1,0 +1,198 @@
+"""Registry ``consul://host:8500``: nodes as services of HashiCorp Consul, written and read as go-micro does.
+
+Each name of a registration is a service of its own in Consul, with a check that the lease keeps passing. Who
+registered it is told by a token, in the service's Meta and in the id of its check, because Consul knows no leases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from micro_rt.backends.consul.address import ConsulAddress, flag, parse_consul_address, seconds
+from micro_rt.backends.consul.engine import Consul
+from micro_rt.backends.consul.entries import EntryReader, check_visible, path_of
+from micro_rt.backends.consul.leases import REAPER, Checks, Leases
+from micro_rt.backends.consul.watch import Feeds, Subscription
+from micro_rt.errors import FailedPrecondition, Unavailable
+from micro_rt.kit.clock import Clock, boot_clock
+from micro_rt.kit.shared import Shared
+from micro_rt.node import Node
+from micro_rt.registry.base import LEASE_TTL, Lease, Registration, Registry
+from micro_rt.registry.watch import Watch, Watches
+
+__all__ = ["ConsulRegistry"]
+
+FEW = 16
+"""Names that are read one by one when all are, without looking for a shorter way."""
+
+_OPTIONS = ("check", "deregister_after", "interval", "stale")
+
+
+class ConsulRegistry(Registry):
+    """Lists nodes in Consul.
+
+    Args:
+        address: ``"consul://host:port/?option=value"``; docs/consul.md has the options. Without a host, that in
+            ``CONSUL_HTTP_ADDR``, else 127.0.0.1:8500.
+        clock: what leases are measured with.
+
+    Raises:
+        ValueError: the address is none, or has an option that does not exist.
+    """
+
+    propagation = 1.0
+
+    def __init__(self, address: str = "consul://", *, clock: Clock | None = None) -> None:
+        self._address, given = parse_consul_address(address, _OPTIONS)
+        checks = _checks(given)
+        stale = _read(given, "stale", flag, True)
+        used = clock or boot_clock()
+        key = ("registry", self._address, checks, stale, used)
+        self._shared = Shared(key, lambda: _Hub(self._address, checks, stale, used))
+        self._hub: _Hub | None = None
+
+    @property
+    def problem(self) -> str:
+        """What keeps Consul from telling the present state; empty if nothing does."""
+        return "" if self._hub is None else self._hub.consul.problem
+
+    async def open(self) -> None:
+        """Connects.
+
+        Raises:
+            Unavailable: Consul does not answer, or has no leader; the message says where it was looked for.
+            Unauthenticated: it does not know the token.
+            FailedPrecondition: it has no such datacenter or no namespaces, or a TLS file cannot be used.
+        """
+        hub = await self._shared.acquire()
+        if hub.consul.problem:
+            # Others had it open already; who comes now is told what whoever comes first is told.
+            await self._shared.release()
+            raise Unavailable(hub.consul.problem, id="micro.consul_unavailable")
+        self._hub = hub
+        # Not the address that is given: an agent on loopback is what a machine of a large mesh has.
+        self.loopback = hub.consul.on_loopback
+
+    async def close(self) -> None:
+        """Ends every watch and disconnects; leases stay until they run out."""
+        if self._hub is not None:
+            self._hub.watches.close(self)
+            self._hub = None
+            await self._shared.release()
+
+    async def register(self, registration: Registration, *, ttl: float = LEASE_TTL) -> Lease:
+        """Lists a node; returns when others find it.
+
+        With ``check=grpc`` the node stays listed as long as it answers Consul, whatever ``ttl`` is.
+
+        Raises:
+            Unavailable: Consul does not answer, or does not show the node in time.
+            PermissionDenied: the token may not do this; the message says which permission it needs.
+            FailedPrecondition: the node cannot be checked as the address asks for.
+        """
+        if ttl <= 0:
+            raise ValueError(f"a lease of {ttl} seconds is none")
+        return await self._open_hub().leases.register(lambda: self._open_hub().leases, registration, ttl)
+
+    async def resolve(self, name: str) -> tuple[Node, ...]:
+        """Returns the nodes of a name, in the order of their ids."""
+        return await self._open_hub().nodes(name)
+
+    def watch(self, name: str) -> Watch:
+        """Gives the nodes of a name now, and again after each change."""
+        hub = self._open_hub()
+        subscription = Subscription(hub.feeds)
+        return hub.watches.open(name, subscription, self, subscription.end)
+
+    async def names(self) -> Mapping[str, tuple[Node, ...]]:
+        """Returns every name with its nodes, but for ``consul``: those are Consul's own servers."""
+        return await self._open_hub().all_nodes()
+
+    def _open_hub(self) -> _Hub:
+        if self._hub is None:
+            raise FailedPrecondition(f"the registry in Consul at {self._address.place} is not open")
+        return self._hub
+
+
+class _Hub:
+    """What the registries of one address share."""
+
+    def __init__(self, address: ConsulAddress, checks: Checks, stale: bool, clock: Clock) -> None:
+        self.watches = Watches()
+        self._checks = checks
+        self._stale = stale
+        self._clock = clock
+        self._shared = Shared(("consul", address), lambda: Consul(address))
+        self._reader = EntryReader()
+
+    async def open(self) -> None:
+        self.consul = await self._shared.acquire()
+        self.leases = Leases(self.consul, self._checks, self._clock)
+        self.feeds = Feeds(
+            self.consul, self._reader, stale=self._stale, changed=lambda name: self.watches.changed((name,))
+        )
+
+    async def close(self) -> None:
+        try:
+            await self.feeds.close()
+            await self.leases.close()
+        finally:
+            await self._shared.release()
+
+    async def nodes(self, name: str) -> tuple[Node, ...]:
+        answer = await self.consul.get(path_of(name))
+        check_visible(name, answer.data, answer.filtered)
+        return self._reader.nodes(answer.data or ())
+
+    async def all_nodes(self) -> dict[str, tuple[Node, ...]]:
+        listing = await self.consul.get("/v1/catalog/services")
+        names = sorted(name for name in listing.data or () if name != "consul")
+        if len(names) > FEW:
+            # There is no question for all nodes of all names; but the agents may be fewer than the names.
+            agents = [agent["Node"] for agent in (await self.consul.get("/v1/catalog/nodes")).data or ()]
+            if len(agents) < len(names):
+                return await self._nodes_of_agents(agents)
+        answers = await asyncio.gather(*(self.consul.get(path_of(name)) for name in names))
+        found = {name: self._reader.nodes(answer.data or ()) for name, answer in zip(names, answers, strict=True)}
+        return {name: nodes for name, nodes in found.items() if nodes}
+
+    async def _nodes_of_agents(self, agents: list[str]) -> dict[str, tuple[Node, ...]]:
+        critical: dict[tuple[str, str], list[Any]] = {}
+        for check in (await self.consul.get("/v1/health/state/critical")).data or ():
+            critical.setdefault((check["Node"], check["ServiceID"]), []).append(check)
+        paths = [f"/v1/catalog/node-services/{quote(agent, safe='')}" for agent in agents]
+        entries: dict[str, list[dict[str, Any]]] = {}
+        for agent, answer in zip(agents, await asyncio.gather(*map(self.consul.get, paths)), strict=True):
+            listed: dict[str, Any] = answer.data or {}
+            for service in listed.get("Services") or ():
+                checks = critical.get((agent, ""), []) + critical.get((agent, service["ID"]), [])
+                entry = {"Node": listed["Node"], "Service": service, "Checks": checks}
+                entries.setdefault(service["Service"], []).append(entry)
+        entries.pop("consul", None)
+        found = {name: self._reader.nodes(entries[name]) for name in sorted(entries)}
+        return {name: nodes for name, nodes in found.items() if nodes}
+
+
+def _checks(given: Mapping[str, str]) -> Checks:
+    checks = Checks(
+        kind=given.get("check", "ttl"),
+        interval=_read(given, "interval", seconds, 10.0),
+        deregister_after=_read(given, "deregister_after", seconds, None),
+    )
+    if checks.kind not in ("ttl", "grpc"):
+        raise ValueError(f"check={checks.kind}: there are ttl and grpc")
+    if "interval" in given and checks.kind != "grpc":
+        raise ValueError("interval= is of use with check=grpc only; heartbeats come every third of the lease")
+    if checks.deregister_after is not None and checks.deregister_after < REAPER:
+        raise ValueError(f"deregister_after={given['deregister_after']}: Consul takes no less than a minute")
+    return checks
+
+
+def _read(given: Mapping[str, str], name: str, reader: Callable[[str], Any], default: Any) -> Any:
+    try:
+        return reader(given[name]) if name in given else default
+    except ValueError as error:
+        raise ValueError(f"{name}={given[name]}: {error}") from None

@@ -1,0 +1,195 @@
+"""Watching names in Consul: one blocking query for each of a few names, one for each group of many.
+
+A blocking query holds a connection, and Consul takes 200 from one machine. So only the first ``SINGLES`` names have
+a query of their own, which brings their nodes; further names are watched in groups.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from micro_rt.backends.consul.engine import Consul
+from micro_rt.backends.consul.entries import EntryReader, check_visible, path_of
+from micro_rt.backends.consul.feed import Feed
+from micro_rt.backends.consul.groups import Groups
+from micro_rt.backends.consul.query import BlockingQuery, Retries
+from micro_rt.errors import Error, ResourceExhausted, Unavailable
+from micro_rt.node import Node
+
+__all__ = ["Feeds", "Subscription"]
+
+SINGLES = 16
+"""Names with a blocking query of their own."""
+
+_Nodes = tuple[Node, ...]
+
+
+class Feeds:
+    """The watched names of one Consul, and their present nodes.
+
+    Args:
+        consul: open.
+        reader: reads its answers.
+        stale: whether any server may answer, not only the leader.
+        changed: called with a name whose nodes are others now.
+    """
+
+    def __init__(self, consul: Consul, reader: EntryReader, *, stale: bool, changed: Callable[[str], None]) -> None:
+        self._consul = consul
+        self._reader = reader
+        self._stale = stale
+        self._changed = changed
+        self._feeds: dict[str, Feed] = {}
+        self._singles = 0
+        self._groups = Groups(consul, stale=stale, refresh=self.refresh)
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Ends every query."""
+        for feed in list(self._feeds.values()):
+            self._drop(feed)
+        await self._groups.close()
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+    def join(self, name: str) -> Feed:
+        """Watches a name for one more watch."""
+        feed = self._feeds.get(name)
+        if feed is None:
+            feed = self._feeds[name] = Feed(name)
+            if self._singles < SINGLES:
+                self._singles += 1
+                feed.task = asyncio.create_task(self._follow(feed), name=f"watch {name} in Consul")
+            else:
+                self._groups.add(feed)
+        feed.users += 1
+        return feed
+
+    def leave(self, feed: Feed) -> None:
+        """Watches a name for one watch less."""
+        feed.users -= 1
+        if not feed.users and self._feeds.get(feed.name) is feed:
+            self._drop(feed)
+
+    async def read(self, feed: Feed) -> None:
+        """Reads the present nodes of a name; waits for Consul to answer, if it does not.
+
+        Raises:
+            micro.Error: they cannot be read, and waiting would not help.
+        """
+        retries = Retries(self._consul, f"reading the nodes of {feed.name!r} in Consul")
+        while True:
+            try:
+                answer = await self._consul.get(path_of(feed.name))
+            except (ResourceExhausted, Unavailable) as error:
+                await retries.failed(error)
+            else:
+                retries.worked()
+                check_visible(feed.name, answer.data, answer.filtered)
+                if feed.take(answer, self._reader):
+                    self._changed(feed.name)
+                return
+
+    async def refresh(self, feeds: list[Feed]) -> None:
+        """Reads the nodes of names anew; the engine bounds how many at once."""
+
+        async def refresh(feed: Feed) -> None:
+            try:
+                await self.read(feed)
+            except Error as error:
+                self._fail(feed, error)
+
+        async with asyncio.TaskGroup() as group:
+            for feed in feeds:
+                group.create_task(refresh(feed))
+
+    async def _follow(self, feed: Feed) -> None:
+        query = BlockingQuery(self._consul, path_of(feed.name), stale=self._stale)
+        while True:
+            try:
+                answer = await query.answer()
+                check_visible(feed.name, answer.data, answer.filtered)
+            except Error as error:
+                self._fail(feed, error)
+                await query.pause(error)
+                continue
+            if query.anew:
+                feed.begin_anew()
+            if feed.take(answer, self._reader):
+                self._changed(feed.name)
+
+    def _fail(self, feed: Feed, error: Error) -> None:
+        feed.fail(error)
+        self._changed(feed.name)
+
+    def _drop(self, feed: Feed) -> None:
+        del self._feeds[feed.name]
+        if feed.task is None:
+            self._groups.discard(feed)
+            return
+        self._singles -= 1
+        feed.task.cancel()
+        self._ending.add(feed.task)
+        feed.task.add_done_callback(self._ending.discard)
+
+
+class Subscription:
+    """Reads the nodes of a name for one watch: at first from Consul, then what was brought since.
+
+    What it holds is let go with ``end``, or with itself.
+
+    Args:
+        feeds: of the Consul.
+    """
+
+    def __init__(self, feeds: Feeds) -> None:
+        self._feeds = feeds
+        self._feed: Feed | None = None
+        self._begun = False
+        self._ended = asyncio.Event()
+        self._leave: Callable[[], object] | None = None
+
+    async def __call__(self, name: str) -> _Nodes:
+        """Returns the nodes; nothing if it ends meanwhile."""
+        feed = self._feed
+        if feed is None:
+            feed = self._feed = self._feeds.join(name)
+            self._leave = finalizer = weakref.finalize(self, _leave, asyncio.get_running_loop(), self._feeds, feed)
+            finalizer.atexit = False
+            if feed.users == 1:
+                await self._unless_ended(feed.ready.wait())
+                self._begun = True
+        if not self._begun:
+            # What was brought for others may be a moment old.
+            await self._unless_ended(self._feeds.read(feed))
+            self._begun = True
+        if feed.error is not None:
+            raise feed.error
+        return feed.nodes
+
+    def end(self) -> None:
+        """Ends it; whoever reads gets an answer at once."""
+        self._ended.set()
+        if self._leave is not None:
+            self._leave()
+
+    async def _unless_ended(self, reading: Coroutine[Any, Any, Any]) -> None:
+        read = asyncio.ensure_future(reading)
+        ended = asyncio.ensure_future(self._ended.wait())
+        try:
+            await asyncio.wait((read, ended), return_when=asyncio.FIRST_COMPLETED)
+            if read.done():
+                read.result()
+        finally:
+            read.cancel()
+            ended.cancel()
+            await asyncio.wait((read, ended))
+
+
+def _leave(loop: asyncio.AbstractEventLoop, feeds: Feeds, feed: Feed) -> None:
+    # The garbage collector may run in any thread, and also when the loop is gone.
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(feeds.leave, feed)

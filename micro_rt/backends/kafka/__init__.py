@@ -1,0 +1,1 @@
+"""``kafka://``: Apache Kafka, and what speaks its protocol."""

@@ -1,0 +1,404 @@
+"""A Kafka cluster: connections to it, what it says of topics, and its errors as ours.
+
+aiokafka is used here and in the modules of the consumer and the publisher, nowhere else. It has no types of its own,
+and keeps some things to itself; where those are needed, the reason is said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import ssl
+from collections.abc import Collection, Coroutine, Mapping
+from typing import Any, cast
+
+import aiokafka.client  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
+import aiokafka.conn  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
+import aiokafka.errors  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
+import aiokafka.protocol.admin  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
+import aiokafka.protocol.group  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
+import aiokafka.protocol.metadata  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
+
+from micro_rt.backends.kafka.address import KafkaAddress
+from micro_rt.broker.base import DEFAULT_PARTITIONS, TopicOptions
+from micro_rt.broker.embedded import not_there
+from micro_rt.errors import (
+    Aborted,
+    Error,
+    FailedPrecondition,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    Unauthenticated,
+    Unavailable,
+)
+
+__all__ = ["METADATA_AGE", "STOP", "Cluster", "KafkaError", "connection_options", "end_task", "error_of", "failures"]
+
+STOP = 5.0
+"""Seconds that anything of aiokafka's may take to end."""
+CANCEL_AGAIN = 0.2
+"""Seconds until what was cancelled and goes on is cancelled again."""
+METADATA_AGE = 60.0
+"""Seconds after which new partitions of a topic are seen."""
+REQUEST_TIMEOUT = 10.0
+"""Seconds that the cluster has for an answer to a question about itself, unless ``timeout=`` is less."""
+MOST_REPLICAS = 3
+"""Of a topic that is made, if the address does not say, and as far as there are brokers."""
+SETTLE = 0.1
+"""Seconds between looks for a topic that was made just now."""
+
+HEADERS = 64 << 10
+"""Bytes that a record which is held for another topic may have more than there."""
+
+_TOPIC = 2
+"""What a topic is among the resources that have a configuration."""
+_LARGEST = "max.message.bytes"
+
+_log = logging.getLogger("micro_rt.broker")
+_library: Any = cast("Any", aiokafka)
+failures: Any = cast("Any", aiokafka.errors)
+"""aiokafka's errors, by name."""
+KafkaError: type[Exception] = failures.KafkaError
+
+_CLASSES: Mapping[str, type[Error]] = {
+    "TopicAuthorizationFailedError": PermissionDenied,
+    "GroupAuthorizationFailedError": PermissionDenied,
+    "ClusterAuthorizationFailedError": PermissionDenied,
+    "TransactionalIdAuthorizationFailed": PermissionDenied,
+    "SaslAuthenticationFailed": Unauthenticated,
+    "UnsupportedSaslMechanismError": Unauthenticated,
+    "IllegalSaslStateError": Unauthenticated,
+    "UnknownTopicOrPartitionError": NotFound,
+    "MessageSizeTooLargeError": InvalidArgument,
+    "RecordListTooLargeError": InvalidArgument,
+    "InvalidTopicError": InvalidArgument,
+    "InvalidTimestampError": InvalidArgument,
+    "InvalidPartitionsError": InvalidArgument,
+    "InvalidReplicationFactorError": FailedPrecondition,
+    "InvalidConfigurationError": InvalidArgument,
+    "InvalidGroupIdError": InvalidArgument,
+    "InvalidSessionTimeoutError": FailedPrecondition,
+    "InconsistentGroupProtocolError": FailedPrecondition,
+    "PolicyViolationError": FailedPrecondition,
+    "UnsupportedVersionError": FailedPrecondition,
+    "UnsupportedCodecError": FailedPrecondition,
+    "CommitFailedError": Aborted,
+    "IllegalStateError": Aborted,
+    "IllegalGenerationError": Aborted,
+    "RebalanceInProgressError": Aborted,
+    "UnknownMemberIdError": Aborted,
+}
+_ADVICE: Mapping[str, str] = {
+    "CommitFailedError": "the group has given its partitions to others",
+    "TopicAuthorizationFailedError": "its ACLs do not let this client: docs/events-kafka.md says which it needs",
+    "GroupAuthorizationFailedError": "its ACLs do not let this client into the group: it needs Read on it",
+    "ClusterAuthorizationFailedError": "its ACLs do not let this client: it needs Create, or topics that are there",
+    "SaslAuthenticationFailed": "it does not accept this user and password",
+    "UnsupportedSaslMechanismError": "it does not offer what sasl= names",
+    "InvalidReplicationFactorError": "it has fewer brokers than replication= asks for",
+    "InvalidSessionTimeoutError": "session= is outside of its group.min.session.timeout.ms and group.max.session.timeout.ms",
+    "InconsistentGroupProtocolError": "members of this group share partitions out in another way: try assignor=range",
+}
+
+
+class _NoSecrets(logging.Filter):
+    """Keeps aiokafka from writing passwords into its log, which it does at the level DEBUG."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not any(type(each).__name__.startswith("SaslAuthenticate") for each in record.args or ())
+
+
+_NO_SECRETS = _NoSecrets()
+
+
+def connection_options(address: KafkaAddress, tls: ssl.SSLContext | None) -> dict[str, Any]:
+    """Returns what every aiokafka client of an address is made with."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": list(address.servers),
+        "client_id": address.client_id,
+        "security_protocol": address.protocol,
+        "ssl_context": tls,
+        "metadata_max_age_ms": int(METADATA_AGE * 1000),
+    }
+    if address.sasl:
+        options |= {
+            "sasl_mechanism": address.sasl,
+            "sasl_plain_username": address.user,
+            "sasl_plain_password": address.password,
+        }
+    return options
+
+
+def error_of(failure: BaseException, doing: str, *, may_have_run: bool = True) -> Error:
+    """Returns our error for one of aiokafka's, or of the system's.
+
+    Args:
+        failure: what was raised.
+        doing: what failed, such as ``"Kafka at localhost:9092 did not accept a message for orders"``.
+        may_have_run: whether it may have had its effect all the same.
+    """
+    name = type(failure).__name__
+    text = str(failure).strip()
+    for own in (name, f"[Error {getattr(failure, 'errno', '')}] {name}: "):
+        text = text.removeprefix(own).strip()
+    reason = _ADVICE.get(name) or (f"{name}: {text}" if text and text != name else name)
+    kind = _CLASSES.get(name)
+    if kind is None:
+        passes = isinstance(failure, OSError | TimeoutError) or bool(getattr(failure, "retriable", False))
+        kind = Unavailable if passes or name in ("ProducerClosed", "ConsumerStoppedError") else Internal
+    return kind(f"{doing}: {reason}", may_have_run=may_have_run)
+
+
+class Cluster:
+    """What is asked of the cluster itself, over connections of its own.
+
+    Args:
+        address: where it is.
+    """
+
+    def __init__(self, address: KafkaAddress) -> None:
+        self.address = address
+        self.tls: ssl.SSLContext | None = None
+        self.timeout = min(address.timeout, REQUEST_TIMEOUT)
+        self._client: Any = None
+        self._questions: set[asyncio.Task[Any]] = set()
+
+    async def open(self) -> None:
+        """Connects.
+
+        Raises:
+            Unavailable: no broker answers, and why.
+            Unauthenticated: the user is not known, or the password is wrong.
+            FailedPrecondition: a TLS file cannot be used.
+        """
+        self.tls = await asyncio.to_thread(_tls, self.address)
+        logging.getLogger("aiokafka.conn").addFilter(_NO_SECRETS)  # Once is enough, and more do nothing.
+        options = connection_options(self.address, self.tls) | {"request_timeout_ms": int(self.timeout * 1000)}
+        client = _library.client.AIOKafkaClient(**options)
+        try:
+            await client.bootstrap()
+        except KafkaError as failure:
+            await client.close()
+            raise await self._why(options) from failure
+        except BaseException:
+            await client.close()
+            raise
+        self._client = client
+
+    async def close(self) -> None:
+        """Disconnects; whoever waits for an answer is told."""
+        client, self._client = self._client, None
+        if self._questions:
+            for task in self._questions:
+                task.cancel()
+            await asyncio.wait(self._questions)
+        if client is not None:
+            await client.close()
+
+    async def partitions(self, topics: Collection[str]) -> dict[str, int | Error]:
+        """Returns how many partitions each topic has, or why that is not known; makes none.
+
+        Raises:
+            Unavailable: no broker answers.
+        """
+        # aiokafka's own way would have the broker make topics that are not there, if it is configured so.
+        answer = await self._ask(_library.protocol.metadata.MetadataRequest(list(topics), False))
+        found: dict[str, int | Error] = {topic: not_there(topic) for topic in topics}
+        for topic in answer.to_object()["topics"]:
+            name, code = cast("str", topic["topic"]), topic["error_code"]
+            failure = failures.for_code(code)
+            if failure is failures.NoError or failure is failures.LeaderNotAvailableError:
+                if topic["partitions"]:
+                    found[name] = len(topic["partitions"])
+                    # A client that knows of no topic keeps itself informed of all that the cluster has.
+                    self._open_client().add_topic(name)
+            elif failure is not failures.UnknownTopicOrPartitionError:
+                found[name] = error_of(failure(), f"Kafka at {self.address.place}, topic {name}", may_have_run=False)
+        return found
+
+    async def make(self, topics: Mapping[str, TopicOptions]) -> None:
+        """Makes topics, and returns when they can be used.
+
+        Raises:
+            PermissionDenied: this client may not make them.
+            InvalidArgument: the cluster does not take such a topic.
+            FailedPrecondition: it has fewer brokers than replicas are asked for, or its policy forbids it.
+            Unavailable: it does not answer, or not in time.
+        """
+        largest = {name: await self._largest(options) for name, options in topics.items()}
+        try:
+            await self._make(topics, largest)
+        except (InvalidArgument, FailedPrecondition) as error:
+            if not any(largest.values()):
+                raise
+            _log.warning("making %s with no more room than other topics have: %s", ", ".join(topics), error)
+            # The cluster may allow no topic more than the others have; then small dead letters are better than none.
+            await self._make(topics, {})
+        try:
+            async with asyncio.timeout(self.address.timeout):
+                while any(  # noqa: ASYNC110 - what it waits for happens elsewhere
+                    isinstance(each, Error) for each in (await self.partitions(topics)).values()
+                ):
+                    await asyncio.sleep(SETTLE)
+        except TimeoutError:
+            raise Unavailable(f"Kafka at {self.address.place} made {', '.join(topics)}, and does not show it") from None
+
+    async def _make(self, topics: Mapping[str, TopicOptions], largest: Mapping[str, int | None]) -> None:
+        requests = [self._topic(name, options, largest.get(name)) for name, options in topics.items()]
+        create = _library.protocol.admin.CreateTopicsRequest
+        answer = await self._ask(create(requests, int(self.timeout * 1000), False), controller=True)
+        for name, code, *rest in answer.topic_errors:
+            failure = failures.for_code(code)
+            if failure is failures.NoError or failure is failures.TopicAlreadyExistsError:
+                continue
+            told = rest[0] if rest and rest[0] else ""
+            raise error_of(failure(told), f"Kafka at {self.address.place} did not make topic {name}")
+
+    async def leave(self, group: str, member: str) -> None:
+        """Says for a member of a group that it is gone.
+
+        Raises:
+            Unavailable: nobody hears it.
+        """
+        client = self._open_client()
+
+        async def say() -> None:
+            node = await client.coordinator_lookup(_library.client.CoordinationType.GROUP, group)
+            await client.send(node, _library.protocol.group.LeaveGroupRequest(group, member))
+
+        try:
+            await self._run(say())
+        except (KafkaError, OSError, TimeoutError) as failure:
+            raise error_of(failure, f"Kafka at {self.address.place}, leaving group {group}") from failure
+
+    async def _ask(self, request: Any, *, controller: bool = False) -> Any:
+        return await self._run(self._answer(self._open_client(), request, controller))
+
+    async def _run(self, question: Coroutine[Any, Any, Any]) -> Any:
+        """Awaits an answer, or that it is closed: a client of aiokafka that is closed does not say so."""
+        task = asyncio.create_task(question)
+        self._questions.add(task)
+        try:
+            await asyncio.wait((task,))
+        finally:
+            self._questions.discard(task)
+            if not task.done():
+                task.cancel()
+                await asyncio.wait((task,))
+        if task.cancelled():
+            raise Unavailable(f"Kafka at {self.address.place}: it was closed before it answered", may_have_run=False)
+        return task.result()
+
+    async def _answer(self, client: Any, request: Any, controller: bool) -> Any:
+        failure: BaseException | None = None
+        for _ in range(2):
+            nodes = [broker.nodeId for broker in client.cluster.brokers()]
+            random.shuffle(nodes)
+            first = client.cluster.controller if controller else None
+            if first is not None and first.nodeId in nodes:
+                nodes.remove(first.nodeId)
+                nodes.insert(0, first.nodeId)
+            for node in nodes:
+                try:
+                    return await client.send(node, request)
+                except (KafkaError, OSError, TimeoutError) as raised:
+                    failure = raised
+            if isinstance(failure, failures.RequestTimedOutError):
+                break
+            # A connection may have broken while nobody used it; and brokers may have moved.
+            await client.force_metadata_update()
+        assert failure is not None
+        raise error_of(failure, f"Kafka at {self.address.place} does not answer", may_have_run=False) from failure
+
+    async def _largest(self, options: TopicOptions) -> int | None:
+        """Returns how many bytes a message of a topic must be able to have; None for what the cluster says."""
+        if not options.holds:
+            return None
+        asked = _library.protocol.admin.DescribeConfigsRequest([(_TOPIC, options.holds, [_LARGEST])])
+        largest = self.address.max_message
+        for _, _, _, _, entries in (await self._ask(asked)).resources:  # Without the right to see them, no entries.
+            largest = max([largest, *(int(value) for name, value, *_ in entries if name == _LARGEST)])
+        return largest + HEADERS
+
+    def _topic(self, name: str, options: TopicOptions, largest: int | None) -> tuple[object, ...]:
+        partitions = options.partitions or self.address.partitions or DEFAULT_PARTITIONS
+        brokers = len(self._open_client().cluster.brokers())
+        replication = self.address.replication or min(MOST_REPLICAS, max(brokers, 1))
+        config: list[tuple[str, str]] = []
+        if options.retention is not None:
+            config.append(("retention.ms", str(int(options.retention * 1000))))
+        if largest is not None:
+            config.append((_LARGEST, str(largest)))
+        return (name, partitions, replication, [], config)
+
+    async def _why(self, options: Mapping[str, Any]) -> Error:
+        """Returns why no broker could be connected to, which aiokafka only logs."""
+        doing = f"Kafka cannot be reached at {self.address.place}"
+        for host, port, _ in _library.conn.collect_hosts(options["bootstrap_servers"]):
+            given = {name: value for name, value in options.items() if name.startswith(("sasl", "security", "ssl"))}
+            try:
+                connection = await _library.conn.create_conn(
+                    host, port, client_id=self.address.client_id, request_timeout_ms=int(self.timeout * 1000), **given
+                )
+            except (KafkaError, OSError, TimeoutError) as failure:
+                error = error_of(failure, doing, may_have_run=False)
+                return error if isinstance(error, Unauthenticated) else _unreachable(doing, failure)
+            await connection.close()
+        return Unavailable(f"{doing}: its brokers do not answer", may_have_run=False)
+
+    def _open_client(self) -> Any:
+        if self._client is None:
+            raise FailedPrecondition(f"the broker Kafka at {self.address.place} is not open")
+        return self._client
+
+
+def _unreachable(doing: str, failure: BaseException) -> Unavailable:
+    hint = "start it, or name another one in MICRO_BROKER"
+    if isinstance(failure, ssl.SSLError):
+        hint = "does it speak TLS there, and is its certificate of an authority that ca= names?"
+    number = getattr(failure, "errno", None)
+    # What asyncio says of a connection names the address once more, and not always what is wrong with it.
+    plain = isinstance(number, int) and number > 0 and not isinstance(failure, ssl.SSLError)
+    reason = os.strerror(cast("int", number)) if plain else str(failure) or type(failure).__name__
+    return Unavailable(f"{doing}: {reason}; {hint}", may_have_run=False)
+
+
+def _tls(address: KafkaAddress) -> ssl.SSLContext | None:
+    if not address.tls:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=address.ca or None)
+        if address.cert:
+            context.load_cert_chain(address.cert, address.key or None)
+    except (OSError, ssl.SSLError) as failure:
+        raise FailedPrecondition(f"the TLS files of Kafka at {address.place} cannot be used: {failure}") from failure
+    if not address.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def end_task(task: asyncio.Task[Any] | None, within: float = STOP) -> None:
+    """Ends a task, and looks at what became of it so that nobody else must; leaves one behind that does not end.
+
+    One cancellation is not enough: aiokafka swallows one that meets it while it waits for a heartbeat to end.
+
+    Args:
+        task: what to end; nothing is done without one.
+        within: seconds until it is left behind.
+    """
+    if task is None:
+        return
+    clock = asyncio.get_running_loop().time
+    until = clock() + within
+    while not task.done() and clock() < until:
+        task.cancel()
+        await asyncio.wait([task], timeout=min(CANCEL_AGAIN, within))
+    if not task.done():
+        _log.error("%s goes on although it was cancelled again and again", task.get_name())
+    elif not task.cancelled():
+        task.exception()

@@ -1,0 +1,255 @@
+"""One consumer of aiokafka, as a member of a group: typed, and closed for good whatever state it is in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, cast
+
+import aiokafka  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
+import aiokafka.coordinator.assignors.range  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
+import aiokafka.coordinator.assignors.roundrobin  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
+import aiokafka.coordinator.assignors.sticky.sticky_assignor  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
+from aiokafka import ConsumerRebalanceListener  # pyright: ignore[reportMissingTypeStubs]
+
+from micro_rt.backends.kafka.client import STOP, Cluster, KafkaError, connection_options, end_task
+from micro_rt.broker.base import Headers, Partition, Record
+from micro_rt.errors import Error
+
+__all__ = ["GroupConsumer"]
+
+HEARTBEATS = 10
+"""That many in a session; one a second at least, since they tell of rebalances too."""
+FETCH_WAIT = 0.25
+"""Seconds that a broker keeps a request for records that are not there yet."""
+FETCH_BYTES = 16 << 20
+"""Bytes that one broker sends at a time at most, of all partitions together."""
+PARTITION_BYTES = 1 << 20
+_NEVER_IDLE = 0x7FFFFFFF
+"""Milliseconds that may pass between fetches: a member is not thrown out because its handlers are slow."""
+
+_library: Any = cast("Any", aiokafka)
+_assignors: Any = cast("Any", aiokafka.coordinator.assignors)
+_TopicPartition: Any = _library.TopicPartition
+_new: Callable[[type[Record], tuple[Any, ...]], Record] = cast("Any", tuple).__new__
+_NOTHING = _TopicPartition("", -1)
+"""No partition: aiokafka takes an empty list of partitions for all of them."""
+
+
+class GroupConsumer:
+    """A member of a group.
+
+    Args:
+        cluster: where.
+        topics: what it reads.
+        group: whose member it is.
+        instance: its name as a static member; empty for none.
+        revoked: called before the member rejoins its group, and awaited, with what it had.
+        assigned: called when it has joined, with what it has.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        topics: Collection[str],
+        group: str,
+        instance: str,
+        revoked: Callable[[frozenset[Partition]], Awaitable[None]],
+        assigned: Callable[[frozenset[Partition]], None],
+    ) -> None:
+        self._cluster = cluster
+        self._topics = list(topics)
+        self._group = group
+        self._instance = instance
+        address = cluster.address
+        # aiokafka keeps what a sticky member had on the class: members of one process would take each other's.
+        assignor: Any = type("Assignor", (_assignor(address.assignor),), {"member_assignment": None})
+        self._listener = _Listener(self, assignor, revoked, assigned)
+        # Joining waits for the slowest member, so that a request may take that long.
+        timeout = max(address.rebalance, cluster.timeout) + 5.0
+        self._consumer: Any = _library.AIOKafkaConsumer(
+            **connection_options(address, cluster.tls),
+            group_id=group,
+            group_instance_id=instance or None,
+            enable_auto_commit=False,
+            # Where there is no position, or what it names was deleted, the earliest record loses nothing.
+            auto_offset_reset="earliest",
+            partition_assignment_strategy=(assignor,),
+            session_timeout_ms=int(address.session * 1000),
+            heartbeat_interval_ms=int(min(address.session / HEARTBEATS, 1.0) * 1000),
+            rebalance_timeout_ms=int(address.rebalance * 1000),
+            max_poll_interval_ms=_NEVER_IDLE,
+            request_timeout_ms=int(timeout * 1000),
+            fetch_max_wait_ms=int(FETCH_WAIT * 1000),
+            fetch_max_bytes=FETCH_BYTES,
+            max_partition_fetch_bytes=PARTITION_BYTES,
+            isolation_level=f"read_{address.isolation}",
+        )
+
+    async def start(self) -> None:
+        """Connects, and begins to join; raises what aiokafka raises."""
+        await self._consumer.start()
+        self._consumer.subscribe(topics=self._topics, listener=self._listener)
+
+    @property
+    def generation(self) -> int:
+        """Of the group, as far as this member knows; below 0 if the group does not know this member any more."""
+        # There is no public way to see that; committing would tell, and is not ours to do.
+        return cast("int", self._consumer._coordinator.generation)
+
+    async def poll(
+        self, partitions: Collection[Partition], limit: int, timeout: float
+    ) -> dict[Partition, Sequence[Record]]:
+        """Returns records of these partitions only; without any, waits, and raises what goes wrong meanwhile."""
+        self._spare_records_of_aiokafka()
+        wanted = [_TopicPartition(*each) for each in partitions] or [_NOTHING]
+        found = await self._consumer.getmany(*wanted, timeout_ms=int(timeout * 1000), max_records=limit)
+        ready = self._consumer._fetcher._records
+        for at in found:
+            # aiokafka goes on with the first one until it has no more: the others come first next time.
+            if at in ready:
+                ready[at] = ready.pop(at)
+        return {
+            Partition(*at): records if type(records[0]) is Record else [_record(at, each) for each in records]
+            for at, records in found.items()
+            if records
+        }
+
+    def _spare_records_of_aiokafka(self) -> None:
+        """Has what was fetched become records of ours at once.
+
+        aiokafka makes an object of its own of each record, which takes as long as reading the record does. There is no public
+        way around that; records that were not there yet come as aiokafka makes them.
+        """
+        for fetched in self._consumer._fetcher._records.values():
+            records = getattr(fetched, "_partition_records", None)
+            if records is not None:  # It is no error, and not used up.
+                records._consumer_record = _record
+
+    def pause(self, partition: Partition) -> None:
+        """Has no more of it fetched."""
+        with contextlib.suppress(KafkaError):  # It went meanwhile.
+            self._consumer.pause(_TopicPartition(*partition))
+
+    def resume(self, partition: Partition) -> None:
+        """Has it fetched again."""
+        with contextlib.suppress(KafkaError):
+            self._consumer.resume(_TopicPartition(*partition))
+
+    def seek(self, partition: Partition, offset: int) -> None:
+        """Goes on from an offset."""
+        self._consumer.seek(_TopicPartition(*partition), offset)
+
+    async def position(self, partition: Partition) -> int:
+        """Returns which offset comes next."""
+        return cast("int", await self._consumer.position(_TopicPartition(*partition)))
+
+    async def commit(self, positions: Mapping[Partition, int]) -> None:
+        """Commits; tries on for as long as nobody cancels it."""
+        await self._consumer.commit({_TopicPartition(*each): offset for each, offset in positions.items()})
+
+    async def committed(self, partitions: Collection[Partition]) -> dict[Partition, int | None]:
+        """Returns the committed positions."""
+        asked = list(partitions)
+        found = await _all(self._consumer.committed(_TopicPartition(*each)) for each in asked)
+        return dict(zip(asked, found, strict=True))
+
+    async def beginnings(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """Returns the offset of each partition's first record."""
+        return _plain(await self._consumer.beginning_offsets([_TopicPartition(*each) for each in partitions]))
+
+    async def ends(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """Returns the offset behind each partition's last record that can be read."""
+        return _plain(await self._consumer.end_offsets([_TopicPartition(*each) for each in partitions]))
+
+    async def offsets_at(self, partitions: Collection[Partition], timestamp: float) -> dict[Partition, int | None]:
+        """Returns the offset of the first record of a time or later; None where there is none."""
+        asked = {_TopicPartition(*each): int(timestamp * 1000) for each in partitions}
+        found = await self._consumer.offsets_for_times(asked)
+        return {Partition(*at): None if each is None else each.offset for at, each in found.items()}
+
+    async def stop(self) -> None:
+        """Leaves the group, unless it is a static member, and disconnects; never raises, and takes seconds at most."""
+        consumer, coordinator = self._consumer, self._consumer._coordinator
+        member = ""
+        if coordinator is not None:
+            # It would wait until it has joined, which takes as long as the slowest other member; and it would say that
+            # it leaves on the connection on which it waits for that.
+            if not self._instance:
+                member = coordinator.member_id
+            coordinator.generation = -1
+            await end_task(coordinator._coordination_task)
+        stopping = asyncio.create_task(consumer.stop())
+        await asyncio.wait([stopping], timeout=STOP)
+        await end_task(stopping)
+        # What aiokafka waits for when it is closed can end it before it is done: a fetch that waits to try again.
+        fetcher = consumer._fetcher
+        if fetcher is not None:
+            for task in (fetcher._fetch_task, *fetcher._pending_tasks):
+                await end_task(task)
+        if coordinator is not None:
+            for task in (coordinator._heartbeat_task, coordinator._commit_refresh_task):
+                await end_task(task)
+        await consumer._client.close()
+        if member:
+            with contextlib.suppress(Error, TimeoutError):  # The session ends by itself.
+                async with asyncio.timeout(STOP):
+                    await self._cluster.leave(self._group, member)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Told by aiokafka's task of the group, which waits for ``revoked`` and goes on with heartbeats meanwhile."""
+
+    def __init__(
+        self,
+        consumer: GroupConsumer,
+        assignor: Any,
+        revoked: Callable[[frozenset[Partition]], Awaitable[None]],
+        assigned: Callable[[frozenset[Partition]], None],
+    ) -> None:
+        self._consumer = consumer
+        self._assignor = assignor
+        self._revoked = revoked
+        self._assigned = assigned
+
+    # Both may be coroutines, says aiokafka in words.
+    async def on_partitions_revoked(self, revoked: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        await self._revoked(frozenset(Partition(*each) for each in revoked))
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if hasattr(self._assignor, "on_generation_assignment"):
+            # Nobody else tells it; without, an old claim of a partition weighs as much as a new one.
+            self._assignor.on_generation_assignment(self._consumer.generation)
+        self._assigned(frozenset(Partition(*each) for each in assigned))
+
+
+def _assignor(name: str) -> Any:
+    if name == "range":
+        return _assignors.range.RangePartitionAssignor
+    if name == "roundrobin":
+        return _assignors.roundrobin.RoundRobinPartitionAssignor
+    return _assignors.sticky.sticky_assignor.StickyPartitionAssignor
+
+
+def _record(at: Any, raw: Any) -> Record:
+    headers: Headers = tuple(raw.headers)
+    for _, value in headers:
+        if value is None:  # pyright: ignore[reportUnnecessaryComparison]
+            headers = tuple([(name, value or b"") for name, value in headers])
+            break
+    # As Record(…) does, without the call of Python that is half of it.
+    return _new(Record, (at.topic, at.partition, raw.offset, raw.timestamp / 1000, raw.key, raw.value or b"", headers))
+
+
+def _plain(found: Mapping[Any, int]) -> dict[Partition, int]:
+    return {Partition(*at): offset for at, offset in found.items()}
+
+
+async def _all(questions: Any) -> list[Any]:
+    """Asks all at once, and leaves none behind if one fails."""
+    answers = await asyncio.gather(*questions, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return answers

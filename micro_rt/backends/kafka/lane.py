@@ -1,0 +1,253 @@
+"""Lanes to Kafka: one for each partition, of which one batch is on its way at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+import struct
+from collections import deque
+from typing import Protocol
+
+from micro_rt.backends.kafka.address import KafkaAddress
+from micro_rt.backends.kafka.client import KafkaError, error_of, failures
+from micro_rt.backends.kafka.producer import BATCH, Gate, Producer
+from micro_rt.broker.base import Message, Position
+from micro_rt.errors import Error, InvalidArgument, PermissionDenied, Unavailable
+
+__all__ = ["Call", "Entry", "Lane", "LaneHost"]
+
+RETRY = 0.2
+"""Seconds before it is tried again to connect."""
+ATTEMPTS = 5
+"""Of a batch that the broker refuses because of its sequence number; each is another producer's."""
+
+_TOO_LARGE = ("MessageSizeTooLargeError", "RecordListTooLargeError")
+_SEQUENCE = (
+    "OutOfOrderSequenceNumber",
+    "UnknownProducerId",
+    "InvalidProducerIdMapping",
+    "InvalidProducerEpoch",
+    "ProducerFenced",
+    "ProducerClosed",
+)
+
+_log = logging.getLogger("micro_rt.broker")
+
+
+class LaneHost(Protocol):
+    """What lanes ask of the publisher that has them."""
+
+    problem: str
+    """What keeps messages from being accepted, as far as is known; empty if nothing does."""
+
+    async def producer(self) -> Producer:
+        """Returns a producer that can be used; raises what aiokafka raises."""
+        ...
+
+    def leave(self, size: int) -> None:
+        """Gives back the room of messages that are accepted, refused or withdrawn."""
+        ...
+
+    def answered(self) -> None:
+        """Takes note that the cluster has accepted or refused something."""
+        ...
+
+
+class Call:
+    """Messages that were published together."""
+
+    __slots__ = ("began", "done", "lanes", "missing", "results")
+
+    def __init__(self, messages: int) -> None:
+        self.results: list[Position | Error | None] = [None] * messages
+        self.missing = messages
+        self.began = 0.0
+        self.lanes: set[Lane] = set()
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def finish(self, index: int, result: Position | Error) -> None:
+        """Takes the result of a message; the first one stands."""
+        if self.results[index] is None:
+            self.results[index] = result
+            self.missing -= 1
+            if not self.missing and not self.done.done():
+                self.done.set_result(None)
+
+
+class Entry:
+    """A message in a lane."""
+
+    __slots__ = ("attempts", "call", "index", "message", "size")
+
+    def __init__(self, call: Call, index: int, message: Message, size: int) -> None:
+        self.call = call
+        self.index = index
+        self.message = message
+        self.size = size
+        self.attempts = 0
+
+
+class Lane:
+    """What waits for one partition, and the batch of it that is on its way."""
+
+    def __init__(self, host: LaneHost, address: KafkaAddress, topic: str, partition: int) -> None:
+        self.task: asyncio.Task[None] | None = None
+        self.progress = 0.0
+        """When the broker answered last."""
+        self._host = host
+        self._address = address
+        self._topic = topic
+        self._partition = partition
+        self._queue: deque[Entry] = deque()
+        self._sent: list[Entry] = []
+        self._limit = BATCH
+
+    def add(self, entry: Entry) -> None:
+        """Puts a message behind the others."""
+        self._queue.append(entry)
+        entry.call.lanes.add(self)
+        if self.task is None:
+            self.task = asyncio.create_task(self._run(), name=f"publishing to {self._topic}[{self._partition}]")
+
+    def withdraw(self, call: Call, reason: str | None) -> bool:
+        """Takes back what is not sent, and ends the waiting for what is.
+
+        Args:
+            call: whose messages.
+            reason: for their errors; None if nobody asks any more.
+
+        Returns:
+            Whether there was something to wait for.
+        """
+        missing = call.missing
+        kept: deque[Entry] = deque()
+        for entry in self._queue:
+            if entry.call is not call:
+                kept.append(entry)
+                continue
+            self._host.leave(entry.size)
+            call.finish(entry.index, Unavailable(reason or "cancelled", may_have_run=False))
+        self._queue = kept
+        for entry in self._sent:
+            if entry.call is call:
+                text = f"{reason or 'cancelled'}; the message may be there"
+                call.finish(entry.index, Unavailable(text, may_have_run=True))
+        return call.missing < missing
+
+    async def end(self) -> None:
+        """Ends the lane, whatever is in it."""
+        reason = f"Kafka at {self._address.place} did not accept it before the broker was closed"
+        for call in {entry.call for entry in (*self._queue, *self._sent)}:
+            self.withdraw(call, reason)
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.wait((self.task,))
+
+    async def _run(self) -> None:
+        try:
+            # This begins a turn of the loop later than the first message came: what is published at once goes at once.
+            if self._address.linger:
+                await asyncio.sleep(self._address.linger)
+            while self._queue:
+                try:
+                    producer = await self._host.producer()
+                except (KafkaError, OSError, TimeoutError) as failure:
+                    await self._cannot(failure)
+                else:
+                    await self._send(producer, await producer.gate(self._topic, self._partition))
+        finally:
+            self.task = None
+
+    async def _cannot(self, failure: BaseException) -> None:
+        doing = f"Kafka at {self._address.place} takes no message for {self._topic}"
+        error = error_of(failure, doing, may_have_run=False)
+        if isinstance(error, PermissionDenied):  # Kafka only says that there is no topic that it may write to.
+            error = PermissionDenied(f"{doing}: its ACLs do not let this client: it needs Write", may_have_run=False)
+        self._host.problem = str(error)
+        if isinstance(error, Unavailable):
+            await asyncio.sleep(RETRY)  # Those who publish give up when they have waited long enough.
+            return
+        while self._queue:
+            self._settle(self._queue.popleft(), copy.copy(error))
+
+    async def _send(self, producer: Producer, gate: Gate) -> None:
+        """Sends a batch, and waits for the answer."""
+        builder, size = producer.batch(), 0
+        append = builder.append
+        queue, sent = self._queue, self._sent
+        while queue:
+            entry = queue[0]
+            if sent and size + entry.size > self._limit:
+                break
+            message = entry.message
+            stamp = None if message.timestamp is None else round(message.timestamp * 1000)
+            try:
+                fits = append(timestamp=stamp, key=message.key, value=message.value, headers=list(message.headers))
+            except (TypeError, ValueError, OverflowError, struct.error) as failure:
+                self._settle(queue.popleft(), InvalidArgument(f"no message for Kafka: {failure}", may_have_run=False))
+                continue
+            if fits is None:
+                break
+            size += entry.size
+            sent.append(queue.popleft())
+        if not sent:
+            gate.leave()
+            return
+        try:
+            offset = await producer.send(builder, self._topic, self._partition)
+        except (KafkaError, OSError, TimeoutError) as failure:
+            self._refused(producer, size, failure)
+        except asyncio.CancelledError:  # The lane ends, and those who wait have been told.
+            self._host.leave(size)
+            raise
+        else:
+            self._host.problem = ""
+            # A duplicate of long ago has no offset any more.
+            for number, entry in enumerate(sent):
+                at = Position(self._topic, self._partition, offset + number if offset >= 0 else -1)
+                entry.call.finish(entry.index, at)
+            self._host.leave(size)
+        finally:
+            gate.leave()
+            self.progress = asyncio.get_running_loop().time()
+            self._host.answered()
+            sent.clear()
+
+    def _refused(self, producer: Producer, size: int, failure: BaseException) -> None:
+        sent = self._sent
+        producer.refused = True
+        name = type(failure).__name__
+        doing = f"Kafka at {self._address.place} did not accept a message for {self._topic}"
+        if name in _TOO_LARGE:
+            if len(sent) > 1:
+                self._limit = size // 2
+                self._again()
+                return
+            error: Error = InvalidArgument(
+                f"{doing}: its {size} bytes are more than the topic takes; raise max.message.bytes of the topic, or "
+                "message.max.bytes of the brokers",
+                may_have_run=False,
+            )
+        elif name in _SEQUENCE and all(entry.attempts < ATTEMPTS for entry in sent):
+            _log.info("%s[%d]: %s; sending again with another producer", self._topic, self._partition, name)
+            self._again()
+            return
+        else:
+            error = error_of(failure, doing, may_have_run=not isinstance(failure, failures.BrokerResponseError))
+            self._host.problem = str(error)
+        for entry in sent:
+            self._settle(entry, copy.copy(error))
+
+    def _again(self) -> None:
+        """Puts what was sent in front again, but for that which nobody waits for any more."""
+        for entry in reversed(self._sent):
+            entry.attempts += 1
+            if entry.call.results[entry.index] is None:
+                self._queue.appendleft(entry)
+            else:
+                self._host.leave(entry.size)
+
+    def _settle(self, entry: Entry, result: Position | Error) -> None:
+        self._host.leave(entry.size)
+        entry.call.finish(entry.index, result)

@@ -1,0 +1,147 @@
+"""An idempotent producer of aiokafka, which sends the batches that it is given; closed for good whatever is on its way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any, cast
+
+import aiokafka  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
+
+from micro_rt.backends.kafka.client import STOP, Cluster, connection_options, end_task, failures
+
+__all__ = ["BATCH", "Gate", "Producer"]
+
+BATCH = 128 << 10
+"""Bytes of a batch, before compression, unless one message has more."""
+TOGETHER = 0.02
+"""Seconds that a batch waits at most, and grows, because its broker is busy."""
+
+_library: Any = cast("Any", aiokafka)
+
+
+class Gate:
+    """Has the batches for one broker go together: aiokafka asks a broker one thing at a time."""
+
+    __slots__ = ("_boarding", "_opened", "_under_way")
+
+    def __init__(self) -> None:
+        self._under_way = 0
+        self._boarding = False
+        self._opened: asyncio.Future[None] | None = None
+
+    async def enter(self) -> None:
+        """Waits while the broker is busy, but not for long: what it is busy with may be another partition's trouble."""
+        loop = asyncio.get_running_loop()
+        if self._under_way and not self._boarding:
+            if self._opened is None:
+                self._opened = loop.create_future()
+            await asyncio.wait((self._opened,), timeout=TOGETHER)
+        self._under_way += 1
+        if not self._boarding:
+            self._boarding = True
+            loop.call_soon(self._close)  # When all who wait by now have entered.
+
+    def leave(self) -> None:
+        """Says that a batch is answered, or was none."""
+        self._under_way -= 1
+        if not self._under_way and self._opened is not None:
+            self._opened.set_result(None)
+            self._opened = None
+
+    def _close(self) -> None:
+        self._boarding = False
+
+
+class Producer:
+    """An idempotent producer of aiokafka."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.refused = False
+        """Whether a batch of it was refused: its sequence numbers have a gap now."""
+        self._cluster = cluster
+        self._gates: dict[int, Gate] = {}
+        self._busy = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        address = cluster.address
+        self._producer: Any = _library.AIOKafkaProducer(
+            **connection_options(address, cluster.tls),
+            enable_idempotence=True,
+            acks="all",
+            compression_type=address.compression or None,
+            max_batch_size=2 * BATCH,  # Ours are closed before that.
+            max_request_size=max(address.max_message, 2 * BATCH),
+            request_timeout_ms=int(cluster.timeout * 1000),
+        )
+
+    async def start(self) -> None:
+        """Connects; raises what aiokafka raises."""
+        try:
+            async with asyncio.timeout(self._cluster.timeout):
+                await self._producer.start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def gate(self, topic: str, partition: int) -> Gate:
+        """Returns the gate to the broker that leads a partition, when it may be passed."""
+        leader = self._producer.client.cluster.leader_for_partition(_library.TopicPartition(topic, partition))
+        gate = self._gates.get(leader)
+        if gate is None:
+            gate = Gate()
+            if leader is not None and leader >= 0:
+                self._gates[leader] = gate
+        await gate.enter()
+        return gate
+
+    def batch(self) -> Any:
+        """Returns an empty batch."""
+        return self._producer.create_batch()
+
+    async def send(self, batch: Any, topic: str, partition: int) -> int:
+        """Sends a batch until it is accepted or refused; returns the offset of its first record."""
+        self._busy += 1
+        self._idle.clear()
+        try:
+            batch.close()
+            try:
+                answer = await self._producer.send_batch(batch, topic, partition=partition)
+            except AssertionError:  # The topic has got this partition since it was asked for.
+                await self._producer.client.force_metadata_update()
+                answer = await self._producer.send_batch(batch, topic, partition=partition)
+            answer.add_done_callback(_look_at)
+            return cast("int", (await answer).offset)
+        finally:
+            self._busy -= 1
+            if not self._busy:
+                self._idle.set()
+
+    async def retire(self, timeout: float) -> None:
+        """Disconnects when nothing is on its way any more, or after that many seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._idle.wait()
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Disconnects; never raises, and takes seconds at most, whatever is on its way."""
+        producer = self._producer
+        if self._busy:
+            # An idempotent producer tries for ever; and what it tries now is nobody's any more.
+            producer._message_accumulator.fail_all(failures.ProducerClosed())
+            for connection in list(producer.client._conns.values()):
+                connection.close()
+        stopping = asyncio.create_task(producer.stop())
+        await asyncio.wait((stopping,), timeout=STOP)
+        if not stopping.done():
+            producer._message_accumulator.fail_all(failures.ProducerClosed())
+        for task in (stopping, producer._sender.sender_task):
+            await end_task(task)
+        await producer.client.close()
+
+
+def _look_at(answer: asyncio.Future[Any]) -> None:
+    """Nobody may be there any more who looks what became of it."""
+    if not answer.cancelled():
+        answer.exception()

@@ -1,0 +1,298 @@
+"""Publishing to Kafka: a lane for each partition, a batch of each on its way at a time, an idempotent producer beneath.
+
+aiokafka would batch by itself, and could then neither withdraw what it has not sent nor go on after a batch that the
+broker refused: the sequence numbers of an idempotent producer have a gap from then on. Here what waits is ours, and a
+producer that had a batch refused is replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import deque
+from collections.abc import Sequence
+from typing import cast
+
+from micro_rt.backends.kafka.client import Cluster
+from micro_rt.backends.kafka.lane import Call, Entry, Lane
+from micro_rt.backends.kafka.producer import Producer
+from micro_rt.broker.base import Message, Position, partition_of
+from micro_rt.broker.embedded import problem_of, size_of
+from micro_rt.errors import Error, FailedPrecondition, Unavailable
+
+__all__ = ["Publisher"]
+
+STICK = 16 << 10
+"""Bytes of messages without a key that go to one partition before it is another's turn, so that batches get full."""
+AROUND = 128
+"""Bytes that are counted for what is around a message."""
+SWEEPS = 20
+"""How often it is looked, while ``timeout=`` passes, whether it has passed for somebody."""
+KEYS = 10_000
+"""Keys of a topic whose partitions are remembered: to compute one takes as long as all else that is done to find its lane."""
+KEY_BYTES = 64
+"""Of a key that is remembered."""
+TOPIC_AGE = 30.0
+"""Seconds after which it is asked again whether a topic is there."""
+
+
+class Publisher:
+    """Publishes to a cluster.
+
+    Args:
+        cluster: open.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.problem = ""
+        """What keeps messages from being accepted, as far as is known; empty if nothing does."""
+        self._cluster = cluster
+        self._address = cluster.address
+        self._lanes: dict[tuple[str, int], Lane] = {}
+        self._topics: dict[str, _Topic] = {}
+        self._asking: dict[str, asyncio.Lock] = {}
+        self._producer: Producer | None = None
+        self._connecting = asyncio.Lock()
+        self._retired: set[asyncio.Task[None]] = set()
+        self._bytes = 0
+        self._room: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._progress = 0.0
+        self._waiting: set[Call] = set()
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._calls = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self._closed = False
+        self._ended = False
+
+    async def publish(self, messages: Sequence[Message]) -> list[Position | Error]:
+        """Publishes messages, and waits until they are durably accepted; see ``Broker.publish``."""
+        if self._closed:
+            raise FailedPrecondition(f"the broker Kafka at {self._address.place} is not open", may_have_run=False)
+        call = Call(len(messages))
+        loop = asyncio.get_running_loop()
+        began = now = loop.time()
+        self._calls += 1
+        self._quiet.clear()
+        try:
+            for index, message in enumerate(messages):
+                size = size_of(message)
+                topic = self._topics.get(message.topic)
+                if topic is None or now >= topic.known_until or size > self._address.max_message:
+                    known = problem_of(message, self._address.max_message) or await self._ask(message.topic)
+                    now = loop.time()
+                    if isinstance(known, Error):
+                        call.finish(index, known)
+                        continue
+                    topic = known
+                entry = Entry(call, index, message, size + AROUND)
+                if self._room or not self._fits(entry.size):
+                    error = await self._wait_for_room(entry.size)
+                    now = loop.time()
+                    if error is not None:
+                        call.finish(index, error)
+                        continue
+                    topic = self._topics.get(message.topic, topic)  # It may have grown meanwhile.
+                else:
+                    self._bytes += entry.size
+                self._line_up(entry, topic)
+            await self._wait(call, max(began, self._progress))
+        except BaseException:
+            for lane in call.lanes:
+                lane.withdraw(call, None)
+            raise
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._quiet.set()
+        return cast("list[Position | Error]", call.results)
+
+    async def close(self) -> None:
+        """Finishes what is being published, for as long as ``timeout=`` says, and disconnects."""
+        self._closed = True
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._address.timeout):
+                    await self._quiet.wait()
+        finally:
+            self._ended = True
+            if self._sweeping is not None:
+                self._sweeping.cancel()
+            for _, admitted in self._room:
+                admitted.cancel()
+            for lane in self._lanes.values():
+                await lane.end()
+            producer, self._producer = self._producer, None
+            if producer is not None:
+                await producer.stop()
+            if self._retired:
+                await asyncio.wait(self._retired)
+
+    # What lanes ask for: a LaneHost
+
+    async def producer(self) -> Producer:
+        """Returns a producer that can be used; raises what aiokafka raises."""
+        current = self._producer
+        if current is not None and not current.refused:
+            return current
+        async with self._connecting:
+            current = self._producer
+            if current is not None and not current.refused:
+                return current
+            self._producer = None
+            if current is not None:
+                # Batches of other partitions may be on its way: it ends when they have.
+                task = asyncio.create_task(current.retire(self._address.timeout))
+                self._retired.add(task)
+                task.add_done_callback(self._retired.discard)
+            made = Producer(self._cluster)
+            await made.start()
+            self._producer = made
+            return made
+
+    def leave(self, size: int) -> None:
+        """Gives back the room of messages that are accepted, refused or withdrawn."""
+        self._bytes -= size
+        if self._room:
+            self._admit()
+
+    def answered(self) -> None:
+        """Takes note that the cluster has accepted or refused something."""
+        self._progress = asyncio.get_running_loop().time()
+
+    # Where a message goes
+
+    def _line_up(self, entry: Entry, topic: _Topic) -> None:
+        """Puts a message that has its room into its lane."""
+        message = entry.message
+        if self._ended:
+            self.leave(entry.size)
+            reason = f"Kafka at {self._address.place} was closed before it was sent"
+            entry.call.finish(entry.index, Unavailable(reason, may_have_run=False))
+            return
+        key = (message.topic, topic.partition(message.key, entry.size))
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane(self, self._address, *key)
+        lane.add(entry)
+
+    async def _ask(self, name: str) -> _Topic | Error:
+        """Returns what the cluster says of a topic, or why it cannot be published to."""
+        async with self._asking.setdefault(name, asyncio.Lock()):
+            topic = self._topics.get(name)
+            if topic is not None and asyncio.get_running_loop().time() < topic.known_until:
+                return topic
+            try:
+                count = (await self._cluster.partitions((name,)))[name]
+            except Unavailable as error:
+                # It was there; that the cluster does not answer now is for its lanes to find.
+                return error if topic is None else topic
+            if isinstance(count, Error):
+                self._topics.pop(name, None)
+                return count
+            if topic is None or topic.partitions != count:
+                topic = self._topics[name] = _Topic(count)
+            topic.known_until = asyncio.get_running_loop().time() + TOPIC_AGE
+            return topic
+
+    # Back pressure, and waiting
+
+    def _fits(self, size: int) -> bool:
+        return self._bytes + size <= self._address.buffer or not self._bytes
+
+    def _admit(self) -> None:
+        while self._room and not self._ended and self._fits(self._room[0][0]):
+            size, admitted = self._room.popleft()
+            self._bytes += size
+            admitted.set_result(None)
+
+    async def _wait_for_room(self, size: int) -> Error | None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        admitted: asyncio.Future[None] = loop.create_future()
+        self._room.append((size, admitted))
+        try:
+            while not admitted.done():
+                left = max(began, self._progress) + self._address.timeout - loop.time()
+                if left <= 0:
+                    break
+                await asyncio.wait((admitted,), timeout=left)
+        except BaseException:
+            self._no_room(size, admitted)
+            raise
+        if admitted.done() and not admitted.cancelled():
+            return None
+        self._no_room(size, admitted)
+        return Unavailable(
+            f"Kafka at {self._address.place} accepts nothing, and {self._bytes} bytes wait already (buffer=)",
+            may_have_run=False,
+        )
+
+    def _no_room(self, size: int, admitted: asyncio.Future[None]) -> None:
+        if (size, admitted) in self._room:
+            self._room.remove((size, admitted))
+        else:
+            self._bytes -= size
+        self._admit()
+
+    async def _wait(self, call: Call, began: float) -> None:
+        """Waits until a call is done."""
+        if not call.missing:
+            return
+        call.began = began
+        self._waiting.add(call)
+        if self._sweeping is None:
+            self._sweep_later()
+        try:
+            await call.done
+        finally:
+            self._waiting.discard(call)
+
+    def _sweep_later(self) -> None:
+        self._sweeping = asyncio.get_running_loop().call_later(self._address.timeout / SWEEPS, self._sweep)
+
+    def _sweep(self) -> None:
+        """Gives up what makes no progress; one timer for all, since a publish takes less time than it is to set one."""
+        self._sweeping = None
+        if not self._waiting:
+            return
+        self._sweep_later()
+        timeout = self._address.timeout
+        long_ago = asyncio.get_running_loop().time() - timeout
+        silent = f"Kafka at {self._address.place} did not answer in {timeout:g} s"
+        reason = f"{silent}: {self.problem}" if self.problem and self.problem != silent else silent
+        for call in [call for call in self._waiting if call.began <= long_ago]:
+            for lane in call.lanes:
+                if lane.progress <= long_ago and lane.withdraw(call, reason):
+                    self.problem = self.problem or silent
+
+
+class _Topic:
+    """A topic that is there, with so many partitions."""
+
+    __slots__ = ("_next", "_of_keys", "_stuck", "known_until", "partitions")
+
+    def __init__(self, partitions: int) -> None:
+        self.partitions = partitions
+        self.known_until = 0.0
+        self._of_keys: dict[bytes, int] = {}
+        self._next = random.randrange(1 << 16)
+        self._stuck = 0
+
+    def partition(self, key: bytes | None, size: int) -> int:
+        """Returns where a message goes."""
+        if key is not None:
+            partition = self._of_keys.get(key)
+            if partition is None:
+                partition = partition_of(key, self.partitions)
+                if len(key) <= KEY_BYTES:
+                    if len(self._of_keys) >= KEYS:
+                        self._of_keys.clear()
+                    self._of_keys[key] = partition
+            return partition
+        if self._stuck >= STICK:
+            self._stuck = 0
+            self._next += 1
+        self._stuck += size
+        return self._next % self.partitions

@@ -1,0 +1,400 @@
+"""One member of a group on Kafka.
+
+aiokafka speaks with the group in a task of its own. What it tells there is kept until the next ``fetch``, so that a
+listener hears everything in the task that reads; the group waits meanwhile, and the heartbeats go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import logging
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from micro_rt.backends.kafka.client import Cluster, KafkaError, error_of
+from micro_rt.backends.kafka.consumer import GroupConsumer
+from micro_rt.backends.kafka.watch import CHECK_EVERY, Watch
+from micro_rt.broker.base import Listener, Partition, Record, Start, Subscription, checked_start
+from micro_rt.broker.embedded import checked_limit, checked_offset, not_owned
+from micro_rt.errors import Aborted, Error, FailedPrecondition, NotFound, PermissionDenied, Unavailable
+
+__all__ = ["KafkaSubscription"]
+
+RETRY = 0.05
+"""Seconds before something is asked again that a change of the group came in the way of."""
+TRY_AGAIN = 0.5
+"""Seconds that a fetch takes at least that could not connect, so that whoever tries on does so at a walk."""
+
+_log = logging.getLogger("micro_rt.broker")
+
+
+@dataclass(slots=True)
+class _Change:
+    """What the group said, and the listener has not heard yet."""
+
+    assigned: frozenset[Partition] = frozenset()
+    revoked: frozenset[Partition] = frozenset()
+    lost: bool = False
+    """Whether those revoked may be another's already."""
+    heard: asyncio.Future[None] | None = None
+
+
+class KafkaSubscription(Subscription):
+    """Reads topics as a member of a group.
+
+    Args:
+        cluster: open.
+        topics: what to read; they are there.
+        group: whose member it is.
+        start: where partitions begin that the group has no position of.
+        listener: told what becomes of partitions.
+        instance: its name as a static member; empty for none.
+        ended: called when it is closed.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        topics: Collection[str],
+        group: str,
+        start: Start,
+        listener: Listener,
+        instance: str = "",
+        ended: Callable[[KafkaSubscription], None] | None = None,
+    ) -> None:
+        if not topics or not group:
+            raise ValueError("a subscription needs a group, and at least one topic")
+        self.group = group
+        self.instance = instance
+        self._cluster = cluster
+        self._topics = frozenset(topics)
+        self._start = checked_start(start)
+        self._listener = listener
+        self._ended = ended
+        self._consumer: GroupConsumer | None = None
+        self._owned: set[Partition] = set()
+        """What the listener was told is this member's."""
+        self._paused: set[Partition] = set()
+        self._changes: deque[_Change] = deque()
+        self._wake = asyncio.Event()
+        self._watch = Watch(cluster, group, self._topics)
+        self._busy = asyncio.Lock()
+        self._closed = False
+
+    @property
+    def problem(self) -> str:
+        """What keeps it from reading, as far as it knows; empty if nothing does."""
+        return self._watch.problem
+
+    async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
+        """Waits for records, and tells the listener what becomes of the partitions meanwhile."""
+        checked_limit(limit)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        async with self._busy:
+            while True:
+                if self._closed:
+                    raise FailedPrecondition(f"this member of group {self.group} is closed")
+                if self._watch.stuck:
+                    await self._drop()
+                consumer = self._consumer or await self._connect(deadline)
+                self._wake.clear()
+                if self._changes:
+                    await self._tell(consumer)
+                    continue
+                records = await self._poll(consumer, limit, deadline - loop.time())
+                self._watch.member(consumer.generation)
+                if records:
+                    self._watch.progress()
+                    return records
+                self._watch.idle(consumer, frozenset(self._owned - self._paused))
+                if self._watch.unreachable is not None:
+                    # Nothing was read, so nothing is missed; and whoever reads should know.
+                    raise copy.copy(self._watch.unreachable)
+                if loop.time() >= deadline and not self._changes:
+                    return {}
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """Reads no more records of these partitions until they are resumed; of one that is not this member's, does nothing."""
+        for partition in self._owned.intersection(partitions):
+            self._paused.add(partition)
+            if self._consumer is not None:
+                self._consumer.pause(partition)
+
+    def resume(self, partitions: Iterable[Partition]) -> None:
+        """Reads these partitions again."""
+        for partition in self._paused.intersection(partitions):
+            self._paused.discard(partition)
+            if self._consumer is not None:
+                self._consumer.resume(partition)
+        self._wake.set()
+
+    async def commit(self, positions: Mapping[Partition, int]) -> None:
+        """Says that all records before these offsets are done."""
+        for partition, offset in positions.items():
+            checked_offset(partition, offset)
+        mine = {partition: offset for partition, offset in positions.items() if partition in self._owned}
+        if mine and self._consumer is not None:
+            try:
+                await self._ask(self._consumer.commit(mine), "committing")
+            except Unavailable:
+                # aiokafka tries on also for a topic that was removed.
+                try:
+                    await self._watch.look()
+                except NotFound as error:
+                    raise Aborted(f"not committed: {error.message}") from None
+                raise
+        if others := positions.keys() - mine.keys():
+            raise not_owned(self.group, others)
+
+    async def lag(self) -> Mapping[Partition, int]:
+        """Returns how many records follow the committed position of each partition of this member's."""
+        consumer, owned = self._consumer, list(self._owned)
+        if consumer is None or not owned:
+            return {}
+        doing = "asking for the lag"
+        committed = await self._ask(consumer.committed(owned), doing)
+        ends = await self._ask(consumer.ends(owned), doing)
+        beginnings = await self._ask(consumer.beginnings(owned), doing)
+        return {
+            # What ran out of a position's way cannot follow it any more.
+            each: max(0, ends[each] - max(beginnings[each], committed[each] or 0))
+            for each in owned
+            if each in ends
+        }
+
+    async def close(self) -> None:
+        """Leaves the group; the listener is told that its partitions are revoked."""
+        self._closed = True
+        self._wake.set()
+        async with self._busy:
+            try:
+                if self._owned:
+                    lost = any(change.lost for change in self._changes)
+                    await self._give_up(frozenset(self._owned), lost=lost)
+            finally:
+                self._owned.clear()
+                await self._stop()
+                if self._ended is not None:
+                    self._ended(self)
+
+    # What the group says, in aiokafka's task
+
+    async def _revoked(self, partitions: frozenset[Partition]) -> None:
+        self._watch.joining = True
+        if not partitions or self._consumer is None or self._closed:
+            return
+        heard = asyncio.get_running_loop().create_future()
+        self._changes.append(_Change(revoked=partitions, lost=self._consumer.generation < 0, heard=heard))
+        self._wake.set()
+        await heard
+
+    def _assigned(self, partitions: frozenset[Partition]) -> None:
+        # Whoever waits here sends no heartbeats.
+        self._watch.joining = False
+        self._changes.append(_Change(assigned=partitions))
+        self._wake.set()
+
+    # What the listener hears, in the reader's task
+
+    async def _tell(self, consumer: GroupConsumer) -> None:
+        change = self._changes[0]
+        if change.heard is not None:
+            try:
+                if mine := self._owned & change.revoked:
+                    await self._give_up(mine, lost=change.lost)
+            finally:
+                self._changes.popleft()
+                if not change.heard.done():
+                    change.heard.set_result(None)
+            return
+        if len(self._changes) == 1:  # Otherwise they are revoked again, and nobody need know.
+            if self._start != "earliest" and not await self._unless_changed(self._begin(consumer, change.assigned)):
+                return
+            if new := change.assigned - self._owned:
+                self._owned |= new
+                try:
+                    await self._listener.assigned(sorted(new))
+                except BaseException:
+                    self._owned -= new
+                    raise
+        self._changes.popleft()
+
+    async def _give_up(self, partitions: Collection[Partition], *, lost: bool) -> None:
+        try:
+            if lost:
+                self._owned.difference_update(partitions)
+                await self._listener.lost(sorted(partitions))
+            else:
+                await self._listener.revoked(sorted(partitions))
+        finally:
+            self._owned.difference_update(partitions)
+            self._paused.difference_update(partitions)
+
+    async def _begin(self, consumer: GroupConsumer, partitions: Collection[Partition]) -> None:
+        """Sets the positions of partitions that the group has none of."""
+        if not partitions:
+            return
+        doing = "asking where to begin"
+        committed = await self._ask(consumer.committed(partitions), doing)
+        new = [partition for partition, offset in committed.items() if offset is None]
+        if not new:
+            return
+        ends = await self._ask(consumer.ends(new), doing)
+        if isinstance(self._start, datetime):
+            found = await self._ask(consumer.offsets_at(new, self._start.timestamp()), doing)
+            offsets = {each: ends[each] if offset is None else offset for each, offset in found.items()}
+        elif isinstance(self._start, int):
+            first = await self._ask(consumer.beginnings(new), doing)
+            offsets = {each: min(max(self._start, first[each]), ends[each]) for each in new}
+        else:
+            offsets = ends
+        # What comes now is to be read, also by the member that reads on if this one dies before it has committed.
+        await self._ask(consumer.commit(offsets), doing)
+        for partition, offset in offsets.items():
+            consumer.seek(partition, offset)
+
+    async def _unless_changed(self, doing: Any) -> bool:
+        """Awaits something; gives it up if the group has more to say, and returns whether it was done."""
+        task, woken = asyncio.ensure_future(doing), asyncio.ensure_future(self._until_changed())
+        try:
+            await asyncio.wait((task, woken), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            woken.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait((task,))
+        if task.cancelled():
+            return False
+        try:
+            task.result()
+        except Aborted:  # The group is about to say more.
+            await asyncio.sleep(RETRY)
+            return False
+        return True
+
+    async def _until_changed(self) -> None:
+        while len(self._changes) < 2:
+            self._wake.clear()
+            await self._wake.wait()
+
+    # Reading
+
+    async def _poll(
+        self, consumer: GroupConsumer, limit: int, timeout: float
+    ) -> Mapping[Partition, Sequence[Record]] | None:
+        """Returns records, or nothing when the time is over or something has changed."""
+        ready = [] if self._watch.joining else sorted(self._owned - self._paused)
+        try:
+            if ready and (records := await consumer.poll(ready, limit, 0.0)):
+                return records
+            if timeout <= 0.0:
+                await asyncio.sleep(0)
+                return None
+            timeout = min(timeout, CHECK_EVERY)
+            reading = asyncio.ensure_future(consumer.poll(ready, limit, timeout))
+            woken = asyncio.ensure_future(self._wake.wait())
+            try:
+                # While the group shares partitions out, aiokafka waits for that, however long it takes.
+                await asyncio.wait((reading, woken), timeout=timeout + RETRY, return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError:
+                if reading.done() and not reading.cancelled() and reading.exception() is None:
+                    self._put_back(consumer, reading.result(), reading.result().keys())
+                raise
+            finally:
+                woken.cancel()
+                if not reading.done():
+                    # aiokafka hands records out without waiting in between: either they are here, or nothing was taken.
+                    reading.cancel()
+                    await asyncio.wait((reading,))
+            if reading.cancelled():
+                return None
+            records = reading.result()
+        except KafkaError as failure:
+            raise self._failed(failure) from failure
+        if self._paused and not self._paused.isdisjoint(records):  # It was paused while they were on their way.
+            self._put_back(consumer, records, self._paused & records.keys())
+            return {each: found for each, found in records.items() if each not in self._paused}
+        return records
+
+    def _put_back(
+        self,
+        consumer: GroupConsumer,
+        records: Mapping[Partition, Sequence[Record]],
+        partitions: Collection[Partition],
+    ) -> None:
+        """Has records read again that nobody has seen."""
+        for partition in partitions:
+            with contextlib.suppress(KafkaError):  # It went meanwhile.
+                consumer.seek(partition, records[partition][0].offset)
+
+    def _failed(self, failure: Exception) -> Error:
+        error = error_of(failure, f"Kafka at {self._cluster.address.place}, group {self.group}")
+        if not isinstance(error, PermissionDenied):
+            # aiokafka's task of the group may have ended with this; a new one does not.
+            self._watch.stuck = str(error)
+        return error
+
+    # The consumer
+
+    async def _connect(self, deadline: float) -> GroupConsumer:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self._watch.begin()
+        try:
+            await self._watch.look()  # A consumer would wait for a topic, and might have it made.
+            consumer = self._consumer = GroupConsumer(
+                self._cluster, self._topics, self.group, self.instance, self._revoked, self._assigned
+            )
+            async with asyncio.timeout(self._cluster.timeout):
+                await consumer.start()
+        except BaseException as failure:
+            await self._stop()
+            if isinstance(failure, Error):
+                error = failure
+            elif isinstance(failure, KafkaError | OSError | TimeoutError):
+                doing = f"Kafka at {self._cluster.address.place}, group {self.group}"
+                error = error_of(failure, doing, may_have_run=False)
+            else:
+                raise
+            self._watch.problem = str(error)
+            await asyncio.sleep(max(0.0, min(deadline, began + TRY_AGAIN) - loop.time()))
+            raise error from (None if error is failure else failure)
+        return consumer
+
+    async def _drop(self) -> None:
+        """Gives the consumer up, and what it had."""
+        _log.warning("replacing a consumer of group %s: %s", self.group, self._watch.stuck)
+        try:
+            if self._owned:
+                await self._give_up(frozenset(self._owned), lost=True)
+        finally:
+            await self._stop()
+
+    async def _stop(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        await self._watch.end()
+        for change in self._changes:
+            if change.heard is not None and not change.heard.done():
+                change.heard.set_result(None)
+        self._changes.clear()
+        self._owned.clear()
+        self._paused.clear()
+        if consumer is not None:
+            await consumer.stop()
+
+    async def _ask(self, question: Any, doing: str) -> Any:
+        """Awaits an answer, for a while."""
+        text = f"Kafka at {self._cluster.address.place}, group {self.group}, {doing}"
+        try:
+            async with asyncio.timeout(self._cluster.timeout):
+                return await question
+        except TimeoutError:
+            raise Unavailable(f"{text}: no answer in {self._cluster.timeout:g} s") from None
+        except KafkaError as failure:
+            raise error_of(failure, text) from failure

@@ -1,0 +1,1 @@
+"""``local:``: every process on this machine, in SQLite files of the state folder."""

@@ -1,0 +1,260 @@
+"""Broker ``local:``: for all processes on this machine, in one SQLite file in the state folder; the default."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import TypeAlias
+
+from micro_rt.backends.local import groups, log
+from micro_rt.backends.local.event_file import Hub
+from micro_rt.backends.local.sqlite import Connection
+from micro_rt.backends.local.state import Sync, state_path, sync_of
+from micro_rt.backends.local.write_queue import Batch, Outbox
+from micro_rt.broker.base import (
+    Broker,
+    Listener,
+    Message,
+    Partition,
+    Position,
+    Record,
+    Start,
+    Subscription,
+    TopicOptions,
+)
+from micro_rt.broker.embedded import Options, checked_offset, checked_topic, not_owned, number_of, problem_of
+from micro_rt.broker.member import Member, Ownership, View
+from micro_rt.errors import Error, FailedPrecondition
+from micro_rt.kit.clock import Clock, boot_clock
+from micro_rt.kit.shared import Shared
+
+__all__ = ["LocalBroker"]
+
+RETENTION = 7 * 86400.0
+"""Seconds that records are kept by default; as long as Kafka does."""
+SESSION = 10.0
+"""Seconds after which a member that does not say that it lives is taken for dead, by default."""
+
+_log = logging.getLogger("micro_rt.broker")
+
+
+class LocalBroker(Broker):
+    """Keeps events in a file that the processes on this machine share.
+
+    Args:
+        address: ``"local:"``. Parameters: ``sync=full`` (what is accepted survives a loss of power, not only a kill),
+            ``session`` (seconds after which a silent member is taken for dead), ``retention`` (seconds that records are kept,
+            a week if not given) and ``partitions`` of a topic that does not say, ``max_message`` (bytes) and ``envelope``.
+        home: the state folder; else ``MICRO_HOME``, else the user's.
+        namespace: who does not meet others; else ``MICRO_NAMESPACE``, else ``"default"``.
+        clock: what sessions are measured with.
+    """
+
+    def __init__(
+        self,
+        address: str = "local:",
+        *,
+        home: str | os.PathLike[str] | None = None,
+        namespace: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        place, _, query = address.partition("?")
+        sync_of(place)
+        self._options, others = Options.read(address, query, RETENTION, ("session", "sync"))
+        self._session = number_of(address, "session", others.get("session", str(SESSION)))
+        self._sync: Sync = sync_of(f"local:?sync={others['sync']}") if "sync" in others else "normal"
+        self.envelope = self._options.envelope
+        self._address = address
+        self._home = home
+        self._namespace = namespace
+        self._clock = clock
+        self._shared: Shared[Hub] | None = None
+        self._hub: Hub | None = None
+        self._members: set[_LocalMember] = set()
+        self._publishing: set[asyncio.Future[None]] = set()
+
+    @property
+    def problem(self) -> str:
+        """What keeps it from working, as far as it knows; empty if nothing does."""
+        return "" if self._hub is None else self._hub.problem
+
+    async def open(self) -> None:
+        """Opens the file, making it if there is none.
+
+        Raises:
+            FailedPrecondition: it cannot be there, or a newer version of micro-rt wrote it; the message says what to do.
+            DataLoss: it is damaged.
+            Unavailable: it cannot be opened for another reason.
+        """
+        path = state_path("broker", self._home, self._namespace)
+        clock = self._clock or boot_clock()
+        self._shared = Shared(
+            ("broker", path, self._sync, self._session, clock), lambda: Hub(path, self._sync, self._session, clock)
+        )
+        self._hub = await self._shared.acquire()
+
+    async def close(self) -> None:
+        """Finishes what is being published, ends every subscription and gives the file back."""
+        if self._hub is None or self._shared is None:
+            return
+        try:
+            for member in list(self._members):
+                await member.close()
+            while self._publishing:
+                await asyncio.wait(self._publishing)
+        finally:
+            self._hub = None
+            await self._shared.release()
+
+    async def prepare(self, topics: Mapping[str, TopicOptions]) -> None:
+        """Makes topics that are not there."""
+        hub = self._open_hub()
+        made = {checked_topic(topic): self._options.of(topic, options) for topic, options in topics.items()}
+        if made:
+            await hub.database.write(
+                lambda connection: [log.make(connection, name, *how) for name, how in made.items()]
+            )
+            for topic, how in made.items():
+                hub.prepared.setdefault(topic, how)
+            hub.look_for_retention()
+
+    async def publish(self, messages: Sequence[Message]) -> list[Position | Error]:
+        """Publishes messages, and waits until they are committed to the file."""
+        hub = self._open_hub()
+        problems = [problem_of(message, self._options.max_message) for message in messages]
+        good = [message for message, problem in zip(messages, problems, strict=True) if problem is None]
+        batches: list[Batch] = []
+        try:
+            for batch in Outbox.batches(good):
+                await hub.outbox.put(batch)
+                self._publishing.add(batch.done)
+                batch.done.add_done_callback(self._publishing.discard)
+                batches.append(batch)
+            for batch in batches:
+                await asyncio.shield(batch.done)
+        except asyncio.CancelledError:
+            hub.outbox.withdraw(batches)
+            raise
+        results = [result for batch in batches for result in batch.results]
+        if len(good) == len(messages):
+            return results
+        rest = iter(results)
+        return [next(rest) if problem is None else problem for problem in problems]
+
+    def subscribe(self, topics: Collection[str], group: str, start: Start, listener: Listener) -> Subscription:
+        """Joins a group."""
+        self._open_hub()
+        member = _LocalMember(self._open_hub, topics, group, start, listener, self._members.discard)
+        self._members.add(member)
+        return member
+
+    def _open_hub(self) -> Hub:
+        if self._hub is None:
+            raise FailedPrecondition(f"broker {self._address} is not open", may_have_run=False)
+        return self._hub
+
+
+class _LocalMember(Member):
+    def __init__(
+        self,
+        hub: Callable[[], Hub],
+        topics: Collection[str],
+        group: str,
+        start: Start,
+        listener: Listener,
+        closed: Callable[[_LocalMember], None],
+    ) -> None:
+        super().__init__(topics, group, start, listener)
+        self.id = 0
+        self.joined = groups.Joined(0, {})
+        self._hub = hub
+        self._tell_closed = closed
+        self._names: Mapping[int, Partition] = {}
+        self._revision = -1
+
+    async def close(self) -> None:
+        try:
+            await super().close()
+        finally:
+            self._tell_closed(self)
+
+    async def join(self) -> None:
+        hub = self._hub()
+        # Another number each time: what is left of an earlier membership means nothing.
+        self.id = random.SystemRandom().getrandbits(62)
+        # If this is cancelled and done all the same, nobody is that member, and it dies after its session.
+        self.joined = await hub.database.write(partial(hub.join, self.id, self.group, self.topics))
+        self._names = {id: partition for partition, id in self.joined.ids.items()}
+        hub.add(self)
+
+    async def look(self, cursors: Mapping[Partition, int], limit: int, settled: bool) -> View | None:
+        hub = self._hub()
+        seen = self._revision if settled else None
+        found: _Found | None = await hub.database.read(partial(self._look, cursors, limit, seen))
+        if found is None:
+            hub.remove(self)
+            return None
+        self._revision, owned, records = found
+        if owned is None:
+            return View(None, records)
+        mine, wanted, free = (frozenset(self._names[id] for id in ids) for ids in owned)
+        return View(Ownership(mine, wanted, free), records)
+
+    async def claim(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
+        hub = self._hub()
+        ids = [self.joined.ids[each] for each in partitions]
+        begin: dict[int, int] = {}
+        if isinstance(self.start, datetime):  # It may take a while, so it is not done while others wait to write.
+            begin = await hub.database.read(lambda c: {id: log.offset_at(c, id, self.start) for id in ids})
+        member, group, start = self.id, self.joined.group, self.start
+        taken = await hub.database.write(lambda c: groups.claim(c, member, group, ids, start, begin))
+        hub.watch(self, taken)
+        return {self._names[id]: position for id, position in taken.items()}
+
+    async def release(self, partitions: Collection[Partition]) -> None:
+        hub = self._hub()
+        ids = [self.joined.ids[each] for each in partitions]
+        hub.unwatch(self, ids)
+        member, group = self.id, self.joined.group
+        await hub.database.write(lambda c: groups.release(c, member, group, ids))
+
+    async def leave(self) -> None:
+        hub = self._hub()
+        hub.remove(self)
+        member, group = self.id, self.joined.group
+        try:
+            await hub.database.write(lambda c: groups.leave(c, member, group))
+        except Error as error:
+            _log.warning("cannot leave group %s, which will notice after %g s: %s", self.group, hub.session, error)
+
+    async def commit(self, positions: Mapping[Partition, int]) -> None:
+        if not positions:
+            return
+        hub, ids = self._hub(), self.joined.ids
+        known = {ids[each]: checked_offset(each, offset) for each, offset in positions.items() if each in ids}
+        member, group = self.id, self.joined.group
+        lost = [self._names[id] for id in await hub.database.write(lambda c: groups.commit(c, member, group, known))]
+        if lost := [*lost, *(each for each in positions if each not in ids)]:
+            raise not_owned(self.group, lost)
+
+    async def lag(self) -> Mapping[Partition, int]:
+        group, cursors = self.joined.group, {self.joined.ids[each]: offset for each, offset in self._cursors.items()}
+        found = await self._hub().database.read(lambda c: groups.lag(c, group, list(cursors), cursors))
+        return {self._names[id]: count for id, count in found.items()}
+
+    def _look(
+        self, cursors: Mapping[Partition, int], limit: int, seen: int | None, connection: Connection
+    ) -> _Found | None:
+        revision = groups.group_revision(connection, self.id)
+        if revision is None:
+            return None
+        owned = None if revision == seen else groups.ownership(connection, self.id, self.joined.group)
+        return revision, owned, log.read(connection, cursors, self.joined.ids, limit)
+
+
+_Found: TypeAlias = tuple[int, tuple[set[int], set[int], set[int]] | None, Mapping[Partition, Sequence[Record]]]

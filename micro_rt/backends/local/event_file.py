@@ -1,0 +1,274 @@
+"""What the ``local:`` brokers of one file share in one process: its threads, its heartbeat, its eye on the others, its broom."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from micro_rt.backends.local import groups, log
+from micro_rt.backends.local.sqlite import Connection, Database
+from micro_rt.backends.local.state import Sync
+from micro_rt.backends.local.write_queue import Outbox
+from micro_rt.broker.base import Message, Position
+from micro_rt.errors import Error
+from micro_rt.kit.clock import Clock
+
+__all__ = ["Hub", "HubMember"]
+
+LOOK = 0.02
+"""Seconds between two looks at the file for what other processes published."""
+TIDY = (0.25, 60.0)
+"""Seconds between two looks for records that ran out: an eighth of the shortest retention, within these bounds."""
+
+_log = logging.getLogger("micro_rt.broker")
+
+
+class HubMember(Protocol):
+    """A member of a group, as far as its hub knows it."""
+
+    id: int
+    joined: groups.Joined
+
+    def wake(self) -> None:
+        """Has it look."""
+
+
+class Hub:
+    """What the brokers of one file share in one process.
+
+    Methods that take a connection run in a thread of the database.
+
+    Args:
+        path: of the file.
+        sync: what survives.
+        session: seconds after which a silent member is taken for dead.
+        clock: what that is measured with.
+    """
+
+    def __init__(self, path: Path, sync: Sync, session: float, clock: Clock) -> None:
+        self.database = Database(
+            path, log.SCHEMA, sync=sync, poll=self._poll, deliver=self._changed, interval=LOOK, turns=True
+        )
+        self.session = session
+        self.problem = ""
+        self.prepared: dict[str, tuple[int, float]] = {}
+        self._clock = clock
+        self._lifetimes = groups.Lifetimes(clock.epoch, session)
+        self._topics = log.Topics(self.prepared)
+        self._members: set[HubMember] = set()
+        self._readers: dict[int, set[HubMember]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._heart: asyncio.Task[None] | None = None
+        self._tidying: asyncio.Task[None] | None = None
+        self._tidy_now = asyncio.Event()
+        self.outbox = Outbox(self._append)
+        self._burying = False
+        self._beaten = clock.now()
+        """When members were last said to live."""
+        self._mercy = 0.0
+        """Until then nobody is taken for dead."""
+        # What the reader's thread saw last.
+        self._seen: tuple[Connection, int] | None = None
+        self._ends: dict[int, int] = {}
+        self._revisions: dict[int, int] = {}
+        self._next_death = 0.0
+
+    async def open(self) -> None:
+        """Opens the file, and begins to delete what ran out."""
+        await self.database.open()
+        self._tidying = asyncio.get_running_loop().create_task(self._tidy())
+
+    async def close(self) -> None:
+        """Finishes what is being written, and closes the file."""
+        for task in (self._tidying, self._heart):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        await self.outbox.finish()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self.database.close()
+
+    async def _append(self, messages: Sequence[Message]) -> Sequence[Position | Error]:
+        now = time.time()
+        return await self.database.write(lambda connection: log.append(connection, self._topics, messages, now))
+
+    # Members
+
+    def join(self, member: int, group: str, topics: Collection[str], connection: Connection) -> groups.Joined:
+        """Makes a member of a group, without any partition yet."""
+        return groups.join(connection, self._topics, self._lifetimes, member, group, topics, self._clock.now())
+
+    def add(self, member: HubMember) -> None:
+        """Says from now on that a member lives, and wakes it when it may have to do something."""
+        if not self._members:
+            self._beaten = self._clock.now()
+        self._members.add(member)
+        self.database.poll_soon()
+        if self._heart is None:
+            self._heart = asyncio.get_running_loop().create_task(self._beat())
+
+    def remove(self, member: HubMember) -> None:
+        """Does no more for a member."""
+        self._members.discard(member)
+        for readers in self._readers.values():
+            readers.discard(member)
+
+    def watch(self, member: HubMember, partitions: Iterable[int]) -> None:
+        """Wakes a member when there is more to read in these partitions."""
+        for id in partitions:
+            self._readers.setdefault(id, set()).add(member)
+
+    def unwatch(self, member: HubMember, partitions: Iterable[int]) -> None:
+        """Wakes it no more for these partitions."""
+        for id in partitions:
+            self._readers.get(id, set()).discard(member)
+
+    async def _beat(self) -> None:
+        """Says that the members live, for as long as this loop runs."""
+        while True:
+            await asyncio.sleep(self.session / 4)
+            if not self._members:
+                continue
+            members = {member.id: member for member in self._members}
+            try:
+                gone = await self.database.write(partial(self._renew, list(members)))
+            except Error as error:
+                self._trouble(f"cannot say that the members of groups live: {error}")
+                continue
+            self._trouble("")
+            for id in gone:
+                members[id].wake()
+
+    def _renew(self, members: list[int], connection: Connection) -> list[int]:
+        self._beaten = self._clock.now()
+        return self._lifetimes.renew(connection, members, self._beaten)
+
+    def _bury(self) -> None:
+        async def bury() -> None:
+            # Not all who see that one is dead at once.
+            await asyncio.sleep(random.uniform(0, min(0.2, self.session / 10)))
+            members = [member.id for member in self._members]
+
+            def write(connection: Connection) -> None:
+                now = self._clock.now()
+                late = now - self._beaten > self.session / 2
+                self._renew(members, connection)
+                if late:
+                    # It could not say itself that it lives: the machine was suspended, or nobody could write. Others are late
+                    # for the same reason, and have time to say so.
+                    self._mercy = now + self.session / 2
+                if now >= self._mercy:
+                    self._lifetimes.bury(connection, now)
+
+            try:
+                await self.database.write(write)
+            except Error as error:
+                self._trouble(f"cannot take the partitions of members that died: {error}")
+            finally:
+                self._burying = False
+
+        self._burying = True
+        task = asyncio.get_running_loop().create_task(bury())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # Watching
+
+    def _poll(self, connection: Connection) -> _Changes | None:
+        """Looks what changed since the last time; costs two reads of shared memory if nothing did."""
+        if not self._members:
+            self.database.stop_polling()
+            if not self._members:
+                return None
+            self.database.poll_soon()  # One came just now.
+        # The version counts the commits of others, as this connection sees them; a new connection begins anew.
+        (version,) = connection.execute("PRAGMA data_version").fetchone()
+        seen = (connection, version)
+        now = self._clock.now()
+        if seen == self._seen and now < self._next_death:
+            return None
+        ends = dict(connection.execute("SELECT id, next FROM partitions").fetchall())
+        revisions = dict(connection.execute("SELECT id, revision FROM groups").fetchall())
+        self._next_death = self._lifetimes.next_death(connection)
+        anew = self._seen is None or self._seen[0] is not connection
+        changes = _Changes(
+            anew,
+            [id for id, next in ends.items() if self._ends.get(id) != next],
+            {id for id, revision in revisions.items() if self._revisions.get(id) != revision},
+            self._next_death <= now,
+        )
+        self._seen, self._ends, self._revisions = seen, ends, revisions
+        if self._next_death <= now:
+            self._next_death = now + min(0.2, self.session / 10)  # By then they are buried, or it is tried again.
+        return changes
+
+    def _changed(self, changes: _Changes) -> None:
+        if changes.anew:
+            for member in self._members:
+                member.wake()
+        for id in changes.partitions:
+            for member in self._readers.get(id, ()):
+                member.wake()
+        if changes.groups:
+            for member in self._members:
+                if member.joined.group in changes.groups:
+                    member.wake()
+        if changes.dead and not self._burying:
+            self._bury()
+
+    # Housekeeping
+
+    async def _tidy(self) -> None:
+        """Deletes the records that ran out."""
+        while True:
+            pause = TIDY[1]
+            try:
+                partitions, shortest = await self.database.read(lambda connection: log.untidy(connection, time.time()))
+                pause = min(max(TIDY[0], shortest / 8), TIDY[1])
+                for id in partitions:
+                    more = True
+                    while more:
+                        more = await self.database.write(partial(_tidy, id))
+                        await asyncio.sleep(0.02)  # Others write meanwhile.
+            except Error as error:
+                _log.warning("cannot delete events that ran out, and will try again: %s", error)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(random.uniform(0.75, 1.25) * pause):
+                    await self._tidy_now.wait()
+            self._tidy_now.clear()
+
+    def look_for_retention(self) -> None:
+        """Has it look now: there may be a topic whose records run out soon."""
+        self._tidy_now.set()
+
+    def _trouble(self, problem: str) -> None:
+        if problem and not self.problem:
+            _log.warning("%s", problem)
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """What a poll found."""
+
+    anew: bool
+    """Whether the file is another, so that anything may have changed."""
+    partitions: Sequence[int]
+    """Where more was published."""
+    groups: Collection[int]
+    """Whose members are to read others, or can."""
+    dead: bool
+    """Whether there are members to bury."""
+
+
+def _tidy(id: int, connection: Connection) -> bool:
+    return log.tidy(connection, id, time.time())

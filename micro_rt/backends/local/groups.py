@@ -1,0 +1,244 @@
+"""What ``local:`` keeps of groups in its file: their members, who is to read what and who does, and how far it is done.
+
+All of it runs in the threads of the database. A member's id is a random number, so that one of another file is nobody here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from micro_rt.backends.local.log import Topics, offset_at
+from micro_rt.backends.local.sqlite import Connection
+from micro_rt.broker.base import Partition, Start
+from micro_rt.broker.embedded import balance, not_there
+
+__all__ = ["Joined", "Lifetimes", "claim", "commit", "group_revision", "join", "lag", "leave", "ownership", "release"]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What a member knows of itself since it joined."""
+
+    group: int
+    ids: Mapping[Partition, int]
+    """The partitions of its topics."""
+
+
+class Lifetimes:
+    """Says when members are taken for dead: by the boot clock, and after every boot.
+
+    Args:
+        epoch: names the start of the clock.
+        session: seconds.
+    """
+
+    def __init__(self, epoch: str, session: float) -> None:
+        self._epoch = epoch
+        self.session = session
+
+    def begin(self, connection: Connection, member: int, group: int, now: float) -> None:
+        """Makes a member."""
+        connection.execute("INSERT INTO members VALUES (?, ?, ?, ?)", (member, group, self._epoch, now + self.session))
+
+    def renew(self, connection: Connection, members: Iterable[int], now: float) -> list[int]:
+        """Says that members live, also if they were late and nobody has noticed; returns those that are none any more."""
+        gone: list[int] = []
+        for member in members:
+            row = connection.execute(
+                "UPDATE members SET expires = ? WHERE id = ? AND epoch = ?", (now + self.session, member, self._epoch)
+            )
+            if not row.rowcount:
+                gone.append(member)
+        return gone
+
+    def next_death(self, connection: Connection) -> float:
+        """Returns when the next member dies if it is not renewed; 0 if there are some of another boot."""
+        row = connection.execute(
+            "SELECT min(CASE WHEN epoch = ? THEN expires ELSE 0 END) FROM members", (self._epoch,)
+        ).fetchone()
+        return float("inf") if row[0] is None else row[0]
+
+    def bury(self, connection: Connection, now: float) -> None:
+        """Ends the membership of those who died."""
+        dead = connection.execute(
+            "SELECT id, grp FROM members WHERE epoch <> ? OR expires <= ?", (self._epoch, now)
+        ).fetchall()
+        for member, _ in dead:
+            connection.execute("DELETE FROM members WHERE id = ?", (member,))
+        for group in {group for _, group in dead}:
+            _balance(connection, group)
+
+
+def join(
+    connection: Connection,
+    topics: Topics,
+    lifetimes: Lifetimes,
+    member: int,
+    group: str,
+    names: Collection[str],
+    now: float,
+) -> Joined:
+    """Makes a member of a group.
+
+    Raises:
+        NotFound: one of the topics is not there.
+    """
+    ids: dict[Partition, int] = {}
+    for name in sorted(names):
+        partitions = topics.partitions(connection, name)
+        if not partitions:
+            raise not_there(name)
+        ids.update({Partition(name, number): id for number, id in enumerate(partitions)})
+    connection.execute("INSERT OR IGNORE INTO groups (name) VALUES (?)", (group,))
+    (number,) = connection.execute("SELECT id FROM groups WHERE name = ?", (group,)).fetchone()
+    lifetimes.begin(connection, member, number, now)
+    connection.executemany(
+        "INSERT INTO member_topics SELECT ?, id FROM topics WHERE name = ?", [(member, name) for name in names]
+    )
+    _balance(connection, number)
+    return Joined(number, ids)
+
+
+def leave(connection: Connection, member: int, group: int) -> None:
+    """Ends a membership."""
+    connection.execute("DELETE FROM members WHERE id = ?", (member,))
+    if connection.execute("SELECT 1 FROM members WHERE grp = ?", (group,)).fetchone() is None:
+        # Nobody reads on from where the group began; but if the last one was killed, it is to miss nothing.
+        connection.execute("DELETE FROM starts WHERE grp = ?", (group,))
+    _balance(connection, group)
+
+
+def group_revision(connection: Connection, member: int) -> int | None:
+    """Returns the revision of a member's group; None if it is no member."""
+    row = connection.execute(
+        "SELECT revision FROM groups JOIN members ON grp = groups.id WHERE members.id = ?", (member,)
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def ownership(connection: Connection, member: int, group: int) -> tuple[set[int], set[int], set[int]]:
+    """Returns the ids of the partitions that a member owns, of those it is to read, and which of these nobody owns."""
+    owned = {id for (id,) in connection.execute("SELECT partition FROM owners WHERE member = ?", (member,))}
+    wanted = dict(
+        connection.execute(
+            """SELECT targets.partition, owners.member FROM targets
+            LEFT JOIN owners ON owners.grp = targets.grp AND owners.partition = targets.partition
+            WHERE targets.member = ? AND targets.grp = ?""",
+            (member, group),
+        ).fetchall()
+    )
+    return owned, set(wanted), {id for id, owner in wanted.items() if owner is None}
+
+
+def claim(
+    connection: Connection, member: int, group: int, ids: Iterable[int], start: Start, begin: Mapping[int, int]
+) -> dict[int, int]:
+    """Takes partitions that are nobody's or the member's own.
+
+    Args:
+        connection: within a write.
+        member: who takes them.
+        group: whose partitions they are.
+        ids: of the partitions.
+        start: where the group begins.
+        begin: the offsets of that, where they are known already.
+
+    Returns:
+        Those that are the member's now, and where to read on.
+    """
+    taken: dict[int, int] = {}
+    name = start.isoformat() if isinstance(start, datetime) else str(start)
+    for id in ids:
+        connection.execute("INSERT OR IGNORE INTO owners VALUES (?, ?, ?)", (group, id, member))
+        (owner,) = connection.execute(
+            "SELECT member FROM owners WHERE grp = ? AND partition = ?", (group, id)
+        ).fetchone()
+        if owner != member:
+            continue
+        position = _position(connection, group, id, name)
+        if position is None:
+            position = begin[id] if id in begin else offset_at(connection, id, start)
+            connection.execute("INSERT OR REPLACE INTO starts VALUES (?, ?, ?, ?)", (group, id, name, position))
+        taken[id] = position
+    return taken
+
+
+def release(connection: Connection, member: int, group: int, ids: Iterable[int]) -> None:
+    """Gives partitions up."""
+    connection.executemany(
+        "DELETE FROM owners WHERE grp = ? AND partition = ? AND member = ?", [(group, id, member) for id in ids]
+    )
+    _changed(connection, group)
+
+
+def commit(connection: Connection, member: int, group: int, positions: Mapping[int, int]) -> list[int]:
+    """Commits positions; returns the partitions that are not the member's, of which none is committed."""
+    owned = {id for (id,) in connection.execute("SELECT partition FROM owners WHERE member = ?", (member,))}
+    connection.executemany(
+        "INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET position = excluded.position",
+        [(group, id, offset) for id, offset in positions.items() if id in owned],
+    )
+    return [id for id in positions if id not in owned]
+
+
+def lag(connection: Connection, group: int, ids: Iterable[int], cursors: Mapping[int, int]) -> dict[int, int]:
+    """Returns how many records follow the committed position, or the beginning, of each partition."""
+    found: dict[int, int] = {}
+    for id in ids:
+        row = connection.execute(
+            """SELECT first, next, coalesce(positions.position, starts.position) FROM partitions
+            LEFT JOIN positions ON positions.grp = ? AND positions.partition = partitions.id
+            LEFT JOIN starts ON starts.grp = ? AND starts.partition = partitions.id
+            WHERE partitions.id = ?""",
+            (group, group, id),
+        ).fetchone()
+        if row is not None:
+            first, next, position = row
+            found[id] = max(0, next - max(first, cursors[id] if position is None else position))
+    return found
+
+
+def _position(connection: Connection, group: int, id: int, start: str) -> int | None:
+    row = (
+        connection.execute("SELECT position FROM positions WHERE grp = ? AND partition = ?", (group, id)).fetchone()
+        or connection.execute(
+            "SELECT position FROM starts WHERE grp = ? AND partition = ? AND start = ?", (group, id, start)
+        ).fetchone()
+    )
+    return None if row is None else row[0]
+
+
+def _balance(connection: Connection, group: int) -> None:
+    members: dict[int, list[str]] = {}
+    for member, topic in connection.execute(
+        """SELECT members.id, name FROM members JOIN member_topics ON member = members.id JOIN topics ON topics.id = topic
+        WHERE grp = ? ORDER BY members.id, name""",
+        (group,),
+    ):
+        members.setdefault(member, []).append(topic)
+    ids: dict[Partition, int] = {}
+    topics: dict[str, int] = {}
+    owners: dict[Partition, int] = {}
+    for id, topic, number, owner in connection.execute(
+        """SELECT partitions.id, name, number, owners.member FROM partitions JOIN topics ON topics.id = topic
+        LEFT JOIN owners ON owners.grp = ? AND owners.partition = partitions.id
+        WHERE topic IN (SELECT member_topics.topic FROM members JOIN member_topics ON member = members.id WHERE grp = ?)""",
+        (group, group),
+    ):
+        partition = Partition(topic, number)
+        ids[partition] = id
+        topics[topic] = topics.get(topic, 0) + 1
+        if owner is not None:
+            owners[partition] = owner
+    connection.execute("DELETE FROM targets WHERE grp = ?", (group,))
+    connection.executemany(
+        "INSERT INTO targets VALUES (?, ?, ?)",
+        [(group, ids[partition], member) for partition, member in balance(topics, members, owners).items()],
+    )
+    _changed(connection, group)
+
+
+def _changed(connection: Connection, group: int) -> None:
+    connection.execute("UPDATE groups SET revision = revision + 1 WHERE id = ?", (group,))

@@ -1,0 +1,356 @@
+"""Registry ``local:``: for all processes on this machine, in one SQLite file in the state folder; the default."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Any
+
+from micro_rt.backends.local.sqlite import Database
+from micro_rt.backends.local.state import Sync, state_path, sync_of
+from micro_rt.errors import Error, FailedPrecondition
+from micro_rt.go_micro.nodes import endpoints_json, endpoints_of
+from micro_rt.kit.clock import Clock, boot_clock
+from micro_rt.kit.shared import Shared
+from micro_rt.node import Node
+from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry
+from micro_rt.registry.watch import Watch, Watches
+
+__all__ = ["LocalRegistry"]
+
+
+class LocalRegistry(Registry):
+    """Lists nodes in a file that the processes on this machine share.
+
+    Args:
+        address: ``"local:"``, or ``"local:?sync=full"`` to survive a loss of power.
+        home: the state folder; else ``MICRO_HOME``, else the user's.
+        namespace: who does not meet others; else ``MICRO_NAMESPACE``, else ``"default"``.
+        clock: what leases are measured with.
+    """
+
+    loopback = True
+    propagation = 0.25  # Twice the time between two looks at the file, and a little.
+
+    def __init__(
+        self,
+        address: str = "local:",
+        *,
+        home: str | os.PathLike[str] | None = None,
+        namespace: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._sync: Sync = sync_of(address)
+        self._address = address
+        self._home = home
+        self._namespace = namespace
+        self._clock = clock
+        self._shared: Shared[_Hub] | None = None
+        self._hub: _Hub | None = None
+
+    async def open(self) -> None:
+        """Opens the file, making it if there is none.
+
+        Raises:
+            FailedPrecondition: it cannot be there, or a newer version of micro-rt wrote it; the message says what to do.
+            DataLoss: it is damaged.
+            Unavailable: it cannot be opened for another reason.
+        """
+        path = state_path("registry", self._home, self._namespace)
+        clock = self._clock or boot_clock()
+        self._shared = Shared(("registry", path, self._sync, clock), lambda: _Hub(path, self._sync, clock))
+        self._hub = await self._shared.acquire()
+
+    async def close(self) -> None:
+        """Ends every watch and gives the file back; leases stay until they run out."""
+        if self._hub is not None and self._shared is not None:
+            self._hub.watches.close(self)
+            self._hub = None
+            await self._shared.release()
+
+    async def register(self, registration: Registration, *, ttl: float = LEASE_TTL) -> Lease:
+        """Lists a node."""
+        if ttl <= 0:
+            raise ValueError(f"a lease of {ttl} seconds is none")
+        hub = self._open_hub()
+        lease = _LocalLease(self._open_hub, registration.node.id, ttl)
+        try:
+            await hub.database.write(lambda connection: hub.add(connection, lease, registration))
+        except asyncio.CancelledError:
+            # Nobody will have the lease; it goes behind what was asked for, if that still happens.
+            hub.revoke_later(lease)
+            raise
+        return lease
+
+    async def resolve(self, name: str) -> tuple[Node, ...]:
+        """Returns the nodes of a name, in the order of their ids."""
+        return await self._open_hub().nodes(name)
+
+    def watch(self, name: str) -> Watch:
+        """Gives the nodes of a name now, and again after each change."""
+        return self._open_hub().watch(name, self)
+
+    async def names(self) -> Mapping[str, tuple[Node, ...]]:
+        """Returns every name with its nodes."""
+        hub = self._open_hub()
+        return await hub.database.read(hub.select_all)
+
+    def _open_hub(self) -> _Hub:
+        if self._hub is None:
+            raise FailedPrecondition(f"registry {self._address} is not open")
+        return self._hub
+
+
+class _LocalLease(Lease):
+    def __init__(self, hub: Callable[[], _Hub], id: str, ttl: float) -> None:
+        self._hub = hub
+        self.id = id
+        self.token = uuid.uuid4().hex
+        self.ttl = ttl
+
+    async def renew(self) -> None:
+        hub = self._hub()
+        if not await hub.database.write(lambda connection: hub.renew(connection, self)):
+            raise LeaseLost(f"the lease of {self.id} ran out, or another replaced it")
+
+    async def revoke(self) -> None:
+        hub = self._hub()
+        await hub.database.write(lambda connection: hub.remove(connection, self))
+
+
+# A renewal changes one row of leases and nothing else, so that heartbeats wake no watch: ``changes`` says when the nodes of a
+# name changed last, on a counter over all names.
+_SCHEMA = (
+    (
+        """CREATE TABLE leases (
+            id TEXT PRIMARY KEY, token TEXT NOT NULL, node TEXT NOT NULL, epoch TEXT NOT NULL, expires REAL NOT NULL
+        ) WITHOUT ROWID""",
+        "CREATE INDEX leases_by_expiry ON leases (epoch, expires)",
+        """CREATE TABLE listings (
+            name TEXT NOT NULL, id TEXT NOT NULL REFERENCES leases ON DELETE CASCADE, PRIMARY KEY (name, id)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX listings_by_id ON listings (id)",
+        "CREATE TABLE changes (name TEXT PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID",
+        "CREATE INDEX changes_by_revision ON changes (revision)",
+    ),
+)
+_REMEMBERED = 10_000
+"""How many changes ago a name without nodes may be forgotten; who looks more rarely looks at all names."""
+
+
+class _Hub:
+    """What the registries of one file share in one process.
+
+    Methods that take a connection run in a thread of the database.
+    """
+
+    def __init__(self, path: Path, sync: Sync, clock: Clock) -> None:
+        self.watches = Watches()
+        self.database = Database(path, _SCHEMA, sync=sync, poll=self._poll, deliver=self._changed)
+        self._clock = clock
+        self._sweep: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        # What the reader's thread saw last.
+        self._seen: tuple[Connection, int] | None = None
+        self._revision = 0
+        self._next_expiry = 0.0
+        self._parsed: dict[str, Node] = {}
+
+    async def open(self) -> None:
+        await self.database.open()
+
+    async def close(self) -> None:
+        await self.database.close()
+        if self._sweep is not None:
+            self._sweep.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def watch(self, name: str, owner: LocalRegistry) -> Watch:
+        watch = self.watches.open(name, self.nodes, owner)
+        self.database.poll_soon()
+        return watch
+
+    async def nodes(self, name: str) -> tuple[Node, ...]:
+        return await self.database.read(lambda connection: self._select(connection, name))
+
+    def revoke_later(self, lease: _LocalLease) -> None:
+        self._start_write(lambda connection: self.remove(connection, lease))
+
+    def add(self, connection: Connection, lease: _LocalLease, registration: Registration) -> None:
+        self._delete_expired(connection)
+        self._touch_names_of(connection, lease.id)
+        connection.execute("DELETE FROM leases WHERE id = ?", (lease.id,))
+        connection.execute(
+            "INSERT INTO leases VALUES (?, ?, ?, ?, ?)",
+            (lease.id, lease.token, _dump(registration.node), self._clock.epoch, self._clock.now() + lease.ttl),
+        )
+        connection.executemany(
+            "INSERT OR IGNORE INTO listings VALUES (?, ?)", [(name, lease.id) for name in registration.names]
+        )
+        self._touch_names_of(connection, lease.id)
+
+    def renew(self, connection: Connection, lease: _LocalLease) -> bool:
+        now = self._clock.now()
+        return bool(
+            connection.execute(
+                "UPDATE leases SET expires = ? WHERE id = ? AND token = ? AND epoch = ? AND expires > ?",
+                (now + lease.ttl, lease.id, lease.token, self._clock.epoch, now),
+            ).rowcount
+        )
+
+    def remove(self, connection: Connection, lease: _LocalLease) -> None:
+        if connection.execute("SELECT 1 FROM leases WHERE id = ? AND token = ?", (lease.id, lease.token)).fetchone():
+            self._touch_names_of(connection, lease.id)
+            connection.execute("DELETE FROM leases WHERE id = ?", (lease.id,))
+
+    def select_all(self, connection: Connection) -> dict[str, tuple[Node, ...]]:
+        rows = connection.execute(
+            "SELECT name, id, token, node FROM listings JOIN leases USING (id) WHERE epoch = ? AND expires > ? "
+            "ORDER BY name, id",
+            (self._clock.epoch, self._clock.now()),
+        )
+        found: dict[str, list[Node]] = {}
+        for name, id, token, node in rows:
+            found.setdefault(name, []).append(self._parse(id, token, node))
+        return {name: tuple(nodes) for name, nodes in found.items()}
+
+    def _select(self, connection: Connection, name: str) -> tuple[Node, ...]:
+        rows = connection.execute(
+            "SELECT id, token, node FROM listings JOIN leases USING (id) WHERE name = ? AND epoch = ? AND expires > ? "
+            "ORDER BY id",
+            (name, self._clock.epoch, self._clock.now()),
+        )
+        return tuple([self._parse(*row) for row in rows])
+
+    def _poll(self, connection: Connection) -> _Found | None:
+        """Looks what changed since the last time; costs two reads of shared memory if nothing did."""
+        if not self.watches:
+            self.database.stop_polling()
+            if not self.watches:
+                return None
+            self.database.poll_soon()  # One came just now.
+        # The version counts the commits of others, as this connection sees them; a new connection begins anew.
+        (version,) = connection.execute("PRAGMA data_version").fetchone()
+        seen = (connection, version)
+        now = self._clock.now()
+        if seen == self._seen and now < self._next_expiry:
+            return None
+        (revision,) = connection.execute("SELECT coalesce(max(revision), 0) FROM changes").fetchone()
+        names: set[str] | None = None
+        known = self._seen is not None and self._seen[0] is connection
+        if known and self._revision <= revision < self._revision + _REMEMBERED:
+            rows = connection.execute("SELECT name FROM changes WHERE revision > ?", (self._revision,))
+            names = {name for (name,) in rows}
+        epoch = self._clock.epoch
+        rows = connection.execute(
+            "SELECT DISTINCT name FROM leases JOIN listings USING (id) WHERE epoch = ? AND expires <= ?", (epoch, now)
+        )
+        expired = {name for (name,) in rows}
+        (expiry,) = connection.execute(
+            "SELECT min(expires) FROM leases WHERE epoch = ? AND expires > ?", (epoch, now)
+        ).fetchone()
+        self._seen, self._revision, self._next_expiry = seen, revision, float("inf") if expiry is None else expiry
+        return _Found(None if names is None else names | expired, bool(expired))
+
+    def _changed(self, found: _Found) -> None:
+        if found.names is None:
+            self.watches.all_changed()
+        else:
+            self.watches.changed(found.names)
+        if found.expired and self._sweep is None:
+            # They are invisible by now; whoever polls deletes them, but not all who poll at once.
+            self._sweep = asyncio.get_running_loop().call_later(random.uniform(0, 1), self._start_sweep)
+
+    def _start_sweep(self) -> None:
+        self._sweep = None
+        self._start_write(self._delete_expired)
+
+    def _start_write(self, operation: Callable[[Connection], None]) -> None:
+        async def write() -> None:
+            with contextlib.suppress(
+                Error
+            ):  # It is housekeeping: leases run out all the same, and others who look will do it.
+                await self.database.write(operation)
+
+        task = asyncio.get_running_loop().create_task(write())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _delete_expired(self, connection: Connection) -> None:
+        epoch = self._clock.epoch
+        dead = connection.execute(
+            "SELECT id FROM leases WHERE epoch = ? AND expires <= ? "
+            "UNION ALL SELECT id FROM leases WHERE epoch < ? UNION ALL SELECT id FROM leases WHERE epoch > ?",
+            (epoch, self._clock.now(), epoch, epoch),
+        ).fetchall()
+        for (id,) in dead:
+            self._touch_names_of(connection, id)
+            connection.execute("DELETE FROM leases WHERE id = ?", (id,))
+
+    def _touch_names_of(self, connection: Connection, id: str) -> None:
+        (revision,) = connection.execute("SELECT coalesce(max(revision), 0) + 1 FROM changes").fetchone()
+        connection.execute(
+            "INSERT INTO changes SELECT name, ? FROM listings WHERE id = ? "
+            "ON CONFLICT (name) DO UPDATE SET revision = excluded.revision",
+            (revision, id),
+        )
+        if revision % 1000 == 0:
+            connection.execute(
+                "DELETE FROM changes WHERE revision <= ? "
+                "AND NOT EXISTS (SELECT 1 FROM listings WHERE listings.name = changes.name)",
+                (revision - _REMEMBERED,),
+            )
+
+    def _parse(self, id: str, token: str, text: str) -> Node:
+        """Reads a node, or remembers it: a token never stands for another."""
+        node = self._parsed.get(token)
+        if node is None:
+            if len(self._parsed) >= _REMEMBERED:
+                self._parsed.clear()
+            node = self._parsed[token] = _load(id, text)
+        return node
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a poll found."""
+
+    names: set[str] | None
+    """Whose nodes may be others; None if those of any name may be."""
+    expired: bool
+    """Whether there are leases to delete."""
+
+
+def _dump(node: Node) -> str:
+    return json.dumps(
+        {
+            "address": node.address,
+            "transport": node.transport,
+            "version": node.version,
+            "services": sorted(node.services),
+            "metadata": dict(node.metadata),
+            "endpoints": endpoints_json(node.endpoints),
+        }
+    )
+
+
+def _load(id: str, text: str) -> Node:
+    fields: dict[str, Any] = json.loads(text)
+    return Node(
+        id=id,
+        address=fields["address"],
+        transport=fields["transport"],
+        version=fields["version"],
+        services=frozenset(fields["services"]),
+        metadata=fields["metadata"],
+        endpoints=endpoints_of(fields.get("endpoints")),
+    )

@@ -1,0 +1,487 @@
+"""Embedded SQLite: the engine of every ``local:`` backend.
+
+Each process has one writer and one reader thread per file, so that the loop waits for no disk. Writes that come together
+are committed together; processes meet in the file, which is in WAL mode.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from sqlite3 import Connection
+from typing import Any, TypeVar
+
+from micro_rt.backends.local.state import MOUNTS, Sync, os_error, prepare
+from micro_rt.backends.local.turns import Turns
+from micro_rt.errors import DataLoss, Error, FailedPrecondition, Internal, ResourceExhausted, Unavailable
+
+__all__ = ["Connection", "Database"]
+
+T = TypeVar("T")
+
+_BUSY = 10.0  # Seconds to wait for another process that writes.
+_GROUP = 512  # Operations in one commit at most, so that other processes get their turn.
+_log = logging.getLogger("micro_rt.sqlite")
+
+
+class Database:
+    """One SQLite file, shared with every process on this machine.
+
+    Operations are functions of a connection. They run in a thread, must not begin or end transactions, and can
+    raise what they like: it reaches the caller, and of a failed write nothing stays. What SQLite and the system raise
+    becomes a ``micro.Error`` that names the file.
+
+    A file that is deleted while it is open is made anew.
+
+    Args:
+        path: the file; its folder is made.
+        schema: the statements of each version of the schema; files of earlier versions are brought forward.
+        sync: ``"normal"``: what is committed survives a kill; ``"full"``: a loss of power as well.
+        poll: runs after each commit of this process and every ``interval`` seconds, in the reader's thread; what it
+            returns, other than None, is given to ``deliver``.
+        deliver: called in the loop.
+        interval: seconds.
+        turns: whether processes that write take turns; where some write all the time, the others wait for long otherwise.
+        mounts: the table of mounted file systems.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        schema: Sequence[Sequence[str]],
+        *,
+        sync: Sync = "normal",
+        poll: Callable[[Connection], Any] | None = None,
+        deliver: Callable[[Any], None] | None = None,
+        interval: float = 0.1,
+        turns: bool = False,
+        mounts: Path = MOUNTS,
+    ) -> None:
+        self.path = path
+        file = _File(path, schema, sync, mounts)
+        self._reader = _Reader(file, "micro-read", poll, deliver, interval)
+        queue = Turns(path.with_name(f"{path.name}-turns")) if turns else None
+        self._writer = _Writer(file, "micro-write", self._reader.poke, queue)
+
+    async def open(self) -> None:
+        """Opens the file, making it if there is none.
+
+        Raises:
+            FailedPrecondition: it cannot be there, or a newer version of micro-rt wrote it; the message says what to do.
+            DataLoss: it is damaged.
+            Unavailable: it cannot be opened for another reason.
+        """
+        await self._writer.start()
+        try:
+            await self._reader.start()
+        except BaseException:
+            await self._writer.stop()
+            raise
+
+    async def close(self) -> None:
+        """Finishes what was asked for before, and closes the file."""
+        try:
+            await self._writer.stop()
+        finally:
+            await self._reader.stop()
+
+    async def write(self, operation: Callable[[Connection], T]) -> T:
+        """Runs an operation in a transaction, and returns what it returned when that is committed.
+
+        A caller that is cancelled does not know whether it was.
+        """
+        return await self._writer.submit(operation)
+
+    async def read(self, operation: Callable[[Connection], T]) -> T:
+        """Runs an operation that only reads; it sees all that was committed before."""
+        return await self._reader.submit(operation)
+
+    def poll_soon(self) -> None:
+        """Has the poll run now, and every interval from now on; may be called from any thread."""
+        self._reader.polling = True
+        self._reader.poke()
+
+    def stop_polling(self) -> None:
+        """Ends the polling until ``poll_soon``; may be called from any thread."""
+        self._reader.polling = False
+
+
+class _File:
+    """How to connect to a file, and how to name its errors."""
+
+    def __init__(self, path: Path, schema: Sequence[Sequence[str]], sync: Sync, mounts: Path) -> None:
+        self.path = path
+        self._schema = schema
+        self._sync = sync
+        self._mounts = mounts
+
+    def identity(self) -> tuple[int, int] | None:
+        """Tells one file from another that took its place."""
+        try:
+            status = os.stat(self.path)  # noqa: PTH116 - this runs before each operation; pathlib costs twice as much
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def connect(self) -> Connection:
+        prepare(self.path, self._mounts)
+        deadline = time.monotonic() + _BUSY
+        while True:
+            connection = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None)
+            try:
+                self._set_up(connection)
+            except sqlite3.OperationalError as error:
+                connection.close()
+                # SQLite does not wait, however long its timeout, when two change a new file to WAL at once.
+                if (
+                    _primary_code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+                    or time.monotonic() > deadline
+                ):
+                    raise
+                time.sleep(0.02)
+            except BaseException:
+                connection.close()
+                raise
+            else:
+                return connection
+
+    def translate(self, error: Exception) -> Exception:
+        """Returns the ``micro.Error`` for what SQLite or the system raised; other exceptions as they are."""
+        if isinstance(error, OSError) and not isinstance(error, Error):
+            return os_error(error, self.path)
+        if not isinstance(error, sqlite3.Error):
+            return copy.copy(error) if isinstance(error, Error) else error
+        match _primary_code(error):
+            case sqlite3.SQLITE_FULL:
+                return ResourceExhausted(
+                    f"no space left for {self.path}: free some, or set MICRO_HOME to another folder"
+                )
+            case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+                return DataLoss(
+                    f"{self.path} is damaged ({error}): stop what uses it and move it away, with its -wal and -shm; "
+                    "a new one is made"
+                )
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
+                return Unavailable(f"{self.path} was kept locked by another process for {_BUSY:.0f} s")
+            case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
+                return FailedPrecondition(
+                    f"{self.path} cannot be written ({error}): make it and its folder writable, or set MICRO_HOME"
+                )
+            case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_NOMEM | sqlite3.SQLITE_NOLFS:
+                return Unavailable(f"{self.path} cannot be used ({error}); MICRO_HOME can name another folder")
+            case _:
+                return Internal(f"{self.path}: {error}")
+
+    def _set_up(self, connection: Connection) -> None:
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            if mode != "wal":
+                raise FailedPrecondition(
+                    f"the file system of {self.path} has no shared memory for processes to meet in: set MICRO_HOME to another"
+                )
+        connection.execute(f"PRAGMA synchronous = {self._sync}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        if self._version(connection) == len(self._schema):
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statements in self._schema[self._version(connection) :]:
+                for statement in statements:
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {len(self._schema)}")
+            connection.execute("COMMIT")
+        except BaseException:
+            _roll_back(connection)
+            raise
+
+    def _version(self, connection: Connection) -> int:
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(self._schema):
+            raise FailedPrecondition(
+                f"{self.path} was written by a newer version of micro-rt (its schema is {version}, this one knows "
+                f"{len(self._schema)}): update micro-rt, or set MICRO_HOME or MICRO_NAMESPACE to keep apart from it"
+            )
+        return version
+
+
+class _Job:
+    """An operation that somebody waits for, and how it ended."""
+
+    __slots__ = ("error", "future", "operation", "result")
+
+    def __init__(self, operation: Callable[[Connection], Any], future: asyncio.Future[Any]) -> None:
+        self.operation = operation
+        self.future = future
+        self.result: Any = None
+        self.error: Exception | None = None
+
+    def resolve(self) -> None:
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class _LoopIsGone(Exception):  # noqa: N818 - a signal within this module
+    """Nobody waits for this thread any more."""
+
+
+class _Worker:
+    """A thread with a queue and a connection of its own."""
+
+    def __init__(self, file: _File, name: str) -> None:
+        self._file = file
+        self._name = name
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._connection: Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        self._open = False
+        self._loop: asyncio.AbstractEventLoop
+        self._thread: threading.Thread
+        self._ended: asyncio.Future[None]
+
+    async def start(self) -> None:
+        """Starts the thread and waits until it is connected."""
+        self._loop = asyncio.get_running_loop()
+        self._ended = self._loop.create_future()
+        started: asyncio.Future[None] = self._loop.create_future()
+        # A daemon: a program that ends without closing does not hang here; what is committed is in the file.
+        self._thread = threading.Thread(target=self._main, args=(started,), name=self._name, daemon=True)
+        self._open = True
+        self._thread.start()
+        try:
+            await started
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Waits until everything queued is done and the connection is closed."""
+        if self._open:
+            self._open = False
+            self._queue.put(None)
+            await self._ended
+            self._thread.join()  # It ends as it tells so.
+
+    async def submit(self, operation: Callable[[Connection], T]) -> T:
+        if not self._open:
+            raise FailedPrecondition(f"{self._file.path} is not open")
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put(_Job(operation, future))
+        return await future
+
+    def serve(self) -> None:
+        """Works until None is in the queue."""
+        raise NotImplementedError
+
+    def connected(self) -> Connection:
+        """Returns the connection, to the file that is at the path now."""
+        if self._connection is not None:
+            if self._file.identity() == self._identity:
+                return self._connection
+            self.disconnect()
+        self._connection = self._file.connect()
+        self._identity = self._file.identity()
+        return self._connection
+
+    def disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def call(self, function: Callable[..., None], *arguments: object) -> None:
+        """Calls in the loop."""
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:
+            raise _LoopIsGone from None
+
+    def translate(self, error: Exception) -> Exception:
+        return self._file.translate(error)
+
+    def _main(self, started: asyncio.Future[None]) -> None:
+        try:
+            try:
+                self.connected()
+            except Exception as error:
+                self.call(_fail, started, self.translate(error))
+                while self._queue.get() is not None:
+                    pass
+            else:
+                self.call(_finish, started)
+                self.serve()
+            self.disconnect()
+            self.call(_finish, self._ended)
+        except _LoopIsGone:
+            self.disconnect()
+
+
+class _Writer(_Worker):
+    def __init__(self, file: _File, name: str, on_commit: Callable[[], None], turns: Turns | None) -> None:
+        super().__init__(file, name)
+        self._on_commit = on_commit
+        self._turns = turns
+
+    def disconnect(self) -> None:
+        super().disconnect()
+        if self._turns is not None:
+            self._turns.close()
+
+    def serve(self) -> None:
+        going = True
+        while going:
+            jobs: list[_Job] = []
+            job = self._queue.get()
+            try:
+                while job is not None and len(jobs) < _GROUP:
+                    jobs.append(job)
+                    job = self._queue.get_nowait()
+            except Empty:
+                pass
+            else:
+                if job is None:
+                    going = False
+                else:
+                    jobs.append(job)
+            self._commit(jobs)
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        jobs = [job for job in jobs if not job.future.cancelled()]
+        if not jobs:
+            return
+        try:
+            self._run(self.connected(), jobs)
+        except Exception as error:
+            for job in jobs:
+                job.error = self.translate(error)
+        else:
+            self._on_commit()
+        self.call(_resolve, jobs)
+
+    def _run(self, connection: Connection, jobs: list[_Job]) -> None:
+        self._begin(connection)
+        try:
+            for job in jobs:
+                connection.execute("SAVEPOINT job")
+                try:
+                    job.result = job.operation(connection)
+                except Exception as error:
+                    if not connection.in_transaction:  # SQLite gave up all of it: the disk is full, for one.
+                        raise
+                    job.error = self.translate(error)
+                    connection.execute("ROLLBACK TO job")
+                connection.execute("RELEASE job")
+            connection.execute("COMMIT")
+        except BaseException:
+            _roll_back(connection)
+            raise
+
+    def _begin(self, connection: Connection) -> None:
+        if self._turns is None:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        self._turns.wait()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        finally:
+            self._turns.done()
+
+
+class _Reader(_Worker):
+    def __init__(
+        self,
+        file: _File,
+        name: str,
+        poll: Callable[[Connection], Any] | None,
+        deliver: Callable[[Any], None] | None,
+        interval: float,
+    ) -> None:
+        super().__init__(file, name)
+        self.polling = False
+        self._poll = poll
+        self._deliver = deliver
+        self._interval = interval
+        self._next_poll = 0.0
+        self._poke = _Job(lambda connection: None, None)  # type: ignore[arg-type]  # nobody waits for it
+        self._poked = False
+        self._troubled = False
+
+    def poke(self) -> None:
+        """Has the poll run now if it runs at all; from any thread."""
+        if self.polling and not self._poked:
+            self._poked = True
+            self._queue.put(self._poke)
+
+    def serve(self) -> None:
+        while True:
+            job: _Job | None = self._poke
+            wait = self._next_poll - time.monotonic() if self.polling else None
+            if wait is None or wait > 0:
+                try:
+                    job = self._queue.get(timeout=wait)
+                except Empty:
+                    pass
+                else:
+                    if job is self._poke and not self._poked:
+                        continue  # What it asked for was done meanwhile.
+            if job is None:
+                return
+            if job is self._poke:
+                self._poked = False
+                self._look()
+            elif not job.future.cancelled():
+                try:
+                    job.result = job.operation(self.connected())
+                except Exception as error:
+                    job.error = self.translate(error)
+                self.call(_resolve, [job])
+
+    def _look(self) -> None:
+        if self._poll is None or self._deliver is None:
+            return
+        try:
+            found = self._poll(self.connected())
+        except Exception as error:
+            if not self._troubled:
+                self._troubled = True
+                _log.warning("cannot look for changes, and will try again: %s", self.translate(error))
+        else:
+            self._troubled = False
+            if found is not None:
+                self.call(self._deliver, found)
+        self._next_poll = time.monotonic() + self._interval
+
+
+def _resolve(jobs: list[_Job]) -> None:
+    for job in jobs:
+        job.resolve()
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _fail(future: asyncio.Future[None], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def _roll_back(connection: Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF

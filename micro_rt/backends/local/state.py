@@ -1,0 +1,136 @@
+"""The state folder: where the files of ``local:`` are, and whether they can be there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from micro_rt.errors import Error, FailedPrecondition, ResourceExhausted, Unavailable
+
+__all__ = ["MOUNTS", "Sync", "os_error", "prepare", "state_path", "sync_of"]
+
+Sync = Literal["normal", "full"]
+"""What survives: a kill, or a loss of power as well."""
+
+MOUNTS = Path("/proc/mounts")
+"""The system's table of mounted file systems."""
+
+_SYNCS: Mapping[str, Sync] = {"normal": "normal", "full": "full"}
+# File systems whose locks and shared memory do not reach, or do not hold, between all who have the file open.
+_NETWORK = re.compile(
+    r"nfs\d*|cifs|smb\d*|smbfs|9p|afs|ncpfs|ceph|glusterfs|lustre|gpfs|beegfs|davfs"
+    r"|fuse\.(sshfs|rclone|s3fs.*|gcsfuse|glusterfs|ceph|davfs\d*|smb.*|nfs.*|grpcfuse)"
+)
+
+
+def sync_of(address: str) -> Sync:
+    """Reads a ``local:`` address.
+
+    Args:
+        address: ``"local:"``, or ``"local:?sync=full"``: what is written survives a loss of power, not only a kill.
+
+    Raises:
+        ValueError: it is another, or has a parameter that is not known.
+    """
+    parts = urlsplit(address)
+    if parts.scheme != "local":
+        raise ValueError(f"{address!r} is not a local: address")
+    if parts.netloc or parts.path or parts.fragment:
+        raise ValueError(
+            f"{address!r} names a place, which local: does not take: set MICRO_HOME or MICRO_NAMESPACE instead"
+        )
+    sync: Sync = "normal"
+    for key, value in parse_qsl(parts.query, keep_blank_values=True):
+        if key != "sync":
+            raise ValueError(f"{address!r} has the unknown parameter {key!r}; local: knows sync")
+        if value not in _SYNCS:
+            raise ValueError(f"{address!r} has sync={value}; it can be normal or full")
+        sync = _SYNCS[value]
+    return sync
+
+
+def state_path(part: str, home: str | os.PathLike[str] | None = None, namespace: str | None = None) -> Path:
+    """Returns the path of a part's file; touches nothing.
+
+    Args:
+        part: ``"registry"``, ``"broker"``, …
+        home: the state folder; else ``MICRO_HOME``, else ``micro-rt`` in ``XDG_STATE_HOME`` or ``~/.local/state``.
+        namespace: who does not meet others; else ``MICRO_NAMESPACE``, else ``"default"``.
+
+    Raises:
+        FailedPrecondition: the namespace is no file name, or there is no home.
+    """
+    space = namespace or os.environ.get("MICRO_NAMESPACE") or "default"
+    if not re.fullmatch(r"[\w-][\w.-]*", space):
+        raise FailedPrecondition(
+            f"the namespace {space!r} (MICRO_NAMESPACE) is no file name: use letters, digits, '.', '_' and '-', no '.' first"
+        )
+    return _home(home) / space / f"{part}.db"
+
+
+def prepare(path: Path, mounts: Path = MOUNTS) -> None:
+    """Makes the folder of a state file, for its owner only.
+
+    Raises:
+        FailedPrecondition: it cannot be there, or is on a network file system.
+    """
+    folder = path.parent
+    found = _file_system(folder, mounts)
+    if found and _NETWORK.fullmatch(found[1]):
+        raise FailedPrecondition(
+            f"{folder} is on a network file system ({found[1]} at {found[0]}), where files that processes share get damaged: "
+            "set MICRO_HOME to a folder on a local disk"
+        )
+    try:
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise os_error(error, folder) from error
+
+
+def os_error(error: OSError, path: Path) -> Error:
+    """Says in ``micro.Error`` what the system said about a path of the state folder."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ResourceExhausted(f"no space left for {path}: free some, or set MICRO_HOME to another folder")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENOENT):
+        return FailedPrecondition(
+            f"{path} cannot be written ({error.strerror}): make it writable, or set MICRO_HOME to a folder that is"
+        )
+    return Unavailable(f"{path} cannot be used ({error.strerror or error}); MICRO_HOME can name another folder")
+
+
+def _home(home: str | os.PathLike[str] | None) -> Path:
+    if home or (home := os.environ.get("MICRO_HOME")):
+        return Path(home).absolute()
+    if base := os.environ.get("XDG_STATE_HOME"):
+        return Path(base).absolute() / "micro-rt"
+    try:
+        return Path.home() / ".local" / "state" / "micro-rt"
+    except RuntimeError as error:
+        raise FailedPrecondition("there is no home folder to keep state in: set MICRO_HOME") from error
+
+
+def _file_system(folder: Path, mounts: Path) -> tuple[str, str] | None:
+    """Returns the mount point and the type of the file system that a folder is, or will be, on."""
+    try:
+        table = mounts.read_text(errors="surrogateescape")
+        where = str(folder.resolve())
+    except (OSError, RuntimeError):  # There is no such table on this system, or the links of the path go in circles.
+        return None
+    best: tuple[str, str] | None = None
+    for line in table.splitlines():
+        fields = line.split(" ")
+        if len(fields) < 3:
+            continue
+        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[1])
+        below = where == point or where.startswith(point.rstrip("/") + "/")
+        if below and (best is None or len(point) >= len(best[0])):  # Of two at one place, the later covers the earlier.
+            best = (point, fields[2])
+    return best

@@ -1,0 +1,1 @@
+"""``mdns:``: multicast DNS, without a server."""

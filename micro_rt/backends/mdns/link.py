@@ -1,0 +1,240 @@
+"""How registry ``mdns:`` sends and hears: on each interface one socket that hears what is told to all, and one that asks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import socket
+import sys
+from collections.abc import Callable, Hashable, Iterable
+from itertools import islice
+from typing import TypeAlias
+
+import ifaddr
+
+from micro_rt.backends.mdns.records import GROUP
+
+__all__ = ["Link", "Outbox", "addresses_of"]
+
+BURST = 8
+"""Packets sent at once, each millisecond: of more, those who hear them would lose some."""
+MAX_OUTBOX = 20_000
+"""Packets; who asks faster than can be answered is not."""
+
+_log = logging.getLogger("micro_rt.registry")
+
+_Source: TypeAlias = tuple[str, int]
+_IP_MULTICAST_ALL = 49  # Linux; the socket module has no name for it.
+_BUFFER = 1 << 22  # Bytes; answers of hundreds of nodes may come at once. The system may grant less.
+
+
+class Link:
+    """One interface.
+
+    Args:
+        address: IPv4 address of the interface.
+        port: where everybody listens; 5353, if not for tests.
+        receive: gets every packet, where it came from, and this.
+    """
+
+    def __init__(self, address: str, port: int, receive: Callable[[bytes, _Source, Link], None]) -> None:
+        self.address = address
+        self.problem = ""
+        """Why the last packet could not be sent; empty if it could."""
+        self._port = port
+        self._receive = receive
+        self._hearing: _Socket | None = None
+        self._asking: _Socket | None = None
+
+    async def open(self) -> None:
+        """Joins the group.
+
+        Raises:
+            OSError: this interface cannot.
+        """
+        try:
+            self._hearing = await self._endpoint(_hearing_socket(self.address, self._port))
+            self._asking = await self._endpoint(_asking_socket(self.address))
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Leaves the group."""
+        endpoints = [endpoint for endpoint in (self._hearing, self._asking) if endpoint is not None]
+        self._hearing = self._asking = None
+        for endpoint in endpoints:
+            endpoint.transport.close()
+        for endpoint in endpoints:
+            await endpoint.closed
+
+    def tell(self, data: bytes) -> None:
+        """Sends a packet to all."""
+        self._send(self._hearing, data, (GROUP, self._port))
+
+    def ask(self, data: bytes) -> None:
+        """Sends a packet to all whose answers come back to here alone."""
+        self._send(self._asking, data, (GROUP, self._port))
+
+    def reply(self, data: bytes, to: _Source) -> None:
+        """Sends a packet to one."""
+        self._send(self._hearing, data, to)
+
+    def is_own(self, source: _Source) -> bool:
+        """Whether a packet that came was a question from here."""
+        return self._asking is not None and source == self._asking.name
+
+    async def _endpoint(self, opened: socket.socket) -> _Socket:
+        try:
+            _, endpoint = await asyncio.get_running_loop().create_datagram_endpoint(
+                lambda: _Socket(self, opened.getsockname()[:2]), sock=opened
+            )
+        except BaseException:
+            opened.close()
+            raise
+        return endpoint
+
+    def _send(self, endpoint: _Socket | None, data: bytes, to: _Source) -> None:
+        if endpoint is None:
+            return
+        self.problem = ""
+        with contextlib.suppress(OSError):  # Most come through error_received; uvloop raises some.
+            try:
+                endpoint.transport.sendto(data, to)
+            except OSError as error:
+                self.failed(error)
+                raise
+
+    def received(self, data: bytes, source: _Source) -> None:
+        """Passes a packet on."""
+        try:
+            self._receive(data, source, self)
+        except Exception:
+            # asyncio would close the socket, and this process would hear nothing any more.
+            _log.warning("mdns: a packet from %s cannot be dealt with", source[0], exc_info=True)
+
+    def failed(self, error: Exception) -> None:
+        """Remembers why a packet could not be sent."""
+        # What one peer's closed port says of the answer to it, says nothing of the interface.
+        if not isinstance(error, ConnectionError):
+            self.problem = f"cannot send on {self.address}: {error}"
+
+
+class Outbox:
+    """Sends packets as fast as others can take them in."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Hashable, Callable[[], None]] = {}
+        self._pause: asyncio.TimerHandle | None = None
+
+    def put(self, send: Callable[[], None], key: Hashable = None) -> None:
+        """Sends a packet now, or after those that wait already.
+
+        Args:
+            send: makes it and sends it.
+            key: what it is; while one waits, another of the same is none.
+        """
+        if len(self._waiting) < MAX_OUTBOX:
+            self._waiting.setdefault(object() if key is None else key, send)
+        if self._pause is None:
+            self._send_some()
+
+    def close(self) -> None:
+        """Sends what waits, however much it is."""
+        if self._pause is not None:
+            self._pause.cancel()
+        for send in self._waiting.values():
+            send()
+        self._waiting.clear()
+
+    def _send_some(self) -> None:
+        self._pause = None
+        if not self._waiting:
+            return
+        for key in list(islice(self._waiting, BURST)):
+            self._waiting.pop(key)()
+        self._pause = asyncio.get_running_loop().call_later(0.001, self._send_some)
+
+
+class _Socket(asyncio.DatagramProtocol):
+    transport: asyncio.DatagramTransport
+
+    def __init__(self, link: Link, name: _Source) -> None:
+        self.name = name
+        self.closed = asyncio.get_running_loop().create_future()
+        self._link = link
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+        self.transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed.set_result(None)
+
+    def datagram_received(self, data: bytes, addr: tuple[str | int, int]) -> None:
+        self._link.received(data, (str(addr[0]), addr[1]))
+
+    def error_received(self, exc: Exception) -> None:
+        self._link.failed(exc)
+
+
+def addresses_of(interface: str) -> tuple[str, ...]:
+    """Returns the IPv4 addresses of this machine's interfaces.
+
+    Args:
+        interface: its name or an address of it; if empty, all but loopback, and loopback if there is no other.
+    """
+    found: dict[str, str] = {}
+    for adapter in ifaddr.get_adapters():
+        for each in adapter.ips:
+            if isinstance(each.ip, str) and (not interface or interface in (each.ip, adapter.name, adapter.nice_name)):
+                found[each.ip] = adapter.name
+    if interface:
+        return tuple(found)
+    return _without_loopback(found) or tuple(found)
+
+
+def _without_loopback(addresses: Iterable[str]) -> tuple[str, ...]:
+    return tuple([address for address in addresses if not ipaddress.ip_address(address).is_loopback])
+
+
+def _hearing_socket(address: str, port: int) -> socket.socket:
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform == "linux":
+            # Only what comes on this interface, not on those that others have joined.
+            opened.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
+        elif hasattr(socket, "SO_REUSEPORT"):
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        # Bound to the group where that can be: what is sent to the port alone is for others who listen there.
+        opened.bind(("" if sys.platform == "win32" else GROUP, port))
+        membership = socket.inet_aton(GROUP) + socket.inet_aton(address)
+        opened.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
+        _set_up(opened, address)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def _asking_socket(address: str) -> socket.socket:
+    # On a port of its own: go-micro answers to where a question came from, and 5353 is shared.
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        opened.bind((address, 0))
+        _set_up(opened, address)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def _set_up(opened: socket.socket, address: str) -> None:
+    opened.setblocking(False)
+    opened.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(address))
+    opened.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
+    opened.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
+    with contextlib.suppress(OSError):
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)

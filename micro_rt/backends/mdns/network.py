@@ -1,0 +1,502 @@
+"""How registry ``mdns:`` works: what one process tells, hears, asks and knows of the nodes on its networks.
+
+Everybody announces nodes to everybody, again with each heartbeat, and keeps what is announced for as long as it is said to
+hold; so what is known needs no question. The network is asked when a name is looked up first, when nobody is known to
+serve it, and before something that is of interest runs out: go-micro announces a node once and then answers questions.
+
+Each registration has a stamp, and of one id the latest counts. So a packet that is late does not bring back what is gone,
+and a process whose node's id somebody else took hears of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import math
+import random
+import re
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+
+from micro_rt.backends.mdns.link import Link, Outbox, addresses_of
+from micro_rt.backends.mdns.nodes import MdnsLease, OtherNodes, OwnNodes
+from micro_rt.backends.mdns.records import Asked, Domain, Heard, Own, Stamp, label_of, query, read
+from micro_rt.errors import Unavailable
+from micro_rt.kit.clock import Clock
+from micro_rt.node import Node
+from micro_rt.registry.base import LeaseLost
+from micro_rt.registry.watch import Watches
+
+__all__ = ["Hub", "Place"]
+
+PATIENCE = 1.0
+"""Seconds to wait for an answer about a name that nobody is known to serve."""
+PATIENCE_AGAIN = 0.1
+"""Seconds to wait when that is asked again: what came meanwhile, or is late, was heard or will be."""
+FIRST_LOOK = 0.3
+"""Seconds to wait for others besides those who are known, when a name is asked for first."""
+QUIET = 0.2
+"""Seconds without a further answer after which the last one is taken for the last."""
+QUESTIONS = (0.0, 0.2, 0.5, 1.5, 4.0)
+"""Seconds after which a question is asked, and asked again; then every ``REPEAT``."""
+EARLY = 3
+"""The first of them are for answers that are lost, and are not asked any more when there is one; the later ones mend the rest."""
+REPEAT = 60.0
+INTEREST = 300.0
+"""Seconds that a name is kept fresh after it was asked for last; and as long as it is watched."""
+LISTING_PATIENCE = 0.5
+"""Seconds to wait for an answer to the question for all names."""
+LISTING_INTEREST = 10.0
+"""Seconds in which asking for all names again is asking about the same."""
+MAX_LABELS = 10_000
+LISTING_TTL = 120
+"""Seconds; go-micro's, of the answer to the question for all names."""
+FAREWELL = 0.2
+"""Seconds between the two goodbyes; the first may get lost."""
+RESCAN = 10.0
+"""Seconds between two looks at the interfaces of this machine."""
+
+_log = logging.getLogger("micro_rt.registry")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where nodes meet."""
+
+    interface: str
+    """Name or IPv4 address; empty: all."""
+    domain: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine is there."""
+        try:
+            return ipaddress.ip_address(self.interface).is_loopback
+        except ValueError:
+            return re.fullmatch("lo[0-9]*", self.interface) is not None
+
+
+@dataclass(slots=True)
+class _Question:
+    """What the network is asked, again and again."""
+
+    service: str
+    """Whose nodes; empty: for all names."""
+    until: float
+    """When nobody is interested any more, unless somebody watches."""
+    started: float = 0.0
+    asked: int = 0
+    next: float = math.inf
+    heard: float = 0.0
+    patience: float = PATIENCE
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Hub:
+    """What the registries of one place share.
+
+    Args:
+        place: where.
+        clock: what leases are measured with.
+    """
+
+    def __init__(self, place: Place, clock: Clock) -> None:
+        self.watches = Watches()
+        self.domain = Domain(place.domain)
+        self._place = place
+        self._now = clock.now
+        # Where it reaches.
+        self._links: dict[str, Link] = {}
+        self._trouble = ""
+        self._outbox = Outbox()
+        self._scanning: asyncio.Task[None] | None = None
+        self._own = OwnNodes(self.domain)
+        self._others = OtherNodes(clock.now)
+        self._farewells: list[tuple[float, bytes]] = []
+        self._labels: set[str] = set()
+        """Of names that somebody said have nodes."""
+        self._sorted: dict[str, tuple[Node, ...]] = {}
+        self._questions: dict[str, _Question] = {}
+        # When to do what.
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = math.inf
+        self._rescan = math.inf
+
+    async def open(self) -> None:
+        """Joins the others.
+
+        Raises:
+            Unavailable: there is no interface for it.
+        """
+        await self._scan()
+        if not self._links:
+            raise Unavailable(f"registry mdns: {self._trouble}", id="micro.registry_unavailable")
+
+    async def close(self) -> None:
+        """Leaves; what is registered is not answered for any more, and runs out."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._scanning is not None:
+            self._scanning.cancel()
+            await asyncio.wait((self._scanning,))
+        for _, packet in self._farewells:
+            self._tell(packet)
+        self._outbox.close()
+        for link in self._links.values():
+            await link.close()
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be sent; empty as long as one interface works."""
+        problems = [link.problem for link in self._links.values()]
+        return ("; ".join(problems) or self._trouble) if all(problems) else ""
+
+    # Our own nodes
+
+    def next_stamp(self, id: str) -> Stamp:
+        """Returns a stamp that is later than that of any registration of this id that is known."""
+        known = [self._others.stamp(id)[0]]
+        if id in self._own.leases:
+            known.append(self._own.leases[id].stamp[0])
+        return max(time.time_ns() // 1000, max(known) + 1), uuid.uuid4().hex[:8]
+
+    def add(self, lease: MdnsLease) -> None:
+        """Lists a node, in place of what it was registered as before.
+
+        Raises:
+            Unavailable: it can be told to nobody.
+        """
+        before = self._own.leases.get(lease.id)
+        if before is not None:
+            self._drop(before, goodbye=before.own.keys() - lease.own.keys())
+        lease.expires = self._now() + lease.ttl
+        self._own.add(lease)
+        self._changed({*lease.own, *self._others.forget(lease.id)})
+        self._announce(lease)
+        lease.again = lease.announced + 1.0
+        self._wait_for(min(lease.again, lease.expires))
+        try:
+            self._check(lease)
+        except Unavailable:
+            self._drop(lease, goodbye=())
+            raise
+
+    def renew(self, lease: MdnsLease) -> None:
+        """Keeps a node listed.
+
+        Raises:
+            LeaseLost: it is not listed.
+            Unavailable: it can be told to nobody.
+        """
+        self._work()
+        if self._own.leases.get(lease.id) is not lease:
+            raise LeaseLost(f"the lease of {lease.id} ran out, or another replaced it")
+        now = self._now()
+        lease.expires = now + lease.ttl
+        # Everybody hears it, so not more often than it takes, however eager the caller is.
+        if now - lease.announced >= min(1.0, lease.ttl / 4):
+            self._announce(lease)
+            self._check(lease)
+
+    def remove(self, lease: MdnsLease) -> None:
+        """Lists a node no more, and tells everybody; does nothing if it is not listed."""
+        if self._own.leases.get(lease.id) is lease:
+            self._drop(lease, goodbye=lease.own)
+
+    def _drop(self, lease: MdnsLease, goodbye: Iterable[str]) -> None:
+        self._own.remove(lease)
+        for name in goodbye:
+            packet = lease.own[name].announcement(0)
+            self._tell(packet)
+            self._farewells.append((self._now() + FAREWELL, packet))
+            self._wait_for(self._farewells[0][0])
+        self._changed(lease.own)
+
+    def _announce(self, lease: MdnsLease) -> None:
+        lease.announced = self._now()
+        lease.again = math.inf
+        for own in lease.own.values():
+            self._tell(own.announcement(self._left(lease)))
+
+    def _check(self, lease: MdnsLease) -> None:
+        if self.problem:
+            raise Unavailable(
+                f"registry mdns: {lease.id} cannot be announced: {self.problem}", id="micro.registry_unavailable"
+            )
+
+    def _left(self, lease: MdnsLease) -> int:
+        # Not the whole time to live: who does not renew any more must not live on by the answers that are given for it.
+        return max(1, math.ceil(lease.expires - self._now()))
+
+    # Looking up
+
+    async def resolve(self, name: str) -> tuple[Node, ...]:
+        """Returns the nodes of a name, having asked for it unless some are known and kept fresh."""
+        nodes = self._nodes(name)
+        question = self._question(label_of(name))
+        if question is None or not nodes:
+            question = self._ask(label_of(name), name, INTEREST)
+        question.service = name
+        question.until = max(question.until, self._now() + INTEREST)
+        await self._hear_out(question, FIRST_LOOK if nodes else PATIENCE)
+        return self._nodes(name)
+
+    async def look(self, name: str) -> tuple[Node, ...]:
+        """Returns the nodes of a name for a watch, which sees those that come later as soon as they come."""
+        question = self._question(label_of(name))
+        if question is None:
+            await self._hear_out(self._ask(label_of(name), name, INTEREST), FIRST_LOOK)
+        else:
+            question.service = name  # It may have been asked by its label alone.
+        return self._nodes(name)
+
+    async def names(self) -> dict[str, tuple[Node, ...]]:
+        """Returns every name with its nodes."""
+        await self._hear_out(self._ask("", "", LISTING_INTEREST), LISTING_PATIENCE)
+        unasked = [label for label in self._labels if self._question(label) is None]
+        for question in [self._ask(label, label, LISTING_INTEREST) for label in unasked]:
+            await self._hear_out(question, LISTING_PATIENCE)
+        found = {name: self._nodes(name) for name in sorted(self._others.by_name.keys() | self._own.by_name.keys())}
+        return {name: nodes for name, nodes in found.items() if nodes}
+
+    def _question(self, label: str) -> _Question | None:
+        """Returns what is asked about a name, if it is still being asked."""
+        question = self._questions.get(label)
+        return question if self._is_of_interest(question, self._now()) else None
+
+    def _ask(self, label: str, service: str, interest: float) -> _Question:
+        """Asks who serves a name, unless that was asked just now."""
+        now = self._now()
+        question = self._question(label)
+        if question is None:
+            question = self._questions[label] = _Question(service, now + interest)
+        elif now < question.started + question.patience:
+            return question
+        else:
+            question.patience = PATIENCE_AGAIN
+        question.started = now
+        question.asked = 0
+        question.answered.clear()
+        self._ask_again(label, question)
+        return question
+
+    def _ask_again(self, label: str, question: _Question) -> None:
+        needed = not (0 < question.asked < EARLY and question.answered.is_set())
+        question.asked += 1
+        if question.asked < len(QUESTIONS):
+            question.next = question.started + QUESTIONS[question.asked]
+        else:
+            question.next = self._now() + REPEAT * random.uniform(0.9, 1.1)
+        self._wait_for(question.next)
+        if needed:
+            self._send_question(label)
+
+    def _send_question(self, label: str) -> None:
+        packet = query(label + self.domain.suffix if label else self.domain.services)
+        for link in self._links.values():
+            self._outbox.put(partial(link.ask, packet))
+
+    async def _hear_out(self, question: _Question, patience: float) -> None:
+        """Waits until the answers to a question are there, as far as one can tell."""
+        rest = question.started + min(patience, question.patience) - self._now()
+        if rest <= 0:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(rest):
+                await question.answered.wait()
+                quiet = QUIET
+                while quiet > 0:
+                    await asyncio.sleep(quiet)
+                    quiet = question.heard + QUIET - self._now()
+
+    def _is_of_interest(self, question: _Question | None, now: float) -> bool:
+        return question is not None and (now < question.until or self.watches.watched(question.service))
+
+    # What is known
+
+    def _nodes(self, name: str) -> tuple[Node, ...]:
+        self._work()
+        nodes = self._sorted.get(name)
+        if nodes is None:
+            found = {id: entry.node for id, entry in self._others.by_name.get(name, {}).items()}
+            found.update({id: own.node for id, own in self._own.by_name.get(name, {}).items()})
+            if not found:
+                return ()
+            nodes = self._sorted[name] = tuple([found[id] for id in sorted(found)])
+        return nodes
+
+    def _changed(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._sorted.pop(name, None)
+        self.watches.changed(names)
+
+    # Hearing and answering
+
+    def _received(self, data: bytes, source: tuple[str, int], link: Link) -> None:
+        message = read(data, self.domain, source[1], self._place.port)
+        if message.questions and not link.is_own(source):
+            for asked in message.questions:
+                self._answer(asked, source, link)
+        if message.names and "" in self._questions:
+            if len(self._labels) < MAX_LABELS:
+                self._labels.update(message.names)
+            self._answered("")
+        for heard in message.nodes:
+            self._hear(heard)
+
+    def _hear(self, heard: Heard) -> None:
+        lease = self._own.leases.get(heard.node.id)
+        if lease is not None:
+            if heard.stamp <= lease.stamp:
+                # Our own voice; or one who does not know yet that the id is another's now, and has to be told.
+                if heard.ttl and heard.stamp < lease.stamp and self._now() - lease.announced > 0.2:
+                    self._announce(lease)
+                return
+            self._drop(lease, goodbye=lease.own)
+        changed = self._others.hear(heard)
+        self._wait_for(self._others.next)
+        if heard.ttl:
+            self._answered(label_of(heard.name))
+        if changed:
+            self._changed((heard.name,))
+
+    def _answered(self, label: str) -> None:
+        question = self._questions.get(label)
+        if question is not None:
+            question.heard = self._now()
+            question.answered.set()
+
+    def _answer(self, asked: Asked, source: tuple[str, int], link: Link) -> None:
+        self._work()
+        for own in self._own.one_of_each(asked):
+            self._outbox.put(partial(self._list, own, asked, source, link), (own.name, asked, source))
+        for own in self._own.asked_for(asked):
+            self._outbox.put(partial(self._reply, own, asked, source, link), (own.name, own.node.id, asked, source))
+
+    def _list(self, own: Own, asked: Asked, source: tuple[str, int], link: Link) -> None:
+        self._send_answer(own.listing(asked, LISTING_TTL), asked, source, link)
+
+    def _reply(self, own: Own, asked: Asked, source: tuple[str, int], link: Link) -> None:
+        lease = self._own.leases.get(own.node.id)
+        if lease is not None and lease.own.get(own.name) is own:  # It may have gone while the answer waited.
+            self._send_answer(own.answer(asked, self._left(lease)), asked, source, link)
+
+    def _send_answer(self, packet: bytes, asked: Asked, source: tuple[str, int], link: Link) -> None:
+        if asked.unicast:
+            link.reply(packet, source)
+        else:
+            link.tell(packet)
+
+    def _tell(self, packet: bytes) -> None:
+        for link in self._links.values():
+            self._outbox.put(partial(link.tell, packet))
+
+    # When to do what
+
+    def _work(self) -> None:
+        """Does what is due; costs one look at the clock if nothing is."""
+        now = self._now()
+        if now < self._due:
+            return
+        self._due = math.inf
+        for lease in list(self._own.leases.values()):
+            if lease.expires <= now:
+                self._drop(lease, goodbye=lease.own)
+            elif lease.again <= now:
+                self._announce(lease)
+        for _, packet in [each for each in self._farewells if each[0] <= now]:
+            self._tell(packet)
+        self._farewells = [each for each in self._farewells if each[0] > now]
+        self._look_after_others()
+        for label, question in list(self._questions.items()):
+            if not self._is_of_interest(question, now):
+                del self._questions[label]
+                if not label:
+                    self._labels.clear()
+            elif question.next <= now:
+                self._ask_again(label, question)
+        if self._rescan <= now and self._scanning is None:
+            self._rescan = math.inf
+            self._scanning = asyncio.get_running_loop().create_task(self._scan(), name="look at interfaces")
+            self._scanning.add_done_callback(self._scanned)
+        self._wait_for(self._next())
+
+    def _look_after_others(self) -> None:
+        """Drops what ran out, and asks for what is of interest and soon will."""
+        lost, stale = self._others.look_after()
+        self._changed(lost)
+        for label in {label_of(name) for name in lost | stale}:
+            if self._question(label) is not None:
+                self._send_question(label)
+
+    def _next(self) -> float:
+        leases = (min(lease.expires, lease.again) for lease in self._own.leases.values())
+        # A question that nobody is interested in any more goes with the next turn of it.
+        questions = (question.next for question in self._questions.values())
+        farewells = (when for when, _ in self._farewells)
+        return min((self._rescan, *leases, *farewells, *questions, self._others.next))
+
+    def _wait_for(self, when: float) -> None:
+        if when < self._due:
+            self._due = when
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, self._due - self._now()), self._fire)
+
+    def _fire(self) -> None:
+        self._timer = None
+        self._work()
+        if self._timer is None and self._due < math.inf:  # The loop's clock is not the leases': this was too early.
+            self._set_timer()
+
+    # Interfaces
+
+    async def _scan(self) -> None:
+        """Uses the interfaces that are there now."""
+        place = self._place
+        addresses = addresses_of(place.interface)
+        if not addresses:
+            there = ", ".join(addresses_of("")) or "no other"
+            self._trouble = (
+                f"{place.interface!r} is neither the name nor an IPv4 address of an interface here; there is {there}"
+                if place.interface
+                else "there is no interface with an IPv4 address"
+            )
+        for address in self._links.keys() - set(addresses):
+            await self._links.pop(address).close()
+        for address in addresses:
+            if address in self._links:
+                continue
+            link = Link(address, place.port, self._received)
+            try:
+                await link.open()
+            except OSError as error:
+                self._trouble = f"cannot use multicast on {address}: {error}"
+                continue
+            self._links[address] = link
+            self._greet()
+        self._rescan = self._now() + RESCAN
+        self._wait_for(self._rescan)
+
+    def _greet(self) -> None:
+        """Tells and asks those who were out of reach until now."""
+        for lease in self._own.leases.values():
+            self._announce(lease)
+        for label in self._questions:
+            self._send_question(label)
+
+    def _scanned(self, task: asyncio.Task[None]) -> None:
+        self._scanning = None
+        if not task.cancelled() and task.exception() is not None:
+            _log.warning("mdns: cannot look at the interfaces: %s", task.exception())
+            self._rescan = self._now() + RESCAN
+            self._wait_for(self._rescan)

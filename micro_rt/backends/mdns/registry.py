@@ -1,0 +1,153 @@
+"""Registry ``mdns:``: for a local network, without a server; the nodes tell each other, and those of go-micro.
+
+See ``docs/mdns.md``. How it works is in ``mdns_hub.py``, what is on the wire in ``mdns_records.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlsplit
+
+from micro_rt.backends.mdns.network import Hub, Place
+from micro_rt.backends.mdns.nodes import MdnsLease
+from micro_rt.backends.mdns.records import MAX_DOMAIN
+from micro_rt.errors import FailedPrecondition, InvalidArgument
+from micro_rt.kit.clock import Clock, boot_clock
+from micro_rt.kit.shared import Shared
+from micro_rt.node import Node
+from micro_rt.registry.base import LEASE_TTL, Lease, Registration, Registry
+from micro_rt.registry.watch import Watch
+
+__all__ = ["MdnsRegistry"]
+
+_OPTIONS = ("interface", "domain", "port")
+
+
+class MdnsRegistry(Registry):
+    """Lists nodes on the local network by multicast DNS.
+
+    Args:
+        address: ``"mdns:"``; with options after ``"mdns://?"``: ``interface=`` (the IPv4 address or the name of the only
+            interface to use; else all), ``domain=`` (``"micro"``, which is go-micro's: those of other domains do not meet),
+            ``port=`` (5353, which is everybody's).
+        clock: what leases are measured with.
+
+    Raises:
+        ValueError: the address has options that there are not, or values that cannot be.
+    """
+
+    propagation = 0.5
+
+    def __init__(self, address: str = "mdns:", *, clock: Clock | None = None) -> None:
+        place = _place_of(address)
+        self.loopback = place.is_loopback
+        self._address = address
+        used = clock or boot_clock()
+        self._shared = Shared(("registry", place, used), lambda: Hub(place, used))
+        self._hub: Hub | None = None
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be sent; empty if it can."""
+        return self._hub.problem if self._hub is not None else ""
+
+    async def open(self) -> None:
+        """Joins the others on the network.
+
+        Raises:
+            Unavailable: there is no interface for it, or not the one that was named.
+        """
+        self._hub = await self._shared.acquire()
+
+    async def close(self) -> None:
+        """Ends every watch; when the last one with this address closes, nothing is answered any more, and leases run out."""
+        if self._hub is not None:
+            self._hub.watches.close(self)
+            self._hub = None
+            await self._shared.release()
+
+    async def register(self, registration: Registration, *, ttl: float = LEASE_TTL) -> Lease:
+        """Lists a node.
+
+        Raises:
+            InvalidArgument: its address is not a host and a port, or there is no room in a packet for what it says of itself.
+            Unavailable: it can be told to nobody.
+        """
+        if ttl <= 0:
+            raise ValueError(f"a lease of {ttl} seconds is none")
+        self._open_hub()
+        ip = await _ip_of(registration.node)
+        hub = self._open_hub()  # It may have been closed meanwhile.
+        lease = MdnsLease(self._open_hub, registration, ttl, hub.domain, ip, hub.next_stamp(registration.node.id))
+        hub.add(lease)
+        return lease
+
+    async def resolve(self, name: str) -> tuple[Node, ...]:
+        """Returns the nodes of a name, in the order of their ids; if none are known, waits up to a second for the first.
+
+        When an unknown name is looked up again, that is a tenth of a second: who came meanwhile was heard.
+        """
+        return await self._open_hub().resolve(name)
+
+    def watch(self, name: str) -> Watch:
+        """Gives the nodes of a name now, and again after each change."""
+        hub = self._open_hub()
+        return hub.watches.open(name, hub.look, self)
+
+    async def names(self) -> Mapping[str, tuple[Node, ...]]:
+        """Returns every name with its nodes; asks the network each time, which takes up to a second."""
+        return await self._open_hub().names()
+
+    def _open_hub(self) -> Hub:
+        if self._hub is None:
+            raise FailedPrecondition(f"registry {self._address} is not open")
+        return self._hub
+
+
+def _place_of(address: str) -> Place:
+    parts = urlsplit(address)
+    if parts.scheme != "mdns" or parts.netloc or parts.path.strip("/") or parts.fragment:
+        raise ValueError(
+            f"registry address {address!r} is not mdns: or mdns://?OPTION=VALUE&…; options: {', '.join(_OPTIONS)}"
+        )
+    options: dict[str, str] = {}
+    for option, value in parse_qsl(parts.query, keep_blank_values=True):
+        if option not in _OPTIONS:
+            raise ValueError(f"registry mdns has no option {option!r}; it has {', '.join(_OPTIONS)}")
+        if option in options:
+            raise ValueError(f"registry mdns: option {option!r} is given twice")
+        options[option] = value
+    port = options.get("port", "5353")
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f"registry mdns: port={port!r} is not a port; leave it out for 5353")
+    domain = options.get("domain", "micro").strip(".")
+    if not all(0 < len(label.encode()) <= 63 for label in domain.split(".")) or len(domain.encode()) > MAX_DOMAIN:
+        raise ValueError(f"registry mdns: domain={domain!r} is not a domain of at most {MAX_DOMAIN} bytes")
+    if options.get("interface") == "":
+        raise ValueError("registry mdns: interface= is empty; leave it out for all interfaces")
+    return Place(options.get("interface", ""), domain, int(port))
+
+
+async def _ip_of(node: Node) -> str:
+    """Returns the IP address of a node's host, which go-micro needs."""
+    host, _, port = node.address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise InvalidArgument(
+            f"{node.id} cannot be registered with mdns: its address {node.address!r} is not HOST:PORT"
+        )
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise InvalidArgument(
+            f"{node.id} cannot be registered with mdns: {host!r}, which it advertises, has no IP address: {error}"
+        ) from None
+    # IPv4 first, as those who read it prefer.
+    return str(min(found, key=lambda each: each[0] != socket.AF_INET)[4][0])

@@ -1,0 +1,1 @@
+"""``memory:``: everything in one process and its event loop."""

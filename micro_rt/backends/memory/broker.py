@@ -1,0 +1,349 @@
+"""Broker ``memory:``: for one process and its event loop; for tests, and for services that share a process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from micro_rt.broker.base import (
+    Broker,
+    Listener,
+    Message,
+    Partition,
+    Position,
+    Record,
+    Start,
+    Subscription,
+    TopicOptions,
+    partition_of,
+)
+from micro_rt.broker.embedded import (
+    Options,
+    balance,
+    checked_offset,
+    checked_topic,
+    not_owned,
+    not_there,
+    problem_of,
+    warn_of_gap,
+)
+from micro_rt.broker.member import Member, Ownership, View
+from micro_rt.errors import Error, FailedPrecondition
+from micro_rt.kit.clock import Clock, boot_clock
+from micro_rt.kit.shared import Shared
+
+__all__ = ["MemoryBroker"]
+
+RETENTION = 3600.0
+"""Seconds that records are kept by default."""
+TIDY = 5.0
+"""Seconds between two looks for records to drop."""
+
+
+class MemoryBroker(Broker):
+    """Keeps events in the memory of this process, as long as any broker with this name is open.
+
+    Args:
+        address: ``"memory:"``, or ``"memory:NAME"`` for a place of its own; each event loop has its own of either. Parameters:
+            ``retention`` (seconds that records are kept; an hour, if not given), ``partitions`` (of a topic that does not
+            say), ``max_message`` (bytes) and ``envelope``.
+        clock: what retention is measured with.
+    """
+
+    def __init__(self, address: str = "memory:", *, clock: Clock | None = None) -> None:
+        place, _, query = address.partition("?")
+        if not place.startswith("memory:") or "#" in address or "/" in place:
+            raise ValueError(f"broker address {address!r} is not memory: or memory:NAME")
+        self._options, _ = Options.read(address, query, RETENTION)
+        self.envelope = self._options.envelope
+        self._address = address
+        used = clock or boot_clock()
+        self._shared = Shared(("broker", place), lambda: _Hub(used))
+        self._hub: _Hub | None = None
+        self._members: set[_MemoryMember] = set()
+
+    async def open(self) -> None:
+        """Joins the other brokers with this name in this event loop."""
+        self._hub = await self._shared.acquire()
+
+    async def close(self) -> None:
+        """Ends every subscription; the last one to leave drops the records."""
+        if self._hub is None:
+            return
+        try:
+            for member in list(self._members):
+                await member.close()
+        finally:
+            self._hub = None
+            await self._shared.release()
+
+    async def prepare(self, topics: Mapping[str, TopicOptions]) -> None:
+        """Makes topics that are not there."""
+        hub = self._open_hub()
+        for topic, options in topics.items():
+            hub.make(checked_topic(topic), *self._options.of(topic, options))
+
+    async def publish(self, messages: Sequence[Message]) -> list[Position | Error]:
+        """Publishes messages, and lets the others in this loop have their turn."""
+        hub = self._open_hub()
+        await asyncio.sleep(0)
+        now = time.time()
+        limit = self._options.max_message
+        return [problem_of(message, limit) or hub.append(message, now) for message in messages]
+
+    def subscribe(self, topics: Collection[str], group: str, start: Start, listener: Listener) -> Subscription:
+        """Joins a group."""
+        self._open_hub()
+        member = _MemoryMember(self._open_hub, topics, group, start, listener, self._members.discard)
+        self._members.add(member)
+        return member
+
+    def _open_hub(self) -> _Hub:
+        if self._hub is None:
+            raise FailedPrecondition(f"broker {self._address} is not open", may_have_run=False)
+        return self._hub
+
+
+class _MemoryMember(Member):
+    def __init__(
+        self,
+        hub: Callable[[], _Hub],
+        topics: Collection[str],
+        group: str,
+        start: Start,
+        listener: Listener,
+        closed: Callable[[_MemoryMember], None],
+    ) -> None:
+        super().__init__(topics, group, start, listener)
+        self._hub = hub
+        self._tell_closed = closed
+        self._members = _Group()
+        self._seen = -1
+
+    async def close(self) -> None:
+        try:
+            await super().close()
+        finally:
+            self._tell_closed(self)
+
+    async def join(self) -> None:
+        hub = self._hub()
+        topics = {topic: len(hub.logs(topic)) for topic in self.topics}
+        self._members = hub.groups.setdefault(self.group, self._members)
+        self._members.add(self, topics)
+
+    async def look(self, cursors: Mapping[Partition, int], limit: int, settled: bool) -> View | None:
+        hub, group = self._hub(), self._members
+        records: dict[Partition, Sequence[Record]] = {}
+        for partition, offset in cursors.items():
+            found = hub.log(partition).read(offset, limit)
+            if found:
+                records[partition] = found
+                limit -= len(found)
+                if limit <= 0:
+                    break
+        if settled and self._seen == group.revision:
+            return View(None, records)
+        self._seen = group.revision
+        wanted = frozenset(each for each, member in group.targets.items() if member is self)
+        owned = frozenset(each for each, member in group.owners.items() if member is self)
+        return View(Ownership(owned, wanted, wanted.difference(group.owners)), records)
+
+    async def claim(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
+        hub, group = self._hub(), self._members
+        positions: dict[Partition, int] = {}
+        for partition in partitions:
+            if group.owners.setdefault(partition, self) is self:
+                log = hub.log(partition)
+                log.readers.add(self)
+                positions[partition] = group.position(partition, log, self.start)
+        return positions
+
+    async def release(self, partitions: Collection[Partition]) -> None:
+        hub = self._hub()
+        for partition in partitions:
+            hub.log(partition).readers.discard(self)
+        self._members.release(self, partitions)
+
+    async def leave(self) -> None:
+        await self.release([each for each, member in self._members.owners.items() if member is self])
+        self._members.remove(self)
+
+    async def commit(self, positions: Mapping[Partition, int]) -> None:
+        self._hub()
+        group = self._members
+        lost: list[Partition] = []
+        for partition, offset in positions.items():
+            if group.owners.get(partition) is self:
+                group.positions[partition] = checked_offset(partition, offset)
+            else:
+                lost.append(partition)
+        if lost:
+            raise not_owned(self.group, lost)
+
+    async def lag(self) -> Mapping[Partition, int]:
+        hub, group = self._hub(), self._members
+        logs = {each: hub.log(each) for each in self._cursors}
+        return {
+            each: max(0, log.next - max(log.first, group.position(each, log, self.start))) for each, log in logs.items()
+        }
+
+
+class _Hub:
+    """What the brokers of one name share."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.groups: dict[str, _Group] = {}
+        self._now = clock.now
+        self._topics: dict[str, list[_Log]] = {}
+        self._turns: dict[str, int] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def open(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def make(self, topic: str, partitions: int, retention: float) -> None:
+        if topic not in self._topics:
+            self._topics[topic] = [_Log(topic, number, retention) for number in range(partitions)]
+            if self._timer is None:
+                self._tidy()
+
+    def logs(self, topic: str) -> list[_Log]:
+        try:
+            return self._topics[topic]
+        except KeyError:
+            raise not_there(topic) from None
+
+    def log(self, partition: Partition) -> _Log:
+        return self._topics[partition.topic][partition.number]
+
+    def append(self, message: Message, now: float) -> Position | Error:
+        logs = self._topics.get(message.topic)
+        if logs is None:
+            return not_there(message.topic)
+        if message.key is not None:
+            number = partition_of(message.key, len(logs))
+        else:
+            number = self._turns[message.topic] = (self._turns.get(message.topic, -1) + 1) % len(logs)
+        return logs[number].append(message, now, self._now())
+
+    def _tidy(self) -> None:
+        """Drops the records of topics that nobody publishes to."""
+        now = self._now()
+        for logs in self._topics.values():
+            for log in logs:
+                log.tidy(now)
+        self._timer = asyncio.get_running_loop().call_later(TIDY, self._tidy)
+
+
+class _Log:
+    """The records of one partition."""
+
+    def __init__(self, topic: str, number: int, retention: float) -> None:
+        self.first = 0
+        self.readers: set[Member] = set()
+        self._topic = topic
+        self._number = number
+        self._retention = retention
+        self._records: list[Record] = []
+        self._marks: deque[tuple[float, int]] = deque()
+        """Moments, and the offset that was the next one then: all before it is older than that moment."""
+
+    @property
+    def next(self) -> int:
+        return self.first + len(self._records)
+
+    def append(self, message: Message, now: float, moment: float) -> Position:
+        offset = self.first + len(self._records)
+        timestamp = now if message.timestamp is None else message.timestamp
+        self._records.append(
+            Record(self._topic, self._number, offset, timestamp, message.key, message.value, message.headers)
+        )
+        if not self._marks or moment >= self._marks[-1][0] + self._retention / 16:
+            self.tidy(moment)
+        for reader in self.readers:
+            reader.wake()
+        return Position(self._topic, self._number, offset)
+
+    def read(self, offset: int, limit: int) -> list[Record]:
+        start = offset - self.first
+        if start < 0:
+            warn_of_gap(self._topic, self._number, offset, self.first)
+            start = 0
+        return self._records[start : start + limit]
+
+    def offset_of(self, start: Start) -> int:
+        if start == "earliest":
+            return self.first
+        if start == "latest":
+            return self.next
+        if isinstance(start, int):
+            return max(start, self.first)
+        moment = start.timestamp()
+        return next((record.offset for record in self._records if record.timestamp >= moment), self.next)
+
+    def tidy(self, moment: float) -> None:
+        marks = self._marks
+        if self._records and (not marks or marks[-1][1] != self.next):
+            marks.append((moment, self.next))
+        keep = self.first
+        while marks and marks[0][0] <= moment - self._retention:
+            keep = marks.popleft()[1]
+        if keep > self.first:
+            del self._records[: keep - self.first]
+            self.first = keep
+
+
+class _Group:
+    """A group: its members, what each is to read and reads, and how far it is done."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        """Changes whenever ``targets`` or ``owners`` do."""
+        self.targets: dict[Partition, Member] = {}
+        self.owners: dict[Partition, Member] = {}
+        self.positions: dict[Partition, int] = {}
+        self._members: dict[Member, frozenset[str]] = {}
+        self._topics: dict[str, int] = {}
+        self._starts: dict[Partition, tuple[Start, int]] = {}
+
+    def add(self, member: Member, topics: Mapping[str, int]) -> None:
+        self._members[member] = frozenset(topics)
+        self._topics.update(topics)
+        self._balance()
+
+    def remove(self, member: Member) -> None:
+        self._members.pop(member, None)
+        if not self._members:
+            self._starts.clear()
+        self._balance()
+
+    def release(self, member: Member, partitions: Collection[Partition]) -> None:
+        for partition in partitions:
+            if self.owners.get(partition) is member:
+                del self.owners[partition]
+        self._changed()
+
+    def position(self, partition: Partition, log: _Log, start: Start) -> int:
+        """Returns where to read on; where a group begins stands until it commits or ends, whoever reads it meanwhile."""
+        if partition in self.positions:
+            return self.positions[partition]
+        pinned = self._starts.get(partition)
+        if pinned is None or pinned[0] != start:
+            pinned = self._starts[partition] = (start, log.offset_of(start))
+        return pinned[1]
+
+    def _balance(self) -> None:
+        self.targets = balance(self._topics, self._members, self.owners)
+        self._changed()
+
+    def _changed(self) -> None:
+        self.revision += 1
+        for member in self._members:
+            member.wake()

@@ -1,0 +1,287 @@
+"""Calls within one process, without a socket: for tests, and for services that share a process.
+
+Messages are bytes here too, so a test sees what a client on the wire would see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextvars import copy_context
+from itertools import count
+
+from micro_rt.context import CallInfo
+from micro_rt.errors import Cancelled, DeadlineExceeded, EndOfStream, Error, FailedPrecondition, Internal, Unavailable
+from micro_rt.go_micro.errors import decode_status
+from micro_rt.kit.pipe import Pipe
+from micro_rt.kit.shared import Shared
+from micro_rt.metadata import EMPTY, Metadata
+from micro_rt.status import encode_details
+from micro_rt.text import utf8
+from micro_rt.transport.base import (
+    ClientStream,
+    Connection,
+    Dispatch,
+    Listener,
+    ServerStream,
+    ended_already,
+    handler_failed,
+    handler_task,
+    wait_for_cancelled,
+)
+
+__all__ = ["MemoryTransport"]
+
+WINDOW = 16
+"""Messages that may wait to be read in one direction before the sender waits too."""
+
+_log = logging.getLogger("micro_rt.backends.memory.transport")
+
+
+class MemoryTransport:
+    """The transport ``memory``: services that run in one event loop."""
+
+    name = "memory"
+
+    def connection(self, address: str) -> Connection:
+        """Makes a connection to a name, such as ``"memory:1"``."""
+        return _MemoryConnection(address)
+
+    async def listen(self, address: str, dispatch: Dispatch) -> Listener:
+        """Listens under a name of its own, or under the one given: ``"memory:1"``; other addresses are not used."""
+        listener = _MemoryListener(dispatch)
+        await listener.open(address)
+        return listener
+
+
+class _Hub:
+    """Who listens in this event loop."""
+
+    def __init__(self) -> None:
+        self.listeners: dict[str, _MemoryListener] = {}
+        self.numbers = count(1)
+
+    async def open(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        self.listeners.clear()
+
+
+def _shared_hub() -> Shared[_Hub]:
+    return Shared("memory transport", _Hub)
+
+
+class _MemoryListener(Listener):
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
+        self._hold = _shared_hub()
+        self._hub: _Hub | None = None
+        self._draining = False
+        self._calls: set[_Call] = set()
+        # A handler sees the context of who listens, as with a socket, and nothing of who calls but what is sent.
+        self._context = copy_context()
+        self.address = ""
+
+    async def open(self, address: str) -> None:
+        self._hub = hub = await self._hold.acquire()
+        name = address if address.startswith("memory:") else f"memory:{next(hub.numbers)}"
+        if name in hub.listeners:
+            await self._hold.release()
+            raise FailedPrecondition(
+                f"cannot listen on {name}: somebody does already; give no name to get a free one",
+                id="micro.listen_failed",
+            )
+        self.address = name
+        hub.listeners[name] = self
+
+    async def drain(self) -> None:
+        self._draining = True
+
+    async def close(self) -> None:
+        self._draining = True
+        if self._hub is not None and self._hub.listeners.get(self.address) is self:
+            del self._hub.listeners[self.address]
+        calls = list(self._calls)
+        for call in calls:
+            call.abort(Unavailable(f"{self.address} was closed before the reply", id="micro.connection_lost"))
+        await wait_for_cancelled([call.task for call in calls if call.task is not None], _log)
+        await self._hold.release()
+
+    def accept(self, call: _Call) -> None:
+        if self._draining:
+            raise Unavailable(
+                f"{self.address} refused {call.path}: it is stopping", id="micro.refused", may_have_run=False
+            )
+        self._calls.add(call)
+        task = handler_task(_serve(call, self._dispatch), name=f"serve {call.path}", context=self._context.copy())
+        call.task = task
+        task.add_done_callback(lambda _: self._calls.discard(call))
+
+
+async def _serve(call: _Call, dispatch: Dispatch) -> None:
+    try:
+        await dispatch(_MemoryServerStream(call))
+    except Exception:
+        _log.exception("%s raised an unexpected exception", call.path)
+        if not call.replies.ended:
+            call.finish(handler_failed(call.path))
+    finally:
+        call.abort(Internal(f"the server ended {call.path} without a status"))
+
+
+class _MemoryConnection(Connection):
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._hold = _shared_hub()
+        self._hub: _Hub | None = None
+        self._calls: set[_Call] = set()
+        self._closed = False
+
+    async def connect(self) -> None:
+        await self._listener()
+
+    async def open(
+        self, path: str, content_subtype: str, metadata: Metadata, deadline: float | None, info: CallInfo
+    ) -> ClientStream:
+        listener = await self._listener()
+        call = _Call(path, content_subtype, metadata, deadline, info)
+        call.on_end = self._calls.discard
+        call.start_clock()
+        self._calls.add(call)
+        try:
+            listener.accept(call)  # on Python 3.12 and later, the call may be over when this returns
+        except Error as error:
+            call.abort(error)
+            raise
+        return _MemoryClientStream(call)
+
+    async def close(self) -> None:
+        self._closed = True
+        for call in list(self._calls):
+            call.abort(Unavailable(f"the connection to {self._address} was closed", id="micro.connection_lost"))
+        if self._hub is not None:
+            self._hub = None
+            await self._hold.release()
+
+    async def _listener(self) -> _MemoryListener:
+        if self._closed:
+            raise Unavailable(f"the connection to {self._address} is closed", id="micro.closed", may_have_run=False)
+        if self._hub is None:
+            self._hub = await self._hold.acquire()
+        listener = self._hub.listeners.get(self._address)
+        if listener is None:
+            raise Unavailable(f"nobody listens at {self._address}", id="micro.connect_failed", may_have_run=False)
+        return listener
+
+
+class _Call:
+    """What both ends of a call share."""
+
+    def __init__(
+        self, path: str, content_subtype: str, metadata: Metadata, deadline: float | None, info: CallInfo
+    ) -> None:
+        self.path = path
+        self.content_subtype = content_subtype
+        self.metadata = metadata
+        self.deadline = deadline
+        self.info = info
+        self.requests = Pipe[bytes](WINDOW)
+        self.replies = Pipe[bytes](WINDOW)
+        self.task: asyncio.Task[None] | None = None
+        self.on_end: Callable[[_Call], object] = _nothing
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start_clock(self) -> None:
+        if self.deadline is None:
+            return
+        loop = asyncio.get_running_loop()
+        if self.deadline <= loop.time():
+            raise DeadlineExceeded(f"{self.path}: the deadline has passed", id="micro.deadline", may_have_run=False)
+        self._timer = loop.call_at(
+            self.deadline,
+            self.abort,
+            DeadlineExceeded(f"{self.path}: no reply before the deadline", id="micro.deadline"),
+        )
+
+    def finish(self, error: Error | None) -> None:
+        """The server is done; what it sent stays readable."""
+        self.replies.end(error or EndOfStream("the server sent its last message already"))
+        self.requests.stop(error or EndOfStream("the server has ended the call"))
+        self._over()
+
+    def abort(self, error: Error) -> None:
+        """Ends the call at once on both sides; does nothing if it is over."""
+        if self.replies.ended:
+            return
+        self.replies.stop(error)
+        self.requests.stop(error)
+        if self.task is not None and self.task is not asyncio.current_task():
+            self.task.cancel()
+        self._over()
+
+    def _over(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self.on_end(self)
+
+
+class _MemoryClientStream(ClientStream):
+    __slots__ = ("_call", "_ended")
+
+    def __init__(self, call: _Call) -> None:
+        self._call = call
+        self._ended = False
+
+    async def send(self, message: bytes, *, end: bool = False) -> None:
+        if self._ended:
+            raise ended_already(self._call.path)
+        await self._call.requests.put(message)
+        if end:
+            await self.end()
+
+    async def end(self) -> None:
+        self._ended = True
+        self._call.requests.end(EndOfStream("the client sent its last message already"))
+
+    async def receive(self) -> bytes:
+        return await self._call.replies.get()
+
+    def cancel(self) -> None:
+        self._call.abort(Cancelled("the call was cancelled by this client"))
+
+
+class _MemoryServerStream(ServerStream):
+    __slots__ = ("_call", "content_subtype", "deadline", "metadata", "path", "peer")
+
+    def __init__(self, call: _Call) -> None:
+        self._call = call
+        self.path = call.path
+        self.content_subtype = call.content_subtype
+        self.metadata = call.metadata
+        self.deadline = call.deadline
+        self.peer = "memory:"
+
+    async def receive(self) -> bytes:
+        return await self._call.requests.get()
+
+    async def send_headers(self, headers: Metadata) -> None:
+        self._call.info.headers = headers
+
+    async def send(self, message: bytes) -> None:
+        await self._call.replies.put(message)
+
+    async def finish(self, error: Error | None, trailers: Metadata = EMPTY) -> None:
+        if self._call.replies.ended:
+            return
+        if error is not None:
+            # As it would arrive from elsewhere.
+            id, message, details = decode_status(encode_details(error) or b"", utf8(error.message))
+            error = Error.of(error.code, message, id=id, details=details)
+        self._call.info.trailers = trailers
+        self._call.finish(error)
+
+
+def _nothing(_: _Call) -> None:
+    pass

@@ -1,1 +1,0 @@
-"""Engines: what several backends share, one connection per address."""

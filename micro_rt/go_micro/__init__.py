@@ -1,0 +1,1 @@
+"""The values and bytes of go-micro's formats."""

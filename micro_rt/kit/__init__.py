@@ -1,0 +1,1 @@
+"""The kit: what every part needs, once. It imports nothing but the vocabulary."""

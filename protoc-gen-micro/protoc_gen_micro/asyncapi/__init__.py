@@ -1,0 +1,1 @@
+"""AsyncAPI documents, built as data."""

@@ -1,0 +1,238 @@
+"""The names that ``dataclasses.py.j2`` writes beside those of the .proto."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from protoc_gen_micro.betterproto.dialect import field_names, value_names
+from protoc_gen_micro.betterproto.unrolled import HELPERS, Unrolled, kind_of, wrapped
+from protoc_gen_micro.python.imports import Imports, plan_names
+from protoc_gen_micro.python.modules import Modules, shipped
+from protoc_gen_micro.python.text import WIDTH, indented, layout, literal
+from protoc_gen_micro.schema.model import Enum, EnumValue, Field, File, Message
+from protoc_gen_micro.schema.names import json_name, unused
+
+__all__ = ["Classes"]
+
+
+class Classes:
+    """The classes of one file in the betterproto dialect.
+
+    Args:
+        file: the file, in the dialect.
+        modules: where the modules are, and what star imports of them bring.
+
+    Attributes:
+        imports: how the types of other files are imported.
+        helpers: the lines that import what hints are made of.
+        functions: the lines that import what the written code calls; type checkers do not see it.
+        all: the line of ``__all__``.
+    """
+
+    def __init__(self, file: File, modules: Modules) -> None:
+        self._file = file
+        names = [field_names(message) for message in file.messages]
+        self._names = {message.type_name.full_name: known for message, known in zip(file.messages, names, strict=True)}
+        own = modules.exports[file.path]
+        needs: dict[str, set[str]] = {
+            path: set(modules.exports[path])
+            for path in file.public_dependencies
+            if not shipped(path) and modules.exports[path]
+        }
+        for used in _used(file):
+            if used.type_name and used.type_name.file != file.path:
+                needs.setdefault(used.type_name.file, set()).add(used.type_name.names[0])
+        mine = {message.name for message in file.messages} | {enum.name for enum in file.enums}
+        self.imports: Imports = plan_names(file.path, needs, modules, mine)
+        exported = [literal(name) for name in sorted(own)]
+        self.all = layout("__all__ = [", exported, "]") if exported else "__all__: list[str] = []"
+        self._members = {name for known in names for name in known.values()}
+        self._code = {
+            message.type_name.full_name: _Code.of(Unrolled(message, known, self._class_name))
+            for message, known in zip(file.messages, names, strict=True)
+        }
+        self.builtins = unused("_builtins", self._members)
+        self.helpers = self._helpers()
+        self.functions = self._functions()
+
+    def nested(self, enum: Enum) -> tuple[str, ...]:
+        """Returns the names of the messages that an enum is in, and its own."""
+        package = self._file.package
+        full_name = enum.type_name.full_name
+        return tuple((full_name[len(package) + 1 :] if package else full_name).split("."))
+
+    def members(self, enum: Enum) -> list[tuple[str, EnumValue]]:
+        """Returns the members of an enum, with their names."""
+        names = value_names(enum, self.nested(enum))
+        return [(names[value.name], value) for value in enum.values]
+
+    def originals(self, enum: Enum) -> list[str]:
+        """Returns the items of the dict that knows the values' names in the .proto; none where they are the same."""
+        names = value_names(enum, self.nested(enum))
+        if all(name == member for name, member in names.items()):
+            return []
+        return [f"{literal(value.name)}: {value.number}" for value in enum.values]
+
+    def field(self, message: Message, field: Field) -> str:
+        """Returns the line that declares a field."""
+        name = self._names[message.type_name.full_name][field.name]
+        arguments = [str(field.number), literal(kind_of(field))]
+        if field.type_name and kind_of(field) in ("message", "enum"):
+            arguments.append(f"lambda: {self._class_name(field)}")
+        if field.repeated:
+            arguments.append("repeated=True")
+        if field.map_key:
+            arguments.append(f"key={literal(field.map_key)}")
+        if _optional(field):
+            arguments.append("optional=True")
+        if field.oneof:
+            index = [oneof.name for oneof in message.oneofs].index(field.oneof)
+            arguments += [f"group={literal(field.oneof)}", *([f"oneof={index}"] if index else [])]
+        if wrapped(field):
+            arguments.append(f"wraps={literal(wrapped(field))}")
+        if field.name != name:
+            arguments.append(f"proto={literal(field.name)}")
+        if field.json_name != json_name(field.name):
+            arguments.append(f"json={literal(field.json_name)}")
+        head = f"{name}: {self._hint(field)} = "
+        if len(f"    {head}_betterproto.field(") <= WIDTH or len(f"    {head}(") > WIDTH:
+            return layout(f"{head}_betterproto.field(", arguments, ")", 1)
+        call = layout("_betterproto.field(", arguments, ")", 2)
+        return f"{head}(\n    {indented(call)}\n)"
+
+    def decorator(self, message: Message) -> str:
+        """Returns the line above the class of a message."""
+        return layout("@_betterproto.message(", [literal(message.type_name.full_name)], ")")
+
+    def head(self, message: Message) -> str:
+        """Returns how the constructor of a message begins."""
+        return layout("def __init__(", self._code[message.type_name.full_name].parameters, "):", 2)
+
+    def constructor(self, message: Message) -> list[str]:
+        """Returns the body of the constructor of a message."""
+        return self._code[message.type_name.full_name].constructor
+
+    def writer(self, message: Message) -> list[str]:
+        """Returns the body of the encoder of a message."""
+        return self._code[message.type_name.full_name].writer
+
+    def reader(self, message: Message) -> list[str]:
+        """Returns the body of the decoder of a message."""
+        return self._code[message.type_name.full_name].reader
+
+    def _class_name(self, field: Field) -> str:
+        if field.type_name is None:
+            return ""
+        return (
+            field.type_name.names[0] if field.type_name.file == self._file.path else self.imports.name(field.type_name)
+        )
+
+    def _builtin(self, name: str) -> str:
+        return f"{self.builtins}.{name}" if name in self._members else name
+
+    def _hint(self, field: Field) -> str:
+        value = self._value_hint(field)
+        if field.map_key:
+            return f"{self._builtin('dict')}[{self._builtin(_SCALARS[field.map_key])}, {value}]"
+        if field.repeated:
+            return f"{self._builtin('list')}[{value}]"
+        return f"{value} | None" if _optional(field) else value
+
+    def _value_hint(self, field: Field) -> str:
+        kind = kind_of(field)
+        if kind == "wrapper":
+            return f"{self._builtin(_SCALARS[wrapped(field)])} | None"
+        if kind in _TIMES:
+            return self._time(_TIMES[kind])
+        return self._class_name(field) if field.type_name else self._builtin(_SCALARS[kind])
+
+    def _time(self, name: str) -> str:
+        return f"_{name}" if name in self._members else name
+
+    def _helpers(self) -> list[str]:
+        fields = [field for message in self._file.messages for field in message.fields]
+        lines: list[str] = []
+        hidden = {"dict", "list", *_SCALARS.values()} & self._members
+        if hidden:
+            lines.append(f"import builtins as {self.builtins}")
+        times = sorted({_TIMES[kind_of(field)] for field in fields if kind_of(field) in _TIMES})
+        if times:
+            imported = [name if self._time(name) == name else f"{name} as _{name}" for name in times]
+            lines.append(f"from datetime import {', '.join(imported)}")
+        if self._file.messages or self.imports.checked:
+            lines.append("from typing import TYPE_CHECKING")
+        return lines
+
+    def _functions(self) -> list[str]:
+        used: set[str] = set()
+        for code in self._code.values():
+            for lines in (code.parameters, code.constructor, code.writer, code.reader):
+                used.update(_HELPER.findall("\n".join(set(lines))))
+        by_module: dict[str, list[str]] = {}
+        for name in sorted(used & HELPERS.keys(), key=lambda name: HELPERS[name]):
+            module, _, original = HELPERS[name].partition(".")
+            by_module.setdefault(module, []).append(f"{original} as {name}")
+        return [_import(module, names) for module, names in sorted(by_module.items())]
+
+
+class _Code(NamedTuple):
+    """The methods of one message."""
+
+    parameters: list[str]
+    constructor: list[str]
+    writer: list[str]
+    reader: list[str]
+
+    @classmethod
+    def of(cls, unrolled: Unrolled) -> _Code:
+        constructor = list(_wrapped(unrolled.constructor()))
+        return cls(unrolled.parameters, constructor, unrolled.writer(), unrolled.reader())
+
+
+_HELPER = re.compile(r"\b_[a-zA-Z]\w+")
+_TIMES = {"timestamp": "datetime", "duration": "timedelta"}
+_SCALARS = {
+    **dict.fromkeys(("double", "float"), "float"),
+    **dict.fromkeys(("int32", "int64", "uint32", "uint64", "sint32", "sint64"), "int"),
+    **dict.fromkeys(("fixed32", "fixed64", "sfixed32", "sfixed64"), "int"),
+    "bool": "bool",
+    "string": "str",
+    "bytes": "bytes",
+}
+
+
+def _optional(field: Field) -> bool:
+    """Returns whether a field is None when it is not set; a wrapper always is."""
+    if field.oneof or field.repeated or field.map_key:
+        return False
+    return field.optional if field.type == "message" else field.has_presence
+
+
+def _used(file: File) -> Iterator[Field]:
+    """Yields every field whose type the module names."""
+    for message in file.messages:
+        for field in message.fields:
+            if field.type_name and kind_of(field) in ("message", "enum"):
+                yield field
+
+
+def _wrapped(lines: list[str]) -> Iterator[str]:
+    """Yields lines of a method's body, with assignments that are too long as the formatters write them."""
+    for line in lines:
+        target, equals, value = line.partition(" = ")
+        if len(line) + 12 <= WIDTH or not equals:
+            yield line
+            continue
+        blank = line[: len(line) - len(line.lstrip())]
+        yield f"{target} = ("
+        yield f"{blank}    {value}"
+        yield f"{blank})"
+
+
+def _import(module: str, names: list[str]) -> str:
+    line = f"from micro_rt.dialects.{module} import {', '.join(names)}"
+    if len(line) <= 116:
+        return line
+    return f"from micro_rt.dialects.{module} import (\n" + "".join(f"    {name},\n" for name in names) + ")"

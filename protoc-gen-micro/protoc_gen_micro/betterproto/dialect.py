@@ -1,0 +1,268 @@
+"""The betterproto dialect: what a .proto becomes there, and what it cannot become.
+
+The names are betterproto's own, because code that was written for them is the reason for the dialect:
+
+1. A message or an enum is PascalCase, and one inside another has its outer's name in front: ``Outer.inner_part`` is
+   ``OuterInnerPart``.
+2. A field is snake_case; a keyword gets an underscore behind it.
+3. A value of an enum loses the enum's own name in front: ``COLOR_RED`` of ``Color`` is ``RED``. In an enum inside a
+   message that name is the whole one (``OUTER_COLOR_RED`` of ``Outer.Color``), so that most keep what they have.
+
+Where betterproto's names do not work, an underscore more is put behind them: two types or two fields that would have
+one name, a field called like a method of every message (``parse``), a value called like a member of every enum
+(``name``). Two values of one enum that would have one name keep those of the .proto.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from google.protobuf import descriptor_pb2
+
+from protoc_gen_micro.schema.comments import Path, Source
+from protoc_gen_micro.schema.model import Enum, Event, Field, File, Message, Method, Service, TypeName
+from protoc_gen_micro.schema.names import KEYWORDS, unused
+from protoc_gen_micro.schema.reader import Reader
+
+__all__ = ["SUFFIX", "Dialect", "field_names", "refuse", "value_names"]
+
+
+SUFFIX = "_pb"
+"""What the names of modules end with: one letter away from protoc's, so that both can be in one folder."""
+
+
+class Dialect:
+    """The names of one run in the dialect.
+
+    Args:
+        files: every file of the run.
+        reader: reads them.
+
+    Attributes:
+        exports: the names that a star import of each file's module brings.
+    """
+
+    def __init__(self, files: Iterable[descriptor_pb2.FileDescriptorProto], reader: Reader) -> None:
+        self._files = {file.name: file for file in files}
+        self._reader = reader
+        self._types: dict[str, TypeName] = {}
+        taken: dict[str, set[str]] = {}
+        for known in sorted(reader.types, key=lambda known: len(known.names)):  # the outer ones choose first
+            names = taken.setdefault(known.file, set())
+            name = unused(_importable(_pascal_case("_".join(known.names))), names)
+            names.add(name)
+            self._types[known.full_name] = TypeName(known.full_name, known.file, (name,))
+        self.exports: dict[str, frozenset[str]] = {}
+        for file in self._files.values():  # in the order of their imports
+            public = (self.exports[file.dependency[index]] for index in file.public_dependency)
+            self.exports[file.name] = frozenset(taken.get(file.name, ())).union(*public)
+
+    def read(self, path: str) -> File:
+        """Reads one file, with the dialect's types: none is inside another one.
+
+        Raises:
+            GenerateError: something in the file cannot become Python, or cannot be held by betterproto.
+        """
+        refuse(self._files[path])
+        file = self._reader.read(path)
+        messages = [self._message(message) for message in _messages(file.messages)]
+        enums = [*file.enums, *(enum for message in _messages(file.messages) for enum in message.enums)]
+        return file._replace(
+            messages=tuple(messages),
+            enums=tuple(self._enum(enum) for enum in enums),
+            services=tuple(self._service(service) for service in file.services),
+            events=tuple(self._event(event) for event in file.events),
+        )
+
+    def _message(self, message: Message) -> Message:
+        type_name = self._types[message.type_name.full_name]
+        fields = tuple(self._field(field) for field in message.fields)
+        return message._replace(name=type_name.names[0], type_name=type_name, fields=fields, messages=(), enums=())
+
+    def _field(self, field: Field) -> Field:
+        return field._replace(type_name=self._types[field.type_name.full_name]) if field.type_name else field
+
+    def _enum(self, enum: Enum) -> Enum:
+        type_name = self._types[enum.type_name.full_name]
+        return enum._replace(name=type_name.names[0], type_name=type_name)
+
+    def _service(self, service: Service) -> Service:
+        return service._replace(methods=tuple(self._method(method) for method in service.methods))
+
+    def _method(self, method: Method) -> Method:
+        request, reply = self._types[method.request.full_name], self._types[method.reply.full_name]
+        return method._replace(request=request, reply=reply)
+
+    def _event(self, event: Event) -> Event:
+        return event._replace(
+            type_name=self._types[event.full_name], python_key=".".join(self._python_key(event)) if event.key else ""
+        )
+
+    def _python_key(self, event: Event) -> Iterator[str]:
+        """Yields the attributes that lead to the value of an event's key."""
+        from protoc_gen_micro.schema.events import fields_of_key
+
+        message = self._reader.message(event.type_name)
+        for field in fields_of_key(message, event.key, self._reader.message):
+            yield field_names(message)[field.name]
+            if field.type == "message" and field.type_name is not None:
+                message = self._reader.message(field.type_name)
+
+
+def field_names(message: Message) -> dict[str, str]:
+    """Returns the attributes of a message's fields, by their names in the .proto."""
+    taken: set[str] = {*_MESSAGE_MEMBERS}
+    result: dict[str, str] = {}
+    for field in message.fields:
+        result[field.name] = unused(_importable(_snake_case(field.name)), taken)
+        taken.add(result[field.name])
+    return result
+
+
+def value_names(enum: Enum, nesting: tuple[str, ...]) -> dict[str, str]:
+    """Returns the members of an enum, by their names in the .proto.
+
+    Args:
+        enum: the enum.
+        nesting: the names of the messages that it is in, and its own.
+    """
+    prefix = _snake_case("_".join(nesting)).upper()
+    short = {value.name: _member_name(value.name, prefix) for value in enum.values}
+    counted = Counter(short.values())
+    taken: set[str] = {*_ENUM_MEMBERS}
+    result: dict[str, str] = {}
+    for name, member in short.items():
+        result[name] = unused(member if counted[member] == 1 else _importable(name), taken)
+        taken.add(result[name])
+    return result
+
+
+def refuse(file: descriptor_pb2.FileDescriptorProto) -> None:
+    """Refuses what betterproto cannot hold.
+
+    Raises:
+        GenerateError: the file has groups, required fields, extensions or message sets.
+    """
+    source = Source(file)
+    prefix = f"{file.package}." if file.package else ""
+    for index, extension in enumerate(file.extension):
+        _refuse_extension(source, extension, (7, index), prefix)
+    for index, message in enumerate(file.message_type):
+        _refuse_message(source, file, message, (4, index), f"{prefix}{message.name}")
+
+
+# fmt: off
+_MESSAGE_MEMBERS = (
+    "dump", "from_dict", "from_json", "from_pydict", "is_set", "load", "parse", "to_dict", "to_json", "to_pydict",
+)
+_ENUM_MEMBERS = (
+    "as_integer_ratio", "bit_count", "bit_length", "conjugate", "denominator", "from_bytes", "from_string", "imag",
+    "is_integer", "mro", "name", "numerator", "real", "to_bytes", "try_value", "value",
+)
+# fmt: on
+_SYMBOLS = "[^a-zA-Z0-9]*"
+_WORD = "[A-Z]*[a-z]*[0-9]*"
+_UPPER_WORD = "[A-Z]+(?![a-z])[0-9]*"
+_PART = re.compile(f"{_SYMBOLS}({_UPPER_WORD}|{_WORD})")
+_INSTEAD = "generate this file with messages=protobuf"
+
+
+def _pascal_case(name: str) -> str:
+    """Returns a name as betterproto writes those of classes.
+
+    >>> [_pascal_case(name) for name in ("Foo", "foo_bar", "Outer_Inner", "HTTPServer", "_micro")]
+    ['Foo', 'FooBar', 'OuterInner', 'HttpServer', 'Micro']
+    """
+    return _PART.sub(lambda match: match[1].capitalize(), name)
+
+
+def _snake_case(name: str) -> str:
+    """Returns a name as betterproto writes those of fields.
+
+    >>> [_snake_case(name) for name in ("fieldName7", "FIELD_NAME11", "__field_name13", "field0name5", "HTTPServer")]
+    ['field_name7', 'field_name11', 'field_name13', 'field0_name5', 'http_server']
+    """
+    return "_".join(match[1].lower() for match in _PART.finditer(name) if match[1])
+
+
+def _importable(name: str) -> str:
+    """Returns a name that Python can write."""
+    if name in KEYWORDS:
+        return f"{name}_"
+    return name if name.isidentifier() else f"_{name}"
+
+
+def _member_name(name: str, prefix: str) -> str:
+    place = name.find(prefix)
+    short = name[place + len(prefix) :].strip("_") if place >= 0 else name
+    if not short:
+        short = name
+    # Two underscores in front would make it no member.
+    return f"value{short}" if short.startswith("_") else _importable(short)
+
+
+def _messages(messages: Iterable[Message]) -> Iterator[Message]:
+    for message in messages:
+        yield message
+        yield from _messages(message.messages)
+
+
+def _refuse_message(
+    source: Source,
+    file: descriptor_pb2.FileDescriptorProto,
+    message: descriptor_pb2.DescriptorProto,
+    path: Path,
+    name: str,
+) -> None:
+    if message.options.message_set_wire_format:
+        raise source.error(path, name, f"is a message set, which betterproto cannot hold; {_INSTEAD}")
+    for index, field in enumerate(message.field):
+        place, symbol = (*path, 2, index), f"{name}.{field.name}"
+        if field.type == descriptor_pb2.FieldDescriptorProto.TYPE_GROUP:
+            problem = f"is a group, which betterproto cannot hold; make it a field of a message type, or {_INSTEAD}"
+            raise source.error(place, symbol, problem)
+        if field.type == descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE and _delimited(file, field, message):
+            problem = (
+                "is encoded as a group (message_encoding = DELIMITED), which betterproto cannot hold; "
+                f"encode it LENGTH_PREFIXED, or {_INSTEAD}"
+            )
+            raise source.error(place, symbol, problem)
+        if _required(file, field):
+            problem = f"is required, which betterproto does not know; make it optional, or {_INSTEAD}"
+            raise source.error(place, symbol, problem)
+    for index, extension in enumerate(message.extension):
+        _refuse_extension(source, extension, (*path, 6, index), f"{name}.")
+    for index, nested in enumerate(message.nested_type):
+        _refuse_message(source, file, nested, (*path, 3, index), f"{name}.{nested.name}")
+
+
+def _refuse_extension(source: Source, extension: descriptor_pb2.FieldDescriptorProto, path: Path, prefix: str) -> None:
+    if extension.extendee.startswith(".google.protobuf."):
+        return  # an option: only compilers read it
+    problem = f"is an extension, which betterproto cannot hold; make it a field, or {_INSTEAD}"
+    raise source.error(path, prefix + extension.name, problem)
+
+
+def _delimited(
+    file: descriptor_pb2.FileDescriptorProto,
+    field: descriptor_pb2.FieldDescriptorProto,
+    message: descriptor_pb2.DescriptorProto,
+) -> bool:
+    entries: Mapping[str, bool] = {nested.name: nested.options.map_entry for nested in message.nested_type}
+    if entries.get(field.type_name.rpartition(".")[2]) or message.options.map_entry:
+        return False  # maps, and what is in them, are never
+    for options in (field.options, file.options):
+        if options.features.HasField("message_encoding"):
+            return options.features.message_encoding == descriptor_pb2.FeatureSet.DELIMITED
+    return False
+
+
+def _required(file: descriptor_pb2.FileDescriptorProto, field: descriptor_pb2.FieldDescriptorProto) -> bool:
+    if field.label == descriptor_pb2.FieldDescriptorProto.LABEL_REQUIRED:
+        return True
+    features = field.options.features
+    if not features.HasField("field_presence"):
+        features = file.options.features
+    return features.field_presence == descriptor_pb2.FeatureSet.LEGACY_REQUIRED

@@ -1,0 +1,1 @@
+"""Whether a changed schema breaks its consumers."""

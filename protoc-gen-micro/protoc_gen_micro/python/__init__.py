@@ -1,0 +1,1 @@
+"""What Python output needs: module names, imports, type hints, text."""

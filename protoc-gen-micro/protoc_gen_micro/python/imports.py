@@ -1,0 +1,211 @@
+"""How one generated module imports others, so that it works at the import root and inside any package.
+
+Modules whose .proto files share a top folder import each other relatively. What the official runtime and
+micro_rt bring is imported absolutely. Between all others nobody knows at generation time which of the two
+is right, so both are written: at run time ``__package__`` tells, and for type checkers both are star imports,
+because a star import of a module that does not exist binds nothing, where a named one would silently bind ``Any``.
+Where the run says which Python package it writes (``package=``) or what was generated elsewhere (``map=``), the
+full name is known, and is all that is written.
+
+A star import brings every name of a module. Where one of them would clash, the needed names are imported one
+by one under names of their own; mypy then sees ``Any`` for them inside a package, and only there (``package=`` is
+the cure).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from protoc_gen_micro.python.modules import Modules
+from protoc_gen_micro.python.text import WIDTH
+from protoc_gen_micro.schema.model import TypeName
+from protoc_gen_micro.schema.names import unused
+
+__all__ = ["Imports", "Needs", "plan_modules", "plan_names"]
+
+Needs = Mapping[str, Iterable[str]]
+"""The top-level names that a module needs, by the .proto file that defines them."""
+
+
+class Imports(NamedTuple):
+    """The imports of one generated module.
+
+    Attributes:
+        plain: lines that are right everywhere.
+        checked: lines for type checkers, where nobody knows which of two forms is right.
+        inside: the same for a run inside a package.
+        outside: the same for a run at the import root.
+        condition: the expression that is true inside a package.
+        local: the local name of a top-level type, by file and name.
+        redefines: whether the lines for type checkers bind a name twice.
+    """
+
+    plain: tuple[str, ...]
+    checked: tuple[str, ...]
+    inside: tuple[str, ...]
+    outside: tuple[str, ...]
+    condition: str
+    local: dict[tuple[str, str], str]
+    redefines: bool
+
+    @property
+    def disabled(self) -> str:
+        """The codes of mypy that the lines for type checkers need to be switched off."""
+        return "import-not-found, no-redef" if self.redefines else "import-not-found"
+
+    def name(self, type_name: TypeName) -> str:
+        """Returns how the module writes the name of a message or an enum."""
+        top, *nested = type_name.names
+        return ".".join([self.local.get((type_name.file, top), top), *nested])
+
+
+def plan_modules(here: str, paths: Iterable[str], public: Iterable[str], modules: Modules) -> Imports:
+    """Plans to import modules for their effect, and the public ones for their names too.
+
+    Args:
+        here: the .proto file of the importing module.
+        paths: the .proto files whose modules are to be imported.
+        public: those of them whose names the module hands on.
+        modules: where the modules are.
+    """
+    star = set(public)
+    plain: list[str] = []
+    inside: list[str] = []
+    outside: list[str] = []
+    for path in paths:
+        count = 2 if path in star else 1
+        full = modules.absolute(path)
+        if full:
+            plain += _module_lines(full)[:count]
+            continue
+        absolute, relative = _module_forms(here, path, modules)
+        if _same_top(here, path, modules):
+            plain += _module_lines(relative)[:count]
+        else:
+            outside += _module_lines(absolute)[:count]
+            inside += _module_lines(relative)[:count]
+    return Imports(
+        plain=tuple(plain),
+        checked=(),
+        inside=tuple(inside),
+        outside=tuple(outside),
+        condition=_condition(here, modules),
+        local={},
+        redefines=False,
+    )
+
+
+def plan_names(here: str, needs: Needs, modules: Modules, taken: Iterable[str]) -> Imports:
+    """Plans to import messages and enums by name.
+
+    Args:
+        here: the .proto file of the importing module.
+        needs: what it needs.
+        modules: where the modules are, and what star imports of them bring.
+        taken: names that the module, or a class in it, gives to something else.
+    """
+    used = set(taken)
+    local: dict[tuple[str, str], str] = {}
+    plain: list[str] = []
+    checked: list[str] = []
+    inside: list[str] = []
+    outside: list[str] = []
+    redefines = False
+    exports = modules.exports
+    full = {path: modules.absolute(path) for path in needs}
+    stars = {path for path in needs if not full[path] and not _same_top(here, path, modules)}
+    clashing = _clashing(stars, exports, used, needs)
+    for path in sorted(stars - clashing):
+        used.update(exports[path])
+    for path, names in sorted(needs.items()):
+        wanted = sorted(set(names))
+        if path in stars and path not in clashing:
+            choices = [(name, name) for name in wanted]
+        else:
+            choices = [(name, _choose(name, used)) for name in wanted]
+        local.update({(path, name): choice for name, choice in choices})
+        listed = [name if name == choice else f"{name} as {choice}" for name, choice in choices]
+        if full[path]:
+            plain.append(_names_line(f"from {full[path]} import ", listed))
+            continue
+        absolute, relative = (f"from {form} import " for form in _module_forms(here, path, modules))
+        if path not in stars:
+            plain.append(_names_line(relative, listed))
+            continue
+        if path in clashing:
+            redefines = True
+            checked += [_names_line(absolute, listed, 1, _MISSING), _names_line(relative, listed, 1)]
+        else:
+            checked += [f"{absolute}*{_MISSING}", f"{relative}*"]
+        inside.append(_names_line(relative, listed, 1))
+        outside.append(_names_line(absolute, listed, 1))
+    return Imports(
+        plain=tuple(plain),
+        checked=tuple(checked),
+        inside=tuple(inside),
+        outside=tuple(outside),
+        condition=_condition(here, modules),
+        local=local,
+        redefines=redefines,
+    )
+
+
+_MISSING = "  # pyright: ignore[reportMissingImports]"
+
+
+def _clashing(stars: Iterable[str], exports: Mapping[str, frozenset[str]], taken: set[str], needs: Needs) -> set[str]:
+    """Returns the files that cannot be imported by star: a name that they bring means something else here."""
+    named = {name for path, names in needs.items() if path not in set(stars) for name in names}
+    ordered = sorted(stars)
+    return {
+        path
+        for path in ordered
+        if exports[path] & (taken | named) or any(exports[path] & exports[other] for other in ordered if other != path)
+    }
+
+
+def _choose(name: str, used: set[str]) -> str:
+    choice = name if name not in used else unused(f"_{name}", used)
+    used.add(choice)
+    return choice
+
+
+def _same_top(here: str, there: str, modules: Modules) -> bool:
+    top, dot, _ = modules.name(here).partition(".")
+    return bool(dot) and modules.name(there).startswith(f"{top}.")
+
+
+def _condition(here: str, modules: Modules) -> str:
+    depth = modules.name(here).count(".")
+    return f'(__package__ or "").count(".") >= {depth}' if depth else "__package__"
+
+
+def _module_forms(here: str, there: str, modules: Modules) -> tuple[str, str]:
+    """Returns the module of a .proto file as an absolute name, and as one relative to another's module."""
+    absolute = modules.name(there)
+    ours, theirs = modules.name(here).split(".")[:-1], absolute.split(".")
+    common = 0
+    while common < min(len(ours), len(theirs) - 1) and ours[common] == theirs[common]:
+        common += 1
+    return absolute, "." * (len(ours) - common + 1) + ".".join(theirs[common:])
+
+
+def _module_lines(module: str) -> tuple[str, str]:
+    """Returns the line that imports a module, and the line that brings its names."""
+    return _module_line(module), f"from {module} import *"
+
+
+def _module_line(module: str) -> str:
+    if not module.startswith("."):
+        return f"import {module}"
+    package, _, name = module.rpartition(".")
+    dots = module[: len(module) - len(module.lstrip("."))]
+    return f"from {package if package.strip('.') else dots} import {name}"
+
+
+def _names_line(head: str, listed: list[str], levels: int = 0, comment: str = "") -> str:
+    line = head + ", ".join(listed)
+    if len(line) + 4 * levels <= WIDTH:
+        return line + comment
+    return f"{head}({comment}\n" + "".join(f"    {name},\n" for name in listed) + ")"

@@ -1,0 +1,228 @@
+"""The names that ``stubs.py.j2`` writes beside those of the .proto."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from protoc_gen_micro.python.event_stubs import EventStubs, classes_of
+from protoc_gen_micro.python.imports import Imports, plan_names
+from protoc_gen_micro.python.modules import Modules
+from protoc_gen_micro.python.text import broken, layout, literal
+from protoc_gen_micro.schema.model import Auth, File, Method, Policy, Retry, Service, TypeName
+from protoc_gen_micro.schema.names import constant_name, unused
+
+__all__ = ["Stubs"]
+
+
+class Stubs:
+    """The stubs of one file.
+
+    Args:
+        file: the file.
+        modules: where the modules are, and what star imports of them bring.
+
+    Attributes:
+        imports: how the messages are imported.
+        helpers: the lines that import from the standard library.
+        exported: the items of ``__all__``.
+        micro: the name of the runtime.
+        type_checking: the name of ``typing.TYPE_CHECKING``.
+        float: the name of the builtin.
+        suppressed: comments that switch off what type checkers would say of deprecated messages.
+        title: what the module holds.
+        events: the stubs of the file's events.
+    """
+
+    def __init__(self, file: File, modules: Modules) -> None:
+        methods = [method for service in file.services for method in service.methods]
+        classes = [f"{service.name}{suffix}" for service in file.services for suffix in ("Base", "Client")]
+        classes += classes_of(file)
+        messages = [message for method in methods for message in (method.request, method.reply)]
+        messages += [event.type_name for event in file.events]
+        needs: dict[str, set[str]] = {}
+        for message in messages:
+            needs.setdefault(message.file, set()).add(message.names[0])
+        # In the body of a class, its methods hide what the module calls so; and annotations is from __future__.
+        members = {"annotations", *(method.python_name for method in methods)}
+        if file.events:
+            members.update(("publish_all", *(event.python_name for event in file.events)))
+        self.imports: Imports = plan_names(file.path, needs, modules, {*members, *classes})
+        taken = {*members, *classes, *self.imports.local.values()}
+        for path in needs:
+            taken |= modules.exports[path]
+        self.micro = unused("_micro", taken)
+        self.float = "float"
+        self._iterator = unused("AsyncIterator", taken)
+        self.type_checking = unused("TYPE_CHECKING", taken)
+        self.helpers: list[str] = []
+        if "float" in taken:
+            self.float = unused("_float", taken)
+            self.helpers.append(f"from builtins import float as {self.float}")
+        self.events = EventStubs(file, self.imports, self.micro, self.float, taken)
+        self.helpers += self.events.builtins
+        streams = any(method.client_streams or method.server_streams for method in methods)
+        collections = [("AsyncIterator", self._iterator)] if streams else []
+        if file.events:
+            collections.append(self.events.iterable)
+        if collections:
+            self.helpers.append(_import("collections.abc", *collections))
+        if file.events:
+            self.helpers.append(_import("datetime", self.events.datetime))
+        if self.imports.checked:
+            self.helpers.append(_import("typing", ("TYPE_CHECKING", self.type_checking)))
+        self.suppressed = self._suppressed(messages)
+        self.exported = [literal(name) for name in sorted(classes)]
+        self.title = _title(file)
+        self._first = file.services[0].full_name if file.services else ""
+        self._constants: dict[str, str] = {}
+        for service in file.services:
+            self._constants[service.full_name] = self._constant(taken, service.name)
+            for method in service.methods:
+                self._constants[method.full_name] = self._constant(taken, service.name, method.name)
+        self.events.name_constants(taken)
+
+    def follows(self, service: Service) -> bool:
+        """Returns whether a service comes behind another one."""
+        return service.full_name != self._first
+
+    def info(self, service: Service) -> str:
+        """Returns the name of the constant that describes a service."""
+        return self._constants[service.full_name]
+
+    def constant(self, method: Method) -> str:
+        """Returns the name of the constant that describes a method."""
+        return self._constants[method.full_name]
+
+    def tuple(self, service: Service) -> str:
+        """Returns the constants of a service's methods, as a tuple."""
+        names = [self.constant(method) for method in service.methods]
+        if len(names) == 1:
+            return f"({names[0]},)"
+        return layout("(", names, "),", 1).removesuffix(",")
+
+    def arguments(self, service: Service, method: Method) -> list[str]:
+        """Returns the arguments of a method's constant."""
+        arguments = [
+            literal(service.full_name),
+            literal(method.name),
+            literal(method.python_name),
+            f"{self.micro}.Kind.{method.kind}",
+            self.imports.name(method.request),
+            self.imports.name(method.reply),
+        ]
+        if method.idempotency != "UNKNOWN":
+            arguments.append(f"{self.micro}.Idempotency.{method.idempotency}")
+        if method.policy is not None:
+            arguments.append(self._made("policy", "Policy", 1, self._policy(method.policy)))
+        return arguments
+
+    def call(self, method: Method) -> str:
+        """Returns what the client's method returns."""
+        request, reply = self.imports.name(method.request), self.imports.name(method.reply)
+        return {
+            "UNARY": reply,
+            "SERVER_STREAM": f"{self.micro}.ServerStreamCall[{reply}]",
+            "CLIENT_STREAM": f"{self.micro}.ClientStreamCall[{request}, {reply}]",
+            "BIDI_STREAM": f"{self.micro}.BidiStreamCall[{request}, {reply}]",
+        }[method.kind]
+
+    def deprecation(self, method: Method) -> str:
+        """Returns the decorator of a deprecated method of a client."""
+        return layout(f"@{self.micro}.deprecated(", [literal(f"{method.full_name} is deprecated")], ")", 1)
+
+    def argument(self, method: Method) -> str:
+        """Returns the parameter that a client's method takes its request or its requests by."""
+        request = self.imports.name(method.request)
+        if not method.client_streams:
+            return f"request: {request}"
+        return broken(f"requests: {self.micro}.Messages[{request}] | None = None", 2)
+
+    def sends(self, method: Method) -> str:
+        """Returns how a client's method begins its call into the runtime."""
+        return {
+            "UNARY": "return await self._unary(",
+            "SERVER_STREAM": "return self._server_stream(",
+            "CLIENT_STREAM": "return self._client_stream(",
+            "BIDI_STREAM": "return self._bidi_stream(",
+        }[method.kind]
+
+    def sent(self, method: Method) -> list[str]:
+        """Returns the arguments of a client's call into the runtime."""
+        request = "requests" if method.client_streams else "request"
+        return [self.constant(method), request, "timeout", "metadata", "info"]
+
+    def head(self, method: Method) -> str:
+        """Returns how the definition of a handler's method begins.
+
+        A method that streams replies is a plain ``def``: its override is an async generator, whose type is
+        that of a function that returns an iterator.
+        """
+        return f"{'' if method.server_streams else 'async '}def {method.python_name}("
+
+    def parameters(self, method: Method) -> list[str]:
+        """Returns the parameters of a handler's method."""
+        request = self.imports.name(method.request)
+        first = f"requests: {self._iterator}[{request}]" if method.client_streams else f"request: {request}"
+        return ["self", first, f"context: {self.micro}.Context"]
+
+    def answer(self, method: Method) -> str:
+        """Returns what a handler's method returns."""
+        reply = self.imports.name(method.reply)
+        return f"{self._iterator}[{reply}]" if method.server_streams else reply
+
+    def _suppressed(self, messages: Iterable[TypeName]) -> list[str]:
+        deprecated = any(message.deprecated for message in messages)
+        mypy = [self.imports.disabled] if self.imports.checked else []
+        if deprecated:
+            mypy.append("deprecated")
+        lines = [f'# mypy: disable-error-code="{", ".join(mypy)}"'] if mypy else []
+        return [*lines, "# pyright: reportDeprecated=false"] if deprecated else lines
+
+    def _policy(self, policy: Policy) -> list[str]:
+        parts: list[str] = []
+        if policy.timeout is not None:
+            parts.append(f"timeout={policy.timeout!r}")
+        if policy.retry is not None:
+            parts.append(self._made("retry", "RetryPolicy", 2, self._retry(policy.retry)))
+        if policy.auth is not None:
+            parts.append(self._made("auth", "AuthPolicy", 2, _auth(policy.auth)))
+        return parts
+
+    def _retry(self, retry: Retry) -> list[str]:
+        said = {"attempts": retry.attempts, "backoff": retry.backoff, "max_backoff": retry.max_backoff}
+        parts = [f"{name}={value!r}" for name, value in said.items() if value is not None]
+        if retry.codes:
+            codes = [f"{self.micro}.Code.{code}" for code in dict.fromkeys(retry.codes)]
+            listed = layout("{", codes, "},", 4).removesuffix(",")
+            parts.append(layout("codes=frozenset(", [listed], "),", 3).removesuffix(","))
+        if retry.idempotent is not None:
+            parts.append(f"idempotent={retry.idempotent!r}")
+        return parts
+
+    def _made(self, keyword: str, kind: str, levels: int, arguments: list[str]) -> str:
+        return layout(f"{keyword}={self.micro}.{kind}(", arguments, "),", levels).removesuffix(",")
+
+    def _constant(self, taken: set[str], *names: str) -> str:
+        name = unused(constant_name(*names), taken)
+        taken.add(name)
+        return name
+
+
+def _title(file: File) -> str:
+    if not file.events:
+        return "Clients and service bases"
+    return "Clients, service bases and events" if file.services else "Events"
+
+
+def _auth(auth: Auth) -> list[str]:
+    parts: list[str] = []
+    if auth.scopes:
+        scopes = [literal(scope) for scope in auth.scopes]
+        parts.append(f"scopes=({scopes[0]},)" if len(scopes) == 1 else layout("scopes=(", scopes, "),", 3)[:-1])
+    if auth.public:
+        parts.append("public=True")
+    return parts
+
+
+def _import(module: str, *names: tuple[str, str]) -> str:
+    return f"from {module} import " + ", ".join(name if name == own else f"{name} as {own}" for name, own in names)

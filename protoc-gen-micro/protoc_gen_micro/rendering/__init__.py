@@ -1,0 +1,1 @@
+"""From the model to text: the templates, compiled ahead or a user's own through Jinja2."""

@@ -1,0 +1,483 @@
+"""The built-in templates as Python: written by ``python -m protoc_gen_micro.rendering.compile_templates``, not by hand."""
+
+# fmt: off
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from protoc_gen_micro.python.hints import Hints
+from protoc_gen_micro.python.imports import Imports
+from protoc_gen_micro.python.stubs import Stubs
+from protoc_gen_micro.python.text import (
+    annotated,
+    bytes_literal,
+    docstring,
+    indented,
+    layout,
+    literal,
+    returned,
+    signature,
+)
+from protoc_gen_micro.schema.model import Enum, Field, File, Message
+
+if TYPE_CHECKING:
+    from protoc_gen_micro.betterproto.classes import Classes
+
+__all__ = ["dataclasses_py", "messages_py", "messages_pyi", "stubs_py"]
+
+
+def dataclasses_py(file: File, use: Classes) -> str:
+    """Renders ``dataclasses.py.j2``."""
+    out: list[str] = []
+    out += ('"""Messages of ', file.path, ', written by protoc-gen-micro: change the .proto instead."""\n',)
+    if use.imports.checked:
+        out += ('# mypy: disable-error-code="', use.imports.disabled, '"\n',)
+    out += (
+        "\n",
+        "from __future__ import annotations\n",
+        "\n",
+    )
+    for line in use.helpers:
+        out += (line, "\n",)
+    if use.helpers:
+        out += ("\n",)
+    if use.imports.plain:
+        for line in use.imports.plain:
+            out += (line, "\n",)
+        out += ("\n",)
+    if file.messages or file.enums:
+        out += ("from micro_rt.dialects import betterproto as _betterproto\n",)
+    if use.imports.checked:
+        out += (
+            "\n",
+            "if TYPE_CHECKING:\n",
+        )
+        for line in use.imports.checked:
+            out += ("    ", indented(line), "\n",)
+        out += ("elif ", use.imports.condition, ":\n",)
+        for line in use.imports.inside:
+            out += ("    ", indented(line), "\n",)
+        out += ("else:\n",)
+        for line in use.imports.outside:
+            out += ("    ", indented(line), "\n",)
+    if use.functions:
+        out += (
+            "\n",
+            "if not TYPE_CHECKING:\n",
+        )
+        for line in use.functions:
+            out += ("    ", indented(line), "\n",)
+    out += (
+        "\n",
+        use.all, "\n",
+    )
+    for enum in file.enums:
+        out += (
+            "\n",
+            "\n",
+            "class ", enum.name, "(_betterproto.Enum):\n",
+        )
+        if enum.comment or enum.deprecated:
+            out += (
+                "    ", indented(docstring(enum.comment, enum.deprecated)), "\n",
+                "\n",
+            )
+        for name, value in use.members(enum):
+            out += ("    ", name, " = ", str(value.number), "\n",)
+            if value.comment or value.deprecated:
+                out += ("    ", indented(docstring(value.comment, value.deprecated)), "\n",)
+        if use.originals(enum):
+            out += (
+                "\n",
+                "    ", indented(layout("__proto_names__ = {", use.originals(enum), "}", 1)), "\n",
+            )
+    for message in file.messages:
+        out += (
+            "\n",
+            "\n",
+            use.decorator(message), "\n",
+            "class ", message.name, "(_betterproto.Message):\n",
+        )
+        if message.comment or message.deprecated:
+            out += (
+                "    ", indented(docstring(message.comment, message.deprecated)), "\n",
+                "\n",
+            )
+        for field in message.fields:
+            out += ("    ", indented(use.field(message, field)), "\n",)
+            if field.comment or field.deprecated:
+                out += ("    ", indented(docstring(field.comment, field.deprecated)), "\n",)
+        if message.fields:
+            out += ("\n",)
+        out += (
+            "    if not TYPE_CHECKING:\n",
+            "\n",
+            "        ", indented(use.head(message), 2), "\n",
+        )
+        for line in use.constructor(message):
+            out += ("            ", line, "\n",)
+        out += (
+            "\n",
+            "        def _write_(self):\n",
+        )
+        for line in use.writer(message):
+            out += ("            ", line, "\n",)
+        out += (
+            "\n",
+            "        def _read_(self, data, p, end, depth, fresh):\n",
+        )
+        for line in use.reader(message):
+            out += ("            ", line, "\n",)
+    return "".join(out)
+
+
+def messages_py(file: File, imports: Imports) -> str:
+    """Renders ``messages.py.j2``."""
+    out: list[str] = []
+    out += ('"""Messages of ', file.path, ', written by protoc-gen-micro: change the .proto instead."""\n',)
+    if file.dependencies:
+        out += ("# pyright: reportUnusedImport=false\n",)
+    out += ("\n",)
+    if file.edition == "2024":
+        out += ("from google.protobuf import __version__ as _version\n",)
+    out += (
+        "from google.protobuf import descriptor_pool as _descriptor_pool\n",
+        "from google.protobuf.internal import builder as _builder\n",
+        "\n",
+    )
+    for line in imports.plain:
+        out += (line, "\n",)
+    if imports.inside and imports.plain:
+        out += ("\n",)
+    if imports.inside:
+        out += ("if ", imports.condition, ":\n",)
+        for line in imports.inside:
+            out += ("    ", line, "\n",)
+        out += ("else:\n",)
+        for line in imports.outside:
+            out += ("    ", line, "\n",)
+    if imports.plain or imports.inside:
+        out += ("\n",)
+    if file.edition == "2024":
+        out += (
+            'if tuple(map(int, _version.split(".")[:2])) < (6, 32):\n',
+            "    ", indented(layout("raise ImportError(", ["f" + literal(file.path + " is of edition 2024, which protobuf {_version} does not know: update protobuf")], ")", 1)), "\n",
+            "\n",
+        )
+    out += (
+        layout("DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(", [bytes_literal(file.descriptor)], ")"), "\n",
+        "\n",
+        "_builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())\n",
+        "_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, globals())\n",
+    )
+    for outer, name, alias in file.aliases:
+        if outer:
+            out += (outer, ".", alias, " = getattr(", outer, ", ", literal(name), ")\n",)
+        else:
+            out += (alias, " = globals()[", literal(name), "]\n",)
+    return "".join(out)
+
+
+def messages_pyi(file: File, use: Hints) -> str:
+    """Renders ``messages.pyi.j2``."""
+    out: list[str] = []
+
+    def enum_class(enum: Enum) -> str:
+        out: list[str] = []
+        if enum.deprecated:
+            out += (use.deprecation(enum.type_name), "\n",)
+        out += (layout("class " + use.class_name(enum) + "(", [use.builtin("int"), "metaclass=" + use.enums + ".EnumTypeWrapper"], "):", use.level(enum)), "\n",)
+        if enum.comment or enum.deprecated:
+            out += (
+                "    ", indented(docstring(enum.comment, enum.deprecated)), "\n",
+                "\n",
+            )
+        for value in use.members(enum):
+            out += ("    ", indented(annotated(value.name, use.typing + ".ClassVar[" + use.type_name(enum.type_name) + "]", use.depth(enum))), "\n",)
+            if value.comment or value.deprecated:
+                out += ("    ", indented(docstring(value.comment, value.deprecated)), "\n",)
+        if use.members(enum):
+            out += ("\n",)
+        out += (
+            "    @", use.builtin("classmethod"), "\n",
+            "    ", indented(signature("def Value(", ["cls", "name: " + use.builtin("str")], use.type_name(enum.type_name), ": ...", use.depth(enum))), "\n",
+            "    @", use.builtin("classmethod"), "\n",
+            "    ", indented(signature("def values(", ["cls"], use.builtin("list") + "[" + use.type_name(enum.type_name) + "]", ": ...", use.depth(enum))), "\n",
+            "    @", use.builtin("classmethod"), "\n",
+            "    ", indented(signature("def items(", ["cls"], use.items(enum), ": ...", use.depth(enum))), "\n",
+        )
+        return "".join(out)
+
+
+    def attribute(message: Message, field: Field) -> str:
+        out: list[str] = []
+        if use.assignable(field):
+            out += (annotated(field.name, use.attribute(field), use.depth(message)), "\n",)
+            if field.comment or field.deprecated:
+                out += (docstring(field.comment, field.deprecated), "\n",)
+        elif field.comment or field.deprecated:
+            out += (
+                "@", use.builtin("property"), "\n",
+                signature("def " + field.name + "(", ["self"], use.attribute(field), ":", use.depth(message)), "\n",
+                "    ", indented(docstring(field.comment, field.deprecated)), "\n",
+            )
+        else:
+            out += (
+                "@", use.builtin("property"), "\n",
+                signature("def " + field.name + "(", ["self"], use.attribute(field), ": ...", use.depth(message)), "\n",
+            )
+        return "".join(out)
+
+
+    def extension(field: Field, levels: int) -> str:
+        out: list[str] = []
+        out += (field.name.upper(), "_FIELD_NUMBER: ", use.builtin("int"), "\n",)
+        if use.accessible(field):
+            out += (annotated(field.name, use.extension(field), levels), "\n",)
+            if field.comment or field.deprecated:
+                out += (docstring(field.comment, field.deprecated), "\n",)
+        return "".join(out)
+
+
+    def message_class(message: Message) -> str:
+        out: list[str] = []
+        if message.deprecated:
+            out += (use.deprecation(message.type_name), "\n",)
+        out += (
+            "@", use.typing, ".final\n",
+            layout("class " + use.class_name(message) + "(", [use.message + ".Message"], "):", use.level(message)), "\n",
+        )
+        if message.comment or message.deprecated:
+            out += (
+                "    ", indented(docstring(message.comment, message.deprecated)), "\n",
+                "\n",
+            )
+        for field in message.fields:
+            if use.accessible(field):
+                out += ("    ", indented(attribute(message, field)), "\n",)
+        if use.apart(message):
+            out += ("\n",)
+        out += ("    ", indented(layout("def __init__(", use.parameters(message), ") -> None: ...", use.depth(message))), "\n",)
+        if use.defines(message, "HasField"):
+            out += ("    ", indented(layout("def HasField(", use.present(message), ") -> " + use.builtin("bool") + ": ...", use.depth(message))), "\n",)
+        if use.defines(message, "ClearField"):
+            out += ("    ", indented(layout("def ClearField(", use.clearable(message), ") -> None: ...", use.depth(message))), "\n",)
+        for oneof in use.oneofs(message):
+            if use.overloaded(message):
+                out += ("    @", use.typing, ".overload\n",)
+            out += ("    ", indented(signature("def WhichOneof(", ["self", "oneof_group: " + use.literal(oneof.name)], use.choices(oneof), ": ...", use.depth(message))), "\n",)
+        if message.fields:
+            out += ("\n",)
+            for field in use.numbered(message):
+                out += ("    ", field.name.upper(), "_FIELD_NUMBER: ", use.typing, ".Final = ", str(field.number), "\n",)
+        for enum in message.enums:
+            out += (
+                "\n",
+                "    ", indented(enum_class(enum)), "\n",
+            )
+            if use.values(enum):
+                out += ("\n",)
+            for value in use.values(enum):
+                out += ("    ", indented(annotated(value.name, use.typing + ".ClassVar[" + use.type_name(enum.type_name) + "]", use.depth(message))), "\n",)
+        for nested in message.messages:
+            out += (
+                "\n",
+                "    ", indented(message_class(nested)), "\n",
+            )
+        for field in message.extensions:
+            out += (
+                "\n",
+                "    ", indented(extension(field, use.depth(message))), "\n",
+            )
+        return "".join(out)
+
+    out += ('"""Messages of ', file.path, ', written by protoc-gen-micro: change the .proto instead."""\n',)
+    for line in use.suppressed:
+        out += (line, "\n",)
+    out += ("\n",)
+    for line in use.helpers:
+        out += (line, "\n",)
+    for line in use.imports.plain:
+        out += (line, "\n",)
+    for line in use.imports.checked:
+        out += (line, "\n",)
+    out += ("\n",)
+    if use.exported:
+        out += ("__all__ = [\n",)
+        for name in use.exported:
+            out += ("    ", literal(name), ",\n",)
+        out += ("]\n",)
+    else:
+        out += ("__all__: ", use.builtin("list"), "[", use.builtin("str"), "] = []\n",)
+    if use.describes:
+        out += (
+            "\n",
+            "DESCRIPTOR: ", use.descriptor, ".FileDescriptor\n",
+        )
+    for enum in file.enums:
+        out += (
+            "\n",
+            indented(enum_class(enum), 0), "\n",
+        )
+        if use.values(enum):
+            out += ("\n",)
+        for value in use.values(enum):
+            out += (annotated(value.name, use.type_name(enum.type_name)), "\n",)
+    for message in file.messages:
+        out += (
+            "\n",
+            indented(message_class(message), 0), "\n",
+        )
+    for field in file.extensions:
+        out += (
+            "\n",
+            indented(extension(field, 0), 0), "\n",
+        )
+    for name, target in use.aliases:
+        out += (
+            "\n",
+            name, ": ", use.typing, ".TypeAlias = ", target, "\n",
+        )
+    for definition in use.keywords:
+        out += (
+            "\n",
+            definition, "\n",
+        )
+    return "".join(out)
+
+
+def stubs_py(file: File, imports: Imports, stubs: Stubs) -> str:
+    """Renders ``stubs.py.j2``."""
+    out: list[str] = []
+    out += ('"""', stubs.title, " of ", file.path, ', written by protoc-gen-micro: change the .proto instead."""\n',)
+    for line in stubs.suppressed:
+        out += (line, "\n",)
+    out += (
+        "\n",
+        "from __future__ import annotations\n",
+        "\n",
+    )
+    for line in stubs.helpers:
+        out += (line, "\n",)
+    out += (
+        "\n",
+        "import micro_rt as ", stubs.micro, "\n",
+        "\n",
+    )
+    for line in imports.plain:
+        out += (line, "\n",)
+    if imports.checked and imports.plain:
+        out += ("\n",)
+    if imports.checked:
+        out += ("if ", stubs.type_checking, ":\n",)
+        for line in imports.checked:
+            out += ("    ", indented(line), "\n",)
+        out += ("elif ", imports.condition, ":\n",)
+        for line in imports.inside:
+            out += ("    ", indented(line), "\n",)
+        out += ("else:\n",)
+        for line in imports.outside:
+            out += ("    ", indented(line), "\n",)
+    out += (
+        "\n",
+        layout("__all__ = [", stubs.exported, "]"), "\n",
+    )
+    for service in file.services:
+        out += ("\n",)
+        if stubs.follows(service):
+            out += ("\n",)
+        for method in service.methods:
+            out += (layout(stubs.constant(method) + " = " + stubs.micro + ".Method(", stubs.arguments(service, method), ")"), "\n",)
+        out += (
+            layout(stubs.info(service) + " = " + stubs.micro + ".ServiceInfo(", [literal(service.full_name), literal(service.target), stubs.tuple(service)], ")"), "\n",
+            "\n",
+            "\n",
+            layout("class " + service.name + "Client(", [stubs.micro + ".Client"], "):"), "\n",
+        )
+        if service.comment or service.deprecated:
+            out += (
+                "    ", indented(docstring(service.comment, service.deprecated)), "\n",
+                "\n",
+            )
+        out += ("    _info_ = ", stubs.info(service), "\n",)
+        for method in service.methods:
+            out += ("\n",)
+            if method.deprecated:
+                out += ("    ", indented(stubs.deprecation(method)), "\n",)
+            out += (
+                "    ", "async def" if method.kind == "UNARY" else "def", " ", method.python_name, "(\n",
+                "        self,\n",
+                "        ", indented(stubs.argument(method), 2), ",\n",
+                "        *,\n",
+                "        timeout: ", stubs.float, " | None = None,\n",
+                "        metadata: ", stubs.micro, ".MetadataLike | None = None,\n",
+                "        info: ", stubs.micro, ".CallInfo | None = None,\n",
+                "    ) -> ", indented(returned(stubs.call(method), ":", 1)), "\n",
+            )
+            if method.comment or method.deprecated:
+                out += ("        ", indented(docstring(method.comment, method.deprecated), 2), "\n",)
+            out += ("        ", indented(layout(stubs.sends(method), stubs.sent(method), ")", 2), 2), "\n",)
+        out += (
+            "\n",
+            "\n",
+            layout("class " + service.name + "Base(", [stubs.micro + ".Handler"], "):"), "\n",
+        )
+        if service.comment or service.deprecated:
+            out += (
+                "    ", indented(docstring(service.comment, service.deprecated)), "\n",
+                "\n",
+            )
+        out += ("    _info_ = ", stubs.info(service), "\n",)
+        for method in service.methods:
+            out += (
+                "\n",
+                "    ", indented(signature(stubs.head(method), stubs.parameters(method), stubs.answer(method), ":", 1)), "\n",
+            )
+            if method.comment or method.deprecated:
+                out += ("        ", indented(docstring(method.comment, method.deprecated), 2), "\n",)
+            out += ("        ", indented(layout("raise self._unimplemented(", [stubs.constant(method)], ")", 2), 2), "\n",)
+    if file.events:
+        out += ("\n",)
+        if file.services:
+            out += ("\n",)
+        for event in file.events:
+            out += (layout(stubs.events.constant(event) + " = " + stubs.micro + ".Event(", stubs.events.arguments(event), ")"), "\n",)
+        out += (
+            layout(stubs.events.info + " = " + stubs.micro + ".EventsInfo(", [literal(file.path), stubs.events.tuple()], ")"), "\n",
+            "\n",
+            "\n",
+            layout("class " + stubs.events.publisher + "(", [stubs.micro + ".Publisher"], "):"), "\n",
+            "    ", indented(docstring("Publishes the events of " + file.path + ".")), "\n",
+            "\n",
+            "    _info_ = ", stubs.events.info, "\n",
+        )
+        for event in file.events:
+            out += ("\n",)
+            if event.deprecated:
+                out += ("    ", indented(stubs.events.deprecation(event)), "\n",)
+            out += ("    ", indented(signature("async def " + event.python_name + "(", stubs.events.publish(event), stubs.micro + ".Published", ":", 1)), "\n",)
+            if event.comment or event.deprecated:
+                out += ("        ", indented(docstring(event.comment, event.deprecated), 2), "\n",)
+            out += ("        ", indented(layout("return await self._publish(", [stubs.events.constant(event), "event", "key", "headers", "time", "timeout"], ")", 2), 2), "\n",)
+        out += (
+            "\n",
+            "    ", indented(signature("async def publish_all(", stubs.events.publish_all(), stubs.events.published(), ":", 1)), "\n",
+            '        """Publishes many events of this file at once; what comes back is in their order."""\n',
+            "        return await self._publish_all(events, headers, timeout)\n",
+            "\n",
+            "\n",
+            layout("class " + stubs.events.subscriber + "(", [stubs.micro + ".Subscriber"], "):"), "\n",
+            "    ", indented(docstring("Handles the events of " + file.path + "; a method that is left out is not subscribed.")), "\n",
+            "\n",
+            "    _info_ = ", stubs.events.info, "\n",
+        )
+        for event in file.events:
+            out += (
+                "\n",
+                "    ", indented(stubs.events.handle(event)), "\n",
+            )
+            if event.comment or event.deprecated:
+                out += ("        ", indented(docstring(event.comment, event.deprecated), 2), "\n",)
+            out += ("        ", indented(layout("raise self._not_subscribed(", [stubs.events.constant(event)], ")", 2), 2), "\n",)
+    return "".join(out)

@@ -1,0 +1,1 @@
+"""One run of the generator: a request comes in, a response goes out."""

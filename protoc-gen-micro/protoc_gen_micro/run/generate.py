@@ -1,0 +1,158 @@
+"""One run: from a request to a response, whoever asks, protoc, buf or ``micro-rt generate``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf.compiler import plugin_pb2
+from google.protobuf.message import DecodeError, Message
+
+from protoc_gen_micro.errors import GenerateError
+from protoc_gen_micro.python.modules import Modules, shipped, unimportable
+from protoc_gen_micro.rendering import compiled
+from protoc_gen_micro.rendering.render import Templates, render
+from protoc_gen_micro.run.parameters import Parameters
+from protoc_gen_micro.schema.reader import Reader
+
+__all__ = ["MAXIMUM_EDITION", "MINIMUM_EDITION", "answer", "respond"]
+
+MINIMUM_EDITION = descriptor_pb2.EDITION_PROTO2
+MAXIMUM_EDITION = descriptor_pb2.EDITION_2024
+
+
+def answer(data: bytes) -> bytes:
+    """Answers one serialized request with a serialized response."""
+    try:
+        request = plugin_pb2.CodeGeneratorRequest.FromString(data)
+    except DecodeError as error:
+        problem = f"the request is no CodeGeneratorRequest: {error}"
+        return plugin_pb2.CodeGeneratorResponse(error=problem).SerializeToString()
+    return respond(request).SerializeToString()
+
+
+def respond(request: plugin_pb2.CodeGeneratorRequest, *, runtime: bool = False) -> plugin_pb2.CodeGeneratorResponse:
+    """Answers one request; whatever goes wrong is in ``error`` of the response.
+
+    Args:
+        request: the request.
+        runtime: whether the files of micro_rt are generated too. A user's run may name them, as a module of buf, and
+            must not write them: a folder ``micro_rt`` beside the user's code would hide the runtime.
+    """
+    response = plugin_pb2.CodeGeneratorResponse(
+        supported_features=_FEATURES, minimum_edition=MINIMUM_EDITION, maximum_edition=MAXIMUM_EDITION
+    )
+    try:
+        for name, content in _generate(request, runtime):
+            response.file.add(name=name, content=content)
+    except GenerateError as error:
+        del response.file[:]
+        response.error = str(error)
+    except Exception as error:
+        # protoc would show a traceback as noise, and the user could do nothing with it.
+        del response.file[:]
+        response.error = _inconsistency(request) or (
+            f"this is a bug in protoc-gen-micro, please report it with the .proto file: {type(error).__name__}: {error}"
+        )
+    return response
+
+
+def _inconsistency(request: plugin_pb2.CodeGeneratorRequest) -> str:
+    """Returns what is wrong with the files of a request, as protobuf's own runtime sees them, or empty.
+
+    No compiler sends such a request; asked only when generating has failed, for it takes its time.
+    """
+    pool = descriptor_pool.DescriptorPool()
+    for file in request.proto_file:
+        try:
+            pool.AddSerializedFile(file.SerializePartialToString())
+        except (TypeError, ValueError, KeyError) as error:
+            return str(GenerateError(f"the request is inconsistent: {error}", path=file.name))
+        if _undecoded(file):
+            return str(GenerateError("the request is inconsistent: it has a string that is no UTF-8", path=file.name))
+    return ""
+
+
+def _undecoded(message: Message) -> bool:
+    """Returns whether a message has, somewhere in it, bytes in the place of a string."""
+    for field, value in message.ListFields():
+        for item in value if field.is_repeated else (value,):
+            if isinstance(item, Message):
+                if _undecoded(item):
+                    return True
+            elif isinstance(item, bytes) and field.type == field.TYPE_STRING:
+                return True
+    return False
+
+
+_FEATURES = (
+    plugin_pb2.CodeGeneratorResponse.FEATURE_PROTO3_OPTIONAL
+    | plugin_pb2.CodeGeneratorResponse.FEATURE_SUPPORTS_EDITIONS
+)
+
+
+def _generate(request: plugin_pb2.CodeGeneratorRequest, runtime: bool) -> list[tuple[str, str]]:
+    parameters = Parameters.parse(f"{request.parameter}")  # bytes, where a request is damaged
+    _check_files(request)
+    reader = Reader(request.proto_file)
+    modules = Modules(reader.exports, parameters.package, parameters.map, ours=parameters.messages != "none")
+    read = reader.read
+    if parameters.messages == "betterproto":
+        from protoc_gen_micro.betterproto.dialect import SUFFIX, Dialect
+
+        dialect = Dialect(request.proto_file, reader)
+        modules = modules._replace(exports=dialect.exports, suffix=SUFFIX)
+        read = dialect.read
+    _check_modules(request.proto_file, modules)
+    templates = _templates(parameters.templates)
+    outputs: list[tuple[str, str]] = []
+    for path in request.file_to_generate:
+        ours = runtime and path.startswith("micro_rt/")
+        if ours or not (shipped(path) or modules.mapped(path)):
+            file = read(path)
+            outputs += render(file, modules, parameters, templates)
+            if file.events:
+                from protoc_gen_micro.asyncapi.document import document_path, document_text
+
+                outputs.append((document_path(file, modules), document_text(file, reader)))
+    return outputs
+
+
+def _templates(folder: str) -> Templates:
+    if not folder:
+        return compiled
+    try:
+        from protoc_gen_micro.rendering.user_templates import UserTemplates
+    except ModuleNotFoundError as error:
+        if error.name != "jinja2":
+            raise
+        raise GenerateError("option 'templates' needs Jinja2: pip install \"micro-rt[templates]\"") from error
+    return UserTemplates(folder)
+
+
+def _check_files(request: plugin_pb2.CodeGeneratorRequest) -> None:
+    """Refuses files that are not there, or newer than this plugin."""
+    files = {file.name: file for file in request.proto_file}
+    for path in request.file_to_generate:
+        if path not in files:
+            raise GenerateError("is to be generated, but the request does not hold it", path=path)
+        if files[path].edition > MAXIMUM_EDITION:
+            newest = descriptor_pb2.Edition.Name(MAXIMUM_EDITION).removeprefix("EDITION_")
+            raise GenerateError(f"its edition is newer than {newest}, the newest one known: update micro-rt", path=path)
+
+
+def _check_modules(files: Iterable[descriptor_pb2.FileDescriptorProto], modules: Modules) -> None:
+    """Refuses two files that would write one module, and files that no import can be written for."""
+    by_module: dict[str, str] = {}
+    for file in files:
+        if shipped(file.name) or modules.mapped(file.name):
+            continue
+        module = modules.name(file.name)
+        other = by_module.setdefault(module, file.name)
+        if other != file.name:
+            problem = f"would write the Python module {module!r}, as {other} does; rename one of the two files"
+            raise GenerateError(problem, path=file.name)
+        part = unimportable(module)
+        if part:
+            problem = f"cannot be a Python module: {part!r} is no name that import can be written with; rename it"
+            raise GenerateError(problem, path=file.name)

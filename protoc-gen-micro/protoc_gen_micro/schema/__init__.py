@@ -1,0 +1,1 @@
+"""From descriptors, options and comments to a frozen model."""

@@ -1,0 +1,406 @@
+"""From descriptors, comments and options to the schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from google.protobuf import descriptor_pb2
+
+from protoc_gen_micro.schema.comments import Path, Source
+from protoc_gen_micro.schema.model import Enum, EnumValue, Field, File, Message, Method, Oneof, Service, TypeName
+from protoc_gen_micro.schema.names import KEYWORDS, json_name, method_names, unused
+from protoc_gen_micro.schema.options import METHOD, SERVICE, Options
+
+__all__ = ["Reader", "edition_of"]
+
+
+class Reader:
+    """Turns the files of one run into the schema.
+
+    Args:
+        files: every file of the run: those to generate, and all that they import.
+    """
+
+    def __init__(self, files: Iterable[descriptor_pb2.FileDescriptorProto]) -> None:
+        self.files = {file.name: file for file in files}
+        """Every file of the run, by its name."""
+        self._types: dict[str, TypeName] = {}
+        self._map_entries: dict[str, descriptor_pb2.DescriptorProto] = {}
+        for file in self.files.values():
+            prefix = f".{file.package}." if file.package else "."
+            self._index(file.name, prefix, (), file.message_type, file.enum_type, file.extension)
+        self.exports = {name: frozenset(self._exported(file)) for name, file in self.files.items()}
+        """The names that a star import of each file's module brings."""
+        self._options = Options(self.files)
+        self._messages: dict[str, Message] = {}
+        self._enums: dict[str, Enum] = {}
+
+    @property
+    def types(self) -> Iterator[TypeName]:
+        """Every message and enum of the run, but for the entries of maps."""
+        return (known for key, known in self._types.items() if key not in self._map_entries)
+
+    def read(self, path: str) -> File:
+        """Reads one file.
+
+        Raises:
+            GenerateError: something in the file cannot become Python.
+        """
+        file = self._plain(path)
+        if not self._options.known:
+            return file
+        from protoc_gen_micro.schema.events import read_events
+
+        return file._replace(events=read_events(self.files[path], self._options, self.message, self.type))
+
+    def message(self, type_name: TypeName) -> Message:
+        """Returns a message, whichever file of the run defines it.
+
+        Raises:
+            GenerateError: something in its file cannot become Python.
+        """
+        if type_name.full_name not in self._messages:
+            self._plain(type_name.file)
+        return self._messages[type_name.full_name]
+
+    def enum(self, type_name: TypeName) -> Enum:
+        """Returns an enum, whichever file of the run defines it.
+
+        Raises:
+            GenerateError: something in its file cannot become Python.
+        """
+        if type_name.full_name not in self._enums:
+            self._plain(type_name.file)
+        return self._enums[type_name.full_name]
+
+    def type(self, full_name: str) -> TypeName:
+        """Returns a message or an enum of the run."""
+        return self._types[f".{full_name}"]
+
+    def _plain(self, path: str) -> File:
+        """Reads all of a file but its events."""
+        file = _FileReader(self.files[path], self._types, self._map_entries, self._options).read()
+        if self._options.known:
+            messages = list(_nested(file.messages))
+            enums = [*file.enums, *(enum for message in messages for enum in message.enums)]
+            self._messages.update((message.type_name.full_name, message) for message in messages)
+            self._enums.update((enum.type_name.full_name, enum) for enum in enums)
+        return file
+
+    def _exported(self, file: descriptor_pb2.FileDescriptorProto) -> Iterator[str]:
+        prefix = f".{file.package}." if file.package else "."
+        yield from (self._types[prefix + message.name].names[0] for message in file.message_type)
+        for enum in file.enum_type:
+            yield self._types[prefix + enum.name].names[0]
+            yield from (value.name for value in enum.value)
+        for extension in file.extension:
+            yield extension.name
+            yield f"{extension.name.upper()}_FIELD_NUMBER"
+        for index in file.public_dependency:
+            yield from self._exported(self.files[file.dependency[index]])
+
+    def _index(
+        self,
+        file: str,
+        prefix: str,
+        outer: tuple[str, ...],
+        messages: Iterable[descriptor_pb2.DescriptorProto],
+        enums: Iterable[descriptor_pb2.EnumDescriptorProto],
+        fields: Iterable[descriptor_pb2.FieldDescriptorProto],
+    ) -> None:
+        """Notes where each type is defined, under its full name with the leading dot that references have.
+
+        Args:
+            file: the file of the types.
+            prefix: what their full names begin with.
+            outer: the classes that hold them.
+            messages: the messages.
+            enums: the enums.
+            fields: what else has a name beside them.
+        """
+        names = [thing.name for things in (enums, messages) for thing in things]
+        python_names: dict[str, str] = {}
+        if not KEYWORDS.isdisjoint(names):
+            taken = {*names, *(field.name for field in fields), *(value.name for enum in enums for value in enum.value)}
+            python_names = {name: unused(f"{name}_", taken) for name in names if name in KEYWORDS}
+        for enum in enums:
+            key = prefix + enum.name
+            own = (*outer, python_names.get(enum.name, enum.name))
+            self._types[key] = TypeName(key[1:], file, own, enum.options.deprecated)
+        for message in messages:
+            key = prefix + message.name
+            own = (*outer, python_names.get(message.name, message.name))
+            self._types[key] = TypeName(key[1:], file, own, message.options.deprecated)
+            if message.options.map_entry:
+                self._map_entries[key] = message
+            self._index(file, f"{key}.", own, message.nested_type, message.enum_type, message.field)
+
+
+class _FileReader:
+    """Reads one file; the paths are those of source code info."""
+
+    def __init__(
+        self,
+        file: descriptor_pb2.FileDescriptorProto,
+        types: dict[str, TypeName],
+        map_entries: dict[str, descriptor_pb2.DescriptorProto],
+        options: Options,
+    ) -> None:
+        self._file = file
+        self._types = types
+        self._map_entries = map_entries
+        self._options = options
+        self._source = Source(file)
+        self._explicit_presence = _explicit_presence(file)
+
+    def read(self) -> File:
+        file = self._file
+        prefix = f"{file.package}." if file.package else ""
+        return File(
+            path=file.name,
+            package=file.package,
+            edition=edition_of(file),
+            comment=self._source.comment(_SYNTAX) or self._source.comment(_EDITION) or self._source.comment(_PACKAGE),
+            dependencies=tuple(file.dependency),
+            public_dependencies=tuple(file.dependency[index] for index in file.public_dependency),
+            messages=self._messages(file.message_type, (4,), prefix),
+            enums=self._enums(file.enum_type, (5,), prefix),
+            extensions=tuple(self._field(field, (7, index), ()) for index, field in enumerate(file.extension)),
+            services=tuple(self._service(service, (6, index)) for index, service in enumerate(file.service)),
+            descriptor=_stripped(file),
+            aliases=tuple(self._aliases("", prefix, (*file.message_type, *file.enum_type))),
+            events=(),
+        )
+
+    def _aliases(
+        self,
+        outer: str,
+        prefix: str,
+        things: Iterable[descriptor_pb2.DescriptorProto | descriptor_pb2.EnumDescriptorProto],
+    ) -> Iterator[tuple[str, str, str]]:
+        """Yields the types whose names are keywords: who holds each, its name, and the one that Python can write."""
+        for thing in things:
+            key = prefix + thing.name
+            *_, name = self._types[f".{key}"].names
+            if name != thing.name:
+                yield outer, thing.name, name
+            if isinstance(thing, descriptor_pb2.DescriptorProto):
+                inner = f"{outer}.{name}" if outer else name
+                yield from self._aliases(inner, f"{key}.", (*thing.nested_type, *thing.enum_type))
+
+    def _messages(
+        self, messages: Iterable[descriptor_pb2.DescriptorProto], path: Path, prefix: str
+    ) -> tuple[Message, ...]:
+        return tuple(
+            self._message(message, (*path, index), prefix)
+            for index, message in enumerate(messages)
+            if not message.options.map_entry
+        )
+
+    def _message(self, message: descriptor_pb2.DescriptorProto, path: Path, prefix: str) -> Message:
+        full_name = prefix + message.name
+        # An `optional` of proto3 is a oneof of its own on the wire, and no oneof to its user.
+        synthetic = {field.oneof_index for field in message.field if field.proto3_optional}
+        oneofs = ["" if index in synthetic else oneof.name for index, oneof in enumerate(message.oneof_decl)]
+        fields = tuple(self._field(field, (*path, 2, index), oneofs) for index, field in enumerate(message.field))
+        return Message(
+            name=message.name,
+            type_name=self._types[f".{full_name}"],
+            fields=fields,
+            oneofs=tuple(
+                Oneof(
+                    name=name,
+                    fields=tuple(field.name for field in fields if field.oneof == name),
+                    comment=self._source.comment((*path, 8, index)),
+                )
+                for index, name in enumerate(oneofs)
+                if name
+            ),
+            messages=self._messages(message.nested_type, (*path, 3), f"{full_name}."),
+            enums=self._enums(message.enum_type, (*path, 4), f"{full_name}."),
+            extensions=tuple(
+                self._field(field, (*path, 6, index), ()) for index, field in enumerate(message.extension)
+            ),
+            comment=self._source.comment(path),
+            deprecated=message.options.deprecated,
+        )
+
+    def _field(
+        self, field: descriptor_pb2.FieldDescriptorProto, path: Path, oneofs: list[str] | tuple[str, ...]
+    ) -> Field:
+        repeated = field.label == _REPEATED
+        map_key = ""
+        value = field
+        if repeated and field.type_name in self._map_entries:
+            key, value = self._map_entries[field.type_name].field
+            map_key = _TYPES[key.type]
+        kind = _TYPES[value.type]
+        name = field.name
+        # Few fields have options, and asking each for what it has not takes time.
+        has_options = field.HasField("options")
+        return Field(
+            name=name,
+            number=field.number,
+            type=kind,
+            type_name=self._type(value.type_name, path) if kind in ("message", "enum") else None,
+            repeated=repeated and not map_key,
+            map_key=map_key,
+            has_presence=not repeated and self._has_presence(field, kind),
+            oneof=oneofs[field.oneof_index] if oneofs and field.HasField("oneof_index") else "",
+            extendee=self._type(field.extendee, path) if field.extendee else None,
+            optional=field.proto3_optional,
+            packed=repeated and kind not in _NEVER_PACKED and self._packed(field),
+            json_name=field.json_name or json_name(name),
+            comment=self._source.comment(path),
+            deprecated=has_options and field.options.deprecated,
+        )
+
+    def _type(self, name: str, path: Path) -> TypeName:
+        known = self._types.get(name)
+        if known is None or name in self._map_entries:
+            raise self._source.error(path, name, "is no type that a file of the request defines")
+        return known
+
+    def _has_presence(self, field: descriptor_pb2.FieldDescriptorProto, kind: str) -> bool:
+        if kind == "message" or field.HasField("oneof_index") or field.extendee:
+            return True
+        if field.HasField("options") and field.options.features.HasField("field_presence"):
+            return field.options.features.field_presence != descriptor_pb2.FeatureSet.IMPLICIT
+        return self._explicit_presence
+
+    def _packed(self, field: descriptor_pb2.FieldDescriptorProto) -> bool:
+        if field.options.HasField("packed"):
+            return field.options.packed
+        for options in (field.options, self._file.options):
+            if options.features.HasField("repeated_field_encoding"):
+                return options.features.repeated_field_encoding == descriptor_pb2.FeatureSet.PACKED
+        return edition_of(self._file) != "proto2"
+
+    def _enums(self, enums: Iterable[descriptor_pb2.EnumDescriptorProto], path: Path, prefix: str) -> tuple[Enum, ...]:
+        return tuple(
+            Enum(
+                name=enum.name,
+                type_name=self._types[f".{prefix}{enum.name}"],
+                values=tuple(
+                    EnumValue(
+                        name=value.name,
+                        number=value.number,
+                        comment=self._source.comment((*path, index, 2, place)),
+                        deprecated=value.HasField("options") and value.options.deprecated,
+                    )
+                    for place, value in enumerate(enum.value)
+                ),
+                comment=self._source.comment((*path, index)),
+                deprecated=enum.options.deprecated,
+            )
+            for index, enum in enumerate(enums)
+        )
+
+    def _service(self, service: descriptor_pb2.ServiceDescriptorProto, path: Path) -> Service:
+        package = self._file.package
+        full_name = f"{package}.{service.name}" if package else service.name
+        python_names = method_names(method.name for method in service.method)
+        by_python_name: dict[str, str] = {}
+        methods: list[Method] = []
+        for index, proto in enumerate(service.method):
+            place = (*path, 2, index)
+            method = self._method(proto, place, full_name, python_names[proto.name])
+            other = by_python_name.setdefault(method.python_name, method.full_name)
+            if other != method.full_name:
+                problem = f"would be the method {method.python_name!r} in Python, as {other} is; rename one of the two"
+                raise self._source.error(place, method.full_name, problem)
+            methods.append(method)
+        return Service(
+            name=service.name,
+            full_name=full_name,
+            target=self._target(service, path, full_name),
+            methods=tuple(methods),
+            comment=self._source.comment(path),
+            deprecated=service.options.deprecated,
+        )
+
+    def _target(self, service: descriptor_pb2.ServiceDescriptorProto, path: Path, full_name: str) -> str:
+        try:
+            name = self._options.service_name(service.options)
+        except ValueError as error:
+            raise self._source.error((*path, 3, SERVICE), full_name, str(error)) from error
+        return name or self._file.package or service.name
+
+    def _method(
+        self, method: descriptor_pb2.MethodDescriptorProto, path: Path, service: str, python_name: str
+    ) -> Method:
+        full_name = f"{service}.{method.name}"
+        try:
+            policy = self._options.policy(method.options)
+        except ValueError as error:
+            raise self._source.error((*path, 4, METHOD), full_name, str(error)) from error
+        return Method(
+            name=method.name,
+            full_name=full_name,
+            python_name=python_name,
+            request=self._type(method.input_type, path),
+            reply=self._type(method.output_type, path),
+            client_streams=method.client_streaming,
+            server_streams=method.server_streaming,
+            idempotency=_IDEMPOTENCY[method.options.idempotency_level],
+            policy=policy,
+            comment=self._source.comment(path),
+            deprecated=method.options.deprecated,
+        )
+
+
+_SYNTAX, _EDITION, _PACKAGE = (12,), (14,), (2,)
+_REPEATED = descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED
+_IDEMPOTENCY = ("UNKNOWN", "NO_SIDE_EFFECTS", "IDEMPOTENT")
+_NEVER_PACKED = frozenset({"string", "bytes", "message"})
+_TYPES: dict[int, str] = {
+    number: "message" if name == "TYPE_GROUP" else name.removeprefix("TYPE_").lower()
+    for name, number in descriptor_pb2.FieldDescriptorProto.Type.items()
+}
+
+
+def _nested(messages: Iterable[Message]) -> Iterator[Message]:
+    for message in messages:
+        yield message
+        yield from _nested(message.messages)
+
+
+def edition_of(file: descriptor_pb2.FileDescriptorProto) -> str:
+    """Returns ``"proto2"``, ``"proto3"``, ``"2023"`` or ``"2024"``."""
+    if file.syntax == "editions":
+        return descriptor_pb2.Edition.Name(file.edition).removeprefix("EDITION_")
+    return file.syntax or "proto2"
+
+
+def _explicit_presence(file: descriptor_pb2.FileDescriptorProto) -> bool:
+    """Returns whether a plain field of the file tells "not set" from "set to its default"."""
+    if file.options.features.HasField("field_presence"):
+        return file.options.features.field_presence != descriptor_pb2.FeatureSet.IMPLICIT
+    return file.syntax != "proto3"
+
+
+def _stripped(file: descriptor_pb2.FileDescriptorProto) -> bytes:
+    """Returns the descriptor as protoc's own Python output holds it, byte for byte.
+
+    Comments are taken out, and JSON names that are what they would be anyway: with them the same file, loaded
+    from protoc's output too, would count as a different one.
+    """
+    copy = descriptor_pb2.FileDescriptorProto()
+    copy.CopyFrom(file)
+    copy.ClearField("source_code_info")
+    _strip_json_names(copy.extension)
+    _strip_message_json_names(copy.message_type)
+    return copy.SerializeToString()
+
+
+def _strip_message_json_names(messages: Iterable[descriptor_pb2.DescriptorProto]) -> None:
+    for message in messages:
+        _strip_json_names(message.field)
+        _strip_json_names(message.extension)
+        _strip_message_json_names(message.nested_type)
+
+
+def _strip_json_names(fields: Iterable[descriptor_pb2.FieldDescriptorProto]) -> None:
+    for field in fields:
+        if field.json_name == json_name(field.name):
+            field.ClearField("json_name")
