@@ -1,13 +1,47 @@
-"""The boot clock: seconds that neither a change of the time of day nor suspending the machine can bend."""
+"""Clocks: the only module of the runtime that reads them.
+
+- The loop's clock (``loop_time``) is for everything that an event loop waits for: it is what ``loop.call_at`` and
+  ``asyncio.timeout_at`` compare with.
+- The monotonic clock (``monotonic``) is for threads, which have no loop.
+- The wall clock (``wall_time``) is for times that leave the process: in records, events and files. It may jump.
+- The boot clock (``boot_clock``) is for leases: neither a change of the time of day nor suspending the machine bends it, and
+  every process on the machine reads it alike.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Clock", "boot_clock"]
+__all__ = ["Clock", "boot_clock", "loop_time", "monotonic", "pause_thread", "wall_time", "wall_time_us"]
+
+
+def loop_time() -> float:
+    """Returns the seconds on the clock of the running event loop."""
+    return asyncio.get_running_loop().time()
+
+
+def monotonic() -> float:
+    """Returns seconds that only increase, for code in a thread without an event loop."""
+    return time.monotonic()
+
+
+def pause_thread(seconds: float) -> None:
+    """Blocks the thread."""
+    time.sleep(seconds)
+
+
+def wall_time() -> float:
+    """Returns the seconds since 1970, as the system's time of day has them."""
+    return time.time()
+
+
+def wall_time_us() -> int:
+    """Returns the microseconds since 1970, as the system's time of day has them."""
+    return time.time_ns() // 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +58,13 @@ class Clock:
 
 
 def boot_clock(boot_id: Path = Path("/proc/sys/kernel/random/boot_id")) -> Clock:
-    """Returns the machine's boot clock, or the time of day where the system has none or does not name its boots."""
+    """Returns the machine's boot clock, or the wall clock where the system has none or does not name its boots."""
     try:
         epoch = boot_id.read_text().strip()
         _since_boot()
     except (OSError, AttributeError):
         epoch = ""
-    return Clock(_since_boot, epoch) if epoch else Clock(time.time, "wall")
+    return Clock(_since_boot, epoch) if epoch else Clock(wall_time, "wall")
 
 
 def _since_boot() -> float:

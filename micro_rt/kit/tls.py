@@ -1,0 +1,50 @@
+"""TLS contexts of clients, made from the files that an address names."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from micro_rt.errors import FailedPrecondition
+
+__all__ = ["client_context"]
+
+
+def client_context(server: str, *, ca: str = "", cert: str = "", key: str = "", verify: bool = True) -> ssl.SSLContext:
+    """Returns what a client connects with.
+
+    Args:
+        server: what it connects to, for the error: ``"etcd at 10.0.0.5:2379"``.
+        ca: file or folder of the authorities that are trusted; empty for the system's.
+        cert: file with the client's certificate; empty for none.
+        key: file with the certificate's key; empty if it is in ``cert``.
+        verify: whether the server's certificate and name are checked.
+
+    Raises:
+        FailedPrecondition: a file cannot be used; the message says which, and why.
+    """
+    folder = bool(ca) and Path(ca).is_dir()
+    try:
+        context = ssl.create_default_context(cafile=ca if ca and not folder else None, capath=ca if folder else None)
+    except (OSError, ValueError) as error:
+        raise FailedPrecondition(
+            f"the TLS files for {server} cannot be used: ca={ca} holds no certificates: {error}", may_have_run=False
+        ) from None
+    if cert:
+        try:
+            # Without a password, OpenSSL asks for one on the terminal.
+            context.load_cert_chain(cert, key or None, password=_no_password)
+        except (OSError, ValueError) as error:
+            raise FailedPrecondition(
+                f"the TLS files for {server} cannot be used: cert={cert} and key={key} must be a certificate and its key, "
+                f"in PEM and without a password: {error}",
+                may_have_run=False,
+            ) from None
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _no_password() -> str:
+    raise ValueError("the key has a password")
