@@ -21,10 +21,11 @@ from benchmarks.protos.bench_micro import BenchBase, BenchClient
 from benchmarks.protos.bench_pb2 import Item
 from micro_rt.client.nodes import Target
 from micro_rt.context import CallInfo
+from micro_rt.kit.address import scheme_of
 from micro_rt.metadata import Metadata
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, Registration, Registry
-from micro_rt.service.parts import backend, scheme_of
+from micro_rt.service.parts import backend
 from micro_rt.transport.base import ClientStream, Connection, Dispatch, Listener
 
 SERVICE = "bench.Bench"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -82,10 +81,6 @@ class RetryPolicy:
             return True
         idempotent = method.idempotent if self.idempotent is None else self.idempotent
         return idempotent and error.code in self.codes
-
-    def delay(self, attempt: int) -> float:
-        """Returns how many seconds to wait after an attempt; the first one is 1."""
-        return random.uniform(0.0, min(self.max_backoff, self.backoff * 2.0 ** (attempt - 1)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,20 +7,19 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
-from urllib.parse import parse_qsl
 
 from micro_rt.broker.base import DEFAULT_PARTITIONS, Message, Partition, TopicOptions
 from micro_rt.errors import Aborted, Error, InvalidArgument, NotFound
+from micro_rt.kit.address import Options, count, seconds
 
 __all__ = [
-    "Options",
+    "EmbeddedOptions",
     "balance",
     "checked_limit",
     "checked_offset",
     "checked_topic",
     "not_owned",
     "not_there",
-    "number_of",
     "problem_of",
     "size_of",
     "warn_of_gap",
@@ -31,11 +30,10 @@ MAX_MESSAGE = 1024 * 1024
 
 _log = logging.getLogger("micro_rt.broker")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
-_ENVELOPES: Mapping[str, Literal["cloudevents", "micro"]] = {"cloudevents": "cloudevents", "micro": "micro"}
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class EmbeddedOptions:
     """The parameters that every embedded broker's address takes."""
 
     envelope: Literal["cloudevents", "micro"] = "cloudevents"
@@ -47,43 +45,23 @@ class Options:
     """Bytes."""
 
     @classmethod
-    def read(
-        cls, address: str, query: str, retention: float, others: tuple[str, ...] = ()
-    ) -> tuple[Options, dict[str, str]]:
-        """Reads the parameters of an address.
+    def read(cls, given: Options, retention: float) -> EmbeddedOptions:
+        """Reads the options that every embedded broker's address takes; the caller reads its own, and then calls ``end``.
 
         Args:
-            address: for the errors.
-            query: what follows the question mark.
+            given: the options of the address.
             retention: seconds; the default.
-            others: the parameters that only this broker takes.
-
-        Returns:
-            The options, and the other parameters that are given.
 
         Raises:
-            ValueError: a parameter is not known, given twice, or has an impossible value.
+            ValueError: an option has a value that makes no sense.
         """
-        known = ("envelope", "max_message", "partitions", "retention", *others)
-        given: dict[str, str] = {}
-        for key, value in parse_qsl(query, keep_blank_values=True):
-            if key not in known:
-                raise ValueError(
-                    f"{address!r} has the unknown parameter {key!r}; it can have {', '.join(sorted(known))}"
-                )
-            if key in given:
-                raise ValueError(f"{address!r} has {key} twice")
-            given[key] = value
-        envelope = given.pop("envelope", "cloudevents")
-        if envelope not in _ENVELOPES:
-            raise ValueError(f"{address!r} has envelope={envelope}; it can be cloudevents or micro")
-        options = cls(
-            _ENVELOPES[envelope],
-            int(_number(address, "partitions", given.pop("partitions", str(DEFAULT_PARTITIONS)), whole=True)),
-            _number(address, "retention", given.pop("retention", str(retention))),
-            int(_number(address, "max_message", given.pop("max_message", str(MAX_MESSAGE)), whole=True)),
+        envelope = given.one_of("envelope", ("cloudevents", "micro"), "cloudevents")
+        return cls(
+            "micro" if envelope == "micro" else "cloudevents",
+            given.read("partitions", count, DEFAULT_PARTITIONS),
+            given.read("retention", seconds, retention),
+            given.read("max_message", count, MAX_MESSAGE),
         )
-        return options, given
 
     def of(self, topic: str, options: TopicOptions) -> tuple[int, float]:
         """Returns how many partitions a topic is to have, and how many seconds its records are kept.
@@ -98,15 +76,6 @@ class Options:
         if retention <= 0:
             raise InvalidArgument(f"topic {topic} cannot keep its records for {retention} seconds")
         return partitions, retention
-
-
-def number_of(address: str, name: str, text: str) -> float:
-    """Reads a parameter that is a number above 0.
-
-    Raises:
-        ValueError: it is not.
-    """
-    return _number(address, name, text)
 
 
 def checked_topic(topic: str) -> str:
@@ -263,15 +232,3 @@ def _move(readers: dict[MemberT, list[int]], load: dict[MemberT, int], heavy: Me
     readers[light].append(readers[heavy].pop())
     load[heavy] -= 1
     load[light] += 1
-
-
-def _number(address: str, name: str, text: str, *, whole: bool = False) -> float:
-    try:
-        number = int(text) if whole else float(text)
-    except ValueError:
-        number = 0
-    if not 0 < number < float("inf"):
-        raise ValueError(
-            f"{address!r} has {name}={text}; it must be a number above 0" + (", and whole" if whole else "")
-        )
-    return number

@@ -13,7 +13,8 @@ from micro_rt.broker.base import Broker
 from micro_rt.errors import Error
 from micro_rt.events.dead_letter import DeadLetter, dead_letter_topic
 from micro_rt.events.replay import replay
-from micro_rt.service.parts import backend, scheme_of, without_secrets
+from micro_rt.kit.address import scheme_of, without_secrets
+from micro_rt.service.parts import backend
 
 __all__ = ["DESCRIPTION", "HELP", "configure", "run"]
 

@@ -15,6 +15,7 @@ from micro_rt.codec.base import Codec
 from micro_rt.context import CallInfo, ClientCall, current_context
 from micro_rt.errors import Error, Internal, InvalidArgument, Unavailable
 from micro_rt.interceptor import Interceptor, StreamNext, chain_unary
+from micro_rt.kit import backoff
 from micro_rt.metadata import Metadata, MetadataLike
 from micro_rt.method import Method, RetryPolicy
 from micro_rt.transport.base import Connection
@@ -264,7 +265,7 @@ class Attempts:
             raise error
         if error.may_have_run and not self.target.budget.spend():
             raise error
-        delay = policy.delay(self._sent)
+        delay = backoff.delay(self._sent, policy.backoff, policy.max_backoff)
         deadline = self._call.deadline
         if deadline is not None and asyncio.get_running_loop().time() + delay >= deadline:
             raise error

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import TypeAlias
@@ -15,6 +14,9 @@ from typing import TypeAlias
 from micro_rt.client.go_micro import MUCP, GoMicroConnection
 from micro_rt.client.retry import RetryBudget
 from micro_rt.errors import DeadlineExceeded, Error, Unavailable
+from micro_rt.kit import backoff
+from micro_rt.kit.backoff import Backoff
+from micro_rt.kit.tasks import TaskSet
 from micro_rt.node import Node
 from micro_rt.registry.base import Registry
 from micro_rt.selector.base import Selector
@@ -63,9 +65,9 @@ class Endpoint:
 
     def failed(self) -> None:
         """A call could not be brought to the node: it is passed over for a while."""
-        span = min(MAX_SET_ASIDE, SET_ASIDE * 2.0**self._failures)
         self._failures += 1
-        self.usable_at = asyncio.get_running_loop().time() + span * random.uniform(0.5, 1.0)
+        span = backoff.delay(self._failures, SET_ASIDE, MAX_SET_ASIDE, jitter=0.5)
+        self.usable_at = asyncio.get_running_loop().time() + span
 
     def answered(self) -> None:
         """The node took a call: what failed before is forgotten."""
@@ -105,7 +107,7 @@ class Nodes:
         self._targets: dict[tuple[str, str], Target] = {}
         self._endpoints: dict[_Key, Endpoint] = {}
         self._users: dict[_Key, int] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing = TaskSet[None]()
 
     def target(self, name: str, service: str) -> Target:
         """Returns the nodes that serve a proto service under a name; watches the name from now on."""
@@ -133,8 +135,7 @@ class Nodes:
         ):
             if failure is not None:
                 _log.warning("a connection did not close in good order: %r", failure)
-        if self._closing:
-            await asyncio.wait(self._closing)
+        await self._closing.wait()
 
     def hold(self, node: Node) -> Endpoint:
         """Returns the endpoint of a node for one view, to be given back with ``drop``."""
@@ -171,9 +172,7 @@ class Nodes:
         self._targets = {key: target for key, target in self._targets.items() if not target.closed}
 
     def _close_soon(self, connection: Connection) -> None:
-        task = asyncio.create_task(connection.close(), name="close connection")
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._closing.start(connection.close(), name="close connection")
 
 
 class Target:
@@ -346,11 +345,11 @@ class _View:
             self._update(found)
 
     async def _watch(self) -> None:
-        wait = WATCH_BACKOFF[0]
+        retry = Backoff(*WATCH_BACKOFF, jitter=0.5)
         while True:
             try:
                 async for nodes in self._owner.registry.watch(self.name):
-                    wait = WATCH_BACKOFF[0]
+                    retry.succeeded()
                     self._update(nodes)
                 return  # the registry was closed
             except Exception as error:
@@ -358,8 +357,7 @@ class _View:
                 _log.warning(
                     "watching %r failed, going on with the %d nodes known: %s", self.name, len(self.nodes), _text(error)
                 )
-            await asyncio.sleep(wait * random.uniform(0.5, 1.0))
-            wait = min(wait * 2, WATCH_BACKOFF[1])
+            await asyncio.sleep(retry.failed())
 
     def _update(self, nodes: tuple[Node, ...]) -> None:
         before, after = self.endpoints, dict[str, Endpoint]()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from micro_rt.broker.base import Broker, Headers, Message, Record, TopicOptions
 from micro_rt.errors import Error, InvalidArgument
+from micro_rt.kit.clock import wall_time
 
 __all__ = [
     "DEADLINE_HEADER",
@@ -115,7 +115,7 @@ def dead_letter(record: Record, group: str, reason: str, error: BaseException | 
         "reason": reason[:_LONGEST_REASON],
         "error": "" if error is None else _name(error),
         "attempts": str(attempts),
-        "time": f"{time.time():.3f}",
+        "time": f"{wall_time():.3f}",
     }
     headers = _without(record.headers) + tuple(
         [(_PREFIX + name, text.encode(errors="replace")) for name, text in said.items()]

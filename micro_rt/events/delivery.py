@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +21,9 @@ from micro_rt.events.handling import FAIR_SHARE, Handling
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.parts import Part, told
 from micro_rt.events.subscriber import Route
+from micro_rt.kit import backoff
+from micro_rt.kit.clock import loop_time
+from micro_rt.kit.tasks import wait_for_event
 
 __all__ = ["Delivery", "PartitionStatus"]
 
@@ -119,7 +121,7 @@ class Delivery:
 
     def status(self) -> list[PartitionStatus]:
         """Returns how far each partition of this member's is."""
-        now = time.monotonic()
+        now = loop_time()
         found: list[PartitionStatus] = []
         for _, part in sorted(self._parts.items()):
             idle = now - part.moved_at if part.in_flight else 0.0
@@ -144,7 +146,7 @@ class Delivery:
     # Reading
 
     async def _read(self, member: Subscription) -> None:
-        committed_at = ask_at = time.monotonic()
+        committed_at = ask_at = loop_time()
         failures = 0
         while not self._stopping.is_set():
             try:
@@ -154,7 +156,7 @@ class Delivery:
                 fetched = await member.fetch(limit if waiting else min(limit, FETCH_LIMIT), FETCH_TIMEOUT)
                 for partition, records in fetched.items():
                     self._take(member, partition, records)
-                now = time.monotonic()
+                now = loop_time()
                 if now - committed_at >= COMMIT_EVERY:
                     committed_at = now
                     await self._commit(member, self._parts)
@@ -172,7 +174,7 @@ class Delivery:
                     )
                 if not self._stopping.is_set():  # or else it may say why it has stopped
                     self.problem = f"group {self.options.group} cannot read: {told(error)}"
-                await self._pause_for(min(5.0, 0.1 * 2.0 ** min(failures, 10)))
+                await wait_for_event(self._stopping, backoff.delay(failures, 0.2, 5.0, jitter=0.5))
                 continue
             if failures:
                 _log.info("group %s reads again after %d failures", self.options.group, failures)
@@ -285,10 +287,3 @@ class Delivery:
             await member.close()
             self._member = None
             await self._handling.close(HAND_OVER)
-
-    async def _pause_for(self, delay: float) -> None:
-        try:
-            async with asyncio.timeout(delay):
-                await self._stopping.wait()
-        except TimeoutError:
-            pass

@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import random
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
@@ -27,6 +25,8 @@ from micro_rt.events.envelope import Envelope, open_envelope, usual_type
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.parts import Item, Part, Run, told
 from micro_rt.events.subscriber import Route
+from micro_rt.kit import backoff
+from micro_rt.kit.clock import loop_time, wall_time
 
 __all__ = ["FAIR_SHARE", "Handling"]
 
@@ -78,7 +78,7 @@ class Handling:
     def take(self, part: Part, records: Sequence[Record]) -> None:
         """Handles records that were read of a partition, after those before them."""
         if not part.in_flight:
-            part.moved_at = time.monotonic()
+            part.moved_at = loop_time()
         part.bytes += sum([len(record.value) for record in records])
         if part.run is not None:
             part.run.records.extend(records)
@@ -112,15 +112,15 @@ class Handling:
             for item in part.items:
                 if item.timer is not None:
                     item.timer.cancel()
-        until = time.monotonic() + patience
+        until = loop_time() + patience
         cancelled = False
         while running := [item for part in parts for item in part.items if item.task is not None]:
-            if time.monotonic() >= until and not cancelled:
+            if loop_time() >= until and not cancelled:
                 cancelled = True
                 for item in running:
                     if item.task is not None:
                         item.task.cancel()
-            elif cancelled and time.monotonic() >= until + more:
+            elif cancelled and loop_time() >= until + more:
                 _log.error("group %s: %d handlers go on although they were cancelled", self.options.group, len(running))
                 break
             await asyncio.sleep(0.01)
@@ -407,7 +407,7 @@ class Handling:
         told = None if GROUP_HEADER in envelope.headers else envelope.headers.get(DEADLINE_HEADER)
         if told is not None:
             try:
-                left = float(told) - time.time()
+                left = float(told) - wall_time()
             except ValueError:
                 _log.info("%s=%r is no number of seconds since 1970, and is passed over", DEADLINE_HEADER, told)
             else:
@@ -455,8 +455,7 @@ class Handling:
     def _backoff(self, item: Item) -> float:
         """Returns how many seconds a record waits before it is tried again."""
         options = self.options
-        # 2.0**1024 is no float any more, and there are those who try for ever.
-        return random.uniform(0.0, min(options.max_backoff, options.backoff * 2.0 ** min(item.attempts - 1, 100)))
+        return backoff.delay(item.attempts, options.backoff, options.max_backoff)
 
     def _later(self, item: Item, delay: float) -> None:
         item.timer = asyncio.get_running_loop().call_later(delay, self._again, item)
@@ -476,7 +475,7 @@ class Handling:
         except Exception as failure:
             item.burials += 1
             item.unburied = f"cannot be put into {topic}: {told(failure)}"
-            delay = min(30.0, 0.5 * 2.0 ** min(item.burials, 10)) * random.uniform(0.5, 1.0)
+            delay = backoff.delay(item.burials + 1, 0.5, 30.0, jitter=0.5)
             _log.error("%s cannot be put into %s, and waits %.1f s: %s", item, topic, delay, told(failure))
             self._later(item, delay)
             return

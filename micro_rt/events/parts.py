@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Sequence
 
@@ -11,6 +10,7 @@ from micro_rt.broker.base import Partition, Record
 from micro_rt.errors import Error
 from micro_rt.events.envelope import Envelope
 from micro_rt.events.subscriber import Route
+from micro_rt.kit.clock import loop_time
 
 __all__ = ["Item", "Part", "Run", "told"]
 
@@ -33,7 +33,7 @@ class Part:
         self.committed = -1
         self.full = False
         self.gone = False
-        self.moved_at = time.monotonic()
+        self.moved_at = loop_time()
 
     @property
     def in_flight(self) -> int:
@@ -57,7 +57,7 @@ class Part:
             self.bytes -= len(record.value)
         if position != self.position:
             self.position = position
-            self.moved_at = time.monotonic()
+            self.moved_at = loop_time()
 
 
 class Item:
@@ -135,7 +135,7 @@ class Run:
             part.bytes -= sum([len(record.value) for record in handled])
             del self.records[: self.index]
             self.index = 0
-        part.moved_at = time.monotonic()
+        part.moved_at = loop_time()
 
 
 def told(error: BaseException) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-import secrets
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
@@ -20,6 +18,8 @@ from micro_rt.event import Event, EventsInfo
 from micro_rt.events.context import Publishing
 from micro_rt.events.envelope import rfc3339, seal, seal_for_go_micro
 from micro_rt.interceptor import Interceptor, PublishNext, chain_publish
+from micro_rt.kit.clock import wall_time
+from micro_rt.kit.ids import new_token
 
 __all__ = ["EventHost", "HeadersLike", "NotAllPublished", "Published", "Publisher", "options_of"]
 
@@ -202,7 +202,7 @@ class Publisher:
         try:
             async with limit:
                 broker = await self._prepared()
-                ids, messages = self._seal(broker, batch, time.time() if when is None else when, trace)
+                ids, messages = self._seal(broker, batch, wall_time() if when is None else when, trace)
                 begun = True
                 positions = await self._accepted(broker, messages)
         except TimeoutError:
@@ -294,7 +294,7 @@ class _Ids:
     """Ids that no other publisher makes, for less than a random one each."""
 
     def __init__(self) -> None:
-        self._prefix = secrets.token_hex(12)
+        self._prefix = new_token(12)
         self._numbers = itertools.count(1)
 
     def next(self) -> str:

@@ -105,7 +105,8 @@ class Options:
         """
         text = self.text(name, default)
         if text != default and text not in choices:
-            raise ValueError(f"{name}={text}: it can be {', '.join(filter(None, choices))}")
+            *others, last = filter(None, choices)
+            raise ValueError(f"{name}={text}: it can be {', '.join(others)} or {last}")
         return text
 
     def end(self) -> None:
@@ -167,14 +168,21 @@ def count(text: str) -> int:
     return int(text)
 
 
-def check_files(*, tls: bool, ca: str = "", cert: str = "", key: str = "") -> None:
+def check_files(*, tls: bool, ca: str = "", cert: str = "", key: str = "", exist: bool = True) -> None:
     """Checks the options that name files for TLS.
+
+    Args:
+        tls: whether TLS is on.
+        ca: file or folder of authorities, or empty.
+        cert: file of a certificate, or empty.
+        key: file of a key, or empty.
+        exist: whether the files must exist already.
 
     Raises:
         ValueError: a file does not exist, TLS is off, or a key has no certificate.
     """
     for name, file in (("ca", ca), ("cert", cert), ("key", key)):
-        if file and not Path(file).exists():
+        if exist and file and not Path(file).exists():
             raise ValueError(f"{name}={file}: there is no such file")
         if file and not tls:
             raise ValueError(f"{name}= is of use with tls=true only")

@@ -6,10 +6,12 @@ None of it is a secret. What must be unguessable or unique is in ``micro_rt.kit.
 from __future__ import annotations
 
 import random
-from collections.abc import MutableSequence
-from typing import Any
+from collections.abc import MutableSequence, Sequence
+from typing import Any, TypeVar
 
-__all__ = ["below", "between", "shuffle", "spread"]
+__all__ = ["below", "between", "pick", "shuffle", "spread"]
+
+T = TypeVar("T")
 
 
 def between(low: float, high: float) -> float:
@@ -30,6 +32,11 @@ def spread(seconds: float, part: float) -> float:
 def below(limit: int) -> int:
     """Returns a whole number from 0 up to, and without, a limit."""
     return random.randrange(limit)
+
+
+def pick(items: Sequence[T]) -> T:
+    """Returns one of the items, each with the same chance."""
+    return random.choice(items)
 
 
 def shuffle(items: MutableSequence[Any]) -> None:

@@ -14,9 +14,10 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-__all__ = ["Clock", "boot_clock", "loop_time", "monotonic", "pause_thread", "wall_time", "wall_time_us"]
+__all__ = ["Clock", "boot_clock", "local_time", "loop_time", "monotonic", "pause_thread", "wall_time", "wall_time_us"]
 
 
 def loop_time() -> float:
@@ -42,6 +43,11 @@ def wall_time() -> float:
 def wall_time_us() -> int:
     """Returns the microseconds since 1970, as the system's time of day has them."""
     return time.time_ns() // 1000
+
+
+def local_time() -> datetime:
+    """Returns the present time of day in the system's time zone."""
+    return datetime.fromtimestamp(wall_time()).astimezone()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def split_server(text: str, default_port: int) -> tuple[str, int]:
     try:
         host, port = _split(text)
     except ValueError:
-        port = 0
+        host, port = "", 0
     if not port or any(char.isspace() or char in "/?#@" for char in text):
         example = join("10.0.0.5", default_port)
         raise ValueError(f"{text!r} is not host:port, such as {example} or [::1]:{default_port}")

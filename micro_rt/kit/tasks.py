@@ -109,14 +109,17 @@ async def unless(happens: Awaitable[Any], work: Awaitable[T]) -> asyncio.Future[
         working.cancel()
         waiting.cancel()
         await asyncio.wait((working, waiting))
-        if not waiting.cancelled():
-            waiting.exception()  # Looked at, so that asyncio does not report it as lost.
+        for future in (working, waiting):
+            if not future.cancelled():
+                future.exception()  # Looked at, so that asyncio does not report it as lost.
     return working
 
 
 async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:
     """Waits for an event, for that many seconds at most; returns whether it is set."""
-    if seconds > 0:
+    if seconds <= 0:
+        await asyncio.sleep(0)
+    else:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await event.wait()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 
 from micro_rt.errors import FailedPrecondition
+from micro_rt.kit import backoff
+from micro_rt.kit.chance import spread
 from micro_rt.kit.clock import boot_clock
+from micro_rt.kit.tasks import wait_for_event
 from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry
 
 __all__ = ["Registrar"]
@@ -82,7 +84,7 @@ class Registrar:
             await asyncio.wait((task,))
 
     async def _keep(self) -> None:
-        while not await self._stopped_within(self._pause()):
+        while not await wait_for_event(self._stopping, self._pause()):
             try:
                 # An attempt that hangs must leave time for others before the lease runs out.
                 async with asyncio.timeout(self._interval):
@@ -117,19 +119,11 @@ class Registrar:
         self._lease = await self._registry.register(self._registration, ttl=self._ttl)
         self._alive_at = sent_at
 
-    async def _stopped_within(self, delay: float) -> bool:
-        try:
-            async with asyncio.timeout(delay):
-                await self._stopping.wait()
-        except TimeoutError:
-            return False
-        return True
-
     def _pause(self) -> float:
         """Seconds until the next attempt, spread so that processes started together do not beat together."""
         if self._failures:
-            return random.uniform(0, min(self._interval, _FIRST_RETRY * 2 ** min(self._failures - 1, 16)))
-        return self._interval * random.uniform(0.9, 1.0)
+            return backoff.delay(self._failures, _FIRST_RETRY, self._interval)
+        return spread(self._interval, 0.1)
 
     @property
     def _id(self) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from random import choice
 
+from micro_rt.kit.chance import pick
 from micro_rt.node import Node
 
 __all__ = ["Random"]
@@ -17,4 +17,4 @@ class Random:
         """Picks a node by chance among those not to be avoided, or among all if there is no other."""
         if avoid:
             nodes = [node for node in nodes if node.id not in avoid] or nodes
-        return choice(nodes)
+        return pick(nodes)

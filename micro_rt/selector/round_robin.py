@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Collection, Sequence
 
+from micro_rt.kit.chance import below
 from micro_rt.node import Node
 
 __all__ = ["RoundRobin"]
@@ -14,7 +14,7 @@ class RoundRobin:
     """Takes the nodes in turn, beginning anywhere so that many clients do not begin with the same one."""
 
     def __init__(self) -> None:
-        self._turn = random.randrange(1 << 16)
+        self._turn = below(1 << 16)
 
     def select(self, nodes: Sequence[Node], avoid: Collection[str]) -> Node:
         """Picks the next node, passing over those to avoid while there is another."""

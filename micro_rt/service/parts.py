@@ -6,37 +6,12 @@ A third party's backend is found as ours are: by an entry point in the group of 
 
 from __future__ import annotations
 
-import re
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from micro_rt.errors import FailedPrecondition
 
-__all__ = ["backend", "scheme_of", "without_secrets"]
-
-
-def scheme_of(address: str, setting: str) -> str:
-    """Returns the scheme of an address.
-
-    Args:
-        address: such as ``"local:"`` or ``"consul://127.0.0.1:8500"``.
-        setting: where it was given, for the error.
-
-    Raises:
-        FailedPrecondition: it has none.
-    """
-    match = re.match(r"([a-z][a-z0-9+.\-]*):", address)
-    if match is None:
-        raise FailedPrecondition(
-            f"{setting}={without_secrets(address)!r} is not an address: write its scheme and a colon, such as 'local:'"
-        )
-    return match[1]
-
-
-def without_secrets(address: str) -> str:
-    """Returns an address as it may be shown: without the password before the host, and without tokens among the options."""
-    shown = re.sub(r"(//[^/@]*?:)[^/]*@", r"\1***@", address)
-    return re.sub(r"([?&](?:token|password|secret)=)[^&#]*", r"\1***", shown, flags=re.IGNORECASE)
+__all__ = ["backend"]
 
 
 def backend(part: str, name: str, setting: str) -> Any:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import ipaddress
 import logging
 import os
 import signal
 import socket
-import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from itertools import chain
@@ -27,7 +25,11 @@ from micro_rt.handler import Handler, service_info
 from micro_rt.health.handler import HealthHandler
 from micro_rt.health.state import Health
 from micro_rt.interceptor import Interceptor, InterceptorsByMethod, checked
+from micro_rt.kit.address import scheme_of, without_secrets
+from micro_rt.kit.ids import new_id
+from micro_rt.kit.net import is_loopback
 from micro_rt.kit.shared import Shared
+from micro_rt.kit.tasks import unless
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Registration, Registry
 from micro_rt.registry.registrar import Registrar
@@ -35,7 +37,7 @@ from micro_rt.selector.base import Selector
 from micro_rt.server.dispatch import Dispatcher
 from micro_rt.server.endpoints import endpoints_of
 from micro_rt.server.server import Server
-from micro_rt.service.parts import backend, scheme_of, without_secrets
+from micro_rt.service.parts import backend
 from micro_rt.transport.base import Transport
 
 __all__ = ["Lifespan", "Service"]
@@ -439,14 +441,7 @@ class Service:
         if self._hurry is None:
             await waiting
             return
-        step = asyncio.create_task(waiting)
-        hurry = asyncio.create_task(self._hurry.wait())
-        try:
-            await asyncio.wait({step, hurry}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            hurry.cancel()
-            step.cancel()
-            await asyncio.wait({step, hurry})
+        step = await unless(self._hurry.wait(), waiting)
         if not step.cancelled():
             step.result()
 
@@ -493,7 +488,7 @@ class Service:
 
     def _describe(self, transport: Transport, address: str) -> Node:
         return Node(
-            id=f"{self.name}-{uuid.uuid4().hex[:12]}",
+            id=f"{self.name}-{new_id(12)}",
             address=address,
             transport=transport.name,
             version=self.version,
@@ -516,7 +511,7 @@ class Service:
             host = f"[{host}]" if ":" in host and host[0] != "[" else host
         elif host in ("0.0.0.0", "[::]"):
             host = _own_address()
-        if _is_loopback(host) and not registry.loopback:
+        if is_loopback(host) and not registry.loopback:
             raise FailedPrecondition(
                 f"{host} would be registered where other machines look it up, and they cannot reach it: "
                 f"say where they can with advertise= (MICRO_ADVERTISE){f', not {setting}={given}' if given else ''}"
@@ -544,13 +539,6 @@ def _setting(given: ValueT | str | None, name: str, default: str) -> tuple[Value
 
 def _has_port(address: str) -> bool:
     return address.rpartition(":")[2].isdigit() and (address.count(":") == 1 or address.startswith("["))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _own_address() -> str:

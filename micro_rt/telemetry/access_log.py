@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from time import perf_counter
 from typing import Any
 
 from micro_rt.context import Call, ClientCall, Context
 from micro_rt.errors import Code, Error
 from micro_rt.interceptor import Interceptor, StreamNext, UnaryNext
+from micro_rt.kit.clock import monotonic
 
 __all__ = ["AccessLog"]
 
@@ -35,7 +35,7 @@ class AccessLog(Interceptor):
 
     async def unary(self, request: Any, call: Call, proceed: UnaryNext) -> Any:
         """Logs a unary call."""
-        started = perf_counter()
+        started = monotonic()
         outcome = "CANCELLED"
         try:
             reply = await proceed(request, call)
@@ -49,7 +49,7 @@ class AccessLog(Interceptor):
 
     async def stream(self, requests: AsyncIterator[Any], call: Call, proceed: StreamNext) -> AsyncIterator[Any]:
         """Logs a stream, with how many messages went each way."""
-        started = perf_counter()
+        started = monotonic()
         counted = _Counted(requests)
         replies = 0
         outcome = "CANCELLED"
@@ -67,7 +67,7 @@ class AccessLog(Interceptor):
     def _log(self, call: Call, outcome: str, started: float, messages: str) -> None:
         level = logging.WARNING if outcome in _WARNED else self._level
         if self._logger.isEnabledFor(level):
-            took = (perf_counter() - started) * 1000
+            took = (monotonic() - started) * 1000
             self._logger.log(
                 level, "%s %s %s %.1f ms%s %s", call.side, call.method.path, outcome, took, messages, _other_side(call)
             )

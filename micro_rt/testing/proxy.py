@@ -10,6 +10,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeAlias
 
+from micro_rt.errors import FailedPrecondition
+from micro_rt.kit.net import split
+
 __all__ = ["FaultProxy"]
 
 _CHUNK = 64 * 1024
@@ -40,10 +43,11 @@ class FaultProxy:
     """
 
     def __init__(self, target: str) -> None:
-        host, _, port = target.rpartition(":")
-        if not host or not port.isdecimal():
-            raise ValueError(f"FaultProxy needs host and port, as in '127.0.0.1:8500', not {target!r}")
-        self._target = host.removeprefix("[").removesuffix("]"), int(port)
+        try:
+            self._target = split(target)
+        except FailedPrecondition:
+            problem = f"FaultProxy needs host and port, as in '127.0.0.1:8500', not {target!r}"
+            raise ValueError(problem) from None
         self._holder: socket.socket | None = None
         self._server: asyncio.Server | None = None
         self._links: set[_Link] = set()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from micro_rt.handler import Handler
 from micro_rt.interceptor import Interceptor
+from micro_rt.kit.ids import new_id
 from micro_rt.service.service import Lifespan, Service
 
 __all__ = ["serve"]
@@ -37,7 +37,7 @@ async def serve(
     """
     service = Service(
         name,
-        registry=f"memory:{uuid.uuid4()}",
+        registry=f"memory:{new_id()}",
         transport="memory",
         interceptors=interceptors,
         client_interceptors=client_interceptors,

@@ -51,7 +51,7 @@ class TestLocalBrokerWithFullSync(TestLocalBroker):
     [
         (
             "local:?speed=3",
-            "unknown parameter 'speed'; it can have envelope, max_message, partitions, retention, session, sync",
+            "there is no option 'speed'; known: envelope, max_message, partitions, retention, session, sync",
         ),
         ("local:?session=0", "above 0"),
         ("local:?session=soon", "above 0"),

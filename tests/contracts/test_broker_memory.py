@@ -26,7 +26,7 @@ class TestNamedMemoryBroker(BrokerContract):
 @pytest.mark.parametrize(
     ("address", "problem"),
     [
-        ("memory:?session=3", "unknown parameter 'session'; it can have envelope, max_message, partitions, retention"),
+        ("memory:?session=3", "there is no option 'session'; known: envelope, max_message, partitions, retention"),
         ("memory:?partitions=0", "above 0"),
         ("memory:?partitions=1.5", "whole"),
         ("memory:?retention=nan", "above 0"),

@@ -83,6 +83,14 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 }
 """The folders that may import a library. ``sqlite3`` is in it because it is the library of one backend."""
 
+KIT_ONLY = frozenset({"random", "secrets", "time", "uuid"})
+"""Modules of Python that only the kit uses: clocks, randomness and ids have one source."""
+
+KIT_CALLS = frozenset(
+    {"datetime.now", "datetime.today", "datetime.utcnow", "date.today", "os.getrandom", "os.urandom", "SystemRandom"}
+)
+"""Calls that read a clock or draw randomness without one of those modules."""
+
 MODULES = sorted(path.relative_to(RUNTIME) for path in RUNTIME.rglob("*.py"))
 
 
@@ -128,12 +136,25 @@ def faults(path: Path, source: str) -> Iterator[str]:
         where = f"{path}:{line}: imports {module}"
         if top == "micro_rt":
             yield from (f"{where}, {why}" for why in _downwards(path, own, layer, rest))
+        elif top in KIT_ONLY and own != "kit":
+            yield f"{where}, which only the kit may: take it from micro_rt.kit"
         elif top == "sqlite3" or top not in sys.stdlib_module_names:
             folders = LIBRARIES.get(top)
             if folders is None:
                 yield f"{where}, which LIBRARIES does not know"
             elif not any(path.as_posix().startswith(f"{folder}/") or own == folder for folder in folders):
                 yield f"{where}, which only {', '.join(folders)} may"
+
+    if own not in {"kit", "testing"}:
+        yield from (f"{path}:{line}: calls {name}, which only the kit may" for name, line in _kit_calls(source))
+
+
+def _kit_calls(source: str) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            name = ".".join(ast.unparse(node.func).split(".")[-2:])
+            if name in KIT_CALLS or name.rpartition(".")[2] in KIT_CALLS:
+                yield name, node.lineno
 
 
 def _downwards(path: Path, own: str, layer: int, rest: str) -> Iterator[str]:
@@ -248,6 +269,13 @@ def test_no_module_keeps_state(path: Path) -> None:
         ("plugins/new.py", "import asyncio"),
         ("new.py", "import asyncio"),
         ("client/new.py", "import requests"),
+        ("client/new.py", "import time"),
+        ("client/new.py", "from random import choice"),
+        ("client/new.py", "def f():\n    import uuid"),
+        ("backends/local/new.py", "from secrets import token_hex"),
+        ("client/new.py", "import os\nos.urandom(4)"),
+        ("client/new.py", "from datetime import datetime\ndatetime.now()"),
+        ("testing/new.py", "from time import sleep"),
         ("client/new.py", "import sqlite3"),
         ("client/new.py", "from micro_rt.service.parts import backend"),
         ("client/new.py", "from micro_rt.server.dispatch import Dispatcher"),

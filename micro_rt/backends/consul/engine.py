@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Coroutine, Mapping
-from datetime import datetime
 from typing import Any, TypeVar, cast
 
 from micro_rt.backends.consul.address import ConsulAddress
 from micro_rt.backends.consul.http import UNREACHABLE, Answer, ConsulHttp, Params
 from micro_rt.errors import Error, FailedPrecondition, Unavailable
+from micro_rt.kit import backoff
+from micro_rt.kit.chance import between, spread
+from micro_rt.kit.clock import local_time
 
 __all__ = ["Consul"]
 
@@ -102,7 +103,7 @@ class Consul:
         """
         if not index:
             return await self.get(path, params)
-        wait = random.uniform(*WAIT)
+        wait = between(*WAIT)
         waiting = [*params, ("index", str(index)), ("wait", f"{wait:.3f}s")]
         timeout = wait * 17 / 16 + self.address.timeout
         query = asyncio.ensure_future(self._watched(self._http.get(path, waiting, timeout=timeout)))
@@ -207,7 +208,7 @@ class Consul:
                     await self._ask()
                 except Unavailable as error:
                     if not failures:
-                        since = f"{datetime.now().astimezone():%H:%M:%S}"
+                        since = f"{local_time():%H:%M:%S}"
                         self._begin(error)
                     # The present reason: what begins as a refused connection may end as a cluster without a leader.
                     self.problem = f"{error.message} (since {since})"
@@ -217,7 +218,7 @@ class Consul:
                     break
                 else:
                     break
-                await asyncio.sleep(random.uniform(0.02, min(RETRY[1], RETRY[0] * 2 ** min(failures, 16))))
+                await asyncio.sleep(max(0.02, backoff.delay(failures + 1, *RETRY)))
         finally:
             self._prober = None
         if failures:
@@ -237,6 +238,6 @@ class Consul:
                 silent = loop.time() - self._answered_at
                 if silent >= self._silence and self._prober is None:
                     self._suspect()
-                await asyncio.sleep(max(self._silence - silent, self._silence / 4) * random.uniform(0.9, 1.0))
+                await asyncio.sleep(spread(max(self._silence - silent, self._silence / 4), 0.1))
         finally:
             self._pulse = None

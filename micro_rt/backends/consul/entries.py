@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from micro_rt.errors import InvalidArgument, PermissionDenied
+from micro_rt.errors import FailedPrecondition, InvalidArgument, PermissionDenied
 from micro_rt.go_micro.nodes import decode_node, decode_tags, encode_tags, metadata_of
+from micro_rt.kit.net import split
 from micro_rt.node import Node
 
 __all__ = ["LEASE", "NODE", "EntryReader", "check_visible", "go_duration", "literal", "one_of", "path_of", "service_of"]
@@ -35,17 +36,19 @@ def service_of(node: Node, name: str, id: str, lease: str) -> dict[str, Any]:
     Raises:
         InvalidArgument: the node's address is not one that Consul can hold.
     """
-    host, _, port = node.address.rpartition(":")
-    if not host or not port.isdigit():
-        raise InvalidArgument(f"node {node.id} has the address {node.address!r}: Consul lists a host and a port")
+    try:
+        host, port = split(node.address)
+    except FailedPrecondition:
+        problem = f"node {node.id} has the address {node.address!r}: Consul lists a host and a port"
+        raise InvalidArgument(problem) from None
     if len(node.id.encode()) > 512:
         raise InvalidArgument(f"the node's id is longer than the 512 bytes that Consul takes: {node.id[:40]}...")
     metadata = metadata_of(node, "consul")
     return {
         "ID": id,
         "Name": name,
-        "Address": host.removeprefix("[").removesuffix("]"),
-        "Port": int(port),
+        "Address": host,
+        "Port": port,
         "Tags": encode_tags(metadata, node.endpoints, node.version),
         # go-micro reads the tags and others read this, which takes short texts only.
         "Meta": {**_for_meta(metadata), NODE: node.id, LEASE: lease},

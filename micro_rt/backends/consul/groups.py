@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
@@ -18,6 +17,8 @@ from micro_rt.backends.consul.feed import Feed
 from micro_rt.backends.consul.http import Answer
 from micro_rt.backends.consul.query import BlockingQuery
 from micro_rt.errors import Error
+from micro_rt.kit.chance import spread
+from micro_rt.kit.tasks import TaskSet, unless
 
 __all__ = ["Groups"]
 
@@ -54,7 +55,7 @@ class Groups:
         self._refresh = refresh
         self._groups: list[_Group] = []
         self._sweeper: asyncio.Task[None] | None = None
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending = TaskSet[None]()
 
     def add(self, feed: Feed) -> None:
         """Watches a name."""
@@ -87,18 +88,16 @@ class Groups:
         if self._sweeper is not None:
             self._end(self._sweeper)
             self._sweeper = None
-        if self._ending:
-            await asyncio.wait(self._ending)
+        await self._ending.wait()
 
     def _end(self, task: asyncio.Task[None]) -> None:
         task.cancel()
         self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
 
     async def _sweep(self) -> None:
         count = 0
         while True:
-            await asyncio.sleep(SWEEP * random.uniform(0.8, 1.0))
+            await asyncio.sleep(spread(SWEEP, 0.2))
             count += 1
             try:
                 answer = await self._consul.get("/v1/catalog/services", (("stale", ""),) if self._stale else ())
@@ -160,15 +159,8 @@ class _Group:
 
     async def _unless_joined(self, params: tuple[tuple[str, str], ...]) -> Answer | None:
         """Awaits the next answer; returns None if names come meanwhile."""
-        asking = asyncio.ensure_future(self._query.answer(params))
-        joined = asyncio.ensure_future(self.come.wait())
-        try:
-            await asyncio.wait((asking, joined), return_when=asyncio.FIRST_COMPLETED)
-            return asking.result() if asking.done() else None
-        finally:
-            asking.cancel()
-            joined.cancel()
-            await asyncio.wait((asking, joined))
+        asked = await unless(self.come.wait(), self._query.answer(params))
+        return None if asked.cancelled() else asked.result()
 
     def _changed(self, checks: Iterable[Mapping[str, Any]]) -> list[Feed]:
         """Takes the present checks; returns the names whose nodes may be others now."""

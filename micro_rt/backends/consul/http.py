@@ -24,7 +24,6 @@ import ssl
 import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
@@ -44,6 +43,8 @@ from micro_rt.errors import (
     Unauthenticated,
     Unavailable,
 )
+from micro_rt.kit.net import keep_alive
+from micro_rt.kit.tls import client_context
 
 __all__ = ["UNREACHABLE", "Answer", "ConsulHttp", "Params"]
 
@@ -299,32 +300,16 @@ def _make_client(transport: _Transport) -> Any:
 def _tls(address: ConsulAddress) -> ssl.SSLContext | bool:
     if not address.tls:
         return True
-    try:
-        folder = bool(address.ca) and Path(address.ca).is_dir()
-        context = ssl.create_default_context(
-            cafile=address.ca if address.ca and not folder else None, capath=address.ca if folder else None
-        )
-        if address.cert:
-            context.load_cert_chain(address.cert, address.key or None)
-    except (ssl.SSLError, OSError) as error:
-        raise FailedPrecondition(
-            f"the TLS files for Consul at {address.place} cannot be used (ca={address.ca}, cert={address.cert}, "
-            f"key={address.key}): {error}"
-        ) from None
-    if not address.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+    return client_context(
+        f"Consul at {address.place}", ca=address.ca, cert=address.cert, key=address.key, verify=address.verify
+    )
 
 
 def _socket(info: tuple[Any, ...]) -> socket.socket:
     """Makes a socket that notices a peer that is gone, although a blocking query says nothing for minutes."""
     family, kind, protocol, _, _ = info
     made = socket.socket(family=family, type=kind, proto=protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, option):
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    keep_alive(made, idle=15, every=5, probes=3)
     return made
 
 

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import copy
 import logging
-import random
-import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -17,7 +15,10 @@ from weakref import WeakValueDictionary
 from micro_rt.backends.consul.engine import Consul
 from micro_rt.backends.consul.entries import LEASE, NODE, go_duration, literal, one_of, path_of, service_of
 from micro_rt.errors import Error, FailedPrecondition, PermissionDenied, Unavailable
+from micro_rt.kit.backoff import Backoff
 from micro_rt.kit.clock import Clock
+from micro_rt.kit.ids import new_id
+from micro_rt.kit.tasks import TaskSet
 from micro_rt.node import Node
 from micro_rt.registry.base import Lease, LeaseLost, Registration
 
@@ -67,7 +68,7 @@ class ConsulLease(Lease):
     leases: Callable[[], Leases]
     node: Node
     ttl: float
-    token: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    token: str = field(default_factory=lambda: new_id(12))
     listings: list[_Listing] = field(default_factory=list[_Listing])
     alive_at: float = 0.0
     revoked: bool = False
@@ -95,13 +96,12 @@ class Leases:
         self._checks = checks
         self._now = clock.now
         self._catalog = _Catalog(consul)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet[None]()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def close(self) -> None:
         """Waits for what is under way."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.wait()
         await self._catalog.close()
 
     async def register(self, leases: Callable[[], Leases], registration: Registration, ttl: float) -> ConsulLease:
@@ -293,21 +293,17 @@ class Leases:
     async def _until(self, condition: Callable[[], Coroutine[Any, Any, bool]], problem: str) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + SHOWN
-        wait = 0.002
+        retry = Backoff(0.002, 0.2, jitter=0.5)
         while not await condition():
             if loop.time() > deadline:
                 reason = "is its agent cut off from its servers?"
                 if self._consul.address.dc:
                     reason = f"is {self._consul.address.dc} its agent's own datacenter? Nodes are registered in that"
                 raise Unavailable(f"{problem} within {SHOWN:g} s: {reason}")
-            await asyncio.sleep(wait * random.uniform(0.5, 1.0))
-            wait = min(2 * wait, 0.2)
+            await asyncio.sleep(retry.failed())
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return self._tasks.start(work)
 
 
 class _Catalog:
@@ -316,11 +312,10 @@ class _Catalog:
     def __init__(self, consul: Consul) -> None:
         self._consul = consul
         self._due: dict[str, dict[asyncio.Future[_Entry | None], str]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet[None]()
 
     async def close(self) -> None:
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.wait()
 
     async def entry(self, name: str, id: str) -> _Entry | None:
         """Returns what the catalog has of a service now, the newest if there are several."""
@@ -328,9 +323,7 @@ class _Catalog:
         due = self._due.get(name)
         if due is None:
             due = self._due[name] = {}
-            task = asyncio.create_task(self._read(name))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.start(self._read(name))
         due[future] = id
         return await future
 

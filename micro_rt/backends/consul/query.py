@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 
 from micro_rt.backends.consul.engine import Consul
 from micro_rt.backends.consul.http import Answer, Params
 from micro_rt.errors import Error, ResourceExhausted, Unavailable
+from micro_rt.kit import backoff
 
 __all__ = ["BlockingQuery", "Retries"]
 
@@ -46,7 +46,7 @@ class Retries:
         if self._failures == NOTICED:
             # An outage is told by the engine. This is another thing: too many connections from this machine, for one.
             _log.warning("%s fails again and again, and is tried on: %s", self._what, error.message)
-        await asyncio.sleep(random.uniform(0, min(RETRY[1], RETRY[0] * 2 ** min(self._failures - 1, 16))))
+        await asyncio.sleep(backoff.delay(self._failures, *RETRY))
 
     def worked(self) -> None:
         """The request was answered."""

@@ -7,16 +7,17 @@ registered it is told by a token, in the service's Meta and in the id of its che
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from micro_rt.backends.consul.address import ConsulAddress, flag, parse_consul_address, seconds
+from micro_rt.backends.consul.address import ConsulAddress, parse_consul_address
 from micro_rt.backends.consul.engine import Consul
 from micro_rt.backends.consul.entries import EntryReader, check_visible, path_of
 from micro_rt.backends.consul.leases import REAPER, Checks, Leases
 from micro_rt.backends.consul.watch import Feeds, Subscription
 from micro_rt.errors import FailedPrecondition, Unavailable
+from micro_rt.kit.address import Options, flag, seconds
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.kit.shared import Shared
 from micro_rt.node import Node
@@ -27,8 +28,6 @@ __all__ = ["ConsulRegistry"]
 
 FEW = 16
 """Names that are read one by one when all are, without looking for a shorter way."""
-
-_OPTIONS = ("check", "deregister_after", "interval", "stale")
 
 
 class ConsulRegistry(Registry):
@@ -46,9 +45,10 @@ class ConsulRegistry(Registry):
     propagation = 1.0
 
     def __init__(self, address: str = "consul://", *, clock: Clock | None = None) -> None:
-        self._address, given = parse_consul_address(address, _OPTIONS)
-        checks = _checks(given)
-        stale = _read(given, "stale", flag, True)
+        self._address, options = parse_consul_address(address)
+        checks = _checks(options)
+        stale = options.read("stale", flag, True)
+        options.end()
         used = clock or boot_clock()
         key = ("registry", self._address, checks, stale, used)
         self._shared = Shared(key, lambda: _Hub(self._address, checks, stale, used))
@@ -176,23 +176,12 @@ class _Hub:
         return {name: nodes for name, nodes in found.items() if nodes}
 
 
-def _checks(given: Mapping[str, str]) -> Checks:
-    checks = Checks(
-        kind=given.get("check", "ttl"),
-        interval=_read(given, "interval", seconds, 10.0),
-        deregister_after=_read(given, "deregister_after", seconds, None),
-    )
-    if checks.kind not in ("ttl", "grpc"):
-        raise ValueError(f"check={checks.kind}: there are ttl and grpc")
-    if "interval" in given and checks.kind != "grpc":
+def _checks(options: Options) -> Checks:
+    kind = options.one_of("check", ("ttl", "grpc"), "ttl")
+    interval = options.read("interval", seconds, None)
+    if interval is not None and kind != "grpc":
         raise ValueError("interval= is of use with check=grpc only; heartbeats come every third of the lease")
-    if checks.deregister_after is not None and checks.deregister_after < REAPER:
-        raise ValueError(f"deregister_after={given['deregister_after']}: Consul takes no less than a minute")
-    return checks
-
-
-def _read(given: Mapping[str, str], name: str, reader: Callable[[str], Any], default: Any) -> Any:
-    try:
-        return reader(given[name]) if name in given else default
-    except ValueError as error:
-        raise ValueError(f"{name}={given[name]}: {error}") from None
+    deregister_after = options.read("deregister_after", seconds, None)
+    if deregister_after is not None and deregister_after < REAPER:
+        raise ValueError(f"deregister_after={deregister_after:g}: Consul takes no less than a minute")
+    return Checks(kind, 10.0 if interval is None else interval, deregister_after)

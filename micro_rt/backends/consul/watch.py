@@ -17,6 +17,7 @@ from micro_rt.backends.consul.feed import Feed
 from micro_rt.backends.consul.groups import Groups
 from micro_rt.backends.consul.query import BlockingQuery, Retries
 from micro_rt.errors import Error, ResourceExhausted, Unavailable
+from micro_rt.kit.tasks import TaskSet, unless
 from micro_rt.node import Node
 
 __all__ = ["Feeds", "Subscription"]
@@ -45,15 +46,14 @@ class Feeds:
         self._feeds: dict[str, Feed] = {}
         self._singles = 0
         self._groups = Groups(consul, stale=stale, refresh=self.refresh)
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending = TaskSet[None]()
 
     async def close(self) -> None:
         """Ends every query."""
         for feed in list(self._feeds.values()):
             self._drop(feed)
         await self._groups.close()
-        if self._ending:
-            await asyncio.wait(self._ending)
+        await self._ending.wait()
 
     def join(self, name: str) -> Feed:
         """Watches a name for one more watch."""
@@ -133,7 +133,6 @@ class Feeds:
         self._singles -= 1
         feed.task.cancel()
         self._ending.add(feed.task)
-        feed.task.add_done_callback(self._ending.discard)
 
 
 class Subscription:
@@ -177,16 +176,9 @@ class Subscription:
             self._leave()
 
     async def _unless_ended(self, reading: Coroutine[Any, Any, Any]) -> None:
-        read = asyncio.ensure_future(reading)
-        ended = asyncio.ensure_future(self._ended.wait())
-        try:
-            await asyncio.wait((read, ended), return_when=asyncio.FIRST_COMPLETED)
-            if read.done():
-                read.result()
-        finally:
-            read.cancel()
-            ended.cancel()
-            await asyncio.wait((read, ended))
+        read = await unless(self._ended.wait(), reading)
+        if not read.cancelled():
+            read.result()
 
 
 def _leave(loop: asyncio.AbstractEventLoop, feeds: Feeds, feed: Feed) -> None:

@@ -6,17 +6,17 @@ import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
-from micro_rt.errors import FailedPrecondition
+from micro_rt.kit.address import Options, check_files, flag, seconds
+from micro_rt.kit.net import join, split_server
+from micro_rt.kit.tls import client_context
 
 __all__ = ["DEFAULT_PORT", "EtcdAddress"]
 
 DEFAULT_PORT = 2379
 TIMEOUT = 5.0
 """Seconds that a request may take if the address does not say."""
-
-_OPTIONS = ("ca", "cert", "key", "timeout", "tls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +57,38 @@ class EtcdAddress:
         shown = f"etcd address {f'{parts.scheme}://{hosts}{parts.path}'!r}"
         if parts.scheme != "etcd" or not hosts or parts.path not in ("", "/") or parts.fragment:
             raise ValueError(f"{shown} is not etcd://host:{DEFAULT_PORT}, with more hosts after commas")
-        values = _values(parts.query, (*_OPTIONS, *options), shown)
+        try:
+            return cls._read(where, hosts, Options(parts.query), options, environment)
+        except ValueError as error:
+            raise ValueError(f"{shown}: {error}") from None
+
+    @classmethod
+    def _read(
+        cls, where: str, hosts: str, values: Options, others: tuple[str, ...], environment: Mapping[str, str]
+    ) -> EtcdAddress:
         user, _, password = where.partition(":")
         user, password = unquote(user), unquote(password)
         if not where and environment.get("ETCD_USERNAME") and environment.get("ETCD_PASSWORD"):
             user, password = environment["ETCD_USERNAME"], environment["ETCD_PASSWORD"]
         if where and not (user and password):
-            raise ValueError(f"{shown}: a user needs a name and a password: etcd://user:password@host")
-        files = {name: values.get(name, "") for name in ("ca", "cert", "key")}
-        tls = values.get("tls", "true" if any(files.values()) else "false")
-        if tls not in ("true", "false") or (tls == "false" and any(files.values())):
-            raise ValueError(f"{shown}: tls={tls!r} must be 'true' or 'false', and 'true' with ca, cert or key")
-        if files["key"] and not files["cert"]:
-            raise ValueError(f"{shown}: key= is the key of a certificate; give cert= too")
+            raise ValueError("a user needs a name and a password: etcd://user:password@host")
+        ca, cert, key = values.text("ca"), values.text("cert"), values.text("key")
+        tls = values.read("tls", flag, bool(ca or cert or key))
+        check_files(tls=tls, ca=ca, cert=cert, key=key, exist=False)  # They are read when it is opened.
+        timeout = values.read("timeout", seconds, TIMEOUT)
+        options = tuple((name, text) for name in others if (text := values.text(name)))
+        values.end()
+        servers = (join(*split_server(host, DEFAULT_PORT)) for host in hosts.split(","))
         return cls(
-            endpoints=tuple(dict.fromkeys(_endpoint(host, shown) for host in hosts.split(","))),
+            endpoints=tuple(dict.fromkeys(servers)),
             user=user,
             password=password,
-            tls=tls == "true",
-            **files,
-            timeout=_seconds(values.get("timeout", str(TIMEOUT)), shown),
-            options=tuple((name, values[name]) for name in options if name in values),
+            tls=tls,
+            ca=ca,
+            cert=cert,
+            key=key,
+            timeout=timeout,
+            options=options,
         )
 
     def __str__(self) -> str:
@@ -91,55 +102,4 @@ class EtcdAddress:
         """
         if not self.tls:
             return None
-        try:
-            context = ssl.create_default_context(cafile=self.ca or None)
-        except OSError as error:
-            raise FailedPrecondition(
-                f"{self}: ca={self.ca!r} holds no certificates that can be used: {error}"
-            ) from None
-        if self.cert:
-            try:
-                # A password is asked for on the terminal otherwise.
-                context.load_cert_chain(self.cert, self.key or None, password=_no_password)
-            except (OSError, ValueError) as error:
-                raise FailedPrecondition(
-                    f"{self}: cert={self.cert!r} and key={self.key!r} are no certificate with its key, "
-                    f"in PEM and without a password: {error}"
-                ) from None
-        return context
-
-
-def _values(query: str, known: tuple[str, ...], shown: str) -> dict[str, str]:
-    values: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)):
-        if name not in known:
-            raise ValueError(f"{shown} has an unknown option {name!r}; known options: {', '.join(sorted(known))}")
-        if name in values:
-            raise ValueError(f"{shown} has the option {name!r} twice")
-        if not value:
-            raise ValueError(f"{shown} has the option {name!r} without a value")
-        values[name] = value
-    return values
-
-
-def _endpoint(text: str, shown: str) -> str:
-    if text.endswith("]") or ":" not in text:
-        text += f":{DEFAULT_PORT}"
-    host, _, port = text.rpartition(":")
-    if not host or (":" in host and host[0] + host[-1] != "[]") or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError(f"{shown}: {text!r} is not host:port, such as 10.0.0.5:{DEFAULT_PORT} or [::1]:{DEFAULT_PORT}")
-    return text
-
-
-def _seconds(text: str, shown: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise ValueError(f"{shown}: timeout={text!r} is not a number of seconds above 0")
-    return seconds
-
-
-def _no_password() -> str:
-    raise ValueError("the key has a password")
+        return client_context(str(self), ca=self.ca, cert=self.cert, key=self.key)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
-import random
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from typing import TypeVar
@@ -47,6 +45,10 @@ from micro_rt.errors import (
     Unavailable,
 )
 from micro_rt.interceptor import Interceptor
+from micro_rt.kit import backoff
+from micro_rt.kit.chance import shuffle
+from micro_rt.kit.ids import new_number
+from micro_rt.kit.net import is_loopback, split
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.method import RetryPolicy
 from micro_rt.node import Node
@@ -162,11 +164,11 @@ class EtcdClient:
 
         The address alone does not tell: a tunnel to a cluster far away begins on loopback too.
         """
-        if not all(_is_loopback(f"//{endpoint}") for endpoint in self.address.endpoints):
+        if not all(is_loopback(split(endpoint)[0]) for endpoint in self.address.endpoints):
             return False
         request = MemberListRequest()
         reply = await self._ask(lambda metadata, info: self._cluster.member_list(request, metadata=metadata, info=info))
-        return all(_is_loopback(url) for member in reply.members for url in member.client_urls)
+        return all(is_loopback(urlsplit(url).hostname or "") for member in reply.members for url in member.client_urls)
 
     async def watch(
         self, requests: Messages[WatchRequest], info: CallInfo
@@ -302,7 +304,7 @@ class Tokens:
             token = await self._authenticate()
         except (Unauthenticated, PermissionDenied, InvalidArgument) as error:
             self._refusal = copy(error)
-            self._ask_at = now + min(REFUSED[1], REFUSED[0] * 2.0 ** min(self._refusals, 10)) * random.uniform(0.5, 1.0)
+            self._ask_at = now + backoff.delay(self._refusals + 1, *REFUSED, jitter=0.5)
             self._refusals += 1
             raise
         if not token:
@@ -314,7 +316,7 @@ class Tokens:
 
 def new_lease_id() -> int:
     """Returns the id of a lease to be made: known before the server has answered, so that it can be revoked in any case."""
-    return random.SystemRandom().randrange(1, 1 << 63)
+    return new_number(63)
 
 
 def prefix_end(prefix: bytes) -> bytes:
@@ -334,14 +336,6 @@ _BAD_PASSWORD = "authentication failed"
 
 def _metadata(token: str) -> Metadata:
     return Metadata({"token": token}) if token else EMPTY
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class _Host:
@@ -365,7 +359,7 @@ class _Members(Registry):
 
     def __init__(self, endpoints: Iterable[str]) -> None:
         nodes = [Node(endpoint, endpoint) for endpoint in endpoints]
-        random.shuffle(nodes)
+        shuffle(nodes)
         self._nodes = tuple(nodes)
         self._replaced = 0
         self._watches = Watches()

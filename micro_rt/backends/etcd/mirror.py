@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from dataclasses import dataclass
@@ -27,6 +26,9 @@ from micro_rt.backends.etcd.messages_pb2 import (
 )
 from micro_rt.context import CallInfo, detached
 from micro_rt.errors import EndOfStream, Error, OutOfRange, Unavailable
+from micro_rt.kit import backoff
+from micro_rt.kit.backoff import Backoff
+from micro_rt.kit.tasks import TaskSet
 
 __all__ = ["Mirror", "Mirrors"]
 
@@ -151,7 +153,7 @@ class Mirrors:
         self._streams = 0
         self._outbox: asyncio.Queue[WatchRequest] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._readers: set[asyncio.Task[None]] = set()
+        self._readers = TaskSet[None]()
         self._gate = asyncio.Semaphore(READERS)
         self._failures = 0
         self._expired = False
@@ -213,7 +215,7 @@ class Mirrors:
             if expired and not self._renewed:
                 self._renewed = True
                 continue  # With another token it works, most likely; if not, there is a wait before the next.
-            await asyncio.sleep(random.uniform(0.0, min(BACKOFF[1], BACKOFF[0] * 2.0 ** min(self._failures, 16))))
+            await asyncio.sleep(backoff.delay(self._failures, 2 * BACKOFF[0], BACKOFF[1]))
 
     async def _carry(self, lost: bool) -> None:
         """Carries the watches until the stream is lost."""
@@ -315,9 +317,7 @@ class Mirrors:
             self._start(mirror, self._read(mirror, delay))
 
     def _start(self, mirror: Mirror[Any], work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work, name=f"read {mirror.prefix!r}")
-        self._readers.add(task)
-        task.add_done_callback(self._readers.discard)
+        self._readers.start(work, name=f"read {mirror.prefix!r}")
 
     async def _check(self, mirror: Mirror[Any], revision: int) -> None:
         """Reads a mirror anew if the store is another one, which the watch alone does not tell once that has come as far."""
@@ -333,7 +333,7 @@ class Mirrors:
             self._read_anew(mirror)
 
     async def _read(self, mirror: Mirror[Any], delay: float) -> None:
-        wait = BACKOFF[0]
+        retry = Backoff(*BACKOFF, jitter=0.5)
         try:
             await asyncio.sleep(delay)
             while mirror in self._mirrors:
@@ -348,8 +348,7 @@ class Mirrors:
                     if not self._unread:
                         _log.warning("cannot read %r, and will try again: %s", mirror.prefix.decode(), error.message)
                     self._unread[mirror] = error.message
-                await asyncio.sleep(wait * random.uniform(0.5, 1.0))
-                wait = min(wait * 2.0, BACKOFF[1])
+                await asyncio.sleep(retry.failed())
         finally:
             self._reading.discard(mirror)
             if self._unread.pop(mirror, "") and not self._unread:

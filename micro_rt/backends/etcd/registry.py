@@ -32,6 +32,7 @@ from micro_rt.backends.etcd.mirror import Mirror
 from micro_rt.errors import Aborted, Error, FailedPrecondition, NotFound, Unavailable
 from micro_rt.go_micro.nodes import decode_service, encode_service
 from micro_rt.kit.shared import Shared
+from micro_rt.kit.tasks import TaskSet
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry
 from micro_rt.registry.watch import Watch, Watches
@@ -160,7 +161,7 @@ class _Hub:
         self._shared = shared_engine(address)
         self._engine: EtcdEngine | None = None
         self._views: dict[str, _View] = {}
-        self._revoking: set[asyncio.Task[None]] = set()
+        self._revoking = TaskSet[None]()
         self._unreadable: set[bytes] = set()
 
     @property
@@ -184,12 +185,8 @@ class _Hub:
     async def close(self) -> None:
         for view in list(self._views.values()):
             self._drop(view)
-        if self._revoking:
-            _, late = await asyncio.wait(self._revoking, timeout=REVOKE_TIMEOUT)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late)
+        if await self._revoking.wait(REVOKE_TIMEOUT):
+            await self._revoking.end()
         await self._shared.release()
 
     async def resolve(self, name: str) -> tuple[Node, ...]:
@@ -280,9 +277,7 @@ class _Hub:
         self._start(undo())
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work, name="revoke lease")
-        self._revoking.add(task)
-        task.add_done_callback(self._revoking.discard)
+        self._revoking.start(work, name="revoke lease")
 
     async def _revoke(self, lease: int) -> None:
         with contextlib.suppress(Error):  # It runs out, then.

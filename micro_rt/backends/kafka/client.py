@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import random
 import ssl
 from collections.abc import Collection, Coroutine, Mapping
 from typing import Any, cast
@@ -35,6 +34,8 @@ from micro_rt.errors import (
     Unauthenticated,
     Unavailable,
 )
+from micro_rt.kit.chance import shuffle
+from micro_rt.kit.tls import client_context
 
 __all__ = ["METADATA_AGE", "STOP", "Cluster", "KafkaError", "connection_options", "end_task", "error_of", "failures"]
 
@@ -297,7 +298,7 @@ class Cluster:
         failure: BaseException | None = None
         for _ in range(2):
             nodes = [broker.nodeId for broker in client.cluster.brokers()]
-            random.shuffle(nodes)
+            shuffle(nodes)
             first = client.cluster.controller if controller else None
             if first is not None and first.nodeId in nodes:
                 nodes.remove(first.nodeId)
@@ -370,16 +371,9 @@ def _unreachable(doing: str, failure: BaseException) -> Unavailable:
 def _tls(address: KafkaAddress) -> ssl.SSLContext | None:
     if not address.tls:
         return None
-    try:
-        context = ssl.create_default_context(cafile=address.ca or None)
-        if address.cert:
-            context.load_cert_chain(address.cert, address.key or None)
-    except (OSError, ssl.SSLError) as failure:
-        raise FailedPrecondition(f"the TLS files of Kafka at {address.place} cannot be used: {failure}") from failure
-    if not address.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+    return client_context(
+        f"Kafka at {address.place}", ca=address.ca, cert=address.cert, key=address.key, verify=address.verify
+    )
 
 
 async def end_task(task: asyncio.Task[Any] | None, within: float = STOP) -> None:

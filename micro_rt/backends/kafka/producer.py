@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Any, cast
 
 import aiokafka  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 
 from micro_rt.backends.kafka.client import STOP, Cluster, connection_options, end_task, failures
+from micro_rt.kit.tasks import wait_for_event
 
 __all__ = ["BATCH", "Gate", "Producer"]
 
@@ -119,9 +119,7 @@ class Producer:
 
     async def retire(self, timeout: float) -> None:
         """Disconnects when nothing is on its way any more, or after that many seconds."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await self._idle.wait()
+        await wait_for_event(self._idle, timeout)
         await self.stop()
 
     async def stop(self) -> None:

@@ -8,8 +8,6 @@ producer that had a batch refused is replaced.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
 from collections import deque
 from collections.abc import Sequence
 from typing import cast
@@ -20,6 +18,8 @@ from micro_rt.backends.kafka.producer import Producer
 from micro_rt.broker.base import Message, Position, partition_of
 from micro_rt.broker.embedded import problem_of, size_of
 from micro_rt.errors import Error, FailedPrecondition, Unavailable
+from micro_rt.kit.chance import below
+from micro_rt.kit.tasks import TaskSet, wait_for_event
 
 __all__ = ["Publisher"]
 
@@ -54,7 +54,7 @@ class Publisher:
         self._asking: dict[str, asyncio.Lock] = {}
         self._producer: Producer | None = None
         self._connecting = asyncio.Lock()
-        self._retired: set[asyncio.Task[None]] = set()
+        self._retired = TaskSet[None]()
         self._bytes = 0
         self._room: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._progress = 0.0
@@ -112,9 +112,7 @@ class Publisher:
         """Finishes what is being published, for as long as ``timeout=`` says, and disconnects."""
         self._closed = True
         try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._address.timeout):
-                    await self._quiet.wait()
+            await wait_for_event(self._quiet, self._address.timeout)
         finally:
             self._ended = True
             if self._sweeping is not None:
@@ -126,8 +124,7 @@ class Publisher:
             producer, self._producer = self._producer, None
             if producer is not None:
                 await producer.stop()
-            if self._retired:
-                await asyncio.wait(self._retired)
+            await self._retired.wait()
 
     # What lanes ask for: a LaneHost
 
@@ -143,9 +140,7 @@ class Publisher:
             self._producer = None
             if current is not None:
                 # Batches of other partitions may be on its way: it ends when they have.
-                task = asyncio.create_task(current.retire(self._address.timeout))
-                self._retired.add(task)
-                task.add_done_callback(self._retired.discard)
+                self._retired.start(current.retire(self._address.timeout))
             made = Producer(self._cluster)
             await made.start()
             self._producer = made
@@ -277,7 +272,7 @@ class _Topic:
         self.partitions = partitions
         self.known_until = 0.0
         self._of_keys: dict[bytes, int] = {}
-        self._next = random.randrange(1 << 16)
+        self._next = below(1 << 16)
         self._stuck = 0
 
     def partition(self, key: bytes | None, size: int) -> int:

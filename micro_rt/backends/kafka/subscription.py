@@ -22,6 +22,7 @@ from micro_rt.backends.kafka.watch import CHECK_EVERY, Watch
 from micro_rt.broker.base import Listener, Partition, Record, Start, Subscription, checked_start
 from micro_rt.broker.embedded import checked_limit, checked_offset, not_owned
 from micro_rt.errors import Aborted, Error, FailedPrecondition, NotFound, PermissionDenied, Unavailable
+from micro_rt.kit.tasks import unless
 
 __all__ = ["KafkaSubscription"]
 
@@ -261,14 +262,7 @@ class KafkaSubscription(Subscription):
 
     async def _unless_changed(self, doing: Any) -> bool:
         """Awaits something; gives it up if the group has more to say, and returns whether it was done."""
-        task, woken = asyncio.ensure_future(doing), asyncio.ensure_future(self._until_changed())
-        try:
-            await asyncio.wait((task, woken), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            woken.cancel()
-            if not task.done():
-                task.cancel()
-                await asyncio.wait((task,))
+        task = await unless(self._until_changed(), doing)
         if task.cancelled():
             return False
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -14,7 +13,7 @@ from typing import TypeAlias
 from micro_rt.backends.local import groups, log
 from micro_rt.backends.local.event_file import Hub
 from micro_rt.backends.local.sqlite import Connection
-from micro_rt.backends.local.state import Sync, state_path, sync_of
+from micro_rt.backends.local.state import Sync, options_of, read_sync, state_path
 from micro_rt.backends.local.write_queue import Batch, Outbox
 from micro_rt.broker.base import (
     Broker,
@@ -27,10 +26,12 @@ from micro_rt.broker.base import (
     Subscription,
     TopicOptions,
 )
-from micro_rt.broker.embedded import Options, checked_offset, checked_topic, not_owned, number_of, problem_of
+from micro_rt.broker.embedded import EmbeddedOptions, checked_offset, checked_topic, not_owned, problem_of
 from micro_rt.broker.member import Member, Ownership, View
 from micro_rt.errors import Error, FailedPrecondition
+from micro_rt.kit.address import seconds
 from micro_rt.kit.clock import Clock, boot_clock
+from micro_rt.kit.ids import new_number
 from micro_rt.kit.shared import Shared
 
 __all__ = ["LocalBroker"]
@@ -63,11 +64,11 @@ class LocalBroker(Broker):
         namespace: str | None = None,
         clock: Clock | None = None,
     ) -> None:
-        place, _, query = address.partition("?")
-        sync_of(place)
-        self._options, others = Options.read(address, query, RETENTION, ("session", "sync"))
-        self._session = number_of(address, "session", others.get("session", str(SESSION)))
-        self._sync: Sync = sync_of(f"local:?sync={others['sync']}") if "sync" in others else "normal"
+        options = options_of(address)
+        self._sync: Sync = read_sync(options)
+        self._options = EmbeddedOptions.read(options, RETENTION)
+        self._session = options.read("session", seconds, SESSION)
+        options.end()
         self.envelope = self._options.envelope
         self._address = address
         self._home = home
@@ -186,7 +187,7 @@ class _LocalMember(Member):
     async def join(self) -> None:
         hub = self._hub()
         # Another number each time: what is left of an earlier membership means nothing.
-        self.id = random.SystemRandom().getrandbits(62)
+        self.id = new_number(62)
         # If this is cancelled and done all the same, nobody is that member, and it dies after its session.
         self.joined = await hub.database.write(partial(hub.join, self.id, self.group, self.topics))
         self._names = {id: partition for partition, id in self.joined.ids.items()}

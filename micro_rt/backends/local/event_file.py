@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import random
-import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +16,9 @@ from micro_rt.backends.local.state import Sync
 from micro_rt.backends.local.write_queue import Outbox
 from micro_rt.broker.base import Message, Position
 from micro_rt.errors import Error
-from micro_rt.kit.clock import Clock
+from micro_rt.kit.chance import between
+from micro_rt.kit.clock import Clock, wall_time
+from micro_rt.kit.tasks import TaskSet, wait_for_event
 
 __all__ = ["Hub", "HubMember"]
 
@@ -65,7 +64,7 @@ class Hub:
         self._topics = log.Topics(self.prepared)
         self._members: set[HubMember] = set()
         self._readers: dict[int, set[HubMember]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet[None]()
         self._heart: asyncio.Task[None] | None = None
         self._tidying: asyncio.Task[None] | None = None
         self._tidy_now = asyncio.Event()
@@ -93,12 +92,11 @@ class Hub:
                 task.cancel()
                 await asyncio.wait([task])
         await self.outbox.finish()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.wait()
         await self.database.close()
 
     async def _append(self, messages: Sequence[Message]) -> Sequence[Position | Error]:
-        now = time.time()
+        now = wall_time()
         return await self.database.write(lambda connection: log.append(connection, self._topics, messages, now))
 
     # Members
@@ -155,7 +153,7 @@ class Hub:
     def _bury(self) -> None:
         async def bury() -> None:
             # Not all who see that one is dead at once.
-            await asyncio.sleep(random.uniform(0, min(0.2, self.session / 10)))
+            await asyncio.sleep(between(0, min(0.2, self.session / 10)))
             members = [member.id for member in self._members]
 
             def write(connection: Connection) -> None:
@@ -177,9 +175,7 @@ class Hub:
                 self._burying = False
 
         self._burying = True
-        task = asyncio.get_running_loop().create_task(bury())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(bury())
 
     # Watching
 
@@ -232,7 +228,7 @@ class Hub:
         while True:
             pause = TIDY[1]
             try:
-                partitions, shortest = await self.database.read(lambda connection: log.untidy(connection, time.time()))
+                partitions, shortest = await self.database.read(lambda connection: log.untidy(connection, wall_time()))
                 pause = min(max(TIDY[0], shortest / 8), TIDY[1])
                 for id in partitions:
                     more = True
@@ -241,9 +237,7 @@ class Hub:
                         await asyncio.sleep(0.02)  # Others write meanwhile.
             except Error as error:
                 _log.warning("cannot delete events that ran out, and will try again: %s", error)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(random.uniform(0.75, 1.25) * pause):
-                    await self._tidy_now.wait()
+            await wait_for_event(self._tidy_now, between(0.75, 1.25) * pause)
             self._tidy_now.clear()
 
     def look_for_retention(self) -> None:
@@ -271,4 +265,4 @@ class _Changes:
 
 
 def _tidy(id: int, connection: Connection) -> bool:
-    return log.tidy(connection, id, time.time())
+    return log.tidy(connection, id, wall_time())

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import random
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +16,11 @@ from micro_rt.backends.local.sqlite import Database
 from micro_rt.backends.local.state import Sync, state_path, sync_of
 from micro_rt.errors import Error, FailedPrecondition
 from micro_rt.go_micro.nodes import endpoints_json, endpoints_of
+from micro_rt.kit.chance import between
 from micro_rt.kit.clock import Clock, boot_clock
+from micro_rt.kit.ids import new_id
 from micro_rt.kit.shared import Shared
+from micro_rt.kit.tasks import TaskSet
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry
 from micro_rt.registry.watch import Watch, Watches
@@ -113,7 +114,7 @@ class _LocalLease(Lease):
     def __init__(self, hub: Callable[[], _Hub], id: str, ttl: float) -> None:
         self._hub = hub
         self.id = id
-        self.token = uuid.uuid4().hex
+        self.token = new_id()
         self.ttl = ttl
 
     async def renew(self) -> None:
@@ -157,7 +158,7 @@ class _Hub:
         self.database = Database(path, _SCHEMA, sync=sync, poll=self._poll, deliver=self._changed)
         self._clock = clock
         self._sweep: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet[None]()
         # What the reader's thread saw last.
         self._seen: tuple[Connection, int] | None = None
         self._revision = 0
@@ -171,8 +172,7 @@ class _Hub:
         await self.database.close()
         if self._sweep is not None:
             self._sweep.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.wait()
 
     def watch(self, name: str, owner: LocalRegistry) -> Watch:
         watch = self.watches.open(name, self.nodes, owner)
@@ -268,7 +268,7 @@ class _Hub:
             self.watches.changed(found.names)
         if found.expired and self._sweep is None:
             # They are invisible by now; whoever polls deletes them, but not all who poll at once.
-            self._sweep = asyncio.get_running_loop().call_later(random.uniform(0, 1), self._start_sweep)
+            self._sweep = asyncio.get_running_loop().call_later(between(0, 1), self._start_sweep)
 
     def _start_sweep(self) -> None:
         self._sweep = None
@@ -281,9 +281,7 @@ class _Hub:
             ):  # It is housekeeping: leases run out all the same, and others who look will do it.
                 await self.database.write(operation)
 
-        task = asyncio.get_running_loop().create_task(write())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(write())
 
     def _delete_expired(self, connection: Connection) -> None:
         epoch = self._clock.epoch

@@ -12,7 +12,6 @@ import logging
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -22,6 +21,7 @@ from typing import Any, TypeVar
 from micro_rt.backends.local.state import MOUNTS, Sync, os_error, prepare
 from micro_rt.backends.local.turns import Turns
 from micro_rt.errors import DataLoss, Error, FailedPrecondition, Internal, ResourceExhausted, Unavailable
+from micro_rt.kit.clock import monotonic, pause_thread
 
 __all__ = ["Connection", "Database"]
 
@@ -133,7 +133,7 @@ class _File:
 
     def connect(self) -> Connection:
         prepare(self.path, self._mounts)
-        deadline = time.monotonic() + _BUSY
+        deadline = monotonic() + _BUSY
         while True:
             connection = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None)
             try:
@@ -141,12 +141,9 @@ class _File:
             except sqlite3.OperationalError as error:
                 connection.close()
                 # SQLite does not wait, however long its timeout, when two change a new file to WAL at once.
-                if (
-                    _primary_code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-                    or time.monotonic() > deadline
-                ):
+                if _primary_code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or monotonic() > deadline:
                     raise
-                time.sleep(0.02)
+                pause_thread(0.02)
             except BaseException:
                 connection.close()
                 raise
@@ -425,7 +422,7 @@ class _Reader(_Worker):
     def serve(self) -> None:
         while True:
             job: _Job | None = self._poke
-            wait = self._next_poll - time.monotonic() if self.polling else None
+            wait = self._next_poll - monotonic() if self.polling else None
             if wait is None or wait > 0:
                 try:
                     job = self._queue.get(timeout=wait)
@@ -459,7 +456,7 @@ class _Reader(_Worker):
             self._troubled = False
             if found is not None:
                 self.call(self._deliver, found)
-        self._next_poll = time.monotonic() + self._interval
+        self._next_poll = monotonic() + self._interval
 
 
 def _resolve(jobs: list[_Job]) -> None:

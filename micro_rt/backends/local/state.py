@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from micro_rt.errors import Error, FailedPrecondition, ResourceExhausted, Unavailable
+from micro_rt.kit.address import Options
 
-__all__ = ["MOUNTS", "Sync", "os_error", "prepare", "state_path", "sync_of"]
+__all__ = ["MOUNTS", "Sync", "os_error", "options_of", "prepare", "read_sync", "state_path", "sync_of"]
 
 Sync = Literal["normal", "full"]
 """What survives: a kill, or a loss of power as well."""
@@ -20,7 +20,6 @@ Sync = Literal["normal", "full"]
 MOUNTS = Path("/proc/mounts")
 """The system's table of mounted file systems."""
 
-_SYNCS: Mapping[str, Sync] = {"normal": "normal", "full": "full"}
 # File systems whose locks and shared memory do not reach, or do not hold, between all who have the file open.
 _NETWORK = re.compile(
     r"nfs\d*|cifs|smb\d*|smbfs|9p|afs|ncpfs|ceph|glusterfs|lustre|gpfs|beegfs|davfs"
@@ -28,14 +27,11 @@ _NETWORK = re.compile(
 )
 
 
-def sync_of(address: str) -> Sync:
-    """Reads a ``local:`` address.
-
-    Args:
-        address: ``"local:"``, or ``"local:?sync=full"``: what is written survives a loss of power, not only a kill.
+def options_of(address: str) -> Options:
+    """Returns the options of a ``local:`` address, such as ``"local:?sync=full"``.
 
     Raises:
-        ValueError: it is another, or has a parameter that is not known.
+        ValueError: it is another address, or names a place.
     """
     parts = urlsplit(address)
     if parts.scheme != "local":
@@ -44,13 +40,27 @@ def sync_of(address: str) -> Sync:
         raise ValueError(
             f"{address!r} names a place, which local: does not take: set MICRO_HOME or MICRO_NAMESPACE instead"
         )
-    sync: Sync = "normal"
-    for key, value in parse_qsl(parts.query, keep_blank_values=True):
-        if key != "sync":
-            raise ValueError(f"{address!r} has the unknown parameter {key!r}; local: knows sync")
-        if value not in _SYNCS:
-            raise ValueError(f"{address!r} has sync={value}; it can be normal or full")
-        sync = _SYNCS[value]
+    return Options(parts.query)
+
+
+def read_sync(options: Options) -> Sync:
+    """Reads ``sync``: ``full`` makes what is written survive a loss of power, ``normal`` (the default) a kill.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    return "full" if options.one_of("sync", ("normal", "full"), "normal") == "full" else "normal"
+
+
+def sync_of(address: str) -> Sync:
+    """Reads a ``local:`` address that has no option but ``sync``.
+
+    Raises:
+        ValueError: it is another, or has an option that makes no sense.
+    """
+    options = options_of(address)
+    sync = read_sync(options)
+    options.end()
     return sync
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from pathlib import Path
 
 if sys.platform != "win32":
     import fcntl
+
+from micro_rt.kit.clock import monotonic, pause_thread
 
 __all__ = ["Turns"]
 
@@ -42,14 +43,14 @@ class Turns:
         try:
             if self._file is None:
                 self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            deadline = time.monotonic() + _PATIENCE
+            deadline = monotonic() + _PATIENCE
             while True:
                 try:
                     fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    if time.monotonic() >= deadline:
+                    if monotonic() >= deadline:
                         return
-                    time.sleep(_PAUSE)
+                    pause_thread(_PAUSE)
                 else:
                     self._next = True
                     return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import socket
 import sys
@@ -15,6 +14,7 @@ from typing import TypeAlias
 import ifaddr
 
 from micro_rt.backends.mdns.records import GROUP
+from micro_rt.kit.net import is_loopback
 
 __all__ = ["Link", "Outbox", "addresses_of"]
 
@@ -196,7 +196,7 @@ def addresses_of(interface: str) -> tuple[str, ...]:
 
 
 def _without_loopback(addresses: Iterable[str]) -> tuple[str, ...]:
-    return tuple([address for address in addresses if not ipaddress.ip_address(address).is_loopback])
+    return tuple([address for address in addresses if not is_loopback(address)])
 
 
 def _hearing_socket(address: str, port: int) -> socket.socket:

@@ -12,13 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import math
-import random
 import re
-import time
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,7 +23,10 @@ from micro_rt.backends.mdns.link import Link, Outbox, addresses_of
 from micro_rt.backends.mdns.nodes import MdnsLease, OtherNodes, OwnNodes
 from micro_rt.backends.mdns.records import Asked, Domain, Heard, Own, Stamp, label_of, query, read
 from micro_rt.errors import Unavailable
-from micro_rt.kit.clock import Clock
+from micro_rt.kit.chance import between
+from micro_rt.kit.clock import Clock, wall_time_us
+from micro_rt.kit.ids import new_id
+from micro_rt.kit.net import is_loopback
 from micro_rt.node import Node
 from micro_rt.registry.base import LeaseLost
 from micro_rt.registry.watch import Watches
@@ -76,10 +75,7 @@ class Place:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine is there."""
-        try:
-            return ipaddress.ip_address(self.interface).is_loopback
-        except ValueError:
-            return re.fullmatch("lo[0-9]*", self.interface) is not None
+        return is_loopback(self.interface) or re.fullmatch("lo[0-9]*", self.interface) is not None
 
 
 @dataclass(slots=True)
@@ -164,7 +160,7 @@ class Hub:
         known = [self._others.stamp(id)[0]]
         if id in self._own.leases:
             known.append(self._own.leases[id].stamp[0])
-        return max(time.time_ns() // 1000, max(known) + 1), uuid.uuid4().hex[:8]
+        return max(wall_time_us(), max(known) + 1), new_id(8)
 
     def add(self, lease: MdnsLease) -> None:
         """Lists a node, in place of what it was registered as before.
@@ -292,7 +288,7 @@ class Hub:
         if question.asked < len(QUESTIONS):
             question.next = question.started + QUESTIONS[question.asked]
         else:
-            question.next = self._now() + REPEAT * random.uniform(0.9, 1.1)
+            question.next = self._now() + REPEAT * between(0.9, 1.1)
         self._wait_for(question.next)
         if needed:
             self._send_question(label)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from micro_rt.backends.mdns.records import NO_STAMP, Asked, Domain, Heard, Own, Stamp
+from micro_rt.kit.chance import between
 from micro_rt.node import Node
 from micro_rt.registry.base import Lease, Registration
 
@@ -180,7 +180,7 @@ class OtherNodes:
                 return False
             self._size += 1
         ttl = min(heard.ttl, MAX_TTL)
-        refresh = now + ttl * (REFRESH[0] + random.uniform(0, 0.02))
+        refresh = now + ttl * (REFRESH[0] + between(0, 0.02))
         self.by_name.setdefault(name, {})[id] = _Entry(heard.node, heard.stamp, ttl, now + ttl, refresh)
         self.next = min(self.next, refresh)
         return entry is None or entry.node != heard.node

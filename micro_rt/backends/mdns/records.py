@@ -44,6 +44,7 @@ from micro_rt.go_micro.nodes import (
     json_of,
     metadata_of,
 )
+from micro_rt.kit.net import join
 from micro_rt.node import EndpointInfo, Node
 
 __all__ = [
@@ -324,7 +325,7 @@ def _heard(text: DNSText, services: dict[str, DNSService], addresses: dict[str, 
         host = addresses.get(service.server_key)
         if host is None:
             return None
-        address = _joined(host, service.port)
+        address = join(host, service.port)
     return Heard(name, decode_node(id, address, version, metadata, endpoints), stamp, min(service.ttl, text.ttl))
 
 
@@ -352,7 +353,7 @@ def _text(name: str, node: Node, ip: str, stamp: Stamp, endpoints: tuple[Endpoin
     added = {_LEASE: f"{stamp[0]}-{stamp[1]}"}
     if label_of(node.id, MAX_ID) != node.id:
         added[_ID] = node.id
-    if _joined(ip, int(node.address.rpartition(":")[2])) != node.address:
+    if join(ip, int(node.address.rpartition(":")[2])) != node.address:
         added[_ADDRESS] = node.address
     version = node.version
     if not version:
@@ -398,7 +399,3 @@ def _texts(value: object) -> dict[str, str]:
 def _stamp_of(text: str) -> Stamp:
     number, _, rest = text.partition("-")
     return (int(number), rest) if re.fullmatch("[0-9]{1,18}", number) else NO_STAMP
-
-
-def _joined(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -9,21 +9,21 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from micro_rt.backends.mdns.network import Hub, Place
 from micro_rt.backends.mdns.nodes import MdnsLease
 from micro_rt.backends.mdns.records import MAX_DOMAIN
 from micro_rt.errors import FailedPrecondition, InvalidArgument
+from micro_rt.kit.address import Options
 from micro_rt.kit.clock import Clock, boot_clock
+from micro_rt.kit.net import split
 from micro_rt.kit.shared import Shared
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, Registration, Registry
 from micro_rt.registry.watch import Watch
 
 __all__ = ["MdnsRegistry"]
-
-_OPTIONS = ("interface", "domain", "port")
 
 
 class MdnsRegistry(Registry):
@@ -111,40 +111,43 @@ def _place_of(address: str) -> Place:
     parts = urlsplit(address)
     if parts.scheme != "mdns" or parts.netloc or parts.path.strip("/") or parts.fragment:
         raise ValueError(
-            f"registry address {address!r} is not mdns: or mdns://?OPTION=VALUE&…; options: {', '.join(_OPTIONS)}"
+            f"registry address {address!r} is not mdns: or mdns://?OPTION=VALUE&…; options: interface, domain, port"
         )
-    options: dict[str, str] = {}
-    for option, value in parse_qsl(parts.query, keep_blank_values=True):
-        if option not in _OPTIONS:
-            raise ValueError(f"registry mdns has no option {option!r}; it has {', '.join(_OPTIONS)}")
-        if option in options:
-            raise ValueError(f"registry mdns: option {option!r} is given twice")
-        options[option] = value
-    port = options.get("port", "5353")
-    if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError(f"registry mdns: port={port!r} is not a port; leave it out for 5353")
-    domain = options.get("domain", "micro").strip(".")
+    options = Options(parts.query)
+    interface = options.text("interface")
+    domain = options.read("domain", _domain, "micro")
+    port = options.read("port", _port, 5353)
+    options.end()
+    return Place(interface, domain, port)
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 5 or not 0 < int(text) < 65536:
+        raise ValueError(f"{text!r} is not a port; leave it out for 5353")
+    return int(text)
+
+
+def _domain(text: str) -> str:
+    domain = text.strip(".")
     if not all(0 < len(label.encode()) <= 63 for label in domain.split(".")) or len(domain.encode()) > MAX_DOMAIN:
-        raise ValueError(f"registry mdns: domain={domain!r} is not a domain of at most {MAX_DOMAIN} bytes")
-    if options.get("interface") == "":
-        raise ValueError("registry mdns: interface= is empty; leave it out for all interfaces")
-    return Place(options.get("interface", ""), domain, int(port))
+        raise ValueError(f"{text!r} is not a domain of at most {MAX_DOMAIN} bytes")
+    return domain
 
 
 async def _ip_of(node: Node) -> str:
     """Returns the IP address of a node's host, which go-micro needs."""
-    host, _, port = node.address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isdecimal() or int(port) > 65535:
+    try:
+        host, port = split(node.address)
+    except FailedPrecondition:
         raise InvalidArgument(
             f"{node.id} cannot be registered with mdns: its address {node.address!r} is not HOST:PORT"
-        )
+        ) from None
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:
         pass
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise InvalidArgument(
             f"{node.id} cannot be registered with mdns: {host!r}, which it advertises, has no IP address: {error}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -20,7 +19,7 @@ from micro_rt.broker.base import (
     partition_of,
 )
 from micro_rt.broker.embedded import (
-    Options,
+    EmbeddedOptions,
     balance,
     checked_offset,
     checked_topic,
@@ -31,7 +30,8 @@ from micro_rt.broker.embedded import (
 )
 from micro_rt.broker.member import Member, Ownership, View
 from micro_rt.errors import Error, FailedPrecondition
-from micro_rt.kit.clock import Clock, boot_clock
+from micro_rt.kit.address import Options
+from micro_rt.kit.clock import Clock, boot_clock, wall_time
 from micro_rt.kit.shared import Shared
 
 __all__ = ["MemoryBroker"]
@@ -56,7 +56,9 @@ class MemoryBroker(Broker):
         place, _, query = address.partition("?")
         if not place.startswith("memory:") or "#" in address or "/" in place:
             raise ValueError(f"broker address {address!r} is not memory: or memory:NAME")
-        self._options, _ = Options.read(address, query, RETENTION)
+        options = Options(query)
+        self._options = EmbeddedOptions.read(options, RETENTION)
+        options.end()
         self.envelope = self._options.envelope
         self._address = address
         used = clock or boot_clock()
@@ -89,7 +91,7 @@ class MemoryBroker(Broker):
         """Publishes messages, and lets the others in this loop have their turn."""
         hub = self._open_hub()
         await asyncio.sleep(0)
-        now = time.time()
+        now = wall_time()
         limit = self._options.max_message
         return [problem_of(message, limit) or hub.append(message, now) for message in messages]
 

@@ -16,8 +16,6 @@ import contextlib
 import gc
 import os
 import sys
-import time
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +24,8 @@ from typing import Any, ClassVar
 
 import pytest
 
+from micro_rt.kit.clock import monotonic
+from micro_rt.kit.ids import new_id
 from micro_rt.node import EndpointInfo, Node, ValueInfo
 from micro_rt.registry.base import Lease, LeaseLost, Registration, Registry
 from micro_rt.testing.contracts.suite import Contract
@@ -193,15 +193,15 @@ class RegistryContract(Contract):
             for _ in range(5):
                 node = _node("1")
                 lease = await registry.register(Registration(node, (name,)), ttl=self.ttl)
-                begin = renewed = time.monotonic()
+                begin = renewed = monotonic()
                 try:
-                    while time.monotonic() < begin + 2.5 * self.ttl:
+                    while monotonic() < begin + 2.5 * self.ttl:
                         await asyncio.sleep(self.ttl / 5)
                         await lease.renew()
-                        renewed = time.monotonic()
+                        renewed = monotonic()
                         assert node in await registry.resolve(name)
                 except (LeaseLost, AssertionError):
-                    if time.monotonic() < renewed + 0.8 * self.ttl:
+                    if monotonic() < renewed + 0.8 * self.ttl:
                         raise
                     continue  # The machine was too busy to renew in time: that says nothing.
                 await lease.revoke()
@@ -501,9 +501,9 @@ class RegistryContract(Contract):
 
     async def _until(self, resolve: Callable[[], Awaitable[Nodes]], expected: Nodes, after: float = 0.0) -> None:
         """Resolves until the expected nodes are found."""
-        deadline = time.monotonic() + self.settle + after
+        deadline = monotonic() + self.settle + after
         while (nodes := await resolve()) != expected:
-            assert time.monotonic() < deadline, f"{nodes} instead of {expected}"
+            assert monotonic() < deadline, f"{nodes} instead of {expected}"
             await asyncio.sleep(0.02)
 
     async def _all(self, calls: list[Callable[[], Awaitable[Any]]]) -> list[Any]:
@@ -537,11 +537,11 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 def _name(text: str) -> str:
-    return f"{text}-{uuid.uuid4().hex[:12]}"
+    return f"{text}-{new_id(12)}"
 
 
 def _node(id: str) -> Node:
-    return Node(id=f"{id}-{uuid.uuid4().hex[:12]}", address="127.0.0.1:1")
+    return Node(id=f"{id}-{new_id(12)}", address="127.0.0.1:1")
 
 
 def _ids(nodes: Nodes) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
@@ -16,6 +15,7 @@ from typing import Any
 
 from micro_rt.broker.base import Broker, Partition, Record, Start, Subscription
 from micro_rt.errors import Aborted
+from micro_rt.kit.clock import monotonic
 from micro_rt.testing.contracts.registry import OtherProcess
 
 __all__ = ["OtherMember", "Reader", "Recorder", "eventually"]
@@ -27,9 +27,9 @@ async def eventually(happened: Callable[[], bool], within: float, otherwise: str
     Raises:
         TimeoutError: it did not within these seconds; says ``otherwise``.
     """
-    deadline = time.monotonic() + within
+    deadline = monotonic() + within
     while not happened():
-        if time.monotonic() > deadline:
+        if monotonic() > deadline:
             raise TimeoutError(otherwise or f"did not happen within {within} s")
         await asyncio.sleep(0.01)
 

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 
 import pytest
 
 from micro_rt.broker.base import Message, Position, TopicOptions
 from micro_rt.errors import InvalidArgument, NotFound
+from micro_rt.kit.clock import wall_time
 from micro_rt.testing.contracts.broker.members import eventually
 from micro_rt.testing.contracts.broker.suite import KAFKA_HASHES, BrokerSuite, unique_name
 
@@ -64,7 +64,7 @@ class Publishing(BrokerSuite):
                 Message(topic, b"", b"", (("empty", b""), ("binary", every), ("unicode äöü ☃ 🎉", "☃".encode()))),
                 Message(topic, b"\0" * 1000, None, (), 0.001),
             ]
-            before = time.time()
+            before = wall_time()
             positions = await self.publish(broker, *messages)
             async with self.start_reader(broker, topic) as reader:
                 await reader.until(3)
@@ -72,7 +72,7 @@ class Publishing(BrokerSuite):
                 assert (record.topic, record.partition, record.offset) == position
                 assert (record.key, record.value, record.headers) == (message.key, message.value, message.headers)
                 if message.timestamp is None:
-                    assert before - 1 <= record.timestamp <= time.time() + 1
+                    assert before - 1 <= record.timestamp <= wall_time() + 1
                 else:
                     assert abs(record.timestamp - message.timestamp) < 0.002
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from datetime import UTC, datetime
 
 import pytest
 
 from micro_rt.broker.base import Message, Partition, Record
 from micro_rt.errors import Aborted
+from micro_rt.kit.clock import monotonic
 from micro_rt.testing.contracts.broker.members import Recorder, eventually
 from micro_rt.testing.contracts.broker.suite import KAFKA_HASHES, BrokerSuite, unique_name
 
@@ -277,8 +277,8 @@ class Reading(BrokerSuite):
             records = await self.read(subscription, 1)
             history = list(recorder.history)
             subscription.pause(recorder.partitions)
-            end = time.monotonic() + 2.5 * self.session
-            while time.monotonic() < end:
+            end = monotonic() + 2.5 * self.session
+            while monotonic() < end:
                 assert await subscription.fetch(10, 0.1) == {}
             assert recorder.history == history
             await subscription.commit({Partition(*records[0][:2]): records[0].offset + 1})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import uuid
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import ClassVar
@@ -13,6 +12,7 @@ import pytest
 
 from micro_rt.broker.base import Broker, Message, Partition, Position, Record, Start, Subscription, TopicOptions
 from micro_rt.errors import Error
+from micro_rt.kit.ids import new_id
 from micro_rt.testing.contracts.broker.members import OtherMember, Reader, Recorder, eventually
 from micro_rt.testing.contracts.registry import OtherProcess
 from micro_rt.testing.contracts.suite import Contract
@@ -217,4 +217,4 @@ def expect_each_once(readers: Iterable[Reader], count: int) -> None:
 
 def unique_name(text: str) -> str:
     """Returns a name that no other test has."""
-    return f"{text}-{uuid.uuid4().hex[:12]}"
+    return f"{text}-{new_id(12)}"
