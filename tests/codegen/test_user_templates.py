@@ -34,7 +34,7 @@ def test_one_template_is_replaced_and_the_others_stay(generated: Path, tmp_path:
 @pytest.mark.parametrize(
     ("template", "line", "problem"),
     [
-        ("a\n{{ file.packag }}", 2, "'protoc_gen_micro.schema.File object' has no attribute 'packag'"),
+        ("a\n{{ file.packag }}", 2, "'protoc_gen_micro.schema.model.File object' has no attribute 'packag'"),
         ("a\n\n{% for x in file.services %}\n{{ y }}{% endfor %}", 4, "'y' is undefined"),
         ("a\n{% for x in %}", 2, "Expected an expression, got 'end of statement block'"),
         ("{{ 1 / 0 }}", 1, "ZeroDivisionError: division by zero"),
