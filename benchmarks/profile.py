@@ -20,11 +20,11 @@ CONCURRENCY = 16
 
 PARTS: Sequence[tuple[str, Sequence[str]]] = (
     ("HTTP/2 library: h2, hpack, hyperframe", ("/h2/", "/hpack/", "/hyperframe/")),
+    ("our transport: micro_rt/transport, backends/grpclib", ("/micro_rt/transport/", "/micro_rt/backends/grpclib/")),
     ("HTTP/2 streams and socket writes: grpclib", ("/grpclib/",)),
-    ("our transport: micro_rt/transport", ("/micro_rt/transport/",)),
     ("our server path: micro_rt/server", ("/micro_rt/server/",)),
     ("codec and protobuf", ("/micro_rt/codec/", "/google/protobuf/")),
-    ("registry: its poll and heartbeat", ("/micro_rt/engines/", "/micro_rt/registry/")),
+    ("registry: its poll and heartbeat", ("/micro_rt/backends/local/", "/micro_rt/registry/")),
     ("our call path: stub, client, selector, context", ("/micro_rt/", "/benchmarks/protos/")),
     ("event loop", ("/asyncio/", "/uvloop/")),
     ("the benchmark", ("/benchmarks/",)),
