@@ -78,7 +78,7 @@ def parse_kafka_address(address: str, environ: Mapping[str, str] | None = None) 
     """Reads an address.
 
     Args:
-        address: ``"kafka://host:9092,host2:9092/?option=value&…"``; docs/events-kafka.md has the options.
+        address: ``"kafka://host:9092,host2:9092/?option=value&…"``; docs/kafka.md has the options.
         environ: the environment, if not that of this process: user and password may be in ``MICRO_KAFKA_USER`` and
             ``MICRO_KAFKA_PASSWORD``.
 

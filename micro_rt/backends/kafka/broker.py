@@ -20,7 +20,7 @@ class KafkaBroker(Broker):
     """Keeps events in Kafka.
 
     Args:
-        address: ``"kafka://host:9092,host2:9092/?option=value"``; docs/events-kafka.md has the options.
+        address: ``"kafka://host:9092,host2:9092/?option=value"``; docs/kafka.md has the options.
 
     Raises:
         ValueError: the address is none, or has an option that does not exist.

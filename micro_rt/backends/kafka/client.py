@@ -95,7 +95,7 @@ _CLASSES: Mapping[str, type[Error]] = {
 }
 _ADVICE: Mapping[str, str] = {
     "CommitFailedError": "the group has given its partitions to others",
-    "TopicAuthorizationFailedError": "its ACLs do not let this client: docs/events-kafka.md says which it needs",
+    "TopicAuthorizationFailedError": "its ACLs do not let this client: docs/kafka.md says which it needs",
     "GroupAuthorizationFailedError": "its ACLs do not let this client into the group: it needs Read on it",
     "ClusterAuthorizationFailedError": "its ACLs do not let this client: it needs Create, or topics that are there",
     "SaslAuthenticationFailed": "it does not accept this user and password",

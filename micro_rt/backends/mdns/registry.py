@@ -1,6 +1,6 @@
 """Registry ``mdns:``: for a local network, without a server; the nodes tell each other, and those of go-micro.
 
-See ``docs/mdns.md``. How it works is in ``mdns_hub.py``, what is on the wire in ``mdns_records.py``.
+See docs/mdns.md. ``network.py`` holds how it works, ``records.py`` what is on the wire.
 """
 
 from __future__ import annotations
