@@ -66,6 +66,22 @@ def test_the_wheel_holds_the_plugin_the_templates_and_the_runtime(dist: Path) ->
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "examples"))]
 
 
+def test_the_distributions_hold_the_licence_and_the_changelog(dist: Path) -> None:
+    files = {name: (ROOT / name).read_bytes() for name in ("LICENSE", "CHANGELOG.md")}
+    with zipfile.ZipFile(next(dist.glob("*.whl"))) as wheel:
+        (metadata,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+        folder = metadata.removesuffix("METADATA")
+        assert wheel.read(f"{folder}licenses/LICENSE") == files["LICENSE"]
+        assert wheel.read(f"{folder}extra_metadata/CHANGELOG.md") == files["CHANGELOG.md"]
+        assert "License-Expression: Apache-2.0" in wheel.read(metadata).decode().splitlines()
+    with tarfile.open(next(dist.glob("*.tar.gz"))) as archive:
+        for name, content in files.items():
+            (member,) = (each for each in archive.getmembers() if each.name.split("/")[1:] == [name])
+            packed = archive.extractfile(member)
+            assert packed is not None
+            assert packed.read() == content
+
+
 def test_the_demo_runs_from_the_wheel_alone(dist: Path, examples: Path, tmp_path: Path) -> None:
     programs = installed(tmp_path / "env", f"{next(dist.glob('*.whl'))}[tools]")
     assert run(programs / "micro-rt", "--version").startswith("micro-rt 0.")
