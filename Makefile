@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS := 3
 
-.PHONY: help demo demo-mesh test servers check bench generate format clean
+.PHONY: help demo demo-mesh test servers check docs bench generate format clean
 
 help:            ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,12 @@ check: $(READY)  ## format, lint, types, generated files
 	$(BIN)/python -m protoc_gen_micro.rendering.compile_templates --check
 	$(BIN)/python -m tests.generated --check
 
+docs: $(READY)   ## check the documentation, and build it as a site in build/docs
+	$(BIN)/python -m pytest -q -n0 tests/unit/test_docs.py tests/packaging/test_readme.py
+	rm -rf build/pages build/docs
+	$(BIN)/python -m tests.docs build/pages
+	$(BIN)/zensical build --strict
+
 bench: $(READY)  ## measure against the peers, in one run
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -45,7 +51,7 @@ format: $(READY) ## format the code
 	$(BIN)/ruff check --fix .
 
 clean:           ## remove what was set up and built
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) dist build .cache .pytest_cache .mypy_cache .ruff_cache
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one with make PYTHON=/path/to/python3"; exit 1; }
