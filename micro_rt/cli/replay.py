@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 from datetime import UTC, datetime
-from typing import cast
 
 from micro_rt.broker.base import Broker
 from micro_rt.errors import Error
 from micro_rt.events.dead_letter import DeadLetter, dead_letter_topic
 from micro_rt.events.replay import replay
-from micro_rt.kit.address import scheme_of, without_secrets
-from micro_rt.service.parts import backend
+from micro_rt.service.parts import part_at, setting_of
 
 __all__ = ["DESCRIPTION", "HELP", "configure", "run"]
 
@@ -51,12 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _replay(arguments: argparse.Namespace) -> int:
-    setting = "--broker" if arguments.broker else "MICRO_BROKER"
-    address: str = arguments.broker or os.environ.get("MICRO_BROKER") or "local:"
-    try:
-        broker = cast("Broker", backend("broker", scheme_of(address, setting), setting)(address))
-    except ValueError as error:
-        raise Error(f"{setting}={without_secrets(address)!r}: {error}") from None
+    given: str | None = arguments.broker or None
+    address, setting = setting_of(given, "broker", "local:")
+    broker: Broker = part_at("broker", address, "--broker" if given else setting)
     await broker.open()
     try:
         count = 0

@@ -1,17 +1,154 @@
-"""Backends by address: ``consul://host:8500`` names a backend by its scheme, and entry points say what implements it.
+"""Settings to objects: what a setting says, which backend it names, and the object made of it. The commands use it too.
 
-A third party's backend is found as ours are: by an entry point in the group of its part, such as
-``micro_rt.registry``, named like the scheme.
+Rules:
+
+- A setting comes from code, else from the environment (``MICRO_REGISTRY`` for ``registry``), else it is the default. The
+  errors name where it came from.
+- An address names a backend by its scheme: ``consul://host:8500``. A transport, a selector or a codec has a plain name.
+- A third party's backend is found as ours are: by an entry point in the group of its part, such as ``micro_rt.registry``,
+  named like the scheme.
+- No error shows a password or a token of an address.
+- Nodes name the protocol that their transport speaks, not the transport. The service's own transport serves its protocol;
+  for any other protocol, the entry point of that name does.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 from micro_rt.errors import FailedPrecondition
+from micro_rt.kit.address import scheme_of, without_secrets
+from micro_rt.selector.base import Selector
+from micro_rt.transport.base import Transport
 
-__all__ = ["backend"]
+__all__ = [
+    "Transports",
+    "backend",
+    "part_at",
+    "part_of",
+    "selector_factory",
+    "setting_of",
+]
+
+ValueT = TypeVar("ValueT")
+
+_DEFAULT_TRANSPORT = "grpc"
+
+
+def setting_of(given: ValueT | str | None, name: str, default: str) -> tuple[ValueT | str, str]:
+    """Returns a setting, and where it comes from.
+
+    Args:
+        given: as given in code; None if it was not.
+        name: its name in code.
+        default: what it is otherwise.
+    """
+    if given is not None:
+        return given, name
+    variable = f"MICRO_{name.upper()}"
+    value = os.environ.get(variable)
+    return (value, variable) if value else (default, name)
+
+
+def part_of(part: str, given: object, kind: type[Any]) -> Any:
+    """Returns a part that was given as an object, or that its address names; unopened.
+
+    Args:
+        part: ``"registry"`` or ``"broker"``; the setting has the same name.
+        given: as given in code; None if it was not.
+        kind: the interface of the part.
+
+    Raises:
+        FailedPrecondition: the address names nothing that can be used.
+        TypeError: it is neither an address nor such an object.
+    """
+    chosen, setting = setting_of(given, part, "local:")
+    if isinstance(chosen, str):
+        return part_at(part, chosen, setting)
+    if not isinstance(chosen, kind):
+        raise TypeError(f"{setting}={chosen!r} is neither an address, such as 'local:', nor a {kind.__name__}")
+    return chosen
+
+
+def part_at(part: str, address: str, setting: str) -> Any:
+    """Returns the part that an address names, unopened.
+
+    Args:
+        part: ``"registry"`` or ``"broker"``.
+        address: such as ``"local:"`` or ``"consul://127.0.0.1:8500"``.
+        setting: where it was given, for the error.
+
+    Raises:
+        FailedPrecondition: the address names nothing that can be used.
+    """
+    try:
+        return backend(part, scheme_of(address, setting), setting)(address)
+    except ValueError as error:
+        raise FailedPrecondition(f"{setting}={without_secrets(address)!r}: {error}") from None
+
+
+def selector_factory(given: str | Callable[[], Selector] | None) -> Callable[[], Selector]:
+    """Returns what makes a selector for each name that is looked up.
+
+    Args:
+        given: as given in code; None if it was not.
+
+    Raises:
+        FailedPrecondition: no selector has that name.
+    """
+    chosen, setting = setting_of(given, "selector", "round_robin")
+    if isinstance(chosen, str):
+        made: Callable[[], Selector] = backend("selector", chosen, setting)
+        return made
+    return chosen
+
+
+class Transports:
+    """The transports of a service, by the protocol that nodes name.
+
+    The default transport is loaded when it is needed first: a service that only publishes events never needs it.
+
+    Args:
+        given: the service's own, as given in code; None if it was not.
+
+    Raises:
+        FailedPrecondition: a transport was named, and none has that name.
+    """
+
+    def __init__(self, given: str | Transport | None) -> None:
+        chosen, self._setting = setting_of(given, "transport", _DEFAULT_TRANSPORT)
+        self._own: Transport | None = None
+        if not isinstance(chosen, str):
+            self._own = chosen
+        elif chosen != _DEFAULT_TRANSPORT:
+            self._own = _transport(chosen, self._setting)
+        self._others: dict[str, Transport] = {}
+
+    @property
+    def own(self) -> Transport:
+        """The transport that the service was made with."""
+        if self._own is None:
+            self._own = _transport(_DEFAULT_TRANSPORT, self._setting)
+        return self._own
+
+    def speaking(self, protocol: str) -> Transport:
+        """Returns the transport for the nodes of a protocol.
+
+        Args:
+            protocol: as nodes name it: ``"grpc"``.
+
+        Raises:
+            FailedPrecondition: no transport speaks it.
+        """
+        if self.own.name == protocol:
+            return self.own
+        other = self._others.get(protocol)
+        if other is None:
+            other = self._others[protocol] = _transport(protocol, "transport of a node")
+        return other
 
 
 def backend(part: str, name: str, setting: str) -> Any:
@@ -31,6 +168,11 @@ def backend(part: str, name: str, setting: str) -> Any:
         known = ", ".join(sorted(found)) or "none: is micro-rt installed?"
         raise FailedPrecondition(f"{setting}={name!r}: there is no such {part}; known: {known}")
     return _load(part, point, setting)
+
+
+def _transport(name: str, setting: str) -> Transport:
+    made: Transport = backend("transport", name, setting)()
+    return made
 
 
 def _load(part: str, point: EntryPoint, setting: str) -> Any:

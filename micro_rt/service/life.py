@@ -1,0 +1,230 @@
+"""One run of a service: what is started, in which order, and how it ends.
+
+Rules:
+
+- A ``Life`` serves one run. A service that runs again makes another, so nothing of the first run is left in the second.
+- It starts, in this order: the registry; the nodes, that is the client's view of the registry; the lifespan; the
+  subscriptions; the server; the registration. Each has what comes before it: a lifespan can call other services and publish
+  events, and a handler runs only when the lifespan has begun.
+- The broker is opened when it is needed first, which may be never.
+- Everything stops in reverse order, also after a start that failed half-way: the nodes and the broker are closed after
+  the lifespan, which may still call and publish.
+- The server listens before the node is registered, because the registration holds the port. The service takes calls before
+  it is registered, so that nobody finds a node that refuses.
+- To stop serving: refuse in the health service, deregister, wait until clients have seen it, drain, close.
+- All subscriptions stop at once, so that none takes new events while another finishes, and one grace is enough for all.
+- Each step that waits for others can be cut short (``hurry``). Whatever comes after it still happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from micro_rt.broker.base import Broker
+from micro_rt.client.nodes import Nodes
+from micro_rt.events.subscription import EventSubscription
+from micro_rt.handler import Handler, service_info
+from micro_rt.health.handler import HealthHandler
+from micro_rt.health.state import Health
+from micro_rt.kit.ids import new_id
+from micro_rt.kit.tasks import unless
+from micro_rt.node import Node
+from micro_rt.registry.base import Registration, Registry
+from micro_rt.registry.registrar import Registrar
+from micro_rt.selector.base import Selector
+from micro_rt.server.dispatch import Dispatcher
+from micro_rt.server.endpoints import endpoints_of
+from micro_rt.server.server import Server
+from micro_rt.service.addresses import advertised_address, listen_address
+from micro_rt.service.parts import Transports, part_of, selector_factory
+from micro_rt.transport.base import Transport
+
+__all__ = ["Life", "Plan"]
+
+_log = logging.getLogger("micro_rt.service")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is made of; the settings are as given in code, None where they were not."""
+
+    name: str
+    version: str
+    metadata: Mapping[str, str]
+    registry: str | Registry | None
+    broker: str | Broker | None
+    transport: str | Transport | None
+    selector: str | Callable[[], Selector] | None
+    address: str | None
+    advertise: str | None
+    lifespan: Callable[[], AbstractAsyncContextManager[Any]] | None
+    handlers: Sequence[Handler]
+    dispatcher: Dispatcher
+    subscriptions: Sequence[EventSubscription]
+    health: Health
+    grace: float
+    """Seconds that calls and events in flight get when it stops."""
+    ttl: float
+    """Seconds that the registration outlives the process."""
+
+
+class Life:
+    """One run of a service.
+
+    Args:
+        plan: what it is made of.
+        hurry: once it is set, each step of stopping is cut short; None if nothing ever does that.
+        ended: called last, when everything has stopped, also after a start that failed.
+
+    Attributes:
+        broker: the broker, once it is open.
+        nodes: the nodes that its clients call, once they are watched.
+        node: what the registry lists, once it serves; None if it has no handlers.
+    """
+
+    def __init__(self, plan: Plan, hurry: asyncio.Event | None, ended: Callable[[], None]) -> None:
+        self.broker: Broker | None = None
+        self.nodes: Nodes | None = None
+        self.node: Node | None = None
+        self._plan = plan
+        self._hurry = hurry
+        self._ended = ended
+        self._stack = AsyncExitStack()
+        self._broker_lock = asyncio.Lock()
+        self._server: Server | None = None
+
+    @property
+    def starting(self) -> bool:
+        """Whether it has handlers that are not served yet."""
+        return self.node is None and bool(self._plan.handlers)
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are being served."""
+        return self._server.in_flight if self._server else 0
+
+    async def start(self) -> None:
+        """Starts everything; what was started is stopped again if something fails."""
+        async with AsyncExitStack() as stack:
+            stack.callback(self._ended)
+            stack.callback(self._plan.health.forget)
+            await self._start(stack)
+            self._stack = stack.pop_all()
+
+    async def stop(self) -> None:
+        """Stops everything, in reverse order."""
+        await self._stack.aclose()
+
+    async def open_broker(self) -> Broker:
+        """Returns the broker, and opens it the first time.
+
+        Raises:
+            Unavailable: the broker cannot be reached.
+        """
+        async with self._broker_lock:
+            if self.broker is None:
+                broker: Broker = part_of("broker", self._plan.broker, Broker)
+                await broker.open()
+                self._plan.health.observe("broker", lambda: broker.problem)
+                self.broker = broker
+            return self.broker
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        plan = self._plan
+        registry: Registry = part_of("registry", plan.registry, Registry)
+        await registry.open()
+        stack.push_async_callback(registry.close)
+        plan.health.observe("registry", lambda: registry.problem)
+        transports = Transports(plan.transport)
+        self.nodes = nodes = Nodes(registry, transports.speaking, selector_factory(plan.selector))
+        stack.push_async_callback(nodes.close)
+        stack.push_async_callback(self._close_broker)
+        if plan.lifespan is not None:
+            await stack.enter_async_context(plan.lifespan())
+        stack.push_async_callback(self._stop_subscriptions)
+        for subscription in plan.subscriptions:
+            await subscription.start(await self.open_broker(), plan.grace)
+            group = subscription.options.group
+            plan.health.observe(f"group {group}", functools.partial(self._problem_of, group))
+        if plan.handlers:
+            await stack.enter_async_context(self._serving(registry, transports.own))
+
+    @asynccontextmanager
+    async def _serving(self, registry: Registry, transport: Transport) -> AsyncGenerator[None]:
+        plan = self._plan
+        plan.dispatcher.add_own(HealthHandler(plan.health))
+        server = self._server = Server(transport, plan.dispatcher)
+        listening = await server.start(listen_address(plan.address, loopback=registry.loopback))
+        try:
+            plan.health.run(True)
+            address = advertised_address(plan.advertise, listening, loopback=registry.loopback)
+            self.node = node = self._describe(transport, address)
+            registrar = Registrar(registry, Registration(node, self._names()), ttl=plan.ttl)
+            await registrar.start()
+            plan.health.observe("lease", lambda: registrar.problem)
+            _log.info(
+                "%s serves %s at %s, registered as %s",
+                node.id,
+                ", ".join(sorted(node.services)),
+                node.address,
+                ", ".join(self._names()),
+            )
+            try:
+                yield
+            finally:
+                plan.health.run(False)
+                await registrar.stop()
+                await self._unless_hurried(asyncio.sleep(registry.propagation))
+        finally:
+            plan.health.run(False)
+            await self._unless_hurried(server.stop(plan.grace))
+            self._server = None
+
+    def _names(self) -> tuple[str, ...]:
+        """The names that it is found under: its own, and the default target of each handler."""
+        targets = (service_info(handler).target for handler in self._plan.handlers)
+        return tuple(dict.fromkeys([self._plan.name, *targets]))
+
+    def _describe(self, transport: Transport, address: str) -> Node:
+        plan = self._plan
+        return Node(
+            id=f"{plan.name}-{new_id(12)}",
+            address=address,
+            transport=transport.name,
+            version=plan.version,
+            services=frozenset(service_info(handler).name for handler in plan.handlers),
+            metadata=plan.metadata,
+            endpoints=tuple(chain.from_iterable(endpoints_of(service_info(handler)) for handler in plan.handlers)),
+        )
+
+    def _problem_of(self, group: str) -> str:
+        """Returns what is wrong with the subscriptions of a group, of which there may be several."""
+        problems = [each.problem for each in self._plan.subscriptions if each.options.group == group]
+        return "; ".join(dict.fromkeys(filter(None, problems)))
+
+    async def _stop_subscriptions(self) -> None:
+        async def stop() -> None:
+            await asyncio.gather(*(subscription.stop() for subscription in self._plan.subscriptions))
+
+        await self._unless_hurried(stop())
+
+    async def _close_broker(self) -> None:
+        broker, self.broker = self.broker, None
+        if broker is not None:
+            await broker.close()
+
+    async def _unless_hurried(self, step: Coroutine[Any, Any, Any]) -> None:
+        """Awaits one step of stopping, and cuts it short once there is a hurry."""
+        if self._hurry is None:
+            await step
+            return
+        done = await unless(self._hurry.wait(), step)
+        if not done.cancelled():
+            done.result()
