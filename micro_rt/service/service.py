@@ -64,7 +64,7 @@ class Service:
         metadata: told to others in the registry.
         registry: address (``"local:"``, ``"memory:"``) or object; else ``MICRO_REGISTRY``, else ``"local:"``.
         broker: address or object, for events; else ``MICRO_BROKER``, else ``"local:"``. Opened when it is needed.
-        transport: name or object; else ``MICRO_TRANSPORT``, else ``"grpc"``.
+        transport: name or object; else ``MICRO_TRANSPORT``, else ``"grpc"``. It also calls the nodes that speak its protocol.
         selector: name, or what makes a selector; else ``MICRO_SELECTOR``, else ``"round_robin"``.
         codec: name or object; ``"proto"``.
         address: where to listen, ``"host:port"``, port 0 for a free one; else ``MICRO_ADDRESS``, else a free

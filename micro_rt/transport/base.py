@@ -213,10 +213,14 @@ class Listener(ABC):
 
 
 class Transport(Protocol):
-    """One way for calls to travel; found by its name in the entry points ``micro_rt.transport``."""
+    """One way for calls to travel; found by its name in the entry points ``micro_rt.transport``.
+
+    Several transports may speak one protocol. A service calls the nodes of its own transport's protocol through that transport,
+    and those of another protocol through the transport whose entry point is named like the protocol.
+    """
 
     name: str
-    """What nodes call it in the registry: ``"grpc"``."""
+    """The protocol that it speaks, as nodes name it in the registry: ``"grpc"``."""
 
     def connection(self, address: str) -> Connection:
         """Makes the connection to an address, without connecting yet."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 import micro_rt as micro
-from micro_rt.backends.grpclib.transport import GrpcTransport
+from micro_rt.backends.grpclib.transport import GrpclibTransport
 from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.backends.memory.transport import MemoryTransport
 from micro_rt.context import CallInfo
@@ -24,9 +24,9 @@ from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text
 
 
-@pytest.mark.parametrize("transport", [MemoryTransport(), GrpcTransport()], ids=["memory", "grpc"])
+@pytest.mark.parametrize("transport", [MemoryTransport(), GrpclibTransport()], ids=["memory", "grpc"])
 async def test_a_call_that_came_just_before_the_server_stops_is_finished(
-    transport: MemoryTransport | GrpcTransport,
+    transport: MemoryTransport | GrpclibTransport,
 ) -> None:
     stopping: list[asyncio.Task[int]] = []
 

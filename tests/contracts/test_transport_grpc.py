@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from micro_rt.backends.grpclib.transport import GrpcTransport
+from micro_rt.backends.grpclib.transport import GrpclibTransport
 from micro_rt.testing.contracts import TransportContract
 from micro_rt.transport.base import Transport
 
@@ -11,7 +11,7 @@ uvloop = pytest.importorskip("uvloop")
 
 class TestGrpcTransport(TransportContract):
     def make(self) -> Transport:
-        return GrpcTransport()
+        return GrpclibTransport()
 
 
 class TestGrpcTransportOnUvloop(TransportContract):
@@ -20,4 +20,4 @@ class TestGrpcTransportOnUvloop(TransportContract):
         return loop
 
     def make(self) -> Transport:
-        return GrpcTransport()
+        return GrpclibTransport()

@@ -16,7 +16,7 @@ from h2.events import Event, RequestReceived, ResponseReceived, StreamEnded, Str
 from h2.settings import SettingCodes, Settings
 
 import micro_rt as micro
-from micro_rt.backends.grpclib.transport import GrpcTransport
+from micro_rt.backends.grpclib.transport import GrpclibTransport
 from micro_rt.context import CallInfo
 from micro_rt.metadata import EMPTY
 from micro_rt.transport.base import Connection
@@ -83,7 +83,7 @@ async def server(serve: Callable[[Peer], Awaitable[Any]], **settings: int) -> As
 
     listening = await asyncio.start_server(connected, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    connection = GrpcTransport().connection(f"127.0.0.1:{port}")
+    connection = GrpclibTransport().connection(f"127.0.0.1:{port}")
     try:
         yield connection
     finally:

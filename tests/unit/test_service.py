@@ -17,7 +17,10 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
+from micro_rt.backends.grpclib.transport import GrpclibTransport
 from micro_rt.backends.memory.registry import MemoryRegistry
+from micro_rt.service.parts import Transports
+from micro_rt.transport.base import Connection
 from tests.calls.conftest import Lab
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Text
@@ -157,7 +160,7 @@ async def test_calls_that_outstay_their_grace_are_cut_off(address: str) -> None:
             {"registry": "zookeeper://x"},
             r"registry='zookeeper': there is no such registry; known: .*local, mdns, memory",
         ),
-        ({"transport": "pigeon"}, r"transport='pigeon': there is no such transport; known: grpc, memory"),
+        ({"transport": "pigeon"}, r"transport='pigeon': there is no such transport; known: grpc, grpclib, memory"),
         ({"selector": "best"}, r"selector='best': there is no such selector; known: random, round_robin"),
     ],
 )
@@ -186,6 +189,48 @@ async def test_an_address_that_is_wrong_is_shown_without_its_secrets(address: st
             await service.broker()
     assert f"{part}={shown!r}" in str(caught.value)
     assert not [secret for secret in ("abc", "p@ss", "ss:w", "secret@") if secret in str(caught.value)]
+
+
+@pytest.mark.parametrize("given", ["pigeon", "from the environment"])
+async def test_a_transport_that_does_not_exist_is_refused_without_handlers_too(
+    monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setenv("MICRO_TRANSPORT", "pigeon")
+    service = micro.Service("web", registry="memory:", transport=given if given == "pigeon" else None)
+    with pytest.raises(micro.FailedPrecondition, match="='pigeon': there is no such transport"):
+        await service.__aenter__()
+
+
+class CountingTransport(GrpclibTransport):
+    """Counts the connections that it makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.connections = 0
+
+    def connection(self, address: str) -> Connection:
+        self.connections += 1
+        return super().connection(address)
+
+
+async def test_nodes_name_the_protocol_and_the_services_own_transport_calls_them(address: str) -> None:
+    server = micro.Service("lab", registry=address, transport="grpclib")
+    server.handle(Lab())
+    transport = CountingTransport()
+    async with server, micro.Service("web", registry=address, transport=transport) as web:
+        assert server.node is not None
+        assert server.node.transport == "grpc"
+        assert (await LabClient(web).look(Text(value="x"))).value == "x"
+    assert transport.connections == 1
+
+
+def test_the_transport_of_a_name_speaks_its_protocol() -> None:
+    transports = Transports("grpclib")
+    assert isinstance(transports.own, GrpclibTransport)
+    assert transports.speaking("grpc") is transports.own
+    assert transports.speaking("memory") is transports.speaking("memory")
+    with pytest.raises(micro.FailedPrecondition, match="transport of a node='pigeon': there is no such transport"):
+        transports.speaking("pigeon")
 
 
 async def test_the_environment_speaks_where_the_code_does_not(monkeypatch: pytest.MonkeyPatch, address: str) -> None:

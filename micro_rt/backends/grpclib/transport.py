@@ -80,7 +80,7 @@ from micro_rt.transport.wire import (
     trailers_of,
 )
 
-__all__ = ["GrpcTransport"]
+__all__ = ["GrpclibTransport"]
 
 CONNECT_TIMEOUT = 5.0
 """Seconds that a connection may take to be made."""
@@ -106,15 +106,16 @@ connection, with every call on it; many take no more than this."""
 _log = logging.getLogger("micro_rt.backends.grpclib.transport")
 
 
-class GrpcTransport:
-    """The transport ``grpc``: HTTP/2, with or without TLS.
+class GrpclibTransport:
+    """The transport ``grpclib``, and the default ``grpc``: gRPC over HTTP/2, with or without TLS.
 
     Args:
-        tls: what connections to others are secured with; None for none. It is set to offer HTTP/2. What this transport
-            listens on has no TLS.
+        tls: secures the connections to other nodes, and is set to offer HTTP/2; None for connections without TLS.
+            Listeners of this transport have no TLS.
     """
 
     name = "grpc"
+    """The protocol, as nodes name it in the registry."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
