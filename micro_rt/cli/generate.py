@@ -14,10 +14,9 @@ from google.protobuf.compiler import plugin_pb2
 from micro_rt.cli.compiling import CommandError, compile_protos, proto_name
 from protoc_gen_micro.run.generate import respond
 
-__all__ = ["DESCRIPTION", "HELP", "CommandError", "configure", "generate", "run"]
+__all__ = ["CommandError", "configure", "generate", "run"]
 
-HELP = "write message classes and stubs for .proto files"
-DESCRIPTION = """\
+_DESCRIPTION = """\
 Writes greeter_pb2.py, greeter_pb2.pyi and, if it has services or events, greeter_micro.py for greeter.proto; events are
 described in greeter.asyncapi.json too.
 micro_rt/annotations.proto and protobuf's own files are found without -I."""
@@ -25,6 +24,7 @@ micro_rt/annotations.proto and protobuf's own files are found without -I."""
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
+    parser.description = _DESCRIPTION
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a .proto file")
     parser.add_argument(
         "-I",

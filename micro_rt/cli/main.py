@@ -6,9 +6,15 @@ import argparse
 import sys
 from importlib.metadata import version
 
-from micro_rt.cli import events, generate, proto
+from micro_rt.cli.commands import Command, add_commands
 
 __all__ = ["main"]
+
+_COMMANDS = (
+    Command("generate", "micro_rt.cli.generate", "write message classes and stubs for .proto files"),
+    Command("proto", "micro_rt.cli.proto", "the .proto files that come with micro-rt"),
+    Command("events", "micro_rt.cli.events", "check changed schemas, put dead letters back"),
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,17 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="micro-rt", description="Microservices from .proto files.")
     parser.add_argument("--version", action="version", version=f"micro-rt {version('micro-rt')}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    generate.configure(commands.add_parser("generate", help=generate.HELP, description=generate.DESCRIPTION))
-    proto.configure(
-        commands.add_parser(
-            "proto",
-            help=proto.HELP,
-            description=proto.DESCRIPTION,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-    )
-    events.configure(commands.add_parser("events", help=events.HELP, description=events.DESCRIPTION))
+    add_commands(parser, _COMMANDS)
     parsed = parser.parse_args(arguments)
     return int(parsed.run(parsed))
 

@@ -8,10 +8,9 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
-__all__ = ["DESCRIPTION", "HELP", "configure", "export"]
+__all__ = ["configure", "export"]
 
-HELP = "the .proto files that come with micro-rt"
-DESCRIPTION = """\
+_DESCRIPTION = """\
 protoc finds them with -I "$(protoc-gen-micro --include)", and micro-rt generate on its own. For buf, write them into a
 folder of their own, and name it among the modules of buf.yaml:
 
@@ -21,6 +20,8 @@ folder of their own, and name it among the modules of buf.yaml:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
+    parser.description = _DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     command = commands.add_parser("export", help="write them into a folder", description="Writes them into a folder.")
     command.add_argument("folder", type=Path, metavar="DIR", help="the folder; made when it is not there")

@@ -107,3 +107,27 @@ def test_version_and_usage(capsys: pytest.CaptureFixture[str]) -> None:
         main([])
     assert ended.value.code == 2
     assert "COMMAND" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "loaded"),
+    [
+        (["--version"], set()),
+        (["proto", "export", "out"], set()),
+        (["events", "replay", "--help"], set()),
+        (["generate", "--help"], {"google.protobuf.compiler.plugin_pb2", "protoc_gen_micro"}),
+    ],
+    ids=["version", "proto", "events replay", "generate"],
+)
+def test_a_command_loads_nothing_that_only_others_need(here: Path, arguments: list[str], loaded: set[str]) -> None:
+    program = f"""
+import sys
+from micro_rt.cli.main import main
+try:
+    main({arguments})
+except SystemExit:
+    pass
+heavy = {{"google.protobuf.compiler.plugin_pb2", "grpc_tools", "protoc_gen_micro", "micro_rt.backends.grpclib.transport"}}
+print(sorted(heavy & set(sys.modules)))
+"""
+    assert run(sys.executable, "-c", program).stdout.splitlines()[-1] == str(sorted(loaded))

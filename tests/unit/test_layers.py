@@ -180,6 +180,7 @@ def generated(path: Path) -> bool:
 
 IMMUTABLE_CALLS = frozenset(
     {
+        "Command",
         "ContextVar",
         "Metadata",
         "Method",

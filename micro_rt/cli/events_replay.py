@@ -13,10 +13,9 @@ from micro_rt.events.dead_letter import DeadLetter, dead_letter_topic
 from micro_rt.events.replay import replay
 from micro_rt.service.parts import part_at, setting_of
 
-__all__ = ["DESCRIPTION", "HELP", "configure", "run"]
+__all__ = ["configure", "run"]
 
-HELP = "put dead letters back"
-DESCRIPTION = """\
+_DESCRIPTION = """\
 Puts the events that a group could not handle back to their topic, oldest first, for that group alone: others pass them
 over. What is put back once is not put back again. Prints one line for each.
 
@@ -24,7 +23,9 @@ Ends with 0 when all are back, and with 1 if the broker cannot be reached or doe
 
 
 def configure(command: argparse.ArgumentParser) -> None:
-    """Adds the arguments to the command's parser."""
+    """Adds the arguments of the command to its parser."""
+    command.description = _DESCRIPTION
+    command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.add_argument("topic", metavar="TOPIC", help="where the events were: orders, not orders.billing.dead")
     command.add_argument("--group", required=True, help="which could not handle them")
     command.add_argument("--broker", metavar="ADDRESS", help="else MICRO_BROKER, else local:")

@@ -1,0 +1,55 @@
+"""Sub-commands that are imported when they are used.
+
+A command that only reads an address must not wait for the compiler to be loaded, which takes a fifth of its time. So the
+table of commands names modules, and the parser of a command imports its module when the command line reaches it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NamedTuple, Protocol, cast
+
+__all__ = ["Command", "CommandParser", "add_commands"]
+
+
+class Command(NamedTuple):
+    """A sub-command."""
+
+    name: str
+    module: str
+    """The module that defines it, with a function ``configure`` that takes its parser."""
+    help: str
+    """One line, for the list of commands."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that a module configures when there is something to parse.
+
+    Args:
+        module: the module; empty for none.
+        options: those of ``ArgumentParser``.
+    """
+
+    def __init__(self, *, module: str = "", **options: Any) -> None:
+        super().__init__(**options)
+        self._module = module
+
+    def parse_known_args(self, *arguments: Any, **options: Any) -> Any:
+        """Imports the module and has it add its arguments, then parses as every parser does."""
+        module, self._module = self._module, ""
+        if module:
+            cast("_Module", import_module(module)).configure(self)
+        return super().parse_known_args(*arguments, **options)
+
+
+def add_commands(parser: argparse.ArgumentParser, commands: Sequence[Command]) -> None:
+    """Adds commands to a parser, one of which must be given."""
+    group = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=CommandParser)
+    for command in commands:
+        group.add_parser(command.name, module=command.module, help=command.help)
+
+
+class _Module(Protocol):
+    def configure(self, parser: argparse.ArgumentParser, /) -> None: ...
