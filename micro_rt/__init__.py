@@ -26,8 +26,10 @@ from micro_rt.errors import (
 )
 from micro_rt.event import Event, EventsInfo
 from micro_rt.events.context import EventContext, Publishing
+from micro_rt.events.dead_letter import DeadLetter
 from micro_rt.events.delivery import PartitionStatus
 from micro_rt.events.publisher import HeadersLike, NotAllPublished, Published, Publisher
+from micro_rt.events.replay import replay
 from micro_rt.events.subscriber import Subscriber
 from micro_rt.events.subscription import EventSubscription
 from micro_rt.handler import Handler
@@ -54,6 +56,7 @@ __all__ = [
     "Code",
     "Context",
     "DataLoss",
+    "DeadLetter",
     "DeadlineExceeded",
     "EndOfStream",
     "Error",
@@ -103,4 +106,5 @@ __all__ = [
     "Unknown",
     "deprecated",
     "detached",
+    "replay",
 ]

@@ -151,6 +151,7 @@ class ServiceInfo:
 
 
 if not TYPE_CHECKING:
+    FunctionT = TypeVar("FunctionT")
 
     class deprecated:  # noqa: N801 - it stands for that of warnings, which came with Python 3.13
         """Marks a method of a client as deprecated: type checkers and editors say so where it is called.
@@ -159,10 +160,10 @@ if not TYPE_CHECKING:
             message: what they say; it is in ``__deprecated__`` at run time, where nothing else happens.
         """
 
-        def __init__(self, message):
+        def __init__(self, message: str) -> None:
             self._message = message
 
-        def __call__(self, function):
-            """Marks a function."""
+        def __call__(self, function: FunctionT) -> FunctionT:
+            """Marks a function, and returns it."""
             function.__deprecated__ = self._message
             return function

@@ -93,7 +93,7 @@ async def call_everything(servers: list[subprocess.Popen[bytes]], folder: Path) 
 async def all_listed(service: micro.Service, folder: Path, servers: list[subprocess.Popen[bytes]]) -> None:
     """Waits until the registry lists every server."""
     deadline = time.monotonic() + 30
-    while len(nodes := await service.nodes.registry.resolve("greeter")) < SERVERS:
+    while len(nodes := await service.registry.resolve("greeter")) < SERVERS:
         if time.monotonic() > deadline or any(server.poll() is not None for server in servers):
             raise SystemExit(f"the servers did not come up; their logs:\n{logs(folder)}")
         await asyncio.sleep(0.05)

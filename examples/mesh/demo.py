@@ -159,7 +159,7 @@ async def call_everything(
 async def all_listed(service: micro.Service, folder: Path, nodes: list[subprocess.Popen[bytes]]) -> dict[str, str]:
     """Waits until the registry lists every node, and returns what each is made with."""
     deadline = time.monotonic() + 60
-    while len(listed := await service.nodes.registry.resolve("greeter")) < len(nodes):
+    while len(listed := await service.registry.resolve("greeter")) < len(nodes):
         if time.monotonic() > deadline or any(node.poll() is not None for node in nodes):
             raise SystemExit(f"the nodes did not come up; their logs:\n{logs(folder)}")
         await asyncio.sleep(0.05)

@@ -109,7 +109,7 @@ async def follow(victim: subprocess.Popen[bytes], folder: Path) -> int:
 
 async def up(service: micro.Service, folder: Path) -> None:
     deadline = time.monotonic() + 60
-    while not await service.nodes.registry.resolve("orders"):
+    while not await service.registry.resolve("orders"):
         if time.monotonic() > deadline:
             raise SystemExit(f"the order service did not come up; the logs:\n{logs(folder)}")
         await asyncio.sleep(0.05)
@@ -121,12 +121,10 @@ def logs(folder: Path) -> str:
 
 async def show_dead_letter(service: micro.Service) -> None:
     """Shows why the last order could not be billed, and puts it back."""
-    from micro_rt.events.replay import replay
-
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         with contextlib.suppress(micro.NotFound):  # Billing tries again before it puts the order aside.
-            async for letter in replay(await service.broker(), "orders", "billing"):
+            async for letter in micro.replay(await service.broker(), "orders", "billing"):
                 say(f"orders.billing.dead: after {letter.attempts} attempts: {letter.reason}")
                 say("put back for billing, as `micro-rt events replay orders --group billing` does")
                 return

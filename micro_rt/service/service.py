@@ -298,8 +298,17 @@ class Service:
         return self._life.node if self._life is not None else None
 
     @property
+    def registry(self) -> Registry:
+        """The registry, open while the service runs.
+
+        Raises:
+            FailedPrecondition: the service is not started.
+        """
+        return self.nodes.registry
+
+    @property
     def nodes(self) -> Nodes:
-        """The nodes that its clients call.
+        """The nodes that its clients call; for the runtime's own use.
 
         Raises:
             FailedPrecondition: the service is not started.

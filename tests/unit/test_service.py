@@ -56,6 +56,15 @@ async def test_it_is_listed_under_its_name_and_its_handlers_targets(address: str
     assert service.node is None
 
 
+async def test_it_gives_its_registry_while_it_runs(address: str) -> None:
+    service = micro.Service("laboratory", registry=address)
+    service.handle(Lab())
+    async with service:
+        assert await service.registry.resolve("lab") == (service.node,)
+    with pytest.raises(micro.FailedPrecondition, match="not started"):
+        _ = service.registry
+
+
 async def test_without_handlers_it_opens_no_port_and_registers_nothing(address: str) -> None:
     async with micro.Service("web", registry=address) as service:
         assert service.node is None

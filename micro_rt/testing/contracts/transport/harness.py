@@ -83,6 +83,7 @@ class TransportHarness(Contract):
 
     @contextlib.asynccontextmanager
     async def serving(self, dispatch: Dispatch) -> AsyncGenerator[Connection]:
+        """Listens, and gives a connection to it."""
         async with self.listening(dispatch) as (_, connection):
             yield connection
 
@@ -101,9 +102,11 @@ class TransportHarness(Contract):
             return await waiting
 
     async def wait(self, event: asyncio.Event) -> None:
+        """Waits for an event that must happen."""
         await self.soon(event.wait())
 
     async def until(self, holds: Callable[[], bool]) -> None:
+        """Waits until something holds that must come to hold."""
         async with asyncio.timeout(self.settle):
             while not holds():  # noqa: ASYNC110 - what is waited for does not tell
                 await asyncio.sleep(0.01)
