@@ -1110,3 +1110,6 @@ _H2_CONFIG: Mapping[bool, H2Configuration] = {
     )
     for client in (False, True)
 }
+
+
+GrpcTransport = GrpclibTransport  # removed when every branch is merged
