@@ -73,6 +73,8 @@ class Error(Exception):
         details: typed details: protobuf messages, such as those of ``google.rpc.error_details``.
         may_have_run: False when the request provably never reached a handler, so that trying again
             cannot run it twice. Set by the client.
+        unanswered: True when a call that had begun ended without an answer: the connection was lost, or the deadline
+            passed. Set by the client's transport; an error that the server sent has False.
 
     Raises:
         TypeError: an id that is no text, or a detail that is no protobuf message.
@@ -81,19 +83,31 @@ class Error(Exception):
     code: ClassVar[Code] = Code.UNKNOWN
 
     def __init__(
-        self, message: str = "", *, id: str = "", details: Iterable[Any] = (), may_have_run: bool = True
+        self,
+        message: str = "",
+        *,
+        id: str = "",
+        details: Iterable[Any] = (),
+        may_have_run: bool = True,
+        unanswered: bool = False,
     ) -> None:
         self.message = _text(message)
         super().__init__(self.message)
         self.id = _checked_id(id)
         self.details: tuple[Any, ...] = _checked_details(details) if details else ()
         self.may_have_run = may_have_run
+        self.unanswered = unanswered
 
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}" if self.message else self.code.name
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = {"id": self.id, "details": self.details, "may_have_run": self.may_have_run}
+        state = {
+            "id": self.id,
+            "details": self.details,
+            "may_have_run": self.may_have_run,
+            "unanswered": self.unanswered,
+        }
         return (type(self), (self.message,), state)
 
     def __copy__(self) -> Self:

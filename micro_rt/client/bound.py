@@ -241,6 +241,8 @@ class Attempts:
             try:
                 await self.target.wait(self._call.deadline)
             except Unavailable as error:
+                if self.target.closed:
+                    raise  # the service that calls has ended: nothing appears any more
                 await self._back_off(error)
 
     async def failed(self, endpoint: Endpoint, error: Error) -> None:
@@ -258,10 +260,10 @@ class Attempts:
         policy = self._bound.retry
         self._sent += 1
         if not policy.allows(self._bound.method, error):
-            if error.id == "micro.connection_lost":
+            if error.unanswered and error.code is Unavailable.code:
                 error.message += "; it may have run, and is not declared idempotent, so it was not sent again"
             raise error
-        if self._sent >= policy.attempts or error.code not in policy.codes or error.id == "micro.ended":
+        if self._sent >= policy.attempts or error.code not in policy.codes:
             raise error
         if error.may_have_run and not self.target.budget.spend():
             raise error

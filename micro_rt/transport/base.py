@@ -4,8 +4,13 @@
 - A deadline ends a call on both sides: ``DeadlineExceeded`` on the client, cancellation of the handler on the server.
 - Cancelling on the client cancels the handler; a handler that ends early ends the call on the client.
 - Sending waits while the other side does not read (flow control): memory stays bounded.
-- Whatever fails is a ``micro.Error``, and ``may_have_run`` is False only if no handler can have seen the call.
+- Whatever fails is a ``micro.Error``. Two of its fields decide whether the call is sent again, and a transport sets both:
+  ``may_have_run`` is False only if no handler can have begun the call (no connection was made, or the server refused the
+  call); ``unanswered`` is True if the call had begun, and the connection was lost or the deadline passed before the server
+  answered. An error that the server sent, or a stream that the server reset, is an answer. The ``id`` of an error decides
+  nothing.
 - A server that drains refuses new calls so that the client knows they never ran, and finishes those in flight.
+- The content subtype of a call arrives as it was sent, whatever it is: the server chooses the codec by it.
 
 ``micro_rt.testing.contracts.TransportContract`` checks these promises.
 """
@@ -42,9 +47,6 @@ __all__ = [
 CLOSE_TIMEOUT = 5.0
 """Seconds that cancelled handlers get to clean up."""
 
-_WITHOUT_ANSWER = frozenset({"micro.connection_lost", "micro.deadline"})
-"""Ids of failures in which nobody has answered."""
-
 
 class ClientStream(ABC):
     """The client's end of one call."""
@@ -59,7 +61,9 @@ class ClientStream(ABC):
 
         Raises:
             FailedPrecondition: it has been said that no more will be sent; the call goes on.
-            Error: the call is over; the status of the server if it sent one.
+            EndOfStream: the server has ended the call with status OK.
+            Error: the call is over, and the message was not sent whole. It is the status of the server if the server sent
+                one; otherwise ``unanswered`` says whether the connection was lost or the deadline passed.
         """
 
     @abstractmethod
@@ -116,13 +120,13 @@ class Connection(ABC):
 
         Args:
             path: ``/package.Service/Method``.
-            content_subtype: of the codec, ``"proto"``.
+            content_subtype: of the codec, such as ``"proto"``; sent to the server as it is.
             metadata: of the request.
             deadline: on the clock of ``loop.time()``, or None.
             info: gets ``headers`` and ``trailers`` as they come.
 
         Raises:
-            Error: it could not be started.
+            Error: it could not be started; ``may_have_run`` is False.
         """
 
     async def unary(
@@ -149,7 +153,7 @@ class Connection(ABC):
             sent = True
             return await stream.only_reply(path)
         except Error as error:
-            if not sent and error.id in _WITHOUT_ANSWER:
+            if error.unanswered and not sent:
                 # The handler of a unary method does not start before the whole request is there.
                 error.may_have_run = False
             stream.cancel()
@@ -169,7 +173,7 @@ class ServerStream(ABC):
     path: str
     """``/package.Service/Method``, as sent."""
     content_subtype: str
-    """Of the codec: ``"proto"``."""
+    """Of the codec, as the client sent it: ``"proto"``."""
     metadata: Metadata
     deadline: float | None
     """On the clock of ``loop.time()``."""

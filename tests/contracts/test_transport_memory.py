@@ -4,5 +4,7 @@ from micro_rt.transport.base import Transport
 
 
 class TestMemoryTransport(TransportContract):
+    unsendable = 0
+
     def make(self) -> Transport:
         return MemoryTransport()

@@ -105,7 +105,9 @@ class _MemoryListener(Listener):
             del self._hub.listeners[self.address]
         calls = list(self._calls)
         for call in calls:
-            call.abort(Unavailable(f"{self.address} was closed before the reply", id="micro.connection_lost"))
+            call.abort(
+                Unavailable(f"{self.address} was closed before the reply", id="micro.connection_lost", unanswered=True)
+            )
         await wait_for_cancelled([call.task for call in calls if call.task is not None], _log)
         await self._hold.release()
 
@@ -160,7 +162,11 @@ class _MemoryConnection(Connection):
     async def close(self) -> None:
         self._closed = True
         for call in list(self._calls):
-            call.abort(Unavailable(f"the connection to {self._address} was closed", id="micro.connection_lost"))
+            call.abort(
+                Unavailable(
+                    f"the connection to {self._address} was closed", id="micro.connection_lost", unanswered=True
+                )
+            )
         if self._hub is not None:
             self._hub = None
             await self._hold.release()
@@ -202,7 +208,7 @@ class _Call:
         self._timer = loop.call_at(
             self.deadline,
             self.abort,
-            DeadlineExceeded(f"{self.path}: no reply before the deadline", id="micro.deadline"),
+            DeadlineExceeded(f"{self.path}: no reply before the deadline", id="micro.deadline", unanswered=True),
         )
 
     def finish(self, error: Error | None) -> None:

@@ -66,6 +66,20 @@ class CallsContract(TransportHarness):
         async with self.serving(describe) as connection:
             assert await unary(connection, b"", path="/a.b.C/D") == b"/a.b.C/D proto None"
 
+    @pytest.mark.parametrize("subtype", ["json", "acme", "vnd.acme-1.0_x"])
+    async def test_a_content_subtype_arrives_as_sent(self, subtype: str) -> None:
+        async def describe(stream: ServerStream) -> None:
+            await stream.receive()
+            await stream.send(stream.content_subtype.encode())
+            await stream.finish(None)
+
+        async with self.serving(describe) as connection:
+            assert await unary(connection, b"\xff", content_subtype=subtype) == subtype.encode()
+            assert await unary(connection, b"\xff") == b"proto"
+            stream = await open_call(connection, content_subtype=subtype)
+            await stream.send(b"\xff", end=True)
+            assert await all_replies(stream) == [subtype.encode()]
+
     async def test_server_streaming(self) -> None:
         async with self.serving(count) as connection:
             stream = await open_call(connection)
@@ -256,6 +270,7 @@ class CallsContract(TransportHarness):
         assert caught.value.id == "test.failed"
         assert list(caught.value.details) == details
         assert caught.value.may_have_run
+        assert not caught.value.unanswered
 
     async def test_an_error_without_anything(self) -> None:
         async with self.serving(failing(PermissionDenied())) as connection:

@@ -202,7 +202,7 @@ class ConnectionsContract(TransportHarness):
         over = asyncio.Event()
 
         async def serve(stream: ServerStream) -> None:
-            for number in range(12):
+            for number in range(self.unread):
                 await stream.send(number.to_bytes(4, "big") * (MEBIBYTE // 16))
             await stream.finish(None)
             over.set()
@@ -217,7 +217,7 @@ class ConnectionsContract(TransportHarness):
             for _ in range(BUSY_ROUNDS):
                 await asyncio.sleep(0.002)
             assert [message[:4] for message in await all_replies(stream)] == [
-                number.to_bytes(4, "big") for number in range(12)
+                number.to_bytes(4, "big") for number in range(self.unread)
             ]
 
     async def test_draining_refuses_new_calls_and_finishes_old_ones(self) -> None:

@@ -16,6 +16,7 @@ from micro_rt.errors import (
     Error,
     InvalidArgument,
     NotFound,
+    Unavailable,
 )
 from micro_rt.metadata import EMPTY
 from micro_rt.testing.contracts.transport.harness import (
@@ -104,6 +105,86 @@ class EndsContract(TransportHarness):
             await asyncio.sleep(0.3)
             await ends(stream)
             assert await unary(connection, b"next") == b"next"
+
+    # Calls without an answer: what Error.may_have_run and Error.unanswered say
+
+    @pytest.mark.parametrize("how", ["lost", "closed", "deadline"])
+    async def test_a_call_without_an_answer_is_unanswered(self, how: str) -> None:
+        handler = Endless()
+        async with self.listening(handler) as (listener, connection):
+            deadline = seconds_from_now(0.5) if how == "deadline" else None
+            stream = await open_call(connection, deadline=deadline)
+            sending = asyncio.create_task(Sender(stream, self.flood).run())
+            await self.wait(handler.started)
+            ending = {"lost": listener.close, "closed": connection.close}
+            if how in ending:
+                await self.soon(ending[how]())
+            for waiting in (sending, stream.receive(), stream.send(b"late")):
+                with pytest.raises(DeadlineExceeded if how == "deadline" else Unavailable) as caught:
+                    await self.soon(waiting)
+                assert caught.value.unanswered
+                assert caught.value.may_have_run
+
+    @pytest.mark.parametrize("error", [DeadlineExceeded, Unavailable, NotFound])
+    async def test_a_call_that_the_server_ended_is_answered_whatever_the_error(self, error: type[Error]) -> None:
+        async def fail(stream: ServerStream) -> None:
+            await stream.receive()
+            await stream.finish(error("on purpose", id="micro.connection_lost", may_have_run=False, unanswered=True))
+
+        async with self.serving(fail) as connection:
+            stream = await open_call(connection)
+            for waiting in (Sender(stream, self.flood).run(), stream.receive(), unary(connection, b"")):
+                with pytest.raises(error, match="on purpose") as caught:
+                    await self.soon(waiting)
+                assert not caught.value.unanswered
+                assert caught.value.may_have_run
+
+    @pytest.mark.parametrize("error", [DeadlineExceeded, Unavailable])
+    async def test_a_unary_call_that_was_answered_before_it_was_sent_may_have_run(self, error: type[Error]) -> None:
+        async def fail(stream: ServerStream) -> None:
+            await stream.finish(error("on purpose"))
+
+        async with self.serving(fail) as connection:
+            with pytest.raises(error, match="on purpose") as caught:
+                await self.soon(unary(connection, bytes(self.unsendable)))
+            assert caught.value.may_have_run
+
+    @pytest.mark.parametrize("how", ["lost", "closed", "deadline"])
+    async def test_a_unary_call_that_was_not_sent_whole_did_not_run(self, how: str) -> None:
+        if not self.unsendable:
+            pytest.skip("this transport takes a message of any size at once")
+        handler = Endless()
+        async with self.listening(handler) as (listener, connection):
+            deadline = seconds_from_now(0.5) if how == "deadline" else None
+            call = asyncio.create_task(unary(connection, bytes(self.unsendable), deadline=deadline))
+            ending = {"lost": listener.close, "closed": connection.close}
+            if how in ending:
+                await self.wait(handler.started)
+                await self.soon(ending[how]())
+            with pytest.raises(DeadlineExceeded if how == "deadline" else Unavailable) as caught:
+                await self.soon(call)
+            assert not caught.value.may_have_run
+
+    @pytest.mark.parametrize("how", ["lost", "closed", "deadline"])
+    async def test_a_unary_call_that_was_sent_whole_may_have_run(self, how: str) -> None:
+        received = asyncio.Event()
+
+        async def silent(stream: ServerStream) -> None:
+            await stream.receive()
+            received.set()
+            await asyncio.Event().wait()
+
+        async with self.listening(silent) as (listener, connection):
+            await connection.connect()
+            deadline = seconds_from_now(0.5) if how == "deadline" else None
+            call = asyncio.create_task(unary(connection, b"whole", deadline=deadline))
+            ending = {"lost": listener.close, "closed": connection.close}
+            if how in ending:
+                await self.wait(received)
+                await self.soon(ending[how]())
+            with pytest.raises(DeadlineExceeded if how == "deadline" else Unavailable) as caught:
+                await self.soon(call)
+            assert caught.value.may_have_run or not received.is_set()
 
     # Cancellation
 

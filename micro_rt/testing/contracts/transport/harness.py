@@ -62,6 +62,11 @@ class TransportHarness(Contract):
     """Seconds within which something must happen, however busy the machine is; not waited for if it happens earlier."""
     flood: ClassVar[int] = 200
     """Messages of one mebibyte that are sent to who does not read: far more than all buffers on the way hold."""
+    unread: ClassVar[int] = 12
+    """Messages of 256 KiB that a server can send, and end the call, while the client does not read: no more than what the
+    buffers on the way hold, and at least one."""
+    unsendable: ClassVar[int] = 32 * MEBIBYTE
+    """Bytes of a message that cannot be sent whole to who does not read; 0 if a message of any size can."""
 
     def make(self) -> Transport:
         """Returns a transport."""
@@ -238,11 +243,12 @@ async def open_call(
     connection: Connection,
     *,
     path: str = PATH,
+    content_subtype: str = "proto",
     metadata: Metadata = EMPTY,
     deadline: float | None = None,
     info: CallInfo | None = None,
 ) -> ClientStream:
-    return await connection.open(path, "proto", metadata, deadline, info or CallInfo())
+    return await connection.open(path, content_subtype, metadata, deadline, info or CallInfo())
 
 
 async def unary(
@@ -250,11 +256,12 @@ async def unary(
     message: bytes,
     *,
     path: str = PATH,
+    content_subtype: str = "proto",
     metadata: Metadata = EMPTY,
     deadline: float | None = None,
     info: CallInfo | None = None,
 ) -> bytes:
-    return await connection.unary(path, "proto", metadata, deadline, info or CallInfo(), message)
+    return await connection.unary(path, content_subtype, metadata, deadline, info or CallInfo(), message)
 
 
 async def all_replies(stream: ClientStream) -> list[bytes]:
