@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, cast
 
 from micro_rt.broker.base import Broker, Headers, Message, TopicOptions
 from micro_rt.codec.base import Codec
+from micro_rt.codec.proto import ProtoCodec
 from micro_rt.context import current_context
 from micro_rt.errors import Aborted, DeadlineExceeded, Error, InvalidArgument
 from micro_rt.event import Event, EventsInfo
@@ -56,11 +57,6 @@ class EventHost(Protocol):
         ...
 
     @property
-    def codec(self) -> Codec:
-        """How messages are encoded."""
-        ...
-
-    @property
     def client_interceptors(self) -> Sequence[Interceptor]:
         """What runs around everything that goes out."""
         ...
@@ -92,7 +88,8 @@ class Publisher:
         self._ids = _Ids()
         self._broker: Broker | None = None
         chain = (*service.client_interceptors, *interceptors)
-        self._outlets = {event: _Outlet(event, service.codec, chain) for event in self._info_.events}
+        codec = ProtoCodec()  # events say that they are protobuf, whatever the codec of calls
+        self._outlets = {event: _Outlet(event, codec, chain) for event in self._info_.events}
         self._by_type = {event.message_type: outlet for event, outlet in self._outlets.items()}
 
     def __repr__(self) -> str:

@@ -15,6 +15,7 @@ from inspect import isasyncgen, isasyncgenfunction, iscoroutine, iscoroutinefunc
 from typing import Any, cast
 
 from micro_rt.codec.base import Codec
+from micro_rt.codec.codecs import Codecs
 from micro_rt.context import Context, current_context
 from micro_rt.errors import (
     Cancelled,
@@ -46,12 +47,15 @@ class Dispatcher:
     """Serves calls by their path.
 
     Args:
-        codec: how messages are encoded.
+        codecs: how messages are encoded: a call's as its content subtype says.
         interceptors: run around every call, outermost first.
     """
 
-    def __init__(self, codec: Codec, interceptors: Sequence[Interceptor]) -> None:
-        self._codec = codec
+    def __init__(self, codecs: Codecs, interceptors: Sequence[Interceptor]) -> None:
+        self._codecs = codecs
+        self._content_subtype = codecs.own.content_subtype
+        self._in_other_codecs: dict[tuple[str, str], _Route] = {}
+        """Routes by content subtype and path, for calls that are not in our own codec."""
         self._interceptors = checked(interceptors)
         self._services: list[str] = []
         self._routes: dict[str, _Route] = {}
@@ -100,7 +104,7 @@ class Dispatcher:
             function = getattr(handler, method.python_name)
             _check_kind(method, function)
             kind = _UnaryRoute if method.kind is Kind.UNARY else _StreamRoute
-            routes[method.path] = kind(method, function, self._codec, chain)
+            routes[method.path] = kind(method, function, self._codecs.own, chain)
         self._routes.update(routes)
         return routes
 
@@ -131,9 +135,11 @@ class Dispatcher:
         route = self._routes.get(stream.path) or self._by_last_segment.get(_last_segment(stream.path))
         if route is None:
             return self._unknown(stream.path), EMPTY
-        if stream.content_subtype != self._codec.content_subtype:
-            problem = f"content type application/grpc+{stream.content_subtype} is not served; send +{self._codec.content_subtype}"
-            return Unimplemented(problem), EMPTY
+        if stream.content_subtype != self._content_subtype:
+            try:
+                route = self._in_other_codec(route, stream.content_subtype)
+            except Unimplemented as error:
+                return error, EMPTY
         deadline, limit = stream.deadline, None
         allowed = route.method.policy.timeout
         if allowed is not None and (timeout is None or allowed < timeout):
@@ -174,6 +180,26 @@ class Dispatcher:
             await stream.send_headers(headers)
         return failure, context.trailers
 
+    def _in_other_codec(self, route: _Route, content_subtype: str) -> _Route:
+        """Returns a route for calls in a codec that is not our own.
+
+        Raises:
+            Unimplemented: there is no such codec, or it cannot encode the messages of the method.
+        """
+        path = route.method.path
+        known = self._in_other_codecs.get((content_subtype, path))
+        if known is not None:
+            return known
+        codec = self._codecs.find(content_subtype)
+        if codec is None:
+            names = ", ".join(self._codecs.names())
+            raise Unimplemented(f"there is no codec {content_subtype!r} here; this server has {names}")
+        try:
+            made = self._in_other_codecs[content_subtype, path] = route.in_codec(codec)
+        except TypeError as error:
+            raise Unimplemented(f"{path} is not served in {content_subtype!r}: {error}") from error
+        return made
+
     def _unknown(self, path: str) -> Unimplemented:
         near = get_close_matches(path, self._routes, n=1)
         hint = f"did you mean {near[0]}?" if near else f"this server has {', '.join(sorted(self._services))}"
@@ -195,9 +221,14 @@ class _Route(ABC):
     ) -> None:
         self.method = method
         self.function = function
+        self._interceptors = interceptors
         self._encode = codec.encoder(method.reply_type)
         self._decode = codec.decoder(method.request_type)
         self.prepare(interceptors)
+
+    def in_codec(self, codec: Codec) -> _Route:
+        """Returns the same route with another codec."""
+        return type(self)(self.method, self.function, codec, self._interceptors)
 
     @abstractmethod
     def prepare(self, interceptors: Sequence[Interceptor]) -> None:

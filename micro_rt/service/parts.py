@@ -16,17 +16,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
+from micro_rt.codec.base import Codec
 from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.address import scheme_of, without_secrets
 from micro_rt.selector.base import Selector
+from micro_rt.service.missing import remedy
 from micro_rt.transport.base import Transport
 
 __all__ = [
     "Transports",
     "backend",
+    "codec_named",
+    "names_of",
     "part_at",
     "part_of",
     "selector_factory",
@@ -151,6 +155,11 @@ class Transports:
         return other
 
 
+def names_of(part: str) -> list[str]:
+    """Returns the names under which a part is implemented, sorted."""
+    return sorted({point.name for point in entry_points(group=f"micro_rt.{part}")})
+
+
 def backend(part: str, name: str, setting: str) -> Any:
     """Returns what implements a part under a name.
 
@@ -167,19 +176,31 @@ def backend(part: str, name: str, setting: str) -> Any:
     if point is None:
         known = ", ".join(sorted(found)) or "none: is micro-rt installed?"
         raise FailedPrecondition(f"{setting}={name!r}: there is no such {part}; known: {known}")
-    return _load(part, point, setting)
+    try:
+        return point.load()
+    except ModuleNotFoundError as error:
+        raise FailedPrecondition(f"{setting}={name!r} {remedy(point, error.name or '')}") from error
+
+
+def codec_named(name: str, setting: str = "codec") -> Codec:
+    """Returns the codec of a content subtype.
+
+    Args:
+        name: of its entry point, which is the content subtype.
+        setting: where it was given, for the error.
+
+    Raises:
+        FailedPrecondition: nothing implements it, what it needs is not installed, or it has another content subtype.
+    """
+    codec: Codec = backend("codec", name, setting)()
+    if codec.content_subtype != name:
+        raise FailedPrecondition(
+            f"{setting}={name!r}: {type(codec).__name__} has the content subtype {codec.content_subtype!r}; "
+            "its entry point must have the same name"
+        )
+    return codec
 
 
 def _transport(name: str, setting: str) -> Transport:
     made: Transport = backend("transport", name, setting)()
     return made
-
-
-def _load(part: str, point: EntryPoint, setting: str) -> Any:
-    try:
-        return point.load()
-    except ModuleNotFoundError as error:
-        # Each backend that needs more than the core has an extra of its own name.
-        raise FailedPrecondition(
-            f'{setting}={point.name!r} needs {error.name}, which is not installed: pip install "micro-rt[{point.name}]"'
-        ) from error

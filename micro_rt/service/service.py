@@ -20,6 +20,8 @@ from typing import Any, Literal, Self, TypeAlias, TypeVar, cast
 from micro_rt.broker.base import Broker, Start
 from micro_rt.client.nodes import Nodes
 from micro_rt.codec.base import Codec
+from micro_rt.codec.codecs import Codecs
+from micro_rt.codec.proto import ProtoCodec
 from micro_rt.errors import FailedPrecondition
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.subscriber import Subscriber
@@ -32,7 +34,7 @@ from micro_rt.registry.base import LEASE_TTL, Registry
 from micro_rt.selector.base import Selector
 from micro_rt.server.dispatch import Dispatcher
 from micro_rt.service.life import Life, Plan
-from micro_rt.service.parts import backend
+from micro_rt.service.parts import codec_named, names_of
 from micro_rt.service.signals import Ending, on_signals
 from micro_rt.transport.base import Transport
 
@@ -66,7 +68,8 @@ class Service:
         broker: address or object, for events; else ``MICRO_BROKER``, else ``"local:"``. Opened when it is needed.
         transport: name or object; else ``MICRO_TRANSPORT``, else ``"grpc"``. It also calls the nodes that speak its protocol.
         selector: name, or what makes a selector; else ``MICRO_SELECTOR``, else ``"round_robin"``.
-        codec: name or object; ``"proto"``.
+        codec: name or object; ``"proto"``. Its clients send with it. Its handlers take requests in every codec that is
+            installed, and answer each in the codec of the request; events are always protobuf.
         address: where to listen, ``"host:port"``, port 0 for a free one; else ``MICRO_ADDRESS``, else a free
             port on 127.0.0.1 if the registry reaches no further than this machine, on every interface otherwise.
         advertise: where others reach it, ``"host"`` or ``"host:port"``; else ``MICRO_ADVERTISE``, else where it
@@ -102,7 +105,7 @@ class Service:
         self.name = name
         self.version = version
         self.metadata = dict(metadata or {})
-        self.codec: Codec = backend("codec", codec, "codec")() if isinstance(codec, str) else codec
+        self.codec: Codec = codec_named(codec) if isinstance(codec, str) else codec
         self.client_interceptors = checked(client_interceptors)
         self.health = Health()
         """Whether it takes calls, and what troubles it."""
@@ -116,7 +119,7 @@ class Service:
         self._grace = grace
         self._ttl = ttl
         self._interceptors = checked(interceptors)
-        self._dispatcher = Dispatcher(self.codec, interceptors)
+        self._dispatcher = Dispatcher(Codecs(self.codec, lambda: names_of("codec"), codec_named), interceptors)
         self._handlers: list[Handler] = []
         self._subscriptions: list[EventSubscription] = []
         self._life: Life | None = None
@@ -222,7 +225,7 @@ class Service:
             max_in_flight,
         )
         chain = (*self._interceptors, *checked(interceptors))
-        subscription = EventSubscription(subscriber, options, self.codec, chain)
+        subscription = EventSubscription(subscriber, options, ProtoCodec(), chain)
         for other in self._subscriptions:
             if other.options.group == options.group:
                 subscription.check_beside(other)

@@ -18,15 +18,17 @@ from micro_rt.status import encode_details
 from micro_rt.text import utf8
 
 __all__ = [
-    "REQUEST_HEADERS",
     "Headers",
     "code_of_http_status",
+    "content_subtype_of",
+    "content_type_of",
     "decode_metadata",
     "decode_timeout",
     "encode_metadata",
     "encode_timeout",
     "error_of_trailers",
     "frame",
+    "request_headers",
     "size_of",
     "trailers_of",
 ]
@@ -35,13 +37,11 @@ _log = logging.getLogger("micro_rt.backends.grpclib.transport")
 
 Headers = list[tuple[str, str]]
 
-REQUEST_HEADERS: Sequence[tuple[str, str]] = (
-    ("te", "trailers"),
-    ("content-type", "application/grpc"),
-    ("user-agent", "grpc-python-micro-rt"),
-)
-"""What every request carries."""
-
+_GRPC = "application/grpc"
+_PROTO = "proto"
+_TE = ("te", "trailers")
+_USER_AGENT = ("user-agent", "grpc-python-micro-rt")
+_PROTO_HEADERS: Sequence[tuple[str, str]] = (_TE, ("content-type", _GRPC), _USER_AGENT)
 _TAKEN_BY_ALL = 8000  # more than 8 KiB of headers, peers may refuse, such as grpcio and Java's
 _STATUS_ROOM = 2048  # what is kept free of metadata, for the status
 _LONGEST_TIMEOUT = 99_999_999  # "TimeoutValue": at most 8 digits
@@ -53,6 +53,32 @@ _UNQUOTED = "".join(chr(byte) for byte in range(0x20, 0x7F) if chr(byte) != "%")
 def frame(message: bytes) -> bytes:
     """Returns a "Length-Prefixed-Message", not compressed."""
     return b"\0" + len(message).to_bytes(4, "big") + message
+
+
+def request_headers(content_subtype: str) -> Sequence[tuple[str, str]]:
+    """Returns what every request with messages of a content subtype carries."""
+    if content_subtype == _PROTO:
+        return _PROTO_HEADERS
+    return (_TE, ("content-type", content_type_of(content_subtype)), _USER_AGENT)
+
+
+def content_type_of(content_subtype: str) -> str:
+    """Returns the "Content-Type" of messages: ``application/grpc+json``; for protobuf ``application/grpc``, which all peers take."""
+    return _GRPC if content_subtype == _PROTO else f"{_GRPC}+{content_subtype}"
+
+
+def content_subtype_of(content_type: str) -> str | None:
+    """Returns the content subtype in a "Content-Type": ``"json"`` for ``application/grpc+json``, ``"proto"`` if it names none.
+
+    Returns:
+        The subtype in lower case, without parameters; None if the content type is not gRPC's.
+    """
+    if content_type == _GRPC:
+        return _PROTO
+    name, plus, subtype = content_type.partition(";")[0].strip().lower().partition("+")
+    if name != _GRPC:
+        return None
+    return subtype if plus and subtype else _PROTO
 
 
 def encode_timeout(seconds: float) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import Any
 
 import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 
 import micro_rt as micro
+from micro_rt.backends.grpclib.transport import GrpcTransport
+from micro_rt.context import CallInfo
+from micro_rt.metadata import EMPTY
 from tests.interop.lab import BINARY, ERROR_MESSAGE, LARGE, SETTLE, GrpcioLab, grpcio_server, our_client, soon
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text
@@ -230,3 +234,27 @@ async def test_a_server_that_comes_back_is_called_again() -> None:
         await again.start()
         assert (await soon(client.act(Text(value="2")))).value == "2"
         await again.stop(None)
+
+
+async def test_a_content_subtype_of_ours_reaches_grpcio() -> None:
+    seen: list[bytes] = []
+
+    class Raw(grpc.GenericRpcHandler):
+        def service(self, details: Any) -> Any:
+            async def echo(request: bytes, context: Any) -> bytes:
+                seen.append(request)
+                return request
+
+            return grpc.unary_unary_rpc_method_handler(echo)  # bytes in, bytes out
+
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((Raw(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    connection = GrpcTransport().connection(f"127.0.0.1:{port}")
+    try:
+        reply = await connection.unary("/a.B/C", "acme", EMPTY, None, CallInfo(), b"\xff raw")
+    finally:
+        await connection.close()
+        await server.stop(0)
+    assert (reply, seen) == (b"\xff raw", [b"\xff raw"])

@@ -19,7 +19,7 @@ import micro_rt as micro
 from micro_rt.backends.grpclib.transport import GrpclibTransport
 from micro_rt.context import CallInfo
 from micro_rt.metadata import EMPTY
-from micro_rt.transport.base import Connection
+from micro_rt.transport.base import Connection, ServerStream
 from tests.interop.lab import our_server, soon
 
 HEADERS = [(":status", "200"), ("content-type", "application/grpc")]
@@ -388,6 +388,8 @@ async def statuses(peer: Peer, count: int) -> dict[int, dict[str, str]]:
         (changed(data_bin="!!!"), "200", micro.Code.INVALID_ARGUMENT),
         (changed(path="/lab.Lab/Nothing"), "200", micro.Code.UNIMPLEMENTED),
         (changed(content_type="application/grpc+json"), "200", micro.Code.UNIMPLEMENTED),
+        (changed(content_type="application/grpc-web"), "415", micro.Code.UNKNOWN),
+        (changed(content_type="application/json"), "415", micro.Code.UNKNOWN),
         (REQUEST, "200", micro.Code.INVALID_ARGUMENT),  # no message
     ],
 )
@@ -460,3 +462,44 @@ async def test_a_burst_before_the_server_has_said_a_word_is_served() -> None:
         answers = await statuses(peer, 300)
         assert len(answers) == 300
         assert {answer["grpc-status"] for answer in answers.values()} == {"0"}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "subtype", "answer"),
+    [
+        ("application/grpc", "proto", "application/grpc"),
+        ("application/grpc+proto", "proto", "application/grpc"),
+        ("application/grpc;charset=utf-8", "proto", "application/grpc"),
+        ("application/grpc+acme", "acme", "application/grpc+acme"),
+        ("Application/gRPC+Acme; v=1", "acme", "application/grpc+acme"),
+    ],
+)
+async def test_a_content_type_is_read_and_answered(content_type: str, subtype: str, answer: str) -> None:
+    seen: list[str] = []
+
+    async def dispatch(stream: ServerStream) -> None:
+        seen.append(stream.content_subtype)
+        await stream.send(await stream.receive())
+        await stream.finish(None)
+
+    listener = await GrpcTransport().listen("127.0.0.1:0", dispatch)
+    host, _, port = listener.address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    peer = Peer(reader, writer, client=True)
+    peer.h2.send_headers(1, changed(content_type=content_type))
+    peer.h2.send_data(1, FRAME, end_stream=True)
+    (headers,) = (await statuses(peer, 1)).values()
+    assert (headers["content-type"], headers["grpc-status"], seen) == (answer, "0", [subtype])
+    writer.close()
+    await writer.wait_closed()
+    await listener.close()
+
+
+async def test_a_codec_that_a_server_does_not_have_is_refused_and_those_it_has_are_named() -> None:
+    async with client() as peer:
+        peer.h2.send_headers(1, changed(content_type="application/grpc+nothing"))
+        peer.h2.send_data(1, FRAME, end_stream=True)
+        (answer,) = (await statuses(peer, 1)).values()
+    assert answer["grpc-status"] == "12"
+    assert "no codec 'nothing' here; this server has" in answer["grpc-message"]
+    assert "proto" in answer["grpc-message"]

@@ -67,15 +67,17 @@ from micro_rt.transport.base import (
     wait_for_cancelled,
 )
 from micro_rt.transport.wire import (
-    REQUEST_HEADERS,
     Headers,
     code_of_http_status,
+    content_subtype_of,
+    content_type_of,
     decode_metadata,
     decode_timeout,
     encode_metadata,
     encode_timeout,
     error_of_trailers,
     frame,
+    request_headers,
     size_of,
     trailers_of,
 )
@@ -162,8 +164,6 @@ class _GrpcConnection(Connection):
     async def open(
         self, path: str, content_subtype: str, metadata: Metadata, deadline: float | None, info: CallInfo
     ) -> _GrpcClientStream:
-        if content_subtype != "proto":
-            raise Unimplemented(f"the grpc transport does not carry {content_subtype!r}", may_have_run=False)
         protocol = self._protocol
         if protocol is None or protocol.lost:
             protocol = await self._connected(deadline)
@@ -172,7 +172,7 @@ class _GrpcConnection(Connection):
                     f"the connection to {self._address} was lost at once", id="micro.connect_failed", may_have_run=False
                 )
         stream = _GrpcClientStream(self._address, protocol, info)
-        await stream.start(path, metadata, deadline)
+        await stream.start(path, content_subtype, metadata, deadline)
         return stream
 
     async def close(self) -> None:
@@ -295,7 +295,7 @@ class _GrpcClientStream(ClientStream):
         self._release: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    async def start(self, path: str, metadata: Metadata, deadline: float | None) -> None:
+    async def start(self, path: str, content_subtype: str, metadata: Metadata, deadline: float | None) -> None:
         self._path = path
         headers = [
             (":method", "POST"),
@@ -310,7 +310,7 @@ class _GrpcClientStream(ClientStream):
                 raise self._fail(self._deadline_error(), ran=False)
             headers.append(("grpc-timeout", encode_timeout(remaining)))
             self._timer = loop.call_at(deadline, self._expire)
-        headers += REQUEST_HEADERS
+        headers += request_headers(content_subtype)
         if metadata.pairs:
             headers += encode_metadata(metadata)
             room = self._protocol.header_room
@@ -439,7 +439,9 @@ class _GrpcClientStream(ClientStream):
         self._sending.fail(error)
 
     def _deadline_error(self) -> DeadlineExceeded:
-        return DeadlineExceeded(f"{self._path}: no reply from {self._address} before the deadline", id="micro.deadline")
+        return DeadlineExceeded(
+            f"{self._path}: no reply from {self._address} before the deadline", id="micro.deadline", unanswered=True
+        )
 
     def _termination(self, reason: str) -> Error:
         reset = _RESET_CODE.search(reason)
@@ -447,7 +449,9 @@ class _GrpcClientStream(ClientStream):
             return Internal(f"{self._path}: the answer of {self._address} breaks the rules of HTTP/2")
         if reset is None:
             return Unavailable(
-                f"{self._path}: the connection to {self._address} was lost before the reply", id="micro.connection_lost"
+                f"{self._path}: the connection to {self._address} was lost before the reply",
+                id="micro.connection_lost",
+                unanswered=True,
             )
         code = int(reset[1])
         if code == ErrorCodes.REFUSED_STREAM:
@@ -481,7 +485,9 @@ class _GrpcClientStream(ClientStream):
             )
         if isinstance(error, Error):
             return error
-        return Unavailable(f"{self._path}: the connection to {self._address} is closing", id="micro.connection_lost")
+        return Unavailable(
+            f"{self._path}: the connection to {self._address} is closing", id="micro.connection_lost", unanswered=True
+        )
 
     def _take_headers(self, headers: Headers) -> None:
         self._got_headers = True
@@ -492,7 +498,7 @@ class _GrpcClientStream(ClientStream):
         if "grpc-status" in fields:
             self._stream.trailers = headers  # "Trailers-Only"
             return
-        if not fields.get("content-type", "").startswith("application/grpc"):
+        if content_subtype_of(fields.get("content-type", "")) is None:
             raise Unknown(f"{self._address} does not speak gRPC: content-type {fields.get('content-type')!r}")
         self._info.headers = _reply_metadata(headers)
 
@@ -737,10 +743,10 @@ class _GrpcServerStream(ServerStream):
         self.path = fields.get(":path", "")
         if fields.get(":method") != "POST":
             return 405, Unknown("gRPC calls are POST requests")
-        content_type, _, subtype = fields.get("content-type", "").partition("+")
-        if content_type != "application/grpc":
+        subtype = content_subtype_of(fields.get("content-type", ""))
+        if subtype is None:
             return 415, Unknown(f"content-type {fields.get('content-type')!r} is not gRPC's application/grpc")
-        self.content_subtype = subtype or "proto"
+        self.content_subtype = subtype
         encoding = fields.get("grpc-encoding", "identity")
         if encoding != "identity":
             return 200, Unimplemented(f"message encoding {encoding!r} is not supported; send identity")
@@ -817,10 +823,7 @@ class _GrpcServerStream(ServerStream):
             self._stream.reset_nowait(ErrorCodes.NO_ERROR)
 
     def _reply_headers(self) -> Headers:
-        content_type = (
-            "application/grpc" if self.content_subtype == "proto" else f"application/grpc+{self.content_subtype}"
-        )
-        return [(":status", "200"), ("content-type", content_type)]
+        return [(":status", "200"), ("content-type", content_type_of(self.content_subtype))]
 
 
 # Both sides
