@@ -10,6 +10,12 @@
   new group begins, if it must to remember it.
 - A new group begins where ``Start`` says: at the earliest record, unless told otherwise.
 - A member that reads slowly, or not at all, stays a member for as long as its process lives and its loop runs.
+- A topic exists when somebody has prepared it, and not before. Its name is one that Kafka takes too (``checked_topic``).
+- A broker that is not open raises ``FailedPrecondition``. It can be opened again after it was closed, and closed twice.
+
+The address of a broker is the only argument of its class: ``Service(broker="acme://host")`` calls the entry point ``acme`` with
+``"acme://host"``. A ``ValueError`` says what is wrong with an address. ``broker.groups.base`` has what a broker needs whose engine knows
+no groups.
 
 What is made of that (order per key, concurrency, retries, dead letters) is ``micro_rt.events``, the same for every broker.
 ``micro_rt.testing.contracts.BrokerContract`` checks these promises.
@@ -17,6 +23,7 @@ What is made of that (order per key, concurrency, retries, dead letters) is ``mi
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +31,7 @@ from datetime import datetime
 from struct import unpack_from
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
-from micro_rt.errors import Error
+from micro_rt.errors import Error, InvalidArgument
 
 __all__ = [
     "DEFAULT_PARTITIONS",
@@ -39,11 +46,14 @@ __all__ = [
     "Subscription",
     "TopicOptions",
     "checked_start",
+    "checked_topic",
     "partition_of",
 ]
 
 DEFAULT_PARTITIONS = 8
 """Partitions of a topic that the embedded brokers make, when nothing else is said."""
+
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}").fullmatch
 
 Headers: TypeAlias = tuple[tuple[str, bytes], ...]
 """Names and values, in order; a name may occur more than once."""
@@ -139,7 +149,10 @@ class Subscription(ABC):
             returned before.
 
         Raises:
+            NotFound: a topic is not there.
+            FailedPrecondition: the subscription or the broker is closed.
             Error: the broker cannot be read; trying again makes sense if it is ``Unavailable``.
+            ValueError: the limit is below 1.
         """
 
     @abstractmethod
@@ -251,6 +264,19 @@ def checked_start(start: Start) -> Start:
     elif start not in ("earliest", "latest"):
         raise ValueError(f"start={start!r} is not 'earliest', 'latest', a datetime or an offset")
     return start
+
+
+def checked_topic(topic: str) -> str:
+    """Returns the name of a topic if Kafka, too, would take it.
+
+    Raises:
+        InvalidArgument: it would not.
+    """
+    if not _TOPIC(topic) or topic in (".", ".."):
+        raise InvalidArgument(
+            f"{topic!r} is no name of a topic: use up to 249 letters, digits, '.', '_' and '-'", may_have_run=False
+        )
+    return topic
 
 
 def partition_of(key: bytes, partitions: int) -> int:

@@ -1,23 +1,20 @@
-"""What the embedded brokers, ``memory:`` and ``local:``, share: their options, what they refuse, and who reads what."""
+"""What the embedded brokers, ``memory:`` and ``local:``, share: their options and what they refuse."""
 
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
-from micro_rt.broker.base import DEFAULT_PARTITIONS, Message, Partition, TopicOptions
+from micro_rt.broker.base import DEFAULT_PARTITIONS, Message, Partition, TopicOptions, checked_topic
 from micro_rt.errors import Aborted, Error, InvalidArgument, NotFound
 from micro_rt.kit.address import Options, count, seconds
 
 __all__ = [
     "EmbeddedOptions",
-    "balance",
     "checked_limit",
     "checked_offset",
-    "checked_topic",
     "not_owned",
     "not_there",
     "problem_of",
@@ -29,7 +26,6 @@ MAX_MESSAGE = 1024 * 1024
 """Bytes of key, value and headers; what Kafka's own default is, so that what works here works there."""
 
 _log = logging.getLogger("micro_rt.broker")
-_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +72,6 @@ class EmbeddedOptions:
         if retention <= 0:
             raise InvalidArgument(f"topic {topic} cannot keep its records for {retention} seconds")
         return partitions, retention
-
-
-def checked_topic(topic: str) -> str:
-    """Returns the name of a topic if Kafka, too, would take it.
-
-    Raises:
-        InvalidArgument: it would not.
-    """
-    if not _TOPIC.fullmatch(topic) or topic in (".", ".."):
-        raise InvalidArgument(
-            f"{topic!r} is no name of a topic: use up to 249 letters, digits, '.', '_' and '-'", may_have_run=False
-        )
-    return topic
 
 
 def checked_limit(limit: int) -> int:
@@ -147,11 +130,10 @@ def problem_of(message: Message, limit: int) -> Error | None:
         return InvalidArgument(
             f"a message of {size} bytes for {message.topic} is larger than max_message={limit}", may_have_run=False
         )
-    if _TOPIC.fullmatch(message.topic) is None or message.topic in (".", ".."):
-        try:
-            checked_topic(message.topic)
-        except InvalidArgument as error:
-            return error
+    try:
+        checked_topic(message.topic)
+    except InvalidArgument as error:
+        return error
     return None
 
 
@@ -163,72 +145,3 @@ def size_of(message: Message) -> int:
     for name, value in message.headers:
         size += len(name) + len(value)
     return size
-
-
-MemberT = TypeVar("MemberT")
-
-
-def balance(
-    topics: Mapping[str, int], members: Mapping[MemberT, Iterable[str]], owners: Mapping[Partition, MemberT]
-) -> dict[Partition, MemberT]:
-    """Says which member of a group reads which partition: evenly in each topic, then evenly over all, moving few.
-
-    Args:
-        topics: how many partitions each has.
-        members: which topics each of them reads, the one that came first being the first; those that are not in ``topics``
-            do not count.
-        owners: who reads what at present.
-
-    Returns:
-        A member for each partition of a topic that anybody reads.
-    """
-    held: dict[str, dict[MemberT, list[int]]] = {}
-    load = dict.fromkeys(members, 0)
-    for member, names in members.items():
-        for name in names:
-            if name in topics:
-                held.setdefault(name, {})[member] = []
-    free: dict[str, list[int]] = {}
-    for name, readers in held.items():
-        for number in range(topics[name]):
-            owner = owners.get(Partition(name, number))
-            if owner in readers:
-                readers[owner].append(number)
-                load[owner] += 1
-            else:
-                free.setdefault(name, []).append(number)
-    for name, readers in held.items():
-        for number in free.get(name, ()):
-            member = min(readers, key=lambda each: (len(readers[each]), load[each]))
-            readers[member].append(number)
-            load[member] += 1
-        while True:
-            heavy = max(readers, key=lambda each: (len(readers[each]), load[each]))
-            light = min(readers, key=lambda each: (len(readers[each]), load[each]))
-            if len(readers[heavy]) - len(readers[light]) < 2:
-                break
-            _move(readers, load, heavy, light)
-    moving = True
-    while moving:  # Each move makes the loads more alike, so there is an end.
-        moving = False
-        for readers in held.values():
-            most = max(map(len, readers.values()))
-            heavy = max((each for each in readers if len(readers[each]) == most), key=lambda each: load[each])
-            lighter = [each for each in readers if len(readers[each]) < most]
-            if lighter:
-                light = min(lighter, key=lambda each: load[each])
-                if load[heavy] - load[light] >= 2:
-                    _move(readers, load, heavy, light)
-                    moving = True
-    return {
-        Partition(name, number): member
-        for name, readers in held.items()
-        for member in readers
-        for number in readers[member]
-    }
-
-
-def _move(readers: dict[MemberT, list[int]], load: dict[MemberT, int], heavy: MemberT, light: MemberT) -> None:
-    readers[light].append(readers[heavy].pop())
-    load[heavy] -= 1
-    load[light] += 1

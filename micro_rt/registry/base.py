@@ -8,6 +8,12 @@
 - ``resolve`` and ``watch`` never cache: what is registered is found at once. An unknown name has no nodes.
 - The nodes of a name come in the order of their ids, however they are asked for.
 - What is registered by one process is seen by every other that uses the same address.
+- Everything about a node comes back as it was registered, whatever characters it holds.
+- A registration of the same node id replaces the one before it; the older lease can neither renew nor remove the newer one.
+- A registry can be opened again after it was closed, and closed twice. Closing it does not end its leases.
+
+The address of a registry is the only argument of its class: ``Service(registry="acme://host")`` calls the entry point ``acme`` with
+``"acme://host"``. A ``ValueError`` says what is wrong with an address.
 
 ``micro_rt.testing.contracts.RegistryContract`` checks these promises.
 """
@@ -19,8 +25,9 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from micro_rt.node import Node
+from micro_rt.registry.watch import Watch, Watches
 
-__all__ = ["LEASE_TTL", "Lease", "LeaseLost", "Registration", "Registry"]
+__all__ = ["LEASE_TTL", "Lease", "LeaseLost", "Registration", "Registry", "Watch", "Watches"]
 
 LEASE_TTL = 30.0
 """Seconds that a node stays listed without a heartbeat; heartbeats come every third of it."""
@@ -104,8 +111,8 @@ class Registry(ABC):
         """Gives the nodes of a name now, and again after each change; ends when the registry is closed.
 
         A consumer that is slower than the changes gets the newest state, not all of them. What it returns is for
-        one consumer; it has an ``aclose()``, and leaves nothing behind when it is dropped without. ``registry.watch.Watches``
-        makes such iterators for any engine.
+        one consumer; it has an ``aclose()``, and leaves nothing behind when it is dropped without. ``Watches`` makes such
+        iterators for any engine that can say which names have changed.
         """
 
     @abstractmethod

@@ -10,9 +10,14 @@
   answered. An error that the server sent, or a stream that the server reset, is an answer. The ``id`` of an error decides
   nothing.
 - A server that drains refuses new calls so that the client knows they never ran, and finishes those in flight.
+- A call gets its status whatever the error holds, and a handler that raises or ends without a status fails its call alone.
+- Everybody who waits for a call that fails gets an error object of its own (``copy.copy`` makes one).
+- A handler sees the context variables of whoever called ``listen``, and none of the caller.
+- Calls of one connection share what it connects, and do not slow each other down: a call that nobody reads stops no other.
+- What arrived before a status, or before the connection was lost after a status, can still be read.
 - The content subtype of a call arrives as it was sent, whatever it is: the server chooses the codec by it.
 
-``micro_rt.testing.contracts.TransportContract`` checks these promises.
+A transport is made without arguments. ``micro_rt.testing.contracts.TransportContract`` checks these promises.
 """
 
 from __future__ import annotations
@@ -23,11 +28,17 @@ import logging
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Coroutine
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
+
+from google.protobuf.message import DecodeError
 
 from micro_rt.context import CallInfo
-from micro_rt.errors import EndOfStream, Error, FailedPrecondition, Internal, Unknown
+from micro_rt.errors import Code, EndOfStream, Error, FailedPrecondition, Internal, Unknown
+from micro_rt.go_micro.errors import decode_status
 from micro_rt.metadata import EMPTY, Metadata
+from micro_rt.status import encode_details
+from micro_rt.status_pb2 import Status
+from micro_rt.text import utf8
 
 __all__ = [
     "ClientStream",
@@ -36,6 +47,8 @@ __all__ = [
     "Listener",
     "ServerStream",
     "Transport",
+    "decode_error",
+    "encode_error",
     "ended_already",
     "handler_failed",
     "handler_task",
@@ -273,6 +286,26 @@ async def wait_for_cancelled(handlers: Collection[asyncio.Task[None]], log: logg
     _, stuck = await asyncio.wait(handlers, timeout=CLOSE_TIMEOUT)
     if stuck:
         log.error("%d handlers go on although they were cancelled: they swallow CancelledError", len(stuck))
+
+
+def encode_error(error: Error) -> bytes:
+    """Returns an error as bytes (``google.rpc.Status``), for a transport that has no form of its own for it.
+
+    Whatever the error holds, there is a result: what cannot be encoded is left out, and logged.
+    """
+    if not isinstance(cast("object", error.code), int):
+        error = Unknown(utf8(error.message))
+    return encode_details(error) or Status(code=int(error.code), message=utf8(error.message)).SerializeToString()
+
+
+def decode_error(data: bytes) -> Error:
+    """Returns the error that ``encode_error`` encoded; ``Unknown`` for bytes that cannot be read."""
+    try:
+        status = Status.FromString(data)
+    except DecodeError:
+        return Unknown("the server sent a status that cannot be read")
+    id, message, details = decode_status(data, status.message)
+    return Error.of(status.code or Code.UNKNOWN, message, id=id, details=details)
 
 
 def ended_already(path: str) -> FailedPrecondition:

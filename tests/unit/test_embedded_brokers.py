@@ -7,7 +7,7 @@ import pytest
 
 from micro_rt.backends.local.log import SCHEMA, Topics, append, make, read, tidy, untidy
 from micro_rt.broker.base import Message, Partition, Position, partition_of
-from micro_rt.broker.embedded import balance
+from micro_rt.broker.groups.base import balance
 
 
 def test_keys_go_where_kafka_puts_them() -> None:

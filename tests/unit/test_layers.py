@@ -67,6 +67,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "status",
         "status_pb2",
         "testing",
+        "transport",
     ),
     "grpc_tools": ("cli",),
     "grpclib": ("backends/grpclib",),

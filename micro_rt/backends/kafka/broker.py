@@ -9,8 +9,7 @@ from micro_rt.backends.kafka.address import parse_kafka_address
 from micro_rt.backends.kafka.client import Cluster
 from micro_rt.backends.kafka.publisher import Publisher
 from micro_rt.backends.kafka.subscription import KafkaSubscription
-from micro_rt.broker.base import Broker, Listener, Message, Position, Start, Subscription, TopicOptions
-from micro_rt.broker.embedded import checked_topic
+from micro_rt.broker.base import Broker, Listener, Message, Position, Start, Subscription, TopicOptions, checked_topic
 from micro_rt.errors import Error, FailedPrecondition, InvalidArgument, NotFound
 
 __all__ = ["KafkaBroker"]

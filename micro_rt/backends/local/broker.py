@@ -25,9 +25,10 @@ from micro_rt.broker.base import (
     Start,
     Subscription,
     TopicOptions,
+    checked_topic,
 )
-from micro_rt.broker.embedded import EmbeddedOptions, checked_offset, checked_topic, not_owned, problem_of
-from micro_rt.broker.member import Member, Ownership, View
+from micro_rt.broker.embedded import EmbeddedOptions, checked_offset, not_owned, problem_of
+from micro_rt.broker.groups.base import Member, Ownership, View
 from micro_rt.errors import Error, FailedPrecondition
 from micro_rt.kit.address import seconds
 from micro_rt.kit.clock import Clock, boot_clock

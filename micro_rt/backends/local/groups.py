@@ -12,7 +12,8 @@ from datetime import datetime
 from micro_rt.backends.local.log import Topics, offset_at
 from micro_rt.backends.local.sqlite import Connection
 from micro_rt.broker.base import Partition, Start
-from micro_rt.broker.embedded import balance, not_there
+from micro_rt.broker.embedded import not_there
+from micro_rt.broker.groups.base import balance
 
 __all__ = ["Joined", "Lifetimes", "claim", "commit", "group_revision", "join", "lag", "leave", "ownership", "release"]
 

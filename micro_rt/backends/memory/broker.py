@@ -16,19 +16,18 @@ from micro_rt.broker.base import (
     Start,
     Subscription,
     TopicOptions,
+    checked_topic,
     partition_of,
 )
 from micro_rt.broker.embedded import (
     EmbeddedOptions,
-    balance,
     checked_offset,
-    checked_topic,
     not_owned,
     not_there,
     problem_of,
     warn_of_gap,
 )
-from micro_rt.broker.member import Member, Ownership, View
+from micro_rt.broker.groups.base import Member, Ownership, View, balance
 from micro_rt.errors import Error, FailedPrecondition
 from micro_rt.kit.address import Options
 from micro_rt.kit.clock import Clock, boot_clock, wall_time

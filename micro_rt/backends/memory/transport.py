@@ -13,18 +13,17 @@ from itertools import count
 
 from micro_rt.context import CallInfo
 from micro_rt.errors import Cancelled, DeadlineExceeded, EndOfStream, Error, FailedPrecondition, Internal, Unavailable
-from micro_rt.go_micro.errors import decode_status
 from micro_rt.kit.pipe import Pipe
 from micro_rt.kit.shared import Shared
 from micro_rt.metadata import EMPTY, Metadata
-from micro_rt.status import encode_details
-from micro_rt.text import utf8
 from micro_rt.transport.base import (
     ClientStream,
     Connection,
     Dispatch,
     Listener,
     ServerStream,
+    decode_error,
+    encode_error,
     ended_already,
     handler_failed,
     handler_task,
@@ -282,9 +281,7 @@ class _MemoryServerStream(ServerStream):
         if self._call.replies.ended:
             return
         if error is not None:
-            # As it would arrive from elsewhere.
-            id, message, details = decode_status(encode_details(error) or b"", utf8(error.message))
-            error = Error.of(error.code, message, id=id, details=details)
+            error = decode_error(encode_error(error))  # as it would arrive from elsewhere
         self._call.info.trailers = trailers
         self._call.finish(error)
 

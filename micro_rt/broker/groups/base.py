@@ -1,8 +1,18 @@
-"""A member of a group on an embedded broker: what it does about its partitions, wherever the group is kept.
+"""Groups for a broker whose engine knows none: the broker keeps who is a member and who reads what, and this does the rest.
 
-Members give partitions up, and take them, each by itself (what Kafka calls cooperative rebalancing): the group says who
-is to read what; a member tells its listener of those that it is to give up, then releases them, and only then another can
-claim them. The others are read on all the while.
+Members give partitions up, and take them, each by itself (Kafka calls it cooperative rebalancing). The group says which member is
+to read which partition: ``balance`` decides that whenever a member comes or goes. A member tells its listener of those that it
+is to give up, then releases them, and only then another member can claim them. The other partitions are read on meanwhile.
+
+A broker derives a class from ``Member`` and implements its abstract methods and ``commit`` and ``lag`` of ``Subscription``; ``fetch``,
+``pause``, ``resume`` and ``close`` are here. It keeps for each group, where all processes that share the broker find it:
+
+- the members, with the topics of each, in the order in which they joined;
+- the target of each partition, as ``balance`` says, computed again when a member joins or leaves;
+- the owner of each partition, set by ``claim`` and removed by ``release``; only the owner reads and commits;
+- the committed position of each partition.
+
+It calls ``wake`` of a member when there may be something to see: a record, or a change of targets or owners.
 """
 
 from __future__ import annotations
@@ -11,12 +21,14 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from micro_rt.broker.base import Listener, Partition, Record, Start, Subscription, checked_start
-from micro_rt.broker.embedded import checked_limit
 from micro_rt.errors import FailedPrecondition
 
-__all__ = ["Ownership", "View", "Member"]
+__all__ = ["Member", "Ownership", "View", "balance"]
+
+MemberT = TypeVar("MemberT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +83,8 @@ class Member(Subscription):
 
     async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
         """Waits for records, and tells the listener what becomes of the partitions meanwhile."""
-        checked_limit(limit)
+        if limit < 1:
+            raise ValueError(f"limit={limit}: nothing can be fetched")
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         async with self._busy:
@@ -224,3 +237,69 @@ class Member(Subscription):
         except TimeoutError:
             return self._wake.is_set()
         return True
+
+
+def balance(
+    topics: Mapping[str, int], members: Mapping[MemberT, Iterable[str]], owners: Mapping[Partition, MemberT]
+) -> dict[Partition, MemberT]:
+    """Says which member of a group reads which partition: evenly in each topic, then evenly over all, moving few.
+
+    Args:
+        topics: how many partitions each has.
+        members: which topics each of them reads, the one that came first being the first; those that are not in ``topics``
+            do not count.
+        owners: who reads what at present.
+
+    Returns:
+        A member for each partition of a topic that anybody reads.
+    """
+    held: dict[str, dict[MemberT, list[int]]] = {}
+    load = dict.fromkeys(members, 0)
+    for member, names in members.items():
+        for name in names:
+            if name in topics:
+                held.setdefault(name, {})[member] = []
+    free: dict[str, list[int]] = {}
+    for name, readers in held.items():
+        for number in range(topics[name]):
+            owner = owners.get(Partition(name, number))
+            if owner in readers:
+                readers[owner].append(number)
+                load[owner] += 1
+            else:
+                free.setdefault(name, []).append(number)
+    for name, readers in held.items():
+        for number in free.get(name, ()):
+            member = min(readers, key=lambda each: (len(readers[each]), load[each]))
+            readers[member].append(number)
+            load[member] += 1
+        while True:
+            heavy = max(readers, key=lambda each: (len(readers[each]), load[each]))
+            light = min(readers, key=lambda each: (len(readers[each]), load[each]))
+            if len(readers[heavy]) - len(readers[light]) < 2:
+                break
+            _move(readers, load, heavy, light)
+    moving = True
+    while moving:  # Each move makes the loads more alike, so there is an end.
+        moving = False
+        for readers in held.values():
+            most = max(map(len, readers.values()))
+            heavy = max((each for each in readers if len(readers[each]) == most), key=lambda each: load[each])
+            lighter = [each for each in readers if len(readers[each]) < most]
+            if lighter:
+                light = min(lighter, key=lambda each: load[each])
+                if load[heavy] - load[light] >= 2:
+                    _move(readers, load, heavy, light)
+                    moving = True
+    return {
+        Partition(name, number): member
+        for name, readers in held.items()
+        for member in readers
+        for number in readers[member]
+    }
+
+
+def _move(readers: dict[MemberT, list[int]], load: dict[MemberT, int], heavy: MemberT, light: MemberT) -> None:
+    readers[light].append(readers[heavy].pop())
+    load[heavy] -= 1
+    load[light] += 1
