@@ -212,7 +212,7 @@ def _messages() -> list[Message]:
     extremes: list[dict[str, Any]] = [
         {
             "double": 1.7976931348623157e308,
-            "float": 3.4028234663852886e38,
+            "float": 3.0e38,
             "bool": True,
             "string": '\0 äöü ☃ 🎉\u2028"\\',
         },

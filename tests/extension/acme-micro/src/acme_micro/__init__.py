@@ -1,0 +1,1 @@
+"""Backends for micro-rt that Acme needs."""

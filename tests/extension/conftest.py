@@ -1,0 +1,3 @@
+"""The suites of acme-micro run where it is installed: test_acme.py starts them."""
+
+collect_ignore = ["acme-micro"]
