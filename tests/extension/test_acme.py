@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_layers import VOCABULARY
+from tests.unit.test_public import PUBLIC
 
 ROOT = Path(__file__).parent.parent.parent
 PROJECT = Path(__file__).parent / "acme-micro"
@@ -26,23 +27,17 @@ PAGE = ROOT / "docs" / "extending.md"
 
 def is_public(module: str) -> bool:
     """Whether a module is one that others may import, by what docs/architecture.md says is public."""
-    _, _, rest = module.partition(".")
-    return (
-        module in ("micro_rt", "micro_rt.http")
-        or f"{module}.".startswith("micro_rt.testing.")
-        or rest in VOCABULARY
-        or module.endswith(".base")
-    )
+    return module in PUBLIC
 
 
-def imported(source: str) -> Iterator[str]:
-    """Yields every module that a file imports."""
+def imported(source: str) -> Iterator[tuple[str, list[str]]]:
+    """Yields every module that a file imports, with the names that it imports from there."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((alias.name, []) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.module and not node.level
-            yield node.module
+            yield node.module, [alias.name for alias in node.names]
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +66,11 @@ def run(*command: str, cwd: Path | None = None, path: Path | None = None) -> str
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PROJECT)))
-def test_it_imports_public_modules_alone(path: Path) -> None:
-    ours = [module for module in imported(path.read_text()) if module.partition(".")[0] == "micro_rt"]
-    assert not [module for module in ours if not is_public(module)]
+def test_it_imports_public_names_of_public_modules_alone(path: Path) -> None:
+    for module, names in imported(path.read_text()):
+        if module.partition(".")[0] == "micro_rt":
+            assert is_public(module)
+            assert set(names) <= set(importlib.import_module(module).__all__)
 
 
 def test_what_is_private_is_known() -> None:

@@ -12,7 +12,7 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 
 import micro_rt as micro
-from micro_rt.backends.grpclib.transport import GrpcTransport
+from micro_rt.backends.grpclib.transport import GrpclibTransport
 from micro_rt.context import CallInfo
 from micro_rt.metadata import EMPTY
 from tests.interop.lab import BINARY, ERROR_MESSAGE, LARGE, SETTLE, GrpcioLab, grpcio_server, our_client, soon
@@ -251,7 +251,7 @@ async def test_a_content_subtype_of_ours_reaches_grpcio() -> None:
     server.add_generic_rpc_handlers((Raw(),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    connection = GrpcTransport().connection(f"127.0.0.1:{port}")
+    connection = GrpclibTransport().connection(f"127.0.0.1:{port}")
     try:
         reply = await connection.unary("/a.B/C", "acme", EMPTY, None, CallInfo(), b"\xff raw")
     finally:

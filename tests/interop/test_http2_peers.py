@@ -482,7 +482,7 @@ async def test_a_content_type_is_read_and_answered(content_type: str, subtype: s
         await stream.send(await stream.receive())
         await stream.finish(None)
 
-    listener = await GrpcTransport().listen("127.0.0.1:0", dispatch)
+    listener = await GrpclibTransport().listen("127.0.0.1:0", dispatch)
     host, _, port = listener.address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     peer = Peer(reader, writer, client=True)

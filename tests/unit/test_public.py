@@ -24,7 +24,7 @@ PAGE = ROOT / "docs" / "architecture.md"
 TITLE = "## What is public"
 
 VOCABULARY = ("context", "errors", "event", "handler", "interceptor", "metadata", "method", "node", "status")
-BASES = sorted(path.parent.name for path in RUNTIME.glob("*/base.py"))
+BASES = sorted(".".join(path.relative_to(RUNTIME).parent.parts) for path in RUNTIME.rglob("base.py"))
 PUBLIC = (
     "micro_rt",
     "micro_rt.testing",

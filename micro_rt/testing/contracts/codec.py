@@ -11,7 +11,6 @@ needs nothing but pytest. The messages are those of the official protobuf runtim
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -32,6 +31,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.wrappers_pb2 import BytesValue, StringValue
 
 from micro_rt.codec.base import Codec
+from micro_rt.kit.chance import below, shuffle
 from micro_rt.testing.contracts.suite import Contract
 
 __all__ = ["CodecContract"]
@@ -94,13 +94,13 @@ class CodecContract(Contract):
                     decode(damaged)
 
     def test_whatever_comes_is_decoded_or_is_a_value_error(self) -> None:
-        codec, chance = self.make(), random.Random(1)
+        codec = self.make()
         for message in self.messages():
             data, decode = codec.encoder(type(message))(message), codec.decoder(type(message))
             for _ in range(200):
-                changed = bytearray(data[: chance.randrange(len(data) + 1)])
-                for _ in range(chance.randrange(4)):
-                    changed.insert(chance.randrange(len(changed) + 1), chance.randrange(256))
+                changed = bytearray(data[: below(len(data) + 1)])
+                for _ in range(below(4)):
+                    changed.insert(below(len(changed) + 1), below(256))
                 given = bytes(changed)
                 try:
                     decoded = decode(given)
@@ -115,7 +115,7 @@ class CodecContract(Contract):
         functions = [(codec.encoder(type(each)), codec.decoder(type(each))) for each in messages]
         encoded = [encode(message) for message, (encode, _) in zip(messages, functions, strict=True)]
         order = [*range(len(messages))] * 3
-        random.Random(1).shuffle(order)
+        shuffle(order)
         for number in order:
             decode = functions[number][1]
             with pytest.raises(ValueError):

@@ -12,7 +12,6 @@ needs nothing but pytest.
 from __future__ import annotations
 
 import gc
-import random
 import weakref
 from collections import Counter
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from typing import ClassVar
 
 import pytest
 
+from micro_rt.kit.chance import below, shuffle
 from micro_rt.node import Node
 from micro_rt.selector.base import Selector
 from micro_rt.testing.contracts.suite import Contract
@@ -56,7 +56,7 @@ class SelectorContract(Contract):
         selector, nodes = self.make(), _nodes(5)
         for avoided in range(1, 5):
             for _ in range(50):
-                avoid = {node.id for node in random.sample(nodes, avoided)}
+                avoid = {node.id for node in _some(nodes, avoided)}
                 assert selector.select(nodes, kind(avoid)).id not in avoid
 
     def test_nodes_that_are_left_get_the_calls_of_the_others(self) -> None:
@@ -83,8 +83,8 @@ class SelectorContract(Contract):
     def test_nodes_may_change_from_call_to_call(self) -> None:
         selector, everything = self.make(), _nodes(20)
         for _ in range(500):
-            nodes = sorted(random.sample(everything, random.randint(1, 20)), key=lambda node: node.id)
-            avoid = frozenset(node.id for node in random.sample(everything, random.randint(0, 20)))
+            nodes = sorted(_some(everything, 1 + below(20)), key=lambda node: node.id)
+            avoid = frozenset(node.id for node in _some(everything, below(21)))
             selected = selector.select(nodes, avoid)
             assert selected in nodes
             assert selected.id not in avoid or avoid >= {node.id for node in nodes}
@@ -130,3 +130,9 @@ class SelectorContract(Contract):
 
 def _nodes(count: int) -> Sequence[Node]:
     return [Node(f"node-{number:03}", f"127.0.0.1:{number + 1}") for number in range(count)]
+
+
+def _some(nodes: Sequence[Node], count: int) -> Sequence[Node]:
+    shuffled = list(nodes)
+    shuffle(shuffled)
+    return shuffled[:count]
