@@ -23,7 +23,7 @@ __all__ = [
     "encode_service",
     "encode_tags",
     "endpoints_json",
-    "endpoints_of",
+    "decode_endpoints",
     "inflate",
     "json_of",
     "metadata_of",
@@ -168,7 +168,7 @@ def decode_service(text: str) -> list[Node]:
     fields = cast("dict[str, Any]", service)
     nodes: list[dict[str, Any]] = fields.get("nodes") or []
     try:
-        endpoints = endpoints_of(fields.get("endpoints"))
+        endpoints = decode_endpoints(fields.get("endpoints"))
         return [
             decode_node(
                 str(node["id"]),
@@ -186,7 +186,7 @@ def decode_service(text: str) -> list[Node]:
 # Endpoints
 
 
-def endpoints_of(endpoints: object) -> tuple[EndpointInfo, ...]:
+def decode_endpoints(endpoints: object) -> tuple[EndpointInfo, ...]:
     """Returns endpoints from their JSON, a list or null.
 
     Raises:

@@ -14,13 +14,13 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from micro_rt.method import Kind, Method, ServiceInfo
 from micro_rt.node import EndpointInfo, ValueInfo
 
-__all__ = ["endpoints_of"]
+__all__ = ["describe_endpoints"]
 
 DEPTH = 3
 """Levels that are described: a message, its fields, and theirs."""
 
 
-def endpoints_of(info: ServiceInfo) -> tuple[EndpointInfo, ...]:
+def describe_endpoints(info: ServiceInfo) -> tuple[EndpointInfo, ...]:
     """Returns the endpoints of a proto service.
 
     Messages of a dialect without descriptors are described by their names alone.

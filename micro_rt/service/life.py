@@ -40,7 +40,7 @@ from micro_rt.registry.base import Registration, Registry
 from micro_rt.registry.registrar import Registrar
 from micro_rt.selector.base import Selector
 from micro_rt.server.dispatch import Dispatcher
-from micro_rt.server.endpoints import endpoints_of
+from micro_rt.server.endpoints import describe_endpoints
 from micro_rt.server.server import Server
 from micro_rt.service.addresses import advertised_address, listen_address
 from micro_rt.service.parts import Transports, part_of, selector_factory
@@ -201,7 +201,9 @@ class Life:
             version=plan.version,
             services=frozenset(service_info(handler).name for handler in plan.handlers),
             metadata=plan.metadata,
-            endpoints=tuple(chain.from_iterable(endpoints_of(service_info(handler)) for handler in plan.handlers)),
+            endpoints=tuple(
+                chain.from_iterable(describe_endpoints(service_info(handler)) for handler in plan.handlers)
+            ),
         )
 
     def _problem_of(self, group: str) -> str:

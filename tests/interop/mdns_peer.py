@@ -9,7 +9,7 @@ import json
 import sys
 
 from micro_rt.backends.mdns.registry import MdnsRegistry
-from micro_rt.go_micro.nodes import endpoints_json, endpoints_of
+from micro_rt.go_micro.nodes import decode_endpoints, endpoints_json
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
 from micro_rt.registry.registrar import Registrar
@@ -40,7 +40,7 @@ async def main(command: str, *arguments: str) -> None:
                 version=service["version"],
                 services=frozenset(given.get("services", ())),
                 metadata=given["metadata"],
-                endpoints=endpoints_of(service["endpoints"]),
+                endpoints=decode_endpoints(service["endpoints"]),
             )
             registrar = Registrar(registry, Registration(node, (service["name"],)), ttl=float((*arguments, "30")[1]))
             await registrar.start()

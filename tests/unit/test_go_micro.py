@@ -15,7 +15,7 @@ from micro_rt.go_micro.headers import split_metadata, with_headers
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.node import EndpointInfo, Node, ValueInfo
 from micro_rt.go_micro.nodes import MAX_INFLATED, decode_node, decode_service, decode_tags, deflate, encode_service, encode_tags, inflate, metadata_of
-from micro_rt.server.endpoints import endpoints_of
+from micro_rt.server.endpoints import describe_endpoints
 from micro_rt.status import encode_details
 from micro_rt.status_pb2 import GoMicroError, Status
 from micro_rt.transport.wire import error_of_trailers, trailers_of
@@ -223,7 +223,7 @@ def test_json_that_is_no_service_is_a_value_error(text: str) -> None:
 
 
 def test_endpoints_come_from_descriptors() -> None:
-    endpoints = {endpoint.name: endpoint for endpoint in endpoints_of(LabBase._info_)}
+    endpoints = {endpoint.name: endpoint for endpoint in describe_endpoints(LabBase._info_)}
     assert set(endpoints) == {f"Lab.{method.name}" for method in DESCRIPTOR.services_by_name["Lab"].methods}
     text = ValueInfo("Text", "Text", (ValueInfo("value", "string"),))
     assert endpoints["Lab.Act"] == EndpointInfo("Lab.Act", text, text)

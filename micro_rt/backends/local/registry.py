@@ -15,7 +15,7 @@ from typing import Any
 from micro_rt.backends.local.sqlite import Database
 from micro_rt.backends.local.state import Sync, state_path, sync_of
 from micro_rt.errors import Error, FailedPrecondition
-from micro_rt.go_micro.nodes import endpoints_json, endpoints_of
+from micro_rt.go_micro.nodes import decode_endpoints, endpoints_json
 from micro_rt.kit.chance import between
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.kit.ids import new_id
@@ -350,5 +350,5 @@ def _load(id: str, text: str) -> Node:
         version=fields["version"],
         services=frozenset(fields["services"]),
         metadata=fields["metadata"],
-        endpoints=endpoints_of(fields.get("endpoints")),
+        endpoints=decode_endpoints(fields.get("endpoints")),
     )

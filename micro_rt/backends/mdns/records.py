@@ -36,10 +36,10 @@ from zeroconf import (  # type: ignore[attr-defined]
 from micro_rt.errors import InvalidArgument
 from micro_rt.go_micro.nodes import (
     ADDED,
+    decode_endpoints,
     decode_node,
     deflate,
     endpoints_json,
-    endpoints_of,
     inflate,
     json_of,
     metadata_of,
@@ -305,7 +305,7 @@ def _heard(text: DNSText, services: dict[str, DNSService], addresses: dict[str, 
         name = str(fields.get("Service") or "")
         metadata = _texts(fields.get("Metadata"))
         version = str(fields.get("Version") or "")
-        endpoints = endpoints_of(fields.get("Endpoints"))
+        endpoints = decode_endpoints(fields.get("Endpoints"))
         "".join((name, version, *metadata, *metadata.values())).encode()  # JSON can hold what UTF-8 cannot.
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None
