@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
-from micro_rt.client.nodes import Endpoint, Nodes, Target
+from micro_rt.client.nodes import Nodes, RemoteNode, Target
 from micro_rt.codec.base import Codec
 from micro_rt.context import CallInfo, ClientCall, current_context
 from micro_rt.errors import Error, Internal, InvalidArgument, Unavailable
@@ -145,57 +145,57 @@ class BoundMethod:
         self,
         attempts: Attempts,
         action: Callable[[Connection], Awaitable[ResultT]],
-    ) -> tuple[ResultT, Endpoint]:
+    ) -> tuple[ResultT, RemoteNode]:
         """Brings an action to a node, and to another one if it fails in a way that allows it.
 
-        The endpoint that comes back counts the call as in flight; its ``done`` is the caller's to call.
+        The node that is returned counts the call as in flight; the caller must call its ``done``.
         """
         while True:
-            endpoint = await attempts.next()
-            endpoint.in_flight += 1
+            remote = await attempts.next()
+            remote.in_flight += 1
             try:
-                result = await action(endpoint.connection)
+                result = await action(remote.connection)
             except Error as error:
-                endpoint.done()
+                remote.done()
                 failure = error
             except BaseException:
-                endpoint.done()
+                remote.done()
                 raise
             else:
-                return result, endpoint
-            await attempts.failed(endpoint, failure)
+                return result, remote
+            await attempts.failed(remote, failure)
 
     async def _send(self, request: Any, call: ClientCall) -> Any:
         """The end of a unary call: to a node, and to another one if that fails in a way that allows it."""
         message = self.encode(request)
         target = self.target(call)
         attempts: Attempts | None = None
-        endpoint = target.pick()
+        remote = target.pick()
         info = call.info
         while True:
-            if endpoint is None:
+            if remote is None:
                 attempts = attempts or Attempts(self, target, call)
-                endpoint = await attempts.next()
+                remote = await attempts.next()
             else:
                 info.attempts += 1
-                info.node = endpoint.node.id
-                info.peer = endpoint.node.address
-            endpoint.in_flight += 1
+                info.node = remote.node.id
+                info.peer = remote.node.address
+            remote.in_flight += 1
             try:
-                data = await endpoint.connection.unary(
+                data = await remote.connection.unary(
                     self._path, self._content_subtype, call.metadata, call.deadline, info, message
                 )
             except Error as error:
                 failure = error
             else:
-                endpoint.answered()
+                remote.answered()
                 target.budget.earn()
                 return self.decode(data)
             finally:
-                endpoint.done()
+                remote.done()
             attempts = attempts or Attempts(self, target, call)
-            await attempts.failed(endpoint, failure)
-            endpoint = None
+            await attempts.failed(remote, failure)
+            remote = None
 
     async def open(self, connection: Connection, call: ClientCall) -> Any:
         """Opens a stream to one node."""
@@ -228,16 +228,16 @@ class Attempts:
         self._tried: frozenset[str] = frozenset()
         self.target = target
 
-    async def next(self) -> Endpoint:
+    async def next(self) -> RemoteNode:
         """Returns the node of the next try, waiting for one to appear as long as the policy allows."""
         while True:
-            endpoint = self.target.pick(self._tried)
-            if endpoint is not None:
+            remote = self.target.pick(self._tried)
+            if remote is not None:
                 info = self._call.info
                 info.attempts += 1
-                info.node = endpoint.node.id
-                info.peer = endpoint.node.address
-                return endpoint
+                info.node = remote.node.id
+                info.peer = remote.node.address
+                return remote
             try:
                 await self.target.wait(self._call.deadline)
             except Unavailable as error:
@@ -245,11 +245,11 @@ class Attempts:
                     raise  # the service that calls has ended: nothing appears any more
                 await self._back_off(error)
 
-    async def failed(self, endpoint: Endpoint, error: Error) -> None:
+    async def failed(self, remote: RemoteNode, error: Error) -> None:
         """Returns when the next try may go ahead; raises the error if there is none."""
-        self._tried |= {endpoint.node.id}
+        self._tried |= {remote.node.id}
         if not error.may_have_run and error.code is Unavailable.code:
-            self.target.failed(endpoint)
+            self.target.failed(remote)
             if self.target.untried(self._tried):
                 return
         await self._back_off(error)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from micro_rt.client.bound import Attempts, BoundMethod
-from micro_rt.client.nodes import Endpoint
+from micro_rt.client.nodes import RemoteNode
 from micro_rt.context import ClientCall
 from micro_rt.errors import Cancelled, EndOfStream, Error, Internal
 from micro_rt.interceptor import Interceptor, StreamNext, chain_stream
@@ -100,13 +100,13 @@ class DirectExchange(Exchange):
     A call whose only request is known may go to another node until the first reply has come.
     """
 
-    __slots__ = ("_attempts", "_bound", "_call", "_endpoint", "_failure", "_replied", "_request", "_stream")
+    __slots__ = ("_attempts", "_bound", "_call", "_failure", "_remote", "_replied", "_request", "_stream")
 
     def __init__(self, bound: BoundMethod, call: ClientCall) -> None:
         self._bound = bound
         self._call = call
         self._attempts = Attempts(bound, bound.target(call), call)
-        self._endpoint: Endpoint | None = None
+        self._remote: RemoteNode | None = None
         self._stream: ClientStream | None = None
         self._failure: BaseException | None = None
         self._request: bytes | None = None
@@ -137,19 +137,19 @@ class DirectExchange(Exchange):
                 raise
             except Error as error:
                 failure = self._failure or error
-                endpoint = self._endpoint
+                remote = self._remote
                 self._done()
-                if failure is not error or endpoint is None or self._replied or self._request is None:
+                if failure is not error or remote is None or self._replied or self._request is None:
                     raise failure from None
-                await self._attempts.failed(endpoint, error)
+                await self._attempts.failed(remote, error)
                 if self._failure is not None:
                     raise self._failure from None  # given up while it waited
                 await self._open()
             else:
                 if not self._replied:
                     self._replied = True
-                    if self._endpoint is not None:
-                        self._endpoint.answered()
+                    if self._remote is not None:
+                        self._remote.answered()
                         self._attempts.target.budget.earn()
                 return self._bound.decode(data)
 
@@ -161,7 +161,7 @@ class DirectExchange(Exchange):
         self._done()
 
     async def _open(self) -> None:
-        self._stream, self._endpoint = await self._bound.attempt(self._attempts, self._start)
+        self._stream, self._remote = await self._bound.attempt(self._attempts, self._start)
         if self._failure is not None:
             self.cancel()  # given up while it was opened
 
@@ -183,9 +183,9 @@ class DirectExchange(Exchange):
         return self._stream
 
     def _done(self) -> None:
-        endpoint, self._endpoint = self._endpoint, None
-        if endpoint is not None:
-            endpoint.done()
+        remote, self._remote = self._remote, None
+        if remote is not None:
+            remote.done()
 
 
 class InterceptedExchange(Exchange):

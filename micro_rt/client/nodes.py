@@ -22,7 +22,7 @@ from micro_rt.registry.base import Registry
 from micro_rt.selector.base import Selector
 from micro_rt.transport.base import Connection, Transport
 
-__all__ = ["Endpoint", "Nodes", "Target"]
+__all__ = ["Nodes", "RemoteNode", "Target"]
 
 SET_ASIDE = 0.5
 """Seconds that a node is passed over after a failure; doubles with each further one."""
@@ -40,8 +40,8 @@ _log = logging.getLogger("micro_rt.client")
 _Key: TypeAlias = tuple[str, str, str]
 
 
-class Endpoint:
-    """One node and the connection to it.
+class RemoteNode:
+    """One node as this client calls it: the node, the connection to it, and its failures.
 
     Attributes:
         in_flight: calls that are using it.
@@ -59,7 +59,7 @@ class Endpoint:
         self._retired = False
 
     def is_of(self, node: Node) -> bool:
-        """Whether it is that of a node with the same id, which may have been registered anew."""
+        """Returns whether this connection still fits a node of the same id, which may have been registered anew."""
         known = self.node
         return known is node or (known.address == node.address and known.transport == node.transport)
 
@@ -105,7 +105,7 @@ class Nodes:
         self._selector = selector
         self._views: dict[str, _View] = {}
         self._targets: dict[tuple[str, str], Target] = {}
-        self._endpoints: dict[_Key, Endpoint] = {}
+        self._remotes: dict[_Key, RemoteNode] = {}
         self._users: dict[_Key, int] = {}
         self._closing = TaskSet[None]()
 
@@ -125,40 +125,38 @@ class Nodes:
         """Ends every watch and closes every connection."""
         for view in self._views.values():
             view.close()
-        endpoints = list(self._endpoints.values())
+        remotes = list(self._remotes.values())
         self._views.clear()
         self._targets.clear()
-        self._endpoints.clear()
+        self._remotes.clear()
         self._users.clear()
-        for failure in await asyncio.gather(
-            *(endpoint.connection.close() for endpoint in endpoints), return_exceptions=True
-        ):
+        for failure in await asyncio.gather(*(remote.connection.close() for remote in remotes), return_exceptions=True):
             if failure is not None:
                 _log.warning("a connection did not close in good order: %r", failure)
         await self._closing.wait()
 
-    def hold(self, node: Node) -> Endpoint:
-        """Returns the endpoint of a node for one view, to be given back with ``drop``."""
+    def hold(self, node: Node) -> RemoteNode:
+        """Returns the ``RemoteNode`` of a node for one view; the view gives it back with ``drop``."""
         key = _key(node)
-        endpoint = self._endpoints.get(key)
-        if endpoint is None:
+        remote = self._remotes.get(key)
+        if remote is None:
             connection = self._transport(node.transport).connection(node.address)
             if node.go_micro:
                 connection = GoMicroConnection(connection)
-            endpoint = self._endpoints[key] = Endpoint(node, connection, self._close_soon)
+            remote = self._remotes[key] = RemoteNode(node, connection, self._close_soon)
         self._users[key] = self._users.get(key, 0) + 1
-        return endpoint
+        return remote
 
-    def drop(self, endpoint: Endpoint) -> None:
-        """Gives an endpoint back; the last view's closes it."""
-        key = _key(endpoint.node)
+    def drop(self, remote: RemoteNode) -> None:
+        """Gives a ``RemoteNode`` back; when the last view has done so, its connection closes."""
+        key = _key(remote.node)
         users = self._users.get(key, 0) - 1
         if users > 0:
             self._users[key] = users
         elif users == 0:
             del self._users[key]
-            del self._endpoints[key]
-            endpoint.retire()
+            del self._remotes[key]
+            remote.retire()
 
     def _drop_idle_views(self) -> None:
         """Ends the watches of names that nobody serves and nobody asks for, once there are many."""
@@ -190,8 +188,8 @@ class Target:
         self._selector = selector
         self._aside: set[str] = set()
 
-    def pick(self, tried: frozenset[str] = frozenset()) -> Endpoint | None:
-        """Picks the endpoint for a call, without waiting; None if no node is known.
+    def pick(self, tried: frozenset[str] = frozenset()) -> RemoteNode | None:
+        """Picks the node for a call, without waiting; None if no node is known.
 
         Args:
             tried: ids of the nodes that this call has been to.
@@ -202,7 +200,7 @@ class Target:
         avoid = tried
         if self._aside:
             avoid = tried | self._still_aside()
-        return self._view.endpoints[self._selector.select(nodes, avoid).id]
+        return self._view.remotes[self._selector.select(nodes, avoid).id]
 
     async def wait(self, deadline: float | None) -> None:
         """Waits for the first nodes; asks the registry again if none are known.
@@ -227,10 +225,10 @@ class Target:
         """Whether there is a node that a call has not been to."""
         return any(node.id not in tried for node in self.nodes)
 
-    def failed(self, endpoint: Endpoint) -> None:
+    def failed(self, remote: RemoteNode) -> None:
         """Passes a node over for a while."""
-        endpoint.failed()
-        self._aside.add(endpoint.node.id)
+        remote.failed()
+        self._aside.add(remote.node.id)
 
     def update(self, nodes: tuple[Node, ...]) -> None:
         """Takes the nodes of the name, and keeps those that serve this service or do not say what they serve."""
@@ -240,8 +238,8 @@ class Target:
 
     def _still_aside(self) -> set[str]:
         now = asyncio.get_running_loop().time()
-        endpoints = self._view.endpoints
-        self._aside = {id for id in self._aside if id in endpoints and endpoints[id].usable_at > now}
+        remotes = self._view.remotes
+        self._aside = {id for id in self._aside if id in remotes and remotes[id].usable_at > now}
         return self._aside
 
     async def _nobody(self) -> Unavailable:
@@ -280,7 +278,7 @@ class _View:
     def __init__(self, name: str, owner: Nodes) -> None:
         self.name = name
         self.nodes: tuple[Node, ...] = ()
-        self.endpoints: dict[str, Endpoint] = {}
+        self.remotes: dict[str, RemoteNode] = {}
         self.left_out: dict[str, str] = {}
         """Why nodes that are registered cannot be called, by their ids."""
         self._owner = owner
@@ -297,7 +295,7 @@ class _View:
     def close(self) -> None:
         self._closed = True
         self.nodes = ()
-        self.endpoints = {}
+        self.remotes = {}
         for target in self._targets:
             target.update(())
             target.closed = True
@@ -360,7 +358,7 @@ class _View:
             await asyncio.sleep(retry.failed())
 
     def _update(self, nodes: tuple[Node, ...]) -> None:
-        before, after = self.endpoints, dict[str, Endpoint]()
+        before, after = self.remotes, dict[str, RemoteNode]()
         left_out: dict[str, str] = {}
         for node in nodes:
             kept = before.get(node.id)
@@ -375,13 +373,13 @@ class _View:
                 if node.id not in self.left_out:
                     _log.warning("node %s of %r is left out: %s", node.id, self.name, reason)
         self.nodes = tuple([node for node in nodes if node.id in after]) if left_out else tuple(nodes)
-        self.endpoints = after
+        self.remotes = after
         self.left_out = left_out
         for target in self._targets:
             target.update(self.nodes)
-        for id, endpoint in before.items():
-            if after.get(id) is not endpoint:
-                self._owner.drop(endpoint)
+        for id, remote in before.items():
+            if after.get(id) is not remote:
+                self._owner.drop(remote)
 
 
 def _key(node: Node) -> _Key:

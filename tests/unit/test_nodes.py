@@ -211,19 +211,19 @@ async def test_a_node_keeps_its_connection_while_it_is_the_same_and_no_longer(re
         assert one.pick() is two.pick() is first
         other = await registry.register(Registration(Node("other", "b", "memory"), ("one", "two")))
         await until(lambda: len(one.nodes) == len(two.nodes) == 2)
-        assert service.nodes._endpoints[("it", "memory", "a")] is first
+        assert service.nodes._remotes[("it", "memory", "a")] is first
         await other.revoke()
         await until(seen(at("a", "2")))
-        assert set(service.nodes._endpoints) == {("it", "memory", "a")}
+        assert set(service.nodes._remotes) == {("it", "memory", "a")}
         lease = await registry.register(Registration(at("c", "2"), ("one", "two")))
         await until(seen(at("c", "2")))
         second = one.pick()
         assert second is two.pick() is not first
-        assert set(service.nodes._endpoints) == {("it", "memory", "c")}
+        assert set(service.nodes._remotes) == {("it", "memory", "c")}
         assert first._retired
         await lease.revoke()
         await until(seen())
-        assert not service.nodes._endpoints
+        assert not service.nodes._remotes
         assert not service.nodes._users
         assert second is not None
         assert second._retired
