@@ -96,7 +96,7 @@ async def _pick(plan: Plan, program: Path | None) -> dict[int, Rounds[float]]:
 
 async def _change(service: micro_rt.Service, size: int) -> float:
     """Returns the CPU nanoseconds from a change in the registry's memory to calls that go by it."""
-    target = service.nodes.target("bench", path.ECHO.service)
+    nodes = service.nodes.service_nodes("bench", path.ECHO.service)
     registry = MemoryRegistry(f"memory:{size}")
     await registry.open()
     try:
@@ -104,10 +104,10 @@ async def _change(service: micro_rt.Service, size: int) -> float:
         start = process_time_ns()
         for _ in range(CHANGES):
             lease = await registry.register(Registration(node, ("bench",)))
-            while len(target.nodes) == size:  # noqa: ASYNC110 - the loop's turns are what is measured
+            while len(nodes.nodes) == size:  # noqa: ASYNC110 - the loop's turns are what is measured
                 await asyncio.sleep(0)
             await lease.revoke()
-            while len(target.nodes) > size:  # noqa: ASYNC110
+            while len(nodes.nodes) > size:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         return (process_time_ns() - start) / (2 * CHANGES)
     finally:

@@ -19,7 +19,7 @@ import micro_rt
 from benchmarks.children import answer, run
 from benchmarks.protos.bench_micro import BenchBase, BenchClient
 from benchmarks.protos.bench_pb2 import Item
-from micro_rt.client.nodes import Target
+from micro_rt.client.nodes import ServiceNodes
 from micro_rt.context import CallInfo
 from micro_rt.kit.address import scheme_of
 from micro_rt.metadata import Metadata
@@ -105,7 +105,7 @@ class Load:
     """Calls one service without end, and notes which nodes the client knows."""
 
     def __init__(self, service: micro_rt.Service, transport: NotingTransport, asked: dict[str, Any]) -> None:
-        self._target = service.nodes.target(asked["name"], SERVICE)
+        self._nodes = service.nodes.service_nodes(asked["name"], SERVICE)
         self._echo = BenchClient(service, target=asked["name"]).echo
         self._pause: float = asked["pause"]
         self._transport = transport
@@ -117,7 +117,7 @@ class Load:
 
     def view(self) -> list[str]:
         """Returns the addresses of the nodes that are known."""
-        return [node.address for node in self._target.nodes]
+        return [node.address for node in self._nodes.nodes]
 
     async def stop(self, dead: str, since: float) -> dict[str, Any]:
         """Ends, and returns what has happened since a node died."""
@@ -160,8 +160,8 @@ async def client(url: str) -> None:
             nonlocal load
             match asked["do"]:
                 case "watch":
-                    targets = [service.nodes.target(name, SERVICE) for name in asked["names"]]
-                    tasks.extend(asyncio.create_task(pick(target)) for target in targets)
+                    services = [service.nodes.service_nodes(name, SERVICE) for name in asked["names"]]
+                    tasks.extend(asyncio.create_task(pick(service_nodes)) for service_nodes in services)
                 case "load":
                     load = Load(service, transport, asked)
                 case "view" if load:
@@ -177,11 +177,11 @@ async def client(url: str) -> None:
             task.cancel()
 
 
-async def pick(target: Target) -> None:
+async def pick(nodes: ServiceNodes) -> None:
     """Picks a node every second, as a client does whose calls are few."""
     while True:
-        if target.pick() is None:
-            await target.wait(None)
+        if nodes.pick() is None:
+            await nodes.wait(None)
         await asyncio.sleep(1.0)
 
 

@@ -186,7 +186,7 @@ async def picks(service: micro_rt.Service) -> Block:
 
     async def block() -> None:
         for _ in range(CALLS):
-            bound.target(call).pick()
+            bound.service_nodes(call).pick()
 
     return block
 

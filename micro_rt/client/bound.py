@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
-from micro_rt.client.nodes import Nodes, RemoteNode, Target
+from micro_rt.client.nodes import Nodes, RemoteNode, ServiceNodes
 from micro_rt.codec.base import Codec
 from micro_rt.context import CallInfo, ClientCall, current_context
 from micro_rt.errors import Error, Internal, InvalidArgument, Unavailable
@@ -73,8 +73,8 @@ class BoundMethod:
         self.method = method
         self.retry = retry
         self._host = host
-        self._target_name = target
-        self._target: Target | None = None
+        self._target = target
+        self._service_nodes: ServiceNodes | None = None
         self._nodes: Nodes | None = None
         self._timeout = timeout
         self._metadata = metadata
@@ -103,7 +103,7 @@ class BoundMethod:
             if deadline is None or own < deadline:
                 deadline = own
         sent = self._metadata if metadata is None else self._metadata.merged(metadata)
-        return ClientCall(self.method, sent, deadline, CallInfo() if info is None else info, self._target_name)
+        return ClientCall(self.method, sent, deadline, CallInfo() if info is None else info, self._target)
 
     def encode(self, request: Any) -> bytes:
         """Encodes a request.
@@ -130,16 +130,16 @@ class BoundMethod:
         except ValueError as error:
             raise Internal(f"the reply of {self._path} cannot be read: {error}") from None
 
-    def target(self, call: ClientCall) -> Target:
-        """Returns where a call goes."""
+    def service_nodes(self, call: ClientCall) -> ServiceNodes:
+        """Returns the nodes that a call may go to."""
         nodes = self._host.nodes
-        target = self._target
-        if call.target != self._target_name:
-            return nodes.target(call.target, self.method.service)
-        if target is None or target.closed or nodes is not self._nodes:
+        if call.target != self._target:
+            return nodes.service_nodes(call.target, self.method.service)
+        service_nodes = self._service_nodes
+        if service_nodes is None or service_nodes.closed or nodes is not self._nodes:
             self._nodes = nodes
-            target = self._target = nodes.target(call.target, self.method.service)
-        return target
+            service_nodes = self._service_nodes = nodes.service_nodes(call.target, self.method.service)
+        return service_nodes
 
     async def attempt(
         self,
@@ -168,13 +168,13 @@ class BoundMethod:
     async def _send(self, request: Any, call: ClientCall) -> Any:
         """The end of a unary call: to a node, and to another one if that fails in a way that allows it."""
         message = self.encode(request)
-        target = self.target(call)
+        service_nodes = self.service_nodes(call)
         attempts: Attempts | None = None
-        remote = target.pick()
+        remote = service_nodes.pick()
         info = call.info
         while True:
             if remote is None:
-                attempts = attempts or Attempts(self, target, call)
+                attempts = attempts or Attempts(self, service_nodes, call)
                 remote = await attempts.next()
             else:
                 info.attempts += 1
@@ -189,11 +189,11 @@ class BoundMethod:
                 failure = error
             else:
                 remote.answered()
-                target.budget.earn()
+                service_nodes.budget.earn()
                 return self.decode(data)
             finally:
                 remote.done()
-            attempts = attempts or Attempts(self, target, call)
+            attempts = attempts or Attempts(self, service_nodes, call)
             await attempts.failed(remote, failure)
             remote = None
 
@@ -219,19 +219,19 @@ def check_timeout(timeout: float) -> float:
 class Attempts:
     """The tries of one call: where the next one goes, and whether there is one."""
 
-    __slots__ = ("_bound", "_call", "_sent", "_tried", "target")
+    __slots__ = ("_bound", "_call", "_sent", "_tried", "service_nodes")
 
-    def __init__(self, bound: BoundMethod, target: Target, call: ClientCall) -> None:
+    def __init__(self, bound: BoundMethod, service_nodes: ServiceNodes, call: ClientCall) -> None:
         self._bound = bound
         self._call = call
         self._sent = 0
         self._tried: frozenset[str] = frozenset()
-        self.target = target
+        self.service_nodes = service_nodes
 
     async def next(self) -> RemoteNode:
         """Returns the node of the next try, waiting for one to appear as long as the policy allows."""
         while True:
-            remote = self.target.pick(self._tried)
+            remote = self.service_nodes.pick(self._tried)
             if remote is not None:
                 info = self._call.info
                 info.attempts += 1
@@ -239,7 +239,7 @@ class Attempts:
                 info.peer = remote.node.address
                 return remote
             try:
-                await self.target.wait(self._call.deadline)
+                await self.service_nodes.wait(self._call.deadline)
             except Unavailable as error:
                 if self.target.closed:
                     raise  # the service that calls has ended: nothing appears any more
@@ -249,11 +249,11 @@ class Attempts:
         """Returns when the next try may go ahead; raises the error if there is none."""
         self._tried |= {remote.node.id}
         if not error.may_have_run and error.code is Unavailable.code:
-            self.target.failed(remote)
-            if self.target.untried(self._tried):
+            self.service_nodes.failed(remote)
+            if self.service_nodes.untried(self._tried):
                 return
         await self._back_off(error)
-        if not self.target.untried(self._tried):
+        if not self.service_nodes.untried(self._tried):
             self._tried = frozenset()
 
     async def _back_off(self, error: Error) -> None:
@@ -265,7 +265,7 @@ class Attempts:
             raise error
         if self._sent >= policy.attempts or error.code not in policy.codes:
             raise error
-        if error.may_have_run and not self.target.budget.spend():
+        if error.may_have_run and not self.service_nodes.budget.spend():
             raise error
         delay = backoff.delay(self._sent, policy.backoff, policy.max_backoff)
         deadline = self._call.deadline

@@ -105,7 +105,7 @@ class DirectExchange(Exchange):
     def __init__(self, bound: BoundMethod, call: ClientCall) -> None:
         self._bound = bound
         self._call = call
-        self._attempts = Attempts(bound, bound.target(call), call)
+        self._attempts = Attempts(bound, bound.service_nodes(call), call)
         self._remote: RemoteNode | None = None
         self._stream: ClientStream | None = None
         self._failure: BaseException | None = None
@@ -150,7 +150,7 @@ class DirectExchange(Exchange):
                     self._replied = True
                     if self._remote is not None:
                         self._remote.answered()
-                        self._attempts.target.budget.earn()
+                        self._attempts.service_nodes.budget.earn()
                 return self._bound.decode(data)
 
     def cancel(self, reason: BaseException | None = None) -> None:

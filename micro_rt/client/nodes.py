@@ -22,7 +22,7 @@ from micro_rt.registry.base import Registry
 from micro_rt.selector.base import Selector
 from micro_rt.transport.base import Connection, Transport
 
-__all__ = ["Nodes", "RemoteNode", "Target"]
+__all__ = ["Nodes", "RemoteNode", "ServiceNodes"]
 
 SET_ASIDE = 0.5
 """Seconds that a node is passed over after a failure; doubles with each further one."""
@@ -104,22 +104,22 @@ class Nodes:
         self._transport = transport
         self._selector = selector
         self._views: dict[str, _View] = {}
-        self._targets: dict[tuple[str, str], Target] = {}
+        self._services: dict[tuple[str, str], ServiceNodes] = {}
         self._remotes: dict[_Key, RemoteNode] = {}
         self._users: dict[_Key, int] = {}
         self._closing = TaskSet[None]()
 
-    def target(self, name: str, service: str) -> Target:
+    def service_nodes(self, name: str, service: str) -> ServiceNodes:
         """Returns the nodes that serve a proto service under a name; watches the name from now on."""
-        target = self._targets.get((name, service))
-        if target is None:
+        service_nodes = self._services.get((name, service))
+        if service_nodes is None:
             view = self._views.get(name)
             if view is None:
                 self._drop_idle_views()
                 view = self._views[name] = _View(name, self)
-            target = self._targets[name, service] = Target(view, service, self._selector())
-            view.add(target)
-        return target
+            service_nodes = self._services[name, service] = ServiceNodes(view, service, self._selector())
+            view.add(service_nodes)
+        return service_nodes
 
     async def close(self) -> None:
         """Ends every watch and closes every connection."""
@@ -127,7 +127,7 @@ class Nodes:
             view.close()
         remotes = list(self._remotes.values())
         self._views.clear()
-        self._targets.clear()
+        self._services.clear()
         self._remotes.clear()
         self._users.clear()
         for failure in await asyncio.gather(*(remote.connection.close() for remote in remotes), return_exceptions=True):
@@ -167,13 +167,15 @@ class Nodes:
             if not view.nodes and now - view.asked_at > IDLE_VIEW:
                 view.close()
                 del self._views[name]
-        self._targets = {key: target for key, target in self._targets.items() if not target.closed}
+        self._services = {
+            key: service_nodes for key, service_nodes in self._services.items() if not service_nodes.closed
+        }
 
     def _close_soon(self, connection: Connection) -> None:
         self._closing.start(connection.close(), name="close connection")
 
 
-class Target:
+class ServiceNodes:
     """A proto service under a name: what a stub's calls go to."""
 
     def __init__(self, view: _View, service: str, selector: Selector) -> None:
@@ -282,23 +284,23 @@ class _View:
         self.left_out: dict[str, str] = {}
         """Why nodes that are registered cannot be called, by their ids."""
         self._owner = owner
-        self._targets: list[Target] = []
+        self._services: list[ServiceNodes] = []
         self.asked_at = asyncio.get_running_loop().time()
         self._asking: asyncio.Task[None] | None = None
         self._closed = False
         self._task = asyncio.create_task(self._watch(), name=f"watch {name}")
 
-    def add(self, target: Target) -> None:
-        self._targets.append(target)
-        target.update(self.nodes)
+    def add(self, service_nodes: ServiceNodes) -> None:
+        self._services.append(service_nodes)
+        service_nodes.update(self.nodes)
 
     def close(self) -> None:
         self._closed = True
         self.nodes = ()
         self.remotes = {}
-        for target in self._targets:
-            target.update(())
-            target.closed = True
+        for service_nodes in self._services:
+            service_nodes.update(())
+            service_nodes.closed = True
         self._task.cancel()
         if self._asking is not None:
             self._asking.cancel()
@@ -375,8 +377,8 @@ class _View:
         self.nodes = tuple([node for node in nodes if node.id in after]) if left_out else tuple(nodes)
         self.remotes = after
         self.left_out = left_out
-        for target in self._targets:
-            target.update(self.nodes)
+        for service_nodes in self._services:
+            service_nodes.update(self.nodes)
         for id, remote in before.items():
             if after.get(id) is not remote:
                 self._owner.drop(remote)

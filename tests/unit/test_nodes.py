@@ -193,7 +193,7 @@ async def test_a_node_keeps_its_connection_while_it_is_the_same_and_no_longer(re
                 await asyncio.sleep(0)
 
     async with micro.Service("web", registry=registry) as service:
-        one, two = (service.nodes.target(name, "lab.Lab") for name in ("one", "two"))
+        one, two = (service.nodes.service_nodes(name, "lab.Lab") for name in ("one", "two"))
 
         def at(address: str, version: str) -> Node:
             return Node("it", address, "memory", version=version)
