@@ -10,17 +10,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
+from micro_rt.client.attempts import Attempts
 from micro_rt.client.nodes import Nodes, RemoteNode, ServiceNodes
 from micro_rt.codec.base import Codec
 from micro_rt.context import CallInfo, ClientCall, current_context
-from micro_rt.errors import Error, Internal, InvalidArgument, Unavailable
+from micro_rt.errors import Error, Internal, InvalidArgument
 from micro_rt.interceptor import Interceptor, StreamNext, chain_unary
-from micro_rt.kit import backoff
 from micro_rt.metadata import Metadata, MetadataLike
 from micro_rt.method import Method, RetryPolicy
 from micro_rt.transport.base import Connection
 
-__all__ = ["Attempts", "BoundMethod", "Host", "check_timeout"]
+__all__ = ["BoundMethod", "Host", "check_timeout"]
 
 LONGEST_TIMEOUT = 1e9
 """Seconds; a longer timeout, such as infinity, is as good as this one."""
@@ -174,7 +174,7 @@ class BoundMethod:
         info = call.info
         while True:
             if remote is None:
-                attempts = attempts or Attempts(self, service_nodes, call)
+                attempts = attempts or Attempts(service_nodes, call, self.retry)
                 remote = await attempts.next()
             else:
                 info.attempts += 1
@@ -193,7 +193,7 @@ class BoundMethod:
                 return self.decode(data)
             finally:
                 remote.done()
-            attempts = attempts or Attempts(self, service_nodes, call)
+            attempts = attempts or Attempts(service_nodes, call, self.retry)
             await attempts.failed(remote, failure)
             remote = None
 
@@ -214,61 +214,3 @@ def check_timeout(timeout: float) -> float:
     if timeout != timeout:
         raise ValueError("timeout is NaN; it is a number of seconds, or None for no limit")
     return min(timeout, LONGEST_TIMEOUT)
-
-
-class Attempts:
-    """The tries of one call: where the next one goes, and whether there is one."""
-
-    __slots__ = ("_bound", "_call", "_sent", "_tried", "service_nodes")
-
-    def __init__(self, bound: BoundMethod, service_nodes: ServiceNodes, call: ClientCall) -> None:
-        self._bound = bound
-        self._call = call
-        self._sent = 0
-        self._tried: frozenset[str] = frozenset()
-        self.service_nodes = service_nodes
-
-    async def next(self) -> RemoteNode:
-        """Returns the node of the next try, waiting for one to appear as long as the policy allows."""
-        while True:
-            remote = self.service_nodes.pick(self._tried)
-            if remote is not None:
-                info = self._call.info
-                info.attempts += 1
-                info.node = remote.node.id
-                info.peer = remote.node.address
-                return remote
-            try:
-                await self.service_nodes.wait(self._call.deadline)
-            except Unavailable as error:
-                if self.target.closed:
-                    raise  # the service that calls has ended: nothing appears any more
-                await self._back_off(error)
-
-    async def failed(self, remote: RemoteNode, error: Error) -> None:
-        """Returns when the next try may go ahead; raises the error if there is none."""
-        self._tried |= {remote.node.id}
-        if not error.may_have_run and error.code is Unavailable.code:
-            self.service_nodes.failed(remote)
-            if self.service_nodes.untried(self._tried):
-                return
-        await self._back_off(error)
-        if not self.service_nodes.untried(self._tried):
-            self._tried = frozenset()
-
-    async def _back_off(self, error: Error) -> None:
-        policy = self._bound.retry
-        self._sent += 1
-        if not policy.allows(self._bound.method, error):
-            if error.unanswered and error.code is Unavailable.code:
-                error.message += "; it may have run, and is not declared idempotent, so it was not sent again"
-            raise error
-        if self._sent >= policy.attempts or error.code not in policy.codes:
-            raise error
-        if error.may_have_run and not self.service_nodes.budget.spend():
-            raise error
-        delay = backoff.delay(self._sent, policy.backoff, policy.max_backoff)
-        deadline = self._call.deadline
-        if deadline is not None and asyncio.get_running_loop().time() + delay >= deadline:
-            raise error
-        await asyncio.sleep(delay)

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from micro_rt.client.bound import Attempts, BoundMethod
+from micro_rt.client.attempts import Attempts
+from micro_rt.client.bound import BoundMethod
 from micro_rt.client.nodes import RemoteNode
 from micro_rt.context import ClientCall
 from micro_rt.errors import Cancelled, EndOfStream, Error, Internal
@@ -105,7 +106,7 @@ class DirectExchange(Exchange):
     def __init__(self, bound: BoundMethod, call: ClientCall) -> None:
         self._bound = bound
         self._call = call
-        self._attempts = Attempts(bound, bound.service_nodes(call), call)
+        self._attempts = Attempts(bound.service_nodes(call), call, bound.retry)
         self._remote: RemoteNode | None = None
         self._stream: ClientStream | None = None
         self._failure: BaseException | None = None

@@ -1,0 +1,106 @@
+"""The attempts of one call.
+
+Rules:
+
+- An error that says ``may_have_run`` is true is followed by another attempt only if the method is declared idempotent; an
+  error that says it is false may always be followed by one. ``RetryPolicy.allows`` decides, never the code of the error
+  alone.
+- An attempt that never reached its node (``Unavailable``, ``may_have_run`` false) moves on to an untried node at once: it
+  costs no wait, no attempt of the policy and nothing of the retry budget. That node is passed over by other calls for a
+  while too.
+- Every other failure counts as an attempt of the policy, must have a code that the policy lists, and waits for the back-off.
+- An attempt that may have run spends from the retry budget of the service's nodes. An empty budget ends the call with its
+  error, so that a service that fails as a whole does not get many times its usual load.
+- No wait goes beyond the deadline: if the back-off would, the call fails at once with the error that it has.
+- An attempt goes to a node that this call has not tried, as long as there is one; then every node may be tried again.
+- A name without nodes is waited for like a failure: the same policy, the same back-off.
+- ``CallInfo`` is updated as the node is chosen, so an error can say which node the last attempt went to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from micro_rt.client.nodes import RemoteNode, ServiceNodes
+from micro_rt.context import ClientCall
+from micro_rt.errors import Error, Unavailable
+from micro_rt.kit import backoff
+from micro_rt.method import RetryPolicy
+
+__all__ = ["Attempts"]
+
+
+class Attempts:
+    """The attempts of one call: which node the next one goes to, and whether there is a next one.
+
+    Args:
+        service_nodes: the nodes that the call may go to.
+        call: the call; each attempt is noted in its ``info``.
+        retry: how often, when and after which errors the call is sent again.
+    """
+
+    __slots__ = ("_call", "_retry", "_sent", "_tried", "service_nodes")
+
+    def __init__(self, service_nodes: ServiceNodes, call: ClientCall, retry: RetryPolicy) -> None:
+        self._call = call
+        self._retry = retry
+        self._sent = 0
+        self._tried: frozenset[str] = frozenset()
+        self.service_nodes = service_nodes
+
+    async def next(self) -> RemoteNode:
+        """Returns the node of the next attempt; waits for one to appear for as long as the policy allows.
+
+        Raises:
+            Error: there is no node, and the policy or the deadline allows no further wait.
+        """
+        while True:
+            remote = self.service_nodes.pick(self._tried)
+            if remote is not None:
+                info = self._call.info
+                info.attempts += 1
+                info.node = remote.node.id
+                info.peer = remote.node.address
+                return remote
+            try:
+                await self.service_nodes.wait(self._call.deadline)
+            except Unavailable as error:
+                if self.service_nodes.closed:
+                    raise  # the service that calls has ended: nothing appears any more
+                await self._back_off(error)
+
+    async def failed(self, remote: RemoteNode, error: Error) -> None:
+        """Returns when the next attempt may go ahead.
+
+        Args:
+            remote: the node that the attempt went to.
+            error: how the attempt failed.
+
+        Raises:
+            Error: ``error`` itself, if there is no next attempt.
+        """
+        self._tried |= {remote.node.id}
+        if not error.may_have_run and error.code is Unavailable.code:
+            self.service_nodes.failed(remote)
+            if self.service_nodes.untried(self._tried):
+                return
+        await self._back_off(error)
+        if not self.service_nodes.untried(self._tried):
+            self._tried = frozenset()
+
+    async def _back_off(self, error: Error) -> None:
+        policy = self._retry
+        self._sent += 1
+        if not policy.allows(self._call.method, error):
+            if error.unanswered and error.code is Unavailable.code:
+                error.message += "; it may have run, and is not declared idempotent, so it was not sent again"
+            raise error
+        if self._sent >= policy.attempts or error.code not in policy.codes:
+            raise error
+        if error.may_have_run and not self.service_nodes.budget.spend():
+            raise error
+        delay = backoff.delay(self._sent, policy.backoff, policy.max_backoff)
+        deadline = self._call.deadline
+        if deadline is not None and asyncio.get_running_loop().time() + delay >= deadline:
+            raise error
+        await asyncio.sleep(delay)
