@@ -61,56 +61,56 @@ class MemoryBroker(Broker):
         self.envelope = self._options.envelope
         self._address = address
         used = clock or boot_clock()
-        self._shared = Shared(("broker", place), lambda: _Hub(used))
-        self._hub: _Hub | None = None
+        self._shared = Shared(("broker", place), lambda: _BrokerState(used))
+        self._state: _BrokerState | None = None
         self._members: set[_MemoryMember] = set()
 
     async def open(self) -> None:
         """Joins the other brokers with this name in this event loop."""
-        self._hub = await self._shared.acquire()
+        self._state = await self._shared.acquire()
 
     async def close(self) -> None:
         """Ends every subscription; the last one to leave drops the records."""
-        if self._hub is None:
+        if self._state is None:
             return
         try:
             for member in list(self._members):
                 await member.close()
         finally:
-            self._hub = None
+            self._state = None
             await self._shared.release()
 
     async def prepare(self, topics: Mapping[str, TopicOptions]) -> None:
         """Makes topics that are not there."""
-        hub = self._open_hub()
+        state = self._open_state()
         for topic, options in topics.items():
-            hub.make(checked_topic(topic), *self._options.of(topic, options))
+            state.make(checked_topic(topic), *self._options.of(topic, options))
 
     async def publish(self, messages: Sequence[Message]) -> list[Position | Error]:
         """Publishes messages, and lets the others in this loop have their turn."""
-        hub = self._open_hub()
+        state = self._open_state()
         await asyncio.sleep(0)
         now = wall_time()
         limit = self._options.max_message
-        return [problem_of(message, limit) or hub.append(message, now) for message in messages]
+        return [problem_of(message, limit) or state.append(message, now) for message in messages]
 
     def subscribe(self, topics: Collection[str], group: str, start: Start, listener: Listener) -> Subscription:
         """Joins a group."""
-        self._open_hub()
-        member = _MemoryMember(self._open_hub, topics, group, start, listener, self._members.discard)
+        self._open_state()
+        member = _MemoryMember(self._open_state, topics, group, start, listener, self._members.discard)
         self._members.add(member)
         return member
 
-    def _open_hub(self) -> _Hub:
-        if self._hub is None:
+    def _open_state(self) -> _BrokerState:
+        if self._state is None:
             raise FailedPrecondition(f"broker {self._address} is not open", may_have_run=False)
-        return self._hub
+        return self._state
 
 
 class _MemoryMember(Member):
     def __init__(
         self,
-        hub: Callable[[], _Hub],
+        state: Callable[[], _BrokerState],
         topics: Collection[str],
         group: str,
         start: Start,
@@ -118,7 +118,7 @@ class _MemoryMember(Member):
         closed: Callable[[_MemoryMember], None],
     ) -> None:
         super().__init__(topics, group, start, listener)
-        self._hub = hub
+        self._state = state
         self._tell_closed = closed
         self._members = _Group()
         self._seen = -1
@@ -130,16 +130,16 @@ class _MemoryMember(Member):
             self._tell_closed(self)
 
     async def join(self) -> None:
-        hub = self._hub()
-        topics = {topic: len(hub.logs(topic)) for topic in self.topics}
-        self._members = hub.groups.setdefault(self.group, self._members)
+        state = self._state()
+        topics = {topic: len(state.logs(topic)) for topic in self.topics}
+        self._members = state.groups.setdefault(self.group, self._members)
         self._members.add(self, topics)
 
     async def look(self, cursors: Mapping[Partition, int], limit: int, settled: bool) -> View | None:
-        hub, group = self._hub(), self._members
+        state, group = self._state(), self._members
         records: dict[Partition, Sequence[Record]] = {}
         for partition, offset in cursors.items():
-            found = hub.log(partition).read(offset, limit)
+            found = state.log(partition).read(offset, limit)
             if found:
                 records[partition] = found
                 limit -= len(found)
@@ -153,19 +153,19 @@ class _MemoryMember(Member):
         return View(Ownership(owned, wanted, wanted.difference(group.owners)), records)
 
     async def claim(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
-        hub, group = self._hub(), self._members
+        state, group = self._state(), self._members
         positions: dict[Partition, int] = {}
         for partition in partitions:
             if group.owners.setdefault(partition, self) is self:
-                log = hub.log(partition)
+                log = state.log(partition)
                 log.readers.add(self)
                 positions[partition] = group.position(partition, log, self.start)
         return positions
 
     async def release(self, partitions: Collection[Partition]) -> None:
-        hub = self._hub()
+        state = self._state()
         for partition in partitions:
-            hub.log(partition).readers.discard(self)
+            state.log(partition).readers.discard(self)
         self._members.release(self, partitions)
 
     async def leave(self) -> None:
@@ -173,7 +173,7 @@ class _MemoryMember(Member):
         self._members.remove(self)
 
     async def commit(self, positions: Mapping[Partition, int]) -> None:
-        self._hub()
+        self._state()
         group = self._members
         lost: list[Partition] = []
         for partition, offset in positions.items():
@@ -185,14 +185,14 @@ class _MemoryMember(Member):
             raise not_owned(self.group, lost)
 
     async def lag(self) -> Mapping[Partition, int]:
-        hub, group = self._hub(), self._members
-        logs = {each: hub.log(each) for each in self._cursors}
+        state, group = self._state(), self._members
+        logs = {each: state.log(each) for each in self._cursors}
         return {
             each: max(0, log.next - max(log.first, group.position(each, log, self.start))) for each, log in logs.items()
         }
 
 
-class _Hub:
+class _BrokerState:
     """What the brokers of one name share."""
 
     def __init__(self, clock: Clock) -> None:

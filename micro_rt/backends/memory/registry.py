@@ -33,62 +33,62 @@ class MemoryRegistry(Registry):
             raise ValueError(f"registry address {address!r} is not memory: or memory:NAME, which take no parameters")
         self._address = address
         used = clock or boot_clock()
-        self._shared = Shared(("registry", address), lambda: _Hub(used))
-        self._hub: _Hub | None = None
+        self._shared = Shared(("registry", address), lambda: _RegistryState(used))
+        self._state: _RegistryState | None = None
 
     async def open(self) -> None:
         """Joins the other registries with this address in this event loop."""
-        self._hub = await self._shared.acquire()
+        self._state = await self._shared.acquire()
 
     async def close(self) -> None:
         """Ends every watch; the last one to leave drops what is registered."""
-        if self._hub is not None:
-            self._hub.watches.close(self)
-            self._hub = None
+        if self._state is not None:
+            self._state.watches.close(self)
+            self._state = None
             await self._shared.release()
 
     async def register(self, registration: Registration, *, ttl: float = LEASE_TTL) -> Lease:
         """Lists a node."""
         if ttl <= 0:
             raise ValueError(f"a lease of {ttl} seconds is none")
-        lease = _MemoryLease(self._open_hub, registration, ttl)
-        self._open_hub().add(lease)
+        lease = _MemoryLease(self._open_state, registration, ttl)
+        self._open_state().add(lease)
         return lease
 
     async def resolve(self, name: str) -> tuple[Node, ...]:
         """Returns the nodes of a name, in the order of their ids."""
-        return self._open_hub().nodes(name)
+        return self._open_state().nodes(name)
 
     def watch(self, name: str) -> Watch:
         """Gives the nodes of a name now, and again after each change."""
-        hub = self._open_hub()
-        return hub.watches.open(name, hub.read, self)
+        state = self._open_state()
+        return state.watches.open(name, state.read, self)
 
     async def names(self) -> Mapping[str, tuple[Node, ...]]:
         """Returns every name with its nodes."""
-        return self._open_hub().all_nodes()
+        return self._open_state().all_nodes()
 
-    def _open_hub(self) -> _Hub:
-        if self._hub is None:
+    def _open_state(self) -> _RegistryState:
+        if self._state is None:
             raise FailedPrecondition(f"registry {self._address} is not open")
-        return self._hub
+        return self._state
 
 
 class _MemoryLease(Lease):
-    def __init__(self, hub: Callable[[], _Hub], registration: Registration, ttl: float) -> None:
-        self._hub = hub
+    def __init__(self, state: Callable[[], _RegistryState], registration: Registration, ttl: float) -> None:
+        self._state = state
         self.registration = registration
         self.ttl = ttl
         self.expires = 0.0
 
     async def renew(self) -> None:
-        self._hub().renew(self)
+        self._state().renew(self)
 
     async def revoke(self) -> None:
-        self._hub().remove(self)
+        self._state().remove(self)
 
 
-class _Hub:
+class _RegistryState:
     """What the registries of one address share."""
 
     def __init__(self, clock: Clock) -> None:

@@ -54,7 +54,7 @@ class MemoryTransport:
         return listener
 
 
-class _Hub:
+class _ListenerTable:
     """Who listens in this event loop."""
 
     def __init__(self) -> None:
@@ -68,15 +68,15 @@ class _Hub:
         self.listeners.clear()
 
 
-def _shared_hub() -> Shared[_Hub]:
-    return Shared("memory transport", _Hub)
+def _shared_table() -> Shared[_ListenerTable]:
+    return Shared("memory transport", _ListenerTable)
 
 
 class _MemoryListener(Listener):
     def __init__(self, dispatch: Dispatch) -> None:
         self._dispatch = dispatch
-        self._hold = _shared_hub()
-        self._hub: _Hub | None = None
+        self._hold = _shared_table()
+        self._table: _ListenerTable | None = None
         self._draining = False
         self._calls: set[_Call] = set()
         # A handler sees the context of who listens, as with a socket, and nothing of who calls but what is sent.
@@ -84,24 +84,24 @@ class _MemoryListener(Listener):
         self.address = ""
 
     async def open(self, address: str) -> None:
-        self._hub = hub = await self._hold.acquire()
-        name = address if address.startswith("memory:") else f"memory:{next(hub.numbers)}"
-        if name in hub.listeners:
+        self._table = table = await self._hold.acquire()
+        name = address if address.startswith("memory:") else f"memory:{next(table.numbers)}"
+        if name in table.listeners:
             await self._hold.release()
             raise FailedPrecondition(
                 f"cannot listen on {name}: somebody does already; give no name to get a free one",
                 id="micro.listen_failed",
             )
         self.address = name
-        hub.listeners[name] = self
+        table.listeners[name] = self
 
     async def drain(self) -> None:
         self._draining = True
 
     async def close(self) -> None:
         self._draining = True
-        if self._hub is not None and self._hub.listeners.get(self.address) is self:
-            del self._hub.listeners[self.address]
+        if self._table is not None and self._table.listeners.get(self.address) is self:
+            del self._table.listeners[self.address]
         calls = list(self._calls)
         for call in calls:
             call.abort(
@@ -135,8 +135,8 @@ async def _serve(call: _Call, dispatch: Dispatch) -> None:
 class _MemoryConnection(Connection):
     def __init__(self, address: str) -> None:
         self._address = address
-        self._hold = _shared_hub()
-        self._hub: _Hub | None = None
+        self._hold = _shared_table()
+        self._table: _ListenerTable | None = None
         self._calls: set[_Call] = set()
         self._closed = False
 
@@ -166,16 +166,16 @@ class _MemoryConnection(Connection):
                     f"the connection to {self._address} was closed", id="micro.connection_lost", unanswered=True
                 )
             )
-        if self._hub is not None:
-            self._hub = None
+        if self._table is not None:
+            self._table = None
             await self._hold.release()
 
     async def _listener(self) -> _MemoryListener:
         if self._closed:
             raise Unavailable(f"the connection to {self._address} is closed", id="micro.closed", may_have_run=False)
-        if self._hub is None:
-            self._hub = await self._hold.acquire()
-        listener = self._hub.listeners.get(self._address)
+        if self._table is None:
+            self._table = await self._hold.acquire()
+        listener = self._table.listeners.get(self._address)
         if listener is None:
             raise Unavailable(f"nobody listens at {self._address}", id="micro.connect_failed", may_have_run=False)
         return listener
