@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeAlias
 
 from micro_rt.backends.local import groups, log
-from micro_rt.backends.local.event_file import Hub
+from micro_rt.backends.local.event_file import EventFile
 from micro_rt.backends.local.sqlite import Connection
 from micro_rt.backends.local.state import Sync, options_of, read_sync, state_path
 from micro_rt.backends.local.write_queue import Batch, Outbox
@@ -75,15 +75,15 @@ class LocalBroker(Broker):
         self._home = home
         self._namespace = namespace
         self._clock = clock
-        self._shared: Shared[Hub] | None = None
-        self._hub: Hub | None = None
+        self._shared: Shared[EventFile] | None = None
+        self._file: EventFile | None = None
         self._members: set[_LocalMember] = set()
         self._publishing: set[asyncio.Future[None]] = set()
 
     @property
     def problem(self) -> str:
         """What keeps it from working, as far as it knows; empty if nothing does."""
-        return "" if self._hub is None else self._hub.problem
+        return "" if self._file is None else self._file.problem
 
     async def open(self) -> None:
         """Opens the file, making it if there is none.
@@ -96,13 +96,14 @@ class LocalBroker(Broker):
         path = state_path("broker", self._home, self._namespace)
         clock = self._clock or boot_clock()
         self._shared = Shared(
-            ("broker", path, self._sync, self._session, clock), lambda: Hub(path, self._sync, self._session, clock)
+            ("broker", path, self._sync, self._session, clock),
+            lambda: EventFile(path, self._sync, self._session, clock),
         )
-        self._hub = await self._shared.acquire()
+        self._file = await self._shared.acquire()
 
     async def close(self) -> None:
         """Finishes what is being published, ends every subscription and gives the file back."""
-        if self._hub is None or self._shared is None:
+        if self._file is None or self._shared is None:
             return
         try:
             for member in list(self._members):
@@ -110,37 +111,37 @@ class LocalBroker(Broker):
             while self._publishing:
                 await asyncio.wait(self._publishing)
         finally:
-            self._hub = None
+            self._file = None
             await self._shared.release()
 
     async def prepare(self, topics: Mapping[str, TopicOptions]) -> None:
         """Makes topics that are not there."""
-        hub = self._open_hub()
+        file = self._open_file()
         made = {checked_topic(topic): self._options.of(topic, options) for topic, options in topics.items()}
         if made:
-            await hub.database.write(
+            await file.database.write(
                 lambda connection: [log.make(connection, name, *how) for name, how in made.items()]
             )
             for topic, how in made.items():
-                hub.prepared.setdefault(topic, how)
-            hub.look_for_retention()
+                file.prepared.setdefault(topic, how)
+            file.look_for_retention()
 
     async def publish(self, messages: Sequence[Message]) -> list[Position | Error]:
         """Publishes messages, and waits until they are committed to the file."""
-        hub = self._open_hub()
+        file = self._open_file()
         problems = [problem_of(message, self._options.max_message) for message in messages]
         good = [message for message, problem in zip(messages, problems, strict=True) if problem is None]
         batches: list[Batch] = []
         try:
             for batch in Outbox.batches(good):
-                await hub.outbox.put(batch)
+                await file.outbox.put(batch)
                 self._publishing.add(batch.done)
                 batch.done.add_done_callback(self._publishing.discard)
                 batches.append(batch)
             for batch in batches:
                 await asyncio.shield(batch.done)
         except asyncio.CancelledError:
-            hub.outbox.withdraw(batches)
+            file.outbox.withdraw(batches)
             raise
         results = [result for batch in batches for result in batch.results]
         if len(good) == len(messages):
@@ -150,21 +151,21 @@ class LocalBroker(Broker):
 
     def subscribe(self, topics: Collection[str], group: str, start: Start, listener: Listener) -> Subscription:
         """Joins a group."""
-        self._open_hub()
-        member = _LocalMember(self._open_hub, topics, group, start, listener, self._members.discard)
+        self._open_file()
+        member = _LocalMember(self._open_file, topics, group, start, listener, self._members.discard)
         self._members.add(member)
         return member
 
-    def _open_hub(self) -> Hub:
-        if self._hub is None:
+    def _open_file(self) -> EventFile:
+        if self._file is None:
             raise FailedPrecondition(f"broker {self._address} is not open", may_have_run=False)
-        return self._hub
+        return self._file
 
 
 class _LocalMember(Member):
     def __init__(
         self,
-        hub: Callable[[], Hub],
+        file: Callable[[], EventFile],
         topics: Collection[str],
         group: str,
         start: Start,
@@ -174,7 +175,7 @@ class _LocalMember(Member):
         super().__init__(topics, group, start, listener)
         self.id = 0
         self.joined = groups.Joined(0, {})
-        self._hub = hub
+        self._file = file
         self._tell_closed = closed
         self._names: Mapping[int, Partition] = {}
         self._revision = -1
@@ -186,20 +187,20 @@ class _LocalMember(Member):
             self._tell_closed(self)
 
     async def join(self) -> None:
-        hub = self._hub()
+        file = self._file()
         # Another number each time: what is left of an earlier membership means nothing.
         self.id = new_number(62)
         # If this is cancelled and done all the same, nobody is that member, and it dies after its session.
-        self.joined = await hub.database.write(partial(hub.join, self.id, self.group, self.topics))
+        self.joined = await file.database.write(partial(file.join, self.id, self.group, self.topics))
         self._names = {id: partition for partition, id in self.joined.ids.items()}
-        hub.add(self)
+        file.add(self)
 
     async def look(self, cursors: Mapping[Partition, int], limit: int, settled: bool) -> View | None:
-        hub = self._hub()
+        file = self._file()
         seen = self._revision if settled else None
-        found: _Found | None = await hub.database.read(partial(self._look, cursors, limit, seen))
+        found: _Found | None = await file.database.read(partial(self._look, cursors, limit, seen))
         if found is None:
-            hub.remove(self)
+            file.remove(self)
             return None
         self._revision, owned, records = found
         if owned is None:
@@ -208,45 +209,45 @@ class _LocalMember(Member):
         return View(Ownership(mine, wanted, free), records)
 
     async def claim(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
-        hub = self._hub()
+        file = self._file()
         ids = [self.joined.ids[each] for each in partitions]
         begin: dict[int, int] = {}
         if isinstance(self.start, datetime):  # It may take a while, so it is not done while others wait to write.
-            begin = await hub.database.read(lambda c: {id: log.offset_at(c, id, self.start) for id in ids})
+            begin = await file.database.read(lambda c: {id: log.offset_at(c, id, self.start) for id in ids})
         member, group, start = self.id, self.joined.group, self.start
-        taken = await hub.database.write(lambda c: groups.claim(c, member, group, ids, start, begin))
-        hub.watch(self, taken)
+        taken = await file.database.write(lambda c: groups.claim(c, member, group, ids, start, begin))
+        file.watch(self, taken)
         return {self._names[id]: position for id, position in taken.items()}
 
     async def release(self, partitions: Collection[Partition]) -> None:
-        hub = self._hub()
+        file = self._file()
         ids = [self.joined.ids[each] for each in partitions]
-        hub.unwatch(self, ids)
+        file.unwatch(self, ids)
         member, group = self.id, self.joined.group
-        await hub.database.write(lambda c: groups.release(c, member, group, ids))
+        await file.database.write(lambda c: groups.release(c, member, group, ids))
 
     async def leave(self) -> None:
-        hub = self._hub()
-        hub.remove(self)
+        file = self._file()
+        file.remove(self)
         member, group = self.id, self.joined.group
         try:
-            await hub.database.write(lambda c: groups.leave(c, member, group))
+            await file.database.write(lambda c: groups.leave(c, member, group))
         except Error as error:
-            _log.warning("cannot leave group %s, which will notice after %g s: %s", self.group, hub.session, error)
+            _log.warning("cannot leave group %s, which will notice after %g s: %s", self.group, file.session, error)
 
     async def commit(self, positions: Mapping[Partition, int]) -> None:
         if not positions:
             return
-        hub, ids = self._hub(), self.joined.ids
+        file, ids = self._file(), self.joined.ids
         known = {ids[each]: checked_offset(each, offset) for each, offset in positions.items() if each in ids}
         member, group = self.id, self.joined.group
-        lost = [self._names[id] for id in await hub.database.write(lambda c: groups.commit(c, member, group, known))]
+        lost = [self._names[id] for id in await file.database.write(lambda c: groups.commit(c, member, group, known))]
         if lost := [*lost, *(each for each in positions if each not in ids)]:
             raise not_owned(self.group, lost)
 
     async def lag(self) -> Mapping[Partition, int]:
         group, cursors = self.joined.group, {self.joined.ids[each]: offset for each, offset in self._cursors.items()}
-        found = await self._hub().database.read(lambda c: groups.lag(c, group, list(cursors), cursors))
+        found = await self._file().database.read(lambda c: groups.lag(c, group, list(cursors), cursors))
         return {self._names[id]: count for id, count in found.items()}
 
     def _look(

@@ -20,7 +20,7 @@ from micro_rt.kit.chance import between
 from micro_rt.kit.clock import Clock, wall_time
 from micro_rt.kit.tasks import TaskSet, wait_for_event
 
-__all__ = ["Hub", "HubMember"]
+__all__ = ["EventFile", "EventFileMember"]
 
 LOOK = 0.02
 """Seconds between two looks at the file for what other processes published."""
@@ -30,8 +30,8 @@ TIDY = (0.25, 60.0)
 _log = logging.getLogger("micro_rt.broker")
 
 
-class HubMember(Protocol):
-    """A member of a group, as far as its hub knows it."""
+class EventFileMember(Protocol):
+    """A member of a group, as far as its file knows it."""
 
     id: int
     joined: groups.Joined
@@ -40,7 +40,7 @@ class HubMember(Protocol):
         """Has it look."""
 
 
-class Hub:
+class EventFile:
     """What the brokers of one file share in one process.
 
     Methods that take a connection run in a thread of the database.
@@ -62,8 +62,8 @@ class Hub:
         self._clock = clock
         self._lifetimes = groups.Lifetimes(clock.epoch, session)
         self._topics = log.Topics(self.prepared)
-        self._members: set[HubMember] = set()
-        self._readers: dict[int, set[HubMember]] = {}
+        self._members: set[EventFileMember] = set()
+        self._readers: dict[int, set[EventFileMember]] = {}
         self._tasks = TaskSet[None]()
         self._heart: asyncio.Task[None] | None = None
         self._tidying: asyncio.Task[None] | None = None
@@ -105,7 +105,7 @@ class Hub:
         """Makes a member of a group, without any partition yet."""
         return groups.join(connection, self._topics, self._lifetimes, member, group, topics, self._clock.now())
 
-    def add(self, member: HubMember) -> None:
+    def add(self, member: EventFileMember) -> None:
         """Says from now on that a member lives, and wakes it when it may have to do something."""
         if not self._members:
             self._beaten = self._clock.now()
@@ -114,18 +114,18 @@ class Hub:
         if self._heart is None:
             self._heart = asyncio.get_running_loop().create_task(self._beat())
 
-    def remove(self, member: HubMember) -> None:
+    def remove(self, member: EventFileMember) -> None:
         """Does no more for a member."""
         self._members.discard(member)
         for readers in self._readers.values():
             readers.discard(member)
 
-    def watch(self, member: HubMember, partitions: Iterable[int]) -> None:
+    def watch(self, member: EventFileMember, partitions: Iterable[int]) -> None:
         """Wakes a member when there is more to read in these partitions."""
         for id in partitions:
             self._readers.setdefault(id, set()).add(member)
 
-    def unwatch(self, member: HubMember, partitions: Iterable[int]) -> None:
+    def unwatch(self, member: EventFileMember, partitions: Iterable[int]) -> None:
         """Wakes it no more for these partitions."""
         for id in partitions:
             self._readers.get(id, set()).discard(member)

@@ -54,8 +54,8 @@ class LocalRegistry(Registry):
         self._home = home
         self._namespace = namespace
         self._clock = clock
-        self._shared: Shared[_Hub] | None = None
-        self._hub: _Hub | None = None
+        self._shared: Shared[_RegistryFile] | None = None
+        self._file: _RegistryFile | None = None
 
     async def open(self) -> None:
         """Opens the file, making it if there is none.
@@ -67,64 +67,64 @@ class LocalRegistry(Registry):
         """
         path = state_path("registry", self._home, self._namespace)
         clock = self._clock or boot_clock()
-        self._shared = Shared(("registry", path, self._sync, clock), lambda: _Hub(path, self._sync, clock))
-        self._hub = await self._shared.acquire()
+        self._shared = Shared(("registry", path, self._sync, clock), lambda: _RegistryFile(path, self._sync, clock))
+        self._file = await self._shared.acquire()
 
     async def close(self) -> None:
         """Ends every watch and gives the file back; leases stay until they run out."""
-        if self._hub is not None and self._shared is not None:
-            self._hub.watches.close(self)
-            self._hub = None
+        if self._file is not None and self._shared is not None:
+            self._file.watches.close(self)
+            self._file = None
             await self._shared.release()
 
     async def register(self, registration: Registration, *, ttl: float = LEASE_TTL) -> Lease:
         """Lists a node."""
         if ttl <= 0:
             raise ValueError(f"a lease of {ttl} seconds is none")
-        hub = self._open_hub()
-        lease = _LocalLease(self._open_hub, registration.node.id, ttl)
+        file = self._open_file()
+        lease = _LocalLease(self._open_file, registration.node.id, ttl)
         try:
-            await hub.database.write(lambda connection: hub.add(connection, lease, registration))
+            await file.database.write(lambda connection: file.add(connection, lease, registration))
         except asyncio.CancelledError:
             # Nobody will have the lease; it goes behind what was asked for, if that still happens.
-            hub.revoke_later(lease)
+            file.revoke_later(lease)
             raise
         return lease
 
     async def resolve(self, name: str) -> tuple[Node, ...]:
         """Returns the nodes of a name, in the order of their ids."""
-        return await self._open_hub().nodes(name)
+        return await self._open_file().nodes(name)
 
     def watch(self, name: str) -> Watch:
         """Gives the nodes of a name now, and again after each change."""
-        return self._open_hub().watch(name, self)
+        return self._open_file().watch(name, self)
 
     async def names(self) -> Mapping[str, tuple[Node, ...]]:
         """Returns every name with its nodes."""
-        hub = self._open_hub()
-        return await hub.database.read(hub.select_all)
+        file = self._open_file()
+        return await file.database.read(file.select_all)
 
-    def _open_hub(self) -> _Hub:
-        if self._hub is None:
+    def _open_file(self) -> _RegistryFile:
+        if self._file is None:
             raise FailedPrecondition(f"registry {self._address} is not open")
-        return self._hub
+        return self._file
 
 
 class _LocalLease(Lease):
-    def __init__(self, hub: Callable[[], _Hub], id: str, ttl: float) -> None:
-        self._hub = hub
+    def __init__(self, file: Callable[[], _RegistryFile], id: str, ttl: float) -> None:
+        self._file = file
         self.id = id
         self.token = new_id()
         self.ttl = ttl
 
     async def renew(self) -> None:
-        hub = self._hub()
-        if not await hub.database.write(lambda connection: hub.renew(connection, self)):
+        file = self._file()
+        if not await file.database.write(lambda connection: file.renew(connection, self)):
             raise LeaseLost(f"the lease of {self.id} ran out, or another replaced it")
 
     async def revoke(self) -> None:
-        hub = self._hub()
-        await hub.database.write(lambda connection: hub.remove(connection, self))
+        file = self._file()
+        await file.database.write(lambda connection: file.remove(connection, self))
 
 
 # A renewal changes one row of leases and nothing else, so that heartbeats wake no watch: ``changes`` says when the nodes of a
@@ -147,7 +147,7 @@ _REMEMBERED = 10_000
 """How many changes ago a name without nodes may be forgotten; who looks more rarely looks at all names."""
 
 
-class _Hub:
+class _RegistryFile:
     """What the registries of one file share in one process.
 
     Methods that take a connection run in a thread of the database.
