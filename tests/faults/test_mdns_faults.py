@@ -237,10 +237,10 @@ async def test_a_goodbye_that_is_lost_is_said_again(port: int) -> None:
         listed = node()
         lease = await one.register(Registration(listed, (name,)), ttl=LONG)
         await until(other, name, (listed,))
-        hub: Any = other._hub
-        hear, lost = hub._hear, []
+        network: Any = other._network
+        hear, lost = network._hear, []
         # What one receiver's kernel drops when its socket is full, without a word to anybody.
-        hub._hear = lambda heard: lost.append(heard) if not heard.ttl and not lost else hear(heard)
+        network._hear = lambda heard: lost.append(heard) if not heard.ttl and not lost else hear(heard)
         await lease.revoke()
         await until(other, name, ())
         assert lost
@@ -316,11 +316,11 @@ async def test_who_announces_once_is_asked_before_it_runs_out(port: int) -> None
         await until(other, name, (quiet,))
         for _ in range(5):
             passed += 2550  # 85 % of the time for which it was said to hold, by the clock of the one who heard.
-            other_hub: Any = other._hub
-            before = other_hub._others.by_name[name][quiet.id].expires
-            other_hub._fire()
+            other_network: Any = other._network
+            before = other_network._others.by_name[name][quiet.id].expires
+            other_network._fire()
             deadline = time.monotonic() + PATIENCE
-            while other_hub._others.by_name[name][quiet.id].expires == before:
+            while other_network._others.by_name[name][quiet.id].expires == before:
                 assert time.monotonic() < deadline, "it was not asked, or did not answer"
                 await asyncio.sleep(0.02)
         assert await other.resolve(name) == (quiet,)
@@ -329,9 +329,9 @@ async def test_who_announces_once_is_asked_before_it_runs_out(port: int) -> None
         await watch.aclose()
         del watch
         passed += 2550
-        other_hub._fire()
+        other_network._fire()
         passed += 2550
-        assert other_hub._nodes(name) == ()
+        assert other_network._nodes(name) == ()
 
 
 async def test_answers_do_not_keep_alive_who_does_not_renew(port: int) -> None:

@@ -51,13 +51,13 @@ class ConsulRegistry(Registry):
         options.end()
         used = clock or boot_clock()
         key = ("registry", self._address, checks, stale, used)
-        self._shared = Shared(key, lambda: _Hub(self._address, checks, stale, used))
-        self._hub: _Hub | None = None
+        self._shared = Shared(key, lambda: _ConsulDirectory(self._address, checks, stale, used))
+        self._directory: _ConsulDirectory | None = None
 
     @property
     def problem(self) -> str:
         """What keeps Consul from telling the present state; empty if nothing does."""
-        return "" if self._hub is None else self._hub.consul.problem
+        return "" if self._directory is None else self._directory.consul.problem
 
     async def open(self) -> None:
         """Connects.
@@ -67,20 +67,20 @@ class ConsulRegistry(Registry):
             Unauthenticated: it does not know the token.
             FailedPrecondition: it has no such datacenter or no namespaces, or a TLS file cannot be used.
         """
-        hub = await self._shared.acquire()
-        if hub.consul.problem:
+        directory = await self._shared.acquire()
+        if directory.consul.problem:
             # Others had it open already; who comes now is told what whoever comes first is told.
             await self._shared.release()
-            raise Unavailable(hub.consul.problem, id="micro.consul_unavailable")
-        self._hub = hub
+            raise Unavailable(directory.consul.problem, id="micro.consul_unavailable")
+        self._directory = directory
         # Not the address that is given: an agent on loopback is what a machine of a large mesh has.
-        self.loopback = hub.consul.on_loopback
+        self.loopback = directory.consul.on_loopback
 
     async def close(self) -> None:
         """Ends every watch and disconnects; leases stay until they run out."""
-        if self._hub is not None:
-            self._hub.watches.close(self)
-            self._hub = None
+        if self._directory is not None:
+            self._directory.watches.close(self)
+            self._directory = None
             await self._shared.release()
 
     async def register(self, registration: Registration, *, ttl: float = LEASE_TTL) -> Lease:
@@ -95,29 +95,29 @@ class ConsulRegistry(Registry):
         """
         if ttl <= 0:
             raise ValueError(f"a lease of {ttl} seconds is none")
-        return await self._open_hub().leases.register(lambda: self._open_hub().leases, registration, ttl)
+        return await self._open_directory().leases.register(lambda: self._open_directory().leases, registration, ttl)
 
     async def resolve(self, name: str) -> tuple[Node, ...]:
         """Returns the nodes of a name, in the order of their ids."""
-        return await self._open_hub().nodes(name)
+        return await self._open_directory().nodes(name)
 
     def watch(self, name: str) -> Watch:
         """Gives the nodes of a name now, and again after each change."""
-        hub = self._open_hub()
-        subscription = Subscription(hub.feeds)
-        return hub.watches.open(name, subscription, self, subscription.end)
+        directory = self._open_directory()
+        subscription = Subscription(directory.feeds)
+        return directory.watches.open(name, subscription, self, subscription.end)
 
     async def names(self) -> Mapping[str, tuple[Node, ...]]:
         """Returns every name with its nodes, but for ``consul``: those are Consul's own servers."""
-        return await self._open_hub().all_nodes()
+        return await self._open_directory().all_nodes()
 
-    def _open_hub(self) -> _Hub:
-        if self._hub is None:
+    def _open_directory(self) -> _ConsulDirectory:
+        if self._directory is None:
             raise FailedPrecondition(f"the registry in Consul at {self._address.place} is not open")
-        return self._hub
+        return self._directory
 
 
-class _Hub:
+class _ConsulDirectory:
     """What the registries of one address share."""
 
     def __init__(self, address: ConsulAddress, checks: Checks, stale: bool, clock: Clock) -> None:

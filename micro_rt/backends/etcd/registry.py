@@ -62,13 +62,13 @@ class EtcdRegistry(Registry):
         prefix = dict(self._address.options).get("prefix", PREFIX)
         if not prefix.endswith("/") or not prefix.strip("/"):
             raise ValueError(f"{self._address}: prefix={prefix!r} must end with a slash, and have something before it")
-        self._shared = Shared(("registry", self._address), lambda: _Hub(self._address, prefix))
-        self._hub: _Hub | None = None
+        self._shared = Shared(("registry", self._address), lambda: _EtcdDirectory(self._address, prefix))
+        self._directory: _EtcdDirectory | None = None
 
     @property
     def problem(self) -> str:
         """What keeps it from seeing the present state, as far as it knows; empty if nothing does."""
-        return self._hub.engine.problem if self._hub is not None else ""
+        return self._directory.engine.problem if self._directory is not None else ""
 
     async def open(self) -> None:
         """Connects, and looks whether it may read.
@@ -79,14 +79,14 @@ class EtcdRegistry(Registry):
             PermissionDenied: the user may not read the keys.
             FailedPrecondition: TLS cannot be set up.
         """
-        self._hub = await self._shared.acquire()
-        self.loopback = self._hub.loopback
+        self._directory = await self._shared.acquire()
+        self.loopback = self._directory.loopback
 
     async def close(self) -> None:
         """Ends every watch and disconnects; leases stay until they run out."""
-        if self._hub is not None:
-            self._hub.watches.close(self)
-            self._hub = None
+        if self._directory is not None:
+            self._directory.watches.close(self)
+            self._directory = None
             await self._shared.release()
 
     async def register(self, registration: Registration, *, ttl: float = LEASE_TTL) -> Lease:
@@ -99,39 +99,41 @@ class EtcdRegistry(Registry):
         """
         if ttl <= 0:
             raise ValueError(f"a lease of {ttl} seconds is none")
-        hub = self._open_hub()
+        directory = self._open_directory()
         id = new_lease_id()
-        adding = asyncio.create_task(hub.add(registration, id, math.ceil(ttl)), name=f"register {registration.node.id}")
+        adding = asyncio.create_task(
+            directory.add(registration, id, math.ceil(ttl)), name=f"register {registration.node.id}"
+        )
         # Looked at in any case, so that asyncio does not report what has failed as lost.
         adding.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
             keys = await asyncio.shield(adding)
         except BaseException:
-            hub.undo(adding, id)  # Whatever of it has happened, nobody will have the lease.
+            directory.undo(adding, id)  # Whatever of it has happened, nobody will have the lease.
             raise
-        return _EtcdLease(self._open_hub, registration.node.id, id, keys)
+        return _EtcdLease(self._open_directory, registration.node.id, id, keys)
 
     async def resolve(self, name: str) -> tuple[Node, ...]:
         """Returns the nodes of a name, in the order of their ids."""
-        return await self._open_hub().resolve(name)
+        return await self._open_directory().resolve(name)
 
     def watch(self, name: str) -> Watch:
         """Gives the nodes of a name now, and again after each change."""
-        return self._open_hub().watch(name, self)
+        return self._open_directory().watch(name, self)
 
     async def names(self) -> Mapping[str, tuple[Node, ...]]:
         """Returns every name with its nodes."""
-        return await self._open_hub().names()
+        return await self._open_directory().names()
 
-    def _open_hub(self) -> _Hub:
-        if self._hub is None:
+    def _open_directory(self) -> _EtcdDirectory:
+        if self._directory is None:
             raise FailedPrecondition(f"the registry on {self._address} is not open")
-        return self._hub
+        return self._directory
 
 
 class _EtcdLease(Lease):
-    def __init__(self, hub: Callable[[], _Hub], node: str, id: int, keys: Iterable[bytes]) -> None:
-        self._hub = hub
+    def __init__(self, directory: Callable[[], _EtcdDirectory], node: str, id: int, keys: Iterable[bytes]) -> None:
+        self._directory = directory
         self._node = node
         self._id = id
         self._present = TxnRequest(
@@ -139,7 +141,7 @@ class _EtcdLease(Lease):
         )
 
     async def renew(self) -> None:
-        client = self._hub().client
+        client = self._directory().client
         if await client.keep_alive(self._id) <= 0:
             raise LeaseLost(f"the lease of {self._node} ran out, or another replaced it")
         # A lease can live on without its keys: others have taken them, or somebody has deleted them.
@@ -147,10 +149,10 @@ class _EtcdLease(Lease):
             raise LeaseLost(f"another registration replaced that of {self._node}, or its keys were deleted")
 
     async def revoke(self) -> None:
-        await self._hub().client.revoke(self._id)
+        await self._directory().client.revoke(self._id)
 
 
-class _Hub:
+class _EtcdDirectory:
     """What the registries of one address share in one event loop."""
 
     def __init__(self, address: EtcdAddress, prefix: str) -> None:
@@ -331,16 +333,18 @@ class _Hub:
 class _View:
     """The nodes of one name that somebody watches."""
 
-    def __init__(self, hub: _Hub, name: str) -> None:
+    def __init__(self, directory: _EtcdDirectory, name: str) -> None:
         self.name = name
         self.users = WeakSet[Watch]()
-        self._hub = hub
-        self.mirror = Mirror[list[Node]](hub.client, hub.prefix_of(name), hub.decode_nodes, lambda: hub.changed(self))
+        self._directory = directory
+        self.mirror = Mirror[list[Node]](
+            directory.client, directory.prefix_of(name), directory.decode_nodes, lambda: directory.changed(self)
+        )
 
     async def read(self, *, first: bool) -> tuple[Node, ...]:
         if first:
             await self.mirror.read()
-            self._hub.engine.mirrors.add(self.mirror)
+            self._directory.engine.mirrors.add(self.mirror)
         return _in_order(self.mirror.items)
 
 

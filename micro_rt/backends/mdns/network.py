@@ -31,7 +31,7 @@ from micro_rt.node import Node
 from micro_rt.registry.base import LeaseLost
 from micro_rt.registry.watch import Watches
 
-__all__ = ["Hub", "Place"]
+__all__ = ["MulticastNetwork", "Place"]
 
 PATIENCE = 1.0
 """Seconds to wait for an answer about a name that nobody is known to serve."""
@@ -94,7 +94,7 @@ class _Question:
     answered: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Hub:
+class MulticastNetwork:
     """What the registries of one place share.
 
     Args:

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from micro_rt.backends.mdns.network import Hub, Place
+from micro_rt.backends.mdns.network import MulticastNetwork, Place
 from micro_rt.backends.mdns.nodes import MdnsLease
 from micro_rt.backends.mdns.records import MAX_DOMAIN
 from micro_rt.errors import FailedPrecondition, InvalidArgument
@@ -46,13 +46,13 @@ class MdnsRegistry(Registry):
         self.loopback = place.is_loopback
         self._address = address
         used = clock or boot_clock()
-        self._shared = Shared(("registry", place, used), lambda: Hub(place, used))
-        self._hub: Hub | None = None
+        self._shared = Shared(("registry", place, used), lambda: MulticastNetwork(place, used))
+        self._network: MulticastNetwork | None = None
 
     @property
     def problem(self) -> str:
         """Why nothing can be sent; empty if it can."""
-        return self._hub.problem if self._hub is not None else ""
+        return self._network.problem if self._network is not None else ""
 
     async def open(self) -> None:
         """Joins the others on the network.
@@ -60,13 +60,13 @@ class MdnsRegistry(Registry):
         Raises:
             Unavailable: there is no interface for it, or not the one that was named.
         """
-        self._hub = await self._shared.acquire()
+        self._network = await self._shared.acquire()
 
     async def close(self) -> None:
         """Ends every watch; when the last one with this address closes, nothing is answered any more, and leases run out."""
-        if self._hub is not None:
-            self._hub.watches.close(self)
-            self._hub = None
+        if self._network is not None:
+            self._network.watches.close(self)
+            self._network = None
             await self._shared.release()
 
     async def register(self, registration: Registration, *, ttl: float = LEASE_TTL) -> Lease:
@@ -78,11 +78,13 @@ class MdnsRegistry(Registry):
         """
         if ttl <= 0:
             raise ValueError(f"a lease of {ttl} seconds is none")
-        self._open_hub()
+        self._open_network()
         ip = await _ip_of(registration.node)
-        hub = self._open_hub()  # It may have been closed meanwhile.
-        lease = MdnsLease(self._open_hub, registration, ttl, hub.domain, ip, hub.next_stamp(registration.node.id))
-        hub.add(lease)
+        network = self._open_network()  # It may have been closed meanwhile.
+        lease = MdnsLease(
+            self._open_network, registration, ttl, network.domain, ip, network.next_stamp(registration.node.id)
+        )
+        network.add(lease)
         return lease
 
     async def resolve(self, name: str) -> tuple[Node, ...]:
@@ -90,21 +92,21 @@ class MdnsRegistry(Registry):
 
         When an unknown name is looked up again, that is a tenth of a second: who came meanwhile was heard.
         """
-        return await self._open_hub().resolve(name)
+        return await self._open_network().resolve(name)
 
     def watch(self, name: str) -> Watch:
         """Gives the nodes of a name now, and again after each change."""
-        hub = self._open_hub()
-        return hub.watches.open(name, hub.look, self)
+        network = self._open_network()
+        return network.watches.open(name, network.look, self)
 
     async def names(self) -> Mapping[str, tuple[Node, ...]]:
         """Returns every name with its nodes; asks the network each time, which takes up to a second."""
-        return await self._open_hub().names()
+        return await self._open_network().names()
 
-    def _open_hub(self) -> Hub:
-        if self._hub is None:
+    def _open_network(self) -> MulticastNetwork:
+        if self._network is None:
             raise FailedPrecondition(f"registry {self._address} is not open")
-        return self._hub
+        return self._network
 
 
 def _place_of(address: str) -> Place:
