@@ -16,12 +16,12 @@ import ifaddr
 from micro_rt.backends.mdns.records import GROUP
 from micro_rt.kit.net import is_loopback
 
-__all__ = ["Link", "Outbox", "addresses_of"]
+__all__ = ["Link", "PacketQueue", "addresses_of"]
 
 BURST = 8
 """Packets sent at once, each millisecond: of more, those who hear them would lose some."""
-MAX_OUTBOX = 20_000
-"""Packets; who asks faster than can be answered is not."""
+MAX_QUEUED = 20_000
+"""Packets that wait to be sent; more are dropped, so whoever asks faster than this can answer gets no answer."""
 
 _log = logging.getLogger("micro_rt.registry")
 
@@ -55,20 +55,20 @@ class Link:
             OSError: this interface cannot.
         """
         try:
-            self._hearing = await self._endpoint(_hearing_socket(self.address, self._port))
-            self._asking = await self._endpoint(_asking_socket(self.address))
+            self._hearing = await self._protocol(_hearing_socket(self.address, self._port))
+            self._asking = await self._protocol(_asking_socket(self.address))
         except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
         """Leaves the group."""
-        endpoints = [endpoint for endpoint in (self._hearing, self._asking) if endpoint is not None]
+        protocols = [protocol for protocol in (self._hearing, self._asking) if protocol is not None]
         self._hearing = self._asking = None
-        for endpoint in endpoints:
-            endpoint.transport.close()
-        for endpoint in endpoints:
-            await endpoint.closed
+        for protocol in protocols:
+            protocol.transport.close()
+        for protocol in protocols:
+            await protocol.closed
 
     def tell(self, data: bytes) -> None:
         """Sends a packet to all."""
@@ -86,23 +86,23 @@ class Link:
         """Whether a packet that came was a question from here."""
         return self._asking is not None and source == self._asking.name
 
-    async def _endpoint(self, opened: socket.socket) -> _Socket:
+    async def _protocol(self, opened: socket.socket) -> _Socket:
         try:
-            _, endpoint = await asyncio.get_running_loop().create_datagram_endpoint(
+            _, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
                 lambda: _Socket(self, opened.getsockname()[:2]), sock=opened
             )
         except BaseException:
             opened.close()
             raise
-        return endpoint
+        return protocol
 
-    def _send(self, endpoint: _Socket | None, data: bytes, to: _Source) -> None:
-        if endpoint is None:
+    def _send(self, protocol: _Socket | None, data: bytes, to: _Source) -> None:
+        if protocol is None:
             return
         self.problem = ""
         with contextlib.suppress(OSError):  # Most come through error_received; uvloop raises some.
             try:
-                endpoint.transport.sendto(data, to)
+                protocol.transport.sendto(data, to)
             except OSError as error:
                 self.failed(error)
                 raise
@@ -122,8 +122,8 @@ class Link:
             self.problem = f"cannot send on {self.address}: {error}"
 
 
-class Outbox:
-    """Sends packets as fast as others can take them in."""
+class PacketQueue:
+    """Packets that wait to be sent; sends them as fast as others can receive them."""
 
     def __init__(self) -> None:
         self._waiting: dict[Hashable, Callable[[], None]] = {}
@@ -133,10 +133,10 @@ class Outbox:
         """Sends a packet now, or after those that wait already.
 
         Args:
-            send: makes it and sends it.
-            key: what it is; while one waits, another of the same is none.
+            send: makes the packet and sends it.
+            key: what the packet says; while one waits, another with the same key is dropped.
         """
-        if len(self._waiting) < MAX_OUTBOX:
+        if len(self._waiting) < MAX_QUEUED:
             self._waiting.setdefault(object() if key is None else key, send)
         if self._pause is None:
             self._send_some()

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-from micro_rt.backends.mdns.link import Link, Outbox, addresses_of
+from micro_rt.backends.mdns.link import Link, PacketQueue, addresses_of
 from micro_rt.backends.mdns.nodes import MdnsLease, OtherNodes, OwnNodes
 from micro_rt.backends.mdns.records import Asked, Domain, Heard, Own, Stamp, label_of, query, read
 from micro_rt.errors import Unavailable
@@ -110,7 +110,7 @@ class MulticastNetwork:
         # Where it reaches.
         self._links: dict[str, Link] = {}
         self._trouble = ""
-        self._outbox = Outbox()
+        self._packets = PacketQueue()
         self._scanning: asyncio.Task[None] | None = None
         self._own = OwnNodes(self.domain)
         self._others = OtherNodes(clock.now)
@@ -143,7 +143,7 @@ class MulticastNetwork:
             await asyncio.wait((self._scanning,))
         for _, packet in self._farewells:
             self._tell(packet)
-        self._outbox.close()
+        self._packets.close()
         for link in self._links.values():
             await link.close()
 
@@ -296,7 +296,7 @@ class MulticastNetwork:
     def _send_question(self, label: str) -> None:
         packet = query(label + self.domain.suffix if label else self.domain.services)
         for link in self._links.values():
-            self._outbox.put(partial(link.ask, packet))
+            self._packets.put(partial(link.ask, packet))
 
     async def _hear_out(self, question: _Question, patience: float) -> None:
         """Waits until the answers to a question are there, as far as one can tell."""
@@ -371,9 +371,9 @@ class MulticastNetwork:
     def _answer(self, asked: Asked, source: tuple[str, int], link: Link) -> None:
         self._work()
         for own in self._own.one_of_each(asked):
-            self._outbox.put(partial(self._list, own, asked, source, link), (own.name, asked, source))
+            self._packets.put(partial(self._list, own, asked, source, link), (own.name, asked, source))
         for own in self._own.asked_for(asked):
-            self._outbox.put(partial(self._reply, own, asked, source, link), (own.name, own.node.id, asked, source))
+            self._packets.put(partial(self._reply, own, asked, source, link), (own.name, own.node.id, asked, source))
 
     def _list(self, own: Own, asked: Asked, source: tuple[str, int], link: Link) -> None:
         self._send_answer(own.listing(asked, LISTING_TTL), asked, source, link)
@@ -391,7 +391,7 @@ class MulticastNetwork:
 
     def _tell(self, packet: bytes) -> None:
         for link in self._links.values():
-            self._outbox.put(partial(link.tell, packet))
+            self._packets.put(partial(link.tell, packet))
 
     # When to do what
 
