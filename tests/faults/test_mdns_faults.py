@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
-from micro_rt.backends.mdns.records import Domain, Own, label_of, query, read
+from micro_rt.backends.mdns.records import Domain, OwnInstance, label_of, query, read
 from micro_rt.backends.mdns.registry import MdnsRegistry
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.node import EndpointInfo, Node, ValueInfo
@@ -454,7 +454,7 @@ def test_a_packet_of_ours_fits_everywhere() -> None:
     for size in range(0, 1200, 7):
         metadata = {"key": random.Random(size).randbytes(size // 2).hex()}
         try:
-            own = Own.of(Domain("micro"), "name", node("id", metadata=metadata), "10.0.0.1", stamp)
+            own = OwnInstance.of(Domain("micro"), "name", node("id", metadata=metadata), "10.0.0.1", stamp)
         except micro.InvalidArgument:
             assert size > 600
             return

@@ -21,7 +21,7 @@ from functools import partial
 
 from micro_rt.backends.mdns.link import Link, PacketQueue, addresses_of
 from micro_rt.backends.mdns.nodes import MdnsLease, OtherNodes, OwnNodes
-from micro_rt.backends.mdns.records import Asked, Domain, Heard, Own, Stamp, label_of, query, read
+from micro_rt.backends.mdns.records import Domain, HeardInstance, OwnInstance, Question, Stamp, label_of, query, read
 from micro_rt.errors import Unavailable
 from micro_rt.kit.chance import between
 from micro_rt.kit.clock import Clock, wall_time_us
@@ -79,8 +79,8 @@ class Place:
 
 
 @dataclass(slots=True)
-class _Question:
-    """What the network is asked, again and again."""
+class _Lookup:
+    """A name that the network is asked for, again and again."""
 
     service: str
     """Whose nodes; empty: for all names."""
@@ -118,7 +118,7 @@ class MulticastNetwork:
         self._labels: set[str] = set()
         """Of names that somebody said have nodes."""
         self._sorted: dict[str, tuple[Node, ...]] = {}
-        self._questions: dict[str, _Question] = {}
+        self._lookups: dict[str, _Lookup] = {}
         # When to do what.
         self._timer: asyncio.TimerHandle | None = None
         self._due = math.inf
@@ -235,61 +235,61 @@ class MulticastNetwork:
     async def resolve(self, name: str) -> tuple[Node, ...]:
         """Returns the nodes of a name, having asked for it unless some are known and kept fresh."""
         nodes = self._nodes(name)
-        question = self._question(label_of(name))
-        if question is None or not nodes:
-            question = self._ask(label_of(name), name, INTEREST)
-        question.service = name
-        question.until = max(question.until, self._now() + INTEREST)
-        await self._hear_out(question, FIRST_LOOK if nodes else PATIENCE)
+        lookup = self._lookup(label_of(name))
+        if lookup is None or not nodes:
+            lookup = self._ask(label_of(name), name, INTEREST)
+        lookup.service = name
+        lookup.until = max(lookup.until, self._now() + INTEREST)
+        await self._hear_out(lookup, FIRST_LOOK if nodes else PATIENCE)
         return self._nodes(name)
 
     async def look(self, name: str) -> tuple[Node, ...]:
         """Returns the nodes of a name for a watch, which sees those that come later as soon as they come."""
-        question = self._question(label_of(name))
-        if question is None:
+        lookup = self._lookup(label_of(name))
+        if lookup is None:
             await self._hear_out(self._ask(label_of(name), name, INTEREST), FIRST_LOOK)
         else:
-            question.service = name  # It may have been asked by its label alone.
+            lookup.service = name  # It may have been asked by its label alone.
         return self._nodes(name)
 
     async def names(self) -> dict[str, tuple[Node, ...]]:
         """Returns every name with its nodes."""
         await self._hear_out(self._ask("", "", LISTING_INTEREST), LISTING_PATIENCE)
-        unasked = [label for label in self._labels if self._question(label) is None]
-        for question in [self._ask(label, label, LISTING_INTEREST) for label in unasked]:
-            await self._hear_out(question, LISTING_PATIENCE)
+        unasked = [label for label in self._labels if self._lookup(label) is None]
+        for lookup in [self._ask(label, label, LISTING_INTEREST) for label in unasked]:
+            await self._hear_out(lookup, LISTING_PATIENCE)
         found = {name: self._nodes(name) for name in sorted(self._others.by_name.keys() | self._own.by_name.keys())}
         return {name: nodes for name, nodes in found.items() if nodes}
 
-    def _question(self, label: str) -> _Question | None:
-        """Returns what is asked about a name, if it is still being asked."""
-        question = self._questions.get(label)
-        return question if self._is_of_interest(question, self._now()) else None
+    def _lookup(self, label: str) -> _Lookup | None:
+        """Returns the lookup of a name, if it is still of interest."""
+        lookup = self._lookups.get(label)
+        return lookup if self._is_of_interest(lookup, self._now()) else None
 
-    def _ask(self, label: str, service: str, interest: float) -> _Question:
+    def _ask(self, label: str, service: str, interest: float) -> _Lookup:
         """Asks who serves a name, unless that was asked just now."""
         now = self._now()
-        question = self._question(label)
-        if question is None:
-            question = self._questions[label] = _Question(service, now + interest)
-        elif now < question.started + question.patience:
-            return question
+        lookup = self._lookup(label)
+        if lookup is None:
+            lookup = self._lookups[label] = _Lookup(service, now + interest)
+        elif now < lookup.started + lookup.patience:
+            return lookup
         else:
-            question.patience = PATIENCE_AGAIN
-        question.started = now
-        question.asked = 0
-        question.answered.clear()
-        self._ask_again(label, question)
-        return question
+            lookup.patience = PATIENCE_AGAIN
+        lookup.started = now
+        lookup.asked = 0
+        lookup.answered.clear()
+        self._ask_again(label, lookup)
+        return lookup
 
-    def _ask_again(self, label: str, question: _Question) -> None:
-        needed = not (0 < question.asked < EARLY and question.answered.is_set())
-        question.asked += 1
-        if question.asked < len(QUESTIONS):
-            question.next = question.started + QUESTIONS[question.asked]
+    def _ask_again(self, label: str, lookup: _Lookup) -> None:
+        needed = not (0 < lookup.asked < EARLY and lookup.answered.is_set())
+        lookup.asked += 1
+        if lookup.asked < len(QUESTIONS):
+            lookup.next = lookup.started + QUESTIONS[lookup.asked]
         else:
-            question.next = self._now() + REPEAT * between(0.9, 1.1)
-        self._wait_for(question.next)
+            lookup.next = self._now() + REPEAT * between(0.9, 1.1)
+        self._wait_for(lookup.next)
         if needed:
             self._send_question(label)
 
@@ -298,21 +298,21 @@ class MulticastNetwork:
         for link in self._links.values():
             self._packets.put(partial(link.ask, packet))
 
-    async def _hear_out(self, question: _Question, patience: float) -> None:
-        """Waits until the answers to a question are there, as far as one can tell."""
-        rest = question.started + min(patience, question.patience) - self._now()
+    async def _hear_out(self, lookup: _Lookup, patience: float) -> None:
+        """Waits until the answers to a lookup are there, as far as can be known."""
+        rest = lookup.started + min(patience, lookup.patience) - self._now()
         if rest <= 0:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(rest):
-                await question.answered.wait()
+                await lookup.answered.wait()
                 quiet = QUIET
                 while quiet > 0:
                     await asyncio.sleep(quiet)
-                    quiet = question.heard + QUIET - self._now()
+                    quiet = lookup.heard + QUIET - self._now()
 
-    def _is_of_interest(self, question: _Question | None, now: float) -> bool:
-        return question is not None and (now < question.until or self.watches.watched(question.service))
+    def _is_of_interest(self, lookup: _Lookup | None, now: float) -> bool:
+        return lookup is not None and (now < lookup.until or self.watches.watched(lookup.service))
 
     # What is known
 
@@ -335,18 +335,18 @@ class MulticastNetwork:
     # Hearing and answering
 
     def _received(self, data: bytes, source: tuple[str, int], link: Link) -> None:
-        message = read(data, self.domain, source[1], self._place.port)
-        if message.questions and not link.is_own(source):
-            for asked in message.questions:
-                self._answer(asked, source, link)
-        if message.names and "" in self._questions:
+        packet = read(data, self.domain, source[1], self._place.port)
+        if packet.questions and not link.is_own(source):
+            for question in packet.questions:
+                self._answer(question, source, link)
+        if packet.names and "" in self._lookups:
             if len(self._labels) < MAX_LABELS:
-                self._labels.update(message.names)
+                self._labels.update(packet.names)
             self._answered("")
-        for heard in message.nodes:
+        for heard in packet.nodes:
             self._hear(heard)
 
-    def _hear(self, heard: Heard) -> None:
+    def _hear(self, heard: HeardInstance) -> None:
         lease = self._own.leases.get(heard.node.id)
         if lease is not None:
             if heard.stamp <= lease.stamp:
@@ -363,28 +363,30 @@ class MulticastNetwork:
             self._changed((heard.name,))
 
     def _answered(self, label: str) -> None:
-        question = self._questions.get(label)
-        if question is not None:
-            question.heard = self._now()
-            question.answered.set()
+        lookup = self._lookups.get(label)
+        if lookup is not None:
+            lookup.heard = self._now()
+            lookup.answered.set()
 
-    def _answer(self, asked: Asked, source: tuple[str, int], link: Link) -> None:
+    def _answer(self, question: Question, source: tuple[str, int], link: Link) -> None:
         self._work()
-        for own in self._own.one_of_each(asked):
-            self._packets.put(partial(self._list, own, asked, source, link), (own.name, asked, source))
-        for own in self._own.asked_for(asked):
-            self._packets.put(partial(self._reply, own, asked, source, link), (own.name, own.node.id, asked, source))
+        for own in self._own.one_of_each_name(question):
+            self._packets.put(partial(self._list, own, question, source, link), (own.name, question, source))
+        for own in self._own.instances_for(question):
+            self._packets.put(
+                partial(self._reply, own, question, source, link), (own.name, own.node.id, question, source)
+            )
 
-    def _list(self, own: Own, asked: Asked, source: tuple[str, int], link: Link) -> None:
-        self._send_answer(own.listing(asked, LISTING_TTL), asked, source, link)
+    def _list(self, own: OwnInstance, question: Question, source: tuple[str, int], link: Link) -> None:
+        self._send_answer(own.listing(question, LISTING_TTL), question, source, link)
 
-    def _reply(self, own: Own, asked: Asked, source: tuple[str, int], link: Link) -> None:
+    def _reply(self, own: OwnInstance, question: Question, source: tuple[str, int], link: Link) -> None:
         lease = self._own.leases.get(own.node.id)
         if lease is not None and lease.own.get(own.name) is own:  # It may have gone while the answer waited.
-            self._send_answer(own.answer(asked, self._left(lease)), asked, source, link)
+            self._send_answer(own.answer(question, self._left(lease)), question, source, link)
 
-    def _send_answer(self, packet: bytes, asked: Asked, source: tuple[str, int], link: Link) -> None:
-        if asked.unicast:
+    def _send_answer(self, packet: bytes, question: Question, source: tuple[str, int], link: Link) -> None:
+        if question.unicast:
             link.reply(packet, source)
         else:
             link.tell(packet)
@@ -410,13 +412,13 @@ class MulticastNetwork:
             self._tell(packet)
         self._farewells = [each for each in self._farewells if each[0] > now]
         self._look_after_others()
-        for label, question in list(self._questions.items()):
-            if not self._is_of_interest(question, now):
-                del self._questions[label]
+        for label, lookup in list(self._lookups.items()):
+            if not self._is_of_interest(lookup, now):
+                del self._lookups[label]
                 if not label:
                     self._labels.clear()
-            elif question.next <= now:
-                self._ask_again(label, question)
+            elif lookup.next <= now:
+                self._ask_again(label, lookup)
         if self._rescan <= now and self._scanning is None:
             self._rescan = math.inf
             self._scanning = asyncio.get_running_loop().create_task(self._scan(), name="look at interfaces")
@@ -428,15 +430,15 @@ class MulticastNetwork:
         lost, stale = self._others.look_after()
         self._changed(lost)
         for label in {label_of(name) for name in lost | stale}:
-            if self._question(label) is not None:
+            if self._lookup(label) is not None:
                 self._send_question(label)
 
     def _next(self) -> float:
         leases = (min(lease.expires, lease.again) for lease in self._own.leases.values())
         # A question that nobody is interested in any more goes with the next turn of it.
-        questions = (question.next for question in self._questions.values())
+        lookups = (lookup.next for lookup in self._lookups.values())
         farewells = (when for when, _ in self._farewells)
-        return min((self._rescan, *leases, *farewells, *questions, self._others.next))
+        return min((self._rescan, *leases, *farewells, *lookups, self._others.next))
 
     def _wait_for(self, when: float) -> None:
         if when < self._due:
@@ -487,7 +489,7 @@ class MulticastNetwork:
         """Tells and asks those who were out of reach until now."""
         for lease in self._own.leases.values():
             self._announce(lease)
-        for label in self._questions:
+        for label in self._lookups:
             self._send_question(label)
 
     def _scanned(self, task: asyncio.Task[None]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from micro_rt.backends.mdns.records import NO_STAMP, Asked, Domain, Heard, Own, Stamp
+from micro_rt.backends.mdns.records import NO_STAMP, Domain, HeardInstance, OwnInstance, Question, Stamp
 from micro_rt.kit.chance import between
 from micro_rt.node import Node
 from micro_rt.registry.base import Lease, Registration
@@ -60,7 +60,7 @@ class MdnsLease(Lease):
     ) -> None:
         self._keeper = keeper
         self.id = registration.node.id
-        self.own = {name: Own.of(domain, name, registration.node, ip, stamp) for name in registration.names}
+        self.own = {name: OwnInstance.of(domain, name, registration.node, ip, stamp) for name in registration.names}
         self.stamp = stamp
         self.ttl = ttl
         self.expires = 0.0
@@ -87,10 +87,10 @@ class OwnNodes:
     def __init__(self, domain: Domain) -> None:
         self.leases: dict[str, MdnsLease] = {}
         """By the ids of their nodes."""
-        self.by_name: dict[str, dict[str, Own]] = {}
+        self.by_name: dict[str, dict[str, OwnInstance]] = {}
         self._domain = domain
         self._services: dict[str, set[str]] = {}
-        self._instances: dict[str, dict[str, Own]] = {}
+        self._instances: dict[str, dict[str, OwnInstance]] = {}
 
     def add(self, lease: MdnsLease) -> None:
         """Lists a node of which there is none with this id."""
@@ -116,18 +116,18 @@ class OwnNodes:
                 if not self._services[service]:
                     del self._services[service]
 
-    def asked_for(self, asked: Asked) -> Iterator[Own]:
+    def instances_for(self, question: Question) -> Iterator[OwnInstance]:
         """Gives the nodes that a question asks for."""
-        name = asked.name.lower()
-        if asked.is_for_nodes:
+        name = question.name.lower()
+        if question.is_for_nodes:
             for service in self._services.get(name, ()):
                 yield from self.by_name[service].values()
-        if asked.is_for_a_node:
+        if question.is_for_a_node:
             yield from self._instances.get(name, {}).values()
 
-    def one_of_each(self, asked: Asked) -> Iterator[Own]:
+    def one_of_each_name(self, question: Question) -> Iterator[OwnInstance]:
         """Gives a node of each name, if that is what a question asks for."""
-        if asked.is_for_nodes and asked.name.lower() == self._domain.services.lower():
+        if question.is_for_nodes and question.name.lower() == self._domain.services.lower():
             for owns in self.by_name.values():
                 yield next(iter(owns.values()))
 
@@ -159,7 +159,7 @@ class OtherNodes:
         self._full = False
         self._gone: dict[tuple[str, str], tuple[Stamp, float]] = {}
 
-    def hear(self, heard: Heard) -> bool:
+    def hear(self, heard: HeardInstance) -> bool:
         """Takes in what somebody says of a node; returns whether it changes anything for those who look."""
         name, id, now = heard.name, heard.node.id, self._now()
         entry = self.by_name.get(name, {}).get(id)

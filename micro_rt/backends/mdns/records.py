@@ -51,11 +51,11 @@ __all__ = [
     "GROUP",
     "NO_STAMP",
     "SERVICES",
-    "Asked",
     "Domain",
-    "Heard",
-    "Message",
-    "Own",
+    "HeardInstance",
+    "OwnInstance",
+    "Packet",
+    "Question",
     "Stamp",
     "label_of",
     "query",
@@ -106,8 +106,8 @@ class Domain:
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
-    """A node of ours under one of its names, ready to be told."""
+class OwnInstance:
+    """A node of this process under one of its names: a DNS instance, ready to be announced."""
 
     domain: Domain
     name: str
@@ -118,7 +118,7 @@ class Own:
     """Packed: of 4 or 16 bytes."""
 
     @staticmethod
-    def of(domain: Domain, name: str, node: Node, ip: str, stamp: Stamp) -> Own:
+    def of(domain: Domain, name: str, node: Node, ip: str, stamp: Stamp) -> OwnInstance:
         """Writes a node down, with as much about its methods as there is room for in a packet.
 
         Args:
@@ -135,7 +135,7 @@ class Own:
         text = b""
         for endpoints in _shorter(node.endpoints):
             text = _text(name, node, str(address), stamp, endpoints)
-            own = Own(domain, name, node, text, address.packed)
+            own = OwnInstance(domain, name, node, text, address.packed)
             if own._fits():
                 return own
         raise InvalidArgument(
@@ -154,19 +154,19 @@ class Own:
             out.add_answer_at_time(record, 0)
         return out.packets()[0]
 
-    def answer(self, asked: Asked, ttl: int) -> bytes:
+    def answer(self, question: Question, ttl: int) -> bytes:
         """Returns the packet that answers a question.
 
         Args:
-            asked: the question.
+            question: the question.
             ttl: seconds that it may be believed.
         """
-        return self._answer(asked, ttl)[0]
+        return self._answer(question, ttl)[0]
 
-    def listing(self, asked: Asked, ttl: int) -> bytes:
+    def listing(self, question: Question, ttl: int) -> bytes:
         """Returns the packet that answers the question for all names; go-micro's says port 9999 and no address."""
         entry = f"{label_of(self.name, MAX_NAME)}.{self.domain.services}"
-        out = _response(asked)
+        out = _response(question)
         out.add_answer_at_time(DNSPointer(self.domain.services, _PTR, _IN, ttl, entry), 0)
         out.add_answer_at_time(DNSService(entry, _SRV, _IN, ttl, 10, 1, 9999, entry), 0)
         out.add_answer_at_time(DNSAddress(entry, _A, _IN, ttl, bytes(4)), 0)
@@ -177,11 +177,11 @@ class Own:
         # zeroconf makes another packet of what does not fit into one of 1460 bytes, and cannot write what no packet can hold.
         return (
             len(self.text) < 1460
-            and len(self._answer(Asked(self.domain.instance(self.name, self.node.id), _ANY, False, 1), 1)) == 1
+            and len(self._answer(Question(self.domain.instance(self.name, self.node.id), _ANY, False, 1), 1)) == 1
         )
 
-    def _answer(self, asked: Asked, ttl: int) -> list[bytes]:
-        out = _response(asked)
+    def _answer(self, question: Question, ttl: int) -> list[bytes]:
+        out = _response(question)
         instance = self.domain.instance(self.name, self.node.id)
         out.add_answer_at_time(DNSPointer(self.domain.service(self.name), _PTR, _IN, ttl, instance), 0)
         for record in self._records(ttl):
@@ -198,8 +198,8 @@ class Own:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A question that came."""
+class Question:
+    """A question that another process asked."""
 
     name: str
     type: int
@@ -220,8 +220,8 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """A node of somebody's under one of its names."""
+class HeardInstance:
+    """A node of another process under one of its names, as a packet announced it."""
 
     name: str
     node: Node
@@ -231,11 +231,11 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class Packet:
     """What is in a packet; nothing, if it cannot be read."""
 
-    questions: tuple[Asked, ...] = ()
-    nodes: tuple[Heard, ...] = ()
+    questions: tuple[Question, ...] = ()
+    nodes: tuple[HeardInstance, ...] = ()
     names: tuple[str, ...] = ()
     """Labels of names that have nodes."""
 
@@ -255,7 +255,7 @@ def query(name: str) -> bytes:
     return out.packets()[0]
 
 
-def read(data: bytes, domain: Domain, port: int, mdns_port: int) -> Message:
+def read(data: bytes, domain: Domain, port: int, mdns_port: int) -> Packet:
     """Reads a packet.
 
     Args:
@@ -266,12 +266,12 @@ def read(data: bytes, domain: Domain, port: int, mdns_port: int) -> Message:
     """
     message = DNSIncoming(data)
     if not message.valid:
-        return Message()
+        return Packet()
     if message.is_query():
         alone = port != mdns_port
-        return Message(
+        return Packet(
             tuple(
-                Asked(question.name, question.type, alone or question.unicast, message.id if alone else 0)
+                Question(question.name, question.type, alone or question.unicast, message.id if alone else 0)
                 for question in message.questions
             )
         )
@@ -293,10 +293,12 @@ def read(data: bytes, domain: Domain, port: int, mdns_port: int) -> Message:
             if label != record.alias:
                 names.append(label)
     heard = [_heard(text, services, addresses, domain) for text in texts]
-    return Message(nodes=tuple([each for each in heard if each is not None]), names=tuple(names))
+    return Packet(nodes=tuple([each for each in heard if each is not None]), names=tuple(names))
 
 
-def _heard(text: DNSText, services: dict[str, DNSService], addresses: dict[str, str], domain: Domain) -> Heard | None:
+def _heard(
+    text: DNSText, services: dict[str, DNSService], addresses: dict[str, str], domain: Domain
+) -> HeardInstance | None:
     service = services.get(text.key)
     if service is None or not text.key.endswith(domain.suffix.lower()):
         return None
@@ -326,15 +328,17 @@ def _heard(text: DNSText, services: dict[str, DNSService], addresses: dict[str, 
         if host is None:
             return None
         address = join(host, service.port)
-    return Heard(name, decode_node(id, address, version, metadata, endpoints), stamp, min(service.ttl, text.ttl))
+    return HeardInstance(
+        name, decode_node(id, address, version, metadata, endpoints), stamp, min(service.ttl, text.ttl)
+    )
 
 
-def _response(asked: Asked) -> DNSOutgoing:
-    if not asked.unicast:
+def _response(question: Question) -> DNSOutgoing:
+    if not question.unicast:
         return DNSOutgoing(_RESPONSE)
     # Whoever asks from a port of its own knows the answer by the question in it; go-micro looks at nothing else.
-    out = DNSOutgoing(_RESPONSE, multicast=False, id_=asked.id)
-    out.add_question(DNSQuestion(asked.name, asked.type, _IN))
+    out = DNSOutgoing(_RESPONSE, multicast=False, id_=question.id)
+    out.add_question(DNSQuestion(question.name, question.type, _IN))
     return out
 
 
