@@ -31,7 +31,7 @@ from micro_rt.node import Node
 from micro_rt.registry.base import LeaseLost
 from micro_rt.registry.watch import Watches
 
-__all__ = ["MulticastNetwork", "Place"]
+__all__ = ["MdnsAddress", "MulticastNetwork"]
 
 PATIENCE = 1.0
 """Seconds to wait for an answer about a name that nobody is known to serve."""
@@ -64,8 +64,8 @@ _log = logging.getLogger("micro_rt.registry")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where nodes meet."""
+class MdnsAddress:
+    """What an address ``mdns:`` says: the interface, the domain and the port where nodes meet."""
 
     interface: str
     """Name or IPv4 address; empty: all."""
@@ -95,17 +95,17 @@ class _Lookup:
 
 
 class MulticastNetwork:
-    """What the registries of one place share.
+    """What the registries of one address share.
 
     Args:
-        place: where.
+        address: where nodes meet.
         clock: what leases are measured with.
     """
 
-    def __init__(self, place: Place, clock: Clock) -> None:
+    def __init__(self, address: MdnsAddress, clock: Clock) -> None:
         self.watches = Watches()
-        self.domain = Domain(place.domain)
-        self._place = place
+        self.domain = Domain(address.domain)
+        self._address = address
         self._now = clock.now
         # Where it reaches.
         self._links: dict[str, Link] = {}
@@ -335,7 +335,7 @@ class MulticastNetwork:
     # Hearing and answering
 
     def _received(self, data: bytes, source: tuple[str, int], link: Link) -> None:
-        packet = read(data, self.domain, source[1], self._place.port)
+        packet = read(data, self.domain, source[1], self._address.port)
         if packet.questions and not link.is_own(source):
             for question in packet.questions:
                 self._answer(question, source, link)
@@ -460,13 +460,13 @@ class MulticastNetwork:
 
     async def _scan(self) -> None:
         """Uses the interfaces that are there now."""
-        place = self._place
-        addresses = addresses_of(place.interface)
+        interface, port = self._address.interface, self._address.port
+        addresses = addresses_of(interface)
         if not addresses:
             there = ", ".join(addresses_of("")) or "no other"
             self._trouble = (
-                f"{place.interface!r} is neither the name nor an IPv4 address of an interface here; there is {there}"
-                if place.interface
+                f"{interface!r} is neither the name nor an IPv4 address of an interface here; there is {there}"
+                if interface
                 else "there is no interface with an IPv4 address"
             )
         for address in self._links.keys() - set(addresses):
@@ -474,7 +474,7 @@ class MulticastNetwork:
         for address in addresses:
             if address in self._links:
                 continue
-            link = Link(address, place.port, self._received)
+            link = Link(address, port, self._received)
             try:
                 await link.open()
             except OSError as error:

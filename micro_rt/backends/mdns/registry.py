@@ -11,7 +11,7 @@ import socket
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from micro_rt.backends.mdns.network import MulticastNetwork, Place
+from micro_rt.backends.mdns.network import MdnsAddress, MulticastNetwork
 from micro_rt.backends.mdns.nodes import MdnsLease
 from micro_rt.backends.mdns.records import MAX_DOMAIN
 from micro_rt.errors import FailedPrecondition, InvalidArgument
@@ -42,11 +42,11 @@ class MdnsRegistry(Registry):
     propagation = 0.5
 
     def __init__(self, address: str = "mdns:", *, clock: Clock | None = None) -> None:
-        place = _place_of(address)
-        self.loopback = place.is_loopback
+        parsed = _parse(address)
+        self.loopback = parsed.is_loopback
         self._address = address
         used = clock or boot_clock()
-        self._shared = Shared(("registry", place, used), lambda: MulticastNetwork(place, used))
+        self._shared = Shared(("registry", parsed, used), lambda: MulticastNetwork(parsed, used))
         self._network: MulticastNetwork | None = None
 
     @property
@@ -109,7 +109,7 @@ class MdnsRegistry(Registry):
         return self._network
 
 
-def _place_of(address: str) -> Place:
+def _parse(address: str) -> MdnsAddress:
     parts = urlsplit(address)
     if parts.scheme != "mdns" or parts.netloc or parts.path.strip("/") or parts.fragment:
         raise ValueError(
@@ -120,7 +120,7 @@ def _place_of(address: str) -> Place:
     domain = options.read("domain", _domain, "micro")
     port = options.read("port", _port, 5353)
     options.end()
-    return Place(interface, domain, port)
+    return MdnsAddress(interface, domain, port)
 
 
 def _port(text: str) -> int:
