@@ -39,54 +39,54 @@ class Shared(Generic[EngineT]):
         factory: makes the engine, unopened.
     """
 
-    __slots__ = ("_factory", "_key", "_place")
+    __slots__ = ("_factory", "_key", "_slot")
 
     def __init__(self, key: Hashable, factory: Callable[[], EngineT]) -> None:
         self._key = key
         self._factory = factory
-        self._place: _Place | None = None
+        self._slot: _Slot | None = None
 
     async def acquire(self) -> EngineT:
         """Returns the engine, open; whatever its ``open`` raises passes, and leaves nothing behind."""
-        if self._place is not None:
+        if self._slot is not None:
             raise RuntimeError("acquired already")
-        places = _places_of(asyncio.get_running_loop())
-        place = self._place = places.setdefault(self._key, _Place())
-        place.users += 1
+        slots = _slots_of(asyncio.get_running_loop())
+        slot = self._slot = slots.setdefault(self._key, _Slot())
+        slot.users += 1
         try:
-            async with place.lock:
-                if place.engine is None:
+            async with slot.lock:
+                if slot.engine is None:
                     engine = self._factory()
                     await engine.open()
-                    place.engine = engine
+                    slot.engine = engine
                     return engine
-                return place.engine  # type: ignore[return-value]  # one key, one type
+                return slot.engine  # type: ignore[return-value]  # one key, one type
         except BaseException:
-            self._place = None
-            place.users -= 1
-            if not place.users:
-                places.pop(self._key, None)
+            self._slot = None
+            slot.users -= 1
+            if not slot.users:
+                slots.pop(self._key, None)
             raise
 
     async def release(self) -> None:
         """Gives the engine back; does nothing if there is nothing to give back."""
-        place, self._place = self._place, None
-        if place is None:
+        slot, self._slot = self._slot, None
+        if slot is None:
             return
-        place.users -= 1
-        async with place.lock:
-            if place.users or place.engine is None:
+        slot.users -= 1
+        async with slot.lock:
+            if slot.users or slot.engine is None:
                 return
-            engine, place.engine = place.engine, None
+            engine, slot.engine = slot.engine, None
             try:
                 await engine.close()
             finally:
-                if not place.users:
-                    _places_of(asyncio.get_running_loop()).pop(self._key, None)
+                if not slot.users:
+                    _slots_of(asyncio.get_running_loop()).pop(self._key, None)
 
 
-class _Place:
-    """Where the engine of one key is; the lock is held while it is opened or closed."""
+class _Slot:
+    """Holds the engine of one key and counts its users; the lock is held while the engine is opened or closed."""
 
     __slots__ = ("engine", "lock", "users")
 
@@ -96,13 +96,13 @@ class _Place:
         self.users = 0
 
 
-_places: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Place]] = WeakKeyDictionary()
+_slots: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Slot]] = WeakKeyDictionary()
 
 
-def _places_of(loop: asyncio.AbstractEventLoop) -> dict[Hashable, _Place]:
-    if loop not in _places:
+def _slots_of(loop: asyncio.AbstractEventLoop) -> dict[Hashable, _Slot]:
+    if loop not in _slots:
         # An engine that was never given back refers to its loop, which weak keys alone would then keep.
-        for other in [other for other in _places if other.is_closed()]:
-            del _places[other]
-        _places[loop] = {}
-    return _places[loop]
+        for other in [other for other in _slots if other.is_closed()]:
+            del _slots[other]
+        _slots[loop] = {}
+    return _slots[loop]

@@ -207,7 +207,7 @@ IMMUTABLE_CALLS = frozenset(
 READ_ONLY = ("Mapping[", "Sequence[", "frozenset[")
 """How the type of a global begins that is written as a dict, list or set: the type checkers then let nobody change it."""
 
-STATEFUL = {"kit/shared.py": {"_places"}, "dialects/betterproto.py": {"Message.__annotations__"}}
+STATEFUL = {"kit/shared.py": {"_slots"}, "dialects/betterproto.py": {"Message.__annotations__"}}
 """Globals that are filled: one engine for each address and event loop, which is what ``memory:`` means, and what betterproto
 reads of a base class."""
 
