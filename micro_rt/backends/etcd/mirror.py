@@ -151,7 +151,7 @@ class Mirrors:
         self._begun = deque[int]()
         self._last_id = 0
         self._streams = 0
-        self._outbox: asyncio.Queue[WatchRequest] | None = None
+        self._to_send: asyncio.Queue[WatchRequest] | None = None
         self._task: asyncio.Task[None] | None = None
         self._readers = TaskSet[None]()
         self._gate = asyncio.Semaphore(READERS)
@@ -206,7 +206,7 @@ class Mirrors:
                 # Whatever it is: who stops watching goes on calling nodes that are gone.
                 self._failed(f"{type(error).__name__}: {error}")
             finally:
-                self._outbox = None
+                self._to_send = None
                 self._ids.clear()
                 self._begun.clear()
                 self._by_id.clear()
@@ -221,8 +221,8 @@ class Mirrors:
         """Carries the watches until the stream is lost."""
         info = CallInfo()
         self._streams += 1
-        self._outbox = outbox = asyncio.Queue[WatchRequest]()
-        token, call = await self._client.watch(_requests(outbox), info)
+        self._to_send = to_send = asyncio.Queue[WatchRequest]()
+        token, call = await self._client.watch(_requests(to_send), info)
         async with call:
             for mirror in self._mirrors:
                 if mirror not in self._ids:  # else it was added while the call began
@@ -261,11 +261,11 @@ class Mirrors:
             raise Unavailable(f"{info.peer} has not answered for {QUIET + timeout:g} s") from None
 
     def _ask_for_a_sign(self) -> None:
-        if self._outbox is not None:
-            self._outbox.put_nowait(WatchRequest(progress_request=WatchProgressRequest()))
+        if self._to_send is not None:
+            self._to_send.put_nowait(WatchRequest(progress_request=WatchProgressRequest()))
 
     def _begin(self, mirror: Mirror[Any]) -> None:
-        if self._outbox is None or mirror in self._reading:
+        if self._to_send is None or mirror in self._reading:
             return  # It begins with the next stream, or when it was read.
         self._last_id += 1
         self._ids[mirror] = self._last_id
@@ -275,12 +275,12 @@ class Mirrors:
         create = WatchCreateRequest(
             key=mirror.prefix, range_end=mirror.end, start_revision=mirror.revision, watch_id=self._last_id
         )
-        self._outbox.put_nowait(WatchRequest(create_request=create))
+        self._to_send.put_nowait(WatchRequest(create_request=create))
 
     def _end(self, mirror: Mirror[Any]) -> None:
         id = self._ids.pop(mirror, None)
-        if id is not None and self._by_id.pop(id, None) is not None and self._outbox is not None:
-            self._outbox.put_nowait(WatchRequest(cancel_request=WatchCancelRequest(watch_id=id)))
+        if id is not None and self._by_id.pop(id, None) is not None and self._to_send is not None:
+            self._to_send.put_nowait(WatchRequest(cancel_request=WatchCancelRequest(watch_id=id)))
 
     def _take(self, reply: WatchResponse, token: str) -> None:
         id = reply.watch_id
@@ -375,6 +375,6 @@ class Mirrors:
         self._lost = self._client.problem = ""
 
 
-async def _requests(outbox: asyncio.Queue[WatchRequest]) -> AsyncIterator[WatchRequest]:
+async def _requests(to_send: asyncio.Queue[WatchRequest]) -> AsyncIterator[WatchRequest]:
     while True:
-        yield await outbox.get()
+        yield await to_send.get()

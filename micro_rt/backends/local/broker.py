@@ -14,7 +14,7 @@ from micro_rt.backends.local import groups, log
 from micro_rt.backends.local.event_file import EventFile
 from micro_rt.backends.local.sqlite import Connection
 from micro_rt.backends.local.state import Sync, options_of, read_sync, state_path
-from micro_rt.backends.local.write_queue import Batch, Outbox
+from micro_rt.backends.local.write_queue import Batch, WriteQueue
 from micro_rt.broker.base import (
     Broker,
     Listener,
@@ -133,15 +133,15 @@ class LocalBroker(Broker):
         good = [message for message, problem in zip(messages, problems, strict=True) if problem is None]
         batches: list[Batch] = []
         try:
-            for batch in Outbox.batches(good):
-                await file.outbox.put(batch)
+            for batch in WriteQueue.batches(good):
+                await file.queue.put(batch)
                 self._publishing.add(batch.done)
                 batch.done.add_done_callback(self._publishing.discard)
                 batches.append(batch)
             for batch in batches:
                 await asyncio.shield(batch.done)
         except asyncio.CancelledError:
-            file.outbox.withdraw(batches)
+            file.queue.withdraw(batches)
             raise
         results = [result for batch in batches for result in batch.results]
         if len(good) == len(messages):

@@ -13,7 +13,7 @@ from typing import Protocol
 from micro_rt.backends.local import groups, log
 from micro_rt.backends.local.sqlite import Connection, Database
 from micro_rt.backends.local.state import Sync
-from micro_rt.backends.local.write_queue import Outbox
+from micro_rt.backends.local.write_queue import WriteQueue
 from micro_rt.broker.base import Message, Position
 from micro_rt.errors import Error
 from micro_rt.kit.chance import between
@@ -68,7 +68,7 @@ class EventFile:
         self._heart: asyncio.Task[None] | None = None
         self._tidying: asyncio.Task[None] | None = None
         self._tidy_now = asyncio.Event()
-        self.outbox = Outbox(self._append)
+        self.queue = WriteQueue(self._append)
         self._burying = False
         self._beaten = clock.now()
         """When members were last said to live."""
@@ -91,7 +91,7 @@ class EventFile:
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
-        await self.outbox.finish()
+        await self.queue.finish()
         await self._tasks.wait()
         await self.database.close()
 

@@ -1,4 +1,4 @@
-"""What is on its way into the file of ``local:``: messages that come together are written together, and too many wait."""
+"""The queue of writes into the file of ``local:``: records that come together are written together, and too many wait."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from micro_rt.broker.base import Message, Position
 from micro_rt.errors import Error, FailedPrecondition, ResourceExhausted
 
-__all__ = ["Batch", "Outbox"]
+__all__ = ["Batch", "WriteQueue"]
 
 BATCH = 1000
 """Messages in one transaction, so that other processes get their turn."""
@@ -36,7 +36,7 @@ class Batch:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
-class Outbox:
+class WriteQueue:
     """Writes batches in the order in which they came.
 
     Args:
