@@ -69,7 +69,7 @@ class EventFile:
         self._tidying: asyncio.Task[None] | None = None
         self._tidy_now = asyncio.Event()
         self.queue = WriteQueue(self._append)
-        self._burying = False
+        self._removing_dead = False
         self._beaten = clock.now()
         """When members were last said to live."""
         self._mercy = 0.0
@@ -150,8 +150,8 @@ class EventFile:
         self._beaten = self._clock.now()
         return self._lifetimes.renew(connection, members, self._beaten)
 
-    def _bury(self) -> None:
-        async def bury() -> None:
+    def _remove_dead(self) -> None:
+        async def remove() -> None:
             # Not all who see that one is dead at once.
             await asyncio.sleep(between(0, min(0.2, self.session / 10)))
             members = [member.id for member in self._members]
@@ -165,17 +165,17 @@ class EventFile:
                     # for the same reason, and have time to say so.
                     self._mercy = now + self.session / 2
                 if now >= self._mercy:
-                    self._lifetimes.bury(connection, now)
+                    self._lifetimes.remove_dead(connection, now)
 
             try:
                 await self.database.write(write)
             except Error as error:
                 self._trouble(f"cannot take the partitions of members that died: {error}")
             finally:
-                self._burying = False
+                self._removing_dead = False
 
-        self._burying = True
-        self._tasks.start(bury())
+        self._removing_dead = True
+        self._tasks.start(remove())
 
     # Watching
 
@@ -204,7 +204,7 @@ class EventFile:
         )
         self._seen, self._ends, self._revisions = seen, ends, revisions
         if self._next_death <= now:
-            self._next_death = now + min(0.2, self.session / 10)  # By then they are buried, or it is tried again.
+            self._next_death = now + min(0.2, self.session / 10)  # By then they are removed, or it is tried again.
         return changes
 
     def _changed(self, changes: _Changes) -> None:
@@ -218,8 +218,8 @@ class EventFile:
             for member in self._members:
                 if member.joined.group in changes.groups:
                     member.wake()
-        if changes.dead and not self._burying:
-            self._bury()
+        if changes.dead and not self._removing_dead:
+            self._remove_dead()
 
     # Housekeeping
 
@@ -261,7 +261,7 @@ class _Changes:
     groups: Collection[int]
     """Whose members are to read others, or can."""
     dead: bool
-    """Whether there are members to bury."""
+    """Whether there are members whose session ran out."""
 
 
 def _tidy(id: int, connection: Connection) -> bool:

@@ -61,8 +61,8 @@ class Lifetimes:
         ).fetchone()
         return float("inf") if row[0] is None else row[0]
 
-    def bury(self, connection: Connection, now: float) -> None:
-        """Ends the membership of those who died."""
+    def remove_dead(self, connection: Connection, now: float) -> None:
+        """Removes the members whose session ran out, and shares their partitions out among the others."""
         dead = connection.execute(
             "SELECT id, grp FROM members WHERE epoch <> ? OR expires <= ?", (self._epoch, now)
         ).fetchall()
