@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from micro_rt.backends.kafka import watch as kafka_watch
+from micro_rt.backends.kafka import consumer_check
 from micro_rt.backends.kafka.subscription import KafkaSubscription
 from micro_rt.broker.base import Message
 from tests.faults.kafka_lab import Flow, Member, broker, eventually
@@ -40,7 +40,7 @@ def forget_the_group(consumer: Any) -> None:
 async def test_a_consumer_that_is_stuck_is_replaced(
     kafka: Server, monkeypatch: pytest.MonkeyPatch, stop: Callable[[Any], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(kafka_watch, "CHECK_EVERY", 0.5)
+    monkeypatch.setattr(consumer_check, "CHECK_EVERY", 0.5)
     async with broker(f"{kafka.url}/?session=6&timeout=3") as one:
         flow = Flow()
         await flow.prepare(one)
@@ -67,7 +67,7 @@ async def test_a_consumer_that_is_stuck_is_replaced(
 async def test_a_consumer_with_nothing_to_read_is_left_alone(
     kafka: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(kafka_watch, "CHECK_EVERY", 0.1)
+    monkeypatch.setattr(consumer_check, "CHECK_EVERY", 0.1)
     async with broker(f"{kafka.url}/?session=6") as one:
         flow = Flow()
         await flow.prepare(one)
@@ -81,8 +81,8 @@ async def test_a_consumer_with_nothing_to_read_is_left_alone(
             nonlocal checks
             checks += 1
 
-        check = member.subscription._watch._checked
-        monkeypatch.setattr(member.subscription._watch, "_checked", lambda task: (count(), check(task)))
+        check = member.subscription._check._checked
+        monkeypatch.setattr(member.subscription._check, "_checked", lambda task: (count(), check(task)))
         await eventually(lambda: checks >= 10)
         # Nor is one that is paused, whatever there is to read.
         member.subscription.pause(member.partitions)

@@ -18,7 +18,7 @@ from typing import Any
 
 from micro_rt.backends.kafka.client import Cluster, KafkaError, error_of
 from micro_rt.backends.kafka.consumer import GroupConsumer
-from micro_rt.backends.kafka.watch import CHECK_EVERY, Watch
+from micro_rt.backends.kafka.consumer_check import CHECK_EVERY, ConsumerCheck
 from micro_rt.broker.base import Listener, Partition, Record, Start, Subscription, checked_start
 from micro_rt.broker.embedded import checked_limit, checked_offset, not_owned
 from micro_rt.errors import Aborted, Error, FailedPrecondition, NotFound, PermissionDenied, Unavailable
@@ -83,14 +83,14 @@ class KafkaSubscription(Subscription):
         self._paused: set[Partition] = set()
         self._changes: deque[_Change] = deque()
         self._wake = asyncio.Event()
-        self._watch = Watch(cluster, group, self._topics)
+        self._check = ConsumerCheck(cluster, group, self._topics)
         self._busy = asyncio.Lock()
         self._closed = False
 
     @property
     def problem(self) -> str:
         """What keeps it from reading, as far as it knows; empty if nothing does."""
-        return self._watch.problem
+        return self._check.problem
 
     async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
         """Waits for records, and tells the listener what becomes of the partitions meanwhile."""
@@ -101,7 +101,7 @@ class KafkaSubscription(Subscription):
             while True:
                 if self._closed:
                     raise FailedPrecondition(f"this member of group {self.group} is closed")
-                if self._watch.stuck:
+                if self._check.stuck:
                     await self._drop()
                 consumer = self._consumer or await self._connect(deadline)
                 self._wake.clear()
@@ -109,14 +109,14 @@ class KafkaSubscription(Subscription):
                     await self._tell(consumer)
                     continue
                 records = await self._poll(consumer, limit, deadline - loop.time())
-                self._watch.member(consumer.generation)
+                self._check.member(consumer.generation)
                 if records:
-                    self._watch.progress()
+                    self._check.progress()
                     return records
-                self._watch.idle(consumer, frozenset(self._owned - self._paused))
-                if self._watch.unreachable is not None:
+                self._check.idle(consumer, frozenset(self._owned - self._paused))
+                if self._check.unreachable is not None:
                     # Nothing was read, so nothing is missed; and whoever reads should know.
-                    raise copy.copy(self._watch.unreachable)
+                    raise copy.copy(self._check.unreachable)
                 if loop.time() >= deadline and not self._changes:
                     return {}
 
@@ -146,7 +146,7 @@ class KafkaSubscription(Subscription):
             except Unavailable:
                 # aiokafka tries on also for a topic that was removed.
                 try:
-                    await self._watch.look()
+                    await self._check.look()
                 except NotFound as error:
                     raise Aborted(f"not committed: {error.message}") from None
                 raise
@@ -187,7 +187,7 @@ class KafkaSubscription(Subscription):
     # What the group says, in aiokafka's task
 
     async def _revoked(self, partitions: frozenset[Partition]) -> None:
-        self._watch.joining = True
+        self._check.joining = True
         if not partitions or self._consumer is None or self._closed:
             return
         heard = asyncio.get_running_loop().create_future()
@@ -197,7 +197,7 @@ class KafkaSubscription(Subscription):
 
     def _assigned(self, partitions: frozenset[Partition]) -> None:
         # Whoever waits here sends no heartbeats.
-        self._watch.joining = False
+        self._check.joining = False
         self._changes.append(_Change(assigned=partitions))
         self._wake.set()
 
@@ -283,7 +283,7 @@ class KafkaSubscription(Subscription):
         self, consumer: GroupConsumer, limit: int, timeout: float
     ) -> Mapping[Partition, Sequence[Record]] | None:
         """Returns records, or nothing when the time is over or something has changed."""
-        ready = [] if self._watch.joining else sorted(self._owned - self._paused)
+        ready = [] if self._check.joining else sorted(self._owned - self._paused)
         try:
             if ready and (records := await consumer.poll(ready, limit, 0.0)):
                 return records
@@ -331,7 +331,7 @@ class KafkaSubscription(Subscription):
         error = error_of(failure, f"Kafka at {self._cluster.address.place}, group {self.group}")
         if not isinstance(error, PermissionDenied):
             # aiokafka's task of the group may have ended with this; a new one does not.
-            self._watch.stuck = str(error)
+            self._check.stuck = str(error)
         return error
 
     # The consumer
@@ -339,9 +339,9 @@ class KafkaSubscription(Subscription):
     async def _connect(self, deadline: float) -> GroupConsumer:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        self._watch.begin()
+        self._check.begin()
         try:
-            await self._watch.look()  # A consumer would wait for a topic, and might have it made.
+            await self._check.look()  # A consumer would wait for a topic, and might have it made.
             consumer = self._consumer = GroupConsumer(
                 self._cluster, self._topics, self.group, self.instance, self._revoked, self._assigned
             )
@@ -356,14 +356,14 @@ class KafkaSubscription(Subscription):
                 error = error_of(failure, doing, may_have_run=False)
             else:
                 raise
-            self._watch.problem = str(error)
+            self._check.problem = str(error)
             await asyncio.sleep(max(0.0, min(deadline, began + TRY_AGAIN) - loop.time()))
             raise error from (None if error is failure else failure)
         return consumer
 
     async def _drop(self) -> None:
         """Gives the consumer up, and what it had."""
-        _log.warning("replacing a consumer of group %s: %s", self.group, self._watch.stuck)
+        _log.warning("replacing a consumer of group %s: %s", self.group, self._check.stuck)
         try:
             if self._owned:
                 await self._give_up(frozenset(self._owned), lost=True)
@@ -372,7 +372,7 @@ class KafkaSubscription(Subscription):
 
     async def _stop(self) -> None:
         consumer, self._consumer = self._consumer, None
-        await self._watch.end()
+        await self._check.end()
         for change in self._changes:
             if change.heard is not None and not change.heard.done():
                 change.heard.set_result(None)

@@ -1,4 +1,4 @@
-"""A look at a consumer of Kafka that reads nothing: whether there is nothing, or nobody to read it from, or it is stuck.
+"""Checks a consumer of Kafka that reads nothing: is there nothing to read, is the cluster unreachable, or is it stuck?
 
 A consumer that neither reads what is there nor joins its group, while the cluster is well, is to be replaced by a new
 one: it has happened to aiokafka after restarts of brokers (https://github.com/aio-libs/aiokafka/issues/1154).
@@ -15,7 +15,7 @@ from micro_rt.backends.kafka.consumer import GroupConsumer
 from micro_rt.broker.base import Partition
 from micro_rt.errors import Error
 
-__all__ = ["CHECK_EVERY", "Watch"]
+__all__ = ["CHECK_EVERY", "ConsumerCheck"]
 
 CHECK_EVERY = 5.0
 """Seconds without records after which it is looked whether there are any."""
@@ -25,8 +25,8 @@ STUCK_CHECKS = 3
 _log = logging.getLogger("micro_rt.broker")
 
 
-class Watch:
-    """Looks whether a consumer that reads nothing has nothing to read."""
+class ConsumerCheck:
+    """Checks whether a consumer that reads nothing has nothing to read."""
 
     def __init__(self, cluster: Cluster, group: str, topics: Collection[str]) -> None:
         self.problem = ""
