@@ -15,7 +15,7 @@ from micro_rt.backends.consul.address import ConsulAddress, parse_consul_address
 from micro_rt.backends.consul.engine import Consul
 from micro_rt.backends.consul.entries import EntryReader, check_visible, path_of
 from micro_rt.backends.consul.leases import REAPER, Checks, Leases
-from micro_rt.backends.consul.watch import Feeds, Subscription
+from micro_rt.backends.consul.watch import FeedReader, Feeds
 from micro_rt.errors import FailedPrecondition, Unavailable
 from micro_rt.kit.address import Options, flag, seconds
 from micro_rt.kit.clock import Clock, boot_clock
@@ -104,8 +104,8 @@ class ConsulRegistry(Registry):
     def watch(self, name: str) -> Watch:
         """Gives the nodes of a name now, and again after each change."""
         directory = self._open_directory()
-        subscription = Subscription(directory.feeds)
-        return directory.watches.open(name, subscription, self, subscription.end)
+        reader = FeedReader(directory.feeds)
+        return directory.watches.open(name, reader, self, reader.end)
 
     async def names(self) -> Mapping[str, tuple[Node, ...]]:
         """Returns every name with its nodes, but for ``consul``: those are Consul's own servers."""

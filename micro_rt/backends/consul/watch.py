@@ -20,7 +20,7 @@ from micro_rt.errors import Error, ResourceExhausted, Unavailable
 from micro_rt.kit.tasks import TaskSet, unless
 from micro_rt.node import Node
 
-__all__ = ["Feeds", "Subscription"]
+__all__ = ["Feeds", "FeedReader"]
 
 SINGLES = 16
 """Names with a blocking query of their own."""
@@ -135,7 +135,7 @@ class Feeds:
         self._ending.add(feed.task)
 
 
-class Subscription:
+class FeedReader:
     """Reads the nodes of a name for one watch: at first from Consul, then what was brought since.
 
     What it holds is let go with ``end``, or with itself.
