@@ -38,7 +38,7 @@ __all__ = [
     "Broker",
     "Headers",
     "Listener",
-    "Message",
+    "OutgoingRecord",
     "Partition",
     "Position",
     "Record",
@@ -77,8 +77,8 @@ class Position(NamedTuple):
     offset: int
 
 
-class Message(NamedTuple):
-    """What is to be published."""
+class OutgoingRecord(NamedTuple):
+    """A record to publish; where it goes within its topic is the broker's choice."""
 
     topic: str
     value: bytes
@@ -86,12 +86,12 @@ class Message(NamedTuple):
     headers: Headers = ()
     timestamp: float | None = None
     """Seconds since 1970; None for the present."""
-    is_record: bool = False
-    """Whether a broker has taken it before. Then what the address says of the largest message is not held against it."""
+    republished: bool = False
+    """Whether a broker accepted this record before. Then the limit ``max_message`` of the address does not apply to it."""
 
 
 class Record(NamedTuple):
-    """What was published."""
+    """A record that was published, as it is read."""
 
     topic: str
     partition: int
@@ -223,15 +223,15 @@ class Broker(ABC):
         """
 
     @abstractmethod
-    async def publish(self, messages: Sequence[Message]) -> list[Position | Error]:
-        """Publishes messages, and waits until they are durably accepted.
+    async def publish(self, records: Sequence[OutgoingRecord]) -> list[Position | Error]:
+        """Publishes records, and waits until they are durably accepted.
 
         Waits first while too much is on its way (back pressure). Cancelled, it withdraws what has not been sent.
 
         Returns:
-            For each message where it is, or why it is nowhere: ``InvalidArgument`` for one that is too large or whose topic
+            For each record where it is, or why it is nowhere: ``InvalidArgument`` for one that is too large or whose topic
             has an impossible name, ``NotFound`` for a topic that is not there, ``PermissionDenied``, ``ResourceExhausted``
-            where there is no space left, ``Unavailable``. The error's ``may_have_run`` says whether the message may be there
+            where there is no space left, ``Unavailable``. The error's ``may_have_run`` says whether the record may be there
             all the same.
         """
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from micro_rt.broker.base import DEFAULT_PARTITIONS, Message, Partition, TopicOptions, checked_topic
+from micro_rt.broker.base import DEFAULT_PARTITIONS, OutgoingRecord, Partition, TopicOptions, checked_topic
 from micro_rt.errors import Aborted, Error, InvalidArgument, NotFound
 from micro_rt.kit.address import Options, count, seconds
 
@@ -118,30 +118,30 @@ def warn_of_gap(topic: str, number: int, expected: int, first: int) -> None:
     )
 
 
-def problem_of(message: Message, limit: int) -> Error | None:
-    """Returns why a message cannot be published whatever the state of the broker; None if it can be.
+def problem_of(record: OutgoingRecord, limit: int) -> Error | None:
+    """Returns why a record cannot be published whatever the state of the broker; None if it can be.
 
     Args:
-        message: what is to be published.
+        record: what is to be published.
         limit: bytes of key, value and headers together, unless it was a record before.
     """
-    size = size_of(message)
-    if size > limit and not message.is_record:
+    size = size_of(record)
+    if size > limit and not record.republished:
         return InvalidArgument(
-            f"a message of {size} bytes for {message.topic} is larger than max_message={limit}", may_have_run=False
+            f"a message of {size} bytes for {record.topic} is larger than max_message={limit}", may_have_run=False
         )
     try:
-        checked_topic(message.topic)
+        checked_topic(record.topic)
     except InvalidArgument as error:
         return error
     return None
 
 
-def size_of(message: Message) -> int:
+def size_of(record: OutgoingRecord) -> int:
     """Returns the bytes of key, value and headers together."""
-    size = len(message.value)
-    if message.key is not None:
-        size += len(message.key)
-    for name, value in message.headers:
+    size = len(record.value)
+    if record.key is not None:
+        size += len(record.key)
+    for name, value in record.headers:
         size += len(name) + len(value)
     return size

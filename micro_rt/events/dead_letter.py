@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from micro_rt.broker.base import Broker, Headers, Message, Record, TopicOptions
+from micro_rt.broker.base import Broker, Headers, OutgoingRecord, Record, TopicOptions
 from micro_rt.errors import Error, InvalidArgument
 from micro_rt.kit.clock import wall_time
 
@@ -97,7 +97,7 @@ async def put_aside(
         raise outcome
 
 
-def dead_letter(record: Record, group: str, reason: str, error: BaseException | None, attempts: int) -> Message:
+def dead_letter(record: Record, group: str, reason: str, error: BaseException | None, attempts: int) -> OutgoingRecord:
     """Returns a record as a dead letter: with its key, its value and its headers, and why.
 
     Args:
@@ -120,15 +120,15 @@ def dead_letter(record: Record, group: str, reason: str, error: BaseException | 
     headers = _without(record.headers) + tuple(
         [(_PREFIX + name, text.encode(errors="replace")) for name, text in said.items()]
     )
-    return Message(
-        dead_letter_topic(record.topic, group), record.value, record.key, headers, record.timestamp, is_record=True
+    return OutgoingRecord(
+        dead_letter_topic(record.topic, group), record.value, record.key, headers, record.timestamp, republished=True
     )
 
 
-def revived(record: Record, letter: DeadLetter) -> Message:
+def revived(record: Record, letter: DeadLetter) -> OutgoingRecord:
     """Returns a dead letter as it was, for the group that could not handle it and no other."""
     headers = (*_without(record.headers), (GROUP_HEADER, letter.group.encode()))
-    return Message(letter.topic, record.value, record.key, headers, is_record=True)
+    return OutgoingRecord(letter.topic, record.value, record.key, headers, republished=True)
 
 
 def _without(headers: Headers) -> Headers:

@@ -10,7 +10,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, cast
 
-from micro_rt.broker.base import Broker, Headers, Message, TopicOptions
+from micro_rt.broker.base import Broker, Headers, OutgoingRecord, TopicOptions
 from micro_rt.codec.base import Codec
 from micro_rt.codec.proto import ProtoCodec
 from micro_rt.context import current_context
@@ -199,9 +199,9 @@ class Publisher:
         try:
             async with limit:
                 broker = await self._prepared()
-                ids, messages = self._seal(broker, batch, wall_time() if when is None else when, trace)
+                ids, records = self._seal(broker, batch, wall_time() if when is None else when, trace)
                 begun = True
-                positions = await self._accepted(broker, messages)
+                positions = await self._accepted(broker, records)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -228,10 +228,10 @@ class Publisher:
 
     def _seal(
         self, broker: Broker, batch: Sequence[_Outgoing], when: float, trace: Headers
-    ) -> tuple[list[str], list[Message]]:
+    ) -> tuple[list[str], list[OutgoingRecord]]:
         """Returns the ids of events, and their records."""
         ids: list[str] = []
-        messages: list[Message] = []
+        records: list[OutgoingRecord] = []
         source, stamp = self._source, rfc3339(when)
         for outlet, message, key, sent in batch:
             id = self._ids.next()
@@ -241,12 +241,12 @@ class Publisher:
             topic = outlet.event.topic
             if broker.envelope == "micro":
                 data, headers = seal_for_go_micro(headers, data, topic), ()
-            messages.append(Message(topic, data, key, headers, when))
-        return ids, messages
+            records.append(OutgoingRecord(topic, data, key, headers, when))
+        return ids, records
 
-    async def _accepted(self, broker: Broker, messages: list[Message]) -> Any:
+    async def _accepted(self, broker: Broker, records: list[OutgoingRecord]) -> Any:
         try:
-            return await broker.publish(messages)
+            return await broker.publish(records)
         except asyncio.CancelledError as error:
             error.add_note(f"{self!r}: what was being published may be there all the same")
             raise

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from micro_rt.backends.local.broker import LocalBroker
-from micro_rt.broker.base import Broker, Message, Position, TopicOptions
+from micro_rt.broker.base import Broker, OutgoingRecord, Position, TopicOptions
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.testing.contracts import BrokerContract, OtherProcess
 from micro_rt.testing.contracts.broker.members import Recorder, eventually
@@ -72,7 +72,7 @@ async def test_the_address_says_how_topics_are_made(tmp_path: Path) -> None:
     assert broker.envelope == "micro"
     await broker.open()
     await broker.prepare({"a": TopicOptions(), "b": TopicOptions(partitions=5, retention=99.0)})
-    large, good = await broker.publish([Message("a", b"12345678901"), Message("a", b"1234567890")])
+    large, good = await broker.publish([OutgoingRecord("a", b"12345678901"), OutgoingRecord("a", b"1234567890")])
     assert "max_message=10" in str(large)
     assert isinstance(good, Position)
     await broker.close()
@@ -92,7 +92,9 @@ async def test_records_that_ran_out_are_deleted_in_the_background(
     await broker.prepare({"short": TopicOptions(partitions=2, retention=1.0), "long": TopicOptions(partitions=1)})
     slow = broker.subscribe(["short"], "slow", "earliest", Recorder())
     await slow.fetch(1, 0.0)
-    await broker.publish([Message(topic, b"%d" % number) for number in range(5000) for topic in ("short", "long")])
+    await broker.publish(
+        [OutgoingRecord(topic, b"%d" % number) for number in range(5000) for topic in ("short", "long")]
+    )
     connection = sqlite3.connect(tmp_path / "default" / "broker.db")
 
     def kept(topic: str) -> int:
@@ -102,7 +104,7 @@ async def test_records_that_ran_out_are_deleted_in_the_background(
     await eventually(lambda: kept("short") == 0, 60.0)
     assert connection.execute("SELECT count(*) FROM records").fetchone() == (5000,)
     assert kept("long") == 5000
-    (position,) = await broker.publish([Message("short", b"new")])
+    (position,) = await broker.publish([OutgoingRecord("short", b"new")])
     assert isinstance(position, Position)
     assert position.offset == 2500, "offsets go on where they were"
     async with asyncio.timeout(60.0):

@@ -3,7 +3,7 @@ import uuid
 import pytest
 
 from micro_rt.backends.memory.broker import MemoryBroker
-from micro_rt.broker.base import Broker, Message, TopicOptions
+from micro_rt.broker.base import Broker, OutgoingRecord, TopicOptions
 from micro_rt.kit.clock import Clock
 from micro_rt.testing.contracts import BrokerContract
 from micro_rt.testing.contracts.broker.members import Recorder
@@ -51,9 +51,9 @@ async def test_names_are_apart_and_parameters_are_not() -> None:
     for broker in (one, same, other):
         await broker.open()
     await one.prepare({"t": TopicOptions()})
-    (position,) = await same.publish([Message("t", b"")])
+    (position,) = await same.publish([OutgoingRecord("t", b"")])
     assert isinstance(position, tuple)
-    (error,) = await other.publish([Message("t", b"")])
+    (error,) = await other.publish([OutgoingRecord("t", b"")])
     assert isinstance(error, Exception)
     for broker in (one, same, other):
         await broker.close()
@@ -67,7 +67,7 @@ async def test_records_are_dropped_when_they_run_out_and_not_before(caplog: pyte
 
     async def publish(value: bytes) -> None:
         # That it says to be old makes no difference.
-        await broker.publish([Message("t", value, timestamp=5.0)])
+        await broker.publish([OutgoingRecord("t", value, timestamp=5.0)])
 
     async def all_values() -> list[bytes]:
         subscription = broker.subscribe(["t"], uuid.uuid4().hex, "earliest", Recorder())

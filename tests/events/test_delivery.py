@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
-from micro_rt.broker.base import Message
+from micro_rt.broker.base import OutgoingRecord
 from tests.events.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed, until
 from tests.protos.shop_pb2 import OrderPaid, OrderPlaced
 
@@ -164,12 +164,12 @@ async def test_what_cannot_be_read_becomes_a_dead_letter_at_once(broker: str, sh
         good = ("ce_type", b"shop.OrderPlaced")
         await own.publish(
             [
-                Message(topic, b"\xff\xff\xff", b"k", (good,)),
-                Message(topic, b"{", b"k", (("content-type", b"application/cloudevents+json"),)),
-                Message(topic, b"{]", b"k", (good, ("content-type", b"application/json"))),
-                Message(topic, b"", b"k"),  # no type, and the topic has two
-                Message(topic, b"", b"k", (("ce_type", b"shop.SomethingElse"),)),  # not subscribed: passed over
-                Message(topic, OrderPlaced(order_id="ok").SerializeToString(), b"k", (good,)),
+                OutgoingRecord(topic, b"\xff\xff\xff", b"k", (good,)),
+                OutgoingRecord(topic, b"{", b"k", (("content-type", b"application/cloudevents+json"),)),
+                OutgoingRecord(topic, b"{]", b"k", (good, ("content-type", b"application/json"))),
+                OutgoingRecord(topic, b"", b"k"),  # no type, and the topic has two
+                OutgoingRecord(topic, b"", b"k", (("ce_type", b"shop.SomethingElse"),)),  # not subscribed: passed over
+                OutgoingRecord(topic, OrderPlaced(order_id="ok").SerializeToString(), b"k", (good,)),
             ]
         )
         await until(lambda: log)
@@ -212,7 +212,9 @@ async def test_on_failure_stop_stops_in_front_of_what_cannot_be_read(
     options: Any = {"group": "g", "on_failure": "stop"}
     async with subscribed(broker, shop.subscriber(order_placed=log), **options) as (service, subscription):
         await publish.placed("k", 1)
-        await (await service.broker()).publish([Message(topic, b"\xff", b"k", (("ce_type", b"shop.OrderPlaced"),))])
+        await (await service.broker()).publish(
+            [OutgoingRecord(topic, b"\xff", b"k", (("ce_type", b"shop.OrderPlaced"),))]
+        )
         await publish.placed("k", 2)
         await until(lambda: "has stopped at" in subscription.problem)
         assert "not a valid shop.OrderPlaced" in service.health.problems["group g"]

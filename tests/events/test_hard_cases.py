@@ -13,7 +13,7 @@ import pytest
 
 import micro_rt as micro
 from micro_rt.backends.memory.broker import MemoryBroker, _MemoryMember
-from micro_rt.broker.base import Message, Partition, Position, Record
+from micro_rt.broker.base import OutgoingRecord, Partition, Position, Record
 from micro_rt.codec.proto import ProtoCodec
 from micro_rt.events.dead_letter import dead_letter_topic
 from micro_rt.events.envelope import seal
@@ -32,7 +32,7 @@ async def test_a_partition_full_of_events_of_others_is_read_on(broker: str, shop
     log = Log()
     async with subscribed(broker, shop.subscriber(order_placed=log), group="g", max_in_flight=10) as (service, _):
         own = await service.broker()
-        others = [Message(shop.topic("orders"), b"", b"k", (("ce_type", b"shop.Other"),)) for _ in range(50)]
+        others = [OutgoingRecord(shop.topic("orders"), b"", b"k", (("ce_type", b"shop.Other"),)) for _ in range(50)]
         await own.publish(others)
         await publish.placed("k")
         await until(lambda: log)
@@ -156,7 +156,7 @@ async def test_dead_letters_wait_for_a_broker_that_raises_whatever_it_likes(shop
     raised = 0
 
     class Broken(MemoryBroker):
-        async def publish(self, messages: Sequence[Message]) -> list[Position | micro.Error]:
+        async def publish(self, messages: Sequence[OutgoingRecord]) -> list[Position | micro.Error]:
             nonlocal raised
             if messages[0].topic.endswith(".dead") and not raised:
                 raised += 1
@@ -284,7 +284,7 @@ async def test_a_record_as_large_as_may_be_becomes_a_dead_letter(broker: str, sh
 
     # All but the largest that Kafka takes, as somebody writes it who is not held back by max_message=.
     event = Blob(id=b"k", data=bytes(1_048_480))
-    record = Message(shop.topic("blobs"), event.SerializeToString(), b"k", is_record=True)
+    record = OutgoingRecord(shop.topic("blobs"), event.SerializeToString(), b"k", republished=True)
     async with subscribed(broker, shop.subscriber(blob=handle), group="g", attempts=1) as (service, subscription):
         own = await service.broker()
         (outcome,) = await own.publish([record])

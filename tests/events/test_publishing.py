@@ -11,7 +11,7 @@ import pytest
 
 import micro_rt as micro
 from micro_rt.backends.memory.broker import MemoryBroker
-from micro_rt.broker.base import Message, Partition, TopicOptions, partition_of
+from micro_rt.broker.base import OutgoingRecord, Partition, TopicOptions, partition_of
 from tests.events.shop import SETTLE, Log, Publishes, Shop, subscribed, until
 from tests.protos.shop_micro import ShopPublisher, ShopSubscriberBase
 from tests.protos.shop_pb2 import Blob, OrderPaid, OrderPlaced, Ping, Shipment, Shipped
@@ -182,11 +182,11 @@ async def test_records_of_others_are_understood(broker: str, shop: Shop) -> None
         orders, pings = shop.topic("orders"), shop.topic("pings")
         outcomes = await (await service.broker()).publish(
             [
-                Message(orders, b'{"orderId":"json"}', None, (("ce_type", b"shop.OrderPlaced"), ("content-type", b"application/json; charset=utf-8"))),
-                Message(orders, json.dumps({**structured, "data": {"orderId": "s-json", "unknown": 1}}).encode(), None, (("Content-Type", b"application/cloudevents+json"),)),
-                Message(orders, json.dumps({**structured, "datacontenttype": "application/protobuf", "data_base64": b64encode(data).decode()}).encode(), None, (("content-type", b"application/cloudevents+json; charset=UTF-8"),)),
-                Message(pings, Ping(text="plain").SerializeToString()),
-                Message(pings, json.dumps({"Header": {"Content-Type": "application/json"}, "Body": b64encode(b'{"text":"go"}').decode()}).encode()),
+                OutgoingRecord(orders, b'{"orderId":"json"}', None, (("ce_type", b"shop.OrderPlaced"), ("content-type", b"application/json; charset=utf-8"))),
+                OutgoingRecord(orders, json.dumps({**structured, "data": {"orderId": "s-json", "unknown": 1}}).encode(), None, (("Content-Type", b"application/cloudevents+json"),)),
+                OutgoingRecord(orders, json.dumps({**structured, "datacontenttype": "application/protobuf", "data_base64": b64encode(data).decode()}).encode(), None, (("content-type", b"application/cloudevents+json; charset=UTF-8"),)),
+                OutgoingRecord(pings, Ping(text="plain").SerializeToString()),
+                OutgoingRecord(pings, json.dumps({"Header": {"Content-Type": "application/json"}, "Body": b64encode(b'{"text":"go"}').decode()}).encode()),
             ]
         )  # fmt: skip
         assert not [outcome for outcome in outcomes if isinstance(outcome, micro.Error)]

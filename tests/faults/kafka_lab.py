@@ -13,7 +13,7 @@ from typing import Any
 import aiokafka.admin
 
 from micro_rt.backends.kafka.broker import KafkaBroker
-from micro_rt.broker.base import Broker, Message, Partition, Position, Record, Subscription, TopicOptions
+from micro_rt.broker.base import Broker, OutgoingRecord, Partition, Position, Record, Subscription, TopicOptions
 from micro_rt.errors import Aborted, Unavailable
 from micro_rt.testing.proxy import FaultProxy
 from tests.servers.kafka import Kafka
@@ -209,7 +209,7 @@ class Flow:
         while self._going:
             numbers = list(range(number, number + 5))
             while numbers:
-                results = await broker.publish([Message(self.topic, b"%d" % each, key) for each in numbers])
+                results = await broker.publish([OutgoingRecord(self.topic, b"%d" % each, key) for each in numbers])
                 failed: list[int] = []
                 for each, result in zip(numbers, results, strict=True):
                     if isinstance(result, Position):

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from micro_rt.backends.local.broker import LocalBroker
-from micro_rt.broker.base import Message, Partition, Position, TopicOptions
+from micro_rt.broker.base import OutgoingRecord, Partition, Position, TopicOptions
 from micro_rt.errors import Aborted, Unavailable
 
 TOPICS = {"numbers": TopicOptions(partitions=6)}
@@ -36,7 +36,9 @@ async def publish(broker: LocalBroker, name: str, path: Path, stop: asyncio.Even
     with path.open("a", buffering=1) as accepted:
         for first in itertools.count(step=20):
             numbers = range(first, first + 20)
-            messages = [Message("numbers", b"%s-%d" % (name.encode(), each), b"%d" % (each % 10)) for each in numbers]
+            messages = [
+                OutgoingRecord("numbers", b"%s-%d" % (name.encode(), each), b"%d" % (each % 10)) for each in numbers
+            ]
             results = await broker.publish(messages)
             lines = [
                 message.value.decode()

@@ -9,7 +9,7 @@ import aiokafka.admin
 import pytest
 
 from micro_rt.backends.kafka.broker import KafkaBroker
-from micro_rt.broker.base import Message, Position, TopicOptions
+from micro_rt.broker.base import OutgoingRecord, Position, TopicOptions
 from micro_rt.errors import Error, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from micro_rt.testing.contracts.broker.members import Reader
 from tests.faults.kafka_lab import broker, make_topic, name, proxied
@@ -34,7 +34,9 @@ async def test_a_message_that_the_topic_does_not_take_harms_no_other(kafka: Serv
     topic = await make_topic(kafka, {"max.message.bytes": "2000"})
     async with broker(kafka.url) as one:
         # Together they are a batch that is too large; each but two of them is small enough.
-        messages = [Message(topic, b"%d" % each * (3000 if each in (17, 60) else 1), b"k") for each in range(100)]
+        messages = [
+            OutgoingRecord(topic, b"%d" % each * (3000 if each in (17, 60) else 1), b"k") for each in range(100)
+        ]
         results = await one.publish(messages)
         refused = {number: result for number, result in enumerate(results) if isinstance(result, Error)}
         assert refused.keys() == {17, 60}
@@ -43,7 +45,7 @@ async def test_a_message_that_the_topic_does_not_take_harms_no_other(kafka: Serv
             assert not error.may_have_run
             assert "max.message.bytes" in error.message
         # An idempotent producer has a gap in its numbers after that, and goes on all the same.
-        assert codes(await one.publish([Message(topic, b"after", b"k")])) == ["OK"]
+        assert codes(await one.publish([OutgoingRecord(topic, b"after", b"k")])) == ["OK"]
         kept = [b"%d" % each for each in range(100) if each not in (17, 60)]
         assert await values(one, topic, 99) == [*kept, b"after"]
 
@@ -51,7 +53,7 @@ async def test_a_message_that_the_topic_does_not_take_harms_no_other(kafka: Serv
 async def test_a_message_larger_than_the_address_says_is_not_sent(kafka: Server) -> None:
     async with broker(f"{kafka.url}/?max_message=1000") as one:
         topic = await make_topic(kafka, {})
-        large, small = await one.publish([Message(topic, b"x" * 1001), Message(topic, b"x" * 900)])
+        large, small = await one.publish([OutgoingRecord(topic, b"x" * 1001), OutgoingRecord(topic, b"x" * 900)])
         assert isinstance(large, InvalidArgument)
         assert "max_message=1000" in large.message
         assert isinstance(small, Position)
@@ -61,7 +63,7 @@ async def test_a_batch_may_be_as_large_as_the_largest_message(kafka: Server) -> 
     async with broker(kafka.url) as one:
         topic = await make_topic(kafka, {"max.message.bytes": "10000000"})
         async with broker(f"{kafka.url}/?max_message=8000000") as large:
-            assert codes(await large.publish([Message(topic, b"x" * 7_900_000)])) == ["OK"]
+            assert codes(await large.publish([OutgoingRecord(topic, b"x" * 7_900_000)])) == ["OK"]
         assert [len(value) for value in await values(one, topic, 1)] == [7_900_000]
 
 
@@ -71,12 +73,12 @@ async def test_a_publisher_is_told_what_is_perhaps_there(make_kafka: Callable[..
     async with broker(f"{server.url}/?timeout=2") as one:
         topic = name("t")
         await one.prepare({topic: TopicOptions(partitions=1)})
-        assert codes(await one.publish([Message(topic, b"before", b"k")])) == ["OK"]
+        assert codes(await one.publish([OutgoingRecord(topic, b"before", b"k")])) == ["OK"]
         await server.kill()
         # The first is sent, as far as it can be; the second waits for what becomes of it.
-        first = asyncio.create_task(one.publish([Message(topic, b"first", b"k")]))
+        first = asyncio.create_task(one.publish([OutgoingRecord(topic, b"first", b"k")]))
         await asyncio.sleep(0.2)
-        second = asyncio.create_task(one.publish([Message(topic, b"second", b"k")]))
+        second = asyncio.create_task(one.publish([OutgoingRecord(topic, b"second", b"k")]))
         ((told,), (other,)) = await asyncio.gather(first, second)
         assert isinstance(told, Unavailable)
         assert told.may_have_run
@@ -84,16 +86,16 @@ async def test_a_publisher_is_told_what_is_perhaps_there(make_kafka: Callable[..
         assert isinstance(other, Unavailable)
         assert not other.may_have_run
         # What is withdrawn is not there later; what was sent is, as soon as Kafka is.
-        cancelled = asyncio.create_task(one.publish([Message(topic, b"cancelled", b"k")]))
+        cancelled = asyncio.create_task(one.publish([OutgoingRecord(topic, b"cancelled", b"k")]))
         await asyncio.sleep(0.2)
         cancelled.cancel()
         with pytest.raises(asyncio.CancelledError):
             await cancelled
         await server.start()
-        (last,) = await one.publish([Message(topic, b"last", b"k")])
+        (last,) = await one.publish([OutgoingRecord(topic, b"last", b"k")])
         while isinstance(last, Unavailable):  # It may take a while until it is connected again.
             assert not last.may_have_run
-            (last,) = await one.publish([Message(topic, b"last", b"k")])
+            (last,) = await one.publish([OutgoingRecord(topic, b"last", b"k")])
         assert await values(one, topic, 3) == [b"before", b"first", b"last"]
         assert one.problem == ""
 
@@ -104,9 +106,9 @@ async def test_no_more_is_kept_than_the_buffer_holds(make_kafka: Callable[..., K
     async with broker(f"{server.url}/?timeout=3&buffer=1000000&max_message=100000") as one:
         topic = name("t")
         await one.prepare({topic: TopicOptions(partitions=1)})
-        assert codes(await one.publish([Message(topic, b"before")])) == ["OK"]
+        assert codes(await one.publish([OutgoingRecord(topic, b"before")])) == ["OK"]
         await server.pause()
-        tasks = [asyncio.create_task(one.publish([Message(topic, b"x" * 90_000)])) for _ in range(50)]
+        tasks = [asyncio.create_task(one.publish([OutgoingRecord(topic, b"x" * 90_000)])) for _ in range(50)]
         await asyncio.sleep(0.5)
         assert one._publisher is not None
         assert 900_000 < one._publisher._bytes <= 1_000_000
@@ -118,9 +120,9 @@ async def test_no_more_is_kept_than_the_buffer_holds(make_kafka: Callable[..., K
         assert len(errors) == 49
         assert all(isinstance(error, Unavailable) for error in errors)
         assert sum(error.may_have_run for error in errors if isinstance(error, Unavailable)) == 1, "one batch was sent"
-        (last,) = await one.publish([Message(topic, b"last")])
+        (last,) = await one.publish([OutgoingRecord(topic, b"last")])
         while isinstance(last, Unavailable):
-            (last,) = await one.publish([Message(topic, b"last")])
+            (last,) = await one.publish([OutgoingRecord(topic, b"last")])
         assert isinstance(last, Position)
 
 
@@ -134,14 +136,16 @@ async def test_closing_takes_its_time_and_no_longer(make_kafka: Callable[..., Ka
             topic = name("t")
             await one.prepare({topic: TopicOptions(partitions=2)})
             reader = Reader(one, [topic], name("g"), "earliest", True, 100, None, 60.0)
-            await one.publish([Message(topic, b"before", b"k")])
+            await one.publish([OutgoingRecord(topic, b"before", b"k")])
             await reader.until(1)
-            under_way = asyncio.create_task(one.publish([Message(topic, b"%d" % each, b"k") for each in range(1000)]))
+            under_way = asyncio.create_task(
+                one.publish([OutgoingRecord(topic, b"%d" % each, b"k") for each in range(1000)])
+            )
             await asyncio.sleep(0)
             await one.close()  # What was begun is finished.
             assert set(codes(await under_way)) == {"OK"}
             with pytest.raises(FailedPrecondition):
-                await one.publish([Message(topic, b"")])
+                await one.publish([OutgoingRecord(topic, b"")])
             with pytest.raises(FailedPrecondition):
                 await reader.stop()
             assert len(await values(near, topic, 1001)) == 1001
@@ -150,7 +154,7 @@ async def test_closing_takes_its_time_and_no_longer(make_kafka: Callable[..., Ka
             reader = Reader(one, [topic], name("g"), "earliest", False, 100, None, 60.0)
             await reader.until(1001)
             await proxy.black_hole()
-            under_way = asyncio.create_task(one.publish([Message(topic, b"lost", b"k")]))
+            under_way = asyncio.create_task(one.publish([OutgoingRecord(topic, b"lost", b"k")]))
             async with asyncio.timeout(60):
                 await one.close()
             assert codes(await under_way) == ["UNAVAILABLE"]
@@ -173,7 +177,7 @@ async def test_a_topic_that_is_removed_is_missed(make_kafka: Callable[..., Kafka
     await kafka.start()
     async with broker(f"{kafka.url}/?timeout=3&create=false") as one:
         topic = await make_topic(kafka, {})
-        assert codes(await one.publish([Message(topic, b"")])) == ["OK"]
+        assert codes(await one.publish([OutgoingRecord(topic, b"")])) == ["OK"]
         with pytest.raises(NotFound, match="create=false"):
             await one.prepare({name("t"): TopicOptions()})
         await one.prepare({topic: TopicOptions()})
@@ -193,5 +197,5 @@ async def test_every_compression(kafka: Server, compression: str) -> None:
     async with broker(f"{kafka.url}/?compression={compression}&linger=0.01") as one:
         topic = await make_topic(kafka, {})
         sent = [b"%d" % each * 100 for each in range(500)]
-        await one.publish([Message(topic, value) for value in sent])
+        await one.publish([OutgoingRecord(topic, value) for value in sent])
         assert await values(one, topic, 500) == sent

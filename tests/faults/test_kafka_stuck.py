@@ -13,7 +13,7 @@ import pytest
 
 from micro_rt.backends.kafka import consumer_check
 from micro_rt.backends.kafka.subscription import KafkaSubscription
-from micro_rt.broker.base import Message
+from micro_rt.broker.base import OutgoingRecord
 from tests.faults.kafka_lab import Flow, Member, broker, eventually
 from tests.servers.server import Server
 
@@ -86,7 +86,7 @@ async def test_a_consumer_with_nothing_to_read_is_left_alone(
         await eventually(lambda: checks >= 10)
         # Nor is one that is paused, whatever there is to read.
         member.subscription.pause(member.partitions)
-        await one.publish([Message(flow.topic, b"0", b"key-%d" % each) for each in range(20)])
+        await one.publish([OutgoingRecord(flow.topic, b"0", b"key-%d" % each) for each in range(20)])
         await eventually(lambda: checks >= 20)
         assert member.subscription._consumer is consumer
         assert one.problem == ""

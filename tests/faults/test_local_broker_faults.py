@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from micro_rt.backends.local.broker import LocalBroker
-from micro_rt.broker.base import Message, Partition, Position, Record, Subscription, TopicOptions
+from micro_rt.broker.base import OutgoingRecord, Partition, Position, Record, Subscription, TopicOptions
 from micro_rt.errors import Aborted, Error, ResourceExhausted
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.testing.contracts.broker.members import Reader, Recorder, eventually
@@ -122,7 +122,7 @@ async def member(
 
 async def publish(broker: LocalBroker, *values: bytes) -> list[Position | Error]:
     async with asyncio.timeout(PATIENCE):
-        return await broker.publish([Message("t", value, b"k") for value in values])
+        return await broker.publish([OutgoingRecord("t", value, b"k") for value in values])
 
 
 async def read(subscription: Subscription, count: int) -> list[Record]:
@@ -194,7 +194,8 @@ async def test_a_storm_of_members_that_join_and_leave(tmp_path: Path) -> None:
             nonlocal published
             while True:
                 batch = [
-                    Message("t", b"%d" % number, b"%d" % (number % 50)) for number in range(published, published + 20)
+                    OutgoingRecord("t", b"%d" % number, b"%d" % (number % 50))
+                    for number in range(published, published + 20)
                 ]
                 for result in await one.publish(batch):
                     assert isinstance(result, Position), result

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from micro_rt.backends.kafka.broker import KafkaBroker
-from micro_rt.broker.base import Broker, Message, Position, TopicOptions
+from micro_rt.broker.base import Broker, OutgoingRecord, Position, TopicOptions
 from micro_rt.errors import Error, NotFound, PermissionDenied, Unauthenticated, Unavailable
 from micro_rt.testing.contracts.broker.members import Reader
 from tests.faults.kafka_lab import broker, name
@@ -112,14 +112,14 @@ def secured(make_kafka: Callable[..., Kafka], tmp_path: Path) -> Iterator[Secure
 
 
 async def round_trip(one: Broker, topic: str, group: str) -> None:
-    (result,) = await one.publish([Message(topic, b"hello", b"k")])
+    (result,) = await one.publish([OutgoingRecord(topic, b"hello", b"k")])
     assert isinstance(result, Position), result
     reader = Reader(one, [topic], group, "earliest", True, 10, None, 60.0)
     await reader.until(1)
     await reader.stop()
 
 
-async def refused(one: Broker, *messages: Message) -> list[Error]:
+async def refused(one: Broker, *messages: OutgoingRecord) -> list[Error]:
     results = await one.publish(messages)
     assert all(isinstance(result, Error) for result in results), results
     return [result for result in results if isinstance(result, Error)]
@@ -148,7 +148,7 @@ async def test_users_and_acls(secured: Secured, caplog: pytest.LogCaptureFixture
 
     async with broker(secured.url("alice")) as one:
         # A topic that she may not see is refused, and does not keep hers from being accepted.
-        error, accepted = await one.publish([Message(other, b""), Message(topic, b"")])
+        error, accepted = await one.publish([OutgoingRecord(other, b""), OutgoingRecord(topic, b"")])
         assert isinstance(error, PermissionDenied | NotFound)
         assert not error.may_have_run
         assert isinstance(accepted, Position)
@@ -160,21 +160,21 @@ async def test_users_and_acls(secured: Secured, caplog: pytest.LogCaptureFixture
             await reader.until(1)
 
     async with broker(secured.url("bob")) as one:
-        (error,) = await refused(one, Message(topic, b"from bob", b"k"))
+        (error,) = await refused(one, OutgoingRecord(topic, b"from bob", b"k"))
         assert isinstance(error, PermissionDenied)
         assert not error.may_have_run
         assert topic in error.message
         # As soon as he may, he can: nothing has to be made anew.
         secured.let("bob", ResourceType.TOPIC, topic, AclOperation.WRITE)
         for _ in range(100):
-            (result,) = await one.publish([Message(topic, b"from bob", b"k")])
+            (result,) = await one.publish([OutgoingRecord(topic, b"from bob", b"k")])
             if isinstance(result, Position):
                 break
             await asyncio.sleep(0.1)
         assert isinstance(result, Position)
 
     async with broker(secured.url("reader")) as one:
-        (error,) = await refused(one, Message(topic, b"", b"k"))
+        (error,) = await refused(one, OutgoingRecord(topic, b"", b"k"))
         assert isinstance(error, PermissionDenied)
 
     assert PASSWORD not in caplog.text

@@ -16,7 +16,7 @@ import confluent_kafka
 import pytest
 
 from micro_rt.backends.kafka.broker import KafkaBroker
-from micro_rt.broker.base import Message, Position, Record, TopicOptions, partition_of
+from micro_rt.broker.base import OutgoingRecord, Position, Record, TopicOptions, partition_of
 from micro_rt.testing.contracts.broker.members import Reader, eventually
 from tests.faults.kafka_lab import broker, name
 from tests.servers.server import Server
@@ -44,7 +44,7 @@ async def read(one: KafkaBroker, topic: str, count: int) -> list[Record]:
     return reader.records
 
 
-async def published(one: KafkaBroker, *messages: Message) -> list[Position]:
+async def published(one: KafkaBroker, *messages: OutgoingRecord) -> list[Position]:
     results = await one.publish(messages)
     assert all(isinstance(result, Position) for result in results), results
     return [result for result in results if isinstance(result, Position)]
@@ -68,7 +68,10 @@ async def kcat(*arguments: str, stdin: bytes = b"") -> bytes:
 async def test_kcat_reads_what_we_publish(kafka: Server, one: KafkaBroker) -> None:
     topic = await topic_of(one)
     await published(
-        one, Message(topic, b"value", b"key", HEADERS[:3], SAID), Message(topic, b"no key"), Message(topic, b"", b"k")
+        one,
+        OutgoingRecord(topic, b"value", b"key", HEADERS[:3], SAID),
+        OutgoingRecord(topic, b"no key"),
+        OutgoingRecord(topic, b"", b"k"),
     )
     output = await kcat("-C", "-q", "-b", kafka.address, "-t", topic, "-o", "beginning", "-e", "-J")
     found = [json.loads(line) for line in output.splitlines()]
@@ -95,8 +98,8 @@ async def test_a_key_goes_where_librdkafka_and_aiokafka_put_it(kafka: Server, on
     topic = await topic_of(one, partitions=7)
     dice = random.Random(1)
     keys = [b"", b"a", *(dice.randbytes(dice.randrange(1, 40)) for _ in range(300))]
-    ours = {position.partition for position in await published(one, Message(topic, b"", keys[1]))}
-    ours_by_key = dict(zip(keys, await published(one, *(Message(topic, b"", key) for key in keys)), strict=True))
+    ours = {position.partition for position in await published(one, OutgoingRecord(topic, b"", keys[1]))}
+    ours_by_key = dict(zip(keys, await published(one, *(OutgoingRecord(topic, b"", key) for key in keys)), strict=True))
     assert {ours_by_key[keys[1]].partition} == ours
 
     theirs: dict[bytes, int] = {}
@@ -121,7 +124,7 @@ async def test_a_key_goes_where_librdkafka_and_aiokafka_put_it(kafka: Server, on
 async def test_librdkafka_reads_and_writes_what_we_do(kafka: Server, one: KafkaBroker, compression: str) -> None:
     topic = await topic_of(one)
     async with broker(f"{kafka.url}/?compression={compression}") as writer:
-        await published(writer, *(Message(topic, b"%d" % each * 50, b"k", HEADERS, SAID) for each in range(100)))
+        await published(writer, *(OutgoingRecord(topic, b"%d" % each * 50, b"k", HEADERS, SAID) for each in range(100)))
     producer = confluent_kafka.Producer({"bootstrap.servers": kafka.address, "compression.type": compression})
     for each in range(100, 200):
         producer.produce(topic, b"%d" % each * 50, b"k", headers=list(HEADERS), timestamp=int(SAID * 1000))
@@ -159,7 +162,7 @@ async def test_librdkafka_reads_and_writes_what_we_do(kafka: Server, one: KafkaB
 
 async def test_aiokafka_goes_on_where_we_committed_and_we_where_it_did(kafka: Server, one: KafkaBroker) -> None:
     topic, group = await topic_of(one), name("g")
-    await published(one, *(Message(topic, b"%d" % each) for each in range(30)))
+    await published(one, *(OutgoingRecord(topic, b"%d" % each) for each in range(30)))
 
     async def ours(count: int) -> Sequence[bytes]:
         reader = Reader(one, [topic], group, "earliest", True, count, None, 60.0)
@@ -246,7 +249,7 @@ async def test_a_group_is_shared_with_librdkafka(kafka: Server, assignor: str) -
 
         consuming = asyncio.create_task(asyncio.to_thread(consume))
         await eventually(lambda: len(reader.partitions) == 2, 60.0)
-        await published(one, *(Message(topic, b"%d" % each, b"%d" % each) for each in range(100)))
+        await published(one, *(OutgoingRecord(topic, b"%d" % each, b"%d" % each) for each in range(100)))
         await eventually(lambda: len(found) + len(reader.records) >= 100, 60.0)
         going = False
         await consuming
@@ -279,7 +282,7 @@ async def test_most_records_are_made_without_those_of_aiokafka(
         return aiokafka.ConsumerRecord(*values)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
     topic = await topic_of(one)
-    await published(one, *(Message(topic, b"%d" % number, b"k", HEADERS) for number in range(1000)))
+    await published(one, *(OutgoingRecord(topic, b"%d" % number, b"k", HEADERS) for number in range(1000)))
     monkeypatch.setattr("aiokafka.consumer.fetcher.ConsumerRecord", count)
     records = await read(one, topic, 1000)
     assert [record.value for record in records] == [b"%d" % number for number in range(1000)]
@@ -290,8 +293,8 @@ async def test_most_records_are_made_without_those_of_aiokafka(
 async def test_a_partition_with_much_to_read_does_not_keep_another_waiting(one: KafkaBroker) -> None:
     topic = await topic_of(one, 2)
     first, second = (next(b"%d" % each for each in range(99) if partition_of(b"%d" % each, 2) == at) for at in (0, 1))
-    await published(one, *(Message(topic, bytes(100), first) for _ in range(3000)))
-    await published(one, *(Message(topic, bytes(100), second) for _ in range(3000)))
+    await published(one, *(OutgoingRecord(topic, bytes(100), first) for _ in range(3000)))
+    await published(one, *(OutgoingRecord(topic, bytes(100), second) for _ in range(3000)))
     reader = Reader(one, [topic], name("g"), "earliest", True, 100, None, 60.0)
     await reader.until(3000)
     await reader.stop()

@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 
 from micro_rt.backends.local.log import SCHEMA, Topics, append, make, read, tidy, untidy
-from micro_rt.broker.base import Message, Partition, Position, partition_of
+from micro_rt.broker.base import OutgoingRecord, Partition, Position, partition_of
 from micro_rt.broker.groups.base import balance
 
 
@@ -79,7 +79,8 @@ def test_a_record_is_kept_as_long_as_it_is_to_be_whatever_its_timestamp_says() -
         now += chance.uniform(0, 20)
         if chance.random() < 0.6:  # Sometimes there is nothing new for long.
             messages = [
-                Message("t", b"", timestamp=chance.choice([None, 5.0, 2e9])) for _ in range(chance.randint(1, 30))
+                OutgoingRecord("t", b"", timestamp=chance.choice([None, 5.0, 2e9]))
+                for _ in range(chance.randint(1, 30))
             ]
             for result in append(connection, topics, messages, now):
                 assert result == Position("t", 0, len(published))
@@ -106,7 +107,7 @@ def test_many_records_are_deleted_some_at_a_time() -> None:
     for statement in SCHEMA[0]:
         connection.execute(statement)
     (id,) = make(connection, "t", 1, 100.0)
-    append(connection, Topics({}), [Message("t", b"")] * 10_000, 0.0)
+    append(connection, Topics({}), [OutgoingRecord("t", b"")] * 10_000, 0.0)
     assert not tidy(connection, id, 1.0)
     assert untidy(connection, 102.0)[0] == [id]
     rounds = 0

@@ -12,7 +12,7 @@ from micro_rt.backends.kafka import publisher as kafka_publisher
 from micro_rt.backends.kafka.address import parse_kafka_address
 from micro_rt.backends.kafka.producer import Gate
 from micro_rt.backends.kafka.publisher import Publisher
-from micro_rt.broker.base import Message, Position, partition_of
+from micro_rt.broker.base import OutgoingRecord, Position, partition_of
 from micro_rt.errors import Unavailable
 
 
@@ -64,7 +64,9 @@ def publisher_to(cluster: Cluster, fake: Fake) -> Publisher:
 async def test_closing_leaves_no_publish_waiting_whose_batch_is_on_its_way() -> None:
     fake = Fake()
     publisher = publisher_to(Cluster("timeout=0.2"), fake)
-    publishing = asyncio.create_task(publisher.publish([Message("t", b"", b"k"), Message("t", b"", b"k")]))
+    publishing = asyncio.create_task(
+        publisher.publish([OutgoingRecord("t", b"", b"k"), OutgoingRecord("t", b"", b"k")])
+    )
     await fake.sent.acquire()
     await publisher.close()
     results = await asyncio.wait_for(publishing, 20)
@@ -77,7 +79,7 @@ async def test_a_topic_that_grows_is_seen_by_a_call_that_waits_for_room(monkeypa
     fake, cluster = Fake(), Cluster("max_message=1000&buffer=1500")
     publisher = publisher_to(cluster, fake)
     key = next(b"%d" % each for each in range(99) if partition_of(b"%d" % each, 2) != partition_of(b"%d" % each, 7))
-    messages = [Message("t", bytes(900), key)] * 3
+    messages = [OutgoingRecord("t", bytes(900), key)] * 3
     publishing = asyncio.create_task(publisher.publish(messages))
     await fake.sent.acquire()  # The first; the others have no room.
     cluster.count = 7

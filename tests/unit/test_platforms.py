@@ -26,7 +26,7 @@ IMPORTS = """
 CALLS = """
     import asyncio
     import micro_rt as micro
-    from micro_rt.broker.base import Message, TopicOptions
+    from micro_rt.broker.base import OutgoingRecord, TopicOptions
     from tests.protos.lab_micro import LabBase, LabClient
     from tests.protos.lab_pb2 import Text
 
@@ -43,7 +43,7 @@ CALLS = """
         async with micro.Service("web") as service:
             broker = await service.broker()
             await broker.prepare({"news": TopicOptions()})
-            (position,) = await broker.publish([Message("news", b"hello", b"key")])
+            (position,) = await broker.publish([OutgoingRecord("news", b"hello", b"key")])
             print("broker", position.offset)
 
     asyncio.run(main())

@@ -9,7 +9,16 @@ from micro_rt.backends.kafka.address import parse_kafka_address
 from micro_rt.backends.kafka.client import Cluster
 from micro_rt.backends.kafka.publisher import Publisher
 from micro_rt.backends.kafka.subscription import KafkaSubscription
-from micro_rt.broker.base import Broker, Listener, Message, Position, Start, Subscription, TopicOptions, checked_topic
+from micro_rt.broker.base import (
+    Broker,
+    Listener,
+    OutgoingRecord,
+    Position,
+    Start,
+    Subscription,
+    TopicOptions,
+    checked_topic,
+)
 from micro_rt.errors import Error, FailedPrecondition, InvalidArgument, NotFound
 
 __all__ = ["KafkaBroker"]
@@ -103,11 +112,11 @@ class KafkaBroker(Broker):
         if missing:
             await cluster.make(missing)
 
-    async def publish(self, messages: Sequence[Message]) -> list[Position | Error]:
-        """Publishes messages, and waits until all replicas in sync have them."""
+    async def publish(self, records: Sequence[OutgoingRecord]) -> list[Position | Error]:
+        """Publishes records, and waits until all replicas in sync have them."""
         if self._publisher is None:
             raise self._not_open()
-        return await self._publisher.publish(messages)
+        return await self._publisher.publish(records)
 
     def subscribe(self, topics: Collection[str], group: str, start: Start, listener: Listener) -> Subscription:
         """Joins a group."""

@@ -12,7 +12,7 @@ from typing import Protocol
 from micro_rt.backends.kafka.address import KafkaAddress
 from micro_rt.backends.kafka.client import KafkaError, error_of, failures
 from micro_rt.backends.kafka.producer import BATCH, Gate, Producer
-from micro_rt.broker.base import Message, Position
+from micro_rt.broker.base import OutgoingRecord, Position
 from micro_rt.errors import Error, InvalidArgument, PermissionDenied, Unavailable
 
 __all__ = ["Call", "Entry", "Lane", "LaneHost"]
@@ -80,7 +80,7 @@ class Entry:
 
     __slots__ = ("attempts", "call", "index", "message", "size")
 
-    def __init__(self, call: Call, index: int, message: Message, size: int) -> None:
+    def __init__(self, call: Call, index: int, message: OutgoingRecord, size: int) -> None:
         self.call = call
         self.index = index
         self.message = message

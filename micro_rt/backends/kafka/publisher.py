@@ -15,7 +15,7 @@ from typing import cast
 from micro_rt.backends.kafka.client import Cluster
 from micro_rt.backends.kafka.lane import Call, Entry, Lane
 from micro_rt.backends.kafka.producer import Producer
-from micro_rt.broker.base import Message, Position, partition_of
+from micro_rt.broker.base import OutgoingRecord, Position, partition_of
 from micro_rt.broker.embedded import problem_of, size_of
 from micro_rt.errors import Error, FailedPrecondition, Unavailable
 from micro_rt.kit.chance import below
@@ -66,34 +66,34 @@ class Publisher:
         self._closed = False
         self._ended = False
 
-    async def publish(self, messages: Sequence[Message]) -> list[Position | Error]:
-        """Publishes messages, and waits until they are durably accepted; see ``Broker.publish``."""
+    async def publish(self, records: Sequence[OutgoingRecord]) -> list[Position | Error]:
+        """Publishes records, and waits until they are durably accepted; see ``Broker.publish``."""
         if self._closed:
             raise FailedPrecondition(f"the broker Kafka at {self._address.place} is not open", may_have_run=False)
-        call = Call(len(messages))
+        call = Call(len(records))
         loop = asyncio.get_running_loop()
         began = now = loop.time()
         self._calls += 1
         self._quiet.clear()
         try:
-            for index, message in enumerate(messages):
-                size = size_of(message)
-                topic = self._topics.get(message.topic)
+            for index, record in enumerate(records):
+                size = size_of(record)
+                topic = self._topics.get(record.topic)
                 if topic is None or now >= topic.known_until or size > self._address.max_message:
-                    known = problem_of(message, self._address.max_message) or await self._ask(message.topic)
+                    known = problem_of(record, self._address.max_message) or await self._ask(record.topic)
                     now = loop.time()
                     if isinstance(known, Error):
                         call.finish(index, known)
                         continue
                     topic = known
-                entry = Entry(call, index, message, size + AROUND)
+                entry = Entry(call, index, record, size + AROUND)
                 if self._room or not self._fits(entry.size):
                     error = await self._wait_for_room(entry.size)
                     now = loop.time()
                     if error is not None:
                         call.finish(index, error)
                         continue
-                    topic = self._topics.get(message.topic, topic)  # It may have grown meanwhile.
+                    topic = self._topics.get(record.topic, topic)  # It may have grown meanwhile.
                 else:
                     self._bytes += entry.size
                 self._line_up(entry, topic)

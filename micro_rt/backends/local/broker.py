@@ -18,7 +18,7 @@ from micro_rt.backends.local.write_queue import Batch, WriteQueue
 from micro_rt.broker.base import (
     Broker,
     Listener,
-    Message,
+    OutgoingRecord,
     Partition,
     Position,
     Record,
@@ -126,11 +126,11 @@ class LocalBroker(Broker):
                 file.prepared.setdefault(topic, how)
             file.look_for_retention()
 
-    async def publish(self, messages: Sequence[Message]) -> list[Position | Error]:
-        """Publishes messages, and waits until they are committed to the file."""
+    async def publish(self, records: Sequence[OutgoingRecord]) -> list[Position | Error]:
+        """Publishes records, and waits until they are committed to the file."""
         file = self._open_file()
-        problems = [problem_of(message, self._options.max_message) for message in messages]
-        good = [message for message, problem in zip(messages, problems, strict=True) if problem is None]
+        problems = [problem_of(record, self._options.max_message) for record in records]
+        good = [record for record, problem in zip(records, problems, strict=True) if problem is None]
         batches: list[Batch] = []
         try:
             for batch in WriteQueue.batches(good):
@@ -144,7 +144,7 @@ class LocalBroker(Broker):
             file.queue.withdraw(batches)
             raise
         results = [result for batch in batches for result in batch.results]
-        if len(good) == len(messages):
+        if len(good) == len(records):
             return results
         rest = iter(results)
         return [next(rest) if problem is None else problem for problem in problems]

@@ -14,7 +14,7 @@ from micro_rt.backends.local import groups, log
 from micro_rt.backends.local.sqlite import Connection, Database
 from micro_rt.backends.local.state import Sync
 from micro_rt.backends.local.write_queue import WriteQueue
-from micro_rt.broker.base import Message, Position
+from micro_rt.broker.base import OutgoingRecord, Position
 from micro_rt.errors import Error
 from micro_rt.kit.chance import between
 from micro_rt.kit.clock import Clock, wall_time
@@ -95,9 +95,9 @@ class EventFile:
         await self._tasks.wait()
         await self.database.close()
 
-    async def _append(self, messages: Sequence[Message]) -> Sequence[Position | Error]:
+    async def _append(self, records: Sequence[OutgoingRecord]) -> Sequence[Position | Error]:
         now = wall_time()
-        return await self.database.write(lambda connection: log.append(connection, self._topics, messages, now))
+        return await self.database.write(lambda connection: log.append(connection, self._topics, records, now))
 
     # Members
 

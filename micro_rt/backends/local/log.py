@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from micro_rt.backends.local.sqlite import Connection
-from micro_rt.broker.base import Headers, Message, Partition, Position, Record, Start, partition_of
+from micro_rt.broker.base import Headers, OutgoingRecord, Partition, Position, Record, Start, partition_of
 from micro_rt.broker.embedded import not_there, warn_of_gap
 from micro_rt.errors import Error
 
@@ -105,7 +105,7 @@ class Topics:
         return found
 
     def next_turn(self, topic: str, partitions: int) -> int:
-        """Returns the partition of the next message of a topic that has no key; they take turns."""
+        """Returns the partition of the next record of a topic that has no key; they take turns."""
         turn = self._turns[topic] = (self._turns.get(topic, -1) + 1) % partitions
         return turn
 
@@ -123,34 +123,36 @@ def make(connection: Connection, topic: str, partitions: int, retention: float) 
     return _partitions(connection, topic)
 
 
-def append(connection: Connection, topics: Topics, messages: Sequence[Message], now: float) -> list[Position | Error]:
-    """Appends messages, each to its partition.
+def append(
+    connection: Connection, topics: Topics, records: Sequence[OutgoingRecord], now: float
+) -> list[Position | Error]:
+    """Appends records, each to its partition.
 
     Args:
         connection: within a write.
         topics: of the writer's thread.
-        messages: what is to be appended.
-        now: seconds since 1970, for messages without a timestamp.
+        records: what is to be appended.
+        now: seconds since 1970, for records without a timestamp.
 
     Returns:
-        For each message where it is, or that there is no such topic.
+        For each record where it is, or that there is no such topic.
     """
     results: list[Position | Error] = []
     rows: list[tuple[int, float, bytes | None, bytes, str | None]] = []
     offsets: dict[int, int] = {}
     name = ""
     partitions: list[int] = []
-    for message in messages:
-        if message.topic != name:
-            name = message.topic
+    for record in records:
+        if record.topic != name:
+            name = record.topic
             partitions = topics.partitions(connection, name)
         if not partitions:
             results.append(not_there(name))
             continue
-        if message.key is None:
+        if record.key is None:
             number = topics.next_turn(name, len(partitions))
         else:
-            number = partition_of(message.key, len(partitions))
+            number = partition_of(record.key, len(partitions))
         id = partitions[number]
         offset = offsets.get(id)
         if offset is None:
@@ -159,10 +161,10 @@ def append(connection: Connection, topics: Topics, messages: Sequence[Message], 
         rows.append(
             (
                 id << _OFFSETS | offset,
-                now if message.timestamp is None else message.timestamp,
-                message.key,
-                message.value,
-                _dump(message.headers) if message.headers else None,
+                now if record.timestamp is None else record.timestamp,
+                record.key,
+                record.value,
+                _dump(record.headers) if record.headers else None,
             )
         )
         results.append(Position(name, number, offset))

@@ -7,7 +7,7 @@ import copy
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-from micro_rt.broker.base import Message, Position
+from micro_rt.broker.base import OutgoingRecord, Position
 from micro_rt.errors import Error, FailedPrecondition, ResourceExhausted
 
 __all__ = ["Batch", "WriteQueue"]
@@ -25,10 +25,10 @@ Results = Sequence[Position | Error]
 class Batch:
     """Messages of one call that are written together."""
 
-    __slots__ = ("done", "messages", "results", "size")
+    __slots__ = ("done", "records", "results", "size")
 
-    def __init__(self, messages: Sequence[Message], size: int) -> None:
-        self.messages = messages
+    def __init__(self, records: Sequence[OutgoingRecord], size: int) -> None:
+        self.records = records
         self.size = size
         """Bytes."""
         self.results: Results = ()
@@ -40,10 +40,10 @@ class WriteQueue:
     """Writes batches in the order in which they came.
 
     Args:
-        write: writes messages in one transaction, and returns where each of them is.
+        write: writes records in one transaction, and returns where each of them is.
     """
 
-    def __init__(self, write: Callable[[Sequence[Message]], Awaitable[Results]]) -> None:
+    def __init__(self, write: Callable[[Sequence[OutgoingRecord]], Awaitable[Results]]) -> None:
         self._write = write
         self._pending: deque[Batch] = deque()
         self._size = 0
@@ -51,17 +51,17 @@ class WriteQueue:
         self._task: asyncio.Task[None] | None = None
 
     @staticmethod
-    def batches(messages: Sequence[Message]) -> Iterator[Batch]:
-        """Divides messages into batches that are not too large."""
+    def batches(records: Sequence[OutgoingRecord]) -> Iterator[Batch]:
+        """Divides records into batches that are not too large."""
         start = size = 0
-        for number, message in enumerate(messages):
-            more = len(message.value) + 100  # The rest of it is small.
+        for number, record in enumerate(records):
+            more = len(record.value) + 100  # The rest of it is small.
             if number > start and (size + more > BATCH_BYTES or number - start >= BATCH):
-                yield Batch(messages[start:number], size)
+                yield Batch(records[start:number], size)
                 start, size = number, 0
             size += more
-        if start < len(messages):
-            yield Batch(messages[start:] if start else messages, size)
+        if start < len(records):
+            yield Batch(records[start:] if start else records, size)
 
     async def put(self, batch: Batch) -> None:
         """Waits until there is room, then sends a batch on its way."""
@@ -100,14 +100,14 @@ class WriteQueue:
         try:
             while self._pending:
                 batches = [self._pending.popleft()]
-                count, size = len(batches[0].messages), batches[0].size
+                count, size = len(batches[0].records), batches[0].size
                 while (
                     self._pending
-                    and count + len(self._pending[0].messages) <= BATCH
+                    and count + len(self._pending[0].records) <= BATCH
                     and size + self._pending[0].size <= BATCH_BYTES
                 ):
                     batch = self._pending.popleft()
-                    count += len(batch.messages)
+                    count += len(batch.records)
                     size += batch.size
                     batches.append(batch)
                 await self._send(batches)
@@ -116,16 +116,16 @@ class WriteQueue:
             self._task = None
 
     async def _send(self, batches: list[Batch]) -> None:
-        messages = batches[0].messages
+        records = batches[0].records
         if len(batches) > 1:
-            messages = [message for batch in batches for message in batch.messages]
+            records = [record for batch in batches for record in batch.records]
         try:
-            results = await self._write(messages)
+            results = await self._write(records)
         except Error as error:
             # Nothing of a transaction that failed stays; of other errors that cannot be said for sure.
             if isinstance(error, ResourceExhausted | FailedPrecondition):
                 error.may_have_run = False
-            results = [copy.copy(error) for _ in messages]
+            results = [copy.copy(error) for _ in records]
         except Exception as error:
             for batch in batches:
                 if not batch.done.done():
@@ -133,8 +133,8 @@ class WriteQueue:
             return
         start = 0
         for batch in batches:
-            batch.results = results if len(batches) == 1 else results[start : start + len(batch.messages)]
-            start += len(batch.messages)
+            batch.results = results if len(batches) == 1 else results[start : start + len(batch.records)]
+            start += len(batch.records)
             if not batch.done.done():
                 batch.done.set_result(None)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from micro_rt.broker.base import (
     Broker,
     Listener,
-    Message,
+    OutgoingRecord,
     Partition,
     Position,
     Record,
@@ -86,13 +86,13 @@ class MemoryBroker(Broker):
         for topic, options in topics.items():
             state.make(checked_topic(topic), *self._options.of(topic, options))
 
-    async def publish(self, messages: Sequence[Message]) -> list[Position | Error]:
-        """Publishes messages, and lets the others in this loop have their turn."""
+    async def publish(self, records: Sequence[OutgoingRecord]) -> list[Position | Error]:
+        """Publishes records, and lets the others in this loop have their turn."""
         state = self._open_state()
         await asyncio.sleep(0)
         now = wall_time()
         limit = self._options.max_message
-        return [problem_of(message, limit) or state.append(message, now) for message in messages]
+        return [problem_of(record, limit) or state.append(record, now) for record in records]
 
     def subscribe(self, topics: Collection[str], group: str, start: Start, listener: Listener) -> Subscription:
         """Joins a group."""
@@ -224,15 +224,15 @@ class _BrokerState:
     def log(self, partition: Partition) -> _Log:
         return self._topics[partition.topic][partition.number]
 
-    def append(self, message: Message, now: float) -> Position | Error:
-        logs = self._topics.get(message.topic)
+    def append(self, record: OutgoingRecord, now: float) -> Position | Error:
+        logs = self._topics.get(record.topic)
         if logs is None:
-            return not_there(message.topic)
-        if message.key is not None:
-            number = partition_of(message.key, len(logs))
+            return not_there(record.topic)
+        if record.key is not None:
+            number = partition_of(record.key, len(logs))
         else:
-            number = self._turns[message.topic] = (self._turns.get(message.topic, -1) + 1) % len(logs)
-        return logs[number].append(message, now, self._now())
+            number = self._turns[record.topic] = (self._turns.get(record.topic, -1) + 1) % len(logs)
+        return logs[number].append(record, now, self._now())
 
     def _tidy(self) -> None:
         """Drops the records of topics that nobody publishes to."""
@@ -260,11 +260,11 @@ class _Log:
     def next(self) -> int:
         return self.first + len(self._records)
 
-    def append(self, message: Message, now: float, moment: float) -> Position:
+    def append(self, record: OutgoingRecord, now: float, moment: float) -> Position:
         offset = self.first + len(self._records)
-        timestamp = now if message.timestamp is None else message.timestamp
+        timestamp = now if record.timestamp is None else record.timestamp
         self._records.append(
-            Record(self._topic, self._number, offset, timestamp, message.key, message.value, message.headers)
+            Record(self._topic, self._number, offset, timestamp, record.key, record.value, record.headers)
         )
         if not self._marks or moment >= self._marks[-1][0] + self._retention / 16:
             self.tidy(moment)

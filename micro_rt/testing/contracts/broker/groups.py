@@ -9,7 +9,7 @@ import contextlib
 
 import pytest
 
-from micro_rt.broker.base import Message, Partition, TopicOptions
+from micro_rt.broker.base import OutgoingRecord, Partition, TopicOptions
 from micro_rt.errors import Error, FailedPrecondition, NotFound
 from micro_rt.testing.contracts.broker.members import Reader, Recorder, eventually
 from micro_rt.testing.contracts.broker.suite import BrokerSuite, expect_each_once, unique_name
@@ -28,7 +28,7 @@ class Groups(BrokerSuite):
             async with self.start_reader(one, topic, group=group) as a, self.start_reader(two, topic, group=group) as b:
                 await self.until_shared(topic, a, b)
                 assert {len(a.partitions), len(b.partitions)} == {self.partitions // 2}
-                await self.publish(one, *(Message(topic, b"", b"%d" % number) for number in range(200)))
+                await self.publish(one, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(200)))
                 await eventually(lambda: len(a.records) + len(b.records) >= 200, self.settle)
             expect_each_once([a, b], 200)
             assert a.records and b.records
@@ -40,7 +40,7 @@ class Groups(BrokerSuite):
                 self.start_reader(two, topic) as b,
                 self.start_reader(one, topic) as c,
             ):
-                await self.publish(two, *(Message(topic, b"", b"%d" % number) for number in range(100)))
+                await self.publish(two, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(100)))
                 for reader in (a, b, c):
                     await reader.until(100)
             for reader in (a, b, c):
@@ -55,7 +55,7 @@ class Groups(BrokerSuite):
             async def publish() -> int:
                 count = 0
                 while going:
-                    await self.publish(one, *(Message(topic, b"%d" % count, b"%d" % key) for key in range(10)))
+                    await self.publish(one, *(OutgoingRecord(topic, b"%d" % count, b"%d" % key) for key in range(10)))
                     count += 10
                     await asyncio.sleep(0.005)
                 return count
@@ -89,11 +89,11 @@ class Groups(BrokerSuite):
         async with self.open_topic() as (broker, topic):
             group = unique_name("g")
             async with self.start_reader(broker, topic, group=group) as a:
-                await self.publish(broker, *(Message(topic, b"", b"%d" % number) for number in range(50)))
+                await self.publish(broker, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(50)))
                 await a.until(50)
             async with self.start_reader(broker, topic, group=group) as b:
                 await self.until_all_assigned(b, topic)
-                await self.publish(broker, *(Message(topic, b"", b"%d" % number) for number in range(50)))
+                await self.publish(broker, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(50)))
                 await b.until(50)
             expect_each_once([a, b], 100)
 
@@ -106,7 +106,7 @@ class Groups(BrokerSuite):
                 ]
                 await eventually(lambda: sum(len(reader.partitions) for reader in readers) == 2, self.settle)
                 await eventually(lambda: all(len(reader.partitions) < 2 for reader in readers), self.settle)
-                await self.publish(broker, *(Message(topic, b"", b"%d" % number) for number in range(50)))
+                await self.publish(broker, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(50)))
                 await eventually(lambda: sum(len(reader.records) for reader in readers) >= 50, self.settle)
                 for reader in [reader for reader in readers if reader.partitions]:
                     await reader.stop()
@@ -120,12 +120,12 @@ class Groups(BrokerSuite):
             # They commit nothing but when their partitions are revoked.
             async with self.start_reader(broker, topic, group=group, commit=False, board=board) as a:
                 a.commit_on_revoke = True
-                await self.publish(broker, *(Message(topic, b"", b"%d" % number) for number in range(60)))
+                await self.publish(broker, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(60)))
                 await a.until(60)
                 async with self.start_reader(broker, topic, group=group, commit=False, board=board) as b:
                     b.commit_on_revoke = True
                     await self.until_shared(topic, a, b)
-                    await self.publish(broker, *(Message(topic, b"", b"%d" % number) for number in range(60)))
+                    await self.publish(broker, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(60)))
                     await eventually(lambda: len(a.records) + len(b.records) >= 120, self.settle)
                     await asyncio.sleep(0.2)
             expect_each_once([a, b], 120)
@@ -148,7 +148,7 @@ class Groups(BrokerSuite):
                     self.settle,
                 )
                 await self.publish(
-                    broker, *(Message(topic, b"", b"%d" % number) for number in range(50) for topic in (a, b))
+                    broker, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(50) for topic in (a, b))
                 )
                 await eventually(lambda: len(one.records) + len(two.records) >= 100, self.settle)
             expect_each_once([one, two], 100)
@@ -164,7 +164,7 @@ class Groups(BrokerSuite):
                 await self.until_all_assigned(one, a)
                 await self.until_all_assigned(two, b)
                 await self.publish(
-                    broker, *(Message(topic, b"", b"%d" % number) for number in range(50) for topic in (a, b))
+                    broker, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(50) for topic in (a, b))
                 )
                 await one.until(50)
                 await two.until(50)
@@ -228,7 +228,7 @@ class Groups(BrokerSuite):
             await broker.close()
             for number in range(2):
                 await broker.open()
-                await self.publish(broker, Message(topic, b"%d" % number, b"k"))
+                await self.publish(broker, OutgoingRecord(topic, b"%d" % number, b"k"))
                 async with self.start_reader(broker, topic) as reader:
                     await reader.until(number + 1)
                 await broker.close()
@@ -243,7 +243,7 @@ class Groups(BrokerSuite):
 
         async def expect_refusal() -> None:
             with pytest.raises(FailedPrecondition):
-                await broker.publish([Message(topic, b"")])
+                await broker.publish([OutgoingRecord(topic, b"")])
             with pytest.raises(FailedPrecondition):
                 await broker.prepare({topic: TopicOptions()})
             with pytest.raises(FailedPrecondition):
@@ -267,7 +267,9 @@ class Groups(BrokerSuite):
 
     async def test_the_partitions_of_a_killed_process_go_to_another(self) -> None:
         async with self.open_topic() as (broker, topic), self.start_other(topic) as (other, group):
-            await self.publish(broker, *(Message(topic, b"%d" % number, b"%d" % number) for number in range(100)))
+            await self.publish(
+                broker, *(OutgoingRecord(topic, b"%d" % number, b"%d" % number) for number in range(100))
+            )
             committed = await other.read_and_commit(40, self.settle)
             await other.kill()
             async with self.start_reader(broker, topic, group=group) as reader:
@@ -282,7 +284,9 @@ class Groups(BrokerSuite):
 
     async def test_a_process_that_was_stopped_for_too_long_cannot_commit(self) -> None:
         async with self.open_topic() as (broker, topic), self.start_other(topic) as (other, group):
-            await self.publish(broker, *(Message(topic, b"%d" % number, b"%d" % number) for number in range(100)))
+            await self.publish(
+                broker, *(OutgoingRecord(topic, b"%d" % number, b"%d" % number) for number in range(100))
+            )
             committed = await other.read_and_commit(40, self.settle)
             await other.hold(self.settle)
             other.pause()
@@ -296,7 +300,7 @@ class Groups(BrokerSuite):
             async with self.start_reader(broker, topic, group=group) as last:
                 await other.kill()
                 await self.until_all_assigned(last, topic, after=2 * self.session)
-                await self.publish(broker, *(Message(topic, b"new", b"%d" % number) for number in range(100)))
+                await self.publish(broker, *(OutgoingRecord(topic, b"new", b"%d" % number) for number in range(100)))
                 await last.until(100)
             assert {record.value for record in last.records} == {b"new"}, "what was done was read again"
 

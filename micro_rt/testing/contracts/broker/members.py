@@ -268,7 +268,7 @@ class OtherMember:
 _SCRIPT = """
 import asyncio, importlib, json, sys
 
-from micro_rt.broker.base import Message, Partition, Position
+from micro_rt.broker.base import OutgoingRecord, Partition, Position
 from micro_rt.errors import Error
 
 def say(**message):
@@ -306,7 +306,7 @@ async def publish(broker, topic):
     number = 0
     while True:
         numbers = range(number, number + 5)
-        results = await broker.publish([Message(topic, b"%d" % each, b"%d" % (each % 3)) for each in numbers])
+        results = await broker.publish([OutgoingRecord(topic, b"%d" % each, b"%d" % (each % 3)) for each in numbers])
         for each, result in zip(numbers, results):
             assert isinstance(result, Position), result
             say(accepted=each)

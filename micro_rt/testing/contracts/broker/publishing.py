@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from micro_rt.broker.base import Message, Position, TopicOptions
+from micro_rt.broker.base import OutgoingRecord, Position, TopicOptions
 from micro_rt.errors import InvalidArgument, NotFound
 from micro_rt.kit.clock import wall_time
 from micro_rt.testing.contracts.broker.members import eventually
@@ -28,7 +28,7 @@ class Publishing(BrokerSuite):
             sent: dict[bytes, list[bytes]] = {}
             for number in range(30):
                 key = b"key-%d" % (number % 5)
-                await self.publish(broker, Message(topic, b"%d" % number, key))
+                await self.publish(broker, OutgoingRecord(topic, b"%d" % number, key))
                 sent.setdefault(key, []).append(b"%d" % number)
             async with self.start_reader(broker, topic) as reader:
                 await reader.until(30)
@@ -39,7 +39,7 @@ class Publishing(BrokerSuite):
 
     async def test_publishing_says_where_each_message_is(self) -> None:
         async with self.open_topic() as (broker, topic):
-            messages = [Message(topic, b"%d" % number, b"%d" % (number % 7)) for number in range(50)]
+            messages = [OutgoingRecord(topic, b"%d" % number, b"%d" % (number % 7)) for number in range(50)]
             positions = await self.publish(broker, *messages)
             async with self.start_reader(broker, topic) as reader:
                 await reader.until(50)
@@ -51,7 +51,7 @@ class Publishing(BrokerSuite):
 
     async def test_keys_go_where_kafka_puts_them(self) -> None:
         async with self.open_topic(7) as (broker, topic):
-            positions = await self.publish(broker, *(Message(topic, b"", key) for key in KAFKA_HASHES))
+            positions = await self.publish(broker, *(OutgoingRecord(topic, b"", key) for key in KAFKA_HASHES))
             assert [position.partition for position in positions] == [
                 (value & 0x7FFFFFFF) % 7 for value in KAFKA_HASHES.values()
             ]
@@ -60,9 +60,13 @@ class Publishing(BrokerSuite):
         async with self.open_topic(1) as (broker, topic):
             every = bytes(range(256))
             messages = [
-                Message(topic, every, every, (("ce_id", b"1"), ("twice", b"a"), ("twice", b"b")), 1_700_000_000.123),
-                Message(topic, b"", b"", (("empty", b""), ("binary", every), ("unicode äöü ☃ 🎉", "☃".encode()))),
-                Message(topic, b"\0" * 1000, None, (), 0.001),
+                OutgoingRecord(
+                    topic, every, every, (("ce_id", b"1"), ("twice", b"a"), ("twice", b"b")), 1_700_000_000.123
+                ),
+                OutgoingRecord(
+                    topic, b"", b"", (("empty", b""), ("binary", every), ("unicode äöü ☃ 🎉", "☃".encode()))
+                ),
+                OutgoingRecord(topic, b"\0" * 1000, None, (), 0.001),
             ]
             before = wall_time()
             positions = await self.publish(broker, *messages)
@@ -80,17 +84,17 @@ class Publishing(BrokerSuite):
         async with self.open_topic() as (broker, topic):
             holding = unique_name("t")
             await broker.prepare({holding: TopicOptions(partitions=1, holds=topic)})
-            large = Message(holding, bytes(self.largest), b"k", (("why", bytes(10_000)),))
+            large = OutgoingRecord(holding, bytes(self.largest), b"k", (("why", bytes(10_000)),))
             (refused,) = await broker.publish([large])
             assert isinstance(refused, InvalidArgument), "it was no record before"
-            await self.publish(broker, large._replace(is_record=True))
+            await self.publish(broker, large._replace(republished=True))
             async with self.start_reader(broker, holding) as reader:
                 await reader.until(1)
             assert (reader.records[0].value, reader.records[0].headers) == (large.value, large.headers)
 
     async def test_many_messages_in_one_call(self) -> None:
         async with self.open_topic() as (broker, topic), self.start_reader(broker, topic, limit=500) as reader:
-            messages = [Message(topic, b"%d" % number, b"%d" % (number % 50)) for number in range(self.many)]
+            messages = [OutgoingRecord(topic, b"%d" % number, b"%d" % (number % 50)) for number in range(self.many)]
             positions = await self.publish(broker, *messages)
             await reader.until(self.many)
             assert len(set(positions)) == self.many
@@ -103,7 +107,7 @@ class Publishing(BrokerSuite):
 
             async def publish(name: int) -> None:
                 for number in range(30):
-                    await self.publish(one if name % 2 else two, Message(topic, b"%d" % number, b"%d" % name))
+                    await self.publish(one if name % 2 else two, OutgoingRecord(topic, b"%d" % number, b"%d" % name))
 
             async with self.start_reader(two, topic) as reader:
                 await asyncio.gather(*map(publish, range(20)))
@@ -114,7 +118,7 @@ class Publishing(BrokerSuite):
 
     async def test_messages_without_a_key_arrive(self) -> None:
         async with self.open_topic() as (broker, topic):
-            await self.publish(broker, *(Message(topic, b"%d" % number) for number in range(100)))
+            await self.publish(broker, *(OutgoingRecord(topic, b"%d" % number) for number in range(100)))
             async with self.start_reader(broker, topic) as reader:
                 await reader.until(100)
             assert sorted(int(record.value) for record in reader.records) == list(range(100))
@@ -123,7 +127,7 @@ class Publishing(BrokerSuite):
     async def test_several_topics_in_one_call(self) -> None:
         async with self.open_topic() as (broker, a):
             b = await self.prepare_topic(broker)
-            await self.publish(broker, Message(a, b"1"), Message(b, b"2"), Message(a, b"3"))
+            await self.publish(broker, OutgoingRecord(a, b"1"), OutgoingRecord(b, b"2"), OutgoingRecord(a, b"3"))
             async with self.start_reader(broker, a, b) as reader:
                 await reader.until(3)
             assert sorted((record.topic, record.value) for record in reader.records) == sorted(
@@ -135,11 +139,11 @@ class Publishing(BrokerSuite):
             missing = unique_name("missing")
             first, large, unknown, impossible, last = await broker.publish(
                 [
-                    Message(topic, b"first", b"k"),
-                    Message(topic, b"x" * self.too_large, b"k"),
-                    Message(missing, b"lost", b"k"),
-                    Message("a/b", b"lost", b"k"),
-                    Message(topic, b"last", b"k"),
+                    OutgoingRecord(topic, b"first", b"k"),
+                    OutgoingRecord(topic, b"x" * self.too_large, b"k"),
+                    OutgoingRecord(missing, b"lost", b"k"),
+                    OutgoingRecord("a/b", b"lost", b"k"),
+                    OutgoingRecord(topic, b"last", b"k"),
                 ]
             )
             assert isinstance(first, tuple) and isinstance(last, tuple), (first, last)
@@ -156,7 +160,7 @@ class Publishing(BrokerSuite):
         async with self.open_broker() as broker:
             with pytest.raises(InvalidArgument):
                 await broker.prepare({name: TopicOptions(partitions=1)})
-            (result,) = await broker.publish([Message(name, b"")])
+            (result,) = await broker.publish([OutgoingRecord(name, b"")])
             assert isinstance(result, InvalidArgument)
 
     async def test_publishing_nothing(self) -> None:
@@ -166,7 +170,7 @@ class Publishing(BrokerSuite):
 
     async def test_a_topic_that_is_there_stays_as_it_is(self) -> None:
         async with self.open_topic(2) as (one, topic), self.open_broker() as two:
-            await self.publish(one, Message(topic, b"before", b"k"))
+            await self.publish(one, OutgoingRecord(topic, b"before", b"k"))
             for broker in (one, two):
                 await broker.prepare({topic: TopicOptions(partitions=64)})
                 await broker.prepare({topic: TopicOptions()})
@@ -178,7 +182,7 @@ class Publishing(BrokerSuite):
         async with self.open_broker() as one, self.open_broker() as two:
             topics = {unique_name("t"): TopicOptions(partitions=2) for _ in range(5)}
             await asyncio.gather(*(broker.prepare(topics) for broker in (one, two) for _ in range(3)))
-            await self.publish(two, *(Message(topic, b"") for topic in topics))
+            await self.publish(two, *(OutgoingRecord(topic, b"") for topic in topics))
             async with self.start_reader(one, *topics) as reader:
                 await reader.until(5)
                 await self.until_all_assigned(reader, *topics, partitions=2)
@@ -190,7 +194,7 @@ class Publishing(BrokerSuite):
             value = b"x" * size
 
             async def publish(number: int) -> None:
-                await self.publish(broker, Message(topic, value, b"%d" % number))
+                await self.publish(broker, OutgoingRecord(topic, value, b"%d" % number))
 
             await asyncio.gather(*map(publish, range(count)))
             async with self.start_reader(broker, topic, limit=20) as reader:
@@ -201,7 +205,7 @@ class Publishing(BrokerSuite):
     async def test_a_cancelled_publish_harms_no_other(self) -> None:
         async with self.open_topic() as (broker, topic):
             tasks = [
-                asyncio.ensure_future(self.publish(broker, Message(topic, b"%d" % number, b"k")))
+                asyncio.ensure_future(self.publish(broker, OutgoingRecord(topic, b"%d" % number, b"k")))
                 for number in range(300)
             ]
             await asyncio.sleep(0)
@@ -210,7 +214,7 @@ class Publishing(BrokerSuite):
             done = await asyncio.gather(*tasks, return_exceptions=True)
             accepted = {b"%d" % number for number, result in enumerate(done) if isinstance(result, list)}
             assert {b"%d" % number for number in range(0, 300, 2)} <= accepted
-            await self.publish(broker, Message(topic, b"last", b"k"))
+            await self.publish(broker, OutgoingRecord(topic, b"last", b"k"))
             async with self.start_reader(broker, topic) as reader:
                 await eventually(lambda: any(each.value == b"last" for each in reader.records), self.settle)
             reader.expect_no_repetition()

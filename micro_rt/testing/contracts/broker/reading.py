@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from micro_rt.broker.base import Message, Partition, Record
+from micro_rt.broker.base import OutgoingRecord, Partition, Record
 from micro_rt.errors import Aborted
 from micro_rt.kit.clock import monotonic
 from micro_rt.testing.contracts.broker.members import Recorder, eventually
@@ -26,7 +26,7 @@ class Reading(BrokerSuite):
 
     async def test_no_more_than_the_limit(self) -> None:
         async with self.open_topic() as (broker, topic):
-            await self.publish(broker, *(Message(topic, b"", b"%d" % number) for number in range(50)))
+            await self.publish(broker, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(50)))
             async with self.join(broker, topic) as (subscription, recorder):
                 read: list[Record] = []
                 async with asyncio.timeout(self.settle):
@@ -52,7 +52,7 @@ class Reading(BrokerSuite):
                 fetching = asyncio.ensure_future(subscription.fetch(10, self.settle))
                 await asyncio.sleep(0.05)
                 assert not fetching.done()
-                await self.publish(other, Message(topic, b"%d" % number, b"k"))
+                await self.publish(other, OutgoingRecord(topic, b"%d" % number, b"k"))
                 ((_, records),) = (await fetching).items()
                 assert [record.value for record in records] == [b"%d" % number]
 
@@ -63,7 +63,7 @@ class Reading(BrokerSuite):
             for number in range(30):
                 fetching = asyncio.ensure_future(subscription.fetch(10, self.settle))
                 await asyncio.sleep(0)
-                publishing = asyncio.ensure_future(self.publish(broker, Message(topic, b"%d" % number)))
+                publishing = asyncio.ensure_future(self.publish(broker, OutgoingRecord(topic, b"%d" % number)))
                 await asyncio.sleep(0.001 * (number % 5))
                 if fetching.cancel():
                     with contextlib.suppress(asyncio.CancelledError):
@@ -78,23 +78,23 @@ class Reading(BrokerSuite):
 
     async def test_a_new_group_begins_at_the_earliest_record(self) -> None:
         async with self.open_topic() as (broker, topic):
-            await self.publish(broker, *(Message(topic, b"", b"%d" % number) for number in range(20)))
+            await self.publish(broker, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(20)))
             async with self.start_reader(broker, topic, start="earliest") as reader:
                 await reader.until(20)
             reader.expect_no_repetition()
 
     async def test_a_new_group_begins_behind_the_last_record(self) -> None:
         async with self.open_topic() as (broker, topic):
-            await self.publish(broker, *(Message(topic, b"old", b"%d" % number) for number in range(20)))
+            await self.publish(broker, *(OutgoingRecord(topic, b"old", b"%d" % number) for number in range(20)))
             async with self.start_reader(broker, topic, start="latest") as reader:
                 await self.until_all_assigned(reader, topic)
                 # Only a member that has read something has surely looked where the end is.
                 for _ in range(1000):
-                    await self.publish(broker, *(Message(topic, b"new", b"%d" % key) for key in range(20)))
+                    await self.publish(broker, *(OutgoingRecord(topic, b"new", b"%d" % key) for key in range(20)))
                     with contextlib.suppress(TimeoutError):
                         await reader.until(1, 0.1)
                         break
-                await self.publish(broker, Message(topic, b"last", b"0"))
+                await self.publish(broker, OutgoingRecord(topic, b"last", b"0"))
                 await eventually(lambda: any(each.value == b"last" for each in reader.records), self.settle)
             assert b"old" not in {record.value for record in reader.records}
 
@@ -102,20 +102,20 @@ class Reading(BrokerSuite):
         async with self.open_topic(2) as (broker, topic):
             base = 1_700_000_000.0
             for number in range(10):
-                await self.publish(broker, Message(topic, b"%d" % number, b"foobar", timestamp=base + number))
+                await self.publish(broker, OutgoingRecord(topic, b"%d" % number, b"foobar", timestamp=base + number))
             start = datetime.fromtimestamp(base + 6, UTC)
             async with self.start_reader(broker, topic, start=start) as reader:
                 await reader.until(4)
                 # The other partition has nothing of that time; what comes later is read.
                 await self.publish(
-                    broker, *(Message(topic, b"later", b"%d" % key, timestamp=base + 99) for key in range(9))
+                    broker, *(OutgoingRecord(topic, b"later", b"%d" % key, timestamp=base + 99) for key in range(9))
                 )
                 await reader.until(13)
             assert [each.value for each in reader.records if each.value != b"later"] == [b"6", b"7", b"8", b"9"]
 
     async def test_a_new_group_begins_at_an_offset(self) -> None:
         async with self.open_topic(1) as (broker, topic):
-            positions = await self.publish(broker, *(Message(topic, b"%d" % number) for number in range(10)))
+            positions = await self.publish(broker, *(OutgoingRecord(topic, b"%d" % number) for number in range(10)))
             async with self.start_reader(broker, topic, start=positions[7].offset) as reader:
                 await reader.until(3)
             assert [each.value for each in reader.records] == [b"7", b"8", b"9"]
@@ -129,7 +129,7 @@ class Reading(BrokerSuite):
     async def test_where_a_new_group_begins_says_nothing_of_one_that_has_committed(self) -> None:
         async with self.open_topic(1) as (broker, topic):
             group = unique_name("g")
-            await self.publish(broker, *(Message(topic, b"%d" % number) for number in range(10)))
+            await self.publish(broker, *(OutgoingRecord(topic, b"%d" % number) for number in range(10)))
             async with self.join(broker, topic, group=group) as (subscription, _):
                 records = await self.read(subscription, 10)
                 await subscription.commit({Partition(topic, 0): records[4].offset})
@@ -143,7 +143,7 @@ class Reading(BrokerSuite):
     async def test_what_is_committed_is_not_read_again_and_the_rest_is(self) -> None:
         async with self.open_topic() as (broker, topic), self.open_broker() as other:
             group = unique_name("g")
-            await self.publish(broker, *(Message(topic, b"", b"%d" % number) for number in range(40)))
+            await self.publish(broker, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(40)))
             async with self.join(broker, topic, group=group) as (subscription, _):
                 records = await self.read(subscription, 40)
                 positions: dict[Partition, int] = {}
@@ -160,7 +160,7 @@ class Reading(BrokerSuite):
     async def test_what_is_not_committed_is_read_again(self) -> None:
         async with self.open_topic() as (broker, topic):
             group = unique_name("g")
-            await self.publish(broker, *(Message(topic, b"", b"%d" % number) for number in range(40)))
+            await self.publish(broker, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(40)))
             seen: list[set[tuple[str, int, int]]] = []
             for _ in range(2):
                 async with self.join(broker, topic, group=group) as (subscription, _recorder):
@@ -170,7 +170,7 @@ class Reading(BrokerSuite):
     async def test_committing_nothing_and_the_same_again(self) -> None:
         async with self.open_topic(1) as (broker, topic):
             group = unique_name("g")
-            await self.publish(broker, *(Message(topic, b"%d" % number) for number in range(3)))
+            await self.publish(broker, *(OutgoingRecord(topic, b"%d" % number) for number in range(3)))
             async with self.join(broker, topic, group=group) as (subscription, _):
                 records = await self.read(subscription, 3)
                 await subscription.commit({})
@@ -182,7 +182,7 @@ class Reading(BrokerSuite):
     async def test_what_another_reads_cannot_be_committed(self) -> None:
         async with self.open_topic() as (broker, topic):
             group = unique_name("g")
-            await self.publish(broker, *(Message(topic, b"", b"%d" % number) for number in range(40)))
+            await self.publish(broker, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(40)))
             async with self.join(broker, topic, group=group) as (subscription, recorder):
                 await self.until_assigned(subscription, recorder, self.partitions)
                 before = set(recorder.partitions)
@@ -200,14 +200,14 @@ class Reading(BrokerSuite):
     async def test_lag(self) -> None:
         async with self.open_topic(2) as (broker, topic), self.join(broker, topic) as (subscription, recorder):
             await self.until_assigned(subscription, recorder, 2)
-            await self.publish(broker, *(Message(topic, b"", b"foobar") for _ in range(10)))
+            await self.publish(broker, *(OutgoingRecord(topic, b"", b"foobar") for _ in range(10)))
             records = await self.read(subscription, 10)
             busy = Partition(*records[0][:2])
             idle = Partition(topic, 1 - busy.number)
             assert await subscription.lag() == {busy: 10, idle: 0}
             await subscription.commit({busy: records[5].offset + 1})
             assert await subscription.lag() == {busy: 4, idle: 0}
-            await self.publish(broker, *(Message(topic, b"", b"foobar") for _ in range(5)))
+            await self.publish(broker, *(OutgoingRecord(topic, b"", b"foobar") for _ in range(5)))
             async with asyncio.timeout(self.settle):
                 while (lag := await subscription.lag()) != {busy: 9, idle: 0}:
                     assert lag == {busy: 4, idle: 0}
@@ -222,7 +222,8 @@ class Reading(BrokerSuite):
             subscription.pause([paused, Partition(topic, 999), Partition(unique_name("other"), 0)])
             for number in range(10):
                 await self.publish(
-                    broker, *(Message(topic, b"%d" % number, key) for key in (b"foobar", b"21", b"abc", b"1", b"2"))
+                    broker,
+                    *(OutgoingRecord(topic, b"%d" % number, key) for key in (b"foobar", b"21", b"abc", b"1", b"2")),
                 )
             others = [record for record in await self.read_all(subscription) if record.key != b"foobar"]
             assert {Partition(*record[:2]) for record in others}.isdisjoint({paused})
@@ -233,7 +234,7 @@ class Reading(BrokerSuite):
 
     async def test_pausing_after_reading_and_resuming_goes_on_there(self) -> None:
         async with self.open_topic(1) as (broker, topic), self.join(broker, topic) as (subscription, _):
-            await self.publish(broker, *(Message(topic, b"%d" % number) for number in range(50)))
+            await self.publish(broker, *(OutgoingRecord(topic, b"%d" % number) for number in range(50)))
             read: list[Record] = []
             only = [Partition(topic, 0)]
             async with asyncio.timeout(self.settle):
@@ -249,7 +250,7 @@ class Reading(BrokerSuite):
         async with self.open_topic(1) as (broker, topic), self.join(broker, topic) as (subscription, recorder):
             await self.until_assigned(subscription, recorder, 1)
             subscription.pause(recorder.partitions)
-            await self.publish(broker, Message(topic, b"1"))
+            await self.publish(broker, OutgoingRecord(topic, b"1"))
             fetching = asyncio.ensure_future(subscription.fetch(10, self.settle))
             await asyncio.sleep(0.3)
             assert not fetching.done()
@@ -259,7 +260,7 @@ class Reading(BrokerSuite):
 
     async def test_pausing_when_told_of_the_partitions(self) -> None:
         async with self.open_topic() as (broker, topic):
-            await self.publish(broker, *(Message(topic, b"", b"%d" % number) for number in range(40)))
+            await self.publish(broker, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(40)))
             recorder = Recorder()
             subscription = broker.subscribe([topic], unique_name("g"), "earliest", recorder)
             recorder.on_assigned = subscription.pause
@@ -273,7 +274,7 @@ class Reading(BrokerSuite):
 
     async def test_a_member_that_has_paused_everything_stays_one(self) -> None:
         async with self.join_beside_another() as (broker, topic, subscription, recorder):
-            await self.publish(broker, *(Message(topic, b"", b"%d" % number) for number in range(40)))
+            await self.publish(broker, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(40)))
             records = await self.read(subscription, 1)
             history = list(recorder.history)
             subscription.pause(recorder.partitions)
@@ -285,7 +286,7 @@ class Reading(BrokerSuite):
 
     async def test_a_member_that_does_not_fetch_stays_one(self) -> None:
         async with self.join_beside_another() as (broker, topic, subscription, recorder):
-            await self.publish(broker, *(Message(topic, b"", b"%d" % number) for number in range(40)))
+            await self.publish(broker, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(40)))
             records = await self.read(subscription, 1)
             history = list(recorder.history)
             await asyncio.sleep(2.5 * self.session)

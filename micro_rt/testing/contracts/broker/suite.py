@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import pytest
 
-from micro_rt.broker.base import Broker, Message, Partition, Position, Record, Start, Subscription, TopicOptions
+from micro_rt.broker.base import Broker, OutgoingRecord, Partition, Position, Record, Start, Subscription, TopicOptions
 from micro_rt.errors import Error
 from micro_rt.kit.ids import new_id
 from micro_rt.testing.contracts.broker.members import OtherMember, Reader, Recorder, eventually
@@ -80,7 +80,7 @@ class BrokerSuite(Contract):
         await broker.prepare({topic: TopicOptions(partitions=partitions or self.partitions)})
         return topic
 
-    async def publish(self, broker: Broker, *messages: Message) -> list[Position]:
+    async def publish(self, broker: Broker, *messages: OutgoingRecord) -> list[Position]:
         """Publishes messages, all of which must be accepted."""
         async with asyncio.timeout(self.settle):
             results = await broker.publish(messages)

@@ -13,7 +13,7 @@ from micro_rt.broker.base import (
     DEFAULT_PARTITIONS,
     Broker,
     Listener,
-    Message,
+    OutgoingRecord,
     Partition,
     Position,
     Record,
@@ -79,11 +79,11 @@ class AcmeBroker(Broker):
             logs = [_Log(Partition(topic, number), retention) for number in range(count)]
             state.topics.setdefault(checked_topic(topic), logs)
 
-    async def publish(self, messages: Sequence[Message]) -> list[Position | Error]:
-        """Publishes messages."""
+    async def publish(self, records: Sequence[OutgoingRecord]) -> list[Position | Error]:
+        """Publishes records."""
         state = self.state()
         await asyncio.sleep(0)  # let the others have their turn
-        return [self._refusal(message) or state.append(message) for message in messages]
+        return [self._refusal(record) or state.append(record) for record in records]
 
     def subscribe(self, topics: Collection[str], group: str, start: Start, listener: Listener) -> Subscription:
         """Joins a group."""
@@ -98,13 +98,13 @@ class AcmeBroker(Broker):
             raise FailedPrecondition("broker acme is not open", may_have_run=False)
         return self._state
 
-    def _refusal(self, message: Message) -> Error | None:
-        size = len(message.key or b"") + len(message.value)
-        size += sum(len(name.encode()) + len(value) for name, value in message.headers)
-        if size > self._max_message and not message.is_record:
+    def _refusal(self, record: OutgoingRecord) -> Error | None:
+        size = len(record.key or b"") + len(record.value)
+        size += sum(len(name.encode()) + len(value) for name, value in record.headers)
+        if size > self._max_message and not record.republished:
             return InvalidArgument(f"{size} bytes are more than max_message={self._max_message}", may_have_run=False)
         try:
-            checked_topic(message.topic)
+            checked_topic(record.topic)
         except InvalidArgument as error:
             return error
         return None
@@ -189,14 +189,14 @@ class _State:
     def log(self, partition: Partition) -> _Log:
         return self.topics[partition.topic][partition.number]
 
-    def append(self, message: Message) -> Position | Error:
+    def append(self, record: OutgoingRecord) -> Position | Error:
         try:
-            logs = self.logs(message.topic)
+            logs = self.logs(record.topic)
         except NotFound as error:
             return error
         self._turn += 1
-        number = self._turn % len(logs) if message.key is None else partition_of(message.key, len(logs))
-        return logs[number].append(message)
+        number = self._turn % len(logs) if record.key is None else partition_of(record.key, len(logs))
+        return logs[number].append(record)
 
 
 class _Log:
@@ -213,14 +213,14 @@ class _Log:
     def next(self) -> int:
         return self.first + len(self._records)
 
-    def append(self, message: Message) -> Position:
+    def append(self, record: OutgoingRecord) -> Position:
         now = time.time()
         while self._records and self._records[0][0] < now - self._retention:
             self._records.popleft()
             self.first += 1
         position = Position(*self._partition, self.next)
-        timestamp = now if message.timestamp is None else message.timestamp
-        self._records.append((now, Record(*position, timestamp, message.key, message.value, message.headers)))
+        timestamp = now if record.timestamp is None else record.timestamp
+        self._records.append((now, Record(*position, timestamp, record.key, record.value, record.headers)))
         for reader in self.readers:
             reader.wake()
         return position
