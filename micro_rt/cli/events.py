@@ -10,7 +10,7 @@ __all__ = ["configure"]
 
 _COMMANDS = (
     Command("check", "micro_rt.cli.events_check", "check whether a changed schema breaks consumers"),
-    Command("replay", "micro_rt.cli.events_replay", "put dead letters back"),
+    Command("replay", "micro_rt.cli.events_replay", "replay dead letters"),
 )
 
 

@@ -1,4 +1,4 @@
-"""``micro-rt events replay``: puts dead letters back."""
+"""``micro-rt events replay``: replays dead letters."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from micro_rt.service.parts import part_at, setting_of
 __all__ = ["configure", "run"]
 
 _DESCRIPTION = """\
-Puts the events that a group could not handle back to their topic, oldest first, for that group alone: others pass them
-over. What is put back once is not put back again. Prints one line for each.
+Publishes the events that a group could not handle to their topic again, oldest first, for that group alone: other groups
+pass them over. An event that was replayed is not replayed again. Prints one line for each.
 
-Ends with 0 when all are back, and with 1 if the broker cannot be reached or does not take one; those printed are back."""
+Ends with 0 when all are replayed, and with 1 if the broker cannot be reached or does not accept one; those printed are
+replayed."""
 
 
 def configure(command: argparse.ArgumentParser) -> None:
@@ -35,7 +36,7 @@ def configure(command: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Puts them back."""
+    """Replays them."""
     try:
         count = asyncio.run(_replay(arguments))
     except Error as error:
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    what = "would be put back" if arguments.dry_run else "put back"
+    what = "would be replayed" if arguments.dry_run else "replayed"
     print(f"{count} of {dead_letter_topic(arguments.topic, arguments.group)} {what}", file=sys.stderr)
     return 0
 

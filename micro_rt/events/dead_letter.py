@@ -1,4 +1,4 @@
-"""Dead letters: records that could not be handled, put aside with the reason, and how they are put back."""
+"""Dead letters: records that could not be handled, in a topic of their own with the reason; and how they are replayed."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = [
     "DeadLetter",
     "dead_letter",
     "dead_letter_topic",
-    "put_aside",
-    "revived",
+    "publish_dead_letter",
+    "replayed_record",
 ]
 
 DEADLINE_HEADER = "micro-deadline"
 """Until when an event means something, in seconds since 1970; handlers get no longer, and none begins later,
-but for what is put back."""
+except for a replayed record."""
 GROUP_HEADER = "micro-for-group"
-"""The only group that is to handle a record: others pass it over. Dead letters that are put back have it."""
+"""The only group that is to handle a record: others pass it over. Replayed dead letters have it."""
 
 _PREFIX = "micro-dead-"
 _LONGEST_REASON = 4000
@@ -47,7 +47,7 @@ class DeadLetter(NamedTuple):
     """The name of the exception; empty if the record could not be read."""
     attempts: int
     time: float
-    """When it was put aside, in seconds since 1970."""
+    """When it became a dead letter, in seconds since 1970."""
 
     @classmethod
     def of(cls, record: Record) -> DeadLetter | None:
@@ -73,15 +73,15 @@ class DeadLetter(NamedTuple):
 
 
 def dead_letter_topic(topic: str, group: str) -> str:
-    """Returns where a group puts the records of a topic that it could not handle: ``"orders.billing.dead"``."""
+    """Returns the dead-letter topic of a group for a topic: ``"orders.billing.dead"``."""
     name = f"{topic}.{re.sub(r'[^a-zA-Z0-9._-]', '_', group)}.dead"
     return name if len(name) <= _LONGEST_TOPIC else f"{name[: _LONGEST_TOPIC - 5]}.dead"
 
 
-async def put_aside(
+async def publish_dead_letter(
     broker: Broker, record: Record, group: str, reason: str, error: BaseException | None, attempts: int
 ) -> None:
-    """Puts a record into its dead-letter topic, which is made if it is not there; for the arguments see ``dead_letter``.
+    """Publishes a record to its dead-letter topic, and makes the topic if it is not there; ``dead_letter`` has the arguments.
 
     Raises:
         Error: the broker does not take it.
@@ -125,8 +125,8 @@ def dead_letter(record: Record, group: str, reason: str, error: BaseException | 
     )
 
 
-def revived(record: Record, letter: DeadLetter) -> OutgoingRecord:
-    """Returns a dead letter as it was, for the group that could not handle it and no other."""
+def replayed_record(record: Record, letter: DeadLetter) -> OutgoingRecord:
+    """Returns the record of a dead letter as it was, addressed to the group that could not handle it and to no other."""
     headers = (*_without(record.headers), (GROUP_HEADER, letter.group.encode()))
     return OutgoingRecord(letter.topic, record.value, record.key, headers, republished=True)
 

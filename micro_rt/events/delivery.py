@@ -19,7 +19,7 @@ from micro_rt.broker.base import Broker, Partition, Record, Subscription
 from micro_rt.errors import Aborted, Error
 from micro_rt.events.handling import FAIR_SHARE, Handling
 from micro_rt.events.options import DeliveryOptions
-from micro_rt.events.parts import Part, told
+from micro_rt.events.parts import Part, error_text
 from micro_rt.events.subscriber import Route
 from micro_rt.kit import backoff
 from micro_rt.kit.clock import loop_time
@@ -140,8 +140,13 @@ class Delivery:
             for status in self.status()
             if status.stuck
         ]
-        unburied = [f"{item} {item.unburied}" for part in self._parts.values() for item in part.items if item.unburied]
-        return "; ".join(filter(None, (self.problem, self._lag_problem, *unburied[:1], *stuck)))
+        problems = [
+            f"{item} {item.dead_letter_problem}"
+            for part in self._parts.values()
+            for item in part.items
+            if item.dead_letter_problem
+        ]
+        return "; ".join(filter(None, (self.problem, self._lag_problem, *problems[:1], *stuck)))
 
     # Reading
 
@@ -169,11 +174,11 @@ class Delivery:
                     _log.warning(
                         "group %s cannot read, and will go on trying: %s",
                         self.options.group,
-                        told(error),
+                        error_text(error),
                         exc_info=None if isinstance(error, Error) else error,
                     )
                 if not self._stopping.is_set():  # or else it may say why it has stopped
-                    self.problem = f"group {self.options.group} cannot read: {told(error)}"
+                    self.problem = f"group {self.options.group} cannot read: {error_text(error)}"
                 await wait_for_event(self._stopping, backoff.delay(failures, 0.2, 5.0, jitter=0.5))
                 continue
             if failures:
@@ -201,8 +206,8 @@ class Delivery:
         except Exception as error:
             # Who cannot know how much there is can handle what there is.
             if not self._lag_problem:
-                _log.warning("group %s cannot tell how far behind it is: %s", self.options.group, told(error))
-            self._lag_problem = f"group {self.options.group} cannot tell how far behind it is: {told(error)}"
+                _log.warning("group %s cannot tell how far behind it is: %s", self.options.group, error_text(error))
+            self._lag_problem = f"group {self.options.group} cannot tell how far behind it is: {error_text(error)}"
             return LAG_EVERY
         self._lag_problem = ""
         return LAG_EVERY if self._lag else 0.0
@@ -253,36 +258,38 @@ class Delivery:
 
     async def revoked(self, partitions: Collection[Partition]) -> None:
         """Lets what runs finish for a while, commits what is done, and gives the partitions up."""
-        await self._let_go(partitions, self._patience)
+        await self._release(partitions, self._patience)
         if self._member is not None:
             try:
                 await self._commit(self._member, partitions)
             except Exception as error:
-                _log.warning("group %s: what was done last will be repeated: %s", self.options.group, told(error))
+                _log.warning("group %s: what was done last will be repeated: %s", self.options.group, error_text(error))
         for partition in partitions:
             self._parts.pop(partition, None)
 
     async def lost(self, partitions: Collection[Partition]) -> None:
         """Drops what is left of these partitions: others may have it already."""
-        await self._let_go(partitions, 0.0)
+        await self._release(partitions, 0.0)
         for partition in partitions:
             self._parts.pop(partition, None)
 
-    async def _let_go(self, partitions: Collection[Partition], patience: float) -> None:
+    async def _release(self, partitions: Collection[Partition], patience: float) -> None:
         """Begins nothing more of these partitions, and waits for what runs; cancels what runs longer."""
         parts = [self._parts[partition] for partition in partitions if partition in self._parts]
-        await self._handling.let_go(parts, patience, HAND_OVER)
+        await self._handling.release(parts, patience, HAND_OVER)
 
     async def _leave(self, member: Subscription, grace: float) -> None:
         # Handlers get this time once: not again when the member gives its partitions up, nor if somebody is in a hurry.
         self._patience = 0.0
         try:
-            await self._let_go(list(self._parts), grace)
+            await self._release(list(self._parts), grace)
             if self._parts:
                 try:
                     await self._commit(member, self._parts)
                 except Exception as error:
-                    _log.warning("group %s: what was done last will be repeated: %s", self.options.group, told(error))
+                    _log.warning(
+                        "group %s: what was done last will be repeated: %s", self.options.group, error_text(error)
+                    )
         finally:
             await member.close()
             self._member = None

@@ -122,9 +122,9 @@ def open_envelope(record: Record) -> Envelope:
     if type is not None:  # binary mode, as nearly every record is
         return Envelope(type.decode(errors="replace"), plain, record.value, headers)
     if record.value[:1] == b"{":
-        told = _from_json(record.value, plain, headers)
-        if told is not None:
-            return told
+        found = _from_json(record.value, plain, headers)
+        if found is not None:
+            return found
     return Envelope("", plain, record.value, headers)
 
 

@@ -20,10 +20,10 @@ from micro_rt.broker.base import Broker, Record
 from micro_rt.context import current_context
 from micro_rt.errors import DeadlineExceeded, Error
 from micro_rt.events.context import EventContext
-from micro_rt.events.dead_letter import DEADLINE_HEADER, GROUP_HEADER, dead_letter_topic, put_aside
+from micro_rt.events.dead_letter import DEADLINE_HEADER, GROUP_HEADER, dead_letter_topic, publish_dead_letter
 from micro_rt.events.envelope import Envelope, open_envelope, usual_type
 from micro_rt.events.options import DeliveryOptions
-from micro_rt.events.parts import Item, Part, Run, told
+from micro_rt.events.parts import Item, Part, Run, error_text
 from micro_rt.events.subscriber import Route
 from micro_rt.kit import backoff
 from micro_rt.kit.clock import loop_time, wall_time
@@ -44,8 +44,8 @@ class Handling:
         broker: open; takes the dead letters.
         routes: the events that are handled.
         options: how.
-        moved: told when records of a partition are done.
-        stop: told why no more are to be handled, where the options say that a failure stops the subscription.
+        moved: called when records of a partition are done.
+        stop: called with the reason why no more are to be handled, where the options say that a failure stops the subscription.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Handling:
         """Lets what runs end, and begins nothing new."""
         self._stopped = True
 
-    async def let_go(self, parts: Sequence[Part], patience: float, more: float) -> None:
+    async def release(self, parts: Sequence[Part], patience: float, more: float) -> None:
         """Begins nothing more of these partitions, and waits for what runs; cancels what runs longer.
 
         Args:
@@ -148,7 +148,7 @@ class Handling:
         try:
             envelope = item.envelope = open_envelope(record)
         except Exception as error:
-            item.unreadable = str(error) if isinstance(error, ValueError) else told(error)
+            item.unreadable = str(error) if isinstance(error, ValueError) else error_text(error)
             self._line_up(part, item)
             return
         item.route = routes.get(envelope.type) or self._route_without_type(routes, envelope, item)
@@ -363,8 +363,8 @@ class Handling:
         if item.unreadable:
             await self._give_up(item, item.unreadable, None)
             return
-        if item.buried is not None:
-            await self._bury(item, *item.buried)
+        if item.given_up is not None:
+            await self._dead_letter(item, *item.given_up)
             return
         route, envelope = item.route, item.envelope
         assert route is not None
@@ -373,7 +373,7 @@ class Handling:
             # Anew for each attempt: the one before may have changed what it was given.
             event = (route.decode_json if envelope.is_json else route.decode)(envelope.data)
         except Exception as error:
-            await self._give_up(item, str(error) if isinstance(error, ValueError) else told(error), None)
+            await self._give_up(item, str(error) if isinstance(error, ValueError) else error_text(error), None)
             return
         item.attempts += 1
         try:
@@ -403,13 +403,13 @@ class Handling:
     def _timeout(self, envelope: Envelope) -> float | None:
         """Returns how many seconds an attempt may take that begins now."""
         timeout = self.options.timeout
-        # What is put back is to be handled now, whatever its deadline was.
-        told = None if GROUP_HEADER in envelope.headers else envelope.headers.get(DEADLINE_HEADER)
-        if told is not None:
+        # A replayed record is to be handled now, whatever its deadline was.
+        text = None if GROUP_HEADER in envelope.headers else envelope.headers.get(DEADLINE_HEADER)
+        if text is not None:
             try:
-                left = float(told) - wall_time()
+                left = float(text) - wall_time()
             except ValueError:
-                _log.info("%s=%r is no number of seconds since 1970, and is passed over", DEADLINE_HEADER, told)
+                _log.info("%s=%r is no number of seconds since 1970, and is passed over", DEADLINE_HEADER, text)
             else:
                 if left <= 0:
                     raise _Expired(f"its deadline passed {-left:.1f} s ago")
@@ -424,10 +424,10 @@ class Handling:
             return
         item.error = error
         if isinstance(error, _Expired):
-            await self._bury(item, told(error), error)
+            await self._dead_letter(item, error_text(error), error)
             return
         if item.attempts >= options.attempts:
-            await self._give_up(item, told(error), error)
+            await self._give_up(item, error_text(error), error)
             return
         delay = self._backoff(item)
         _log.log(
@@ -437,20 +437,20 @@ class Handling:
             item.attempts,
             options.attempts,
             delay,
-            told(error),
+            error_text(error),
             exc_info=error if item.attempts == 1 and not isinstance(error, Error) else None,
         )
         self._later(item, delay)
 
     async def _give_up(self, item: Item, reason: str, error: BaseException | None) -> None:
-        """Puts a record aside that cannot be handled, or stops in front of it, as the options say."""
+        """Makes a dead letter of a record that cannot be handled, or stops in front of it, as the options say."""
         if self.options.on_failure == "stop":
             _log.error(
                 "group %s stops at %s after %d attempts", self.options.group, item, item.attempts, exc_info=error
             )
             self._stop(f"group {self.options.group} has stopped at {item}: {reason}")
         else:
-            await self._bury(item, reason, error)
+            await self._dead_letter(item, reason, error)
 
     def _backoff(self, item: Item) -> float:
         """Returns how many seconds a record waits before it is tried again."""
@@ -466,17 +466,17 @@ class Handling:
             self._ready.append(item)
             self._spawn()
 
-    async def _bury(self, item: Item, reason: str, error: BaseException | None) -> None:
+    async def _dead_letter(self, item: Item, reason: str, error: BaseException | None) -> None:
         """Puts a record into the dead-letter topic; then it is done. If that fails, tries again for as long as it takes."""
-        item.buried = (reason, error)
+        item.given_up = (reason, error)
         topic = dead_letter_topic(item.record.topic, self.options.group)
         try:
-            await put_aside(self._broker, item.record, self.options.group, reason, error, item.attempts)
+            await publish_dead_letter(self._broker, item.record, self.options.group, reason, error, item.attempts)
         except Exception as failure:
-            item.burials += 1
-            item.unburied = f"cannot be put into {topic}: {told(failure)}"
-            delay = backoff.delay(item.burials + 1, 0.5, 30.0, jitter=0.5)
-            _log.error("%s cannot be put into %s, and waits %.1f s: %s", item, topic, delay, told(failure))
+            item.dead_letter_failures += 1
+            item.dead_letter_problem = f"cannot be put into {topic}: {error_text(failure)}"
+            delay = backoff.delay(item.dead_letter_failures + 1, 0.5, 30.0, jitter=0.5)
+            _log.error("%s cannot be put into %s, and waits %.1f s: %s", item, topic, delay, error_text(failure))
             self._later(item, delay)
             return
         _log.error("%s is in %s after %d attempts: %s", item, topic, item.attempts, reason, exc_info=error)

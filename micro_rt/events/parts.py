@@ -12,7 +12,7 @@ from micro_rt.events.envelope import Envelope
 from micro_rt.events.subscriber import Route
 from micro_rt.kit.clock import loop_time
 
-__all__ = ["Item", "Part", "Run", "told"]
+__all__ = ["Item", "Part", "Run", "error_text"]
 
 
 class Part:
@@ -43,7 +43,7 @@ class Part:
     def waiting_for(self) -> str:
         """Says what the position waits for."""
         if self.items:
-            return self.items[0].told()
+            return self.items[0].state_text()
         run = self.run
         return f"offset {run.records[run.index].offset}" if run is not None and run.index < len(run.records) else ""
 
@@ -65,8 +65,8 @@ class Item:
 
     __slots__ = (
         "attempts",
-        "burials",
-        "buried",
+        "dead_letter_failures",
+        "given_up",
         "done",
         "envelope",
         "error",
@@ -75,7 +75,7 @@ class Item:
         "route",
         "task",
         "timer",
-        "unburied",
+        "dead_letter_problem",
         "unreadable",
     )
 
@@ -83,29 +83,29 @@ class Item:
         self.part = part
         self.record = record
         self.attempts = 0
-        self.burials = 0
-        self.buried: tuple[str, BaseException | None] | None = None
+        self.dead_letter_failures = 0
+        self.given_up: tuple[str, BaseException | None] | None = None
         self.done = False
         self.envelope: Envelope | None = None
         self.error: BaseException | None = None
         self.route: Route | None = None
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
-        self.unburied = ""
+        self.dead_letter_problem = ""
         """Why it is no dead letter yet, if it is to be one."""
         self.unreadable = ""
 
     def __str__(self) -> str:
         return f"{self.record.topic}/{self.record.partition}@{self.record.offset}"
 
-    def told(self) -> str:
-        """Says what is happening to it."""
+    def state_text(self) -> str:
+        """Says what is happening to the record, for a person."""
         if self.task is not None:
             return f"offset {self.record.offset}, attempt {self.attempts} is running"
-        if self.unburied:
-            return f"offset {self.record.offset}, {self.unburied}"
+        if self.dead_letter_problem:
+            return f"offset {self.record.offset}, {self.dead_letter_problem}"
         if self.error is not None:
-            return f"offset {self.record.offset}, attempt {self.attempts} failed: {told(self.error)}"
+            return f"offset {self.record.offset}, attempt {self.attempts} failed: {error_text(self.error)}"
         return f"offset {self.record.offset}"
 
 
@@ -138,6 +138,6 @@ class Run:
         part.moved_at = loop_time()
 
 
-def told(error: BaseException) -> str:
-    """Returns what an exception says."""
+def error_text(error: BaseException) -> str:
+    """Returns what an exception says, for a person."""
     return str(error) if isinstance(error, Error) else f"{type(error).__name__}: {error}"

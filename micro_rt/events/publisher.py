@@ -123,19 +123,19 @@ class Publisher:
         if not batch:
             return []
         if any(outlet.proceed is not None for outlet in self._outlets.values()):
-            told = await self._publish_each(batch, deadline)
+            outcomes = await self._publish_each(batch, deadline)
         else:
-            told = await self._send(batch, None, deadline)
-        failures = [outcome for outcome in told if isinstance(outcome, Error)]
+            outcomes = await self._send(batch, None, deadline)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, Error)]
         if not failures:
-            return cast("list[Published]", told)
-        if len(failures) == len(told) and len({(failure.code, failure.may_have_run) for failure in failures}) == 1:
+            return cast("list[Published]", outcomes)
+        if len(failures) == len(outcomes) and len({(failure.code, failure.may_have_run) for failure in failures}) == 1:
             raise failures[0]
         failed = NotAllPublished(
-            f"{len(failures)} of {len(told)} events were not published; the first of them: {failures[0]}",
+            f"{len(failures)} of {len(outcomes)} events were not published; the first of them: {failures[0]}",
             may_have_run=True,
         )
-        failed.outcomes = tuple(told)
+        failed.outcomes = tuple(outcomes)
         raise failed
 
     async def _publish_one(self, going: _Outgoing, when: float | None, deadline: float | None) -> Published:
@@ -143,10 +143,10 @@ class Publisher:
         outlet, message, key, headers = going
 
         async def innermost(message: Any, publishing: Publishing) -> Published:
-            (told,) = await self._send([(outlet, message, publishing.key, publishing.headers)], when, deadline)
-            if isinstance(told, Error):
-                raise told
-            return told
+            (outcome,) = await self._send([(outlet, message, publishing.key, publishing.headers)], when, deadline)
+            if isinstance(outcome, Error):
+                raise outcome
+            return outcome
 
         publishing = Publishing(outlet.event, key, headers)
         if outlet.proceed is None:
@@ -160,19 +160,19 @@ class Publisher:
         for number, (outlet, _, key, _) in enumerate(batch):
             lane = number if key is None else (outlet.event.topic, key)
             lanes.setdefault(lane, []).append(number)
-        told: dict[int, Published | Exception] = {}
+        by_number: dict[int, Published | Exception] = {}
 
         async def publish(numbers: list[int]) -> None:
             for number in numbers:
                 try:
-                    told[number] = await self._publish_one(batch[number], None, deadline)
+                    by_number[number] = await self._publish_one(batch[number], None, deadline)
                 except Exception as error:
-                    told[number] = error
+                    by_number[number] = error
 
         await asyncio.gather(*map(publish, lanes.values()))
         outcomes: list[Published | Error] = []
         for number in range(len(batch)):
-            outcome = told[number]
+            outcome = by_number[number]
             if isinstance(outcome, Exception) and not isinstance(outcome, Error):
                 raise outcome
             outcomes.append(outcome)

@@ -1,4 +1,4 @@
-"""Putting dead letters back: to their topic, for the group that could not handle them."""
+"""Replaying dead letters: publishing them to their topic again, for the group that could not handle them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection
 
 from micro_rt.broker.base import Broker, Partition
 from micro_rt.errors import DeadlineExceeded, Error, NotFound
-from micro_rt.events.dead_letter import DeadLetter, dead_letter_topic, revived
+from micro_rt.events.dead_letter import DeadLetter, dead_letter_topic, replayed_record
 
 __all__ = ["replay"]
 
@@ -20,30 +20,30 @@ _WAIT = 0.5
 async def replay(
     broker: Broker, topic: str, group: str, *, limit: int | None = None, dry_run: bool = False
 ) -> AsyncIterator[DeadLetter]:
-    """Puts dead letters back, oldest first, and gives each one once it is accepted; what is put back is not put back again.
+    """Replays dead letters, oldest first, and yields each one once the broker has accepted it; none is replayed twice.
 
-    Those that are there: what becomes a dead letter meanwhile, because its handler fails still, waits for the next time. At least once, as everything: one that was put back just before a crash is put back again.
+    It replays those that are there when it begins: a record that becomes a dead letter meanwhile, because its handler still fails, waits for the next replay. As everywhere, this is at least once: a record that was replayed just before a crash is replayed again.
 
     Args:
         broker: open.
         topic: where the records were.
-        group: which could not handle them; others pass them over.
+        group: the group that could not handle them; others pass them over.
         limit: how many at most; None for all that there are.
-        dry_run: only gives them, and changes nothing.
+        dry_run: whether to only yield them, and change nothing.
 
     Raises:
-        NotFound: the group has never put anything of this topic aside, or its dead letters are not to be seen.
-        Error: the broker cannot be reached, or does not take a record; those given are back, the others are dead letters still.
+        NotFound: the group has no dead letters of this topic, or this client may not see them.
+        Error: the broker cannot be reached, or does not accept a record; those yielded are replayed, the others still are dead letters.
     """
     name = dead_letter_topic(topic, group)
     listener = _Assigned()
     member = broker.subscribe((name,), f"{group}.replay", "earliest", listener)
-    put_back = 0
+    replayed = 0
     left: dict[Partition, int] = {}
     clock = asyncio.get_running_loop().time
     joined_by = clock() + JOIN_TIMEOUT
     try:
-        while limit is None or put_back < limit:
+        while limit is None or replayed < limit:
             try:
                 fetched = await member.fetch(_BATCH, _WAIT)
             except NotFound as error:
@@ -64,16 +64,16 @@ async def replay(
                     letter = DeadLetter.of(record)
                     if letter is not None and (letter.topic, letter.group) != (topic, group):
                         letter = None  # of another group whose topic has the same name
-                    if put_back == limit:
+                    if replayed == limit:
                         return
                     if letter is not None and not dry_run:
-                        (outcome,) = await broker.publish([revived(record, letter)])
+                        (outcome,) = await broker.publish([replayed_record(record, letter)])
                         if isinstance(outcome, Error):
                             raise outcome
                     if not dry_run:
                         await member.commit({partition: record.offset + 1})
                     if letter is not None:
-                        put_back += 1
+                        replayed += 1
                         yield letter
             if listener.partitions and not any(left.get(partition) for partition in listener.partitions):
                 return

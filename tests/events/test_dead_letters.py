@@ -10,7 +10,7 @@ import pytest
 import micro_rt as micro
 from micro_rt.broker.base import Record, TopicOptions
 from micro_rt.cli.main import main
-from micro_rt.events.dead_letter import DeadLetter, dead_letter, dead_letter_topic, revived
+from micro_rt.events.dead_letter import DeadLetter, dead_letter, dead_letter_topic, replayed_record
 from micro_rt.events.replay import replay
 from tests.events.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed, until
 from tests.protos.shop_pb2 import OrderPlaced
@@ -137,7 +137,7 @@ def test_a_dead_letter_is_the_record_and_what_became_of_it() -> None:
     assert letter[:4] == ("orders", 3, 17, "g")
     assert letter.error == "ValueError"
     assert len(letter.reason) == 4000
-    back = revived(read, letter)
+    back = replayed_record(read, letter)
     assert (back.topic, back.key, back.value) == ("orders", b"k", b"v")
     assert back.headers == (("a", b"1"), ("micro-for-group", b"g"))
     assert DeadLetter.of(record) is None

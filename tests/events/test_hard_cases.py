@@ -380,7 +380,7 @@ async def test_a_partition_that_goes_before_a_worker_has_begun_is_not_handled(sh
     headers = seal(event.name.encode(), b"1", b"test", b"", ())
     part = Part(Partition(event.topic, 0))
     handling.take(part, [Record(event.topic, 0, offset, 0.0, b"k", b"", headers) for offset in range(100)])
-    await handling.let_go([part], 1.0, 1.0)
+    await handling.release([part], 1.0, 1.0)
     for _ in range(10):
         await asyncio.sleep(0)
     assert (len(log), part.position, handling.in_a_row) == (0, -1, 0)

@@ -179,13 +179,13 @@ class ConnectionsContract(TransportHarness):
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("micro_rt.transport.base.CLOSE_TIMEOUT", 0.05)
-        started, let_go = asyncio.Event(), asyncio.Event()
+        started, release = asyncio.Event(), asyncio.Event()
 
         async def stubborn(stream: ServerStream) -> None:
             started.set()
-            while not let_go.is_set():
+            while not release.is_set():
                 with contextlib.suppress(asyncio.CancelledError):
-                    await let_go.wait()
+                    await release.wait()
 
         async with self.listening(stubborn) as (listener, connection):
             stream = await open_call(connection)
@@ -196,7 +196,7 @@ class ConnectionsContract(TransportHarness):
                 with pytest.raises(Error):
                     await self.soon(stream.receive())
             finally:
-                let_go.set()
+                release.set()
 
     async def test_what_was_sent_before_a_listener_closed_can_be_read(self) -> None:
         over = asyncio.Event()
