@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from micro_rt.broker.base import Broker, Partition, Record, Subscription
 from micro_rt.errors import Aborted, Error
 from micro_rt.events.handling import FAIR_SHARE, Handling
 from micro_rt.events.options import DeliveryOptions
-from micro_rt.events.parts import Part, error_text
+from micro_rt.events.progress import PartitionProgress, error_text
 from micro_rt.events.subscriber import Route
 from micro_rt.kit import backoff
 from micro_rt.kit.clock import loop_time
@@ -80,7 +80,7 @@ class Delivery:
         self._broker = broker
         self._topics = tuple(dict.fromkeys(route.event.topic for route in routes))
         self._handling = Handling(broker, routes, options, self._make_room, self._stop_because)
-        self._parts: dict[Partition, Part] = {}
+        self._partitions: dict[Partition, PartitionProgress] = {}
         self._paused = False
         self._patience = HAND_OVER
         self._stopping = asyncio.Event()
@@ -111,23 +111,23 @@ class Delivery:
         """Reads no more until ``resume``, and stays in the group; what is read already is handled."""
         self._paused = True
         if self._member is not None:
-            self._member.pause(list(self._parts))
+            self._member.pause(list(self._partitions))
 
     def resume(self) -> None:
         """Reads again."""
         self._paused = False
         if self._member is not None:
-            self._member.resume([part.id for part in self._parts.values() if not part.full])
+            self._member.resume([id for id, progress in self._partitions.items() if not progress.full])
 
     def status(self) -> list[PartitionStatus]:
         """Returns how far each partition of this member's is."""
-        now = loop_time()
         found: list[PartitionStatus] = []
-        for _, part in sorted(self._parts.items()):
-            idle = now - part.moved_at if part.in_flight else 0.0
+        for id in sorted(self._partitions):
+            progress = self._partitions[id]
+            idle = progress.idle()
             found.append(
                 PartitionStatus(
-                    part.id, self._lag.get(part.id), part.in_flight, idle, part.waiting_for(), idle > STUCK_AFTER
+                    id, self._lag.get(id), progress.in_flight, idle, progress.waiting_for(), idle > STUCK_AFTER
                 )
             )
         return found
@@ -141,10 +141,10 @@ class Delivery:
             if status.stuck
         ]
         problems = [
-            f"{item} {item.dead_letter_problem}"
-            for part in self._parts.values()
-            for item in part.items
-            if item.dead_letter_problem
+            f"{pending} {pending.dead_letter_problem}"
+            for progress in self._partitions.values()
+            for pending in progress.pending
+            if pending.dead_letter_problem
         ]
         return "; ".join(filter(None, (self.problem, self._lag_problem, *problems[:1], *stuck)))
 
@@ -156,7 +156,7 @@ class Delivery:
         while not self._stopping.is_set():
             try:
                 # Handlers that wait are read ahead of anyway.
-                waiting = any(part.items for part in self._parts.values())
+                waiting = any(progress.pending for progress in self._partitions.values())
                 limit = self.options.max_in_flight
                 fetched = await member.fetch(limit if waiting else min(limit, FETCH_LIMIT), FETCH_TIMEOUT)
                 for partition, records in fetched.items():
@@ -164,8 +164,8 @@ class Delivery:
                 now = loop_time()
                 if now - committed_at >= COMMIT_EVERY:
                     committed_at = now
-                    await self._commit(member, self._parts)
-                if self._parts and now >= ask_at:
+                    await self._commit(member, self._partitions)
+                if self._partitions and now >= ask_at:
                     ask_at = now + await self._ask_for_lag(member)
             except Exception as error:
                 # Whatever a broker raises: a subscription that ends unseen is worse than one that goes on trying.
@@ -196,7 +196,7 @@ class Delivery:
             await asyncio.sleep(0)
             # Handlers that do not wait are done with all that was read in no time, and reading ahead of them would cost memory
             # for nothing. When one waits, its partition is not handled in a row any more.
-            if not self._handling.in_a_row or self._stopping.is_set() or loop.time() >= until:
+            if not self._handling.fast_batches or self._stopping.is_set() or loop.time() >= until:
                 return
 
     async def _ask_for_lag(self, member: Subscription) -> float:
@@ -213,12 +213,11 @@ class Delivery:
         return LAG_EVERY if self._lag else 0.0
 
     def _take(self, member: Subscription, partition: Partition, records: Sequence[Record]) -> None:
-        part = self._parts.get(partition)
-        if part is None:
+        progress = self._partitions.get(partition)
+        if progress is None:
             return  # it went while these were on their way
-        self._handling.take(part, records)
-        if not part.full and (part.in_flight >= self.options.max_in_flight or part.bytes >= MAX_BYTES):
-            part.full = True
+        self._handling.take(progress, records)
+        if progress.becomes_full(self.options.max_in_flight, MAX_BYTES):
             member.pause((partition,))
 
     # What handling says
@@ -227,18 +226,20 @@ class Delivery:
         self.problem = problem
         self.stop()
 
-    def _make_room(self, part: Part) -> None:
+    def _make_room(self, progress: PartitionProgress) -> None:
         """Reads a partition again that was full, if it has room."""
-        if part.full and part.in_flight <= self.options.max_in_flight // 2 and part.bytes <= MAX_BYTES // 2:
-            part.full = False
-            if not self._paused and self._member is not None:
-                self._member.resume((part.id,))
+        if (
+            progress.has_room_again(self.options.max_in_flight, MAX_BYTES)
+            and not self._paused
+            and self._member is not None
+        ):
+            self._member.resume((progress.id,))
 
     # Committing, and partitions that come and go
 
     async def _commit(self, member: Subscription, partitions: Collection[Partition]) -> None:
-        parts = [self._parts[partition] for partition in partitions if partition in self._parts]
-        moved = {part.id: part.position for part in parts if part.position > part.committed}
+        known = self._known(partitions)
+        moved = {progress.id: progress.position for progress in known if progress.position > progress.committed}
         if not moved:
             return
         try:
@@ -246,13 +247,14 @@ class Delivery:
         except Aborted as error:
             _log.info("group %s: %s", self.options.group, error)
         else:
-            for part in parts:
-                part.committed = moved.get(part.id, part.committed)
+            for progress in known:
+                if progress.id in moved:
+                    progress.note_commit(moved[progress.id])
 
     async def assigned(self, partitions: Collection[Partition]) -> None:
         """Reads these partitions from now on."""
         for partition in partitions:
-            self._parts[partition] = Part(partition)
+            self._partitions[partition] = PartitionProgress(partition)
         if self._paused and self._member is not None:
             self._member.pause(partitions)
 
@@ -265,27 +267,29 @@ class Delivery:
             except Exception as error:
                 _log.warning("group %s: what was done last will be repeated: %s", self.options.group, error_text(error))
         for partition in partitions:
-            self._parts.pop(partition, None)
+            self._partitions.pop(partition, None)
 
     async def lost(self, partitions: Collection[Partition]) -> None:
         """Drops what is left of these partitions: others may have it already."""
         await self._release(partitions, 0.0)
         for partition in partitions:
-            self._parts.pop(partition, None)
+            self._partitions.pop(partition, None)
 
     async def _release(self, partitions: Collection[Partition], patience: float) -> None:
         """Begins nothing more of these partitions, and waits for what runs; cancels what runs longer."""
-        parts = [self._parts[partition] for partition in partitions if partition in self._parts]
-        await self._handling.release(parts, patience, HAND_OVER)
+        await self._handling.release(self._known(partitions), patience, HAND_OVER)
+
+    def _known(self, partitions: Iterable[Partition]) -> list[PartitionProgress]:
+        return [self._partitions[partition] for partition in partitions if partition in self._partitions]
 
     async def _leave(self, member: Subscription, grace: float) -> None:
         # Handlers get this time once: not again when the member gives its partitions up, nor if somebody is in a hurry.
         self._patience = 0.0
         try:
-            await self._release(list(self._parts), grace)
-            if self._parts:
+            await self._release(list(self._partitions), grace)
+            if self._partitions:
                 try:
-                    await self._commit(member, self._parts)
+                    await self._commit(member, self._partitions)
                 except Exception as error:
                     _log.warning(
                         "group %s: what was done last will be repeated: %s", self.options.group, error_text(error)

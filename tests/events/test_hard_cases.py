@@ -19,7 +19,7 @@ from micro_rt.events.dead_letter import dead_letter_topic
 from micro_rt.events.envelope import seal
 from micro_rt.events.handling import Handling
 from micro_rt.events.options import DeliveryOptions
-from micro_rt.events.parts import Part
+from micro_rt.events.progress import PartitionProgress
 from micro_rt.events.subscriber import routes_of
 from tests.events.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed, until
 from tests.faults.kafka_lab import make_topic
@@ -375,13 +375,13 @@ async def test_a_handler_that_does_not_end_does_not_keep_its_service_from_stoppi
 async def test_a_partition_that_goes_before_a_worker_has_begun_is_not_handled(shop: Shop) -> None:
     log = Log()
     routes = routes_of(shop.subscriber(order_placed=log), ProtoCodec(), ())
-    handling = Handling(MemoryBroker(), routes, DeliveryOptions("g"), lambda part: None, lambda why: None)
+    handling = Handling(MemoryBroker(), routes, DeliveryOptions("g"), lambda progress: None, lambda why: None)
     (event,) = [each.event for each in routes]
     headers = seal(event.name.encode(), b"1", b"test", b"", ())
-    part = Part(Partition(event.topic, 0))
-    handling.take(part, [Record(event.topic, 0, offset, 0.0, b"k", b"", headers) for offset in range(100)])
-    await handling.release([part], 1.0, 1.0)
+    progress = PartitionProgress(Partition(event.topic, 0))
+    handling.take(progress, [Record(event.topic, 0, offset, 0.0, b"k", b"", headers) for offset in range(100)])
+    await handling.release([progress], 1.0, 1.0)
     for _ in range(10):
         await asyncio.sleep(0)
-    assert (len(log), part.position, handling.in_a_row) == (0, -1, 0)
+    assert (len(log), progress.position, handling.fast_batches) == (0, -1, 0)
     await handling.close(1.0)

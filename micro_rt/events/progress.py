@@ -1,0 +1,332 @@
+"""The progress of one partition: which records are read and not done, and how far the position is that may be committed.
+
+Only this module changes that state. ``handling`` and ``delivery`` call methods of ``PartitionProgress`` and ``FastBatch``; they
+read attributes, and assign none. (What ``handling`` writes are the attempts of a ``PendingRecord``: no part of the progress.)
+
+The rules that these classes keep:
+
+- ``position`` is the offset behind the last record that is done with no undone record before it. It only grows, and
+  ``advance`` and ``settle`` alone move it. So what is committed never passes a record that is not done, in whatever order
+  handlers finish.
+- A partition is in one of two states. In a fast batch, its records are handled one after another by one worker: no object for
+  each, no place in line. Otherwise each record that is not done is a ``PendingRecord``. ``FastBatch.end`` is the only way from
+  the first to the second, and there is none back while a record is pending: a key whose record is pending would overtake it.
+- ``line_up`` lets one record of a key be handled at a time. The next one becomes ready in ``finish``, and in no other way: a
+  record that fails and waits for its next attempt keeps its key. Records without a key wait for nothing.
+- ``pending`` is in the order of offsets, and its first record is not done, except within a call of ``handling``: whatever marks
+  records as done calls ``advance`` before the next record is handled.
+- A partition is ``full`` from the moment on at which it has ``max_in_flight`` records or a number of bytes in flight, until it
+  is down to half of that: so reading is not switched on and off for every record.
+- ``moved_at`` is when the position moved last, or when there was work again after there was none. So an idle partition is
+  never called stuck, and one that waits for a record that cannot be handled is.
+- A partition that is ``released`` begins nothing any more; what still runs may finish and is counted.
+- Bytes in flight are those of values alone: keys and headers are small, and counting them would cost more than it tells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+from micro_rt.broker.base import Partition, Record
+from micro_rt.errors import Error
+from micro_rt.events.envelope import Envelope
+from micro_rt.events.subscriber import Route
+from micro_rt.kit.clock import loop_time
+
+__all__ = ["FastBatch", "PartitionProgress", "PendingRecord", "error_text"]
+
+
+class PartitionProgress:
+    """The state of one partition of this member.
+
+    Attributes are for reading; only the methods of this module change them.
+
+    Args:
+        id: the partition.
+    """
+
+    __slots__ = ("_behind", "_bytes", "batch", "committed", "full", "id", "moved_at", "pending", "position", "released")
+
+    def __init__(self, id: Partition) -> None:
+        self.id = id
+        self.pending: deque[PendingRecord] = deque()
+        """The records that are read, from the first one that is not done; empty while there is a batch."""
+        self.batch: FastBatch | None = None
+        """The records that one worker handles one after another; None if each goes its own way."""
+        self._behind: dict[bytes, deque[PendingRecord] | None] = {}
+        """The keys of which a record is ready, running or waiting, and the records behind it if there are any."""
+        self._bytes = 0
+        self.position = -1
+        """The offset that may be committed; -1 before the first record is done."""
+        self.committed = -1
+        """The offset that was committed last; -1 before the first commit."""
+        self.full = False
+        """Whether no more of it is to be read for now."""
+        self.released = False
+        """Whether nothing more of it is to begin, because another member reads it next."""
+        self.moved_at = loop_time()
+
+    # What is read
+
+    @property
+    def in_flight(self) -> int:
+        """The number of records that are read and not done."""
+        return len(self.pending) + (0 if self.batch is None else len(self.batch.records) - self.batch.index)
+
+    def arrive(self, records: Sequence[Record]) -> bool:
+        """Counts records that were read, and puts them into the batch if there is one.
+
+        Returns:
+            Whether they are in the batch; otherwise they still have to be added, or to begin a batch.
+        """
+        batch = self.batch
+        if not self.in_flight:
+            self.moved_at = loop_time()
+        self._bytes += sum([len(record.value) for record in records])
+        if batch is None:
+            return False
+        batch.records.extend(records)
+        return True
+
+    def begin_batch(self, records: Sequence[Record]) -> FastBatch:
+        """Begins a batch with records that have arrived; nothing may be pending, and there may be no other batch."""
+        self.batch = batch = FastBatch(self, records)
+        return batch
+
+    def add(self, record: Record) -> PendingRecord:
+        """Adds a record that has arrived, behind the others; it has no place in line yet."""
+        pending = PendingRecord(self, record)
+        self.pending.append(pending)
+        return pending
+
+    def line_up(self, pending: PendingRecord) -> bool:
+        """Returns whether a record may be handled now; otherwise it waits until those before it of its key are done."""
+        key = pending.record.key
+        if key is None:
+            return True
+        behind = self._behind
+        if key not in behind:
+            behind[key] = None
+            return True
+        waiting = behind[key]
+        if waiting is None:
+            behind[key] = deque((pending,))
+        else:
+            waiting.append(pending)
+        return False
+
+    # What is done
+
+    def skip(self, pending: PendingRecord) -> None:
+        """Marks a record as done that was not lined up; ``advance`` moves the position."""
+        pending.done = True
+
+    def finish(self, pending: PendingRecord) -> PendingRecord | None:
+        """Marks a record as done that was lined up; returns the one of its key that may be handled now. ``advance`` moves the position."""
+        pending.done = True
+        key = pending.record.key
+        if key is None:
+            return None
+        waiting = self._behind[key]
+        if waiting:
+            return waiting.popleft()
+        del self._behind[key]
+        return None
+
+    def advance(self) -> bool:
+        """Moves the position over the records that are done; returns whether it has moved."""
+        pending = self.pending
+        if not pending or not pending[0].done:
+            return False
+        position = self.position
+        while pending and pending[0].done:
+            record = pending.popleft().record
+            position = record.offset + 1
+            self._bytes -= len(record.value)
+        self.position = position
+        self.moved_at = loop_time()
+        return True
+
+    def settle(self, batch: FastBatch) -> None:
+        """Moves the position over the records of a batch that are handled, and forgets them."""
+        handled = batch.records[: batch.index]
+        if handled:
+            self.position = handled[-1].offset + 1
+            self._bytes -= sum([len(record.value) for record in handled])
+            del batch.records[: batch.index]
+            batch.index = 0
+        self.moved_at = loop_time()
+
+    # What its owner decides
+
+    def becomes_full(self, records: int, size: int) -> bool:
+        """Checks whether it has as much in flight as it may; returns whether reading is to pause now.
+
+        Args:
+            records: how many may be in flight.
+            size: how many bytes of values may be in flight.
+        """
+        if self.full or (self.in_flight < records and self._bytes < size):
+            return False
+        self.full = True
+        return True
+
+    def has_room_again(self, records: int, size: int) -> bool:
+        """Checks whether half of what may be in flight is done; returns whether reading is to go on now.
+
+        Args:
+            records: how many may be in flight.
+            size: how many bytes of values may be in flight.
+        """
+        if not self.full or self.in_flight > records // 2 or self._bytes > size // 2:
+            return False
+        self.full = False
+        return True
+
+    def note_commit(self, position: int) -> None:
+        """Notes the position that was committed."""
+        self.committed = position
+
+    def release(self) -> None:
+        """Lets nothing more begin."""
+        self.released = True
+
+    # What is said of it
+
+    def idle(self) -> float:
+        """Returns the seconds since the position moved, or since there was work; 0 if there is none."""
+        return loop_time() - self.moved_at if self.in_flight else 0.0
+
+    def waiting_for(self) -> str:
+        """Says which record the position waits for, and what is happening to it, for a person; empty if there is none."""
+        if self.pending:
+            return self.pending[0].state_text()
+        batch = self.batch
+        if batch is None or batch.index >= len(batch.records):
+            return ""
+        return f"offset {batch.records[batch.index].offset}"
+
+
+class PendingRecord:
+    """One record that goes its own way, until it is done.
+
+    Attributes:
+        progress: the partition that it is of.
+        record: the record.
+        done: whether it is handled, or a dead letter, or nothing to handle.
+
+    The other attributes are the state of its attempts: ``handling`` writes them.
+    """
+
+    __slots__ = (
+        "attempts",
+        "dead_letter_failures",
+        "dead_letter_problem",
+        "done",
+        "envelope",
+        "error",
+        "given_up",
+        "progress",
+        "record",
+        "route",
+        "task",
+        "timer",
+        "unreadable",
+    )
+
+    def __init__(self, progress: PartitionProgress, record: Record) -> None:
+        self.progress = progress
+        self.record = record
+        self.done = False
+        self.attempts = 0
+        self.dead_letter_failures = 0
+        self.dead_letter_problem = ""
+        """Why it is no dead letter yet, if it is to be one."""
+        self.envelope: Envelope | None = None
+        self.error: BaseException | None = None
+        self.given_up: tuple[str, BaseException | None] | None = None
+        """The reason and the error, once it is to become a dead letter."""
+        self.route: Route | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.unreadable = ""
+
+    def __str__(self) -> str:
+        return f"{self.record.topic}/{self.record.partition}@{self.record.offset}"
+
+    def state_text(self) -> str:
+        """Says what is happening to the record, for a person."""
+        if self.task is not None:
+            return f"offset {self.record.offset}, attempt {self.attempts} is running"
+        if self.dead_letter_problem:
+            return f"offset {self.record.offset}, {self.dead_letter_problem}"
+        if self.error is not None:
+            return f"offset {self.record.offset}, attempt {self.attempts} failed: {error_text(self.error)}"
+        return f"offset {self.record.offset}"
+
+
+class FastBatch:
+    """Records of one partition that one worker handles one after another, for as long as no handler has to wait.
+
+    Attributes are for reading; only the methods of this module change them.
+
+    Args:
+        progress: the partition.
+        records: the first records; more may arrive.
+    """
+
+    __slots__ = ("at_work", "ended", "index", "progress", "records", "route", "task")
+
+    def __init__(self, progress: PartitionProgress, records: Sequence[Record]) -> None:
+        self.progress = progress
+        self.records = list(records)
+        self.index = 0
+        """Which of the records is at work, or next."""
+        self.ended = False
+        """Whether the records go their own ways now."""
+        self.route: Route | None = None
+        """The route of the record at work, while its handler has begun and not returned."""
+        self.at_work: PendingRecord | None = None
+        """What the record at work has become, once the batch has ended."""
+        self.task: asyncio.Task[None] | None = None
+        """The worker's."""
+
+    def start(self, task: asyncio.Task[None] | None) -> None:
+        """Notes whose batch it is."""
+        self.task = task
+
+    def begin(self, route: Route) -> None:
+        """Notes that the handler of the next record begins."""
+        self.route = route
+
+    def handled(self) -> int:
+        """Notes that the next record is handled, or is nothing to handle; returns how many are since ``settle``."""
+        self.route = None
+        self.index = index = self.index + 1
+        return index
+
+    def settle(self) -> None:
+        """Moves the position of the partition over the records that are handled, and forgets them."""
+        self.progress.settle(self)
+
+    def end(self) -> list[Record]:
+        """Ends the batch; the record at work, if there is one, goes on as ``at_work``, with its key in line.
+
+        Returns:
+            The records that have not begun, which are still to be added.
+        """
+        self.ended = True
+        self.settle()
+        progress, records = self.progress, self.records
+        progress.batch = None
+        if self.route is not None:
+            self.at_work = progress.add(records.pop(0))
+            progress.line_up(self.at_work)
+        return records
+
+
+def error_text(error: BaseException) -> str:
+    """Returns what an exception says, for a person."""
+    return str(error) if isinstance(error, Error) else f"{type(error).__name__}: {error}"
