@@ -198,7 +198,7 @@ class Handling:
         task = asyncio.current_task()
         loop = asyncio.get_running_loop()
         if batch is not None:
-            batch.start(task)
+            batch.task = task
             try:
                 await self._cancellable(batch.progress, self._handle_batch(batch))
             finally:
@@ -258,6 +258,7 @@ class Handling:
         progress, records = batch.progress, batch.records
         routes = self._usual[progress.id.topic]
         group, timeout, clean = self.options.group, self.options.timeout, self._clean
+        set_context, reset_context = current_context.set, current_context.reset
         loop = asyncio.get_running_loop()
         loop.call_soon(self._look_at, batch)
         index = 0
@@ -274,8 +275,8 @@ class Handling:
                     break
                 deadline = None if timeout is None else loop.time() + timeout
                 context = EventContext(route.event, group, 1, deadline, record)
-                token = current_context.set(context)
-                batch.begin(route)
+                token = set_context(context)
+                batch.route = route
                 try:
                     if timeout is None:
                         await route.handle(event, context)
@@ -292,7 +293,7 @@ class Handling:
                 else:
                     failure = None
                 finally:
-                    current_context.reset(token)
+                    reset_context(token)
                 at_work = batch.at_work if failure is None else self._end_batch(batch)
                 if at_work is not None:
                     # The batch has ended while the record was at work.
@@ -301,6 +302,7 @@ class Handling:
                     else:
                         await self._failed_attempt(at_work, failure)
                     return
+                batch.route = None
             index = batch.handled()
             if copy_context() != clean:
                 break

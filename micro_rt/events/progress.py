@@ -1,7 +1,8 @@
 """The progress of one partition: which records are read and not done, and how far the position is that may be committed.
 
 Only this module changes that state. ``handling`` and ``delivery`` call methods of ``PartitionProgress`` and ``FastBatch``; they
-read attributes, and assign none. (What ``handling`` writes are the attempts of a ``PendingRecord``: no part of the progress.)
+read attributes, and assign none. (``handling`` writes what its workers do: the attempts of a ``PendingRecord``, the ``route`` and
+``task`` of a batch.)
 
 The rules that these classes keep:
 
@@ -270,7 +271,8 @@ class PendingRecord:
 class FastBatch:
     """Records of one partition that one worker handles one after another, for as long as no handler has to wait.
 
-    Attributes are for reading; only the methods of this module change them.
+    Attributes are for reading; only the methods of this module change them, except ``route`` and ``task``, which say what the
+    worker is doing: ``handling`` writes them.
 
     Args:
         progress: the partition.
@@ -287,23 +289,14 @@ class FastBatch:
         self.ended = False
         """Whether the records go their own ways now."""
         self.route: Route | None = None
-        """The route of the record at work, while its handler has begun and not returned."""
+        """The route of the record at ``index``, while its handler has begun and not returned."""
         self.at_work: PendingRecord | None = None
         """What the record at work has become, once the batch has ended."""
         self.task: asyncio.Task[None] | None = None
-        """The worker's."""
-
-    def start(self, task: asyncio.Task[None] | None) -> None:
-        """Notes whose batch it is."""
-        self.task = task
-
-    def begin(self, route: Route) -> None:
-        """Notes that the handler of the next record begins."""
-        self.route = route
+        """The task of the worker."""
 
     def handled(self) -> int:
         """Notes that the next record is handled, or is nothing to handle; returns how many are since ``settle``."""
-        self.route = None
         self.index = index = self.index + 1
         return index
 

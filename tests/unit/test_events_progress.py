@@ -1,0 +1,104 @@
+"""The progress of a partition: its rules, and that no other module changes it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import micro_rt.events
+from micro_rt.broker.base import Partition, Record
+from micro_rt.events.progress import FastBatch, PartitionProgress
+
+EVENTS = Path(micro_rt.events.__file__).parent
+OWNED = {*PartitionProgress.__slots__, *FastBatch.__slots__, "done"} - {"route", "task"}
+"""The attributes that only ``progress`` changes."""
+CHANGES = {"append", "appendleft", "clear", "extend", "insert", "pop", "popleft", "remove", "setdefault", "update"}
+
+
+def record(offset: int, key: bytes | None = b"k") -> Record:
+    return Record("t", 0, offset, 0.0, key, b"1234", ())
+
+
+@pytest.mark.parametrize("module", ["delivery", "handling"])
+def test_no_other_module_changes_the_progress_of_a_partition(module: str) -> None:
+    assert not list(changes_of_progress((EVENTS / f"{module}.py").read_text()))
+
+
+def test_a_change_from_elsewhere_is_found() -> None:
+    source = "progress.full = True\nbatch.index += 1\ndel batch.records[:2]\nprogress.pending.popleft()\nbatch.route = None\n"
+    assert [line for line, _ in changes_of_progress(source)] == [1, 2, 3, 4]
+
+
+def changes_of_progress(source: str) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(source)):
+        changed: list[ast.expr] = []
+        if isinstance(node, ast.Assign | ast.Delete):
+            changed = node.targets
+        elif isinstance(node, ast.AugAssign | ast.AnnAssign):
+            changed = [node.target]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGES:
+            changed = [node.func.value]
+        for target in changed:
+            for part in target.elts if isinstance(target, ast.Tuple) else [target]:
+                inner = part.value if isinstance(part, ast.Subscript) else part
+                if isinstance(inner, ast.Attribute) and inner.attr in OWNED and ast.unparse(inner.value) != "self":
+                    yield part.lineno, ast.unparse(node)
+
+
+def test_the_position_never_passes_a_record_that_is_not_done() -> None:
+    progress = PartitionProgress(Partition("t", 0))
+    records = [record(offset, b"%d" % offset) for offset in range(3)]
+    assert not progress.arrive(records)
+    first, second, third = (progress.add(each) for each in records)
+    assert all(progress.line_up(each) for each in (first, second, third))
+    progress.finish(second)
+    assert (progress.advance(), progress.position, progress.in_flight) == (False, -1, 3)
+    progress.finish(first)
+    assert (progress.advance(), progress.position, progress.in_flight) == (True, 2, 1)
+    progress.finish(third)
+    assert (progress.advance(), progress.position, progress.in_flight) == (True, 3, 0)
+
+
+def test_a_record_waits_for_those_of_its_key_before_it() -> None:
+    progress = PartitionProgress(Partition("t", 0))
+    first, second, third = (progress.add(record(offset)) for offset in range(3))
+    without_key = progress.add(record(3, None))
+    assert [progress.line_up(each) for each in (first, second, third, without_key)] == [True, False, False, True]
+    assert progress.finish(without_key) is None
+    assert progress.finish(first) is second
+    assert progress.finish(second) is third
+    assert progress.finish(third) is None
+    assert progress.line_up(progress.add(record(4)))
+
+
+def test_what_is_left_of_a_batch_goes_on_behind_the_record_at_work() -> None:
+    progress = PartitionProgress(Partition("t", 0))
+    records = [record(offset) for offset in range(4)]
+    assert not progress.arrive(records[:3])
+    batch = progress.begin_batch(records[:3])
+    assert progress.arrive(records[3:])
+    batch.handled()
+    batch.route = object()  # type: ignore[assignment]
+    rest = batch.end()
+    assert (rest, progress.position, progress.batch) == (records[2:], 1, None)
+    assert batch.at_work is not None and batch.at_work.record is records[1]
+    assert [progress.line_up(progress.add(each)) for each in rest] == [False, False]
+    following = progress.finish(batch.at_work)
+    assert following is not None and following.record is records[2]
+
+
+def test_a_full_partition_has_room_again_at_half() -> None:
+    progress = PartitionProgress(Partition("t", 0))
+    records = [record(offset, None) for offset in range(4)]
+    progress.arrive(records)
+    added = [progress.add(each) for each in records]
+    assert not progress.becomes_full(5, 17)
+    assert progress.becomes_full(4, 17) and progress.full
+    assert not progress.becomes_full(4, 17), "it is full already"
+    for number, each in enumerate(added[:3]):
+        progress.finish(each)
+        progress.advance()
+        assert progress.has_room_again(4, 17) == (number == 1)
