@@ -48,7 +48,7 @@ def changes_of_progress(source: str) -> Iterator[tuple[int, str]]:
                     yield part.lineno, ast.unparse(node)
 
 
-def test_the_position_never_passes_a_record_that_is_not_done() -> None:
+async def test_the_position_never_passes_a_record_that_is_not_done() -> None:
     progress = PartitionProgress(Partition("t", 0))
     records = [record(offset, b"%d" % offset) for offset in range(3)]
     assert not progress.arrive(records)
@@ -62,7 +62,7 @@ def test_the_position_never_passes_a_record_that_is_not_done() -> None:
     assert (progress.advance(), progress.position, progress.in_flight) == (True, 3, 0)
 
 
-def test_a_record_waits_for_those_of_its_key_before_it() -> None:
+async def test_a_record_waits_for_those_of_its_key_before_it() -> None:
     progress = PartitionProgress(Partition("t", 0))
     first, second, third = (progress.add(record(offset)) for offset in range(3))
     without_key = progress.add(record(3, None))
@@ -74,7 +74,7 @@ def test_a_record_waits_for_those_of_its_key_before_it() -> None:
     assert progress.line_up(progress.add(record(4)))
 
 
-def test_what_is_left_of_a_batch_goes_on_behind_the_record_at_work() -> None:
+async def test_what_is_left_of_a_batch_goes_on_behind_the_record_at_work() -> None:
     progress = PartitionProgress(Partition("t", 0))
     records = [record(offset) for offset in range(4)]
     assert not progress.arrive(records[:3])
@@ -90,7 +90,7 @@ def test_what_is_left_of_a_batch_goes_on_behind_the_record_at_work() -> None:
     assert following is not None and following.record is records[2]
 
 
-def test_a_full_partition_has_room_again_at_half() -> None:
+async def test_a_full_partition_has_room_again_at_half() -> None:
     progress = PartitionProgress(Partition("t", 0))
     records = [record(offset, None) for offset in range(4)]
     progress.arrive(records)
