@@ -27,6 +27,7 @@ from micro_rt.events.progress import FastBatch, PartitionProgress, PendingRecord
 from micro_rt.events.subscriber import Route
 from micro_rt.kit import backoff
 from micro_rt.kit.clock import loop_time, wall_time
+from micro_rt.kit.ordered import OrderedSet
 
 __all__ = ["FAIR_SHARE", "Handling"]
 
@@ -68,7 +69,7 @@ class Handling:
         }
         self._group = options.group.encode()
         self._ready: deque[PendingRecord] = deque()
-        self._workers: set[asyncio.Task[None]] = set()
+        self._workers: OrderedSet[asyncio.Task[None]] = OrderedSet()
         self._more = False
         self._stopped = False
         self.fast_batches = 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
+from micro_rt.kit.ordered import OrderedSet
+
 __all__ = ["Health"]
 
 
@@ -16,8 +18,8 @@ class Health:
 
     def __init__(self) -> None:
         self._running = False
-        self._refused: set[str] = set()
-        self._known: set[str] = set()
+        self._refused: OrderedSet[str] = OrderedSet()
+        self._known: OrderedSet[str] = OrderedSet()
         self._parts: dict[str, Callable[[], str]] = {}
         self._changed = asyncio.Event()
 
@@ -47,7 +49,7 @@ class Health:
         """Whether calls of a service are welcome now; None if it is not served here."""
         if service and service not in self._known:
             return None
-        return self._running and not {"", service} & self._refused
+        return self._running and "" not in self._refused and service not in self._refused
 
     @property
     def running(self) -> bool:

@@ -109,7 +109,10 @@ class WeakOrderedSet(Generic[T]):
         return sum(reference() is not None for reference in list(self._references))
 
     def __bool__(self) -> bool:
-        return any(reference() is not None for reference in list(self._references))
+        for reference in tuple(self._references):  # noqa: SIM110 - a generator costs more than all the rest
+            if reference() is not None:
+                return True
+        return False
 
     def add(self, member: T) -> None:
         """Adds a member at the end, unless it is there."""

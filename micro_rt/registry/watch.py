@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from weakref import WeakSet
 
 from micro_rt.errors import Error
+from micro_rt.kit.ordered import OrderedSet, WeakOrderedSet
 from micro_rt.node import Node
 
 __all__ = ["Watch", "Watches"]
@@ -32,12 +32,15 @@ class Watches:
     def __init__(self) -> None:
         # Held weakly, so that a watch goes when its consumer drops it; but not while its consumer waits in it, because
         # then nothing else may refer to the waiting task.
-        self._all: WeakSet[Watch] = WeakSet()
-        self._by_name: dict[str, WeakSet[Watch]] = {}
-        self._waiting: set[Watch] = set()
+        self._all: WeakOrderedSet[Watch] = WeakOrderedSet()
+        self._by_name: dict[str, WeakOrderedSet[Watch]] = {}
+        self._waiting: OrderedSet[Watch] = OrderedSet()
 
     def __len__(self) -> int:
         return len(self._all)
+
+    def __bool__(self) -> bool:
+        return bool(self._all)
 
     def open(self, name: str, read: _Read, owner: object, ended: Callable[[], None] | None = None) -> Watch:
         """Starts a watch.
@@ -52,7 +55,7 @@ class Watches:
             del self._by_name[empty]
         watch = Watch(name, read, owner, self._waiting, ended)
         self._all.add(watch)
-        self._by_name.setdefault(name, WeakSet()).add(watch)
+        self._by_name.setdefault(name, WeakOrderedSet()).add(watch)
         return watch
 
     def watched(self, name: str) -> bool:
@@ -98,7 +101,7 @@ class Watch(AsyncIterator[tuple[Node, ...]]):
     )
 
     def __init__(
-        self, name: str, read: _Read, owner: object, among: set[Watch], ending: Callable[[], None] | None = None
+        self, name: str, read: _Read, owner: object, among: OrderedSet[Watch], ending: Callable[[], None] | None = None
     ) -> None:
         self.name = name
         self.owner = owner

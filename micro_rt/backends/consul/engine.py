@@ -17,6 +17,7 @@ from micro_rt.errors import Error, FailedPrecondition, Unavailable
 from micro_rt.kit import backoff
 from micro_rt.kit.chance import between, spread
 from micro_rt.kit.clock import local_time
+from micro_rt.kit.ordered import OrderedSet
 
 __all__ = ["Consul"]
 
@@ -53,7 +54,7 @@ class Consul:
         self._silence = SILENCE * address.timeout
         self._made: ConsulHttp | None = None
         self._gate = asyncio.Semaphore(REQUESTS)
-        self._blocking: set[asyncio.Future[Answer]] = set()
+        self._blocking: OrderedSet[asyncio.Future[Answer]] = OrderedSet()
         self._answered_at = 0.0
         self._prober: asyncio.Task[None] | None = None
         self._pulse: asyncio.Task[None] | None = None

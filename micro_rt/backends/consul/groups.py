@@ -167,13 +167,19 @@ class _Group:
         services: dict[str, set[tuple[Any, ...]]] = {}
         agents: dict[str, set[tuple[Any, ...]]] = {}
         for check in checks:
-            told = (check["Node"], check["ServiceID"], check["CheckID"], check["Status"], *(check["ServiceTags"] or ()))
+            state = (
+                check["Node"],
+                check["ServiceID"],
+                check["CheckID"],
+                check["Status"],
+                *(check["ServiceTags"] or ()),
+            )
             if check["ServiceName"]:
-                services.setdefault(check["ServiceName"], set()).add(told)
+                services.setdefault(check["ServiceName"], set()).add(state)
             else:
-                agents.setdefault(check["Node"], set()).add(told)
-        seen = {name: frozenset(told) for name, told in services.items() if name in self.members}
-        health = {agent: frozenset(told) for agent, told in agents.items()}
+                agents.setdefault(check["Node"], set()).add(state)
+        seen = {name: frozenset(states) for name, states in services.items() if name in self.members}
+        health = {agent: frozenset(states) for agent, states in agents.items()}
         other = {agent for agent in health.keys() | self._agents.keys() if health.get(agent) != self._agents.get(agent)}
         changed = [
             feed

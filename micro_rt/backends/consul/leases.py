@@ -333,7 +333,7 @@ class _Catalog:
             for future in batch:
                 del due[future]
             try:
-                found = await self._ask(name, set(batch.values()))
+                found = await self._ask(name, dict.fromkeys(batch.values()))
             except Exception as error:
                 for future in batch:
                     if not future.done():

@@ -28,6 +28,7 @@ from micro_rt.context import CallInfo, detached
 from micro_rt.errors import EndOfStream, Error, OutOfRange, Unavailable
 from micro_rt.kit import backoff
 from micro_rt.kit.backoff import Backoff
+from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.tasks import TaskSet
 
 __all__ = ["Mirror", "Mirrors"]
@@ -143,9 +144,9 @@ class Mirrors:
 
     def __init__(self, client: EtcdClient) -> None:
         self._client = client
-        self._mirrors: set[Mirror[Any]] = set()
-        self._reading: set[Mirror[Any]] = set()
-        self._checking: set[Mirror[Any]] = set()
+        self._mirrors: OrderedSet[Mirror[Any]] = OrderedSet()
+        self._reading: OrderedSet[Mirror[Any]] = OrderedSet()
+        self._checking: OrderedSet[Mirror[Any]] = OrderedSet()
         self._ids: dict[Mirror[Any], int] = {}
         self._by_id: dict[int, Mirror[Any]] = {}
         self._begun = deque[int]()

@@ -14,7 +14,6 @@ import logging
 import math
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
-from weakref import WeakSet
 
 from micro_rt.backends.etcd.address import EtcdAddress
 from micro_rt.backends.etcd.client import EtcdClient, new_lease_id, prefix_end
@@ -31,6 +30,7 @@ from micro_rt.backends.etcd.messages_pb2 import (
 from micro_rt.backends.etcd.mirror import Mirror
 from micro_rt.errors import Aborted, Error, FailedPrecondition, NotFound, Unavailable
 from micro_rt.go_micro.nodes import decode_service, encode_service
+from micro_rt.kit.ordered import WeakOrderedSet
 from micro_rt.kit.shared import Shared
 from micro_rt.kit.tasks import TaskSet
 from micro_rt.node import Node
@@ -335,7 +335,7 @@ class _View:
 
     def __init__(self, directory: _EtcdDirectory, name: str) -> None:
         self.name = name
-        self.users = WeakSet[Watch]()
+        self.users = WeakOrderedSet[Watch]()
         self._directory = directory
         self.mirror = Mirror[list[Node]](
             directory.client, directory.prefix_of(name), directory.decode_nodes, lambda: directory.changed(self)

@@ -52,6 +52,7 @@ from micro_rt.errors import (
     Unknown,
 )
 from micro_rt.kit.net import detect_dead_peers, join, split
+from micro_rt.kit.ordered import OrderedSet
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.transport.base import (
     ClientStream,
@@ -154,7 +155,7 @@ class _GrpcConnection(Connection):
         self._host, self._port = split(address)
         self._tls = tls
         self._protocol: _Protocol | None = None
-        self._protocols: set[_Protocol] = set()
+        self._protocols: OrderedSet[_Protocol] = OrderedSet()
         self._connecting: asyncio.Task[_Protocol | Unavailable] | None = None
         self._closed = False
 
@@ -322,7 +323,7 @@ class _GrpcClientStream(ClientStream):
                     ran=False,
                 )
         protocol = self._protocol
-        protocol.starting.add(self)
+        protocol.starting[self] = None
         try:
             with self._sending:
                 self._release = await self._stream.send_request(headers, _processor=protocol.processor)
@@ -351,7 +352,7 @@ class _GrpcClientStream(ClientStream):
             self._close()
             raise
         finally:
-            protocol.starting.discard(self)
+            protocol.starting.pop(self, None)
 
     async def send(self, message: bytes, *, end: bool = False) -> None:
         if self._ended:
@@ -611,7 +612,7 @@ class _Wait:
 class _GrpcListener(Listener):
     def __init__(self, dispatch: Dispatch) -> None:
         self._dispatch = dispatch
-        self._protocols: set[_Protocol] = set()
+        self._protocols: OrderedSet[_Protocol] = OrderedSet()
         self._draining = False
         self._server: asyncio.Server | None = None
         self.address = ""
@@ -838,7 +839,7 @@ class _Protocol(H2Protocol):
         scheme: of the calls that are made on it.
     """
 
-    def __init__(self, handler: AbstractHandler, group: set[_Protocol], scheme: str = "http") -> None:
+    def __init__(self, handler: AbstractHandler, group: OrderedSet[_Protocol], scheme: str = "http") -> None:
         client = isinstance(handler, ClientHandler)
         config = Configuration()
         super().__init__(handler, config.__for_client__() if client else config.__for_server__(), _H2_CONFIG[client])
@@ -851,7 +852,7 @@ class _Protocol(H2Protocol):
         """Whether the other side has said that it speaks HTTP/2, once that is known."""
         self.closed: asyncio.Future[None] = loop.create_future()
         """Done when the connection is closed."""
-        self.starting: set[_GrpcClientStream] = set()
+        self.starting: dict[_GrpcClientStream, None] = {}
         """Calls that wait for their stream: grpclib does not know them yet."""
 
     @property
@@ -1033,7 +1034,7 @@ class _Http2Connection(Http2Connection):
             super().ack(stream_id, size)
 
 
-async def _close_all(protocols: set[_Protocol]) -> None:
+async def _close_all(protocols: OrderedSet[_Protocol]) -> None:
     """Closes connections, and cuts off those whose other side does not take what it is sent."""
     closing = list(protocols)
     if not closing:

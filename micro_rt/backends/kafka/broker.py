@@ -20,6 +20,7 @@ from micro_rt.broker.base import (
     checked_topic,
 )
 from micro_rt.errors import Error, FailedPrecondition, InvalidArgument, NotFound
+from micro_rt.kit.ordered import OrderedSet
 
 __all__ = ["KafkaBroker"]
 
@@ -39,7 +40,7 @@ class KafkaBroker(Broker):
         self.envelope = self._address.envelope
         self._cluster: Cluster | None = None
         self._publisher: Publisher | None = None
-        self._members: set[KafkaSubscription] = set()
+        self._members: OrderedSet[KafkaSubscription] = OrderedSet()
 
     @property
     def problem(self) -> str:

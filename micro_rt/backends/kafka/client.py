@@ -35,6 +35,7 @@ from micro_rt.errors import (
     Unavailable,
 )
 from micro_rt.kit.chance import shuffle
+from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.tls import client_context
 
 __all__ = ["METADATA_AGE", "STOP", "Cluster", "KafkaError", "connection_options", "end_task", "error_of", "failures"]
@@ -166,7 +167,7 @@ class Cluster:
         self.tls: ssl.SSLContext | None = None
         self.timeout = min(address.timeout, REQUEST_TIMEOUT)
         self._client: Any = None
-        self._questions: set[asyncio.Task[Any]] = set()
+        self._questions: OrderedSet[asyncio.Task[Any]] = OrderedSet()
 
     async def open(self) -> None:
         """Connects.

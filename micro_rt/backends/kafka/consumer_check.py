@@ -74,7 +74,7 @@ class ConsumerCheck:
         elif self._now() - self._expelled_at > 2 * CHECK_EVERY:
             self._strike_out("the group does not know it any more, and it does not join again")
 
-    def idle(self, consumer: GroupConsumer, partitions: frozenset[Partition]) -> None:
+    def idle(self, consumer: GroupConsumer, partitions: Collection[Partition]) -> None:
         """Takes note that there were none, and looks into it from time to time."""
         if self._task is None and self._now() >= self._next:
             self._task = asyncio.create_task(self._check(consumer, partitions), name=f"check of group {self._group}")
@@ -92,7 +92,7 @@ class ConsumerCheck:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("the check of group %s failed: this is a bug of micro-rt", self._group, exc_info=error)
 
-    async def _check(self, consumer: GroupConsumer, partitions: frozenset[Partition]) -> None:
+    async def _check(self, consumer: GroupConsumer, partitions: Collection[Partition]) -> None:
         try:
             await self.look()
         except Error as error:
@@ -123,7 +123,7 @@ class ConsumerCheck:
             if isinstance(found, Error):
                 raise found
 
-    async def _unread(self, consumer: GroupConsumer, partitions: frozenset[Partition]) -> str:
+    async def _unread(self, consumer: GroupConsumer, partitions: Collection[Partition]) -> str:
         """Says what was to be read when it was looked last, and still is; nothing is said the first time."""
         if not partitions:
             self._behind.clear()

@@ -63,7 +63,7 @@ class Call:
         self.results: list[Position | Error | None] = [None] * messages
         self.missing = messages
         self.began = 0.0
-        self.lanes: set[Lane] = set()
+        self.lanes: dict[Lane, None] = {}
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def finish(self, index: int, result: Position | Error) -> None:
@@ -106,7 +106,7 @@ class Lane:
     def add(self, entry: Entry) -> None:
         """Puts a message behind the others."""
         self._queue.append(entry)
-        entry.call.lanes.add(self)
+        entry.call.lanes[self] = None
         if self.task is None:
             self.task = asyncio.create_task(self._run(), name=f"publishing to {self._topic}[{self._partition}]")
 

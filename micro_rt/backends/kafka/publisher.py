@@ -19,6 +19,7 @@ from micro_rt.broker.base import OutgoingRecord, Position, partition_of
 from micro_rt.broker.embedded import problem_of, size_of
 from micro_rt.errors import Error, FailedPrecondition, Unavailable
 from micro_rt.kit.chance import below
+from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.tasks import TaskSet, wait_for_event
 
 __all__ = ["Publisher"]
@@ -58,7 +59,7 @@ class Publisher:
         self._bytes = 0
         self._room: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._progress = 0.0
-        self._waiting: set[Call] = set()
+        self._waiting: OrderedSet[Call] = OrderedSet()
         self._sweeping: asyncio.TimerHandle | None = None
         self._calls = 0
         self._quiet = asyncio.Event()

@@ -73,7 +73,7 @@ class KafkaSubscription(Subscription):
         self.group = group
         self.instance = instance
         self._cluster = cluster
-        self._topics = frozenset(topics)
+        self._topics = tuple(sorted(set(topics)))
         self._start = checked_start(start)
         self._listener = listener
         self._ended = ended
@@ -113,7 +113,7 @@ class KafkaSubscription(Subscription):
                 if records:
                     self._check.progress()
                     return records
-                self._check.idle(consumer, frozenset(self._owned - self._paused))
+                self._check.idle(consumer, sorted(self._owned - self._paused))
                 if self._check.unreachable is not None:
                     # Nothing was read, so nothing is missed; and whoever reads should know.
                     raise copy.copy(self._check.unreachable)
@@ -122,14 +122,14 @@ class KafkaSubscription(Subscription):
 
     def pause(self, partitions: Iterable[Partition]) -> None:
         """Reads no more records of these partitions until they are resumed; of one that is not this member's, does nothing."""
-        for partition in self._owned.intersection(partitions):
+        for partition in [each for each in partitions if each in self._owned]:
             self._paused.add(partition)
             if self._consumer is not None:
                 self._consumer.pause(partition)
 
     def resume(self, partitions: Iterable[Partition]) -> None:
         """Reads these partitions again."""
-        for partition in self._paused.intersection(partitions):
+        for partition in [each for each in partitions if each in self._paused]:
             self._paused.discard(partition)
             if self._consumer is not None:
                 self._consumer.resume(partition)
@@ -155,7 +155,7 @@ class KafkaSubscription(Subscription):
 
     async def lag(self) -> Mapping[Partition, int]:
         """Returns how many records follow the committed position of each partition of this member's."""
-        consumer, owned = self._consumer, list(self._owned)
+        consumer, owned = self._consumer, sorted(self._owned)
         if consumer is None or not owned:
             return {}
         doing = "asking for the lag"
@@ -242,7 +242,7 @@ class KafkaSubscription(Subscription):
         if not partitions:
             return
         doing = "asking where to begin"
-        committed = await self._ask(consumer.committed(partitions), doing)
+        committed = await self._ask(consumer.committed(sorted(partitions)), doing)
         new = [partition for partition, offset in committed.items() if offset is None]
         if not new:
             return
@@ -312,7 +312,7 @@ class KafkaSubscription(Subscription):
         except KafkaError as failure:
             raise self._failed(failure) from failure
         if self._paused and not self._paused.isdisjoint(records):  # It was paused while they were on their way.
-            self._put_back(consumer, records, self._paused & records.keys())
+            self._put_back(consumer, records, [each for each in records if each in self._paused])
             return {each: found for each, found in records.items() if each not in self._paused}
         return records
 

@@ -33,6 +33,7 @@ from micro_rt.errors import Error, FailedPrecondition
 from micro_rt.kit.address import seconds
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.kit.ids import new_number
+from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.shared import Shared
 
 __all__ = ["LocalBroker"]
@@ -77,8 +78,8 @@ class LocalBroker(Broker):
         self._clock = clock
         self._shared: Shared[EventFile] | None = None
         self._file: EventFile | None = None
-        self._members: set[_LocalMember] = set()
-        self._publishing: set[asyncio.Future[None]] = set()
+        self._members: OrderedSet[_LocalMember] = OrderedSet()
+        self._publishing: OrderedSet[asyncio.Future[None]] = OrderedSet()
 
     @property
     def problem(self) -> str:

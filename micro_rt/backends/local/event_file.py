@@ -18,6 +18,7 @@ from micro_rt.broker.base import OutgoingRecord, Position
 from micro_rt.errors import Error
 from micro_rt.kit.chance import between
 from micro_rt.kit.clock import Clock, wall_time
+from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.tasks import TaskSet, wait_for_event
 
 __all__ = ["EventFile", "EventFileMember"]
@@ -62,8 +63,8 @@ class EventFile:
         self._clock = clock
         self._lifetimes = groups.Lifetimes(clock.epoch, session)
         self._topics = log.Topics(self.prepared)
-        self._members: set[EventFileMember] = set()
-        self._readers: dict[int, set[EventFileMember]] = {}
+        self._members: OrderedSet[EventFileMember] = OrderedSet()
+        self._readers: dict[int, OrderedSet[EventFileMember]] = {}
         self._tasks = TaskSet[None]()
         self._heart: asyncio.Task[None] | None = None
         self._tidying: asyncio.Task[None] | None = None
@@ -123,12 +124,13 @@ class EventFile:
     def watch(self, member: EventFileMember, partitions: Iterable[int]) -> None:
         """Wakes a member when there is more to read in these partitions."""
         for id in partitions:
-            self._readers.setdefault(id, set()).add(member)
+            self._readers.setdefault(id, OrderedSet()).add(member)
 
     def unwatch(self, member: EventFileMember, partitions: Iterable[int]) -> None:
         """Wakes it no more for these partitions."""
         for id in partitions:
-            self._readers.get(id, set()).discard(member)
+            if id in self._readers:
+                self._readers[id].discard(member)
 
     async def _beat(self) -> None:
         """Says that the members live, for as long as this loop runs."""

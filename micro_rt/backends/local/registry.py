@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
@@ -245,16 +245,19 @@ class _RegistryFile:
         if seen == self._seen and now < self._next_expiry:
             return None
         (revision,) = connection.execute("SELECT coalesce(max(revision), 0) FROM changes").fetchone()
-        names: set[str] | None = None
+        names: dict[str, None] | None = None
         known = self._seen is not None and self._seen[0] is connection
         if known and self._revision <= revision < self._revision + _REMEMBERED:
-            rows = connection.execute("SELECT name FROM changes WHERE revision > ?", (self._revision,))
-            names = {name for (name,) in rows}
+            rows = connection.execute(
+                "SELECT name FROM changes WHERE revision > ? ORDER BY revision, name", (self._revision,)
+            )
+            names = dict.fromkeys(name for (name,) in rows)
         epoch = self._clock.epoch
         rows = connection.execute(
-            "SELECT DISTINCT name FROM leases JOIN listings USING (id) WHERE epoch = ? AND expires <= ?", (epoch, now)
+            "SELECT DISTINCT name FROM leases JOIN listings USING (id) WHERE epoch = ? AND expires <= ? ORDER BY name",
+            (epoch, now),
         )
-        expired = {name for (name,) in rows}
+        expired = dict.fromkeys(name for (name,) in rows)
         (expiry,) = connection.execute(
             "SELECT min(expires) FROM leases WHERE epoch = ? AND expires > ?", (epoch, now)
         ).fetchone()
@@ -322,7 +325,7 @@ class _RegistryFile:
 class _Found:
     """What a poll found."""
 
-    names: set[str] | None
+    names: Collection[str] | None
     """Whose nodes may be others; None if those of any name may be."""
     expired: bool
     """Whether there are leases to delete."""

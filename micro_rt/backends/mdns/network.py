@@ -27,6 +27,7 @@ from micro_rt.kit.chance import between
 from micro_rt.kit.clock import Clock, wall_time_us
 from micro_rt.kit.ids import new_id
 from micro_rt.kit.net import is_loopback
+from micro_rt.kit.ordered import OrderedSet
 from micro_rt.node import Node
 from micro_rt.registry.base import LeaseLost
 from micro_rt.registry.watch import Watches
@@ -115,7 +116,7 @@ class MulticastNetwork:
         self._own = OwnNodes(self.domain)
         self._others = OtherNodes(clock.now)
         self._farewells: list[tuple[float, bytes]] = []
-        self._labels: set[str] = set()
+        self._labels: OrderedSet[str] = OrderedSet()
         """Of names that somebody said have nodes."""
         self._sorted: dict[str, tuple[Node, ...]] = {}
         self._lookups: dict[str, _Lookup] = {}
@@ -170,10 +171,10 @@ class MulticastNetwork:
         """
         before = self._own.leases.get(lease.id)
         if before is not None:
-            self._drop(before, goodbye=before.own.keys() - lease.own.keys())
+            self._drop(before, goodbye=[name for name in before.own if name not in lease.own])
         lease.expires = self._now() + lease.ttl
         self._own.add(lease)
-        self._changed({*lease.own, *self._others.forget(lease.id)})
+        self._changed(dict.fromkeys((*lease.own, *self._others.forget(lease.id))))
         self._announce(lease)
         lease.again = lease.announced + 1.0
         self._wait_for(min(lease.again, lease.expires))
@@ -429,7 +430,7 @@ class MulticastNetwork:
         """Drops what ran out, and asks for what is of interest and soon will."""
         lost, stale = self._others.look_after()
         self._changed(lost)
-        for label in {label_of(name) for name in lost | stale}:
+        for label in dict.fromkeys(label_of(name) for name in (*lost, *stale)):
             if self._lookup(label) is not None:
                 self._send_question(label)
 
@@ -469,7 +470,7 @@ class MulticastNetwork:
                 if interface
                 else "there is no interface with an IPv4 address"
             )
-        for address in self._links.keys() - set(addresses):
+        for address in [each for each in self._links if each not in addresses]:
             await self._links.pop(address).close()
         for address in addresses:
             if address in self._links:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from micro_rt.backends.mdns.records import NO_STAMP, Domain, HeardInstance, OwnInstance, Question, Stamp
 from micro_rt.kit.chance import between
+from micro_rt.kit.ordered import OrderedSet
 from micro_rt.node import Node
 from micro_rt.registry.base import Lease, Registration
 
@@ -89,7 +90,7 @@ class OwnNodes:
         """By the ids of their nodes."""
         self.by_name: dict[str, dict[str, OwnInstance]] = {}
         self._domain = domain
-        self._services: dict[str, set[str]] = {}
+        self._services: dict[str, OrderedSet[str]] = {}
         self._instances: dict[str, dict[str, OwnInstance]] = {}
 
     def add(self, lease: MdnsLease) -> None:
@@ -97,7 +98,7 @@ class OwnNodes:
         self.leases[lease.id] = lease
         for name, own in lease.own.items():
             self.by_name.setdefault(name, {})[lease.id] = own
-            self._services.setdefault(self._domain.service(name).lower(), set()).add(name)
+            self._services.setdefault(self._domain.service(name).lower(), OrderedSet()).add(name)
             self._instances.setdefault(self._domain.instance(name, lease.id).lower(), {})[name] = own
 
     def remove(self, lease: MdnsLease) -> None:
@@ -197,11 +198,11 @@ class OtherNodes:
         stamps = (entries[id].stamp for entries in self.by_name.values() if id in entries)
         return max(stamps, default=NO_STAMP)
 
-    def look_after(self) -> tuple[set[str], set[str]]:
+    def look_after(self) -> tuple[list[str], list[str]]:
         """Drops what ran out; returns its names, and those of nodes that will run out unless they say something."""
         now = self._now()
         lost: list[tuple[str, str]] = []
-        stale: set[str] = set()
+        stale: OrderedSet[str] = OrderedSet()
         for name, entries in self.by_name.items():
             for id, entry in entries.items():
                 if entry.expires <= now:
@@ -221,7 +222,7 @@ class OtherNodes:
             ),
             default=math.inf,
         )
-        return {name for name, _ in lost}, stale
+        return list(dict.fromkeys(name for name, _ in lost)), list(stale)
 
     def _forget(self, name: str, id: str) -> bool:
         entries = self.by_name.get(name, {})

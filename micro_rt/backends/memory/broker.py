@@ -31,6 +31,7 @@ from micro_rt.broker.groups.base import Member, Ownership, View, balance
 from micro_rt.errors import Error, FailedPrecondition
 from micro_rt.kit.address import Options
 from micro_rt.kit.clock import Clock, boot_clock, wall_time
+from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.shared import Shared
 
 __all__ = ["MemoryBroker"]
@@ -63,7 +64,7 @@ class MemoryBroker(Broker):
         used = clock or boot_clock()
         self._shared = Shared(("broker", place), lambda: _BrokerState(used))
         self._state: _BrokerState | None = None
-        self._members: set[_MemoryMember] = set()
+        self._members: OrderedSet[_MemoryMember] = OrderedSet()
 
     async def open(self) -> None:
         """Joins the other brokers with this name in this event loop."""
@@ -248,7 +249,7 @@ class _Log:
 
     def __init__(self, topic: str, number: int, retention: float) -> None:
         self.first = 0
-        self.readers: set[Member] = set()
+        self.readers: OrderedSet[Member] = OrderedSet()
         self._topic = topic
         self._number = number
         self._retention = retention

@@ -13,6 +13,7 @@ from itertools import count
 
 from micro_rt.context import CallInfo
 from micro_rt.errors import Cancelled, DeadlineExceeded, EndOfStream, Error, FailedPrecondition, Internal, Unavailable
+from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.pipe import Pipe
 from micro_rt.kit.shared import Shared
 from micro_rt.metadata import EMPTY, Metadata
@@ -78,7 +79,7 @@ class _MemoryListener(Listener):
         self._hold = _shared_table()
         self._table: _ListenerTable | None = None
         self._draining = False
-        self._calls: set[_Call] = set()
+        self._calls: OrderedSet[_Call] = OrderedSet()
         # A handler sees the context of who listens, as with a socket, and nothing of who calls but what is sent.
         self._context = copy_context()
         self.address = ""
@@ -137,7 +138,7 @@ class _MemoryConnection(Connection):
         self._address = address
         self._hold = _shared_table()
         self._table: _ListenerTable | None = None
-        self._calls: set[_Call] = set()
+        self._calls: OrderedSet[_Call] = OrderedSet()
         self._closed = False
 
     async def connect(self) -> None:

@@ -65,7 +65,7 @@ class Member(Subscription):
     def __init__(self, topics: Collection[str], group: str, start: Start, listener: Listener) -> None:
         if not topics or not group:
             raise ValueError("a subscription needs a group, and at least one topic")
-        self.topics = frozenset(topics)
+        self.topics = tuple(dict.fromkeys(topics))
         self.group = group
         self.start: Start = checked_start(start)
         self._listener = listener
@@ -197,7 +197,7 @@ class Member(Subscription):
         if lost := [each for each in self._cursors if each not in ownership.owned]:
             await self._lose(lost)
             return True
-        if surplus := [each for each in ownership.owned if each not in ownership.wanted]:
+        if surplus := sorted(ownership.owned - ownership.wanted):
             if known := [each for each in surplus if each in self._cursors and each not in self._unannounced]:
                 await self._listener.revoked(known)
             # They are as good as gone: if releasing is interrupted, the next look finds them again.
@@ -253,12 +253,14 @@ def balance(
     Returns:
         A member for each partition of a topic that anybody reads.
     """
-    held: dict[str, dict[MemberT, list[int]]] = {}
+    # In the order of the topics' names: the order in which members name them may be another in each process.
+    held: dict[str, dict[MemberT, list[int]]] = {name: {} for name in sorted(topics)}
     load = dict.fromkeys(members, 0)
     for member, names in members.items():
         for name in names:
             if name in topics:
-                held.setdefault(name, {})[member] = []
+                held[name][member] = []
+    held = {name: readers for name, readers in held.items() if readers}
     free: dict[str, list[int]] = {}
     for name, readers in held.items():
         for number in range(topics[name]):
