@@ -62,11 +62,11 @@ def killed(plan: Plan, urls: Mapping[str, str], program: Path | None, home: str)
         for number in range(rounds):
             plan.progress(f"killing a server: round {number + 1} of {rounds}")
             each = partial(_round, program=program, home=home)
-            for kind, told in zip(urls, pool.map(each, urls.values()), strict=True):
-                for stack, sample in told.items():
+            for kind, samples_by_stack in zip(urls, pool.map(each, urls.values()), strict=True):
+                for stack, sample in samples_by_stack.items():
                     samples.setdefault((kind, stack), []).append(sample)
 
-    rows = [[f"{kind}: {stack}", *_cells(told)] for (kind, stack), told in samples.items()]
+    rows = [[f"{kind}: {stack}", *_cells(collected)] for (kind, stack), collected in samples.items()]
     return Table(
         f"one of {SERVERS} servers is killed, with a lease of {TTL} s; {rounds} rounds",
         ["", "last attempt s", "attempts", "calls/s", "calls", "failed", "gone s"],

@@ -88,7 +88,7 @@ class CountingProxy:
         if self._links:
             await asyncio.wait(self._links)
 
-    def told(self) -> dict[str, Any]:
+    def counts(self) -> dict[str, Any]:
         """Returns its port and what has been counted."""
         requests = sum(counter.requests for counter in self._counters)
         return {"address": self.address, "requests": requests, "connections": len(self._links)}
@@ -129,10 +129,10 @@ async def main(targets: list[str]) -> None:
     async with AsyncExitStack() as stack:
         proxies = [await stack.enter_async_context(CountingProxy(target)) for target in targets]
 
-        async def told(_: dict[str, Any]) -> list[dict[str, Any]]:
-            return [proxy.told() for proxy in proxies]
+        async def counts(_: dict[str, Any]) -> list[dict[str, Any]]:
+            return [proxy.counts() for proxy in proxies]
 
-        await answer(told)
+        await answer(counts)
 
 
 if __name__ == "__main__":

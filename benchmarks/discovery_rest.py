@@ -52,7 +52,7 @@ def at_rest(plan: Plan, urls: Mapping[str, str], program: Path | None, home: str
             child.ask(names=names, nodes=NODES)
         targets = [_address(urls[subject.kind]) for subject in subjects]
         (proxies,) = _started(stack, [Child("benchmarks.discovery_proxy", *targets, home=home)])
-        addresses = [told["address"] for told in proxies.ask()]
+        addresses = [proxy["address"] for proxy in proxies.ask()]
         children = [_child(*each, program, home) for each in zip(subjects, addresses, strict=True)]
         _started(stack, children)
         for subject, child in zip(subjects, children, strict=True):

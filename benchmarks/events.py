@@ -101,8 +101,8 @@ def _local(plan: Plan) -> Iterator[Table]:
         for number in range(rounds):
             plan.progress(f"round {number + 1} of {rounds}")
             topic = f"bench-{uuid.uuid4().hex}"
-            told = one.ask(do="publish", topic=topic, count=count, batch=500)
-            published.append(Sample(count, told["seconds"], told["cpu"]))
+            answer = one.ask(do="publish", topic=topic, count=count, batch=500)
+            published.append(Sample(count, answer["seconds"], answer["cpu"]))
             consumed.append(_consume(other, topic, count))
         latency = one.ask(do="latency", topic=f"bench-{uuid.uuid4().hex}", count=100 if plan.quick else 300)[
             "latencies"
@@ -124,13 +124,13 @@ def _local(plan: Plan) -> Iterator[Table]:
 
 
 def _publish(children: Mapping[str, Child], url: str, count: int, batch: int, name: str) -> Sample:
-    told = children[name].ask(do="publish", topic=_topic(url), count=count, batch=batch)
-    return Sample(count, told["seconds"], told["cpu"])
+    answer = children[name].ask(do="publish", topic=_topic(url), count=count, batch=batch)
+    return Sample(count, answer["seconds"], answer["cpu"])
 
 
 def _consume(child: Child, topic: str, count: int) -> Sample:
-    told = child.ask(do="consume", topic=topic, count=count)
-    return Sample(count, told["seconds"], told["cpu"])
+    answer = child.ask(do="consume", topic=topic, count=count)
+    return Sample(count, answer["seconds"], answer["cpu"])
 
 
 def _latency(child: Child, url: str, plan: Plan) -> list[float]:

@@ -43,12 +43,12 @@ class HealthHandler(Handler):
 
     async def watch(self, request: HealthCheckRequest, context: Context) -> AsyncIterator[HealthCheckResponse]:
         """Says whether calls are welcome, now and after each change; ends when the server stops."""
-        told: HealthCheckResponse.ServingStatus | None = None
+        sent: HealthCheckResponse.ServingStatus | None = None
         while True:
             change = self._health.change()
             status = _status(self._health.serving(request.service))
-            if status != told:
-                told = status
+            if status != sent:
+                sent = status
                 yield HealthCheckResponse(status=status)
             if not self._health.running:
                 return

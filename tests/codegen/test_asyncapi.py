@@ -247,11 +247,11 @@ def test_the_protos_compile_to_the_same_messages(document: dict[str, Any], tmp_p
     write(tmp_path, {name: text["schema"] for name, text in texts.items()})
     compiled = {file.name: file for file in request([tmp_path], list(texts)).proto_file}
     for message in document["components"]["messages"].values():
-        told = message["x-protobuf"]
-        text = _follow(document, told["schema"]["$ref"])
+        extension = message["x-protobuf"]
+        text = _follow(document, extension["schema"]["$ref"])
         (name,) = (name for name, known in texts.items() if known is text)
         package = compiled[name].package
-        top = told["message"].removeprefix(f"{package}.").split(".")[0]
+        top = extension["message"].removeprefix(f"{package}.").split(".")[0]
         assert top in {found.name for found in compiled[name].message_type}
         syntax = compiled[name].syntax or "proto2"
         assert text["schemaFormat"] == f"application/vnd.google.protobuf;version={syntax.removeprefix('proto')}"

@@ -22,8 +22,8 @@ SETTLE = 60.0
 NODE = Node("streamed-1", "127.0.0.1:9")
 
 
-class Asked:
-    """What was asked of Consul for one name."""
+class ConsulRequests:
+    """The requests to Consul for one name."""
 
     def __init__(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.name = name
@@ -58,8 +58,8 @@ class Asked:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    return Asked(f"streamed-{uuid.uuid4().hex[:8]}", monkeypatch)
+def asked(monkeypatch: pytest.MonkeyPatch) -> ConsulRequests:
+    return ConsulRequests(f"streamed-{uuid.uuid4().hex[:8]}", monkeypatch)
 
 
 @contextlib.asynccontextmanager
@@ -73,7 +73,7 @@ async def opened(url: str) -> AsyncGenerator[ConsulRegistry]:
         await registry.close()
 
 
-async def test_a_change_of_a_watched_name_is_not_asked_of_the_leader_again(consul: Any, asked: Asked) -> None:
+async def test_a_change_of_a_watched_name_is_not_asked_of_the_leader_again(consul: Any, asked: ConsulRequests) -> None:
     async with opened(consul.url) as registry:
         watch = registry.watch(asked.name)
         assert await anext(watch) == ()
@@ -87,7 +87,7 @@ async def test_a_change_of_a_watched_name_is_not_asked_of_the_leader_again(consu
 
 
 async def test_a_stream_that_has_not_come_as_far_as_the_leader_has_missed_nothing(
-    consul: Any, asked: Asked, monkeypatch: pytest.MonkeyPatch
+    consul: Any, asked: ConsulRequests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "WAIT", (0.3, 0.5))
     async with opened(consul.url) as registry:

@@ -138,8 +138,8 @@ async def test_what_is_no_node_is_left_out_and_told_once(make_etcd: Make, caplog
             assert await registry.resolve(name) == (node,)
             assert (await registry.names())[name] == (node,)
             assert await anext(registry.watch(name)) == (node,)
-    told = [record.message for record in caplog.records if "is no node" in record.message]
-    assert len(told) == 5, told
+    logged = [record.message for record in caplog.records if "is no node" in record.message]
+    assert len(logged) == 5, logged
 
 
 async def test_a_prefix_of_its_own(make_etcd: Make) -> None:

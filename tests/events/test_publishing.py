@@ -191,8 +191,8 @@ async def test_records_of_others_are_understood(broker: str, shop: Shop) -> None
         )  # fmt: skip
         assert not [outcome for outcome in outcomes if isinstance(outcome, micro.Error)]
         await until(lambda: len(log) == 5)
-    told = sorted(event.order_id if isinstance(event, OrderPlaced) else event.text for event in log.events)
-    assert told == ["a", "go", "json", "plain", "s-json"]
+    handled = sorted(event.order_id if isinstance(event, OrderPlaced) else event.text for event in log.events)
+    assert handled == ["a", "go", "json", "plain", "s-json"]
 
 
 class Dawdles(micro.Interceptor):

@@ -20,12 +20,12 @@ from tests.protos.lab_pb2 import Text
 
 phase = 0
 calls: list[dict[str, Any]] = []
-told: set[str] = set()
+printed: set[str] = set()
 
 
 def tell(word: str) -> None:
-    if word not in told:
-        told.add(word)
+    if word not in printed:
+        printed.add(word)
         print(word, file=sys.stderr, flush=True)
 
 

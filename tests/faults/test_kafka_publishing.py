@@ -79,10 +79,10 @@ async def test_a_publisher_is_told_what_is_perhaps_there(make_kafka: Callable[..
         first = asyncio.create_task(one.publish([OutgoingRecord(topic, b"first", b"k")]))
         await asyncio.sleep(0.2)
         second = asyncio.create_task(one.publish([OutgoingRecord(topic, b"second", b"k")]))
-        ((told,), (other,)) = await asyncio.gather(first, second)
-        assert isinstance(told, Unavailable)
-        assert told.may_have_run
-        assert "may be there" in told.message
+        ((outcome,), (other,)) = await asyncio.gather(first, second)
+        assert isinstance(outcome, Unavailable)
+        assert outcome.may_have_run
+        assert "may be there" in outcome.message
         assert isinstance(other, Unavailable)
         assert not other.may_have_run
         # What is withdrawn is not there later; what was sent is, as soon as Kafka is.

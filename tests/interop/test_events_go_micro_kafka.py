@@ -91,8 +91,8 @@ class GoPublisher:
         """Publishes an event, with metadata."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        told = {"topic": topic, "type": event.DESCRIPTOR.full_name, "event": MessageToDict(event), "header": header}
-        self._process.stdin.write(json.dumps(told).encode() + b"\n")
+        order = {"topic": topic, "type": event.DESCRIPTOR.full_name, "event": MessageToDict(event), "header": header}
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
         async with asyncio.timeout(SETTLE):
             line = await self._process.stdout.readline()
         assert json.loads(line or b'{"error": "it ended"}') == {}

@@ -143,8 +143,8 @@ async def test_a_topic_of_several_types_needs_the_type(kafka: Server, shop: Shop
         service,
         subscription,
     ):
-        told = sent(OrderPlaced(order_id="1"))
-        await peer(kafka.address).publish(shop.topic("orders"), [Sent(data, b"1"), nobodys, told])
+        published = sent(OrderPlaced(order_id="1"))
+        await peer(kafka.address).publish(shop.topic("orders"), [Sent(data, b"1"), nobodys, published])
         (letter,) = await read_all(service, f"{shop.topic('orders')}.billing.dead")
         await eventually(lambda: log)
         await eventually(lambda: not any(part.in_flight for part in subscription.status()))

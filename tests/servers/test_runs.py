@@ -38,7 +38,7 @@ INTERRUPTIBLE = (
 USES = "def test_uses(etcd, make_consul, kafka): pass"
 
 
-class Run:
+class PytestRun:
     """A test run of its own, of one file in a folder of its own, with this repository's fixtures."""
 
     def __init__(self, folder: Path, source: str, **environment: str) -> None:
@@ -85,7 +85,7 @@ def gone(pid: int) -> bool:
 def test_nothing_outlives_a_run_that_is_interrupted(
     number: signal.Signals, make_etcd: Callable[..., Etcd], tmp_path: Path
 ) -> None:
-    run = Run(tmp_path, HANGS)
+    run = PytestRun(tmp_path, HANGS)
     try:
         until(lambda: (tmp_path / "running").exists() or run.process.poll() is not None)
         assert run.process.poll() is None, run.end()[1]
@@ -103,7 +103,7 @@ def test_nothing_outlives_a_run_that_is_interrupted(
 
 
 def test_what_cannot_be_had_is_named_and_skipped(tmp_path: Path) -> None:
-    code, output = Run(tmp_path, USES, PATH="/nowhere", MICRO_SERVER_CACHE=str(tmp_path / "cache")).end()
+    code, output = PytestRun(tmp_path, USES, PATH="/nowhere", MICRO_SERVER_CACHE=str(tmp_path / "cache")).end()
     assert code == 0, output
     assert "1 skipped" in output
     assert "SKIPPED" in output
@@ -118,7 +118,7 @@ def test_what_cannot_be_had_is_named_and_skipped(tmp_path: Path) -> None:
 def test_what_cannot_be_had_fails_where_it_is_required(kind: str, tmp_path: Path) -> None:
     uses = f"def test_uses({kind}): pass"
     cache = str(tmp_path / "cache")
-    code, output = Run(tmp_path, uses, PATH="/nowhere", MICRO_SERVER_CACHE=cache, MICRO_REQUIRE_SERVERS="1").end()
+    code, output = PytestRun(tmp_path, uses, PATH="/nowhere", MICRO_SERVER_CACHE=cache, MICRO_REQUIRE_SERVERS="1").end()
     assert code == 1, output
     assert "MICRO_REQUIRE_SERVERS=1, and: " in output
     assert "needs Java 17 or newer, and there is none" in output or "is built with Go, and there is none" in output
@@ -131,7 +131,7 @@ def test_building_is_seen_and_its_failure_told(tmp_path: Path) -> None:
     go.chmod(0o755)
     cache = tmp_path / "cache"
     path = f"{go.parent}:/usr/bin:/bin"
-    code, output = Run(tmp_path, "def test_uses(etcd): pass", PATH=path, MICRO_SERVER_CACHE=str(cache)).end()
+    code, output = PytestRun(tmp_path, "def test_uses(etcd): pass", PATH=path, MICRO_SERVER_CACHE=str(cache)).end()
     assert code == 0, output
     assert "[servers] etcd: building etcd-" in output
     assert f"kept in {cache} from then on" in output
@@ -161,7 +161,7 @@ async def test_a_server_that_runs_already_is_used(
 
 
 def test_what_was_used_is_reported(make_etcd: Callable[..., Etcd], tmp_path: Path) -> None:
-    code, output = Run(tmp_path, "def test_uses(make_etcd): pass").end()
+    code, output = PytestRun(tmp_path, "def test_uses(make_etcd): pass").end()
     assert code == 0, output
     assert f"servers: {make_etcd().found}" in output
 

@@ -46,7 +46,7 @@ def test_requests_are_counted_however_the_bytes_are_cut(sent: bytes, requests: i
 def test_a_killed_node_is_seen_to_leave_and_no_idempotent_call_fails(tmp_path: Path) -> None:
     table = killed(Plan(quick=True, rounds=1), {"local": "local:"}, None, str(tmp_path))
     (row,) = table.rows
-    told = dict(zip(table.columns, row, strict=True))
-    assert told[""] == "local: micro-rt"
-    assert told["failed"] == "0" and int(told["calls"].replace(",", "")) > 0
-    assert float(told["gone s"].partition(" ")[0]) > 0
+    cells = dict(zip(table.columns, row, strict=True))
+    assert cells[""] == "local: micro-rt"
+    assert cells["failed"] == "0" and int(cells["calls"].replace(",", "")) > 0
+    assert float(cells["gone s"].partition(" ")[0]) > 0

@@ -411,8 +411,8 @@ async def test_many_names_take_few_connections(consul: Any, caplog: pytest.LogCa
         await first.revoke()
         async with asyncio.timeout(PATIENCE):
             assert await waiting[0] == await waiting[-1] == ()
-        told = [number for number, task in enumerate(waiting) if task.done()]
-        assert told == [0, 1, 15, 16, 150, 298, 299]
+        notified = [number for number, task in enumerate(waiting) if task.done()]
+        assert notified == [0, 1, 15, 16, 150, 298, 299]
         late = name_of("late")
         watch = watcher.watch(late)
         assert await anext(watch) == ()
@@ -481,10 +481,10 @@ async def test_too_many_connections_are_told(make_consul: MakeConsul, caplog: py
     assert await anext(watch) == ()
     waiting = asyncio.ensure_future(anext(watch))
 
-    async def told() -> bool:
+    async def notified() -> bool:
         return "fails again and again, and is tried on: Consul at" in caplog.text
 
-    await until(told, "nobody is told")
+    await until(notified, "nobody is told")
     assert "going on with what is known" not in caplog.text
     assert many.problem == one.problem == ""
     for task in reading:

@@ -1080,8 +1080,8 @@ def _ignore(event: object) -> None:
 
 def _header_room(connection: Http2Connection) -> int:
     """How many bytes of headers the other side takes, or we are ready to send."""
-    told = connection._connection.remote_settings.max_header_list_size  # pyright: ignore[reportPrivateUsage]
-    return MAX_HEADERS if told is None else min(told, MAX_HEADERS)
+    limit = connection._connection.remote_settings.max_header_list_size  # pyright: ignore[reportPrivateUsage]
+    return MAX_HEADERS if limit is None else min(limit, MAX_HEADERS)
 
 
 def _reply_metadata(headers: Headers) -> Metadata:

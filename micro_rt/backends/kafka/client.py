@@ -257,8 +257,8 @@ class Cluster:
             failure = failures.for_code(code)
             if failure is failures.NoError or failure is failures.TopicAlreadyExistsError:
                 continue
-            told = rest[0] if rest and rest[0] else ""
-            raise error_of(failure(told), f"Kafka at {self.address.place} did not make topic {name}")
+            reason = rest[0] if rest and rest[0] else ""
+            raise error_of(failure(reason), f"Kafka at {self.address.place} did not make topic {name}")
 
     async def leave(self, group: str, member: str) -> None:
         """Says for a member of a group that it is gone.

@@ -78,12 +78,12 @@ class Call:
 class Entry:
     """A message in a lane."""
 
-    __slots__ = ("attempts", "call", "index", "message", "size")
+    __slots__ = ("attempts", "call", "index", "record", "size")
 
-    def __init__(self, call: Call, index: int, message: OutgoingRecord, size: int) -> None:
+    def __init__(self, call: Call, index: int, record: OutgoingRecord, size: int) -> None:
         self.call = call
         self.index = index
-        self.message = message
+        self.record = record
         self.size = size
         self.attempts = 0
 
@@ -180,10 +180,10 @@ class Lane:
             entry = queue[0]
             if sent and size + entry.size > self._limit:
                 break
-            message = entry.message
-            stamp = None if message.timestamp is None else round(message.timestamp * 1000)
+            record = entry.record
+            stamp = None if record.timestamp is None else round(record.timestamp * 1000)
             try:
-                fits = append(timestamp=stamp, key=message.key, value=message.value, headers=list(message.headers))
+                fits = append(timestamp=stamp, key=record.key, value=record.value, headers=list(record.headers))
             except (TypeError, ValueError, OverflowError, struct.error) as failure:
                 self._settle(queue.popleft(), InvalidArgument(f"no message for Kafka: {failure}", may_have_run=False))
                 continue

@@ -161,13 +161,13 @@ class Publisher:
 
     def _line_up(self, entry: Entry, topic: _Topic) -> None:
         """Puts a message that has its room into its lane."""
-        message = entry.message
+        record = entry.record
         if self._ended:
             self.leave(entry.size)
             reason = f"Kafka at {self._address.place} was closed before it was sent"
             entry.call.finish(entry.index, Unavailable(reason, may_have_run=False))
             return
-        key = (message.topic, topic.partition(message.key, entry.size))
+        key = (record.topic, topic.partition(record.key, entry.size))
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane(self, self._address, *key)

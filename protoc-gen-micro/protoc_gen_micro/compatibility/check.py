@@ -15,8 +15,8 @@ from protoc_gen_micro.compatibility.comparable import (
     ComparableEnum,
     ComparableField,
     ComparableMessage,
-    Place,
     SchemaSet,
+    SourceLocation,
 )
 from protoc_gen_micro.schema.model import Event
 
@@ -163,7 +163,7 @@ class _Comparison:
 
     def _add(
         self,
-        place: Place,
+        place: SourceLocation,
         symbol: str,
         message: str,
         both: Iterable[str],

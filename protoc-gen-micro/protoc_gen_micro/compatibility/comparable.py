@@ -12,11 +12,11 @@ from protoc_gen_micro.schema.model import Event
 from protoc_gen_micro.schema.names import json_name
 from protoc_gen_micro.schema.reader import Reader
 
-__all__ = ["ComparableEnum", "ComparableField", "ComparableMessage", "Place", "SchemaSet"]
+__all__ = ["ComparableEnum", "ComparableField", "ComparableMessage", "SchemaSet", "SourceLocation"]
 
 
-class Place(NamedTuple):
-    """Where something is."""
+class SourceLocation(NamedTuple):
+    """Where in the .proto files something is defined."""
 
     path: str
     line: int
@@ -51,7 +51,7 @@ class ComparableField(NamedTuple):
     oneof: str
     json_name: str
     default: str
-    place: Place
+    place: SourceLocation
 
     @property
     def kind(self) -> str:
@@ -68,7 +68,7 @@ class ComparableMessage(NamedTuple):
     fields: tuple[ComparableField, ...]
     reserved: tuple[tuple[int, int], ...]
     reserved_names: frozenset[str]
-    place: Place
+    place: SourceLocation
 
     def is_reserved(self, number: int) -> bool:
         """Returns whether no field may have the number."""
@@ -80,10 +80,10 @@ class ComparableEnum(NamedTuple):
 
     full_name: str
     values: dict[int, tuple[str, ...]]
-    places: dict[int, Place]
+    places: dict[int, SourceLocation]
     closed: bool
     reserved: tuple[tuple[int, int], ...]
-    place: Place
+    place: SourceLocation
 
     def is_reserved(self, number: int) -> bool:
         """Returns whether no value may have the number."""
@@ -152,7 +152,7 @@ class SchemaSet:
             return None
         path, enum, place = known
         values: dict[int, tuple[str, ...]] = {}
-        places: dict[int, Place] = {}
+        places: dict[int, SourceLocation] = {}
         for index, value in enumerate(enum.value):
             values[value.number] = (*values.get(value.number, ()), value.name)
             places.setdefault(value.number, self._place(path, (*place, 2, index)))
@@ -214,7 +214,7 @@ class SchemaSet:
             place=self._place(path, place),
         )
 
-    def _place(self, path: str, place: Path) -> Place:
+    def _place(self, path: str, place: Path) -> SourceLocation:
         """Returns where a part of a file is, or what it is a part of."""
         lines = self._lines.get(path)
         if lines is None:
@@ -222,7 +222,7 @@ class SchemaSet:
             lines = self._lines[path] = {tuple(found.path): found.span[0] + 1 for found in locations if found.span}
         while place and place not in lines:
             place = place[:-1]
-        return Place(path, lines.get(place, 0) if place else 0)
+        return SourceLocation(path, lines.get(place, 0) if place else 0)
 
 
 _Field = descriptor_pb2.FieldDescriptorProto
