@@ -1,7 +1,26 @@
-"""One method of one client, with everything about it that does not depend on the call computed once.
+"""One method of one client, with everything that does not depend on the call computed once.
 
-This is the call path: interceptors, then a node, then the transport, then perhaps another node. A unary call
-that goes well makes no task, no closure and no lock here, and waits for nothing but its reply.
+This is the call path: interceptors, then a node, then the transport, then perhaps another node.
+
+The rules that it keeps, and why:
+
+- Whatever depends only on the method (path, codec functions, interceptor chain, retry policy) is computed when the
+  method is first used. A unary call that succeeds makes no task, no closure and no lock here, and waits for nothing but
+  its reply.
+- The first attempt picks its node without ``Attempts``, which is made at the first failure or when no node is known:
+  most calls never need it.
+- The deadline is the earlier of the call's own timeout and the deadline of the call or event that this task serves. It
+  is fixed when the call starts, and all attempts share it. The call's own timeout comes before the client's.
+- A request is refused by its class before it is encoded: the codec may be able to encode a message of another type, and
+  the server would read nonsense.
+- A request that cannot be encoded raises ``InvalidArgument`` and certainly did not run. A reply that cannot be decoded
+  raises ``Internal`` and did run.
+- Every attempt counts the node as in use while it runs, and gives it back however it ends, a cancellation included. A
+  node that left the registry closes its connection when the last call has given it back.
+- A reply says that the node is well: earlier failures of it are forgotten, and the retry budget is paid into.
+- An interceptor may change the target of a call. Then the nodes are looked up under the new name for this call alone.
+- The nodes of the target are kept between calls, and looked up anew after the service was started again, or after the
+  watch of a name that nobody serves was dropped.
 """
 
 from __future__ import annotations

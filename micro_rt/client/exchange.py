@@ -1,7 +1,29 @@
 """One stream of messages between a client and a node, below the calls that users hold.
 
-``DirectExchange`` is the plain one. ``InterceptedExchange`` runs the stream interceptors, which see iterators:
-a task of its own pulls them, so that driving a call by hand works with interceptors as without.
+``DirectExchange`` is the stream of the node, with messages instead of bytes. ``InterceptedExchange`` runs the stream
+interceptors, which see iterators: a task of its own pulls them, so that ``send`` and ``receive`` by hand work with
+interceptors too.
+
+The rules that they keep, and why:
+
+- ``send`` raises ``EndOfStream`` when the server is done, and ``receive`` then says how it ended: a status may come
+  while the client still sends, and only one of both sides may report it.
+- A streaming call goes to another node only until its first reply, and only if its single request is known: what a
+  client streams is not kept, so it cannot be sent again. ``Attempts`` decides whether the policy allows it.
+- A first reply counts as an answer of the node, and pays into the retry budget. Later ones say nothing new about the
+  node.
+- Each exchange counts its node as in use exactly once, and gives it back exactly once, however it ends: a node that is
+  gone closes its connection when the last call has given it back.
+- ``cancel`` ends the call at once on both sides and does nothing after the end. A reason given with the first
+  ``cancel`` is what ``receive`` raises; what comes later does not replace it.
+- A call that is cancelled while it is being opened, or while it waits for another node, is cancelled as soon as it is
+  open: no stream is left on a node that nobody reads.
+- Requests are pumped by a task of their own. An error of the user's iterator ends the call; an error of the call ends
+  the pump without being raised there, because ``receive`` raises it.
+- A sender gives way every ``FAIR_SHARE`` requests: sending only waits when a window is full, and one call must not keep
+  the loop.
+- Pipes between interceptors and the caller hold one message: an interceptor sees a message when it is its turn, not in
+  advance.
 """
 
 from __future__ import annotations

@@ -1,6 +1,29 @@
 """The client's view of the nodes: one watch per name, one connection per node, one selector per service.
 
-Resolving and selecting happen here, and cost no round trip once a name is watched.
+The rules that it keeps, and why:
+
+- Once a name is watched, resolving and selecting cost no round trip and no wait: ``pick`` looks at a tuple of nodes.
+- All clients of a service share one watch per name, and one connection per node, under whichever names the node is
+  found. A node is its id, transport and address together: whatever comes back at an address is another node, and owes
+  nothing to the first.
+- If the registry cannot be reached, the last known nodes remain. A failed watch is started again with back-off,
+  whatever it raised: a client that stops watching goes on calling nodes that are gone.
+- A name without nodes is asked for again at each call, once for all calls that wait for it: that nobody serves a name
+  is never remembered. If the watch is faster than the question, what the watch says is newer and stands.
+- Nodes that do not serve the proto service are left out, so two services of one package may run in different processes.
+  A node that says nothing of what it serves is kept: go-micro's nodes say nothing.
+- A node whose transport is unknown is left out with a reason, logged once, and the other nodes of the name remain
+  usable.
+- A node to which a call could not be brought is passed over for half a second, twice as long after each further
+  failure, up to 15 seconds. If all nodes are passed over, the selector still picks one: a call is never refused because
+  of old failures.
+- A node that leaves the registry keeps its connection until its calls have ended. A node that is registered anew under
+  the same address keeps its connection.
+- Of thousands of nodes, a change concerns one: an update keeps every connection that still fits.
+- When more than ``MANY_VIEWS`` names are watched, those without nodes that nobody asked for recently are dropped, so
+  that calls to made-up names do not fill memory.
+- An error about an unknown name says what there is instead: similar names, or the names under which the service is
+  found.
 """
 
 from __future__ import annotations

@@ -1,7 +1,24 @@
 """The calls that stream, as users hold them: iterated, awaited, or driven by hand in an ``async with`` block.
 
-Whoever opens a call owns it. A call that is iterated is cancelled, on both sides and at once, when the loop is
-left early; one that is entered with ``async with`` when the block is.
+The rules that they keep, and why:
+
+- Whoever opens a call owns it. A call that is iterated is cancelled, on both sides and at once, when the loop is left
+  early. A call that is entered with ``async with`` is cancelled when the block is left.
+- The iterator of a loop cancels the call in ``__del__``, which CPython runs at the moment that ``break`` drops it. That
+  is why these are classes and not async generators: a generator would be closed later, by the event loop.
+- ``__del__`` may run in any thread, and after the loop has ended. In another thread it asks the loop to cancel; after
+  the end of the loop it does nothing.
+- The call starts at the first use, not when it is made: making a call without using it sends nothing and leaves nothing
+  behind.
+- The outcome is kept. Every later use of a call that has ended raises what ended it, without the traceback of the first
+  time.
+- One task receives at a time, and one sends at a time: the second one gets a ``RuntimeError``, because messages would
+  be shared out between them at random. Sending and receiving at the same time is what a bidirectional call is for.
+- ``send``, ``receive``, ``end`` and ``finish`` need an entered call, so that there is a block whose end cancels it. A
+  call that was given its messages refuses ``send``: the two would mix without any order.
+- A client-streaming call has exactly one reply. None, or a second one, is an error of the server, and says so.
+- A call is made once. Using it again after its end raises, and never sends the request a second time.
+- Requests are any iterable, async or not. A task sends them, and ends with the call.
 """
 
 from __future__ import annotations

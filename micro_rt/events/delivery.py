@@ -1,11 +1,27 @@
-"""Delivery: from the records that a broker gives one member of a group to handlers, and to the position that is committed.
+"""Delivery: reads the records of one member of a group, hands them to handlers, and commits what is done.
 
-- Records of one key are handled one after the other, those of different keys side by side.
-- A record is done when its handler has returned, or when it is in the dead-letter topic. What is committed never passes a
-  record that is not done.
-- A failed record waits and is tried again; only its key waits with it. When more than ``max_in_flight`` records of a
-  partition are read and not done, no more of it are read.
-- A partition that goes to another member: what runs may finish for a while, and what is done is committed before it goes.
+The rules that it keeps, and why:
+
+- Delivery is at least once. What is committed never passes a record that is not done (``progress`` keeps the position),
+  so a crash repeats records and loses none. A record is done when its handler has returned, or when it is in the
+  dead-letter topic.
+- What is done is committed every half second while records become done, before a partition goes to another member, and
+  at the end. So a crash repeats at most what was done since then, and a hand-over in good order repeats nothing that
+  was done.
+- A commit that is refused because the partition is another member's is no failure: that member repeats the records.
+- Reading goes on while handlers wait, up to ``max_in_flight`` records or 16 MiB of values for each partition. Then only
+  that partition pauses: others are not held up by its handlers, and memory is bounded.
+- While handlers do not wait for anything, no more is read than they handle in a moment. Reading far ahead of them would
+  cost more, in memory that the processor's cache does not hold, than everything that is done to a record.
+- ``fetch`` is called again and again, also while every partition is paused: it is what tells the broker that this
+  member is well, and what tells this member which partitions come and go.
+- An error of the broker never ends the subscription, whatever its type. It is logged once, stays in ``problem`` until
+  reading works again, and reading is tried again with back-off: a subscription that ends unseen is worse than one that
+  goes on trying.
+- When a partition goes to another member, nothing more of it begins, handlers get ``HAND_OVER`` seconds, and what then
+  still runs is cancelled. So two members do not handle one key at once, as long as handlers can be cancelled. When a
+  partition is lost, another member may have it already: its handlers are cancelled at once, and nothing is committed.
+- At the end, handlers get the grace period once: it is not given again when the member gives its partitions up.
 """
 
 from __future__ import annotations

@@ -1,9 +1,33 @@
 """Handling: what becomes of the records of this member's partitions, from the moment they are read until they are done.
 
-- A worker handles one record at a time; there are never more than ``concurrency`` of them.
-- The records of a partition are handled in a row by one worker, for as long as no handler waits for anything. As soon as one
-  does, the others go their ways by key: one of a key at a time, those behind it in line.
-- A failed record waits without a worker, and its key with it; after the last attempt it becomes a dead letter.
+The rules that it keeps, and why:
+
+- Records of one key are handled one after another, in order. Records of different keys, and records without a key, are
+  handled side by side. A failed record waits for its next attempt without a worker, and only its key waits with it.
+- A worker is a task that handles one record at a time; there are never more than ``concurrency`` of them. A worker
+  starts the next one only when it has to wait, so handlers that do not wait cost one task and not ``concurrency`` of
+  them.
+- The fast path: as long as no handler of a partition waits for anything, one worker handles its records one after
+  another, as a ``FastBatch``, without an object, a place in line or a task for each. Nearly all records and most
+  handlers are like that.
+- The fast path ends as soon as a handler waits, fails or changes context variables, or a record is not as micro-rt
+  itself writes it. Its records then go their own ways, by key; the one at work goes on as a record whose first attempt
+  is running.
+- A worker gives way after ``FAIR_SHARE`` records, so that one partition does not keep the loop for itself.
+- Each attempt decodes the message anew and gets a context of its own: an attempt that failed may have changed what it
+  was given. A handler that leaves its context variables changed ends its worker, and the next record runs in a clean
+  one.
+- A handler may raise anything. What is not an exit of the program counts as a failed attempt, a cancellation that is
+  not this worker's included.
+- After the last attempt a record becomes a dead letter, or the subscription stops in front of it, as the options say.
+  So does one that cannot be read, without an attempt. An event whose deadline has passed becomes a dead letter in any
+  case.
+- A dead letter that the broker does not accept is tried again for as long as it takes: dropping the record would lose
+  it.
+- Of a partition that is released, nothing more begins; handlers that run past their patience are cancelled, which does
+  not count as a failed attempt: the member that reads the partition next tries the record again.
+- Only ``progress`` changes the position and the order of keys. This module decides when a record is done, never what
+  follows.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ The rules that these classes keep:
   handlers finish.
 - A partition is in one of two states. In a fast batch, its records are handled one after another by one worker: no object for
   each, no place in line. Otherwise each record that is not done is a ``PendingRecord``. ``FastBatch.end`` is the only way from
-  the first to the second, and there is none back while a record is pending: a key whose record is pending would overtake it.
+  the first to the second, and there is none back while a record is pending: later records of its key would overtake it.
 - ``line_up`` lets one record of a key be handled at a time. The next one becomes ready in ``finish``, and in no other way: a
   record that fails and waits for its next attempt keeps its key. Records without a key wait for nothing.
 - ``pending`` is in the order of offsets, and its first record is not done, except within a call of ``handling``: whatever marks

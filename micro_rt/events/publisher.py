@@ -1,4 +1,28 @@
-"""The base of every generated publisher."""
+"""The base of every generated publisher.
+
+The rules that it keeps, and why:
+
+- A publish returns when the broker has durably accepted the event, and raises otherwise. ``may_have_run`` says whether
+  the event may be published all the same; it is False only if it certainly is not.
+- The deadline is the earlier of the caller's timeout and the deadline of the call or event that this task serves. It
+  covers the preparation of topics too. If it passes before the broker was asked, nothing is published, and the error
+  says so.
+- ``publish_all`` publishes in the given order and never stops in the middle: each event has an outcome of its own. If
+  all fail in the same way, that error is raised itself; otherwise ``NotAllPublished`` holds the outcomes in the order
+  of the events.
+- With interceptors, each event goes through them by itself. Events of one key still go one after another, because their
+  order would be lost otherwise; those of different keys go side by side.
+- Topics are made before the first event, once for each broker that the service opens, not once for each event.
+- What depends only on the type of an event (its name, its encoder, its key, its interceptors) is computed once, in
+  ``_Outlet``. Publishing an event then encodes it, makes its headers and calls the broker.
+- Ids are a random prefix of the publisher and a number: unique without a random number for each event.
+- A message of another type than the event's is refused by its class. The codec would encode it, and nobody could read
+  it.
+- Headers that micro-rt writes itself (``ce_…``, ``micro-dead-…``, ``content-type``) are refused, not overwritten: two
+  values of one name would mean something else to each reader.
+- The trace of the call or event that is being served travels with each event, so that what follows from it can be seen.
+- The envelope is the broker's choice, by its address; nothing else in this module depends on the broker.
+"""
 
 from __future__ import annotations
 

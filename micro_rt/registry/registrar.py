@@ -1,4 +1,26 @@
-"""The registrar: keeps a process listed for as long as it serves, whatever happens to the registry."""
+"""The registrar: keeps a process listed for as long as it serves, whatever happens to the registry.
+
+The rules that it keeps, and why:
+
+- ``start`` registers once and raises what the registry raises: a service that cannot be found must not seem to have
+  started. From then on, no error ends the registrar.
+- Heartbeats come every third of the time to live, so that two may fail before the lease runs out. They are spread by a
+  tenth, so that processes that were started together do not beat together.
+- One attempt gets at most the time between two heartbeats: an attempt that hangs must leave time for others.
+- During an outage, attempts follow each other with back-off, up to the usual interval. The outage is logged once when
+  it begins and once when it is over, and ``problem`` says why meanwhile.
+- A lease that the registry has lost is registered anew at once, under the same id.
+- A lease that is older than its time to live, by this process's own clock, is registered anew and not renewed: some
+  registries would accept the renewal and have dropped what it is for. That happens after a loop was blocked or a
+  machine slept.
+- The age of a lease counts from the moment before its renewal was sent. The registry may have started its time later,
+  never earlier, so this process never believes longer than the registry.
+- The clock is the boot clock: it goes on while the machine is suspended, as the registry's does, and setting the time
+  of day does not move it.
+- ``stop`` waits for a registration that is under way. If it were cancelled, a lease could remain that nobody holds.
+- ``stop`` has a time limit, because a service must be able to end without its registry: then the lease runs out by
+  itself.
+"""
 
 from __future__ import annotations
 

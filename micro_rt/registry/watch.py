@@ -1,8 +1,25 @@
 """Watches: what the ``watch`` of a registry can return, whatever its engine.
 
-The engine says which names changed; each watch then reads the present nodes and gives them if they are others
-than it gave last. So a watch never gives a state that was outdated when it was asked for, a slow consumer skips
-states instead of queueing them, and a watch that is dropped leaves nothing behind.
+The rules that they keep, and why:
+
+- The engine only says which names changed. Each watch then reads the present nodes itself, and yields them if they
+  differ from what it yielded last. So no watch yields a state that was outdated when it was asked for, or the same
+  state twice in a row.
+- A change that comes while a watch reads marks it again, and it reads once more. So no change is missed for good,
+  whenever it comes; a consumer that is slow skips states instead of queueing them, and costs no memory.
+- The first state is read at once, without waiting for a change: it is what there is now.
+- A watch has one consumer. Two would each see half of the states, so the second one is refused.
+- A read that fails is logged once, and tried again every second and at each change, until it works, which is logged
+  too. The consumer keeps what it has: an outage of the registry never looks like an empty list of nodes.
+- A read that is cancelled leaves the state unread: the next one reads it. A consumer may wait with a timeout, again and
+  again.
+- Watches are held weakly, so that one goes when its consumer drops it, with nothing left behind. While its consumer
+  waits in it, it is held strongly, because then nothing else may refer to the waiting task, and both would be
+  collected.
+- Watches are woken in the order in which they were opened, never in the order of their addresses: two runs do the same.
+- An owner ends its own watches. The engine may be shared with other registries, whose watches go on.
+- Everything runs in the loop's thread, except the question whether there is any watch: the thread that polls an engine
+  asks it.
 """
 
 from __future__ import annotations

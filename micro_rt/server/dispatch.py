@@ -1,6 +1,26 @@
 """From the path of a request to a handler's method, and from what the method does to a status.
 
-What depends only on the method (codec, interceptor chain) is computed when the handler is added.
+The rules that it keeps, and why:
+
+- A request is dispatched by its exact path. Only if there is no such path, its last segment counts (go-micro puts the
+  registry's name where the package is), and only if exactly one handler has that segment. The policy and the
+  interceptors are those of the method that was found, never of the path that was sent.
+- What depends only on the method (codec, interceptor chain, kind) is computed when the handler is added. A handler
+  whose methods certainly do not fit their rpcs is refused there, before the first call.
+- The deadline is the earliest of the caller's, the one in go-micro's header, and the timeout of the method's policy.
+  The transport enforces its own deadline; a shorter one is enforced here.
+- Every call ends with exactly one status. A ``micro.Error`` is passed on as it is. Anything else is logged with its
+  traceback and becomes ``UNKNOWN`` without details, because its text may hold secrets.
+- A task group with a single error counts as that error: handlers that use task groups need not unwrap it.
+- A cancellation that is this call's own (the client has gone, the server stops) goes on. Any other one, which something
+  the handler awaited raised, becomes ``CANCELLED``, and the task goes on to send its status.
+- Headers that the handler set are sent before the first reply, and in any case before the status.
+- A reply is checked by its class. A wrong one is an error of the server and is logged; encoding it could send nonsense.
+- A unary method without a request, and a request that cannot be decoded, are ``INVALID_ARGUMENT``: the client's error.
+- Replies are closed in the task of the call, however it ends, so that ``finally`` blocks of an async generator run
+  there and at once, with the context of the call.
+- A stream of replies gives way every ``FAIR_SHARE`` messages: sending only waits when a window is full.
+- A request from go-micro gets its errors in go-micro's form. That is decided by the request, and changes nothing else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,29 @@
-"""Leases in Consul, which has none: services whose checks are kept passing, and which know who registered them."""
+"""Leases in Consul, which has none: services whose checks are kept passing, and which know who registered them.
+
+The rules that they keep, and why:
+
+- Each name of a registration is a service of its own, whose id is the node's, with the name behind it for all but the
+  first. Consul's API knows one name per service.
+- A lease has a random token, in the service's Meta and in the id of its check. Only the holder of the token can renew
+  or remove what it registered: an older process with the same node id must not keep a newer one alive, or remove it.
+- Registering replaces the checks of an earlier lease, and removes names that the node no longer has, so nothing of the
+  earlier registration stays.
+- Operations on one node id wait for each other, in order: of two registrations, the later one must win, also when
+  Consul takes its time with the first.
+- ``register`` returns when the catalog shows the services, and ``revoke`` when it no longer does: others find, or no
+  longer find, the node when the call returns. Reads of the catalog are bundled, because Consul reads a whole name for
+  each of them.
+- A registration whose caller gives up is seen through and then taken back. Consul would carry out a request that is
+  under way in any case, and a node that nobody renews would stay listed.
+- A registration that fails half-way removes what it did.
+- A lease that ran out by this process's own clock is lost, although Consul would revive its check: others have seen it
+  go, and may have acted on it. The clock is the boot clock, which goes on while the machine is suspended.
+- Several agents may answer at one address, and only one of them has the service. It is found through the catalog, and
+  renewed and removed there. Where that agent is gone, the catalog's entry is removed itself.
+- Consul deregisters a critical service after a minute at the earliest. So a dead node disappears from answers when its
+  check fails, after its time to live, and from the catalog later.
+- With ``check=grpc`` Consul asks the node, and renewing only looks whether the registration is still there.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,25 @@
 """Watching names in Consul: one blocking query for each of a few names, one for each group of many.
 
-A blocking query holds a connection, and Consul takes 200 from one machine. So only the first ``SINGLES`` names have
-a query of their own, which brings their nodes; further names are watched in groups.
+The rules that it keeps, and why:
+
+- A blocking query holds a connection, and Consul accepts 200 of them from one machine. So only the first ``SINGLES``
+  names have a query of their own, which brings their nodes; further names are watched in groups, one query for each
+  group.
+- A name that was watched alone stays so until nobody watches it. Names in groups do not move: a change of query could
+  miss a change of nodes.
+- Watches of one name share one feed. It begins with the first watch and ends with the last.
+- A watch's first state is read from Consul when the watch begins, even if the feed has one: what was brought for others
+  may be a moment old, and ``watch`` promises the present state first.
+- Answers may overtake each other. A feed keeps the index of the newest one and ignores older ones, until Consul itself
+  begins anew: then its indexes start again, and every answer counts.
+- An outage is waited out here, not reported to watches: they keep the nodes that they have. An error that waiting would
+  not mend, such as a missing permission, reaches every watch of the name.
+- The nodes of a group's names are read anew only where a check or an agent changed. What no check shows is found by
+  going through all names from time to time; ``groups`` has the details.
+- A watch that is dropped without being closed leaves its feed too: a finalizer does it, in the loop's thread, because
+  the garbage collector may run in any thread and after the loop has ended.
+- A watch that is ended while it reads returns at once, and its read is cancelled: closing a registry must not wait for
+  Consul.
 """
 
 from __future__ import annotations

@@ -1,7 +1,30 @@
-"""What is under a prefix, kept up to date: read once, then followed by its changes.
+"""What is under a prefix in etcd, kept up to date: read once, then followed by its changes.
 
-All mirrors of a client share one stream to one member, which carries a watch for each. A mirror that has missed changes that
-the store does not know any more (they were compacted, or the store is another one) is read again.
+The rules that mirrors keep, and why:
+
+- All mirrors of a client share one stream to one member, which carries a watch for each. A stream for each name would
+  cost etcd and this process a connection's worth of state for each.
+- A watch starts at the revision that the mirror knows, so no change is missed between reading and watching, or while a
+  stream is lost. A change that the mirror knows already is ignored, by its revision.
+- Reads are linearizable. An answer that is older than what was known when the read began comes from another store; one
+  that is older than what came meanwhile is late, and is ignored.
+- A mirror that has missed changes that the store no longer knows (they were compacted) is read again, as a whole.
+- After a stream was lost, each mirror looks at one key at an old revision. If that is not what it knew, the store is
+  another one (restored, or replaced), and the mirror is read again: revisions of two stores say nothing about each
+  other.
+- A mirror that is being read again is not watched meanwhile. Its watch begins at the revision of that read, and a read
+  that spans the loss of a stream does not count.
+- A stream that is silent for ``QUIET`` seconds is asked for a sign. A member that does not answer is left for another:
+  TCP alone would notice a dead machine only after minutes.
+- A lost stream is made again with back-off, whatever the error was: a client that stops watching goes on calling nodes
+  that are gone. A loss is logged once, and its end once; ``problem`` says why meanwhile, and mirrors keep what they
+  know.
+- A token that has expired is replaced at once, without back-off, but only once in a row: a wrong password must not
+  hammer the cluster.
+- At most ``READERS`` mirrors are read at a time when a stream comes back, so that a thousand names do not arrive at
+  once.
+- An item is decoded once: a key whose revision and lease are as before keeps its item.
+- The watches of mirrors begin in the order in which the mirrors were added.
 """
 
 from __future__ import annotations

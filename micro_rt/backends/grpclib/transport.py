@@ -1,8 +1,35 @@
 """gRPC over HTTP/2 (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md), on grpclib.
 
-grpclib's protocol layer does the HTTP/2 work. Its client and server classes are not used: they tell a failed
-call by cancelling the caller's task without taking that back, cannot drain, and do not say whether a request
-was sent. No other module of the runtime knows grpclib.
+grpclib's protocol layer does the HTTP/2 work. Its client and server classes are not used: they report a failed call by
+cancelling the caller's task without taking that back, cannot drain, and do not say whether a request was sent. No other
+module of the runtime knows grpclib.
+
+The rules that this module keeps, and why:
+
+- ``may_have_run`` is False only if the request provably reached no handler: no connection was made, the headers were
+  not sent, the server reset the stream with REFUSED_STREAM, or its GOAWAY says that it will not process the stream.
+  Retries rely on it.
+- A connection is used only after the server's first frame. The kernel accepts connections for a process that is
+  stopped, stuck or gone, and what is sent before the first frame could not be said not to have run.
+- Everybody who needs a connection waits for the same attempt. Its outcome is copied for each: an error belongs to one
+  call.
+- A call is ended from outside (a reset, a lost connection, the deadline) by cancelling the wait under way, and the
+  cancellation is taken back at once and becomes the call's error. A cancellation that comes from elsewhere at the same
+  time goes on.
+- A status that has arrived wins over everything that comes after it: messages and status that were received stay
+  readable.
+- After a GOAWAY without an error, no new call is made on the connection, calls that the server has taken go on, and the
+  last one closes it. Calls above its last stream id are refused, and may be sent elsewhere.
+- A server that drains takes no new connections and refuses new calls; those in flight go on. Closing then cancels
+  handlers and waits for them.
+- Windows: a call that does not read may hold ``STREAM_WINDOW`` bytes, and must not stop the other calls of its
+  connection. So the window of the connection is as large as HTTP/2 allows.
+- Headers larger than the other side takes are refused here, before sending: many peers close the whole connection for
+  it.
+- A peer that breaks the rules in one stream (a wrong content-length) ends that stream, not the connection.
+- Every call releases its stream and its timer when it ends, and a cycle between a call and its stream is cut, so that
+  no call is left to the garbage collector.
+- Connections get their GOAWAY, and are closed, in the order in which they were made.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ class Lane:
     async def end(self) -> None:
         """Ends the lane, whatever is in it."""
         reason = f"Kafka at {self._address.place} did not accept it before the broker was closed"
-        for call in {entry.call for entry in (*self._queue, *self._sent)}:
+        for call in dict.fromkeys(entry.call for entry in (*self._queue, *self._sent)):
             self.withdraw(call, reason)
         if self.task is not None:
             self.task.cancel()

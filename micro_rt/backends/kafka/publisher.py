@@ -1,8 +1,27 @@
-"""Publishing to Kafka: a lane for each partition, a batch of each on its way at a time, an idempotent producer beneath.
+"""Publishing to Kafka: a lane for each partition, at most one batch of each under way, an idempotent producer beneath.
 
-aiokafka would batch by itself, and could then neither withdraw what it has not sent nor go on after a batch that the
-broker refused: the sequence numbers of an idempotent producer have a gap from then on. Here what waits is ours, and a
-producer that had a batch refused is replaced.
+The rules that it keeps, and why:
+
+- aiokafka could batch by itself, but could then neither withdraw what it has not sent nor go on after a batch that the
+  broker refused: the sequence numbers of an idempotent producer have a gap from then on. So what waits is kept here,
+  and a producer that had a batch refused is replaced. Its other batches may still be under way, and it ends when they
+  have.
+- One batch of a partition is under way at a time. So records of one key stay in order, also when a batch is sent again.
+- A batch is sent as soon as the one before it is answered (and after ``linger=``, if that is given): a busy partition
+  fills its batches by itself, and an idle one does not wait.
+- A record with a key goes to the partition that Kafka's default partitioner chooses. Records without a key stay with
+  one partition until it has ``STICK`` bytes, so that batches fill.
+- Bytes that wait are bounded by ``buffer=``. Beyond that, callers wait in the order in which they came. A record that
+  is larger than the buffer is admitted when nothing else is under way.
+- A publish gives up when a lane that it waits for had no answer for ``timeout=``, and a caller that waits for room when
+  the whole cluster had none, not when a record is slow: as long as answers come, waiting helps.
+- What was not sent is withdrawn, and certainly is not there (``may_have_run`` False). What was sent may be there.
+- A caller that is cancelled withdraws its records in the same way. Others in the same lane are not affected.
+- Each record of a call has an outcome of its own. The first outcome stands.
+- Whether a topic exists, and how many partitions it has, is asked again every ``TOPIC_AGE`` seconds, also during a long
+  call, so that a topic that grows is used as it grows. While the cluster does not answer, what was known stands.
+- One timer watches all calls: a publish takes less time than setting a timer does.
+- ``close`` lets what is being published finish, for at most ``timeout=``, and then leaves nobody waiting.
 """
 
 from __future__ import annotations

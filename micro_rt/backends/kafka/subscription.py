@@ -1,7 +1,28 @@
 """One member of a group on Kafka.
 
-aiokafka speaks with the group in a task of its own. What it tells there is kept until the next ``fetch``, so that a
-listener hears everything in the task that reads; the group waits meanwhile, and the heartbeats go on.
+The rules that it keeps, and why:
+
+- aiokafka talks with the group in a task of its own. What it says there is kept until the next ``fetch``, so that the
+  listener hears everything in the task that reads, one thing at a time, and never during a handler.
+- The group waits while the listener gives partitions up: that is the listener's last chance to commit. Heartbeats go on
+  meanwhile. It does not wait when partitions are assigned, because a task that waits there sends no heartbeats.
+- An assignment that is followed by a revocation before anybody heard of it is not announced: the partitions are gone
+  again.
+- Partitions are *lost*, not revoked, if the group has already forgotten this member, or if its consumer is replaced:
+  then another member may have them, and nothing can be committed.
+- ``fetch`` returns records of partitions that are owned and not paused. Records that were fetched and cannot be
+  returned, because of a pause or a cancellation, are put back by seeking, so that none is skipped.
+- Committing covers only partitions that are owned, and raises ``Aborted`` for the others after committing: a listener
+  may have been late for one partition and not for the rest.
+- A new group begins where ``start`` says. For anything other than the earliest record, that position is committed
+  before the first record is read: if this member dies before it commits, the next one must not begin somewhere else.
+- A consumer that reads nothing is checked: is there nothing to read, is the cluster unreachable, or is the consumer
+  stuck? aiokafka can get stuck after restarts of brokers (``consumer_check``). A stuck consumer is replaced, and its
+  partitions are lost.
+- Every question to the cluster has a time limit, which aiokafka's have not, and every failure becomes a
+  ``micro.Error``.
+- A topic that does not exist is an error at once. A consumer would wait for it, and might have it created.
+- Partitions are taken, asked about and announced in sorted order, so that two runs do the same.
 """
 
 from __future__ import annotations

@@ -1,7 +1,29 @@
 """Embedded SQLite: the engine of every ``local:`` backend.
 
-Each process has one writer and one reader thread per file, so that the loop waits for no disk. Writes that come together
-are committed together; processes meet in the file, which is in WAL mode.
+The rules that it keeps, and why:
+
+- Each process has one writer and one reader thread per file, so that the event loop never waits for a disk and readers
+  never wait for the writer. Processes meet in the file, which is in WAL mode.
+- Writes that wait are committed together, up to ``_GROUP`` of them, so that many callers cost one commit. Each runs in
+  a savepoint: one that fails is undone alone, and the others are committed. A caller gets its result after the commit,
+  never before.
+- An operation must not begin or end transactions. If SQLite gives up the whole transaction, all operations of the group
+  fail.
+- A caller that is cancelled before its operation began takes it out of the queue. After that, nobody can say whether it
+  was committed.
+- Another process that writes is waited for, up to ``_BUSY`` seconds. Where some processes write all the time, ``turns``
+  makes them queue: SQLite alone serves whoever asks first, and the others wait for long.
+- The reader runs the poll: after each commit of this process and every ``interval``. A poll that fails is logged once
+  and tried again. While nobody watches, nothing polls and an idle process uses no CPU.
+- Before each operation, or group of writes, the file at the path is compared with the open one. A file that was deleted
+  or replaced is opened anew: writing into a deleted file would lose everything without an error.
+- The schema is a list of versions. An older file is brought forward in one transaction; a newer one is refused, because
+  this version does not know what it would break.
+- What SQLite and the system raise becomes a ``micro.Error`` that names the file and says what to do. An operation's own
+  errors pass as they are.
+- The threads are daemons: a program that ends without closing does not hang, and what is committed is in the file. A
+  thread whose loop has gone ends by itself.
+- ``close`` finishes what was asked for before. What is asked for after that fails with ``FailedPrecondition``.
 """
 
 from __future__ import annotations

@@ -1,11 +1,29 @@
-"""How registry ``mdns:`` works: what one process tells, hears, asks and knows of the nodes on its networks.
+"""How registry ``mdns:`` works: what one process announces, hears, asks and knows of the nodes on its networks.
 
-Everybody announces nodes to everybody, again with each heartbeat, and keeps what is announced for as long as it is said to
-hold; so what is known needs no question. The network is asked when a name is looked up first, when nobody is known to
-serve it, and before something that is of interest runs out: go-micro announces a node once and then answers questions.
+The rules that it keeps, and why:
 
-Each registration has a stamp, and of one id the latest counts. So a packet that is late does not bring back what is gone,
-and a process whose node's id somebody else took hears of it.
+- Every process announces its nodes to all others, again with each heartbeat, and keeps what others announce for as long
+  as they say. So a name that is known needs no question.
+- The network is asked when a name is looked up first, when nobody is known to serve it, and before a node that is of
+  interest runs out: go-micro announces a node once and then only answers questions.
+- A question is repeated after fixed times, since packets get lost: soon while there is no answer, and then rarely, to
+  mend what else was missed. A name is asked for while somebody watches it, and for a while after it was looked up last.
+- Whoever looks a name up waits for answers only as long as they come: until ``QUIET`` seconds after the last one, and
+  at most ``PATIENCE``. Asking again soon waits less: what came meanwhile was heard.
+- Each registration has a stamp, and of one id the latest counts. So a packet that is late does not bring back what is
+  gone, and a process whose node's id was taken by another process hears of it and gives the id up.
+- A node says goodbye twice, because a packet may be lost. A goodbye is remembered for a while, against late
+  announcements.
+- What is announced holds no longer than the lease: a process that does not renew must not live on by answers given for
+  it.
+- A renewal is announced at most once a second (or four times a lease, if that is less): everybody hears it.
+- Packets are sent ``BURST`` at a time, because those who hear more at once lose some. A queued answer that is asked for
+  again is sent once.
+- What others announce is bounded: nodes, labels and lifetimes. Whoever floods the network must not fill this process's
+  memory.
+- Interfaces are looked for again every ``RESCAN`` seconds. On a new one, everything is announced and asked again. One
+  interface that works is enough; only if none works, the registry has a problem.
+- One timer wakes for whatever is due first. Reading what is known costs one look at the clock if nothing is due.
 """
 
 from __future__ import annotations
