@@ -20,6 +20,7 @@ The address of a registry is the only argument of its class: ``Service(registry=
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from dataclasses import dataclass
 from micro_rt.node import Node
 from micro_rt.registry.watch import Watch, Watches
 
-__all__ = ["LEASE_TTL", "Lease", "LeaseLost", "Registration", "Registry", "Watch", "Watches"]
+__all__ = ["LEASE_TTL", "Lease", "LeaseLost", "Registration", "Registry", "Watch", "Watches", "check_ttl"]
 
 LEASE_TTL = 30.0
 """Seconds that a node stays listed without a heartbeat; heartbeats come every third of it."""
@@ -96,10 +97,11 @@ class Registry(ABC):
 
         Args:
             registration: the node and its names.
-            ttl: seconds that it stays listed without being renewed.
+            ttl: seconds that it stays listed without being renewed; ``check_ttl`` says which are refused.
 
         Raises:
             Unavailable: the registry cannot be reached.
+            ValueError: ``ttl`` is not a finite number above 0.
         """
 
     @abstractmethod
@@ -118,3 +120,16 @@ class Registry(ABC):
     @abstractmethod
     async def names(self) -> Mapping[str, tuple[Node, ...]]:
         """Returns every name with its nodes."""
+
+
+def check_ttl(ttl: float) -> None:
+    """Checks the time to live of a lease.
+
+    Args:
+        ttl: seconds.
+
+    Raises:
+        ValueError: it is not a finite number above 0.
+    """
+    if not 0 < ttl < math.inf:
+        raise ValueError(f"ttl must be a number of seconds greater than 0, not {ttl!r}")

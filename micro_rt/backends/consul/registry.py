@@ -21,7 +21,7 @@ from micro_rt.kit.address import Options, flag, seconds
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.kit.shared import Shared
 from micro_rt.node import Node
-from micro_rt.registry.base import LEASE_TTL, Lease, Registration, Registry
+from micro_rt.registry.base import LEASE_TTL, Lease, Registration, Registry, check_ttl
 from micro_rt.registry.watch import Watch, Watches
 
 __all__ = ["ConsulRegistry"]
@@ -93,8 +93,7 @@ class ConsulRegistry(Registry):
             PermissionDenied: the token may not do this; the message says which permission it needs.
             FailedPrecondition: the node cannot be checked as the address asks for.
         """
-        if ttl <= 0:
-            raise ValueError(f"a lease of {ttl} seconds is none")
+        check_ttl(ttl)
         return await self._open_directory().leases.register(lambda: self._open_directory().leases, registration, ttl)
 
     async def resolve(self, name: str) -> tuple[Node, ...]:

@@ -34,7 +34,7 @@ from micro_rt.kit.ordered import WeakOrderedSet
 from micro_rt.kit.shared import Shared
 from micro_rt.kit.tasks import TaskSet
 from micro_rt.node import Node
-from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry
+from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry, check_ttl
 from micro_rt.registry.watch import Watch, Watches
 
 __all__ = ["EtcdRegistry"]
@@ -97,8 +97,7 @@ class EtcdRegistry(Registry):
             ttl: seconds that it stays listed without being renewed; etcd counts in whole ones, and raises what is too short
                 for it.
         """
-        if ttl <= 0:
-            raise ValueError(f"a lease of {ttl} seconds is none")
+        check_ttl(ttl)
         directory = self._open_directory()
         id = new_lease_id()
         adding = asyncio.create_task(

@@ -22,7 +22,7 @@ from micro_rt.kit.ids import new_id
 from micro_rt.kit.shared import Shared
 from micro_rt.kit.tasks import TaskSet
 from micro_rt.node import Node
-from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry
+from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry, check_ttl
 from micro_rt.registry.watch import Watch, Watches
 
 __all__ = ["LocalRegistry"]
@@ -79,8 +79,7 @@ class LocalRegistry(Registry):
 
     async def register(self, registration: Registration, *, ttl: float = LEASE_TTL) -> Lease:
         """Lists a node."""
-        if ttl <= 0:
-            raise ValueError(f"a lease of {ttl} seconds is none")
+        check_ttl(ttl)
         file = self._open_file()
         lease = _LocalLease(self._open_file, registration.node.id, ttl)
         try:

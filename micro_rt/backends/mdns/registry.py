@@ -20,7 +20,7 @@ from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.kit.net import split
 from micro_rt.kit.shared import Shared
 from micro_rt.node import Node
-from micro_rt.registry.base import LEASE_TTL, Lease, Registration, Registry
+from micro_rt.registry.base import LEASE_TTL, Lease, Registration, Registry, check_ttl
 from micro_rt.registry.watch import Watch
 
 __all__ = ["MdnsRegistry"]
@@ -76,8 +76,7 @@ class MdnsRegistry(Registry):
             InvalidArgument: its address is not a host and a port, or there is no room in a packet for what it says of itself.
             Unavailable: it can be told to nobody.
         """
-        if ttl <= 0:
-            raise ValueError(f"a lease of {ttl} seconds is none")
+        check_ttl(ttl)
         self._open_network()
         ip = await _ip_of(registration.node)
         network = self._open_network()  # It may have been closed meanwhile.

@@ -10,7 +10,7 @@ from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.kit.shared import Shared
 from micro_rt.node import Node
-from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry
+from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry, check_ttl
 from micro_rt.registry.watch import Watch, Watches
 
 __all__ = ["MemoryRegistry"]
@@ -49,8 +49,7 @@ class MemoryRegistry(Registry):
 
     async def register(self, registration: Registration, *, ttl: float = LEASE_TTL) -> Lease:
         """Lists a node."""
-        if ttl <= 0:
-            raise ValueError(f"a lease of {ttl} seconds is none")
+        check_ttl(ttl)
         lease = _MemoryLease(self._open_state, registration, ttl)
         self._open_state().add(lease)
         return lease

@@ -240,6 +240,14 @@ class RegistryContract(Contract):
             await lease.renew()
             assert await registry.resolve(registration.names[0]) == (registration.node,)
 
+    @pytest.mark.parametrize("ttl", [0, -1.0, float("nan"), float("inf")])
+    async def test_a_ttl_that_is_no_time_is_refused(self, ttl: float) -> None:
+        async with self._registry() as registry:
+            name = _name("a")
+            with pytest.raises(ValueError, match="ttl must be a number of seconds greater than 0"):
+                await registry.register(Registration(_node("1"), (name,)), ttl=ttl)
+            assert await registry.resolve(name) == ()
+
     async def test_revoking_twice_is_revoking(self) -> None:
         async with self._registry() as registry:
             name = _name("a")

@@ -17,7 +17,7 @@ from typing import Any
 
 from micro_rt.errors import FailedPrecondition, Unavailable
 from micro_rt.node import EndpointInfo, Node, ValueInfo
-from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry, Watch, Watches
+from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry, Watch, Watches, check_ttl
 
 __all__ = ["AcmeRegistry"]
 
@@ -61,8 +61,7 @@ class AcmeRegistry(Registry):
 
     async def register(self, registration: Registration, *, ttl: float = LEASE_TTL) -> Lease:
         """Lists a node."""
-        if ttl <= 0:
-            raise ValueError(f"a lease of {ttl} seconds is impossible")
+        check_ttl(ttl)
         self._check_open()
         lease = _AcmeLease(self, registration.node.id, ttl)
         with self._changing() as entries:
