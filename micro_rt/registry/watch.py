@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableSet
 
 from micro_rt.errors import Error
 from micro_rt.kit.ordered import OrderedSet, WeakOrderedSet
@@ -118,7 +118,7 @@ class Watch(AsyncIterator[tuple[Node, ...]]):
     )
 
     def __init__(
-        self, name: str, read: _Read, owner: object, among: OrderedSet[Watch], ending: Callable[[], None] | None = None
+        self, name: str, read: _Read, owner: object, among: MutableSet[Watch], ending: Callable[[], None] | None = None
     ) -> None:
         self.name = name
         self.owner = owner

@@ -5,8 +5,11 @@ The rules that it keeps, and why:
 - A request is dispatched by its exact path. Only if there is no such path, its last segment counts (go-micro puts the
   registry's name where the package is), and only if exactly one handler has that segment. The policy and the
   interceptors are those of the method that was found, never of the path that was sent.
-- What depends only on the method (codec, interceptor chain, kind) is computed when the handler is added. A handler
-  whose methods certainly do not fit their rpcs is refused there, before the first call.
+- What depends only on the method (interceptor chain, kind, functions of the service's own codec) is computed when the
+  handler is added; for another codec, at the first call in it. A handler whose methods certainly do not fit their rpcs
+  is refused when it is added, before the first call.
+- A call is answered in the codec of its request. A codec that this server does not have is ``UNIMPLEMENTED``, and the
+  error names those that it has.
 - The deadline is the earliest of the caller's, the one in go-micro's header, and the timeout of the method's policy.
   The transport enforces its own deadline; a shorter one is enforced here.
 - Every call ends with exactly one status. A ``micro.Error`` is passed on as it is. Anything else is logged with its
