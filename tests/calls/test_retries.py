@@ -15,6 +15,7 @@ from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
 from tests.calls.conftest import Lab
+from tests.helpers.waiting import eventually
 from tests.protos.lab_micro import AnnexBase, AnnexClient, LabClient
 from tests.protos.lab_pb2 import Number, Text
 
@@ -281,8 +282,7 @@ async def test_a_node_that_is_gone_has_its_connection_closed_when_its_calls_are_
         await call.send(Text(value="a"))
         await call.receive()
         stopping = asyncio.create_task(server.__aexit__(None, None, None))
-        while await world.registry.resolve("lab"):
-            await asyncio.sleep(0.01)
+        await eventually(lambda: world.registry.resolve("lab"), equals=())
         await asyncio.sleep(0.1)
         await call.send(Text(value="b"))
         assert (await call.receive()).value == "re: b"

@@ -8,7 +8,8 @@ from micro_rt.backends.local.broker import LocalBroker
 from micro_rt.broker.base import Broker, OutgoingRecord, Position, TopicOptions
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.testing.contracts import BrokerContract, OtherProcess
-from micro_rt.testing.contracts.broker.members import Recorder, eventually
+from micro_rt.testing.contracts.broker.members import Recorder
+from tests.helpers.waiting import eventually
 
 
 class TestLocalBroker(BrokerContract):
@@ -101,7 +102,7 @@ async def test_records_that_ran_out_are_deleted_in_the_background(
         query = "SELECT sum(next - first) FROM topics JOIN partitions ON topic = topics.id WHERE name = ?"
         return int(connection.execute(query, (topic,)).fetchone()[0])
 
-    await eventually(lambda: kept("short") == 0, 60.0)
+    await eventually(lambda: kept("short") == 0)
     assert connection.execute("SELECT count(*) FROM records").fetchone() == (5000,)
     assert kept("long") == 5000
     (position,) = await broker.publish([OutgoingRecord("short", b"new")])

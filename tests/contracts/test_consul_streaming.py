@@ -17,6 +17,7 @@ from micro_rt.backends.consul.http import Answer
 from micro_rt.backends.consul.registry import ConsulRegistry
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
+from tests.helpers.waiting import eventually
 
 SETTLE = 60.0
 NODE = Node("streamed-1", "127.0.0.1:9")
@@ -52,9 +53,7 @@ class ConsulRequests:
         monkeypatch.setattr(Consul, "block", counting)
 
     async def until_blocked(self, times: int) -> None:
-        async with asyncio.timeout(SETTLE):
-            while len(self.indexes) < times:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: len(self.indexes) >= times)
 
 
 @pytest.fixture

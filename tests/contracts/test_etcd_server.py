@@ -18,6 +18,7 @@ from micro_rt.backends.etcd.registry import EtcdRegistry
 from micro_rt.errors import FailedPrecondition, PermissionDenied, Unauthenticated, Unavailable
 from micro_rt.node import EndpointInfo, Node, ValueInfo
 from micro_rt.registry.base import Registration
+from tests.helpers.waiting import eventually
 from tests.servers.etcd import Etcd
 
 LIMIT = 60.0
@@ -359,8 +360,7 @@ async def test_names_that_may_not_be_read_any_more_do_not_disturb_others(
         async with asyncio.timeout(LIMIT):
             for watch, node in [*zip(watches, nodes, strict=True)][::2]:
                 assert await anext(watch) == (node,)
-            while "may not" not in client.problem:
-                await asyncio.sleep(0.05)
+            await eventually(lambda: "may not" in client.problem)
             change("grant", "/micro/registry/")
             for watch, node in [*zip(watches, nodes, strict=True)][1::2]:
                 assert await anext(watch) == (node,)

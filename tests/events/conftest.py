@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import micro_rt as micro
-from tests.events.shop import Publishes, Shop
+from tests.helpers.shop import Publishes, Shop
 
 
 @pytest.fixture(params=["memory", "local", "kafka"])

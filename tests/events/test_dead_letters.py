@@ -12,7 +12,8 @@ from micro_rt.broker.base import Record, TopicOptions
 from micro_rt.cli.main import main
 from micro_rt.events.dead_letter import DeadLetter, dead_letter, dead_letter_topic, replayed_record
 from micro_rt.events.replay import replay
-from tests.events.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed, until
+from tests.helpers.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed
+from tests.helpers.waiting import eventually
 from tests.protos.shop_pb2 import OrderPlaced
 
 
@@ -31,7 +32,7 @@ async def test_they_go_back_once_to_their_group_alone(broker: str, shop: Shop, p
         subscribed(broker, shop.subscriber(order_placed=other), group="other"),
     ):
         await publish.many([OrderPlaced(order_id=str(number), total_cents=number) for number in range(30)])
-        await until(lambda: len(handled) == 27 and len(other) == 30)
+        await eventually(lambda: len(handled) == 27 and len(other) == 30)
         broken = False
         own = await service.broker()
         await read_all(service, dead_letter_topic(topic, "billing"), expected=3)
@@ -40,10 +41,10 @@ async def test_they_go_back_once_to_their_group_alone(broker: str, shop: Shop, p
             found = [letter async for letter in replay(own, topic, "billing", limit=2)]
             assert len(found) <= 2
             letters += found
-        await until(lambda: len(handled) == 30)
+        await eventually(lambda: len(handled) == 30)
         assert [letter async for letter in replay(own, topic, "billing")] == []
         await publish.placed("after")
-        await until(lambda: len(handled) == 31 and len(other) == 31)
+        await eventually(lambda: len(handled) == 31 and len(other) == 31)
     assert sorted({event.total_cents for event in handled.events}) == list(range(30))
     assert {letter.group for letter in letters} == {"billing"}
     assert {letter.topic for letter in letters} == {topic}
@@ -84,7 +85,7 @@ async def test_the_command_shows_them_and_puts_them_back(
         assert len(await command("--limit", "2")) == 2
         assert len(await command()) == 1
         assert await command() == []
-        await until(lambda: len(handled) == 3)
+        await eventually(lambda: len(handled) == 3)
 
 
 async def test_of_a_group_that_is_not_there_it_says_so_and_makes_nothing(broker: str, shop: Shop) -> None:
@@ -108,7 +109,7 @@ async def test_what_is_put_back_may_be_handled_now_whatever_its_deadline_was(
         await publish.placed("k", headers={"micro-deadline": "1700000000", "tenant": "a"})
         await read_all(service, dead_letter_topic(topic, "g"))
         assert [letter.group async for letter in replay(await service.broker(), topic, "g")] == ["g"]
-        await until(lambda: log)
+        await eventually(lambda: log)
     assert log.contexts[0].headers["tenant"] == b"a"
     assert log.contexts[0].deadline is None
 

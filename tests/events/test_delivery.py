@@ -14,7 +14,8 @@ import pytest
 
 import micro_rt as micro
 from micro_rt.broker.base import OutgoingRecord
-from tests.events.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed, until
+from tests.helpers.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed
+from tests.helpers.waiting import eventually
 from tests.protos.shop_pb2 import OrderPaid, OrderPlaced
 
 
@@ -23,7 +24,7 @@ async def test_an_event_arrives_with_all_that_is_known_of_it(broker: str, shop: 
     when = datetime(2026, 11, 24, 12, 30, 15, 250_000, tzinfo=UTC)
     async with subscribed(broker, shop.subscriber(order_placed=log), group="billing"):
         published = await publish.placed("42", 1999, headers={"Zone": "eu", "raw": b"\xff\0"}, time=when)
-        await until(lambda: log)
+        await eventually(lambda: log)
     (context,) = log.contexts
     assert log.events == [OrderPlaced(order_id="42", total_cents=1999)]
     assert (context.topic, context.partition, context.offset) == published[1:]
@@ -52,7 +53,7 @@ async def test_one_topic_carries_several_types_and_each_goes_to_its_method(
         for number in range(10):
             await publish.placed(str(number))
             await publish.paid(str(number))
-        await until(lambda: len(placed) == 10 and len(paid) == 10 and len(everything) == 20)
+        await eventually(lambda: len(placed) == 10 and len(paid) == 10 and len(everything) == 20)
     assert {type(event) for event in placed.events} == {OrderPlaced}
     assert {type(event) for event in paid.events} == {OrderPaid}
 
@@ -77,7 +78,7 @@ async def test_events_of_one_key_are_handled_in_order_and_those_of_others_side_b
         [OrderPlaced(order_id=str(key), total_cents=number) for number in range(20) for key in range(10)]
     )
     async with subscribed(broker, shop.subscriber(order_placed=handle), group="a", concurrency=8):
-        await until(lambda: sum(map(len, seen.values())) == 200)
+        await eventually(lambda: sum(map(len, seen.values())) == 200)
     assert all(numbers == list(range(20)) for numbers in seen.values()), seen
     assert 1 < at_once <= 8
 
@@ -95,7 +96,7 @@ async def test_concurrency_is_a_bound(broker: str, shop: Shop, publish: Publishe
 
     await publish.many([OrderPlaced(order_id=str(number)) for number in range(50)])
     async with subscribed(broker, shop.subscriber(order_placed=handle), group="a", concurrency=3):
-        await until(lambda: handled == 50)
+        await eventually(lambda: handled == 50)
     assert most == 3
 
 
@@ -112,7 +113,7 @@ async def test_a_failure_is_tried_again_and_only_its_key_waits(broker: str, shop
     await publish.many([OrderPlaced(order_id="bad", total_cents=number) for number in range(3)])
     await publish.many([OrderPlaced(order_id=f"good-{number}") for number in range(30)])
     async with subscribed(broker, shop.subscriber(order_placed=handle), group="a", backoff=1.0):
-        await until(lambda: len(seen) == 33)
+        await eventually(lambda: len(seen) == 33)
     assert attempts == [1, 2]
     bad = [number for order, number in seen if order == "bad"]
     assert bad == [0, 1, 2]
@@ -136,7 +137,7 @@ async def test_what_fails_for_good_becomes_a_dead_letter_with_the_reason(
     ):
         published = await publish.placed("poison", headers={"zone": "eu"})
         await publish.placed("poison-not")
-        await until(lambda: log)
+        await eventually(lambda: log)
         letters = await read_all(service, f"{shop.topic('orders')}.billing.dead")
     assert log.orders == ["poison-not"]
     (letter,) = letters
@@ -172,7 +173,7 @@ async def test_what_cannot_be_read_becomes_a_dead_letter_at_once(broker: str, sh
                 OutgoingRecord(topic, OrderPlaced(order_id="ok").SerializeToString(), b"k", (good,)),
             ]
         )
-        await until(lambda: log)
+        await eventually(lambda: log)
         letters = await read_all(service, f"{topic}.g.dead", expected=4)
     assert log.orders == ["ok"]
     reasons = [dict(letter.headers)["micro-dead-reason"].decode() for letter in letters]
@@ -195,12 +196,12 @@ async def test_on_failure_stop_stops_in_front_of_it(broker: str, shop: Shop, pub
     await publish.many([OrderPlaced(order_id="one", total_cents=number) for number in range(6)])
     options: Any = {"group": "g", "attempts": 2, "backoff": 0.01, "on_failure": "stop"}
     async with subscribed(broker, shop.subscriber(order_placed=handle), **options) as (service, subscription):
-        await until(lambda: "has stopped at" in subscription.problem)
+        await eventually(lambda: "has stopped at" in subscription.problem)
         assert "RuntimeError: broken" in service.health.problems["group g"]
     assert [event.total_cents for event in log.events] == [0, 1, 2]
     broken = False
     async with subscribed(broker, shop.subscriber(order_placed=handle), **options):
-        await until(lambda: len(log) == 6)
+        await eventually(lambda: len(log) == 6)
     assert [event.total_cents for event in log.events] == [0, 1, 2, 3, 4, 5]
 
 
@@ -216,7 +217,7 @@ async def test_on_failure_stop_stops_in_front_of_what_cannot_be_read(
             [OutgoingRecord(topic, b"\xff", b"k", (("ce_type", b"shop.OrderPlaced"),))]
         )
         await publish.placed("k", 2)
-        await until(lambda: "has stopped at" in subscription.problem)
+        await eventually(lambda: "has stopped at" in subscription.problem)
         assert "not a valid shop.OrderPlaced" in service.health.problems["group g"]
     assert [event.total_cents for event in log.events] == [1]
 
@@ -236,14 +237,14 @@ async def test_what_is_done_is_not_handled_again_and_what_is_not_is(
     slow = await publish.placed("slow")
     after = [await publish.placed(f"c{number}") for number in range(20)]
     async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", grace=0.1) as (_, subscription):
-        await until(lambda: len(first) == 22)
+        await eventually(lambda: len(first) == 22)
         assert not stuck.is_set()
         await asyncio.sleep(1.2)  # a commit that passed the slow one would be made by now
         (waiting,) = [status for status in subscription.status() if status.in_flight]
         assert waiting.partition.number == slow.partition
         assert waiting.waiting_for.startswith(f"offset {slow.offset}, attempt 1 is running")
     async with subscribed(broker, shop.subscriber(order_placed=second), group="g"):
-        await until(lambda: "slow" in second.orders)
+        await eventually(lambda: "slow" in second.orders)
         await asyncio.sleep(0.5)
     behind = [each for each in after if each.partition == slow.partition]
     assert len(second) == 1 + len(behind)
@@ -265,7 +266,7 @@ async def test_stopping_finishes_what_runs_and_commits_it(broker: str, shop: Sho
     assert log.orders == ["1"]
     await publish.placed("2")
     async with subscribed(broker, shop.subscriber(order_placed=again), group="g"):
-        await until(lambda: again)
+        await eventually(lambda: again)
     assert again.orders == ["2"]
 
 
@@ -285,7 +286,7 @@ async def test_two_groups_get_all_and_members_of_one_share(broker: str, shop: Sh
         for number in range(numbers, numbers + 100):
             await publish.placed(str(number))
         numbers += 100
-        await until(lambda: len(set(one.orders) | set(two.orders)) == numbers and len(other) == numbers)
+        await eventually(lambda: len(set(one.orders) | set(two.orders)) == numbers and len(other) == numbers)
     assert len(one) + len(two) == numbers, "handled twice without a reason"
 
 
@@ -313,7 +314,7 @@ async def test_members_that_come_and_go_lose_and_repeat_nothing(broker: str, sho
                 await asyncio.sleep(0.5)
         done = True
         await task
-        await until(lambda: all(len(set(seen[str(key)])) == sent for key in range(8)))
+        await eventually(lambda: all(len(set(seen[str(key)])) == sent for key in range(8)))
     for key, numbers in seen.items():
         assert numbers == list(range(sent)), f"key {key}: lost, repeated or out of order"
 
@@ -328,11 +329,11 @@ async def test_where_a_new_group_begins(broker: str, shop: Shop, publish: Publis
     log = Log()
     at: Any = now - timedelta(hours=1) if start == "time" else start
     async with subscribed(broker, shop.subscriber(order_placed=log), group="g", start=at) as (_, subscription):
-        await until(lambda: subscription.status())
+        await eventually(lambda: subscription.status())
         if start == "latest":
-            await until(lambda: any(status.lag is not None for status in subscription.status()))
+            await eventually(lambda: any(status.lag is not None for status in subscription.status()))
         await publish.placed("k", 6)
-        await until(lambda: log and log.events[-1].total_cents == 6)
+        await eventually(lambda: log and log.events[-1].total_cents == 6)
     expected = {"earliest": [0, 1, 2, 3, 4, 5, 6], "latest": [6], "time": [3, 4, 5, 6]}[start]
     assert [event.total_cents for event in log.events] == expected
 
@@ -350,11 +351,11 @@ async def test_slow_handlers_bound_what_is_read(broker: str, shop: Shop, publish
         _,
         subscription,
     ):
-        await until(lambda: any(status.in_flight >= 20 for status in subscription.status()))
+        await eventually(lambda: any(status.in_flight >= 20 for status in subscription.status()))
         await asyncio.sleep(0.3)
         assert sum(status.in_flight for status in subscription.status()) <= 40
         gate.set()
-        await until(lambda: len(log) == 300)
+        await eventually(lambda: len(log) == 300)
     assert [event.total_cents for event in log.events] == list(range(300))
 
 
@@ -362,14 +363,14 @@ async def test_pausing_keeps_its_place(broker: str, shop: Shop, publish: Publish
     log = Log()
     async with subscribed(broker, shop.subscriber(order_placed=log), group="g") as (_, subscription):
         await publish.placed("1")
-        await until(lambda: len(log) == 1)
+        await eventually(lambda: len(log) == 1)
         subscription.pause()
         await asyncio.sleep(0.6)  # what was being fetched then has come
         await publish.placed("2")
         await asyncio.sleep(0.6)
         assert len(log) == 1
         subscription.resume()
-        await until(lambda: len(log) == 2)
+        await eventually(lambda: len(log) == 2)
 
 
 async def test_a_timeout_is_a_failure(broker: str, shop: Shop, publish: Publishes) -> None:
@@ -384,7 +385,7 @@ async def test_a_timeout_is_a_failure(broker: str, shop: Shop, publish: Publishe
 
     async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", timeout=0.2, backoff=0.01):
         await publish.placed("1")
-        await until(lambda: log)
+        await eventually(lambda: log)
     assert [context.attempt for context in log.contexts] == [2]
 
 
@@ -393,7 +394,7 @@ async def test_a_deadline_in_the_headers_bounds_the_handler(broker: str, shop: S
     async with subscribed(broker, shop.subscriber(order_placed=log), group="g") as (service, _):
         await publish.placed("late", headers={"micro-deadline": str(time.time() - 5)})
         await publish.placed("in time", headers={"micro-deadline": str(time.time() + 3600)})
-        await until(lambda: log)
+        await eventually(lambda: log)
         (letter,) = await read_all(service, f"{shop.topic('orders')}.g.dead")
     assert log.orders == ["in time"]
     assert log.contexts[0].deadline is not None
@@ -412,7 +413,7 @@ async def test_trace_context_goes_from_event_to_event(broker: str, shop: Shop, p
         subscribed(broker, shop.subscriber(order_paid=paid), group="b"),
     ):
         await publish.placed("1", headers={"traceparent": trace})
-        await until(lambda: paid)
+        await eventually(lambda: paid)
     assert paid.contexts[0].headers["traceparent"] == trace.encode()
     assert dict(paid.contexts[0].trace) == {"traceparent": trace}
 
@@ -429,7 +430,7 @@ async def test_what_a_handler_leaves_in_context_variables_is_gone_for_the_next(
 
     await publish.many([OrderPlaced(order_id=str(number % 3)) for number in range(12)])
     async with subscribed(broker, shop.subscriber(order_placed=handle), group="g"):
-        await until(lambda: len(seen) == 12)
+        await eventually(lambda: len(seen) == 12)
     assert set(seen) == {"clean"}
 
 
@@ -470,7 +471,7 @@ async def test_interceptors_run_around_publishing_and_handling(broker: str, shop
     )
     async with service:
         await Publishes(shop, service).placed("1")
-        await until(lambda: handled)
+        await eventually(lambda: handled)
     assert handled.contexts[0].headers["sending"] == b"yes"
     assert sorted(log) == sorted(
         ["outer order_placed 1", "inner order_placed 1", "outer order_placed 2", "inner order_placed 2", "sending at 0"]
@@ -492,10 +493,10 @@ async def test_status_tells_lag_and_health_tells_of_stuck_partitions(
         async with subscribed(
             broker, shop.subscriber(order_placed=handle), group="g", backoff=100.0, max_backoff=100.0
         ) as (service, subscription):
-            await until(lambda: service.health.problems)
+            await eventually(lambda: service.health.problems)
             problem = service.health.problems["group g"]
             (status,) = [each for each in subscription.status() if each.in_flight]
-            await until(lambda: max(each.lag or 0 for each in subscription.status()) == 2)
+            await eventually(lambda: max(each.lag or 0 for each in subscription.status()) == 2)
     assert "has not moved for" in problem
     assert "attempt 1 failed: RuntimeError: never" in problem
     assert status.stuck
@@ -509,8 +510,8 @@ async def test_start_replays_nothing_to_a_group_that_has_a_position(
     first, second = Log(), Log()
     await publish.placed("1")
     async with subscribed(broker, shop.subscriber(order_placed=first), group="g"):
-        await until(lambda: first)
+        await eventually(lambda: first)
     async with subscribed(broker, shop.subscriber(order_placed=second), group="g", start="earliest"):
         await publish.placed("2")
-        await until(lambda: second)
+        await eventually(lambda: second)
     assert second.orders == ["2"]

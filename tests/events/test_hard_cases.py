@@ -21,8 +21,9 @@ from micro_rt.events.handling import Handling
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.progress import PartitionProgress
 from micro_rt.events.subscriber import routes_of
-from tests.events.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed, until
-from tests.faults.kafka_lab import make_topic
+from tests.helpers.kafka_lab import make_topic
+from tests.helpers.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed
+from tests.helpers.waiting import eventually
 from tests.protos import shop_micro
 from tests.protos.shop_pb2 import Blob, OrderPlaced
 from tests.servers.server import Server
@@ -35,7 +36,7 @@ async def test_a_partition_full_of_events_of_others_is_read_on(broker: str, shop
         others = [OutgoingRecord(shop.topic("orders"), b"", b"k", (("ce_type", b"shop.Other"),)) for _ in range(50)]
         await own.publish(others)
         await publish.placed("k")
-        await until(lambda: log)
+        await eventually(lambda: log)
 
 
 async def test_a_full_partition_is_read_on_after_a_handler_that_leaves_context_variables(
@@ -51,7 +52,7 @@ async def test_a_full_partition_is_read_on_after_a_handler_that_leaves_context_v
 
     await publish.many([OrderPlaced(order_id="k", total_cents=number) for number in range(40)])
     async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", max_in_flight=10):
-        await until(lambda: len(log) == 40)
+        await eventually(lambda: len(log) == 40)
 
 
 async def test_what_a_handler_does_to_its_event_is_gone_at_the_next_attempt(
@@ -67,7 +68,7 @@ async def test_what_a_handler_does_to_its_event_is_gone_at_the_next_attempt(
 
     async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", backoff=0.01):
         await publish.placed("k", 1)
-        await until(lambda: len(seen) == 3)
+        await eventually(lambda: len(seen) == 3)
     assert seen == [1, 1, 1]
 
 
@@ -82,7 +83,7 @@ async def test_more_attempts_than_a_float_has_exponents(broker: str, shop: Shop,
     options: Any = {"group": "g", "attempts": 10**9, "backoff": 0.0, "max_backoff": 0.0}
     await publish.placed("k")
     async with subscribed(broker, shop.subscriber(order_placed=handle), **options):
-        await until(lambda: log)
+        await eventually(lambda: log)
 
 
 async def test_status_can_be_asked_for_between_any_two_records(broker: str, shop: Shop, publish: Publishes) -> None:
@@ -112,7 +113,7 @@ async def test_a_handler_whose_task_is_cancelled_by_others_is_called_again(
 
     await publish.many([OrderPlaced(order_id="k", total_cents=number) for number in range(5)])
     async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", backoff=0.01):
-        await until(lambda: len(log) == 5)
+        await eventually(lambda: len(log) == 5)
     assert [event.total_cents for event in log.events] == list(range(5))
 
 
@@ -129,7 +130,7 @@ async def test_what_is_no_exception_is_a_failure_too(broker: str, shop: Shop, pu
 
     await publish.placed("k")
     async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", backoff=0.01):
-        await until(lambda: log)
+        await eventually(lambda: log)
 
 
 async def test_a_handler_that_is_cut_short_and_raises_something_else_has_not_failed(
@@ -149,7 +150,7 @@ async def test_a_handler_that_is_cut_short_and_raises_something_else_has_not_fai
     async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", attempts=1, grace=0.1):
         await asyncio.wait_for(started.wait(), SETTLE)
     async with subscribed(broker, shop.subscriber(order_placed=log), group="g"):
-        await until(lambda: log)  # and is no dead letter
+        await eventually(lambda: log)  # and is no dead letter
 
 
 async def test_dead_letters_wait_for_a_broker_that_raises_whatever_it_likes(shop: Shop) -> None:
@@ -192,8 +193,8 @@ async def test_a_broker_that_cannot_tell_the_lag_is_read_all_the_same(
     async with subscribed(address, shop.subscriber(order_placed=log), group="g") as (service, subscription):
         for number in range(20):
             await Publishes(shop, service).placed("k", number)
-            await until(lambda expected=number + 1: len(log) == expected)
-        await until(lambda: asked > 5)
+            await eventually(lambda expected=number + 1: len(log) == expected)
+        await eventually(lambda: asked > 5)
         assert "cannot tell how far behind it is: PERMISSION_DENIED" in subscription.problem
         assert "cannot read" not in subscription.problem
 
@@ -233,7 +234,7 @@ async def test_why_it_has_stopped_is_told_whatever_the_broker_does_then(
     ):
         await Publishes(shop, service).placed("k")
         await asyncio.wait_for(failed.wait(), SETTLE)
-        await until(lambda: subscription.status() == [])
+        await eventually(lambda: subscription.status() == [])
         assert "has stopped at" in subscription.problem
 
 
@@ -291,7 +292,7 @@ async def test_a_record_as_large_as_may_be_becomes_a_dead_letter(broker: str, sh
         assert isinstance(outcome, Position)
         dead = dead_letter_topic(record.topic, "g")
         await asyncio.wait_for(failed.wait(), SETTLE)
-        await until(lambda: not any(each.in_flight for each in subscription.status()))
+        await eventually(lambda: not any(each.in_flight for each in subscription.status()))
         (letter,) = await read_all(service, dead)
     assert letter.value == record.value
     assert len(dict(letter.headers)["micro-dead-reason"]) > 2000
@@ -317,7 +318,7 @@ async def test_status_and_health_say_at_once_why_there_is_no_dead_letter(kafka: 
     async with subscribed(kafka.url, shop.subscriber(blob=handle), group="g", attempts=1) as (service, subscription):
         publisher: Any = shop.Publisher(service)
         await publisher._publish_all([Blob(id=b"k", data=bytes(1000))], None, None)
-        await until(lambda: any(".g.dead: INVALID_ARGUMENT" in each.waiting_for for each in subscription.status()))
+        await eventually(lambda: any(".g.dead: INVALID_ARGUMENT" in each.waiting_for for each in subscription.status()))
         assert any("raise max.message.bytes of the topic" in problem for problem in service.health.problems.values())
 
 

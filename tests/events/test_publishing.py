@@ -12,7 +12,8 @@ import pytest
 import micro_rt as micro
 from micro_rt.backends.memory.broker import MemoryBroker
 from micro_rt.broker.base import OutgoingRecord, Partition, TopicOptions, partition_of
-from tests.events.shop import SETTLE, Log, Publishes, Shop, subscribed, until
+from tests.helpers.shop import SETTLE, Log, Publishes, Shop, subscribed
+from tests.helpers.waiting import eventually
 from tests.protos.shop_micro import ShopPublisher, ShopSubscriberBase
 from tests.protos.shop_pb2 import Blob, OrderPaid, OrderPlaced, Ping, Shipment, Shipped
 
@@ -34,7 +35,7 @@ async def test_the_generated_stubs_publish_and_handle(tmp_path: Any) -> None:
         published = await shop.order_placed(OrderPlaced(order_id="42"))
         assert published.topic == "orders"
         await shop.publish_all([Shipped(shipment=Shipment(id=7)), Ping(text="nobody listens")])
-        await until(lambda: len(seen) == 2)
+        await eventually(lambda: len(seen) == 2)
 
 
 async def test_the_key_is_that_of_the_field(broker: str, shop: Shop, publish: Publishes) -> None:
@@ -51,7 +52,7 @@ async def test_the_key_is_that_of_the_field(broker: str, shop: Shop, publish: Pu
         )
         await publish.placed("field", key="given")
         await publish.ping("x", key=b"raw")
-        await until(lambda: len(log) == 7)
+        await eventually(lambda: len(log) == 7)
     keys = [(type(event).__name__, context.key) for event, context in zip(log.events, log.contexts, strict=True)]
     assert sorted(keys, key=str) == sorted(
         [
@@ -126,7 +127,7 @@ async def test_what_is_too_large_is_refused_and_the_rest_is_not(broker: str, sho
         assert isinstance(first, micro.Published)
         assert isinstance(second, micro.InvalidArgument)
         assert isinstance(third, micro.Published)
-        await until(lambda: len(log) == 2)
+        await eventually(lambda: len(log) == 2)
 
 
 async def test_publishing_needs_a_service_that_runs(shop: Shop, broker: str) -> None:
@@ -160,7 +161,7 @@ async def test_the_envelope_of_go_micro_is_written_and_read(broker: str, shop: S
     address = f"{broker}?envelope=micro"
     async with subscribed(address, shop.subscriber(order_placed=log), group="g") as (service, _):
         await Publishes(shop, service).placed("42", headers={"zone": "eu"})
-        await until(lambda: log)
+        await eventually(lambda: log)
     (context,) = log.contexts
     assert context.record.headers == ()
     value = json.loads(context.record.value)
@@ -190,7 +191,7 @@ async def test_records_of_others_are_understood(broker: str, shop: Shop) -> None
             ]
         )  # fmt: skip
         assert not [outcome for outcome in outcomes if isinstance(outcome, micro.Error)]
-        await until(lambda: len(log) == 5)
+        await eventually(lambda: len(log) == 5)
     handled = sorted(event.order_id if isinstance(event, OrderPlaced) else event.text for event in log.events)
     assert handled == ["a", "go", "json", "plain", "s-json"]
 
@@ -214,7 +215,7 @@ async def test_many_at_once_keep_their_order_and_headers_whatever_interceptors_d
     events = [OrderPlaced(order_id=str(number % 3), total_cents=number) for number in range(15)]
     async with service:
         published = await shop.Publisher(service)._publish_all(events, iter([("zone", "eu")]), None)
-        await until(lambda: len(log) == 15)
+        await eventually(lambda: len(log) == 15)
     for key in "012":
         seen = [event.total_cents for event in log.events if event.order_id == key]
         assert seen == sorted(seen)

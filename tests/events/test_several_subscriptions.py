@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
-from tests.events.shop import Log, Publishes, Shop, until
+from tests.helpers.shop import Log, Publishes, Shop
+from tests.helpers.waiting import eventually
 from tests.protos.shop_pb2 import OrderPlaced
 
 
@@ -37,7 +38,7 @@ async def test_health_tells_of_each_of_one_group(broker: str, shop: Shop, publis
     service.subscribe(shop.subscriber(ping=Log()), group="g")
     async with service:
         await publish.placed("1")
-        await until(lambda: "has stopped at" in service.health.problems.get("group g", ""))
+        await eventually(lambda: "has stopped at" in service.health.problems.get("group g", ""))
 
 
 async def test_none_begins_another_event_while_others_finish(broker: str, shop: Shop, publish: Publishes) -> None:
@@ -55,6 +56,6 @@ async def test_none_begins_another_event_while_others_finish(broker: str, shop: 
         service.subscribe(shop.subscriber(order_placed=handle), group=group, concurrency=1)
     await publish.many([OrderPlaced(order_id=str(number)) for number in range(8)])
     async with service:
-        await until(lambda: begun == 3)
+        await eventually(lambda: begun == 3)
         stopping.set()
     assert begun == 3

@@ -13,7 +13,7 @@ import os
 import sys
 
 import micro_rt as micro
-from tests.events.shop import Shop
+from tests.helpers.shop import Shop
 from tests.protos.shop_pb2 import OrderPlaced
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 import micro_rt as micro
-from tests.interop.mesh import PythonMesh
+from tests.helpers.mesh import PythonMesh
 
 if __name__ == "__main__":
     name, registry, ttl = sys.argv[1:]

@@ -9,7 +9,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from itertools import pairwise
 from typing import Self
 
@@ -22,6 +22,7 @@ from micro_rt.node import Node
 from micro_rt.registry.base import LeaseLost, Registration, Registry
 from micro_rt.registry.registrar import Registrar
 from micro_rt.testing.proxy import FaultProxy
+from tests.helpers.waiting import eventually
 from tests.servers.consul import Consul
 from tests.servers.shared import Servers
 
@@ -60,18 +61,8 @@ async def kept(registry: Registry, registration: Registration, ttl: float = 3.0)
         await registrar.stop()
 
 
-async def until(condition: Callable[[], Awaitable[object]], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not await condition():
-        assert time.monotonic() < deadline, what
-        await asyncio.sleep(0.05)
-
-
 async def until_problem(registry: Registry, text: str = "") -> None:
-    async def problem() -> bool:
-        return bool(registry.problem) and text in registry.problem
-
-    await until(problem, "the outage is not noticed")
+    await eventually(lambda: registry.problem and text in registry.problem, "the outage is not noticed")
 
 
 def age(server: Consul) -> None:
@@ -91,16 +82,9 @@ class Seen:
         async for nodes in watch:
             self.states.append(nodes)
 
-    async def until(self, *nodes: Node) -> None:
+    async def eventually(self, *nodes: Node) -> None:
         expected = tuple(sorted(nodes, key=lambda node: node.id))
-
-        async def there() -> bool:
-            return bool(self.states) and self.states[-1] == expected
-
-        try:
-            await until(there, "")
-        except AssertionError:
-            raise AssertionError(f"{self.states} does not end with {expected}") from None
+        await eventually(lambda: self.states[-1:], lambda: f"seen: {self.states}", equals=[expected])
 
     def check(self) -> None:
         assert not [nodes for nodes, then in pairwise(self.states) if nodes == then], "the same state twice"
@@ -202,10 +186,7 @@ async def test_silence_is_noticed(how: str, make_consul: MakeConsul) -> None:
 
 
 async def until_well(registry: Registry) -> None:
-    async def well() -> bool:
-        return not registry.problem
-
-    await until(well, "the end of the outage is not noticed")
+    await eventually(lambda: registry.problem, "the end of the outage is not noticed", equals="")
 
 
 async def test_a_registry_is_closed_during_an_outage(make_consul: MakeConsul) -> None:
@@ -439,7 +420,7 @@ async def test_what_a_dead_agent_left_is_removed(agents: tuple[Consul, Consul]) 
             _, entries = await asyncio.to_thread(server.request, "GET", f"/v1/catalog/service/{name}")
             return [entry["ServiceID"] for entry in entries] == [second.id]
 
-        await until(gone, "what the dead agent had is still in the catalog")
+        await eventually(gone, "what the dead agent had is still in the catalog")
 
 
 async def test_a_node_that_moved_to_another_agent_is_listed_once(agents: tuple[Consul, Consul]) -> None:
@@ -571,7 +552,7 @@ async def test_consul_loses_its_leader(make_consul: MakeConsul) -> None:
                 return "No cluster leader" in error.message
             return False
 
-        await until(refused, "one of two servers leads still")
+        await eventually(refused, "one of two servers leads still")
         # At first the problem was, perhaps, that the leader cannot be reached by the server that is left.
         await until_problem(registry, "No cluster leader")
         assert seen.states[-1] == (one,)

@@ -9,7 +9,6 @@ import logging
 import random
 import uuid
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import pytest
 
@@ -21,6 +20,7 @@ from micro_rt.registry.base import Lease, LeaseLost, Registration
 from micro_rt.registry.registrar import Registrar
 from micro_rt.registry.watch import Watch
 from micro_rt.testing.proxy import FaultProxy
+from tests.helpers.waiting import eventually
 from tests.servers.etcd import Etcd
 
 LIMIT = 60.0
@@ -70,7 +70,7 @@ class Seen:
             self.states.append(nodes)
             self._more.set()
 
-    async def until(self, *nodes: Node) -> None:
+    async def eventually(self, *nodes: Node) -> None:
         expected = tuple(sorted(nodes, key=lambda node: node.id))
         try:
             async with asyncio.timeout(LIMIT):
@@ -93,12 +93,6 @@ async def watching(registry: EtcdRegistry, name: str) -> AsyncIterator[Seen]:
         yield seen
     finally:
         await seen.close()
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def until_registered(registry: EtcdRegistry, registration: Registration, ttl: float = LONG) -> Lease:
@@ -143,7 +137,7 @@ async def test_a_server_that_is_killed_and_comes_back_with_its_data(
         async with watching(other, name) as seen:
             await seen.until(one)
             await server.kill()
-            await until(lambda: other.problem)
+            await eventually(lambda: other.problem)
             with pytest.raises(Unavailable, match="is it running there"):
                 await registry.resolve(name)
             with pytest.raises(Unavailable):
@@ -154,7 +148,7 @@ async def test_a_server_that_is_killed_and_comes_back_with_its_data(
             await seen.until(one, two)
             assert seen.states == [(one,), tuple(sorted((one, two), key=lambda node: node.id))]
             await lease.renew()
-            await until(lambda: not other.problem)
+            await eventually(lambda: not other.problem)
     said = [record.message for record in caplog.records if record.name == "micro_rt.etcd"]
     assert sum("was lost" in text for text in said) == 1, said
     assert sum("works again" in text for text in said) == 1, said
@@ -219,7 +213,7 @@ async def test_what_happens_while_the_network_is_away_is_seen_after_it(make_etcd
         async with watching(far, name) as seen:
             await seen.until(one)
             await getattr(proxy, fault)()
-            await until(lambda: far.problem)
+            await eventually(lambda: far.problem)
             with pytest.raises(Unavailable):
                 await far.resolve(name)
             await first.revoke()
@@ -227,7 +221,7 @@ async def test_what_happens_while_the_network_is_away_is_seen_after_it(make_etcd
             assert seen.states == [(one,)]
             await proxy.restore()
             await seen.until(two)
-            await until(lambda: not far.problem)
+            await eventually(lambda: not far.problem)
             await near.register(Registration(three, (name,)), ttl=LONG)
             await seen.until(two, three)
             assert await far.resolve(name) == seen.states[-1]
@@ -242,7 +236,7 @@ async def test_history_that_is_gone_when_the_network_is_back(make_etcd: Make) ->
         async with watching(far, name) as seen:
             await seen.until(one)
             await proxy.cut()
-            await until(lambda: far.problem)
+            await eventually(lambda: far.problem)
             await first.revoke()
             await near.register(Registration(two, (name,)), ttl=LONG)
             status, answer = server.request("/v3/kv/compaction", {"revision": revision(server), "physical": True})
@@ -263,7 +257,7 @@ async def test_a_server_that_is_paused(make_etcd: Make) -> None:
             for call in (lambda: registry.resolve(name), lease.renew, registry.names):
                 with pytest.raises(Unavailable):
                     await call()
-            await until(lambda: "changes are not seen" in registry.problem)
+            await eventually(lambda: "changes are not seen" in registry.problem)
             await server.resume()
             await until_registered(registry, Registration(two, (name,)))
             await seen.until(one, two)
@@ -331,7 +325,7 @@ async def test_keys_that_somebody_deletes_come_again(make_etcd: Make) -> None:
             await seen.until(node)
             status, answer = server.request("/v3/kv/deleterange", {"key": text64(f"/micro/registry/{name}/{node.id}")})
             assert (status, answer["deleted"]) == (200, "1"), answer
-            await until(lambda: () in seen.states)
+            await eventually(lambda: () in seen.states)
             await seen.until(node)
         await registrar.stop()
 
@@ -352,9 +346,8 @@ async def test_a_registration_that_is_given_up_leaves_nothing(make_etcd: Make) -
                 continue
             given_up += 1
         assert given_up, "no registration was given up"
-        async with asyncio.timeout(LIMIT):
-            while leases(server) or await registry.resolve(name):
-                await asyncio.sleep(0.05)
+        await eventually(lambda: leases(server), equals=[])
+        await eventually(lambda: registry.resolve(name), equals=())
 
 
 async def test_another_member_takes_over_when_one_is_silent_or_gone(make_etcd: Make) -> None:
@@ -438,7 +431,7 @@ async def test_a_thousand_names_take_one_connection(make_etcd: Make) -> None:
                 await each.until()
             assert proxy.connections == 1
             await proxy.cut()
-            await until(lambda: registry.problem)
+            await eventually(lambda: registry.problem)
             node = a_node()
             async with opened(server.address, "timeout=20") as direct:
                 await direct.register(Registration(node, tuple(names[:50])), ttl=LONG)

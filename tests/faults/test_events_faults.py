@@ -22,13 +22,12 @@ import pytest
 
 import micro_rt as micro
 from micro_rt.testing import FaultProxy
-from tests.events.shop import Publishes, Shop, read_all, subscribed, until
-from tests.faults.kafka_lab import proxied
+from tests.helpers.kafka_lab import proxied
+from tests.helpers.shop import Publishes, Shop, read_all, subscribed
+from tests.helpers.waiting import eventually
 from tests.protos.shop_pb2 import OrderPlaced
 
 KEYS = 16
-PATIENCE = 180.0
-"""Seconds until all must be handled; far more than it takes."""
 
 
 @dataclass
@@ -142,10 +141,9 @@ class Publishing:
 
 
 async def all_handled(published: dict[str, int], handled: Any) -> Count:
-    deadline = time.monotonic() + PATIENCE
-    while (count := Count.of(published, handled())).lost and time.monotonic() < deadline:
-        await asyncio.sleep(0.2)
-    return count
+    with contextlib.suppress(TimeoutError):  # The test says what is missing.
+        await eventually(lambda: Count.of(published, handled()).lost, equals=0)
+    return Count.of(published, handled())
 
 
 @pytest.fixture(params=["local", "kafka"])
@@ -178,7 +176,7 @@ async def publish(shop: Shop, broker: str) -> AsyncIterator[Publishes]:
 async def test_members_that_are_killed_and_stopped(workers: Workers, publish: Publishes, record_property: Any) -> None:
     publishing = Publishing(publish, 0.02)
     killed, stopped, _ = [await workers.start() for _ in range(3)]
-    await until(lambda: workers.by(killed) > 50 and workers.by(stopped) > 50, workers.said())
+    await eventually(lambda: workers.by(killed) > 50 and workers.by(stopped) > 50, workers.said())
     killed.kill()
     await workers.start()
     await asyncio.sleep(1.0)
@@ -186,7 +184,7 @@ async def test_members_that_are_killed_and_stopped(workers: Workers, publish: Pu
     at_stop = len(workers.handled())
     await asyncio.sleep(12.0)  # past the session of both
     stopped.send_signal(signal.SIGCONT)
-    await until(lambda: len(workers.handled()) > at_stop)
+    await eventually(lambda: len(workers.handled()) > at_stop)
     await asyncio.sleep(2.0)
     count = await all_handled(await publishing.stop(), workers.handled)
     record_property("count", str(count))
@@ -262,7 +260,7 @@ async def test_poison_among_ten_thousand(broker: str, shop: Shop, publish: Publi
         service,
         _,
     ):
-        await until(lambda: len(handled) == 10_000 - 1)
+        await eventually(lambda: len(handled) == 10_000 - 1)
         (letter,) = await read_all(service, f"{shop.topic('orders')}.g.dead")
     assert OrderPlaced.FromString(letter.value) == OrderPlaced(order_id="key-3", total_cents=300)
     poisoned = [number for key, number in handled if key == "key-3"]
@@ -292,26 +290,22 @@ async def test_a_broker_that_goes_away(make_kafka: Any, shop: Shop, fault: str) 
             subscribed(address, shop.subscriber(order_placed=handle), group="g")
         )
         publishing = Publishing(Publishes(shop, publisher), 0.01)
-        await until(lambda: len(handled) > 200)
+        await eventually(lambda: len(handled) > 200)
         if fault == "killed":
             await server.kill()
         elif fault == "cut":
             await proxy.cut()
         else:
             await proxy.black_hole()
-        await until(lambda: service.health.problems, "its health says nothing of the broker that is away")
+        await eventually(lambda: service.health.problems, "its health says nothing of the broker that is away")
         await asyncio.sleep(3.0)
         if fault == "killed":
             await server.start()
         await proxy.restore()
         back = len(handled)
-        async with asyncio.timeout(PATIENCE):
-            while len(handled) < back + 200:
-                await asyncio.sleep(0.1)
+        await eventually(lambda: len(handled) >= back + 200)
         count = await all_handled(await publishing.stop(), lambda: handled)
         print(fault, count, publishing.failures)
         assert (count.lost, count.out_of_order) == (0, 0), count
-        async with asyncio.timeout(PATIENCE):
-            while service.health.problems:
-                await asyncio.sleep(0.1)
+        await eventually(lambda: service.health.problems, equals={})
         assert not subscription.problem

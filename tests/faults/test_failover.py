@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.helpers.waiting import eventually
+
 ROOT = Path(__file__).parent.parent.parent
 WORKERS = 32
 SETTLE = 30.0
@@ -52,9 +54,7 @@ class Cluster:
         with (self.home / f"{name}.err").open("wb") as err:
             process = await self._run("failover_server", name, str(self.home / f"{name}.log"), str(ttl), stderr=err)
         self.servers[name] = process
-        async with asyncio.timeout(SETTLE):
-            while " serves " not in (self.home / f"{name}.err").read_text():
-                await asyncio.sleep(0.02)
+        await eventually(lambda: " serves " in (self.home / f"{name}.err").read_text(), f"{name} does not serve")
 
     async def start_client(self, *, timeout: float = SETTLE) -> None:
         pipe = asyncio.subprocess.PIPE

@@ -13,7 +13,8 @@ from typing import Self
 import pytest
 
 import micro_rt as micro
-from tests.interop.mesh import REGISTRIES, SETTLE, SHORT_TTL, Mesh, mesh_on, until
+from tests.helpers.mesh import REGISTRIES, SETTLE, SHORT_TTL, Mesh, mesh_on
+from tests.helpers.waiting import eventually
 from tests.protos.mesh_micro import MeshClient
 from tests.protos.mesh_pb2 import Text
 
@@ -65,7 +66,7 @@ class Load:
         async def enough() -> bool:
             return (self.answered - before).total() >= count
 
-        await until(enough, lambda: f"no more than {self.answered - before} answered; {self.lost} {self.failed}")
+        await eventually(enough, lambda: f"no more than {self.answered - before} answered; {self.lost} {self.failed}")
         return self.answered - before
 
 
@@ -152,7 +153,7 @@ async def test_go_micros_clients_lose_a_node_of_ours_that_is_killed_with_its_lea
             async def both() -> bool:
                 return len(await service.nodes.registry.resolve(mesh.name)) == 2
 
-            await until(both, lambda: f"the node did not come up: {(tmp_path / 'python.err').read_text()}")
+            await eventually(both, lambda: f"the node did not come up: {(tmp_path / 'python.err').read_text()}")
         await mesh.go_client_watches(go_client, go.id, "")  # the process does not know its id
         python.kill()
         await python.wait()

@@ -17,7 +17,8 @@ from collections.abc import AsyncGenerator, Callable
 import pytest
 
 from micro_rt.broker.base import Record
-from tests.faults.kafka_lab import Flow, Member, broker, eventually, proxied
+from tests.helpers.kafka_lab import Flow, Member, broker, proxied
+from tests.helpers.waiting import eventually
 from tests.servers.kafka import Kafka
 from tests.servers.server import Server
 

@@ -12,7 +12,7 @@ from micro_rt.backends.kafka.broker import KafkaBroker
 from micro_rt.broker.base import OutgoingRecord, Position, TopicOptions
 from micro_rt.errors import Error, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from micro_rt.testing.contracts.broker.members import Reader
-from tests.faults.kafka_lab import broker, make_topic, name, proxied
+from tests.helpers.kafka_lab import broker, make_topic, name, proxied
 from tests.servers.kafka import Kafka
 from tests.servers.server import Server
 

@@ -14,7 +14,8 @@ import pytest
 from micro_rt.backends.kafka import consumer_check
 from micro_rt.backends.kafka.subscription import KafkaSubscription
 from micro_rt.broker.base import OutgoingRecord
-from tests.faults.kafka_lab import Flow, Member, broker, eventually
+from tests.helpers.kafka_lab import Flow, Member, broker
+from tests.helpers.waiting import eventually
 from tests.servers.server import Server
 
 

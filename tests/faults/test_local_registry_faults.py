@@ -15,6 +15,7 @@ from micro_rt.kit.clock import Clock
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
 from micro_rt.registry.registrar import Registrar
+from tests.helpers.waiting import eventually
 
 PROCESS = """
 import asyncio, itertools, sys
@@ -22,6 +23,7 @@ import asyncio, itertools, sys
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
 from micro_rt.backends.local.registry import LocalRegistry
+from tests.helpers.waiting import eventually
 
 async def main(kind, id, home):
     registry = LocalRegistry(home=home)
@@ -82,9 +84,10 @@ def ids(nodes: tuple[Node, ...]) -> list[str]:
 
 
 async def until_listed(registry: LocalRegistry, name: str, expected: list[str]) -> None:
-    async with asyncio.timeout(60):
-        while ids(await registry.resolve(name)) != expected:
-            await asyncio.sleep(0.02)
+    async def listed() -> list[str]:
+        return ids(await registry.resolve(name))
+
+    await eventually(listed, equals=expected)
 
 
 def check_integrity(home: Path) -> None:

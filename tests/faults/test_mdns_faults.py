@@ -26,6 +26,7 @@ from micro_rt.backends.mdns.registry import MdnsRegistry
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.node import EndpointInfo, Node, ValueInfo
 from micro_rt.registry.base import LeaseLost, Registration
+from tests.helpers.waiting import eventually
 from tests.protos.lab_micro import LabBase, LabClient
 from tests.protos.lab_pb2 import Text
 
@@ -53,11 +54,8 @@ async def opened(port: int, now: Callable[[], float] | None = None, more: str = 
         await registry.close()
 
 
-async def until(registry: MdnsRegistry, name: str, expected: tuple[Node, ...]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while (nodes := await registry.resolve(name)) != expected:
-        assert time.monotonic() < deadline, f"{nodes} instead of {expected}"
-        await asyncio.sleep(0.02)
+async def resolves(registry: MdnsRegistry, name: str, expected: tuple[Node, ...]) -> None:
+    await eventually(lambda: registry.resolve(name), equals=expected)
 
 
 def unique(text: str) -> str:
@@ -135,7 +133,7 @@ async def test_what_cannot_be_read_is_passed_over(port: int) -> None:
             for id, text in hostile:
                 raw.sendto(announcement(name, id, text), (GROUP, port))
             raw.sendto(announcement(name, "good", packed(said(name, metadata={"protocol": "grpc"}))), (GROUP, port))
-            await until(registry, name, (node("good", "127.0.0.1:80", version="1", metadata={"protocol": "grpc"}),))
+            await resolves(registry, name, (node("good", "127.0.0.1:80", version="1", metadata={"protocol": "grpc"}),))
 
 
 async def test_messages_within_messages_end_somewhere(port: int) -> None:
@@ -181,7 +179,7 @@ async def test_random_packets_break_nothing(port: int) -> None:
                     await asyncio.sleep(0.005)
             last = unique("last")
             raw.sendto(announcement(last, "good", packed(said(last))), (GROUP, port))
-            await until(registry, last, (node("good", "127.0.0.1:80", version="1"),))
+            await resolves(registry, last, (node("good", "127.0.0.1:80", version="1"),))
 
 
 async def test_a_large_packet_is_read(port: int) -> None:
@@ -193,7 +191,7 @@ async def test_a_large_packet_is_read(port: int) -> None:
     async with opened(port) as registry:
         with wire(port) as raw:
             raw.sendto(announcement(name, "large", text), (GROUP, port))
-            await until(registry, name, (node("large", "127.0.0.1:80", version="1", metadata=metadata),))
+            await resolves(registry, name, (node("large", "127.0.0.1:80", version="1", metadata=metadata),))
 
 
 async def test_what_comes_late_does_not_bring_back_what_is_gone(port: int) -> None:
@@ -202,12 +200,12 @@ async def test_what_comes_late_does_not_bring_back_what_is_gone(port: int) -> No
         async with opened(port) as one, opened(port) as other:
             first = node(version="1")
             lease = await one.register(Registration(first, (name,)), ttl=LONG)
-            await until(other, name, (first,))
+            await resolves(other, name, (first,))
             packets = _heard(raw)
             assert packets
             second = node(first.id, version="2")
             lease = await one.register(Registration(second, (name,)), ttl=LONG)
-            await until(other, name, (second,))
+            await resolves(other, name, (second,))
             seen = other.watch(name)
             assert await anext(seen) == (second,)
             for packet in packets:
@@ -236,13 +234,13 @@ async def test_a_goodbye_that_is_lost_is_said_again(port: int) -> None:
     async with opened(port) as one, opened(port) as other:
         listed = node()
         lease = await one.register(Registration(listed, (name,)), ttl=LONG)
-        await until(other, name, (listed,))
+        await resolves(other, name, (listed,))
         network: Any = other._network
         hear, lost = network._hear, []
         # What one receiver's kernel drops when its socket is full, without a word to anybody.
         network._hear = lambda heard: lost.append(heard) if not heard.ttl and not lost else hear(heard)
         await lease.revoke()
-        await until(other, name, ())
+        await resolves(other, name, ())
         assert lost
 
 
@@ -263,18 +261,18 @@ async def test_of_two_processes_with_one_id_the_later_has_it(port: int) -> None:
             ),
             ttl=LONG,
         )
-        await until(other, b, (before,))
+        await resolves(other, b, (before,))
         after = node(before.id, "127.0.0.1:2", version="2")
         later = await other.register(Registration(after, (a,)), ttl=LONG)
         for registry in (one, other, third):
-            await until(registry, a, (after,))
-            await until(registry, b, ())
+            await resolves(registry, a, (after,))
+            await resolves(registry, b, ())
         with pytest.raises(LeaseLost):
             await lease.renew()
         await later.renew()
         await lease.revoke()
         for registry in (one, other, third):
-            await until(registry, a, (after,))
+            await resolves(registry, a, (after,))
 
 
 async def test_a_clock_that_is_wrong_does_not_decide_who_is_later(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,8 +292,8 @@ async def test_a_clock_that_is_wrong_does_not_decide_who_is_later(port: int, mon
                     await later.renew()
                     await asyncio.sleep(0.05)
         later = await other.register(Registration(after, (name,)), ttl=LONG)
-        await until(one, name, (after,))
-        await until(other, name, (after,))
+        await resolves(one, name, (after,))
+        await resolves(other, name, (after,))
         await later.renew()
         with pytest.raises(LeaseLost):
             await lease.renew()
@@ -313,16 +311,16 @@ async def test_who_announces_once_is_asked_before_it_runs_out(port: int) -> None
         quiet = node()
         await one.register(Registration(quiet, (name,)), ttl=3000)
         watch = other.watch(name)
-        await until(other, name, (quiet,))
+        await resolves(other, name, (quiet,))
         for _ in range(5):
             passed += 2550  # 85 % of the time for which it was said to hold, by the clock of the one who heard.
             other_network: Any = other._network
             before = other_network._others.by_name[name][quiet.id].expires
             other_network._fire()
-            deadline = time.monotonic() + PATIENCE
-            while other_network._others.by_name[name][quiet.id].expires == before:
-                assert time.monotonic() < deadline, "it was not asked, or did not answer"
-                await asyncio.sleep(0.02)
+            await eventually(
+                lambda network=other_network, before=before: network._others.by_name[name][quiet.id].expires != before,
+                "it was not asked, or did not answer",
+            )
         assert await other.resolve(name) == (quiet,)
         assert await anext(watch) == (quiet,)
         # Of what nobody looks at, nothing is asked.
@@ -340,8 +338,8 @@ async def test_answers_do_not_keep_alive_who_does_not_renew(port: int) -> None:
         hung = node()
         await one.register(Registration(hung, (name,)), ttl=2.0)
         async with opened(port) as other:
-            await until(other, name, (hung,))
-            await until(other, name, ())  # However often it asked in the meantime.
+            await resolves(other, name, (hung,))
+            await resolves(other, name, ())  # However often it asked in the meantime.
 
 
 # Names and addresses
@@ -369,7 +367,7 @@ async def test_every_name_and_id_is_found_as_it_is(port: int, name: str, id: str
         await one.register(Registration(listed, (name,)), ttl=LONG)
         async with opened(port) as late:
             for registry in (other, late):
-                await until(registry, name, (listed,))
+                await resolves(registry, name, (listed,))
                 assert (await registry.names())[name] == (listed,)
 
 
@@ -378,11 +376,11 @@ async def test_names_that_differ_in_case_are_two(port: int) -> None:
     async with opened(port) as one, opened(port) as other:
         listed = node()
         await one.register(Registration(listed, (name, name.upper())), ttl=LONG)
-        await until(other, name, (listed,))
-        await until(other, name.upper(), (listed,))
+        await resolves(other, name, (listed,))
+        await resolves(other, name.upper(), (listed,))
         await one.register(Registration(listed, (name.upper(),)), ttl=LONG)
-        await until(other, name, ())
-        await until(other, name.upper(), (listed,))
+        await resolves(other, name, ())
+        await resolves(other, name.upper(), (listed,))
 
 
 def test_labels_stay_apart_and_within_bounds() -> None:
@@ -399,7 +397,7 @@ async def test_addresses_stay_as_they_are(port: int, address: str) -> None:
     async with opened(port) as one, opened(port) as other:
         listed = node(address=address)
         await one.register(Registration(listed, (name,)), ttl=LONG)
-        await until(other, name, (listed,))
+        await resolves(other, name, (listed,))
 
 
 @pytest.mark.parametrize(
@@ -438,7 +436,7 @@ async def test_methods_give_way_to_what_is_needed(port: int, count: int, left: s
             "names": tuple(EndpointInfo(each.name, metadata=each.metadata) for each in endpoints),
             "nothing": (),
         }[left]
-        await until(other, name, (node(listed.id, metadata={"zone": "a"}, endpoints=expected),))
+        await resolves(other, name, (node(listed.id, metadata={"zone": "a"}, endpoints=expected),))
 
 
 async def test_metadata_that_has_no_room_is_refused(port: int) -> None:
@@ -505,12 +503,12 @@ async def test_other_domains_are_other_places(port: int) -> None:
     async with opened(port) as here, opened(port, more="&domain=staging.micro") as there:
         listed = node()
         await here.register(Registration(listed, (name,)), ttl=LONG)
-        await until(here, name, (listed,))
+        await resolves(here, name, (listed,))
         assert await there.resolve(name) == ()
         other = node()
         await there.register(Registration(other, (name,)), ttl=LONG)
         async with opened(port, more="&domain=staging.micro") as also:
-            await until(also, name, (other,))
+            await resolves(also, name, (other,))
         assert await here.resolve(name) == (listed,)
 
 

@@ -13,8 +13,8 @@ import confluent_kafka
 from faststream.kafka import KafkaBroker, KafkaMessage
 
 import micro_rt as micro
-from tests.events.shop import subscribed
-from tests.faults.kafka_lab import PATIENCE, eventually
+from tests.helpers.shop import subscribed
+from tests.helpers.waiting import PATIENCE, eventually
 
 __all__ = ["PEERS", "AioKafka", "Confluent", "FastStream", "Peer", "Sent", "both_share"]
 

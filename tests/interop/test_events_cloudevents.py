@@ -15,8 +15,8 @@ from cloudevents.v1.http import CloudEvent as EventBefore2
 from google.protobuf.json_format import MessageToDict
 
 import micro_rt as micro
-from tests.events.shop import Log, Publishes, Shop, subscribed
-from tests.faults.kafka_lab import eventually
+from tests.helpers.shop import Log, Publishes, Shop, subscribed
+from tests.helpers.waiting import eventually
 from tests.interop.event_peers import AioKafka, Sent
 from tests.protos.shop_pb2 import CHANNEL_WEB, OrderPlaced
 from tests.servers.server import Server

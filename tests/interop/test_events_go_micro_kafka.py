@@ -20,9 +20,9 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 
 import micro_rt as micro
 from micro_rt.broker.base import TopicOptions
-from tests.events.shop import Log, Publishes, Shop, read_all, subscribed
-from tests.faults.kafka_lab import eventually
-from tests.interop.mesh import SETTLE, go_program
+from tests.helpers.mesh import SETTLE, go_program
+from tests.helpers.shop import Log, Publishes, Shop, read_all, subscribed
+from tests.helpers.waiting import eventually
 from tests.protos.shop_pb2 import CHANNEL_PHONE, OrderPaid, OrderPlaced, Ping
 from tests.servers.server import Server
 
@@ -351,12 +351,12 @@ async def test_a_group_goes_on_where_go_micro_has_come_to_if_kafka_takes_its_com
     ends = {each.partition: each.offset + 1 for each in published}
     await eventually(lambda: len(there.seen) >= 40)
     if commits:
-        async with (
-            asyncio.timeout(SETTLE),
-            aiokafka.AIOKafkaConsumer(bootstrap_servers=kafka.address, group_id=group) as consumer,
-        ):
-            while {each: await consumer.committed(aiokafka.TopicPartition(topic, each)) for each in ends} != ends:
-                await asyncio.sleep(0.1)
+        async with aiokafka.AIOKafkaConsumer(bootstrap_servers=kafka.address, group_id=group) as consumer:
+
+            async def committed() -> dict[int, int | None]:
+                return {each: await consumer.committed(aiokafka.TopicPartition(topic, each)) for each in ends}
+
+            await eventually(committed, equals=ends)
     else:
         await asyncio.sleep(3.0)  # it commits each second, and Kafka 4 does not take what it sends then
     there.kill()

@@ -13,8 +13,8 @@ from faststream.kafka import KafkaBroker
 from pydantic import BaseModel
 
 import micro_rt as micro
-from tests.events.shop import Log, Publishes, Shop, read_all, subscribed
-from tests.faults.kafka_lab import eventually
+from tests.helpers.shop import Log, Publishes, Shop, read_all, subscribed
+from tests.helpers.waiting import eventually
 from tests.interop.event_peers import PEERS, Peer, Sent, both_share
 from tests.protos.shop_pb2 import OrderPaid, OrderPlaced, Ping
 from tests.servers.server import Server

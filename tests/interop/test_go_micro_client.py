@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import micro_rt as micro
-from tests.interop.mesh import REGISTRIES, SETTLE, GoClient, Mesh, PythonNode, mesh_on, until
+from tests.helpers.mesh import REGISTRIES, SETTLE, GoClient, Mesh, PythonNode, mesh_on
+from tests.helpers.waiting import eventually
 
 STATUSES = {
     micro.Code.INVALID_ARGUMENT: 400,
@@ -51,7 +52,7 @@ async def test_it_is_found_by_its_package_too(client: GoClient, node: PythonNode
     async def answered() -> bool:
         return node.id in (await client.ask("who", "mesh", times=20)).get("nodes", {})
 
-    await until(answered, lambda: "no call to the package's name reached the node")
+    await eventually(answered, lambda: "no call to the package's name reached the node")
 
 
 async def test_server_streaming(mesh: Mesh, client: GoClient) -> None:
@@ -77,7 +78,7 @@ async def test_closing_a_stream_ends_its_handler(mesh: Mesh, client: GoClient, n
     async def both_stopped() -> bool:
         return {"count", "talk"} <= {rest.name for rest in node.mesh.ended}
 
-    await until(both_stopped, lambda: "the handlers were not cancelled")
+    await eventually(both_stopped, lambda: "the handlers were not cancelled")
 
 
 async def test_every_error(mesh: Mesh, client: GoClient) -> None:
@@ -136,7 +137,7 @@ async def test_a_deadline_ends_both_sides(mesh: Mesh, client: GoClient, node: Py
     async def stopped() -> bool:
         return any(rest.name == "long" for rest in node.mesh.ended)
 
-    await until(stopped, lambda: "the handler was not stopped")
+    await eventually(stopped, lambda: "the handler was not stopped")
     (rested,) = [rest for rest in node.mesh.ended if rest.name == "long"]
     assert rested.end == "stopped"
     assert 0 <= rested.remaining <= 500

@@ -13,7 +13,7 @@ from google.rpc.status_pb2 import Status
 
 import micro_rt as micro
 from micro_rt.status_pb2 import GoMicroError
-from tests.interop.lab import SETTLE, OurLab
+from tests.helpers.lab import SETTLE, OurLab
 from tests.protos.lab_micro import LabBase
 from tests.protos.lab_pb2 import Number, Text
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
-from tests.interop.mesh import REGISTRIES, Mesh, mesh_on, until
+from tests.helpers.mesh import REGISTRIES, Mesh, mesh_on
+from tests.helpers.waiting import eventually
 from tests.protos.mesh_micro import MeshClient
 from tests.protos.mesh_pb2 import Text
 
@@ -75,7 +76,7 @@ async def test_versions_are_kept_apart(mesh: Mesh) -> None:
     async def both() -> bool:
         return len((await go_client.ask("list", mesh.name)).get("services", [])) == 2
 
-    await until(both, lambda: "go-micro does not list two versions")
+    await eventually(both, lambda: "go-micro does not list two versions")
     services = (await go_client.ask("list", mesh.name))["services"]
     assert {service["version"]: service["nodes"][0]["id"] for service in services} == {
         "latest": go.id,
@@ -126,7 +127,7 @@ async def test_go_micro_watches_our_nodes(mesh: Mesh) -> None:
         answer = await go_client.ask("next")
         return answer.get("event") == "delete"
 
-    await until(deleted, lambda: "go-micro was not told that the node is gone")
+    await eventually(deleted, lambda: "go-micro was not told that the node is gone")
     assert "services" not in await go_client.ask("list", mesh.name)
 
 
@@ -140,7 +141,7 @@ async def test_go_micro_says_that_nobody_is_there_once_ours_are_gone(mesh: Mesh)
         errors = (await go_client.ask("who", mesh.name, times=1)).get("errors", [])
         return [error["code"] for error in errors] == [500] and "not found" in errors[0]["detail"]
 
-    await until(not_found, lambda: "go-micro goes on with a node that has left")
+    await eventually(not_found, lambda: "go-micro goes on with a node that has left")
     with pytest.raises(micro.Unavailable) as caught:
         await client.who(Text())
     assert caught.value.id == "micro.no_nodes"

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import micro_rt as micro
-from tests.interop.mesh import REGISTRIES, SETTLE, GoNode, Mesh, mesh_on, until
+from tests.helpers.mesh import REGISTRIES, SETTLE, GoNode, Mesh, mesh_on
+from tests.helpers.waiting import eventually
 from tests.protos import lab_pb2
 from tests.protos.lab_micro import LabClient
 from tests.protos.mesh_micro import MeshClient
@@ -86,7 +87,7 @@ async def test_what_a_stream_is_cancelled_for_reaches_the_handler(client: MeshCl
     async def both_stopped() -> bool:
         return {"count", "talk"} <= {rest.name for rest in (await client.sleepers(Text())).rests}
 
-    await until(both_stopped, lambda: "the handlers in Go were not cancelled")
+    await eventually(both_stopped, lambda: "the handlers in Go were not cancelled")
 
 
 @pytest.mark.parametrize("method", ["fail", "fail_later"])
@@ -137,7 +138,7 @@ async def test_a_deadline_ends_both_sides(client: MeshClient) -> None:
         left[:] = [rest.remaining for rest in rests if (rest.name, rest.end) == ("long", "stopped")]
         return bool(left)
 
-    await until(stopped, lambda: "the handler in Go was not stopped")
+    await eventually(stopped, lambda: "the handler in Go was not stopped")
     assert left[0] <= 500
 
 
@@ -149,7 +150,7 @@ async def test_a_deadline_ends_a_stream_on_both_sides(client: MeshClient) -> Non
     async def stopped() -> bool:
         return "count" in {rest.name for rest in (await client.sleepers(Text())).rests}
 
-    await until(stopped, lambda: "the handler in Go was not stopped")
+    await eventually(stopped, lambda: "the handler in Go was not stopped")
 
 
 async def test_a_deadline_reaches_the_handler(client: MeshClient) -> None:

@@ -11,17 +11,8 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 import micro_rt as micro
-from tests.interop.lab import (
-    BINARY,
-    ERROR_MESSAGE,
-    LARGE,
-    SETTLE,
-    GrpcioClient,
-    OurLab,
-    grpcio_client,
-    our_server,
-    soon,
-)
+from tests.helpers.lab import BINARY, ERROR_MESSAGE, LARGE, SETTLE, GrpcioClient, OurLab, grpcio_client, our_server
+from tests.helpers.waiting import soon
 from tests.protos.lab_pb2 import Number, Text
 
 

@@ -15,7 +15,8 @@ import micro_rt as micro
 from micro_rt.backends.grpclib.transport import GrpclibTransport
 from micro_rt.context import CallInfo
 from micro_rt.metadata import EMPTY
-from tests.interop.lab import BINARY, ERROR_MESSAGE, LARGE, SETTLE, GrpcioLab, grpcio_server, our_client, soon
+from tests.helpers.lab import BINARY, ERROR_MESSAGE, LARGE, SETTLE, GrpcioLab, grpcio_server, our_client
+from tests.helpers.waiting import soon
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text
 

@@ -14,7 +14,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 import micro_rt as micro
 from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.registry.base import Registry
-from tests.interop.lab import SETTLE, OurLab
+from tests.helpers.lab import SETTLE, OurLab
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Text
 

@@ -20,7 +20,8 @@ from micro_rt.backends.grpclib.transport import GrpclibTransport
 from micro_rt.context import CallInfo
 from micro_rt.metadata import EMPTY
 from micro_rt.transport.base import Connection, ServerStream
-from tests.interop.lab import our_server, soon
+from tests.helpers.lab import our_server
+from tests.helpers.waiting import eventually, soon
 
 HEADERS = [(":status", "200"), ("content-type", "application/grpc")]
 OK = [("grpc-status", "0")]
@@ -143,9 +144,7 @@ async def test_a_call_that_waits_for_its_turn_when_the_connection_is_lost_did_no
 
     async with server(one_at_a_time, MAX_CONCURRENT_STREAMS=1) as connection:
         first, second = (asyncio.ensure_future(call(connection)) for _ in range(2))
-        async with asyncio.timeout(20):
-            while not requests:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: requests)
         lose.set()
         with pytest.raises(micro.Unavailable) as caught:
             await first
@@ -237,9 +236,7 @@ async def test_a_connection_that_has_no_numbers_left_for_calls_is_replaced() -> 
 
     async with server(serve) as connection:
         first = asyncio.ensure_future(call(connection))
-        async with asyncio.timeout(20):
-            while not connections or not connections[0].h2.open_inbound_streams:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: connections and connections[0].h2.open_inbound_streams)
         protocol: Any = getattr(connection, "_protocol")  # noqa: B009 - a billion calls take too long
         protocol.connection._connection.highest_outbound_stream_id = 2**31 - 3
         assert await call(connection) == b"hi"

@@ -30,7 +30,7 @@ from micro_rt.backends.kafka.broker import KafkaBroker
 from micro_rt.broker.base import Broker, OutgoingRecord, Position, TopicOptions
 from micro_rt.errors import Error, NotFound, PermissionDenied, Unauthenticated, Unavailable
 from micro_rt.testing.contracts.broker.members import Reader
-from tests.faults.kafka_lab import broker, name
+from tests.helpers.kafka_lab import broker, name
 from tests.servers.certificates import Certificates
 from tests.servers.kafka import Kafka
 

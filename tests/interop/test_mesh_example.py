@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from tests.interop.mesh import RegistryServer, go_program
+from tests.helpers.mesh import RegistryServer, go_program
 
 MESH = Path(__file__).parent.parent.parent / "examples" / "mesh"
 LIMIT = 300.0

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 DIES = """
 import sys, time
 from tests.servers.cache import kept
+from tests.helpers.waiting import eventually
 
 def make(work):
     (work / "half").write_text("ha")
@@ -154,13 +154,10 @@ def test_what_a_program_leaves_behind_is_gone_with_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
-def test_a_guarded_program_ends_with_its_guard(tmp_path: Path) -> None:
+async def test_a_guarded_program_ends_with_its_guard(tmp_path: Path) -> None:
     program = Guarded(["sleep", "3600"], tmp_path / "log")
     guard = program._guard.pid
     assert family(guard) == [guard, program.pid]
     os.kill(guard, signal.SIGKILL)
     program.wait()
-    deadline = time.monotonic() + 60
-    while program.pid in family(1):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    await eventually(lambda: program.pid not in family(1))

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +20,7 @@ LONG = 120.0
 
 HANGS = """
 import asyncio, pathlib
+from tests.helpers.waiting import eventually
 
 async def test_hangs(servers, etcd, make_etcd):
     own = make_etcd()
@@ -66,13 +66,6 @@ class PytestRun:
         return self.process.returncode, output
 
 
-def until(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LONG
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def gone(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -82,12 +75,12 @@ def gone(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
-def test_nothing_outlives_a_run_that_is_interrupted(
+async def test_nothing_outlives_a_run_that_is_interrupted(
     number: signal.Signals, make_etcd: Callable[..., Etcd], tmp_path: Path
 ) -> None:
     run = PytestRun(tmp_path, HANGS)
     try:
-        until(lambda: (tmp_path / "running").exists() or run.process.poll() is not None)
+        await eventually(lambda: (tmp_path / "running").exists() or run.process.poll() is not None)
         assert run.process.poll() is None, run.end()[1]
         running = [line.split() for line in (tmp_path / "running").read_text().splitlines()]
         assert len(running) == 2
@@ -98,8 +91,8 @@ def test_nothing_outlives_a_run_that_is_interrupted(
     finally:
         run.process.kill()
         run.process.communicate()
-    until(lambda: all(gone(int(pid)) for pid, _ in running))
-    until(lambda: not any(Path(folder).exists() for _, folder in running))
+    await eventually(lambda: all(gone(int(pid)) for pid, _ in running))
+    await eventually(lambda: not any(Path(folder).exists() for _, folder in running))
 
 
 def test_what_cannot_be_had_is_named_and_skipped(tmp_path: Path) -> None:

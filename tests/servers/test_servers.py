@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.waiting import eventually
 from tests.servers.consul import Consul
 from tests.servers.etcd import Etcd
 from tests.servers.process import family
@@ -104,9 +105,7 @@ async def test_a_client_agent_joins(make_consul: Callable[..., Consul]) -> None:
     agent = make_consul(join=server)
     await agent.start()
     assert agent.request("PUT", "/v1/agent/service/register", {"Name": "a", "ID": "a-1"})[0] == 200
-    async with asyncio.timeout(30):
-        while not (found := server.request("GET", "/v1/catalog/service/a")[1]):
-            await asyncio.sleep(0.05)
+    found = await eventually(lambda: server.request("GET", "/v1/catalog/service/a")[1])
     assert found[0]["Node"] == agent.node
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import time
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -26,7 +25,8 @@ from micro_rt.go_micro.nodes import decode_tags
 from micro_rt.node import EndpointInfo, Node
 from micro_rt.registry.base import LeaseLost, Registration
 from micro_rt.testing.proxy import FaultProxy
-from tests.interop.lab import OurLab
+from tests.helpers.lab import OurLab
+from tests.helpers.waiting import eventually
 from tests.servers.consul import Consul
 from tests.servers.server import http_json
 
@@ -64,18 +64,11 @@ def register(consul: Any) -> Put:
     return register
 
 
-async def until(condition: Callable[[], Awaitable[object]], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not await condition():
-        assert time.monotonic() < deadline, what
-        await asyncio.sleep(0.05)
-
-
 async def found(registry: ConsulRegistry, name: str, *ids: str) -> tuple[Node, ...]:
     async def there() -> bool:
         return [node.id for node in await registry.resolve(name)] == sorted(ids)
 
-    await until(there, f"{name} does not become {ids}")
+    await eventually(there, f"{name} does not become {ids}")
     return await registry.resolve(name)
 
 
@@ -154,7 +147,7 @@ async def test_all_names_at_once(count: int, make_consul: MakeConsul) -> None:
     status, text = await asyncio.to_thread(server.request, "PUT", "/v1/agent/service/register", service)
     assert status == 200, text
     assert await registry.names() == {**nodes, "other": (one,)}
-    await until(lambda: gone(registry, "other"), "the lease does not run out")
+    await eventually(lambda: gone(registry, "other"), "the lease does not run out")
     assert await registry.names() == {**nodes, name: (two,)}
     await registry.close()
 
@@ -242,7 +235,7 @@ async def test_consul_asks_a_service_for_its_health(consul: Any) -> None:
             assert [check["Status"] for check in own] == ["passing"], own
             return "success" in own[0]["Output"]
 
-        await until(asked, "Consul does not ask")
+        await eventually(asked, "Consul does not ask")
     _, left = await asyncio.to_thread(http_json, consul.address, "GET", f"/v1/health/service/{name}")
     assert left == []
 
@@ -374,7 +367,7 @@ async def test_a_token_is_in_no_log(make_consul: MakeConsul, caplog: pytest.LogC
     async def noticed() -> bool:
         return bool(registry.problem)
 
-    await until(noticed, "the outage is not noticed")
+    await eventually(noticed, "the outage is not noticed")
     assert server.token not in str(raised.value) + registry.problem + caplog.text
     assert "going on with what is known" in caplog.text
     await registry.close()
@@ -463,7 +456,7 @@ async def test_watches_of_one_name_share_a_connection(consul: Any) -> None:
         async def closed() -> bool:
             return not proxy.connections
 
-        await until(closed, "connections stay open")
+        await eventually(closed, "connections stay open")
 
 
 async def test_too_many_connections_are_told(make_consul: MakeConsul, caplog: pytest.LogCaptureFixture) -> None:
@@ -484,7 +477,7 @@ async def test_too_many_connections_are_told(make_consul: MakeConsul, caplog: py
     async def notified() -> bool:
         return "fails again and again, and is tried on: Consul at" in caplog.text
 
-    await until(notified, "nobody is told")
+    await eventually(notified, "nobody is told")
     assert "going on with what is known" not in caplog.text
     assert many.problem == one.problem == ""
     for task in reading:
@@ -501,7 +494,7 @@ async def test_too_many_connections_are_told(make_consul: MakeConsul, caplog: py
             return False  # Consul has not seen yet that the others are closed.
         return True
 
-    await until(registered, "the connections that were closed still count")
+    await eventually(registered, "the connections that were closed still count")
     async with asyncio.timeout(PATIENCE):
         assert await waiting == (node,)
     await one.close()

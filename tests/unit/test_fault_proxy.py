@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from micro_rt.testing import FaultProxy
+from tests.helpers.waiting import eventually
 
 LONG = 30.0
 """Seconds for what must come; it comes at once."""
@@ -80,8 +81,7 @@ async def test_passes_everything_on(echo: Echo) -> None:
         assert await said(reader, 5) == b"<end>"
         async with asyncio.timeout(LONG):
             assert await reader.read() == b""
-            while proxy.connections:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: proxy.connections, equals=0)
 
 
 async def test_a_cut_resets_and_refuses(echo: Echo) -> None:

@@ -13,6 +13,7 @@ from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, Registration, Registry
 from tests.calls.conftest import Lab
+from tests.helpers.waiting import eventually
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Text
 
@@ -187,11 +188,6 @@ async def test_a_call_of_a_service_that_has_ended_says_so(registry: Shaky) -> No
 
 
 async def test_a_node_keeps_its_connection_while_it_is_the_same_and_no_longer(registry: Shaky) -> None:
-    async def until(condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
-            while not condition():
-                await asyncio.sleep(0)
-
     async with micro.Service("web", registry=registry) as service:
         one, two = (service.nodes.service_nodes(name, "lab.Lab") for name in ("one", "two"))
 
@@ -202,27 +198,27 @@ async def test_a_node_keeps_its_connection_while_it_is_the_same_and_no_longer(re
             return lambda: one.nodes == two.nodes == nodes
 
         await registry.register(Registration(at("a", "1"), ("one", "two")))
-        await until(seen(at("a", "1")))
+        await eventually(seen(at("a", "1")))
         first = one.pick()
         assert first is not None
         assert two.pick() is first
         await registry.register(Registration(at("a", "2"), ("one", "two")))
-        await until(seen(at("a", "2")))
+        await eventually(seen(at("a", "2")))
         assert one.pick() is two.pick() is first
         other = await registry.register(Registration(Node("other", "b", "memory"), ("one", "two")))
-        await until(lambda: len(one.nodes) == len(two.nodes) == 2)
+        await eventually(lambda: len(one.nodes) == len(two.nodes) == 2)
         assert service.nodes._remotes[("it", "memory", "a")] is first
         await other.revoke()
-        await until(seen(at("a", "2")))
+        await eventually(seen(at("a", "2")))
         assert set(service.nodes._remotes) == {("it", "memory", "a")}
         lease = await registry.register(Registration(at("c", "2"), ("one", "two")))
-        await until(seen(at("c", "2")))
+        await eventually(seen(at("c", "2")))
         second = one.pick()
         assert second is two.pick() is not first
         assert set(service.nodes._remotes) == {("it", "memory", "c")}
         assert first._retired
         await lease.revoke()
-        await until(seen())
+        await eventually(seen())
         assert not service.nodes._remotes
         assert not service.nodes._users
         assert second is not None

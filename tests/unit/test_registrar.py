@@ -12,6 +12,7 @@ from micro_rt.errors import FailedPrecondition, Unavailable
 from micro_rt.node import Node
 from micro_rt.registry.base import Lease, LeaseLost, Registration, Registry
 from micro_rt.registry.registrar import Registrar
+from tests.helpers.waiting import eventually
 
 REGISTRATION = Registration(Node("greeter-1", "127.0.0.1:1"), ("greeter", "greeter.v1"))
 
@@ -72,16 +73,8 @@ async def hang() -> None:
     await asyncio.sleep(3600)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 async def until_listed(registry: Registry, name: str) -> None:
-    async with asyncio.timeout(30):
-        while await registry.resolve(name) != (REGISTRATION.node,):
-            await asyncio.sleep(0.01)
+    await eventually(lambda: registry.resolve(name), equals=(REGISTRATION.node,))
 
 
 async def test_keeps_a_node_listed_and_removes_it() -> None:
@@ -102,7 +95,7 @@ async def test_renews_and_revokes() -> None:
     registry = FaultyRegistry()
     registrar = Registrar(registry, REGISTRATION, ttl=0.3)
     await registrar.start()
-    await until(lambda: registry.renewed >= 3)
+    await eventually(lambda: registry.renewed >= 3)
     await registrar.stop()
     await registrar.stop()
     assert registry.registered >= 1
@@ -139,9 +132,9 @@ async def test_an_outage_is_survived_and_logged_once(caplog: pytest.LogCaptureFi
     for outages in (1, 2):
         before, attempts = registry.registered + registry.renewed, 0
         registry.failure = outage
-        await until(lambda: attempts >= 5)  # noqa: B023
+        await eventually(lambda: attempts >= 5)  # noqa: B023
         registry.failure = None
-        await until(lambda: registry.registered + registry.renewed > before)  # noqa: B023
+        await eventually(lambda: registry.registered + registry.renewed > before)  # noqa: B023
         levels = [record.levelno for record in caplog.records if "anew" not in record.message]
         assert levels == [logging.WARNING, logging.INFO] * outages
     assert "10.0.0.1:8500" in caplog.records[0].message
@@ -153,9 +146,9 @@ async def test_a_registry_that_hangs_is_an_outage(caplog: pytest.LogCaptureFixtu
     registrar = Registrar(registry, REGISTRATION, ttl=0.3)
     await registrar.start()
     registry.failure = hang
-    await until(lambda: len(caplog.records) == 1)
+    await eventually(lambda: len(caplog.records) == 1)
     before, registry.failure = registry.registered + registry.renewed, None
-    await until(lambda: registry.registered + registry.renewed > before)
+    await eventually(lambda: registry.registered + registry.renewed > before)
     await registrar.stop()
 
 
@@ -167,9 +160,9 @@ async def test_a_registry_with_a_bug_is_an_outage(caplog: pytest.LogCaptureFixtu
     registrar = Registrar(registry, REGISTRATION, ttl=0.3)
     await registrar.start()
     registry.failure = bug
-    await until(lambda: len(caplog.records) == 1)
+    await eventually(lambda: len(caplog.records) == 1)
     before, registry.failure = registry.registered + registry.renewed, None
-    await until(lambda: registry.registered + registry.renewed > before)
+    await eventually(lambda: registry.registered + registry.renewed > before)
     await registrar.stop()
 
 
@@ -177,11 +170,11 @@ async def test_a_lost_lease_is_registered_anew_at_once() -> None:
     registry = FaultyRegistry()
     registrar = Registrar(registry, REGISTRATION, ttl=0.3)
     await registrar.start()
-    await until(lambda: registry.renewed >= 1)
+    await eventually(lambda: registry.renewed >= 1)
     before = registry.registered
     registry.lost = True
-    await until(lambda: registry.registered > before)
-    await until(lambda: not registry.lost)
+    await eventually(lambda: registry.registered > before)
+    await eventually(lambda: not registry.lost)
     await registrar.stop()
 
 
@@ -189,10 +182,10 @@ async def test_registers_anew_after_the_loop_was_blocked_for_longer_than_the_lea
     registry = FaultyRegistry()
     registrar = Registrar(registry, REGISTRATION, ttl=0.3)
     await registrar.start()
-    await until(lambda: registry.renewed >= 1)
+    await eventually(lambda: registry.renewed >= 1)
     before = registry.registered
     time.sleep(0.5)  # noqa: ASYNC251 - what a handler must not do, and one day does
-    await until(lambda: registry.registered > before)
+    await eventually(lambda: registry.registered > before)
     await registrar.stop()
 
 

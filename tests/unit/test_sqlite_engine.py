@@ -15,6 +15,7 @@ from micro_rt.backends.local.sqlite import Database
 from micro_rt.backends.local.state import prepare, state_path, sync_of
 from micro_rt.errors import DataLoss, Error, FailedPrecondition, Internal, NotFound, ResourceExhausted, Unavailable
 from micro_rt.kit.shared import Shared
+from tests.helpers.waiting import eventually
 
 SCHEMA = (("CREATE TABLE numbers (number INTEGER PRIMARY KEY)",),)
 
@@ -158,9 +159,8 @@ async def test_the_poll_sees_the_commits_of_others(tmp_path: Path) -> None:
     await two.open()
     one.poll_soon()
     await two.write(insert(1))
+    await eventually(lambda: 1 in seen)
     async with asyncio.timeout(30):
-        while 1 not in seen:
-            await asyncio.sleep(0.01)
         one.stop_polling()
         await one.read(numbers)
         count = len(seen)

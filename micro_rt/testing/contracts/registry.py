@@ -28,7 +28,7 @@ from micro_rt.kit.clock import monotonic
 from micro_rt.kit.ids import new_id
 from micro_rt.node import EndpointInfo, Node, ValueInfo
 from micro_rt.registry.base import Lease, LeaseLost, Registration, Registry
-from micro_rt.testing.contracts.suite import Contract
+from micro_rt.testing.contracts.suite import Contract, eventually
 
 __all__ = ["OtherProcess", "RegistryContract"]
 
@@ -509,10 +509,7 @@ class RegistryContract(Contract):
 
     async def _until(self, resolve: Callable[[], Awaitable[Nodes]], expected: Nodes, after: float = 0.0) -> None:
         """Resolves until the expected nodes are found."""
-        deadline = monotonic() + self.settle + after
-        while (nodes := await resolve()) != expected:
-            assert monotonic() < deadline, f"{nodes} instead of {expected}"
-            await asyncio.sleep(0.02)
+        await eventually(resolve, "other nodes are found", equals=expected, within=self.settle + after)
 
     async def _all(self, calls: list[Callable[[], Awaitable[Any]]]) -> list[Any]:
         """Makes calls, some at once; returns their results in order."""

@@ -1,4 +1,4 @@
-"""What the contract suites are made of: classes of ``async def test_…`` that need nothing but pytest."""
+"""What the contract suites are made of: classes of ``async def test_…`` that need nothing but pytest, and one way to wait."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import functools
 import gc
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar, overload
 
-__all__ = ["Contract"]
+__all__ = ["Contract", "eventually"]
+
+T = TypeVar("T")
+
+_UNSET: Any = object()
 
 
 class Contract:
@@ -48,3 +52,69 @@ def _in_a_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
         assert not unseen, f"went wrong where nobody looked: {unseen}"
 
     return run
+
+
+@overload
+async def eventually(
+    condition: Callable[[], Awaitable[T]],
+    otherwise: str | Callable[[], object] = "",
+    *,
+    equals: object = _UNSET,
+    within: float = 120.0,
+) -> T: ...
+@overload
+async def eventually(
+    condition: Callable[[], T],
+    otherwise: str | Callable[[], object] = "",
+    *,
+    equals: object = _UNSET,
+    within: float = 120.0,
+) -> T: ...
+async def eventually(
+    condition: Callable[[], Any],
+    otherwise: str | Callable[[], object] = "",
+    *,
+    equals: object = _UNSET,
+    within: float = 120.0,
+) -> Any:
+    """Waits until a condition holds, and returns its value.
+
+    The condition is evaluated at least once, and once more after the time is up, so that a busy machine fails nothing.
+
+    Args:
+        condition: a function or coroutine function without side effects that matter; it is called every 10 ms.
+        otherwise: what the error says if the condition never holds; a function is called then.
+        equals: the value to wait for. Without it, any true value will do.
+        within: seconds to wait. Choose far more than it takes: only a failure waits that long.
+
+    Raises:
+        TimeoutError: the condition did not hold in time; the message shows the last value.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within
+    last: Any = _UNSET
+    while True:
+        late = loop.time() >= deadline
+        value = condition()
+        if inspect.isawaitable(value):
+            try:
+                async with asyncio.timeout_at(loop.time() + within if late else deadline) as limit:
+                    value = await value
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                break
+        last = value
+        if value if equals is _UNSET else value == equals:
+            return value
+        if late:
+            break
+        await asyncio.sleep(0.01)
+    raise TimeoutError(_failure(otherwise, equals, last, within))
+
+
+def _failure(otherwise: str | Callable[[], object], equals: object, last: object, within: float) -> str:
+    reason = str(otherwise() if callable(otherwise) else otherwise) or "the condition does not hold"
+    expected = "" if equals is _UNSET else f", expected {equals!r}"
+    found = "it never returned a value" if last is _UNSET else f"last value: {last!r}"
+    return f"{reason} (after {within:g} s; {found}{expected})"

@@ -11,8 +11,9 @@ import pytest
 
 from micro_rt.broker.base import OutgoingRecord, Partition, TopicOptions
 from micro_rt.errors import Error, FailedPrecondition, NotFound
-from micro_rt.testing.contracts.broker.members import Reader, Recorder, eventually
+from micro_rt.testing.contracts.broker.members import Reader, Recorder
 from micro_rt.testing.contracts.broker.suite import BrokerSuite, expect_each_once, unique_name
+from micro_rt.testing.contracts.suite import eventually
 
 __all__ = ["Groups"]
 
@@ -29,7 +30,7 @@ class Groups(BrokerSuite):
                 await self.until_shared(topic, a, b)
                 assert {len(a.partitions), len(b.partitions)} == {self.partitions // 2}
                 await self.publish(one, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(200)))
-                await eventually(lambda: len(a.records) + len(b.records) >= 200, self.settle)
+                await eventually(lambda: len(a.records) + len(b.records) >= 200, within=self.settle)
             expect_each_once([a, b], 200)
             assert a.records and b.records
 
@@ -79,7 +80,7 @@ class Groups(BrokerSuite):
                 def read() -> int:
                     return len({record[:3] for reader in readers for record in reader.records})
 
-                await eventually(lambda: read() >= count, self.settle)
+                await eventually(lambda: read() >= count, within=self.settle)
                 await asyncio.sleep(0.2)
             expect_each_once(readers, count)
             for reader in readers:
@@ -104,10 +105,10 @@ class Groups(BrokerSuite):
                 readers = [
                     await stack.enter_async_context(self.start_reader(broker, topic, group=group)) for _ in range(4)
                 ]
-                await eventually(lambda: sum(len(reader.partitions) for reader in readers) == 2, self.settle)
-                await eventually(lambda: all(len(reader.partitions) < 2 for reader in readers), self.settle)
+                await eventually(lambda: sum(len(reader.partitions) for reader in readers) == 2, within=self.settle)
+                await eventually(lambda: all(len(reader.partitions) < 2 for reader in readers), within=self.settle)
                 await self.publish(broker, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(50)))
-                await eventually(lambda: sum(len(reader.records) for reader in readers) >= 50, self.settle)
+                await eventually(lambda: sum(len(reader.records) for reader in readers) >= 50, within=self.settle)
                 for reader in [reader for reader in readers if reader.partitions]:
                     await reader.stop()
                     readers.remove(reader)
@@ -126,7 +127,7 @@ class Groups(BrokerSuite):
                     b.commit_on_revoke = True
                     await self.until_shared(topic, a, b)
                     await self.publish(broker, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(60)))
-                    await eventually(lambda: len(a.records) + len(b.records) >= 120, self.settle)
+                    await eventually(lambda: len(a.records) + len(b.records) >= 120, within=self.settle)
                     await asyncio.sleep(0.2)
             expect_each_once([a, b], 120)
 
@@ -145,12 +146,12 @@ class Groups(BrokerSuite):
                         and one.partitions.isdisjoint(two.partitions)
                         and abs(len(one.partitions) - len(two.partitions)) <= 1
                     ),
-                    self.settle,
+                    within=self.settle,
                 )
                 await self.publish(
                     broker, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(50) for topic in (a, b))
                 )
-                await eventually(lambda: len(one.records) + len(two.records) >= 100, self.settle)
+                await eventually(lambda: len(one.records) + len(two.records) >= 100, within=self.settle)
             expect_each_once([one, two], 100)
 
     async def test_members_of_one_group_read_different_topics(self) -> None:
@@ -173,7 +174,7 @@ class Groups(BrokerSuite):
                 async with self.start_reader(broker, a, b, group=group) as three:
                     await eventually(
                         lambda: {each.topic for each in three.partitions} >= {a, b} or len(three.partitions) > 1,
-                        self.settle,
+                        within=self.settle,
                     )
             expect_each_once([one, two, three], 100)
 
@@ -309,6 +310,8 @@ class Groups(BrokerSuite):
             accepted = await other.publish_until_killed(200, self.settle)
             async with self.start_reader(broker, topic) as reader:
                 await eventually(
-                    lambda: accepted <= {int(record.value) for record in reader.records}, self.settle, "some are lost"
+                    lambda: accepted <= {int(record.value) for record in reader.records},
+                    "some are lost",
+                    within=self.settle,
                 )
             reader.expect_order()

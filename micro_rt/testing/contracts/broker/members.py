@@ -17,23 +17,10 @@ import pytest
 
 from micro_rt.broker.base import Broker, Partition, Record, Start, Subscription
 from micro_rt.errors import Aborted
-from micro_rt.kit.clock import monotonic
 from micro_rt.testing.contracts.registry import OtherProcess
+from micro_rt.testing.contracts.suite import eventually
 
-__all__ = ["OtherMember", "Reader", "Recorder", "eventually"]
-
-
-async def eventually(happened: Callable[[], bool], within: float, otherwise: str = "") -> None:
-    """Waits until something has happened.
-
-    Raises:
-        TimeoutError: it did not within these seconds; says ``otherwise``.
-    """
-    deadline = monotonic() + within
-    while not happened():
-        if monotonic() > deadline:
-            raise TimeoutError(otherwise or f"did not happen within {within} s")
-        await asyncio.sleep(0.01)
+__all__ = ["OtherMember", "Reader", "Recorder"]
 
 
 class Recorder:
@@ -114,7 +101,7 @@ class Reader(Recorder):
     async def until(self, count: int, within: float | None = None) -> None:
         """Waits until as many records have been read."""
         within = self._settle if within is None else within
-        await eventually(lambda: len(self.records) >= count or self._task.done(), within, f"not {count} records")
+        await eventually(lambda: len(self.records) >= count or self._task.done(), f"not {count} records", within=within)
         if len(self.records) < count:
             await self._task  # It failed.
 
@@ -254,7 +241,9 @@ class OtherMember:
         def found() -> list[Any]:
             return [message[name] for message in self._heard if name in message]
 
-        await eventually(lambda: len(found()) >= count or self._listening.done(), within, f"it did not say {name!r}")
+        await eventually(
+            lambda: len(found()) >= count or self._listening.done(), f"it did not say {name!r}", within=within
+        )
         assert len(found()) >= count, "the other process ended"
         return found()
 

@@ -12,8 +12,8 @@ import pytest
 from micro_rt.broker.base import OutgoingRecord, Position, TopicOptions
 from micro_rt.errors import InvalidArgument, NotFound
 from micro_rt.kit.clock import wall_time
-from micro_rt.testing.contracts.broker.members import eventually
 from micro_rt.testing.contracts.broker.suite import KAFKA_HASHES, BrokerSuite, unique_name
+from micro_rt.testing.contracts.suite import eventually
 
 __all__ = ["Publishing"]
 
@@ -216,7 +216,7 @@ class Publishing(BrokerSuite):
             assert {b"%d" % number for number in range(0, 300, 2)} <= accepted
             await self.publish(broker, OutgoingRecord(topic, b"last", b"k"))
             async with self.start_reader(broker, topic) as reader:
-                await eventually(lambda: any(each.value == b"last" for each in reader.records), self.settle)
+                await eventually(lambda: any(each.value == b"last" for each in reader.records), within=self.settle)
             reader.expect_no_repetition()
             counts = Counter(record.value for record in reader.records)
             assert accepted <= counts.keys()

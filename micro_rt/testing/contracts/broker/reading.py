@@ -13,8 +13,9 @@ import pytest
 from micro_rt.broker.base import OutgoingRecord, Partition, Record
 from micro_rt.errors import Aborted
 from micro_rt.kit.clock import monotonic
-from micro_rt.testing.contracts.broker.members import Recorder, eventually
+from micro_rt.testing.contracts.broker.members import Recorder
 from micro_rt.testing.contracts.broker.suite import KAFKA_HASHES, BrokerSuite, unique_name
+from micro_rt.testing.contracts.suite import eventually
 
 __all__ = ["Reading"]
 
@@ -95,7 +96,7 @@ class Reading(BrokerSuite):
                         await reader.until(1, 0.1)
                         break
                 await self.publish(broker, OutgoingRecord(topic, b"last", b"0"))
-                await eventually(lambda: any(each.value == b"last" for each in reader.records), self.settle)
+                await eventually(lambda: any(each.value == b"last" for each in reader.records), within=self.settle)
             assert b"old" not in {record.value for record in reader.records}
 
     async def test_a_new_group_begins_at_a_time(self) -> None:

@@ -13,9 +13,9 @@ import pytest
 from micro_rt.broker.base import Broker, OutgoingRecord, Partition, Position, Record, Start, Subscription, TopicOptions
 from micro_rt.errors import Error
 from micro_rt.kit.ids import new_id
-from micro_rt.testing.contracts.broker.members import OtherMember, Reader, Recorder, eventually
+from micro_rt.testing.contracts.broker.members import OtherMember, Reader, Recorder
 from micro_rt.testing.contracts.registry import OtherProcess
-from micro_rt.testing.contracts.suite import Contract
+from micro_rt.testing.contracts.suite import Contract, eventually
 
 __all__ = ["KAFKA_HASHES", "BrokerSuite", "expect_each_once", "unique_name"]
 
@@ -188,9 +188,7 @@ class BrokerSuite(Contract):
     ) -> None:
         """Waits until a reader has all partitions of topics."""
         expected = {Partition(topic, n) for topic in topics for n in range(partitions or self.partitions)}
-        await eventually(
-            lambda: reader.partitions == expected, self.settle + after, f"{reader.partitions} are assigned"
-        )
+        await eventually(lambda: reader.partitions, "not all are assigned", equals=expected, within=self.settle + after)
 
     async def until_shared(self, topic: str, *readers: Reader, partitions: int | None = None) -> None:
         """Waits until readers share all partitions of a topic, each having some."""
@@ -205,7 +203,9 @@ class BrokerSuite(Contract):
                 and all(len(reader.partitions) >= least for reader in readers)
             )
 
-        await eventually(shared, self.settle, f"{[reader.partitions for reader in readers]} are assigned")
+        await eventually(
+            shared, lambda: f"{[reader.partitions for reader in readers]} are assigned", within=self.settle
+        )
 
 
 def expect_each_once(readers: Iterable[Reader], count: int) -> None:

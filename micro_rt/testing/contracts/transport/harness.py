@@ -19,7 +19,7 @@ from micro_rt.errors import (
     Error,
 )
 from micro_rt.metadata import EMPTY, Metadata, MetadataLike
-from micro_rt.testing.contracts.suite import Contract
+from micro_rt.testing.contracts.suite import Contract, eventually
 from micro_rt.transport.base import ClientStream, Connection, Dispatch, Listener, ServerStream, Transport
 
 __all__ = [
@@ -112,9 +112,7 @@ class TransportHarness(Contract):
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Waits until something holds that must come to hold."""
-        async with asyncio.timeout(self.settle):
-            while not holds():  # noqa: ASYNC110 - what is waited for does not tell
-                await asyncio.sleep(0.01)
+        await eventually(holds, within=self.settle)
 
     async def blocked(self, connection: Connection, progress: Callable[[], int]) -> None:
         """Waits until nothing moves while other calls on the connection go by."""

@@ -8,7 +8,6 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import AsyncGenerator, Collection, Mapping
-from typing import Any
 
 import aiokafka.admin
 
@@ -16,13 +15,11 @@ from micro_rt.backends.kafka.broker import KafkaBroker
 from micro_rt.broker.base import Broker, OutgoingRecord, Partition, Position, Record, Subscription, TopicOptions
 from micro_rt.errors import Aborted, Unavailable
 from micro_rt.testing.proxy import FaultProxy
+from tests.helpers.waiting import eventually, soon
 from tests.servers.kafka import Kafka
 from tests.servers.server import Server
 
-__all__ = ["Flow", "Member", "broker", "eventually", "make_topic", "name", "proxied"]
-
-PATIENCE = 120.0
-"""Seconds; only what hangs takes so long."""
+__all__ = ["Flow", "Member", "broker", "make_topic", "name", "proxied"]
 
 
 def name(text: str) -> str:
@@ -39,15 +36,6 @@ async def make_topic(server: Server, config: Mapping[str, str], partitions: int 
     finally:
         await admin.close()
     return topic
-
-
-async def eventually(happened: Any, otherwise: str = "", within: float = PATIENCE) -> None:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + within
-    while not happened():
-        if loop.time() > deadline:
-            raise TimeoutError(otherwise or "it did not happen")
-        await asyncio.sleep(0.02)
 
 
 @contextlib.asynccontextmanager
@@ -164,8 +152,7 @@ class Flow:
     async def stop_publishing(self) -> None:
         """Ends when all that was begun is accepted."""
         self._going = False
-        async with asyncio.timeout(PATIENCE):
-            await asyncio.gather(*self._tasks)
+        await soon(asyncio.gather(*self._tasks))
 
     def handle(self, record: Record) -> None:
         assert record.key is not None
@@ -184,7 +171,7 @@ class Flow:
         accepted, handled = len(self.accepted), self.handled
         await eventually(
             lambda: len(self.accepted) >= accepted + count and self.handled >= handled + count,
-            f"stuck: {self.report()}",
+            lambda: f"stuck: {self.report()}",
         )
 
     @property

@@ -203,8 +203,3 @@ async def our_client(address: str) -> AsyncIterator[LabClient]:
     async with micro.Service("client", registry=name) as service:
         yield LabClient(service)
     await registry.close()
-
-
-async def soon(waiting: Any) -> Any:
-    async with asyncio.timeout(SETTLE):
-        return await waiting

@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -21,6 +21,7 @@ import micro_rt as micro
 from micro_rt.node import Node as RegisteredNode
 from micro_rt.registry.base import Registry
 from micro_rt.service.parts import backend
+from tests.helpers.waiting import eventually
 from tests.protos.mesh_micro import MeshBase, MeshClient
 from tests.protos.mesh_pb2 import Failure, Node, Number, Pairs, Rest, Rests, Shapes, Text
 from tests.servers.cache import Unobtainable
@@ -244,7 +245,7 @@ class Mesh:
             nodes = await service.nodes.registry.resolve(name or self.name)
             return {node.id for node in nodes} == set(ids)
 
-        await until(all_there, lambda: f"listed are {[node.id for node in nodes]}, not {ids}")
+        await eventually(all_there, lambda: f"listed are {[node.id for node in nodes]}, not {ids}", within=SETTLE)
         return nodes
 
     async def calls_reach(self, client: MeshClient, *ids: str) -> None:
@@ -255,7 +256,7 @@ class Mesh:
             recent.append((await client.who(Text(), timeout=SETTLE)).id)
             return set(recent[-2 * len(ids) :]) == set(ids)
 
-        await until(all_answer, lambda: f"answered by {recent[-20:]}, not by {ids}")
+        await eventually(all_answer, lambda: f"answered by {recent[-20:]}, not by {ids}", within=SETTLE)
 
     async def go_calls_reach(self, client: GoClient, *ids: str) -> None:
         """The same, for a client of go-micro's, which picks nodes at random."""
@@ -266,7 +267,7 @@ class Mesh:
             answer = await client.ask("who", self.name, times=20 * len(ids))
             return "errors" not in answer and set(answer["nodes"]) == set(ids)
 
-        await until(all_answer, lambda: f"answered: {answer}, not by {ids}")
+        await eventually(all_answer, lambda: f"answered: {answer}, not by {ids}", within=SETTLE)
 
     async def go_client_watches(self, client: GoClient, *ids: str) -> None:
         """Waits until a client of go-micro's knows these nodes and hears of changes.
@@ -336,16 +337,6 @@ async def mesh_on(registry: RegistryServer, folder: Path) -> AsyncIterator[Mesh]
     program = await asyncio.to_thread(go_program, _FOLDER)
     async with AsyncExitStack() as stack:
         yield Mesh(registry, folder, program, stack)
-
-
-async def until(holds: Callable[[], Awaitable[bool]], otherwise: Callable[[], str]) -> None:
-    """Waits until something holds, and says what was the case if it never does."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(SETTLE):
-            while not await holds():
-                await asyncio.sleep(0.02)
-            return
-    pytest.fail(otherwise())
 
 
 def go_program(folder: Path, package: str = ".") -> Path:

@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
-import pytest
-
 import micro_rt as micro
 from micro_rt.broker.base import Partition, Record, TopicOptions
 from micro_rt.event import Event, EventsInfo
@@ -105,16 +103,6 @@ async def subscribed(
     subscription = service.subscribe(subscriber, **options)
     async with service:
         yield service, subscription
-
-
-async def until(condition: Callable[[], Any], what: str = "") -> None:
-    """Waits until something holds."""
-    try:
-        async with asyncio.timeout(SETTLE):
-            while not condition():
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        pytest.fail(f"did not happen within {SETTLE} s: {what or condition}")
 
 
 class Log:
