@@ -1,104 +1,17 @@
-"""A handler for every kind of call, and a way to serve it on each transport."""
+"""Calls on every transport."""
 
 from __future__ import annotations
 
-import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 import micro_rt as micro
 from micro_rt.backends.memory.registry import MemoryRegistry
-from tests.protos.lab_micro import LabBase
-from tests.protos.lab_pb2 import Number, Text
-
-Serve = Callable[..., AbstractAsyncContextManager[micro.Service]]
-
-
-class Lab(LabBase):
-    """Does what the request's text says, and remembers what happened."""
-
-    def __init__(self) -> None:
-        self.ran: list[str] = []
-        self.cancelled = asyncio.Event()
-        self.started = asyncio.Event()
-        self.contexts: list[micro.Context] = []
-
-    async def act(self, request: Text, context: micro.Context) -> Text:
-        self.ran.append(request.value)
-        self.contexts.append(context)
-        return await self._do(request.value, context)
-
-    async def look(self, request: Text, context: micro.Context) -> Text:
-        return await self.act(request, context)
-
-    async def _do(self, what: str, context: micro.Context) -> Text:
-        if what == "hang":
-            await self.hang()
-        if what == "fail":
-            raise micro.NotFound("no such thing", id="lab.nothing", details=[Text(value="a detail")])
-        if what == "break":
-            raise ZeroDivisionError("a secret")
-        if what == "headers":
-            context.add_header("x-head", "h")
-            context.add_header("x-head-bin", b"\x00\xff")
-            context.add_trailer("x-tail", "t")
-        if what == "wrong":
-            return Number(value=1)  # type: ignore[return-value]
-        if what == "metadata":
-            return Text(value=repr(context.metadata.pairs))
-        return Text(value=what)
-
-    async def hang(self) -> None:
-        self.started.set()
-        try:
-            await asyncio.sleep(3600)
-        except asyncio.CancelledError:
-            self.cancelled.set()
-            raise
-
-    async def count(self, request: Number, context: micro.Context) -> AsyncIterator[Number]:
-        context.add_header("x-head", "h")
-        context.add_trailer("x-tail", "t")
-        self.ran.append(f"count {request.value}")
-        try:
-            for value in range(request.value):
-                yield Number(value=value)
-            if request.value == 0:
-                await self.hang()
-            if request.value == 13:
-                raise micro.ResourceExhausted("thirteen is too many")
-        finally:
-            self.cancelled.set()
-
-    async def sum(self, requests: AsyncIterator[Number], context: micro.Context) -> Number:
-        total = 0
-        try:
-            async for request in requests:
-                self.started.set()
-                if request.value < 0:
-                    raise micro.InvalidArgument("only what counts")
-                total += request.value
-        except asyncio.CancelledError:
-            self.cancelled.set()
-            raise
-        return Number(value=total)
-
-    async def talk(self, requests: AsyncIterator[Text], context: micro.Context) -> AsyncIterator[Text]:
-        try:
-            async for request in requests:
-                self.started.set()
-                if request.value == "enough":
-                    return
-                if request.value == "fail":
-                    raise micro.Aborted("not in this tone")
-                yield Text(value=f"re: {request.value}")
-            yield Text(value="bye")
-        finally:
-            self.cancelled.set()
+from tests.helpers.handlers import Serve
 
 
 @pytest.fixture(params=["memory", "grpc"])

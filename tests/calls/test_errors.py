@@ -14,7 +14,7 @@ from google.protobuf.message import EncodeError, Message
 import micro_rt as micro
 from micro_rt.codec.proto import ProtoCodec
 from micro_rt.method import RetryPolicy
-from tests.calls.conftest import Lab, Serve
+from tests.helpers.handlers import Lab, Serve
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text
 

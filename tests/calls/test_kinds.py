@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 import micro_rt as micro
-from tests.calls.conftest import Lab, Serve
+from tests.helpers.handlers import Lab, Serve
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text
 

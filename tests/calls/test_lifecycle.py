@@ -19,7 +19,7 @@ from micro_rt.node import Node
 from micro_rt.registry.base import Registration
 from micro_rt.server.server import Server
 from micro_rt.transport.base import ServerStream
-from tests.calls.conftest import Lab
+from tests.helpers.handlers import Lab
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text
 

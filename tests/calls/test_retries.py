@@ -14,7 +14,7 @@ import micro_rt as micro
 from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
-from tests.calls.conftest import Lab
+from tests.helpers.handlers import Lab
 from tests.helpers.waiting import eventually
 from tests.protos.lab_micro import AnnexBase, AnnexClient, LabClient
 from tests.protos.lab_pb2 import Number, Text

@@ -23,7 +23,6 @@ import asyncio, itertools, sys
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
 from micro_rt.backends.local.registry import LocalRegistry
-from tests.helpers.waiting import eventually
 
 async def main(kind, id, home):
     registry = LocalRegistry(home=home)

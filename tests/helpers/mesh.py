@@ -34,7 +34,7 @@ SETTLE = 180.0
 SHORT_TTL = 10
 """Seconds that a node stays listed after it died, where a test waits for that."""
 
-_FOLDER = Path(__file__).parent / "go_micro"
+_FOLDER = Path(__file__).parent.parent / "interop" / "go_micro"
 
 
 ClientT = TypeVar("ClientT", bound=micro.Client)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.waiting import eventually
 from tests.servers.cache import Unobtainable, kept, run
 from tests.servers.obtain import go_binary
 from tests.servers.process import Guarded, family
@@ -19,7 +20,6 @@ ROOT = Path(__file__).parent.parent.parent
 DIES = """
 import sys, time
 from tests.servers.cache import kept
-from tests.helpers.waiting import eventually
 
 def make(work):
     (work / "half").write_text("ha")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.waiting import eventually
 from tests.servers.cache import Unobtainable
 from tests.servers.etcd import Etcd
 from tests.servers.server import http_json
@@ -20,7 +21,6 @@ LONG = 120.0
 
 HANGS = """
 import asyncio, pathlib
-from tests.helpers.waiting import eventually
 
 async def test_hangs(servers, etcd, make_etcd):
     own = make_etcd()
@@ -66,6 +66,10 @@ class PytestRun:
         return self.process.returncode, output
 
 
+def exists(folder: str) -> bool:
+    return Path(folder).exists()
+
+
 def gone(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -84,7 +88,7 @@ async def test_nothing_outlives_a_run_that_is_interrupted(
         assert run.process.poll() is None, run.end()[1]
         running = [line.split() for line in (tmp_path / "running").read_text().splitlines()]
         assert len(running) == 2
-        assert not any(gone(int(pid)) or not Path(folder).exists() for pid, folder in running)
+        assert not any(gone(int(pid)) or not exists(folder) for pid, folder in running)
         run.process.send_signal(number)
         code, output = run.end()
         assert code == (pytest.ExitCode.INTERRUPTED if number == signal.SIGINT else -number), output
@@ -92,7 +96,7 @@ async def test_nothing_outlives_a_run_that_is_interrupted(
         run.process.kill()
         run.process.communicate()
     await eventually(lambda: all(gone(int(pid)) for pid, _ in running))
-    await eventually(lambda: not any(Path(folder).exists() for _, folder in running))
+    await eventually(lambda: not any(exists(folder) for _, folder in running))
 
 
 def test_what_cannot_be_had_is_named_and_skipped(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from micro_rt.backends.grpclib.transport import GrpclibTransport
 from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.service.parts import Transports
 from micro_rt.transport.base import Connection
-from tests.calls.conftest import Lab
+from tests.helpers.handlers import Lab
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Text
 
