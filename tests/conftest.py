@@ -1,8 +1,8 @@
 """Real servers for the tests; what is said here of ``consul`` holds for every kind.
 
-``consul`` is a server that the whole run shares: ``.address`` and ``.url``; tests use names of their own there.
-``make_consul(…)`` makes a server for one test, to be started, killed and started again. Nothing is started that no test
-asks for. Where the programs come from is told in ``tests/servers``; what cannot be had makes the tests that need it skip,
+``consul`` is a server that the whole run shares, all workers of pytest-xdist: ``.address`` and ``.url``; tests use names of
+their own there. ``make_consul(…)`` makes a server for one test, to be started, killed and started again. Nothing is started
+that no test asks for. Where the programs come from is told in ``tests/servers``; what cannot be had makes the tests that need it skip,
 or fail if ``MICRO_REQUIRE_SERVERS=1``.
 """
 
@@ -17,12 +17,16 @@ import pytest
 from tests.servers.cache import Unobtainable
 from tests.servers.consul import Consul
 from tests.servers.etcd import Etcd
+from tests.servers.hub import Hub
 from tests.servers.kafka import Kafka
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.server import Server
-from tests.servers.shared import KINDS, Elsewhere, Servers
+from tests.servers.shared import KINDS, USED, Elsewhere, Servers
+
+pytest_plugins = ["tests.helpers.sizes"]
 
 _SERVERS = pytest.StashKey[Servers]()
+_HUB = pytest.StashKey[Hub]()
 _WORKERS = pytest.StashKey[dict[str, None]]()
 
 
@@ -37,8 +41,24 @@ def pytest_configure(config: pytest.Config) -> None:
                 reporter.ensure_newline()
                 reporter.write_line(f"[servers] {line}", flush=True)
 
-    config.stash[_SERVERS] = Servers(say)
+    given: dict[str, Any] = getattr(config, "workerinput", {})
+    config.stash[_SERVERS] = Servers(say, given.get("servers", ""))
     config.stash[_WORKERS] = {}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Has a new worker of pytest-xdist ask this process for the servers that all share."""
+    stash = node.config.stash
+    if _HUB not in stash:
+        stash[_HUB] = Hub(stash[_SERVERS])
+    node.workerinput["servers"] = stash[_HUB].path
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _HUB in config.stash:  # Every worker has ended.
+        config.stash[_HUB].close()
+        config.stash[_SERVERS].close()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -53,7 +73,11 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    for line in config.stash[_WORKERS] or config.stash[_SERVERS].report():
+    lines = [*config.stash[_SERVERS].report(), *config.stash[_WORKERS]]
+    used = [each for line in lines if line.startswith(USED) for each in line.removeprefix(USED).split(", ")]
+    if used:
+        terminalreporter.write_line(USED + ", ".join(dict.fromkeys(used)))
+    for line in dict.fromkeys(line for line in lines if not line.startswith(USED)):
         terminalreporter.write_line(line)
 
 

@@ -1,4 +1,4 @@
-"""The servers of one test run: each started when the first test asks, and used by all."""
+"""The servers of one test run: each started when the first test asks, and used by all, in every process of the run."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from tests.servers.cache import Say, Unobtainable, show
 from tests.servers.consul import Consul
 from tests.servers.etcd import Etcd
+from tests.servers.hub import ask
 from tests.servers.kafka import Kafka
 from tests.servers.obtain import RECIPES, Found
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.server import Server
 
-__all__ = ["KINDS", "Elsewhere", "Servers"]
+__all__ = ["KINDS", "USED", "Elsewhere", "Servers"]
 
 KINDS: Mapping[str, type[Server]] = {"consul": Consul, "etcd": Etcd, "kafka": Kafka, "postgresql": PostgreSQL}
 """The kinds of server, by the name of their fixture."""
+USED = "servers: "
+"""Begins the line of a report that names what was used."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Elsewhere:
 
     address: str
     url: str
+    given: bool = False
+    """Whether it belongs to this run: its first process started it for all."""
 
 
 class Servers:
@@ -34,10 +39,12 @@ class Servers:
 
     Args:
         say: shows progress.
+        hub: the path of the hub that gives the shared servers, if another process has them.
     """
 
-    def __init__(self, say: Say = show) -> None:
+    def __init__(self, say: Say = show, hub: str = "") -> None:
         self._say = say
+        self._hub = hub
         self._programs: dict[str, Found | Unobtainable] = {}
         self._shared: dict[str, Server | Elsewhere | Unobtainable] = {}
 
@@ -65,7 +72,7 @@ class Servers:
         """
         if kind not in self._shared:
             try:
-                self._shared[kind] = _elsewhere(kind) or self._start(kind)
+                self._shared[kind] = _elsewhere(kind) or self._given(kind) or self._start(kind)
             except Unobtainable as error:
                 self._shared[kind] = error
         server = self._shared[kind]
@@ -76,15 +83,15 @@ class Servers:
     def report(self) -> list[str]:
         """Returns a line of what was used and from where, and one for each thing that could not be had."""
         used = [
-            f"{kind} {at.address} ({_variable(kind)})" for kind, at in self._shared.items() if isinstance(at, Elsewhere)
+            f"{kind} {at.address} ({_variable(kind)})"
+            for kind, at in self._shared.items()
+            if isinstance(at, Elsewhere) and not at.given
         ]
         used += [str(found) for found in self._programs.values() if isinstance(found, Found)]
         missing = {
             str(error) for error in [*self._programs.values(), *self._shared.values()] if isinstance(error, Exception)
         }
-        return ([f"servers: {', '.join(used)}"] if used else []) + [
-            f"not to be had: {error}" for error in sorted(missing)
-        ]
+        return ([USED + ", ".join(used)] if used else []) + [f"not to be had: {error}" for error in sorted(missing)]
 
     def close(self) -> None:
         """Stops what was started, the last first."""
@@ -95,6 +102,14 @@ class Servers:
     def running(self) -> list[Server]:
         """Returns what was started, the last first."""
         return [server for server in reversed(self._shared.values()) if isinstance(server, Server)]
+
+    def _given(self, kind: str) -> Elsewhere | None:
+        if not self._hub:
+            return None
+        answer = ask(self._hub, kind)
+        if "missing" in answer:
+            raise Unobtainable(answer["missing"])
+        return Elsewhere(answer["address"], answer["url"], given=True)
 
     def _start(self, kind: str) -> Server:
         server = KINDS[kind](self.program(kind))
