@@ -46,7 +46,18 @@ class PytestRun:
         (folder / "pytest.ini").write_text(
             "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
         )
-        command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-ra", "-c", str(folder / "pytest.ini")]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "pytest_asyncio",
+            "-p",
+            "tests.conftest",
+            "-ra",
+            "-c",
+            str(folder / "pytest.ini"),
+        ]
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("MICRO_TEST_", "MICRO_REQUIRE"))
         }
@@ -54,7 +65,7 @@ class PytestRun:
         self.process = subprocess.Popen(
             [sys.executable, "-c", INTERRUPTIBLE, *command, str(folder / "test_it.py")],
             cwd=ROOT,
-            env={**kept, **environment},
+            env={**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
