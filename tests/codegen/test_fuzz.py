@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from google.protobuf import descriptor_pool
 from google.protobuf.compiler import plugin_pb2
 from google.protobuf.descriptor import FieldDescriptor
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 
 from protoc_gen_micro.run.generate import answer
 from tests.codegen.tools import NAMES, PROTOS, ROOT, request
+from tests.helpers.sizes import Size
 
 REQUESTS = [request([PROTOS, ROOT], [name]) for name in NAMES]
-FUZZED = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+FUZZED = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 PARAMETERS = st.sampled_from(
     ["", "", "", "messages=none", "messages=betterproto", "package=a.b", "map=shop=x", "?", "\0"]
@@ -30,9 +32,13 @@ STRINGS = st.text(max_size=8) | st.sampled_from([
 NUMBERS = st.sampled_from([0, 1, 2, 5, 100, -1, 2**31 - 1, -(2**31)])
 
 
-@FUZZED
+@pytest.mark.verify("codegen")
+def test_damaged_bytes(size: Size) -> None:
+    settings(FUZZED, max_examples=size(5000, ci=100))(_damaged_bytes)()
+
+
 @given(st.sampled_from(REQUESTS), st.data())
-def test_damaged_bytes(original: plugin_pb2.CodeGeneratorRequest, data: st.DataObject) -> None:
+def _damaged_bytes(original: plugin_pb2.CodeGeneratorRequest, data: st.DataObject) -> None:
     damaged = bytearray(original.SerializeToString())
     for _ in range(data.draw(st.integers(1, 6))):
         place = data.draw(st.integers(0, len(damaged) - 1))
@@ -41,9 +47,13 @@ def test_damaged_bytes(original: plugin_pb2.CodeGeneratorRequest, data: st.DataO
     _check(bytes(damaged))
 
 
-@FUZZED
+@pytest.mark.verify("codegen")
+def test_descriptors_that_say_something_else(size: Size) -> None:
+    settings(FUZZED, max_examples=size(20_000, ci=150))(_descriptors_that_say_something_else)()
+
+
 @given(st.sampled_from(REQUESTS), PARAMETERS, st.data())
-def test_descriptors_that_say_something_else(
+def _descriptors_that_say_something_else(
     original: plugin_pb2.CodeGeneratorRequest, parameter: str, data: st.DataObject
 ) -> None:
     changed = plugin_pb2.CodeGeneratorRequest()
@@ -56,9 +66,13 @@ def test_descriptors_that_say_something_else(
     _check(changed.SerializePartialToString())
 
 
-@FUZZED
+@pytest.mark.verify("codegen")
+def test_random_bytes(size: Size) -> None:
+    settings(FUZZED, max_examples=size(20_000, ci=200))(_random_bytes)()
+
+
 @given(st.binary(max_size=200))
-def test_random_bytes(data: bytes) -> None:
+def _random_bytes(data: bytes) -> None:
     _check(data)
 
 

@@ -9,11 +9,17 @@ from micro_rt.broker.base import Broker, OutgoingRecord, Position, TopicOptions
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.testing.contracts import BrokerContract, OtherProcess
 from micro_rt.testing.contracts.broker.members import Recorder
+from tests.helpers.sizes import Size
 from tests.helpers.waiting import eventually
 
 
+@pytest.mark.verify("events", tests=["test_many_messages_in_one_call", "test_more_than_can_be_on_its_way_waits"])
 class TestLocalBroker(BrokerContract):
     session = 3.0
+
+    @pytest.fixture(autouse=True)
+    def sizes(self, size: Size) -> None:
+        self.many, self.bulk = size((20_000, 64 << 20), ci=(2_000, 16 << 20))
 
     @pytest.fixture(autouse=True)
     def place(self, tmp_path: Path) -> None:
@@ -40,8 +46,9 @@ class TestLocalBrokerOfTwoEngines(TestLocalBroker):
 
 
 class TestLocalBrokerWithFullSync(TestLocalBroker):
-    many = 500
-    bulk = 8 * 1024 * 1024
+    @pytest.fixture(autouse=True)
+    def sizes(self, size: Size) -> None:
+        self.many, self.bulk = size((5_000, 64 << 20), ci=(500, 8 << 20))
 
     async def make(self) -> Broker:
         return LocalBroker("local:?session=3&sync=full", home=self.folder)

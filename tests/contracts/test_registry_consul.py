@@ -13,6 +13,7 @@ import pytest
 from micro_rt.backends.consul.registry import ConsulRegistry
 from micro_rt.registry.base import Registry
 from micro_rt.testing.contracts import OtherProcess, RegistryContract
+from tests.helpers.sizes import Size
 from tests.servers.cache import Unobtainable
 from tests.servers.consul import Consul
 from tests.servers.shared import Servers
@@ -34,9 +35,11 @@ class ConsulContract(RegistryContract):
         return OtherProcess("micro_rt.backends.consul.registry:ConsulRegistry", self.url)
 
 
+@pytest.mark.verify("registry", tests=["test_many_nodes", "test_quick_changes_converge_and_never_go_back"])
 class TestConsul(ConsulContract):
-    many = 1000
-    changes = 200
+    @pytest.fixture(autouse=True)
+    def sizes(self, size: Size) -> None:
+        self.many, self.changes = size(1000, ci=100), size(200, ci=40)
 
     @pytest.fixture(autouse=True)
     def server(self, consul: Any) -> None:

@@ -8,6 +8,7 @@ import pytest
 from micro_rt.backends.etcd.registry import EtcdRegistry
 from micro_rt.registry.base import Registry
 from micro_rt.testing.contracts import OtherProcess, RegistryContract
+from tests.helpers.sizes import Size
 from tests.servers.cache import Unobtainable
 from tests.servers.etcd import Etcd
 from tests.servers.server import Server
@@ -26,8 +27,11 @@ class _EtcdContract(RegistryContract):
         return OtherProcess("micro_rt.backends.etcd.registry:EtcdRegistry", self.url)
 
 
+@pytest.mark.verify("registry", tests=["test_many_nodes", "test_quick_changes_converge_and_never_go_back"])
 class TestEtcdRegistry(_EtcdContract):
-    many = 1500
+    @pytest.fixture(autouse=True)
+    def sizes(self, size: Size) -> None:
+        self.many, self.changes = size(1500, ci=150), size(200, ci=40)
 
     @pytest.fixture(autouse=True)
     def server(self, etcd: Server) -> None:

@@ -5,9 +5,15 @@ import pytest
 from micro_rt.backends.local.registry import LocalRegistry
 from micro_rt.registry.base import Registry
 from micro_rt.testing.contracts import OtherProcess, RegistryContract
+from tests.helpers.sizes import Size
 
 
+@pytest.mark.verify("registry", tests=["test_many_nodes", "test_quick_changes_converge_and_never_go_back"])
 class TestLocalRegistry(RegistryContract):
+    @pytest.fixture(autouse=True)
+    def sizes(self, size: Size) -> None:
+        self.many, self.changes = size((2000, 200), ci=(200, 40))
+
     @pytest.fixture(autouse=True)
     def home(self, tmp_path: Path) -> None:
         self.folder = tmp_path

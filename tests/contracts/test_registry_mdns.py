@@ -15,6 +15,7 @@ from micro_rt.backends.mdns.registry import MdnsRegistry
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.registry.base import Registry
 from micro_rt.testing.contracts import OtherProcess, RegistryContract
+from tests.helpers.sizes import Size
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +25,11 @@ def port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.verify("registry", tests=["test_many_nodes", "test_quick_changes_converge_and_never_go_back"])
 class TestMdnsRegistry(RegistryContract):
-    many = 1000
+    @pytest.fixture(autouse=True)
+    def sizes(self, size: Size) -> None:
+        self.many, self.changes = size((1000, 200), ci=(100, 40))
 
     @pytest.fixture(autouse=True)
     def place(self, port: int) -> None:
@@ -39,8 +43,10 @@ class TestMdnsRegistry(RegistryContract):
 
 
 class TestMdnsRegistryThroughSockets(TestMdnsRegistry):
-    # Each of them is a packet to everybody, and another with each heartbeat: a network with more wants a server.
-    many = 200
+    @pytest.fixture(autouse=True)
+    def sizes(self, size: Size) -> None:
+        # Each node is a packet to everybody, and another with each heartbeat: a network with more wants a server.
+        self.many, self.changes = size((200, 200), ci=(50, 40))
 
     def make_loop(self) -> asyncio.AbstractEventLoop:
         return uvloop.new_event_loop()

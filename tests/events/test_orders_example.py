@@ -46,6 +46,6 @@ async def test_it_runs_with_nothing_installed() -> None:
 
 
 async def test_it_runs_on_kafka_and_consul(kafka: Any, consul: Any) -> None:
-    output = await shown({"MICRO_BROKER": kafka.url, "MICRO_REGISTRY": consul.url})
+    output = await shown({"MICRO_BROKER": f"{kafka.url}/?session=6", "MICRO_REGISTRY": consul.url})
     assert f"on {kafka.url}" in output
     check(output)

@@ -20,6 +20,7 @@ from micro_rt.registry.base import Lease, LeaseLost, Registration
 from micro_rt.registry.registrar import Registrar
 from micro_rt.registry.watch import Watch
 from micro_rt.testing.proxy import FaultProxy
+from tests.helpers.sizes import Size
 from tests.helpers.waiting import eventually
 from tests.servers.etcd import Etcd
 
@@ -420,11 +421,12 @@ async def test_a_cluster_loses_the_member_that_is_used_and_then_another_one(make
     await registry.close()
 
 
-async def test_a_thousand_names_take_one_connection(make_etcd: Make) -> None:
+@pytest.mark.verify("registry")
+async def test_a_thousand_names_take_one_connection(make_etcd: Make, size: Size) -> None:
     server = make_etcd()
     await server.start()
     async with FaultProxy(server.address) as proxy, opened(proxy.address, "timeout=20") as registry:
-        names = [fresh("a") for _ in range(1000)]
+        names = [fresh("a") for _ in range(size(1000, ci=150))]
         async with contextlib.AsyncExitStack() as stack:
             seen = [await stack.enter_async_context(watching(registry, name)) for name in names]
             for each in seen:
@@ -438,10 +440,11 @@ async def test_a_thousand_names_take_one_connection(make_etcd: Make) -> None:
             await proxy.restore()
             for each in seen[:50]:
                 await each.until(node)
-            assert [each.states for each in seen[50:]] == [[()]] * 950
+            assert [each.states for each in seen[50:]] == [[()]] * (len(names) - 50)
 
 
-async def test_whatever_happens_every_watch_ends_up_with_what_is_there(make_etcd: Make) -> None:
+@pytest.mark.verify("registry")
+async def test_whatever_happens_every_watch_ends_up_with_what_is_there(make_etcd: Make, size: Size) -> None:
     """Nodes come, change and go without a pause while one fault follows another."""
     server = make_etcd()
     await server.start()
@@ -472,7 +475,8 @@ async def test_whatever_happens_every_watch_ends_up_with_what_is_there(make_etcd
         seen = {name: await stack.enter_async_context(watching(far, name)) for name in names}
         writers = [asyncio.create_task(churn(registry, fresh())) for registry in (far, near) for _ in range(10)]
         try:
-            for fault in random.sample(["cut", "black_hole", "pause", "kill", "wipe", "compact"] * 2, 12):
+            faults = ["cut", "black_hole", "pause", "kill", "wipe", "compact"] * size(40, ci=1)
+            for fault in random.sample(faults, len(faults)):
                 await asyncio.sleep(random.uniform(0.0, 0.5))
                 if fault in ("cut", "black_hole"):
                     await getattr(proxy, fault)()

@@ -1,14 +1,10 @@
-"""Kafka that dies, is cut off, is silent; consumers that die, sleep, come and go: what was accepted is handled.
-
-What was counted is told with ``-rP``.
-"""
+"""Kafka that dies, is cut off, is silent; consumers that die, sleep, come and go: what was accepted is handled."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-import os
 import random
 import signal
 import sys
@@ -18,42 +14,52 @@ import pytest
 
 from micro_rt.broker.base import Record
 from tests.helpers.kafka_lab import Flow, Member, broker, proxied
+from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import eventually
 from tests.servers.kafka import Kafka
 from tests.servers.server import Server
 
-STORM = float(os.environ.get("MICRO_KAFKA_STORM", "20"))
-"""Seconds of members that join and leave every second."""
 
-
-async def end(flow: Flow, *members: Member) -> None:
+async def end(flow: Flow, figures: Figures, *members: Member) -> None:
     await flow.stop_publishing()
     await flow.until_all_is_handled()
     for member in members:
         await member.stop()
-    print(flow.report(), [dict(member.failures) for member in members])
+    for what, count in flow.counts().items():
+        figures.add(what, count)
     flow.expect_order()
 
 
-async def test_a_broker_that_is_killed_loses_nothing(make_kafka: Callable[..., Kafka]) -> None:
+@pytest.mark.verify("events")
+async def test_a_broker_that_is_killed_loses_nothing(
+    make_kafka: Callable[..., Kafka], size: Size, figures: Figures
+) -> None:
     server = make_kafka()
     await server.start()
-    async with broker(f"{server.url}/?session=6&timeout=5") as one, broker(f"{server.url}/?session=6") as two:
+    async with (
+        broker(f"{server.url}/?session=6&timeout={size(5, ci=2)}") as one,
+        broker(f"{server.url}/?session=6") as two,
+    ):
         flow = Flow()
         await flow.prepare(one)
         members = [Member(flow, each) for each in (one, two)]
         flow.publish(one)
         await flow.until_more()
-        for rest in (0.0, 6.0):  # Longer than timeout=, too: publishing fails then, and is tried again.
+        for rest in size(
+            (0.0, 6.0, 20.0), ci=(0.0, 3.0)
+        ):  # Longer than timeout=, too: publishing fails then, and is tried again.
             await server.kill()
             await asyncio.sleep(rest)
             await server.start()
             await flow.until_more()
-        await end(flow, *members)
+        await end(flow, figures, *members)
         assert one.problem == two.problem == ""
 
 
-async def test_a_broker_that_is_stopped_and_started_loses_nothing(make_kafka: Callable[..., Kafka]) -> None:
+@pytest.mark.verify("events")
+async def test_a_broker_that_is_stopped_and_started_loses_nothing(
+    make_kafka: Callable[..., Kafka], figures: Figures
+) -> None:
     server = make_kafka()
     await server.start()
     async with broker(f"{server.url}/?session=6") as one:
@@ -65,30 +71,34 @@ async def test_a_broker_that_is_stopped_and_started_loses_nothing(make_kafka: Ca
         await server.stop()
         await server.start()
         await flow.until_more()
-        await end(flow, member)
+        await end(flow, figures, member)
         assert not flow.failures, "timeout= was long enough"
 
 
-async def test_connections_that_are_cut_lose_nothing(make_kafka: Callable[..., Kafka]) -> None:
+@pytest.mark.verify("events")
+async def test_connections_that_are_cut_lose_nothing(
+    make_kafka: Callable[..., Kafka], size: Size, figures: Figures
+) -> None:
     server = make_kafka()
     async with proxied(server) as proxy:
         await server.start()
-        async with broker(f"kafka://{proxy.address}/?session=6&timeout=5") as one:
+        async with broker(f"kafka://{proxy.address}/?session=6&timeout={size(5, ci=2)}") as one:
             flow = Flow()
             await flow.prepare(one)
             member = Member(flow, one)
             flow.publish(one)
             await flow.until_more()
-            for rest in (0.0, 0.5, 2.0, 8.0):
+            for rest in size((0.0, 0.5, 2.0, 8.0, 20.0), ci=(0.0, 0.5, 3.0)):
                 await proxy.cut()
                 await asyncio.sleep(rest)
                 await proxy.restore()
                 await flow.until_more()
-            await end(flow, member)
+            await end(flow, figures, member)
 
 
+@pytest.mark.verify("events")
 @pytest.mark.parametrize("seconds", [3.0, 12.0])  # Less than the session, and more.
-async def test_silence_loses_nothing(make_kafka: Callable[..., Kafka], seconds: float) -> None:
+async def test_silence_loses_nothing(make_kafka: Callable[..., Kafka], seconds: float, figures: Figures) -> None:
     server = make_kafka()
     async with proxied(server) as proxy:
         await server.start()
@@ -112,7 +122,7 @@ async def test_silence_loses_nothing(make_kafka: Callable[..., Kafka], seconds: 
             await proxy.restore()
             await flow.until_more()
             await eventually(lambda: all(len(member.partitions) == 2 for member in members), "not shared again")
-            await end(flow, *members)
+            await end(flow, figures, *members)
             assert far.problem == ""
 
 
@@ -186,22 +196,25 @@ class Consumer:
                 self.handled += 1
 
 
-async def test_consumers_that_are_killed_lose_nothing(kafka: Server) -> None:
+@pytest.mark.verify("events")
+async def test_consumers_that_are_killed_lose_nothing(kafka: Server, size: Size, figures: Figures) -> None:
     address = f"{kafka.url}/?session=6"
     async with broker(address) as one, contextlib.AsyncExitStack() as stack:
         flow = Flow()
         await flow.prepare(one)
         flow.publish(one)
-        for _ in range(2):
+        for _ in range(size(20, ci=1)):
             consumer = await stack.enter_async_context(Consumer.run(flow, address))
             await eventually(lambda: consumer.handled > 200)  # noqa: B023 - used at once
             await consumer.kill()
         member = Member(flow, one)
-        await end(flow, member)
+        await end(flow, figures, member)
         assert member.handled, "the killed ones had not handled everything"
 
 
-async def test_a_consumer_that_was_asleep_longer_than_its_session_loses_nothing(kafka: Server) -> None:
+async def test_a_consumer_that_was_asleep_longer_than_its_session_loses_nothing(
+    kafka: Server, figures: Figures
+) -> None:
     address = f"{kafka.url}/?session=6"
     async with broker(address) as one, contextlib.AsyncExitStack() as stack:
         flow = Flow()
@@ -217,10 +230,11 @@ async def test_a_consumer_that_was_asleep_longer_than_its_session_loses_nothing(
         await eventually(lambda: len(member.partitions) == 2, "it did not come back")
         before = consumer.handled
         await eventually(lambda: consumer.handled > before + 50, "it reads nothing")
-        await end(flow, member)
+        await end(flow, figures, member)
 
 
-async def test_members_that_come_and_go_lose_nothing(kafka: Server) -> None:
+@pytest.mark.verify("events")
+async def test_members_that_come_and_go_lose_nothing(kafka: Server, size: Size, figures: Figures) -> None:
     address = f"{kafka.url}/?session=6"
     dice = random.Random(7)
     loop = asyncio.get_running_loop()
@@ -230,7 +244,7 @@ async def test_members_that_come_and_go_lose_nothing(kafka: Server) -> None:
         flow.publish(two)
         members = [Member(flow, one)]
         gone: list[Member] = []
-        until = loop.time() + STORM
+        until = loop.time() + size(60.0, ci=5.0)
         while loop.time() < until:
             await asyncio.sleep(1.0)
             if len(members) < 2 or (len(members) < 6 and dice.random() < 0.5):
@@ -241,7 +255,7 @@ async def test_members_that_come_and_go_lose_nothing(kafka: Server) -> None:
                 gone.append(leaver)
         await flow.until_more()
         await eventually(lambda: sum(len(member.partitions) for member in members) == 8, "not all are read")
-        await end(flow, *members)
-        print("left:", len(gone), [dict(member.failures) for member in gone])
+        await end(flow, figures, *members)
+        figures.add("left", len(gone))
         for member in (*members, *gone):
             assert not member.lost_partitions, "nobody was silent, so nothing may be taken away"

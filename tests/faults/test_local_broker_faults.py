@@ -24,6 +24,7 @@ from micro_rt.broker.base import OutgoingRecord, Partition, Position, Record, Su
 from micro_rt.errors import Aborted, Error, ResourceExhausted
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.testing.contracts.broker.members import Reader, Recorder
+from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import eventually
 
 WORKER = Path(__file__).with_name("local_broker_worker.py")
@@ -151,11 +152,14 @@ def check_integrity(home: Path) -> None:
         connection.close()
 
 
-async def test_publishers_and_members_are_killed_and_stopped_in_the_middle_of_writes(tmp_path: Path) -> None:
+@pytest.mark.verify("events")
+async def test_publishers_and_members_are_killed_and_stopped_in_the_middle_of_writes(
+    tmp_path: Path, size: Size, figures: Figures
+) -> None:
     chance = random.Random(7)
     async with workers(tmp_path) as these:
         await asyncio.gather(*(these.start(what) for what in ("publish", "publish", "handle", "handle", "handle")))
-        for _ in range(10):
+        for _ in range(size(200, ci=6)):
             await asyncio.sleep(chance.uniform(0.1, 0.6))
             what = chance.choice(["publish", "handle", "handle"])
             victim = chance.choice(these.running[what])
@@ -173,7 +177,8 @@ async def test_publishers_and_members_are_killed_and_stopped_in_the_middle_of_wr
         handled = these.handled()
         lost = accepted - handled.keys()
         repeated = sum(handled.values()) - len(handled)
-        print(f"published {len(accepted)}, handled {len(handled)}, lost {len(lost)}, repeated {repeated}")
+        for what, count in (("published", len(accepted)), ("lost", len(lost)), ("repeated", repeated)):
+            figures.add(what, count)
         assert len(accepted) > 100
         assert not lost
         for partition, offsets in these.offsets().items():
@@ -181,7 +186,8 @@ async def test_publishers_and_members_are_killed_and_stopped_in_the_middle_of_wr
     check_integrity(tmp_path / "home")
 
 
-async def test_a_storm_of_members_that_join_and_leave(tmp_path: Path) -> None:
+@pytest.mark.verify("events")
+async def test_a_storm_of_members_that_join_and_leave(tmp_path: Path, size: Size, figures: Figures) -> None:
     chance = random.Random(11)
     published = 0
     board: dict[Partition, Reader] = {}
@@ -209,7 +215,7 @@ async def test_a_storm_of_members_that_join_and_leave(tmp_path: Path) -> None:
 
         publishing = asyncio.ensure_future(publish_all_the_time())
         present = [join(), join()]
-        for _ in range(60):
+        for _ in range(size(600, ci=30)):
             await asyncio.sleep(chance.uniform(0.0, 0.2))
             if len(present) < 2 or (len(present) < 6 and chance.random() < 0.5):
                 present.append(join())
@@ -227,7 +233,8 @@ async def test_a_storm_of_members_that_join_and_leave(tmp_path: Path) -> None:
             await reader.stop()
         counts = Counter(record[:3] for record in read_by_all())
         lost, repeated = published - len(counts), sum(counts.values()) - len(counts)
-        print(f"published {published}, lost {lost}, repeated {repeated}, members {len(readers)}")
+        for what, count in (("published", published), ("repeated", repeated), ("members", len(readers))):
+            figures.add(what, count)
         assert repeated == 0
         assert lost <= 0  # The call that was cancelled may have published some more.
         for reader in readers:

@@ -10,11 +10,14 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from micro_rt.backends.local.registry import LocalRegistry
 from micro_rt.kit.clock import Clock
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
 from micro_rt.registry.registrar import Registrar
+from tests.helpers.sizes import Size
 from tests.helpers.waiting import eventually
 
 PROCESS = """
@@ -98,15 +101,16 @@ def check_integrity(home: Path) -> None:
         connection.close()
 
 
-async def test_processes_are_killed_in_the_middle_of_writes(tmp_path: Path) -> None:
+@pytest.mark.verify("registry")
+async def test_processes_are_killed_in_the_middle_of_writes(tmp_path: Path, size: Size) -> None:
     chance = random.Random(3)
     async with contextlib.AsyncExitStack() as stack:
         registry = await stack.enter_async_context(opened(tmp_path))
         survivors = await asyncio.gather(
             *(stack.enter_async_context(process("survivor", f"survivor-{n}", tmp_path)) for n in range(2))
         )
-        async with asyncio.timeout(60):
-            for round_ in range(4):
+        async with asyncio.timeout(size(600, ci=60)):
+            for round_ in range(size(100, ci=3)):
                 async with contextlib.AsyncExitStack() as victims:
                     for victim in await asyncio.gather(
                         *(

@@ -26,6 +26,7 @@ from micro_rt.backends.mdns.registry import MdnsRegistry
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.node import EndpointInfo, Node, ValueInfo
 from micro_rt.registry.base import LeaseLost, Registration
+from tests.helpers.sizes import Size
 from tests.helpers.waiting import eventually
 from tests.protos.lab_micro import LabBase, LabClient
 from tests.protos.lab_pb2 import Text
@@ -153,7 +154,8 @@ async def test_messages_within_messages_end_somewhere(port: int) -> None:
         assert "ValueInfo" in repr(nodes)
 
 
-async def test_random_packets_break_nothing(port: int) -> None:
+@pytest.mark.verify("registry")
+async def test_random_packets_break_nothing(port: int, size: Size) -> None:
     chance = random.Random(5)
     name = unique("a")
     good = announcement(name, "spoilt", packed(said(name)))
@@ -166,14 +168,14 @@ async def test_random_packets_break_nothing(port: int) -> None:
             data[chance.randrange(len(data))] = chance.randrange(256)
         return bytes(data[: chance.randint(0, len(data))]) if chance.random() < 0.3 else bytes(data)
 
-    packets = [chance.randbytes(chance.randint(0, 600)) for _ in range(5000)]
-    packets += [spoilt(chance.choice((good, asking))) for _ in range(20_000)]
+    packets = [chance.randbytes(chance.randint(0, 600)) for _ in range(size(50_000, ci=2_000))]
+    packets += [spoilt(chance.choice((good, asking))) for _ in range(size(200_000, ci=8_000))]
     for packet in packets:
         read(packet, domain, 1, 5353)
     async with opened(port) as registry:
         await registry.register(Registration(node(), (name,)), ttl=LONG)
         with wire(port) as raw:
-            for number, packet in enumerate(packets[::20]):
+            for number, packet in enumerate(packets[:: len(packets) // 1000]):
                 raw.sendto(packet, (GROUP, port))
                 if number % 50 == 0:
                     await asyncio.sleep(0.005)

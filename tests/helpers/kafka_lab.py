@@ -184,12 +184,18 @@ class Flow:
             first = list(dict.fromkeys(numbers))
             assert first == sorted(first), f"{key!r} was handled out of order: {first}"
 
+    def counts(self) -> dict[str, int]:
+        return {
+            "published": len(self.accepted),
+            "handled": self.handled,
+            "lost": len(self.missing()),
+            "repeated": self.handled - len({(key, each) for key, numbers in self._read.items() for each in numbers}),
+            "published again": len(self.perhaps),
+            "failures": self.failures.total(),
+        }
+
     def report(self) -> str:
-        repeated = self.handled - len({(key, each) for key, numbers in self._read.items() for each in numbers})
-        return (
-            f"published {len(self.accepted)}, handled {self.handled}, lost {len(self.missing())}, repeated {repeated}, "
-            f"published again {len(self.perhaps)}, failures {dict(self.failures)}"
-        )
+        return f"{self.counts()}, failures {dict(self.failures)}"
 
     async def _publish(self, broker: Broker, key: bytes, pause: float) -> None:
         number = 0

@@ -9,16 +9,21 @@ A test that counts something large names the part of ``make verify`` that it bel
         figures.add("published", published)
 
 Only the size may depend on the command: what the test asserts is the same in both. ``figures`` go to ``docs/verify.md``.
+A class that inherits its tests, as of a contract, names those that have a full size: ``verify("events", tests=[…])``.
 The parts are listed in ``pyproject.toml`` (``verify_parts``). This module is a pytest plugin: ``tests/conftest.py`` loads it.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 __all__ = ["Figures", "Size"]
 
@@ -51,6 +56,11 @@ class Figures:
     def add(self, name: str, value: float | str) -> None:
         """Adds a figure; a later one of the same name replaces it."""
         self._item.user_properties.append(("figure", [name, value]))
+
+    def add_all(self, counts: DataclassInstance) -> None:
+        """Adds each field of a dataclass."""
+        for name, value in asdict(counts).items():
+            self.add(name.replace("_", " "), value)
 
 
 class Recorder:
@@ -99,7 +109,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "verify(part): the test has a full size, which this part of make verify runs")
+    config.addinivalue_line(
+        "markers",
+        "verify(part, tests=...): the test, or these of a class, has a full size that a part of make verify runs",
+    )
     if not hasattr(config, "workerinput"):  # What a worker of pytest-xdist has to report, the whole run hears.
         config.stash[_RECORDER] = Recorder(config)
         config.pluginmanager.register(config.stash[_RECORDER])
@@ -112,7 +125,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     recorder = config.stash.get(_RECORDER, None)
     selected: list[pytest.Item] = []
     for item in items:
-        parts = {mark.args[0] for mark in item.iter_markers("verify")}
+        parts = _parts(item)
         if unknown := parts - titles.keys():
             raise pytest.UsageError(f"{item.nodeid}: there is no part {unknown.pop()!r} in verify_parts")
         if recorder is not None:
@@ -130,13 +143,19 @@ def size(request: pytest.FixtureRequest) -> Size:
     """Gives the size of this run; the test must be marked ``verify``."""
     if request.node.get_closest_marker("verify") is None:
         pytest.fail("a test with two sizes is marked @pytest.mark.verify(part)", pytrace=False)
-    return Size(bool(request.config.getoption("--verify")))
+    return Size(bool(request.config.getoption("--verify") and _parts(request.node)))
 
 
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> Figures:
     """Takes figures for the page of ``make verify``."""
     return Figures(request.node)
+
+
+def _parts(item: pytest.Item) -> set[str]:
+    """Returns the parts of ``make verify`` that a test belongs to."""
+    name = getattr(item, "originalname", item.name)
+    return {mark.args[0] for mark in item.iter_markers("verify") if name in mark.kwargs.get("tests", [name])}
 
 
 def _titles(config: pytest.Config) -> dict[str, str]:

@@ -12,6 +12,7 @@ from google.rpc.status_pb2 import Status
 
 import micro_rt as micro
 from tests.helpers.lab import BINARY, ERROR_MESSAGE, LARGE, SETTLE, GrpcioClient, OurLab, grpcio_client, our_server
+from tests.helpers.sizes import Size
 from tests.helpers.waiting import soon
 from tests.protos.lab_pb2 import Number, Text
 
@@ -37,18 +38,24 @@ async def test_unary(client: GrpcioClient) -> None:
     assert (await client.act(Text())).value == ""
 
 
-async def test_server_streaming(client: GrpcioClient) -> None:
-    assert [reply.value async for reply in client.count(Number(value=10_000))] == list(range(10_000))
+@pytest.mark.verify("calls")
+async def test_server_streaming(client: GrpcioClient, size: Size) -> None:
+    count = size(10_000, ci=1_000)
+    assert [reply.value async for reply in client.count(Number(value=count))] == list(range(count))
 
 
-async def test_client_streaming(client: GrpcioClient) -> None:
-    assert (await client.sum(Number(value=value) for value in range(10_000))).value == sum(range(10_000))
+@pytest.mark.verify("calls")
+async def test_client_streaming(client: GrpcioClient, size: Size) -> None:
+    count = size(10_000, ci=1_000)
+    assert (await client.sum(Number(value=value) for value in range(count))).value == sum(range(count))
     assert (await client.sum(iter(()))).value == 0
 
 
-async def test_bidirectional_streaming(client: GrpcioClient) -> None:
+@pytest.mark.verify("calls")
+async def test_bidirectional_streaming(client: GrpcioClient, size: Size) -> None:
+    count = size(10_000, ci=1_000)
     call = client.talk()
-    for number in range(10_000):
+    for number in range(count):
         await call.write(Text(value=str(number)))
         assert (await call.read()).value == f"re: {number}"
     await call.done_writing()
@@ -57,9 +64,11 @@ async def test_bidirectional_streaming(client: GrpcioClient) -> None:
     assert await call.code() is grpc.StatusCode.OK
 
 
-async def test_sending_everything_before_reading(client: GrpcioClient) -> None:
-    replies = [reply.value async for reply in client.talk(Text(value=str(number)) for number in range(10_000))]
-    assert replies == [*(f"re: {number}" for number in range(10_000)), "bye"]
+@pytest.mark.verify("calls")
+async def test_sending_everything_before_reading(client: GrpcioClient, size: Size) -> None:
+    count = size(10_000, ci=1_000)
+    replies = [reply.value async for reply in client.talk(Text(value=str(number)) for number in range(count))]
+    assert replies == [*(f"re: {number}" for number in range(count)), "bye"]
 
 
 async def test_a_large_message(client: GrpcioClient) -> None:

@@ -16,6 +16,7 @@ from micro_rt.backends.grpclib.transport import GrpclibTransport
 from micro_rt.context import CallInfo
 from micro_rt.metadata import EMPTY
 from tests.helpers.lab import BINARY, ERROR_MESSAGE, LARGE, SETTLE, GrpcioLab, grpcio_server, our_client
+from tests.helpers.sizes import Size
 from tests.helpers.waiting import soon
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text
@@ -42,18 +43,24 @@ async def test_unary(client: LabClient) -> None:
     assert (await client.act(Text())).value == ""
 
 
-async def test_server_streaming(client: LabClient) -> None:
-    assert [reply.value async for reply in client.count(Number(value=10_000))] == list(range(10_000))
+@pytest.mark.verify("calls")
+async def test_server_streaming(client: LabClient, size: Size) -> None:
+    count = size(10_000, ci=1_000)
+    assert [reply.value async for reply in client.count(Number(value=count))] == list(range(count))
 
 
-async def test_client_streaming(client: LabClient) -> None:
-    assert (await client.sum(Number(value=value) for value in range(10_000))).value == sum(range(10_000))
+@pytest.mark.verify("calls")
+async def test_client_streaming(client: LabClient, size: Size) -> None:
+    count = size(10_000, ci=1_000)
+    assert (await client.sum(Number(value=value) for value in range(count))).value == sum(range(count))
     assert (await client.sum(())).value == 0
 
 
-async def test_bidirectional_streaming(client: LabClient) -> None:
+@pytest.mark.verify("calls")
+async def test_bidirectional_streaming(client: LabClient, size: Size) -> None:
+    count = size(10_000, ci=1_000)
     async with client.talk() as call:
-        for number in range(10_000):
+        for number in range(count):
             await call.send(Text(value=str(number)))
             assert (await call.receive()).value == f"re: {number}"
         await call.end()
@@ -62,9 +69,11 @@ async def test_bidirectional_streaming(client: LabClient) -> None:
             await call.receive()
 
 
-async def test_sending_everything_while_reading(client: LabClient) -> None:
-    replies = [reply.value async for reply in client.talk(Text(value=str(number)) for number in range(10_000))]
-    assert replies == [*(f"re: {number}" for number in range(10_000)), "bye"]
+@pytest.mark.verify("calls")
+async def test_sending_everything_while_reading(client: LabClient, size: Size) -> None:
+    count = size(10_000, ci=1_000)
+    replies = [reply.value async for reply in client.talk(Text(value=str(number)) for number in range(count))]
+    assert replies == [*(f"re: {number}" for number in range(count)), "bye"]
 
 
 async def test_a_large_message(client: LabClient) -> None:

@@ -45,10 +45,15 @@ def examples(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def installed(folder: Path, requirement: str) -> Path:
     """Installs into an environment that has nothing but Python; returns its folder of programs."""
-    venv.create(folder, with_pip=True)
+    venv.create(folder)
     programs = folder / ("Scripts" if sys.platform == "win32" else "bin")
-    run(programs / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement)
+    pip(programs, "install", "--quiet", "--no-compile", requirement)
     return programs
+
+
+def pip(programs: Path, *arguments: str) -> None:
+    """Runs this environment's pip on another environment, which needs none of its own."""
+    run(sys.executable, "-m", "pip", "--python", programs / "python", "--disable-pip-version-check", *arguments)
 
 
 def test_the_wheel_holds_the_plugin_the_templates_and_the_runtime(dist: Path) -> None:
@@ -91,7 +96,7 @@ def test_the_demo_runs_from_the_wheel_alone(dist: Path, examples: Path, tmp_path
     assert "Hello Ada, Grace, Barbara" in story
     assert "micro.InvalidArgument: name is empty" in story
     assert "0 were lost" in story
-    run(programs / "python", "-m", "pip", "check", "--disable-pip-version-check")
+    pip(programs, "check")
 
 
 def test_the_north_stars_first_page_runs_from_the_sdist(dist: Path, examples: Path, tmp_path: Path) -> None:

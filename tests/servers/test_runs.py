@@ -51,7 +51,7 @@ class PytestRun:
             "-m",
             "pytest",
             "-p",
-            "pytest_asyncio",
+            "pytest_asyncio.plugin",
             "-p",
             "tests.conftest",
             "-ra",
