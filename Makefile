@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS := 3
 
-.PHONY: help demo demo-mesh test servers check docs bench generate format clean
+.PHONY: help demo demo-mesh test test-newest verify servers check docs bench generate format clean
 
 help:            ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,9 +18,15 @@ demo: $(READY)   ## generate from a .proto, start servers, call them, kill one; 
 demo-mesh: $(READY) ## Python and Go nodes behind one Consul: call them, stop one, kill one (needs Go)
 	@$(BIN)/python examples/mesh/demo.py
 
-test: $(READY)   ## run every test, on the real servers that can be had (JOBS=1: one test at a time)
+test: $(READY)   ## run every test, the long ones reduced, on the real servers that can be had (JOBS=1: one at a time)
 	@$(BIN)/python -m tests.servers obtain || true
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(ARGS)
+
+test-newest: $(READY) ## run the units, calls and contracts on the newest Python of this machine
+	@$(BIN)/python -m tests.newest --numprocesses $(JOBS) --dist worksteal $(ARGS)
+
+verify: $(READY) ## run the long tests in full, part by part, for hours (ARGS="events", ARGS=--list, ARGS=--help)
+	@$(BIN)/python -m tests.verify $(ARGS)
 
 servers: $(READY) ## start Consul, Kafka, PostgreSQL and etcd, and keep them until Ctrl-C
 	@$(BIN)/python -m tests.servers $(ARGS)
@@ -51,7 +57,7 @@ format: $(READY) ## format the code
 	$(BIN)/ruff check --fix .
 
 clean:           ## remove what was set up and built
-	rm -rf $(VENV) dist build .cache .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-newest .verify dist build .cache .pytest_cache .mypy_cache .ruff_cache
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one with make PYTHON=/path/to/python3"; exit 1; }

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import eventually
 
 ROOT = Path(__file__).parent.parent.parent
@@ -144,30 +147,32 @@ def assert_nothing_ran_that_must_not(calls: list[Call], runs: Counter[str]) -> N
             assert runs[call.id] == 0, f"it is said not to have run, and it has: {call}"
 
 
-def report(title: str, calls: list[Call], runs: Counter[str]) -> None:
+def report(figures: Figures, calls: list[Call], runs: Counter[str]) -> None:
     failed = [call for call in calls if not call.idempotent and call.outcome != "OK"]
-    text = (
-        f"{title}: {len(calls)} calls; {sum(call.attempts > 1 for call in calls)} sent more than once; "
-        f"{sum(call.idempotent and call.outcome != 'OK' for call in calls)} idempotent ones failed; "
-        f"{len(failed)} others ended in an error, {sum(call.may_have_run for call in failed)} of them may have run "
-        f"and {sum(runs[call.id] for call in failed)} did; outcomes {dict(Counter(call.outcome for call in calls))}"
-    )
-    print(text)
+    figures.add("calls", len(calls))
+    figures.add("sent more than once", sum(call.attempts > 1 for call in calls))
+    figures.add("idempotent ones that failed", sum(call.idempotent and call.outcome != "OK" for call in calls))
+    figures.add("others that failed", len(failed))
+    figures.add("of them, may have run", sum(call.may_have_run for call in failed))
+    figures.add("of them, did run", sum(runs[call.id] for call in failed))
+    for outcome, count in Counter(call.outcome for call in calls).items():
+        figures.add(outcome, count)
 
 
-async def test_servers_are_killed_under_load(tmp_path: Path) -> None:
+@pytest.mark.verify("failover")
+async def test_servers_are_killed_under_load(tmp_path: Path, size: Size, figures: Figures) -> None:
     async with cluster_of(tmp_path, "one", "two", "three") as cluster:
-        await cluster.next_phase(2.0)
+        await cluster.next_phase(size(20.0, ci=2.0))
         await cluster.next_phase()
         cluster.servers["one"].kill()
         await asyncio.sleep(1.0)
-        await cluster.next_phase(2.0)
+        await cluster.next_phase(size(20.0, ci=2.0))
         await cluster.next_phase()
         cluster.servers["two"].kill()
         await asyncio.sleep(1.0)
         await cluster.next_phase(1.0)
         calls, runs = await cluster.calls(), cluster.runs()
-    report("SIGKILL of two servers", calls, runs)
+    report(figures, calls, runs)
     assert_nothing_ran_that_must_not(calls, runs)
     assert not [call for call in calls if call.idempotent and call.outcome != "OK"], "an idempotent call is lost"
     failed = [call for call in calls if call.outcome != "OK"]
@@ -183,15 +188,16 @@ async def test_servers_are_killed_under_load(tmp_path: Path) -> None:
     assert any(call.attempts > 1 for call in calls), "no call was sent to another node: the kill met nothing"
 
 
-async def test_servers_stop_in_good_order_under_load(tmp_path: Path) -> None:
+@pytest.mark.verify("failover")
+async def test_servers_stop_in_good_order_under_load(tmp_path: Path, size: Size, figures: Figures) -> None:
     async with cluster_of(tmp_path, "one", "two", "three") as cluster:
-        await cluster.next_phase(0.5)
+        await cluster.next_phase(size(10.0, ci=0.5))
         await cluster.stop_server("one")
-        await cluster.next_phase(0.5)
+        await cluster.next_phase(size(10.0, ci=0.5))
         await cluster.stop_server("two")
-        await cluster.next_phase(0.5)
+        await cluster.next_phase(size(10.0, ci=0.5))
         calls, runs = await cluster.calls(), cluster.runs()
-    report("SIGTERM of two servers", calls, runs)
+    report(figures, calls, runs)
     assert_nothing_ran_that_must_not(calls, runs)
     assert not [call for call in calls if call.outcome != "OK"], "a call is lost"
     assert runs.total() == len(calls), "a call ran twice"
@@ -199,7 +205,8 @@ async def test_servers_stop_in_good_order_under_load(tmp_path: Path) -> None:
     assert shares(calls, 3).keys() == {"three"}
 
 
-async def test_a_server_is_suspended_under_load(tmp_path: Path) -> None:
+@pytest.mark.verify("failover")
+async def test_a_server_is_suspended_under_load(tmp_path: Path, size: Size, figures: Figures) -> None:
     """A process that is stopped answers nobody and refuses nobody.
 
     What was sent to it ends at its deadline, and is not sent again, because a deadline is the end of a call. That lasts
@@ -209,13 +216,13 @@ async def test_a_server_is_suspended_under_load(tmp_path: Path) -> None:
         await cluster.next_phase(0.5)
         await cluster.next_phase()
         cluster.servers["one"].send_signal(signal.SIGSTOP)
-        await asyncio.sleep(7.0)
+        await asyncio.sleep(size(20.0, ci=6.0))  # Longer than the lease.
         await cluster.next_phase(1.0)
         cluster.servers["one"].send_signal(signal.SIGCONT)
         await cluster.next_phase(5.0)
         await cluster.next_phase(1.0)
         calls, runs = await cluster.calls(), cluster.runs()
-    report("SIGSTOP of one server", calls, runs)
+    report(figures, calls, runs)
     assert_nothing_ran_that_must_not(calls, runs)
     failed = [call for call in calls if call.outcome != "OK"]
     assert {call.outcome for call in failed} == {"DEADLINE_EXCEEDED"}
@@ -227,7 +234,8 @@ async def test_a_server_is_suspended_under_load(tmp_path: Path) -> None:
     assert min(again.values()) > 0.25
 
 
-async def test_servers_that_start_later_are_found(tmp_path: Path) -> None:
+@pytest.mark.verify("failover")
+async def test_servers_that_start_later_are_found(tmp_path: Path, figures: Figures) -> None:
     async with cluster_of(tmp_path) as cluster:
         await cluster.hears("nobody")
         await cluster.start_server("one")
@@ -237,7 +245,7 @@ async def test_servers_that_start_later_are_found(tmp_path: Path) -> None:
         await asyncio.sleep(1.5)
         await cluster.next_phase(1.0)
         calls, runs = await cluster.calls(), cluster.runs()
-    report("Servers that start later", calls, runs)
+    report(figures, calls, runs)
     assert_nothing_ran_that_must_not(calls, runs)
     assert not [call for call in calls if call.phase and call.outcome != "OK"]
     assert {call.outcome for call in calls if not call.phase} == {"OK", "UNAVAILABLE"}

@@ -14,6 +14,7 @@ import pytest
 
 import micro_rt as micro
 from tests.helpers.mesh import REGISTRIES, SETTLE, SHORT_TTL, Mesh, mesh_on
+from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import eventually
 from tests.protos.mesh_micro import MeshClient
 from tests.protos.mesh_pb2 import Text
@@ -59,6 +60,12 @@ class Load:
             self.again += info.attempts > 1
             await asyncio.sleep(0.001)
 
+    def report(self, figures: Figures) -> None:
+        figures.add("answered", self.answered.total())
+        figures.add("sent more than once", self.again)
+        figures.add("idempotent ones that failed", len(self.lost))
+        figures.add("others that failed", len(self.failed))
+
     async def answers(self, count: int) -> Counter[str]:
         """Waits for so many more answers, and returns who gave them."""
         before = self.answered.copy()
@@ -70,17 +77,20 @@ class Load:
         return self.answered - before
 
 
-async def test_a_node_of_go_micros_is_killed_under_load(mesh: Mesh) -> None:
+@pytest.mark.verify("failover")
+async def test_a_node_of_go_micros_is_killed_under_load(mesh: Mesh, size: Size, figures: Figures) -> None:
+    many = size(10_000, ci=500)
     go, python = await mesh.go_node(ttl=SHORT_TTL), await mesh.python_node(version="latest")
     client = await mesh.python_client(MeshClient)
     await mesh.calls_reach(client, go.id, python.id)
     async with Load(client) as load:
-        before = await load.answers(500)
+        before = await load.answers(many)
         go.kill()
-        await load.answers(500)
-        after = await load.answers(500)
+        await load.answers(many)
+        after = await load.answers(many)
     assert before.keys() == {go.id, python.id}
     assert after.keys() == {python.id}
+    load.report(figures)
     assert not load.lost, "an idempotent call is lost"
     assert load.again, "no call was sent to another node: the kill met nothing"
     assert {type(error) for error in load.failed} <= {micro.Unavailable}
@@ -89,20 +99,25 @@ async def test_a_node_of_go_micros_is_killed_under_load(mesh: Mesh) -> None:
         await mesh.listed(service, python.id)
 
 
-async def test_a_node_of_go_micros_stops_in_good_order_under_load(mesh: Mesh) -> None:
+@pytest.mark.verify("failover")
+async def test_a_node_of_go_micros_stops_in_good_order_under_load(mesh: Mesh, size: Size, figures: Figures) -> None:
+    many = size(10_000, ci=500)
     go, python = await mesh.go_node(), await mesh.python_node(version="latest")
     client = await mesh.python_client(MeshClient)
     await mesh.calls_reach(client, go.id, python.id)
     async with Load(client) as load:
-        await load.answers(500)
+        await load.answers(many)
         await go.terminate()
         await load.answers(200)
-        after = await load.answers(500)
+        after = await load.answers(many)
+    load.report(figures)
     assert not load.lost + load.failed, "a call is lost"
     assert after.keys() == {python.id}
 
 
-async def test_a_node_of_go_micros_comes_back_under_load(mesh: Mesh) -> None:
+@pytest.mark.verify("failover")
+async def test_a_node_of_go_micros_comes_back_under_load(mesh: Mesh, size: Size, figures: Figures) -> None:
+    many = size(10_000, ci=500)
     go, python = await mesh.go_node(ttl=SHORT_TTL), await mesh.python_node(version="latest")
     client = await mesh.python_client(MeshClient)
     await mesh.calls_reach(client, go.id, python.id)
@@ -112,7 +127,8 @@ async def test_a_node_of_go_micros_comes_back_under_load(mesh: Mesh) -> None:
         await load.answers(200)
         again = await mesh.go_node(ttl=SHORT_TTL)
         await mesh.calls_reach(client, again.id, python.id)
-        after = await load.answers(500)
+        after = await load.answers(many)
+    load.report(figures)
     assert not load.lost
     assert after.keys() == {again.id, python.id}
 
