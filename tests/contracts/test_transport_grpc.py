@@ -20,8 +20,8 @@ FLOODS = [
 @pytest.mark.verify("calls", tests=FLOODS)
 class TestGrpcTransport(TransportContract):
     @pytest.fixture(autouse=True)
-    def sizes(self, size: Size) -> None:
-        self.flood = size(200, ci=64)
+    def sizes(self, request: pytest.FixtureRequest) -> None:
+        self.flood = Size.of(request)(200, ci=64)
 
     def make(self) -> Transport:
         return GrpclibTransport()
@@ -30,8 +30,8 @@ class TestGrpcTransport(TransportContract):
 @pytest.mark.verify("calls", tests=FLOODS)
 class TestGrpcTransportOnUvloop(TransportContract):
     @pytest.fixture(autouse=True)
-    def sizes(self, size: Size) -> None:
-        self.flood = size(200, ci=64)
+    def sizes(self, request: pytest.FixtureRequest) -> None:
+        self.flood = Size.of(request)(200, ci=64)
 
     def make_loop(self) -> asyncio.AbstractEventLoop:
         loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()

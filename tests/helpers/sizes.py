@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import pytest
 
@@ -41,6 +41,13 @@ class Size:
     def __init__(self, full: bool) -> None:
         self.full = full
         """Whether this is a run of ``make verify``."""
+
+    @classmethod
+    def of(cls, request: pytest.FixtureRequest) -> Self:
+        """Does what the fixture ``size`` does, where a test has an argument of that name."""
+        if request.node.get_closest_marker("verify") is None:
+            pytest.fail("a test with two sizes is marked @pytest.mark.verify(part)", pytrace=False)
+        return cls(bool(request.config.getoption("--verify") and _parts(request.node)))
 
     def __call__(self, full: T, *, ci: T) -> T:
         """Returns ``full`` in ``make verify``, and ``ci`` in ``make test``."""
@@ -141,9 +148,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def size(request: pytest.FixtureRequest) -> Size:
     """Gives the size of this run; the test must be marked ``verify``."""
-    if request.node.get_closest_marker("verify") is None:
-        pytest.fail("a test with two sizes is marked @pytest.mark.verify(part)", pytrace=False)
-    return Size(bool(request.config.getoption("--verify") and _parts(request.node)))
+    return Size.of(request)
 
 
 @pytest.fixture
