@@ -82,7 +82,7 @@ class Seen:
         async for nodes in watch:
             self.states.append(nodes)
 
-    async def eventually(self, *nodes: Node) -> None:
+    async def until(self, *nodes: Node) -> None:
         expected = tuple(sorted(nodes, key=lambda node: node.id))
         await eventually(lambda: self.states[-1:], lambda: f"seen: {self.states}", equals=[expected])
 

@@ -71,7 +71,7 @@ class Seen:
             self.states.append(nodes)
             self._more.set()
 
-    async def eventually(self, *nodes: Node) -> None:
+    async def until(self, *nodes: Node) -> None:
         expected = tuple(sorted(nodes, key=lambda node: node.id))
         try:
             async with asyncio.timeout(LIMIT):

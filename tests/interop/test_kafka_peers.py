@@ -39,7 +39,7 @@ async def topic_of(one: KafkaBroker, partitions: int = 1) -> str:
 
 
 async def read(one: KafkaBroker, topic: str, count: int) -> list[Record]:
-    reader = Reader(one, [topic], name("g"), "earliest", True, 100, None)
+    reader = Reader(one, [topic], name("g"), "earliest", True, 100, None, 60.0)
     await reader.until(count)
     await reader.stop()
     return reader.records
@@ -166,7 +166,7 @@ async def test_aiokafka_goes_on_where_we_committed_and_we_where_it_did(kafka: Se
     await published(one, *(OutgoingRecord(topic, b"%d" % each) for each in range(30)))
 
     async def ours(count: int) -> Sequence[bytes]:
-        reader = Reader(one, [topic], group, "earliest", True, count, None)
+        reader = Reader(one, [topic], group, "earliest", True, count, None, 60.0)
         await reader.until(count)
         await reader.stop()
         return [record.value for record in reader.records]
@@ -226,7 +226,7 @@ async def test_a_record_without_value_and_headers_without_one(kafka: Server, one
 async def test_a_group_is_shared_with_librdkafka(kafka: Server, assignor: str) -> None:
     async with broker(f"{kafka.url}/?session=6&assignor={assignor}") as one:
         topic, group = await topic_of(one, partitions=4), name("g")
-        reader = Reader(one, [topic], group, "earliest", True, 10, None)
+        reader = Reader(one, [topic], group, "earliest", True, 10, None, 60.0)
         await eventually(lambda: len(reader.partitions) == 4)
         consumer = confluent_kafka.Consumer(
             {
@@ -262,10 +262,10 @@ async def test_a_group_is_shared_with_librdkafka(kafka: Server, assignor: str) -
 
 async def test_an_assignor_that_the_group_does_not_have_is_told(kafka: Server, one: KafkaBroker) -> None:
     topic, group = await topic_of(one), name("g")
-    reader = Reader(one, [topic], group, "earliest", True, 10, None)
+    reader = Reader(one, [topic], group, "earliest", True, 10, None, 60.0)
     await eventually(lambda: len(reader.partitions) == 1)
     async with broker(f"{kafka.url}/?session=6&assignor=range") as other:
-        stranger = Reader(other, [topic], group, "earliest", True, 10, None)
+        stranger = Reader(other, [topic], group, "earliest", True, 10, None, 60.0)
         with pytest.raises(Exception, match="assignor=range"):
             await stranger.until(1)
     await reader.stop()
@@ -296,7 +296,7 @@ async def test_a_partition_with_much_to_read_does_not_keep_another_waiting(one: 
     first, second = (next(b"%d" % each for each in range(99) if partition_of(b"%d" % each, 2) == at) for at in (0, 1))
     await published(one, *(OutgoingRecord(topic, bytes(100), first) for _ in range(3000)))
     await published(one, *(OutgoingRecord(topic, bytes(100), second) for _ in range(3000)))
-    reader = Reader(one, [topic], name("g"), "earliest", True, 100, None)
+    reader = Reader(one, [topic], name("g"), "earliest", True, 100, None, 60.0)
     await reader.until(3000)
     await reader.stop()
     counts = Counter(record.partition for record in reader.records[:3000])
