@@ -155,6 +155,12 @@ def make_kafka(servers: Servers) -> Iterator[Callable[..., Kafka]]:
     yield from _making(servers, "kafka")
 
 
+@pytest.fixture(scope="module")
+def make_kafkas(servers: Servers) -> Iterator[Callable[..., Kafka]]:
+    """``make_kafka`` for fixtures of a whole module."""
+    yield from _making(servers, "kafka")
+
+
 @pytest.fixture
 def make_postgresql(servers: Servers) -> Iterator[Callable[..., PostgreSQL]]:
     yield from _making(servers, "postgresql")

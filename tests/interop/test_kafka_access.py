@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -71,15 +71,17 @@ class Secured:
                 future.result(30)
 
 
-@pytest.fixture
-def secured(make_kafka: Callable[..., Kafka], tmp_path: Path) -> Iterator[Secured]:
-    certificates = Certificates(tmp_path / "certificates")
-    keystore = tmp_path / "keystore.pem"
+@pytest.fixture(scope="module")
+def secured(make_kafkas: Callable[..., Kafka], tmp_path_factory: pytest.TempPathFactory) -> Secured:
+    """One server for all tests here, which use topics and groups of their own."""
+    folder = tmp_path_factory.mktemp("secured")
+    certificates = Certificates(folder / "certificates")
+    keystore = folder / "keystore.pem"
     # Kafka reads keys as PKCS #8 only.
     key = load_pem_private_key(certificates.key.read_bytes(), None)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     keystore.write_bytes(pem + certificates.certificate.read_bytes())
-    server = make_kafka()
+    server = make_kafkas()
     secure = f"127.0.0.1:{server._ports.take()}"
     users = " ".join(f'user_{user}="{PASSWORD}"' for user in ("alice", "bob", "reader"))
     login = "org.apache.kafka.common.security"
@@ -107,8 +109,7 @@ def secured(make_kafka: Callable[..., Kafka], tmp_path: Path) -> Iterator[Secure
     ]
     server._properties.write_text("\n".join(lines) + "\n")
     server.start_now()
-    yield Secured(server, secure, certificates)
-    server.kill_now()
+    return Secured(server, secure, certificates)
 
 
 async def round_trip(one: Broker, topic: str, group: str) -> None:

@@ -97,8 +97,9 @@ async def eventually(
         late = loop.time() >= deadline
         value = condition()
         if inspect.isawaitable(value):
+            limit = asyncio.timeout_at(loop.time() + within if late else deadline)
             try:
-                async with asyncio.timeout_at(loop.time() + within if late else deadline) as limit:
+                async with limit:
                     value = await value
             except TimeoutError:
                 if not limit.expired():
