@@ -38,8 +38,9 @@ _RECORDER = pytest.StashKey["Recorder"]()
 class Size:
     """Returns the size of this run; sizes are numbers, or whatever else grows."""
 
-    def __init__(self, full: bool) -> None:
-        self.full = full
+    def __init__(self, item: pytest.Item) -> None:
+        self._item = item
+        self.full = bool(item.config.getoption("--verify") and _parts(item))
         """Whether this is a run of ``make verify``."""
 
     @classmethod
@@ -47,11 +48,14 @@ class Size:
         """Does what the fixture ``size`` does, where a test has an argument of that name."""
         if request.node.get_closest_marker("verify") is None:
             pytest.fail("a test with two sizes is marked @pytest.mark.verify(part)", pytrace=False)
-        return cls(bool(request.config.getoption("--verify") and _parts(request.node)))
+        return cls(request.node)
 
     def __call__(self, full: T, *, ci: T) -> T:
-        """Returns ``full`` in ``make verify``, and ``ci`` in ``make test``."""
-        return full if self.full else ci
+        """Returns ``full`` in ``make verify``, and ``ci`` in ``make test``; a number that is returned is a figure, too."""
+        size = full if self.full else ci
+        if isinstance(size, int | float):
+            self._item.user_properties.append(("size", size))
+        return size
 
 
 class Figures:
@@ -91,7 +95,9 @@ class Recorder:
             test["call"] = report.duration
         if report.outcome != "passed" and test["outcome"] != "failed":
             test["outcome"] = report.outcome
-        test["figures"] |= dict(value for name, value in report.user_properties if name == "figure")
+        sizes = [f"{value:,}" for name, value in report.user_properties if name == "size"]
+        figures = dict(value for name, value in report.user_properties if name == "figure")
+        test["figures"] = {**({"size": " and ".join(sizes)} if sizes else {}), **figures}
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if self._full:

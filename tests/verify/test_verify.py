@@ -148,9 +148,9 @@ def test_each_part_runs_in_full_and_keeps_its_figures(tree: Tree) -> None:
     assert lines[-1].startswith(f"verify {commit}: passed 2 (one two), failed 0; ")
     assert lines[-1].endswith(" s")
     assert tree.rows() == [
-        ["one", "`long/test_long.py::test_counts[a/b]`", "counted 10,000, share 0.125", commit],
-        ["one", "`long/test_long.py::test_counts[c]`", "counted 10,000, share 0.125", commit],
-        ["two", "`long/test_long.py::test_waits`", "", commit],
+        ["one", "`long/test_long.py::test_counts[a/b]`", "size 10,000, counted 10,000, share 0.125", commit],
+        ["one", "`long/test_long.py::test_counts[c]`", "size 10,000, counted 10,000, share 0.125", commit],
+        ["two", "`long/test_long.py::test_waits`", "size 3.5", commit],
     ]
     assert "writes this page" in (tree.root / "docs" / "verify.md").read_text()
 
