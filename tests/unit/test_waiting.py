@@ -52,7 +52,7 @@ async def test_an_error_of_the_condition_is_raised() -> None:
     async def times_out() -> bool:
         raise TimeoutError("its own")
 
-    with pytest.raises(TimeoutError, match="^its own$"):
+    with pytest.raises(TimeoutError, match=r"^its own$"):
         await eventually(times_out)
 
 
