@@ -1,7 +1,7 @@
 """Real servers for the tests; what is said here of ``consul`` holds for every kind.
 
-``consul`` is a server that the whole run shares, all workers of pytest-xdist: ``.address`` and ``.url``; tests use names of
-their own there. ``make_consul(…)`` makes a server for one test, to be started, killed and started again. Nothing is started
+``consul`` is a server that the whole run shares, all workers of pytest-xdist (only ``kafka`` is one a worker): ``.address``
+and ``.url``; tests use names of their own there. ``make_consul(…)`` makes a server for one test, to be started, killed and started again. Nothing is started
 that no test asks for. Where the programs come from is told in ``tests/servers``; what cannot be had makes the tests that need it skip,
 or fail if ``MICRO_REQUIRE_SERVERS=1``.
 """

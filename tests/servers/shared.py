@@ -20,6 +20,8 @@ __all__ = ["KINDS", "USED", "Elsewhere", "Servers"]
 
 KINDS: Mapping[str, type[Server]] = {"consul": Consul, "etcd": Etcd, "kafka": Kafka, "postgresql": PostgreSQL}
 """The kinds of server, by the name of their fixture."""
+_OF_A_WORKER = {"kafka"}
+"""Kinds that each worker of pytest-xdist has one of: many tests name their consumer group ``g``, and must not run at once."""
 USED = "servers: "
 """Begins the line of a report that names what was used."""
 
@@ -104,7 +106,7 @@ class Servers:
         return [server for server in reversed(self._shared.values()) if isinstance(server, Server)]
 
     def _given(self, kind: str) -> Elsewhere | None:
-        if not self._hub:
+        if not self._hub or kind in _OF_A_WORKER:
             return None
         answer = ask(self._hub, kind)
         if "missing" in answer:
