@@ -16,7 +16,7 @@ from micro_rt.codec.base import Codec
 from micro_rt.codec.codecs import Codecs
 from micro_rt.codec.proto import ProtoCodec
 from micro_rt.errors import FailedPrecondition
-from tests.calls.conftest import Lab
+from tests.helpers.handlers import Lab
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text
 
