@@ -1141,6 +1141,3 @@ _H2_CONFIG: Mapping[bool, H2Configuration] = {
     )
     for client in (False, True)
 }
-
-
-GrpcTransport = GrpclibTransport  # removed when every branch is merged
