@@ -7,7 +7,7 @@ import socket
 
 from micro_rt.errors import FailedPrecondition
 
-__all__ = ["bare_host", "detect_dead_peers", "is_loopback", "join", "keep_alive", "split", "split_server"]
+__all__ = ["bare_host", "bracketed", "detect_dead_peers", "is_loopback", "join", "keep_alive", "split", "split_server"]
 
 
 def split(address: str) -> tuple[str, int]:
@@ -58,7 +58,12 @@ def _split(text: str) -> tuple[str, int]:
 
 def join(host: str, port: int) -> str:
     """Returns ``host:port``, with an IPv6 host in brackets."""
-    return f"[{host}]:{port}" if ":" in host and host[0] != "[" else f"{host}:{port}"
+    return f"{bracketed(host)}:{port}"
+
+
+def bracketed(host: str) -> str:
+    """Returns a host as URLs and ``host:port`` have it: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host and host[0] != "[" else host
 
 
 def bare_host(host: str) -> str:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import socket
 
 from micro_rt.errors import FailedPrecondition
-from micro_rt.kit.net import is_loopback
+from micro_rt.kit.net import bracketed, is_loopback
 from micro_rt.service.parts import setting_of
 
 __all__ = ["advertised_address", "listen_address"]
@@ -50,7 +50,7 @@ def advertised_address(advertise: str | None, listening: str, *, loopback: bool)
     host, _, port = listening.rpartition(":")
     if given:
         host, port = (given.rpartition(":")[::2]) if _has_port(given) else (given, port)
-        host = f"[{host}]" if ":" in host and host[0] != "[" else host
+        host = bracketed(host)
     elif host in ("0.0.0.0", "[::]"):
         host = _own_host()
     if is_loopback(host) and not loopback:

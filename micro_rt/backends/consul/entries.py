@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from micro_rt.errors import FailedPrecondition, InvalidArgument, PermissionDenied
 from micro_rt.go_micro.nodes import decode_node, decode_tags, encode_tags, metadata_of
-from micro_rt.kit.net import split
+from micro_rt.kit.net import bracketed, split
 from micro_rt.node import Node
 
 __all__ = ["LEASE", "NODE", "EntryReader", "check_visible", "go_duration", "literal", "one_of", "path_of", "service_of"]
@@ -87,7 +87,7 @@ class EntryReader:
         if node is None:
             if len(self._nodes) >= _REMEMBERED:
                 self._nodes.clear()
-            node = self._nodes[key] = _decode(service["ID"], f"{_bracketed(address)}:{service['Port']}", tags, meta)
+            node = self._nodes[key] = _decode(service["ID"], f"{bracketed(address)}:{service['Port']}", tags, meta)
         return node
 
 
@@ -150,7 +150,3 @@ def _for_meta(metadata: Mapping[str, str]) -> dict[str, str]:
         and value.isprintable()
     }
     return dict(list(fitting.items())[:_MAX_META])
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

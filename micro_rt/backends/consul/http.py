@@ -43,7 +43,7 @@ from micro_rt.errors import (
     Unauthenticated,
     Unavailable,
 )
-from micro_rt.kit.net import keep_alive
+from micro_rt.kit.net import bracketed, keep_alive
 from micro_rt.kit.tls import client_context
 
 __all__ = ["UNREACHABLE", "Answer", "ConsulHttp", "Params"]
@@ -140,7 +140,7 @@ class ConsulHttp:
         if client is None:
             url = self._address.url
             if host:
-                place = f"[{host}]" if ":" in host else host
+                place = bracketed(host)
                 url = f"{'https' if self._address.tls else 'http'}://{place}:{self._address.port}"
             client = self._clients[host] = _make_client(_Transport(url, self._address, self._session))
         return client
