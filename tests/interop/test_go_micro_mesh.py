@@ -164,7 +164,7 @@ async def test_calls_in_json_are_refused_by_name(mesh: Mesh) -> None:
     go_client = await mesh.go_client()
     error = await go_client.failure("json", mesh.name)
     assert error["code"] == 501
-    assert "application/grpc+json is not served; send +proto" in error["detail"]
+    assert "there is no codec 'json' here; this server has proto" in error["detail"]
 
 
 def by_name(endpoints: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
