@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 from google.protobuf.message import Message
 
@@ -33,6 +33,7 @@ __all__ = [
     "Unavailable",
     "Unimplemented",
     "Unknown",
+    "only_leaf",
 ]
 
 _DetailT = TypeVar("_DetailT")
@@ -237,6 +238,15 @@ class EndOfStream(Error, EOFError):
     """``receive()`` was called after the other side's last message."""
 
     code = Code.OUT_OF_RANGE
+
+
+def only_leaf(error: BaseException) -> BaseException:
+    """Returns the one exception that a task group failed with; the given one if there are several, or if it is no group."""
+    while True:
+        leaves = cast("tuple[BaseException, ...]", getattr(error, "exceptions", ()))
+        if len(leaves) != 1:
+            return error
+        (error,) = leaves
 
 
 def _text(message: object) -> str:

@@ -33,7 +33,6 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from difflib import get_close_matches
 from inspect import isasyncgen, isasyncgenfunction, iscoroutine, iscoroutinefunction
 from typing import Any, cast
 
@@ -49,6 +48,7 @@ from micro_rt.errors import (
     InvalidArgument,
     Unimplemented,
     Unknown,
+    only_leaf,
 )
 from micro_rt.go_micro.errors import encode_error
 from micro_rt.go_micro.headers import split_metadata
@@ -56,6 +56,7 @@ from micro_rt.handler import Handler, service_info
 from micro_rt.interceptor import Interceptor, InterceptorsByMethod, by_method_name, chain_stream, chain_unary, checked
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.method import Kind, Method
+from micro_rt.text import near
 from micro_rt.transport.base import ServerStream
 
 __all__ = ["Dispatcher"]
@@ -188,7 +189,7 @@ class Dispatcher:
                 raise
             failure = Cancelled(f"{route.method.path}: something that the handler waited for was cancelled")
         except Exception as error:
-            if isinstance(leaf := _only_leaf(error), Error):
+            if isinstance(leaf := only_leaf(error), Error):
                 failure = leaf
             elif limit is not None and limit.expired() and isinstance(error, TimeoutError):
                 whose = "its policy" if timeout == allowed else "the caller"
@@ -224,8 +225,8 @@ class Dispatcher:
         return made
 
     def _unknown(self, path: str) -> Unimplemented:
-        near = get_close_matches(path, self._routes, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"this server has {', '.join(sorted(self._services))}"
+        similar = near(path, self._routes, 1)
+        hint = f"did you mean {similar[0]}?" if similar else f"this server has {', '.join(sorted(self._services))}"
         return Unimplemented(f"there is no {path} here: {hint}")
 
 
@@ -377,15 +378,6 @@ def _check_kind(method: Method[Any, Any], function: Any) -> None:
             raise TypeError(f"{method.path} streams replies: {name}() must be an async generator, and has no yield")
     elif isasyncgenfunction(function):
         raise TypeError(f"{method.path} has one reply: {name}() must return it, and has a yield")
-
-
-def _only_leaf(error: BaseException) -> BaseException:
-    """Returns the one exception that a task group failed with; what is given if there are several, or if it is none."""
-    while True:
-        leaves = cast("tuple[BaseException, ...]", getattr(error, "exceptions", ()))
-        if len(leaves) != 1:
-            return error
-        (error,) = leaves
 
 
 def _closable(replies: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
@@ -91,6 +92,16 @@ async def test_the_server_keeps_to_it_whatever_a_client_asks_for(serve: Serve, s
             with pytest.raises(micro.DeadlineExceeded, match="its policy"):
                 await call.receive()
         assert handler.hung.is_set()
+
+
+async def test_the_access_log_says_that_the_time_of_the_policy_has_passed(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "micro_rt.access")
+    async with serve(Policies(), interceptors=[micro.AccessLog()]) as service:
+        with pytest.raises(micro.DeadlineExceeded):
+            await PoliciesClient(service).hurry(Text(value="hang"), timeout=3600)
+    assert "server /lab.Policies/Hurry DEADLINE_EXCEEDED" in caplog.text
 
 
 async def test_a_shorter_timeout_of_the_client_wins(serve: Serve) -> None:
