@@ -12,7 +12,10 @@ The rules that it keeps, and why:
   error names those that it has.
 - The deadline is the earliest of the caller's, the one in go-micro's header, and the timeout of the method's policy.
   The transport enforces its own deadline; a shorter one is enforced here.
-- Every call ends with exactly one status. A ``micro.Error`` is passed on as it is. Anything else is logged with its
+- Every call ends with exactly one status. A ``micro.Error`` is passed on as it is, unless it ended a call that the handler
+  made itself: then its cause is logged, and the caller gets a plain ``UNAVAILABLE``, ``DEADLINE_EXCEEDED`` or ``INTERNAL``.
+  Its text may name services, addresses and names in the registry that are none of the caller's business, and would
+  read as if they were about the service that was called. Anything else is logged with its
   traceback and becomes ``UNKNOWN`` without details, because its text may hold secrets.
 - A task group with a single error counts as that error: handlers that use task groups need not unwrap it.
 - A cancellation that is this call's own (the client has gone, the server stops) goes on. Any other one, which something
@@ -41,6 +44,7 @@ from micro_rt.codec.codecs import Codecs
 from micro_rt.context import Context, current_context
 from micro_rt.errors import (
     Cancelled,
+    Code,
     DeadlineExceeded,
     EndOfStream,
     Error,
@@ -48,6 +52,7 @@ from micro_rt.errors import (
     InvalidArgument,
     Unimplemented,
     Unknown,
+    code_for_caller,
     only_leaf,
 )
 from micro_rt.go_micro.errors import encode_error
@@ -182,7 +187,7 @@ class Dispatcher:
                 async with limit:
                     await route.serve(stream, context)
         except Error as error:
-            failure = error
+            failure = _for_caller(route.method, error)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -190,7 +195,7 @@ class Dispatcher:
             failure = Cancelled(f"{route.method.path}: something that the handler waited for was cancelled")
         except Exception as error:
             if isinstance(leaf := only_leaf(error), Error):
-                failure = leaf
+                failure = _for_caller(route.method, leaf)
             elif limit is not None and limit.expired() and isinstance(error, TimeoutError):
                 whose = "its policy" if timeout == allowed else "the caller"
                 problem = f"{route.method.path}: {whose} gives a handler {timeout:g} s, and it took longer"
@@ -380,6 +385,23 @@ def _check_kind(method: Method[Any, Any], function: Any) -> None:
         raise TypeError(f"{method.path} has one reply: {name}() must return it, and has a yield")
 
 
+def _for_caller(method: Method[Any, Any], error: Error) -> Error:
+    """Returns what a handler's caller gets: an error of the handler's own calls tells it nothing of where they went."""
+    if not error.outgoing:
+        return error
+    code = code_for_caller(error)
+    unexpected = code is Code.INTERNAL
+    _log.log(
+        logging.ERROR if unexpected else logging.WARNING,
+        "%s ends with %s, because a call that its handler made failed: %s",
+        method.path,
+        code.name,
+        error,
+        exc_info=error if unexpected else None,
+    )
+    return Error.of(code, f"{method.path}: {_OUTGOING[code]}; the server's log has the cause", id="micro.outgoing")
+
+
 def _closable(replies: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
     """Returns an async iterator as something that can be closed, which generators can be already."""
     return cast("AsyncGenerator[Any, None]", replies) if isasyncgen(replies) else _generator(replies)
@@ -388,3 +410,10 @@ def _closable(replies: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
 async def _generator(replies: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
     async for reply in replies:
         yield reply
+
+
+_OUTGOING: Mapping[Code, str] = {
+    Code.UNAVAILABLE: "a service that it needs is not available",
+    Code.DEADLINE_EXCEEDED: "a call that it made was not answered in time",
+    Code.INTERNAL: "a call that it made failed",
+}

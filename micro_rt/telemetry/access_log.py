@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from micro_rt.context import Call, ClientCall, Context
-from micro_rt.errors import Code, Error, only_leaf
+from micro_rt.errors import Code, Error, code_for_caller, only_leaf
 from micro_rt.interceptor import Interceptor, StreamNext, UnaryNext
 from micro_rt.kit.clock import monotonic
 
@@ -99,7 +99,7 @@ def _name(error: Exception, call: Call) -> str:
     """Returns the code that the caller gets."""
     leaf = only_leaf(error)
     if isinstance(leaf, Error):
-        return leaf.code.name
+        return (code_for_caller(leaf) if call.side == "server" else leaf.code).name
     late = call.side == "server" and isinstance(error, TimeoutError) and call.remaining() == 0
     return _DEADLINE_EXCEEDED if late else Code.UNKNOWN.name
 
