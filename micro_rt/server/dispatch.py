@@ -21,6 +21,8 @@ The rules that it keeps, and why:
 - A cancellation that is this call's own (the client has gone, the server stops) goes on. Any other one, which something
   the handler awaited raised, becomes ``CANCELLED``, and the task goes on to send its status.
 - Headers that the handler set are sent before the first reply, and in any case before the status.
+- A method whose policy says who may call it, with no interceptor around it that enforces this, is noted in ``unguarded``: the
+  service then does not start.
 - A reply is checked by its class. A wrong one is an error of the server and is logged; encoding it could send nonsense.
 - A unary method without a request, and a request that cannot be decoded, are ``INVALID_ARGUMENT``: the client's error.
 - Replies are closed in the task of the call, however it ends, so that ``finally`` blocks of an async generator run
@@ -58,7 +60,15 @@ from micro_rt.errors import (
 from micro_rt.go_micro.errors import encode_error
 from micro_rt.go_micro.headers import split_metadata
 from micro_rt.handler import Handler, service_info
-from micro_rt.interceptor import Interceptor, InterceptorsByMethod, by_method_name, chain_stream, chain_unary, checked
+from micro_rt.interceptor import (
+    Interceptor,
+    InterceptorsByMethod,
+    by_method_name,
+    chain_stream,
+    chain_unary,
+    checked,
+    enforce_auth,
+)
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.method import Kind, Method
 from micro_rt.text import near
@@ -91,6 +101,8 @@ class Dispatcher:
         # go-micro puts the name in the registry where the package is: "/go.micro.srv.greeter.Greeter/SayHello". None stands
         # for a last segment that several handlers have, and that therefore names none of them.
         self._by_last_segment: dict[str, _Route | None] = {}
+        self.unguarded: list[str] = []
+        """Paths of methods whose ``auth`` policy no interceptor enforces."""
 
     def add(
         self, handler: Handler, interceptors: Sequence[Interceptor], method_interceptors: InterceptorsByMethod | None
@@ -134,6 +146,9 @@ class Dispatcher:
             _check_kind(method, function)
             kind = _UnaryRoute if method.kind is Kind.UNARY else _StreamRoute
             routes[method.path] = kind(method, function, self._codecs.own, chain)
+            auth = method.policy.auth
+            if auth is not None and not auth.public and not enforce_auth(chain, method):
+                self.unguarded.append(method.path)
         self._routes.update(routes)
         return routes
 
