@@ -99,7 +99,7 @@ class _StreamCall(Generic[RequestT, ReplyT]):
 
     def cancel(self) -> None:
         """Ends the call at once, on both sides; does nothing when it is over."""
-        self._end(Cancelled("the call was cancelled by this client"))
+        self._end(self._outcome or Cancelled("the call was cancelled by this client"))
 
     def _end(self, outcome: Exception) -> None:
         """Ends the call, with what every later use of it raises."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -249,3 +250,46 @@ async def test_replies_before_an_error_are_not_lost_while_the_client_sends(serve
                 await asyncio.sleep(0.02)  # the error is here before the replies are read
                 got.append(reply.value)
         assert got == ["re: a", "re: b"]
+
+
+async def act(lab: LabClient) -> None:
+    await lab.act(Text(value="x"), timeout=60)
+
+
+async def count(lab: LabClient) -> None:
+    assert len([number async for number in lab.count(Number(value=3), timeout=60)]) == 3
+
+
+async def add(lab: LabClient) -> None:
+    await lab.sum([Number(value=1)], timeout=60)
+
+
+async def talk(lab: LabClient) -> None:
+    async with lab.talk(timeout=60) as call:
+        await call.send(Text(value="x"))
+        await call.receive()
+        await call.end()
+        assert [reply.value async for reply in call] == ["bye"]
+
+
+@pytest.mark.parametrize("call", [act, count, add, talk])
+async def test_a_call_that_goes_well_makes_no_error(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, call: Callable[[LabClient], Awaitable[None]]
+) -> None:
+    made: list[str] = []
+    make = micro.Error.__init__
+
+    def count_it(self: micro.Error, *args: Any, **options: Any) -> None:
+        made.append(type(self).__name__)
+        make(self, *args, **options)
+
+    async with serve(Lab()) as service:
+        lab = LabClient(service)
+        await call(lab)  # connects, and looks up
+        monkeypatch.setattr(micro.Error, "__init__", count_it)
+        for _ in range(3):
+            await call(lab)
+        await asyncio.sleep(0.05)
+        monkeypatch.undo()
+    # The end of a stream is an exception, as it is for every iterator of Python.
+    assert [name for name in made if call is act or name != "EndOfStream"] == []

@@ -729,7 +729,8 @@ async def _serve(stream: Stream, headers: Headers, dispatch: Dispatch) -> None:
                 raise
             await call.finish(DeadlineExceeded("the deadline passed before the handler was done", id="micro.deadline"))
         else:
-            await call.finish(Internal(f"the server ended {call.path} without a status"))
+            if not call.finished:
+                await call.finish(Internal(f"the server ended {call.path} without a status"))
     except _ClientGone:
         _log.debug("the client of %s went away", call.path)
     except Exception:
@@ -744,7 +745,7 @@ class _ClientGone(Cancelled):
 
 class _GrpcServerStream(ServerStream):
     __slots__ = (
-        "_finished",
+        "finished",
         "_reader",
         "_started",
         "_stream",
@@ -759,7 +760,7 @@ class _GrpcServerStream(ServerStream):
         self._stream = stream
         self._reader = _MessageReader(stream)
         self._started = False
-        self._finished = False
+        self.finished = False
         self.path = ""
         self.content_subtype = "proto"
         self.metadata = EMPTY
@@ -790,7 +791,7 @@ class _GrpcServerStream(ServerStream):
 
     async def refuse(self, http_status: int, error: Error) -> None:
         headers = [(":status", str(http_status)), ("content-type", "application/grpc"), *trailers_of(error, EMPTY)]
-        self._finished = True
+        self.finished = True
         await self._send_headers(headers, end=True)
         self._close_request()
 
@@ -819,11 +820,11 @@ class _GrpcServerStream(ServerStream):
             raise self._gone() from None
 
     async def finish(self, error: Error | None, trailers: Metadata = EMPTY) -> None:
-        if self._finished:
+        if self.finished:
             return
         headers = [] if self._started else self._reply_headers()
         headers += trailers_of(error, trailers, self._header_room - size_of(headers))
-        self._finished = True  # only now: if something about the error cannot be encoded, the call still needs a status
+        self.finished = True  # only now: if something about the error cannot be encoded, the call still needs a status
         await self._send_headers(_as_bytes(headers) if trailers.pairs else headers, end=True)
         self._close_request()
 
