@@ -16,6 +16,7 @@ from micro_rt.backends.memory.broker import MemoryBroker, _MemoryMember
 from micro_rt.broker.base import OutgoingRecord, Partition, Position, Record
 from micro_rt.codec.proto import ProtoCodec
 from micro_rt.events.dead_letter import dead_letter_topic
+from micro_rt.events.delivery import PartitionStatus
 from micro_rt.events.envelope import seal
 from micro_rt.events.handling import Handling
 from micro_rt.events.options import DeliveryOptions
@@ -90,13 +91,23 @@ async def test_status_can_be_asked_for_between_any_two_records(broker: str, shop
     log = Log()
     await publish.many([OrderPlaced(order_id="k", total_cents=number) for number in range(64)])  # a fair share, exactly
     async with subscribed(broker, shop.subscriber(order_placed=log), group="g") as (_, subscription):
+        in_flight: set[int] = set()
+
+        def look() -> list[PartitionStatus]:
+            found = subscription.status()
+            in_flight.add(sum(each.in_flight for each in found))
+            return found
+
         async with asyncio.timeout(SETTLE):
             while len(log) < 64:
-                subscription.status()
+                look()
                 await asyncio.sleep(0)
+        await eventually(lambda: {each.partition.topic for each in look()} == {shop.events["order_placed"].topic})
         for _ in range(10):
-            subscription.status()
+            assert look(), "it has its partitions"
             await asyncio.sleep(0)
+        await eventually(lambda: sum(each.in_flight for each in look()) == 0)
+    assert max(in_flight) <= 64
 
 
 async def test_a_handler_whose_task_is_cancelled_by_others_is_called_again(
