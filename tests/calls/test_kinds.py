@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -293,3 +293,55 @@ async def test_a_call_that_goes_well_makes_no_error(
         monkeypatch.undo()
     # The end of a stream is an exception, as it is for every iterator of Python.
     assert [name for name in made if call is act or name != "EndOfStream"] == []
+
+
+class Turns:
+    """Counts the turns that others get."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.longest = 0
+        """Messages in a row without a turn of others in between."""
+        self._row = 0
+        self._seen = 0
+
+    async def run(self) -> None:
+        while True:
+            self.count += 1
+            await asyncio.sleep(0)
+
+    def message(self) -> None:
+        self._row = self._row + 1 if self.count == self._seen else 1
+        self._seen = self.count
+        self.longest = max(self.longest, self._row)
+
+
+MANY = 2000
+"""Messages that fit into the buffers of a connection, so that nothing but fairness has a sender wait."""
+
+
+@pytest.mark.parametrize("sender", ["server", "client"])
+async def test_a_sender_that_never_waits_gives_others_their_turn(serve: Serve, sender: str) -> None:
+    turns = Turns()
+
+    class Floods(Lab):
+        async def count(self, request: Number, context: micro.Context) -> AsyncIterator[Number]:
+            for value in range(request.value):
+                turns.message()
+                yield Number(value=value)
+
+    def flood() -> Iterator[Number]:
+        for _ in range(MANY):
+            turns.message()
+            yield Number(value=1)
+
+    async with serve(Floods()) as service:
+        lab = LabClient(service)
+        await lab.act(Text())  # connects
+        others = asyncio.create_task(turns.run())
+        if sender == "server":
+            assert len([number async for number in lab.count(Number(value=MANY))]) == MANY
+        else:
+            assert (await lab.sum(flood())).value == MANY
+        others.cancel()
+    assert turns.longest <= 64
