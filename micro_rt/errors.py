@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self, TypeVar
+from copy import copy
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 from google.protobuf.message import Message
 
@@ -33,6 +34,8 @@ __all__ = [
     "Unavailable",
     "Unimplemented",
     "Unknown",
+    "code_for_caller",
+    "only_leaf",
 ]
 
 _DetailT = TypeVar("_DetailT")
@@ -76,6 +79,10 @@ class Error(Exception):
         unanswered: True when a call that had begun ended without an answer: the connection was lost, or the deadline
             passed. Set by the client's transport; an error that the server sent has False.
 
+    Attributes:
+        outgoing: True when it ended a call that this process made, or the publishing of an event. Set by the client and by the
+            publisher. A handler that lets such an error through tells its caller no more than that: ``passed_on``.
+
     Raises:
         TypeError: an id that is no text, or a detail that is no protobuf message.
     """
@@ -97,6 +104,7 @@ class Error(Exception):
         self.details: tuple[Any, ...] = _checked_details(details) if details else ()
         self.may_have_run = may_have_run
         self.unanswered = unanswered
+        self.outgoing = False
 
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}" if self.message else self.code.name
@@ -107,20 +115,35 @@ class Error(Exception):
             "details": self.details,
             "may_have_run": self.may_have_run,
             "unanswered": self.unanswered,
+            "outgoing": self.outgoing,
         }
         return (type(self), (self.message,), state)
 
     def __copy__(self) -> Self:
         """Returns an equal error with no traceback yet: one for each of several who are to get it."""
-        copy = type(self).__new__(type(self))
-        copy.args = self.args
-        copy.__dict__.update(self.__dict__)
+        other = type(self).__new__(type(self))
+        other.args = self.args
+        other.__dict__.update(self.__dict__)
         if "__notes__" in self.__dict__:
-            copy.__notes__ = list(self.__notes__)
-        copy.__cause__ = self.__cause__
-        copy.__context__ = self.__context__
-        copy.__suppress_context__ = self.__suppress_context__
-        return copy
+            other.__notes__ = list(self.__notes__)
+        other.__cause__ = self.__cause__
+        other.__context__ = self.__context__
+        other.__suppress_context__ = self.__suppress_context__
+        return other
+
+    def passed_on(self) -> Self:
+        """Returns the same error as one of the handler's own, for a caller that is to get all of it.
+
+        An error of a call that the handler made, and lets through, arrives at the handler's caller as a plain ``Unavailable``,
+        ``DeadlineExceeded`` or ``Internal``: its text may name services and addresses that are none of the caller's business.
+        To pass it on by choice:
+
+            except micro.NotFound as error:
+                raise error.passed_on() from error
+        """
+        own = copy(self)
+        own.outgoing = False
+        return own
 
     def detail(self, type_: type[_DetailT]) -> _DetailT | None:
         """Returns the first detail of a type, or None."""
@@ -237,6 +260,22 @@ class EndOfStream(Error, EOFError):
     """``receive()`` was called after the other side's last message."""
 
     code = Code.OUT_OF_RANGE
+
+
+def code_for_caller(error: Error) -> Code:
+    """Returns the code that a handler's caller gets if the handler lets an error through."""
+    if not error.outgoing or error.code in (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED):
+        return error.code
+    return Code.INTERNAL
+
+
+def only_leaf(error: BaseException) -> BaseException:
+    """Returns the one exception that a task group failed with; the given one if there are several, or if it is no group."""
+    while True:
+        leaves = cast("tuple[BaseException, ...]", getattr(error, "exceptions", ()))
+        if len(leaves) != 1:
+            return error
+        (error,) = leaves
 
 
 def _text(message: object) -> str:

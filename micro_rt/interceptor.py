@@ -25,7 +25,7 @@ from functools import partial
 from typing import Any, TypeAlias, cast
 
 from micro_rt.context import Call
-from micro_rt.method import ServiceInfo
+from micro_rt.method import Kind, Method, ServiceInfo
 
 __all__ = [
     "EventNext",
@@ -40,6 +40,7 @@ __all__ = [
     "chain_stream",
     "chain_unary",
     "checked",
+    "enforce_auth",
 ]
 
 UnaryNext: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
@@ -56,6 +57,10 @@ InterceptorsByMethod: TypeAlias = Mapping[str, Sequence["Interceptor"]]
 
 class Interceptor:
     """Base of every interceptor; passes everything through."""
+
+    enforces_auth: bool = False
+    """Whether it refuses calls that the method's ``policy.auth`` does not allow. A service with such a method starts only if an
+    interceptor around that method says so, and overrides ``unary`` or ``stream``, whichever the method is."""
 
     async def unary(self, request: Any, call: Call, proceed: UnaryNext) -> Any:
         """Runs around a unary call.
@@ -119,6 +124,15 @@ def checked(interceptors: Sequence[Interceptor]) -> tuple[Interceptor, ...]:
                 f"{interceptor!r} is not an interceptor: an object of a class derived from micro.Interceptor"
             )
     return tuple(interceptors)
+
+
+def enforce_auth(interceptors: Sequence[Interceptor], method: Method[Any, Any]) -> bool:
+    """Returns whether one of the interceptors around a method enforces who may call it."""
+    hook = "unary" if method.kind is Kind.UNARY else "stream"
+    return any(
+        interceptor.enforces_auth and getattr(type(interceptor), hook) is not getattr(Interceptor, hook)
+        for interceptor in interceptors
+    )
 
 
 def by_method_name(service: ServiceInfo, given: InterceptorsByMethod | None) -> dict[str, tuple[Interceptor, ...]]:

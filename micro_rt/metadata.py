@@ -19,6 +19,7 @@ MetadataLike = Union[Mapping[str, MetadataValue], Iterable[tuple[str, MetadataVa
 
 _KEY = re.compile(r"[0-9a-z_.\-]+").fullmatch
 _TEXT = re.compile(r"[ -~]*").fullmatch
+_FOREIGN_TEXT = re.compile(r"[^\0-\x08\x0a-\x1f\x7f]*").fullmatch  # a "field-value" of RFC 9110, section 5.5
 
 RESERVED = frozenset(
     {
@@ -62,9 +63,21 @@ class Metadata(Mapping[str, MetadataValue]):
 
     @classmethod
     def received(cls, pairs: Iterable[tuple[str, MetadataValue]]) -> Metadata:
-        """Wraps pairs that come from the wire, without checking them again."""
+        """Wraps pairs that come from the wire.
+
+        Everything in it can be sent on: as ``metadata=context.metadata``, as pairs, or in a mapping with others. A foreign
+        peer may put more than printable ASCII into a text key. Such a value is kept, one character for each byte, and is
+        sent on as the same bytes. A pair that no peer may send (RFC 9113, section 8.2.1) is left out.
+
+        Args:
+            pairs: lower-case keys and their values.
+        """
+        return cls._of(tuple([kept for pair in pairs if (kept := _as_received(pair)) is not None]))
+
+    @classmethod
+    def _of(cls, pairs: tuple[tuple[str, MetadataValue], ...]) -> Metadata:
         metadata = cls.__new__(cls)
-        metadata.pairs = tuple(pairs)
+        metadata.pairs = pairs
         return metadata
 
     def __getitem__(self, key: str) -> MetadataValue:
@@ -110,7 +123,23 @@ class Metadata(Mapping[str, MetadataValue]):
 
     def merged(self, items: MetadataLike) -> Metadata:
         """Returns a copy with more pairs at the end; what is here already stays and comes first."""
-        return Metadata.received((*self.pairs, *Metadata(items).pairs))
+        return Metadata._of((*self.pairs, *Metadata(items).pairs))
+
+
+class _ReceivedText(str):
+    """Text of a foreign peer that is not printable ASCII: only what was received may be sent like this."""
+
+    __slots__ = ()
+
+
+def _as_received(pair: tuple[str, MetadataValue]) -> tuple[str, MetadataValue] | None:
+    """Returns a pair from the wire as it can be sent on; None if no peer may send it."""
+    key, value = pair
+    if not _KEY(key):
+        return None
+    if isinstance(value, bytes) or _TEXT(value):
+        return pair
+    return (key, _ReceivedText(value)) if _FOREIGN_TEXT(value) else None
 
 
 def _by_key(pairs: Iterable[tuple[str, MetadataValue]]) -> list[tuple[str, MetadataValue]]:
@@ -153,7 +182,7 @@ def _checked(key: object, value: object) -> tuple[str, MetadataValue]:
         raise TypeError(
             f"metadata key {key!r} holds text, not {type(value).__name__}; for bytes, name it {key!r} + '-bin'"
         )
-    elif not _TEXT(value):
+    elif not _TEXT(value) and not isinstance(value, _ReceivedText):
         raise ValueError(
             f"metadata key {key!r}: its value must be printable ASCII; for other data, name it {key!r} + '-bin' and give bytes"
         )

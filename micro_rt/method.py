@@ -85,7 +85,10 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class AuthPolicy:
-    """Who may call a method: data for an interceptor, which nothing here enforces.
+    """Who may call a method: data for an interceptor that enforces it.
+
+    A service with such a method starts only if an interceptor around the method has ``enforces_auth = True``, if the method
+    is ``public``, or if the service has ``auth="off"``.
 
     Attributes:
         scopes: the caller needs one of these.

@@ -14,16 +14,20 @@ Rules:
 - No wait goes beyond the deadline: if the back-off would, the call fails at once with the error that it has.
 - An attempt goes to a node that this call has not tried, as long as there is one; then every node may be tried again.
 - A name without nodes is waited for like a failure: the same policy, the same back-off.
+- An error that follows a failed attempt keeps that attempt's error: as its ``__cause__``, and in its text. "Nobody serves it"
+  says little of a call that was cut off. The text of an error that a server sent stays as the server wrote it.
+- If any attempt may have run, the error of the call says so, whatever happened last.
 - ``CallInfo`` is updated as the node is chosen, so an error can say which node the last attempt went to.
 """
 
 from __future__ import annotations
 
 import asyncio
+from copy import copy
 
 from micro_rt.client.nodes import RemoteNode, ServiceNodes
 from micro_rt.context import ClientCall
-from micro_rt.errors import Error, Unavailable
+from micro_rt.errors import DeadlineExceeded, Error, Unavailable
 from micro_rt.kit import backoff
 from micro_rt.method import RetryPolicy
 
@@ -39,12 +43,14 @@ class Attempts:
         retry: how often, when and after which errors the call is sent again.
     """
 
-    __slots__ = ("_call", "_retry", "_sent", "_tried", "service_nodes")
+    __slots__ = ("_call", "_first", "_may_have_run", "_retry", "_sent", "_tried", "service_nodes")
 
     def __init__(self, service_nodes: ServiceNodes, call: ClientCall, retry: RetryPolicy) -> None:
         self._call = call
         self._retry = retry
         self._sent = 0
+        self._first: Error | None = None
+        self._may_have_run = False
         self._tried: frozenset[str] = frozenset()
         self.service_nodes = service_nodes
 
@@ -66,8 +72,10 @@ class Attempts:
                 await self.service_nodes.wait(self._call.deadline)
             except Unavailable as error:
                 if self.service_nodes.closed:
-                    raise  # the service that calls has ended: nothing appears any more
+                    raise self._last(error)  # noqa: B904 - it is the same error; the service that calls has ended
                 await self._back_off(error)
+            except DeadlineExceeded as error:
+                raise self._last(error)  # noqa: B904 - it is the same error
 
     async def failed(self, remote: RemoteNode, error: Error) -> None:
         """Returns when the next attempt may go ahead.
@@ -77,14 +85,16 @@ class Attempts:
             error: how the attempt failed.
 
         Raises:
-            Error: ``error`` itself, if there is no next attempt.
+            Error: ``error`` itself, with the first one as its cause, if there is no next attempt.
         """
         self._tried |= {remote.node.id}
         if not error.may_have_run and error.code is Unavailable.code:
             self.service_nodes.failed(remote)
             if self.service_nodes.untried(self._tried):
+                self._remember(error)
                 return
         await self._back_off(error)
+        self._remember(error)
         if not self.service_nodes.untried(self._tried):
             self._tried = frozenset()
 
@@ -94,13 +104,30 @@ class Attempts:
         if not policy.allows(self._call.method, error):
             if error.unanswered and error.code is Unavailable.code:
                 error.message += "; it may have run, and is not declared idempotent, so it was not sent again"
-            raise error
+            raise self._last(error)
         if self._sent >= policy.attempts or error.code not in policy.codes:
-            raise error
+            raise self._last(error)
         if error.may_have_run and not self.service_nodes.budget.spend():
-            raise error
+            raise self._last(error)
         delay = backoff.delay(self._sent, policy.backoff, policy.max_backoff)
         deadline = self._call.deadline
         if deadline is not None and asyncio.get_running_loop().time() + delay >= deadline:
-            raise error
+            raise self._last(error)
         await asyncio.sleep(delay)
+
+    def _remember(self, error: Error) -> None:
+        """Keeps what an attempt failed with that another one follows."""
+        self._may_have_run = self._may_have_run or error.may_have_run
+        if self._first is None:
+            self._first = copy(error)  # without the traceback, whose frames hold the call
+
+    def _last(self, error: Error) -> Error:
+        """Returns what the call ends with: an error, with that of the first attempt as its cause and in its text."""
+        first = self._first
+        if first is None:
+            return error
+        error.__cause__ = first
+        if (error.unanswered or not error.may_have_run) and first.message not in error.message:
+            error.message += f"; the first attempt failed with {first}"
+        error.may_have_run = error.may_have_run or self._may_have_run
+        return error

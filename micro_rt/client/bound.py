@@ -109,7 +109,11 @@ class BoundMethod:
         self, request: Any, timeout: float | None, metadata: MetadataLike | None, info: CallInfo | None
     ) -> Any:
         """Makes a unary call."""
-        return await self._unary(request, self.start(timeout, metadata, info))
+        try:
+            return await self._unary(request, self.start(timeout, metadata, info))
+        except Error as error:
+            error.outgoing = True
+            raise
 
     def start(self, timeout: float | None, metadata: MetadataLike | None, info: CallInfo | None) -> ClientCall:
         """Starts the clock of a call: the earlier of its own deadline and that of the call being served here."""

@@ -123,7 +123,7 @@ class DirectExchange(Exchange):
     A call whose only request is known may go to another node until the first reply has come.
     """
 
-    __slots__ = ("_attempts", "_bound", "_call", "_failure", "_remote", "_replied", "_request", "_stream")
+    __slots__ = ("_attempts", "_bound", "_call", "_failure", "_over", "_remote", "_replied", "_request", "_stream")
 
     def __init__(self, bound: BoundMethod, call: ClientCall) -> None:
         self._bound = bound
@@ -134,6 +134,7 @@ class DirectExchange(Exchange):
         self._failure: BaseException | None = None
         self._request: bytes | None = None
         self._replied = False
+        self._over = False
 
     @classmethod
     async def open(cls, bound: BoundMethod, call: ClientCall, request: Any = None) -> DirectExchange:
@@ -156,6 +157,7 @@ class DirectExchange(Exchange):
             try:
                 data = await self._open_stream().receive()
             except EndOfStream:
+                self._over = True
                 self._done()
                 raise
             except Error as error:
@@ -177,7 +179,7 @@ class DirectExchange(Exchange):
                 return self._bound.decode(data)
 
     def cancel(self, reason: BaseException | None = None) -> None:
-        if self._failure is None:
+        if self._failure is None and not self._over:
             self._failure = reason or Cancelled("the call was cancelled by this client")
         if self._stream is not None:
             self._stream.cancel()

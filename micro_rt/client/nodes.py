@@ -31,7 +31,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import TypeAlias
 
 from micro_rt.client.go_micro import MUCP, GoMicroConnection
@@ -43,6 +42,7 @@ from micro_rt.kit.tasks import TaskSet
 from micro_rt.node import Node
 from micro_rt.registry.base import Registry
 from micro_rt.selector.base import Selector
+from micro_rt.text import near
 from micro_rt.transport.base import Connection, Transport
 
 __all__ = ["Nodes", "RemoteNode", "ServiceNodes"]
@@ -290,8 +290,8 @@ class ServiceNodes:
         )
         if elsewhere:
             advice = f"{self.service} is served under {', '.join(map(repr, elsewhere))}: pass target={elsewhere[0]!r} to the client"
-        elif near := get_close_matches(self.name, names, n=3):
-            advice = f"did you mean {' or '.join(map(repr, near))}? Registered now: {_listed(names)}"
+        elif similar := near(self.name, names):
+            advice = f"did you mean {' or '.join(map(repr, similar))}? Registered now: {_listed(names)}"
         elif names:
             advice = f"{advice}. Registered now: {_listed(names)}"
         return Unavailable(f"{problem}: {advice}", id="micro.no_nodes", may_have_run=False)

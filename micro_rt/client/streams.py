@@ -31,7 +31,7 @@ from typing import Any, Generic, Self, TypeAlias, TypeVar
 from micro_rt.client.bound import BoundMethod
 from micro_rt.client.exchange import Exchange, open_exchange, pump
 from micro_rt.context import CallInfo, ClientCall
-from micro_rt.errors import Cancelled, EndOfStream
+from micro_rt.errors import Cancelled, EndOfStream, Error
 from micro_rt.metadata import MetadataLike
 from micro_rt.transport.base import many_replies, no_reply
 
@@ -99,7 +99,7 @@ class _StreamCall(Generic[RequestT, ReplyT]):
 
     def cancel(self) -> None:
         """Ends the call at once, on both sides; does nothing when it is over."""
-        self._end(Cancelled("the call was cancelled by this client"))
+        self._end(self._outcome or Cancelled("the call was cancelled by this client"))
 
     def _end(self, outcome: Exception) -> None:
         """Ends the call, with what every later use of it raises."""
@@ -128,9 +128,9 @@ class _StreamCall(Generic[RequestT, ReplyT]):
         self._loop = asyncio.get_running_loop()
         call: ClientCall = bound.start(self._timeout, self._metadata, self._info)
         if not bound.method.kind.client_streams:
-            self._exchange = await open_exchange(bound, call, self._requests)
+            self._exchange = await _opened(bound, call, self._requests)
         else:
-            self._exchange = exchange = await open_exchange(bound, call)
+            self._exchange = exchange = await _opened(bound, call)
             if self._requests is not None:
                 self._sender = asyncio.create_task(
                     pump(_as_async(self._requests), exchange), name=f"requests of {bound.method.path}"
@@ -147,6 +147,8 @@ class _StreamCall(Generic[RequestT, ReplyT]):
         try:
             return await exchange.receive()
         except Exception as error:
+            if isinstance(error, Error):
+                error.outgoing = True
             self._end(error)
             raise
         finally:
@@ -159,6 +161,9 @@ class _StreamCall(Generic[RequestT, ReplyT]):
         self._sending = True
         try:
             await exchange.send(message)
+        except Error as error:
+            error.outgoing = True
+            raise
         finally:
             self._sending = False
 
@@ -346,6 +351,14 @@ class _Replies(AsyncIterator[ReplyT]):
     def __del__(self) -> None:
         if self._abandon is not None:
             self._abandon()
+
+
+async def _opened(bound: BoundMethod, call: ClientCall, request: Any = None) -> Exchange:
+    try:
+        return await open_exchange(bound, call, request)
+    except Error as error:
+        error.outgoing = True
+        raise
 
 
 async def _as_async(messages: Messages[RequestT]) -> AsyncIterator[RequestT]:

@@ -132,12 +132,25 @@ class Publisher:
         outlet = self._outlets[event]
         sent = self._headers if headers is None else self._headers + _checked(headers)
         going = (outlet, message, outlet.key_of(message) if key is None else _key(key), sent)
-        return await self._publish_one(going, _seconds(time), _deadline(timeout))
+        try:
+            return await self._publish_one(going, _seconds(time), _deadline(timeout))
+        except Error as error:
+            error.outgoing = True
+            raise
 
     async def _publish_all(
         self, messages: Iterable[Any], headers: HeadersLike | None, timeout: float | None
     ) -> list[Published]:
         """Publishes several events in one go, in order."""
+        try:
+            return await self._all_published(messages, headers, timeout)
+        except Error as error:
+            error.outgoing = True
+            raise
+
+    async def _all_published(
+        self, messages: Iterable[Any], headers: HeadersLike | None, timeout: float | None
+    ) -> list[Published]:
         deadline = _deadline(timeout)
         sent = self._headers if headers is None else self._headers + _checked(headers)
         batch: list[_Outgoing] = []

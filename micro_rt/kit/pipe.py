@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from copy import copy
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from micro_rt.errors import Error
 
 __all__ = ["Pipe"]
 
 ItemT = TypeVar("ItemT")
+
+Reason: TypeAlias = BaseException | Callable[[], BaseException]
+"""Why a pipe has ended: an exception, or what makes one for each who asks, so that an end that nobody asks for costs none."""
 
 
 class Pipe(Generic[ItemT]):
@@ -26,7 +30,7 @@ class Pipe(Generic[ItemT]):
     def __init__(self, window: int) -> None:
         self._window = window
         self._items: deque[ItemT] = deque()
-        self._end: BaseException | None = None
+        self._end: Reason | None = None
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
 
@@ -55,14 +59,23 @@ class Pipe(Generic[ItemT]):
         _wake(self._writer)
         return self._items.popleft()
 
-    def end(self, reason: BaseException) -> None:
+    async def more(self) -> bool:
+        """Waits until there is an item, or the pipe has ended; returns whether there is one."""
+        while not self._items:
+            if self._end is not None:
+                return False
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
+        return True
+
+    def end(self, reason: Reason) -> None:
         """Ends the pipe after the items that are in it; does nothing if it has ended."""
         if self._end is None:
             self._end = reason
             _wake(self._reader)
             _wake(self._writer)
 
-    def stop(self, reason: BaseException) -> None:
+    def stop(self, reason: Reason) -> None:
         """Ends the pipe at once and throws away what is in it."""
         self._items.clear()
         self._end = reason
@@ -70,8 +83,10 @@ class Pipe(Generic[ItemT]):
         _wake(self._writer)
 
 
-def _own(reason: BaseException) -> BaseException:
+def _own(reason: Reason) -> BaseException:
     """What one of those who are told the reason gets: it adds a traceback, and may change more."""
+    if not isinstance(reason, BaseException):
+        return reason()
     return copy(reason).with_traceback(reason.__traceback__) if isinstance(reason, Error) else reason
 
 

@@ -12,12 +12,17 @@ The rules that it keeps, and why:
   error names those that it has.
 - The deadline is the earliest of the caller's, the one in go-micro's header, and the timeout of the method's policy.
   The transport enforces its own deadline; a shorter one is enforced here.
-- Every call ends with exactly one status. A ``micro.Error`` is passed on as it is. Anything else is logged with its
+- Every call ends with exactly one status. A ``micro.Error`` is passed on as it is, unless it ended a call that the handler
+  made itself: then its cause is logged, and the caller gets a plain ``UNAVAILABLE``, ``DEADLINE_EXCEEDED`` or ``INTERNAL``.
+  Its text may name services, addresses and names in the registry that are none of the caller's business, and would
+  read as if they were about the service that was called. Anything else is logged with its
   traceback and becomes ``UNKNOWN`` without details, because its text may hold secrets.
 - A task group with a single error counts as that error: handlers that use task groups need not unwrap it.
 - A cancellation that is this call's own (the client has gone, the server stops) goes on. Any other one, which something
   the handler awaited raised, becomes ``CANCELLED``, and the task goes on to send its status.
 - Headers that the handler set are sent before the first reply, and in any case before the status.
+- A method whose policy says who may call it, with no interceptor around it that enforces this, is noted in ``unguarded``: the
+  service then does not start.
 - A reply is checked by its class. A wrong one is an error of the server and is logged; encoding it could send nonsense.
 - A unary method without a request, and a request that cannot be decoded, are ``INVALID_ARGUMENT``: the client's error.
 - Replies are closed in the task of the call, however it ends, so that ``finally`` blocks of an async generator run
@@ -33,7 +38,6 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from difflib import get_close_matches
 from inspect import isasyncgen, isasyncgenfunction, iscoroutine, iscoroutinefunction
 from typing import Any, cast
 
@@ -42,6 +46,7 @@ from micro_rt.codec.codecs import Codecs
 from micro_rt.context import Context, current_context
 from micro_rt.errors import (
     Cancelled,
+    Code,
     DeadlineExceeded,
     EndOfStream,
     Error,
@@ -49,13 +54,24 @@ from micro_rt.errors import (
     InvalidArgument,
     Unimplemented,
     Unknown,
+    code_for_caller,
+    only_leaf,
 )
 from micro_rt.go_micro.errors import encode_error
 from micro_rt.go_micro.headers import split_metadata
 from micro_rt.handler import Handler, service_info
-from micro_rt.interceptor import Interceptor, InterceptorsByMethod, by_method_name, chain_stream, chain_unary, checked
+from micro_rt.interceptor import (
+    Interceptor,
+    InterceptorsByMethod,
+    by_method_name,
+    chain_stream,
+    chain_unary,
+    checked,
+    enforce_auth,
+)
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.method import Kind, Method
+from micro_rt.text import near
 from micro_rt.transport.base import ServerStream
 
 __all__ = ["Dispatcher"]
@@ -85,6 +101,8 @@ class Dispatcher:
         # go-micro puts the name in the registry where the package is: "/go.micro.srv.greeter.Greeter/SayHello". None stands
         # for a last segment that several handlers have, and that therefore names none of them.
         self._by_last_segment: dict[str, _Route | None] = {}
+        self.unguarded: list[str] = []
+        """Paths of methods whose ``auth`` policy no interceptor enforces."""
 
     def add(
         self, handler: Handler, interceptors: Sequence[Interceptor], method_interceptors: InterceptorsByMethod | None
@@ -128,6 +146,9 @@ class Dispatcher:
             _check_kind(method, function)
             kind = _UnaryRoute if method.kind is Kind.UNARY else _StreamRoute
             routes[method.path] = kind(method, function, self._codecs.own, chain)
+            auth = method.policy.auth
+            if auth is not None and not auth.public and not enforce_auth(chain, method):
+                self.unguarded.append(method.path)
         self._routes.update(routes)
         return routes
 
@@ -181,15 +202,15 @@ class Dispatcher:
                 async with limit:
                     await route.serve(stream, context)
         except Error as error:
-            failure = error
+            failure = _for_caller(route.method, error)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
             failure = Cancelled(f"{route.method.path}: something that the handler waited for was cancelled")
         except Exception as error:
-            if isinstance(leaf := _only_leaf(error), Error):
-                failure = leaf
+            if isinstance(leaf := only_leaf(error), Error):
+                failure = _for_caller(route.method, leaf)
             elif limit is not None and limit.expired() and isinstance(error, TimeoutError):
                 whose = "its policy" if timeout == allowed else "the caller"
                 problem = f"{route.method.path}: {whose} gives a handler {timeout:g} s, and it took longer"
@@ -224,8 +245,8 @@ class Dispatcher:
         return made
 
     def _unknown(self, path: str) -> Unimplemented:
-        near = get_close_matches(path, self._routes, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"this server has {', '.join(sorted(self._services))}"
+        similar = near(path, self._routes, 1)
+        hint = f"did you mean {similar[0]}?" if similar else f"this server has {', '.join(sorted(self._services))}"
         return Unimplemented(f"there is no {path} here: {hint}")
 
 
@@ -379,13 +400,21 @@ def _check_kind(method: Method[Any, Any], function: Any) -> None:
         raise TypeError(f"{method.path} has one reply: {name}() must return it, and has a yield")
 
 
-def _only_leaf(error: BaseException) -> BaseException:
-    """Returns the one exception that a task group failed with; what is given if there are several, or if it is none."""
-    while True:
-        leaves = cast("tuple[BaseException, ...]", getattr(error, "exceptions", ()))
-        if len(leaves) != 1:
-            return error
-        (error,) = leaves
+def _for_caller(method: Method[Any, Any], error: Error) -> Error:
+    """Returns what a handler's caller gets: an error of the handler's own calls tells it nothing of where they went."""
+    if not error.outgoing:
+        return error
+    code = code_for_caller(error)
+    unexpected = code is Code.INTERNAL
+    _log.log(
+        logging.ERROR if unexpected else logging.WARNING,
+        "%s ends with %s, because a call that its handler made failed: %s",
+        method.path,
+        code.name,
+        error,
+        exc_info=error if unexpected else None,
+    )
+    return Error.of(code, f"{method.path}: {_OUTGOING[code]}; the server's log has the cause", id="micro.outgoing")
 
 
 def _closable(replies: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
@@ -396,3 +425,10 @@ def _closable(replies: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
 async def _generator(replies: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
     async for reply in replies:
         yield reply
+
+
+_OUTGOING: Mapping[Code, str] = {
+    Code.UNAVAILABLE: "a service that it needs is not available",
+    Code.DEADLINE_EXCEEDED: "a call that it made was not answered in time",
+    Code.INTERNAL: "a call that it made failed",
+}

@@ -76,6 +76,8 @@ class Service:
             listens.
         interceptors: run around every call that it serves, and every event that it handles.
         client_interceptors: run around every call that its clients make, and every event that it publishes.
+        auth: ``"off"`` to serve methods whose ``auth`` policy in the .proto no interceptor enforces. Without it, a service
+            with such a method does not start. An interceptor that enforces the policy has ``enforces_auth = True``.
         lifespan: runs around its life.
         grace: seconds that calls in flight get when it stops.
         ttl: seconds that it stays listed after it died.
@@ -96,12 +98,15 @@ class Service:
         advertise: str | None = None,
         interceptors: Sequence[Interceptor] = (),
         client_interceptors: Sequence[Interceptor] = (),
+        auth: Literal["off"] | None = None,
         lifespan: Lifespan | None = None,
         grace: float = 10.0,
         ttl: float = LEASE_TTL,
     ) -> None:
         if not name:
             raise ValueError('a service needs a name: micro.Service("greeter")')
+        if auth not in (None, "off"):
+            raise ValueError(f'auth={auth!r}: it is "off", or left out')
         self.name = name
         self.version = version
         self.metadata = dict(metadata or {})
@@ -115,6 +120,7 @@ class Service:
         self._selector = selector
         self._address = address
         self._advertise = advertise
+        self._auth = auth
         self._lifespan = lifespan
         self._grace = grace
         self._ttl = ttl
@@ -324,6 +330,12 @@ class Service:
     async def __aenter__(self) -> Self:
         if self._life is not None:
             raise RuntimeError(f"service {self.name!r} runs already")
+        if self._auth is None and (unguarded := self._dispatcher.unguarded):
+            raise FailedPrecondition(
+                f"service {self.name!r} does not start: the .proto says who may call {', '.join(unguarded)}, and no "
+                'interceptor enforces it; add one that has enforces_auth = True, or pass auth="off" to micro.Service',
+                id="micro.auth_not_enforced",
+            )
         self._life = Life(self._plan(), self._ending.hurry if self._ending else None, self._ended)
         await self._life.start()
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from typing import Literal
 
 from micro_rt.handler import Handler
 from micro_rt.interceptor import Interceptor
@@ -19,6 +20,7 @@ async def serve(
     name: str = "test",
     interceptors: Sequence[Interceptor] = (),
     client_interceptors: Sequence[Interceptor] = (),
+    auth: Literal["off"] | None = None,
     lifespan: Lifespan | None = None,
 ) -> AsyncGenerator[Service]:
     """Serves handlers in this process, without a port or a file, and gives the service to make clients from.
@@ -33,6 +35,7 @@ async def serve(
         name: of the service.
         interceptors: run around every call that is served.
         client_interceptors: run around every call that clients of the service make.
+        auth: ``"off"`` to serve methods whose ``auth`` policy no interceptor enforces.
         lifespan: runs around the life of the service.
     """
     service = Service(
@@ -41,6 +44,7 @@ async def serve(
         transport="memory",
         interceptors=interceptors,
         client_interceptors=client_interceptors,
+        auth=auth,
         lifespan=lifespan,
         grace=1.0,
     )

@@ -36,6 +36,7 @@ __all__ = [
 _log = logging.getLogger("micro_rt.backends.grpclib.transport")
 
 Headers = list[tuple[str, str]]
+"""Names and values; a value has one character for each byte, as latin-1 has."""
 
 _GRPC = "application/grpc"
 _PROTO = "proto"
@@ -118,7 +119,7 @@ def decode_metadata(headers: Headers) -> Metadata:
     """
     pairs: list[tuple[str, MetadataValue]] = []
     for key, value in headers:
-        if key[0] == ":" or key in RESERVED or key.startswith("grpc-"):
+        if key[:1] == ":" or key in RESERVED or key.startswith("grpc-"):
             continue
         if key.endswith("-bin"):
             pairs.extend((key, _decode_binary(part)) for part in value.split(","))

@@ -15,6 +15,7 @@ import micro_rt as micro
 from micro_rt.codec.proto import ProtoCodec
 from micro_rt.method import RetryPolicy
 from tests.helpers.handlers import Lab, Serve
+from tests.helpers.waiting import eventually, soon
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text
 
@@ -152,6 +153,8 @@ async def test_an_unknown_method_names_what_there_is(serve: Serve) -> None:
         connection = service.nodes.hold(nodes[0]).connection
         with pytest.raises(micro.Unimplemented, match=r"did you mean /lab\.Lab/Act\?"):
             await connection.unary("/lab.Lab/Axt", "proto", micro.Metadata(), None, micro.CallInfo(), b"")
+        with pytest.raises(micro.Unimplemented, match=r"there is no /lab\.Lab/Forget here: this server has lab\.Lab"):
+            await connection.unary("/lab.Lab/Forget", "proto", micro.Metadata(), None, micro.CallInfo(), b"")
         with pytest.raises(micro.InvalidArgument, match="cannot be read"):
             await connection.unary("/lab.Lab/Act", "proto", micro.Metadata(), None, micro.CallInfo(), b"\xff\xff")
 
@@ -351,6 +354,60 @@ async def test_the_access_log_tells_each_call(serve: Serve, caplog: pytest.LogCa
     assert sum("server /lab.Lab/Act NOT_FOUND" in line for line in lines) == 1
     assert sum("/lab.Lab/Count OK" in line and "1 in, 3 out" in line for line in lines) == 2
     assert "hidden" not in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["unary", "stream"])
+async def test_a_passed_deadline_has_one_name_in_both_logs(
+    serve: Serve, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    caplog.set_level(logging.INFO, "micro_rt.access")
+    lab = Lab()
+    async with serve(lab, interceptors=[micro.AccessLog()], client_interceptors=[micro.AccessLog()]) as service:
+        client = LabClient(service)
+        with pytest.raises(micro.DeadlineExceeded):
+            if kind == "unary":
+                await client.act(Text(value="hang"), timeout=0.3)
+            else:
+                async for _ in client.count(Number(value=0), timeout=0.3):
+                    pass
+        await eventually(lambda: len(outcomes(caplog)) == 2)
+    assert outcomes(caplog) == ["client DEADLINE_EXCEEDED", "server DEADLINE_EXCEEDED"]
+
+
+async def test_a_call_that_its_client_cancels_in_time_is_cancelled_in_the_log(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "micro_rt.access")
+    lab = Lab()
+    async with serve(lab, interceptors=[micro.AccessLog()]) as service:
+        task = asyncio.create_task(LabClient(service).act(Text(value="hang"), timeout=60))
+        await soon(lab.started.wait())
+        task.cancel()
+        await eventually(lambda: len(outcomes(caplog)) == 1)
+    assert outcomes(caplog) == ["server CANCELLED"]
+
+
+async def test_the_access_log_names_the_code_that_the_caller_gets_from_a_task_group(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Fans(Lab):
+        async def act(self, request: Text, context: micro.Context) -> Text:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(super().act(Text(value="fail"), context))
+            return request
+
+    caplog.set_level(logging.INFO, "micro_rt.access")
+    async with serve(Fans(), interceptors=[micro.AccessLog()]) as service:
+        with pytest.raises(micro.NotFound):
+            await LabClient(service).act(Text())
+        await eventually(lambda: len(outcomes(caplog)) == 1)
+    assert outcomes(caplog) == ["server NOT_FOUND"]
+
+
+def outcomes(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The side and the code of each line of the access log."""
+    lines = [record.message.split() for record in caplog.records if record.name == "micro_rt.access"]
+    return sorted(f"{side} {code}" for side, _, code, *_ in lines)
 
 
 async def test_a_request_that_cannot_be_encoded_never_left() -> None:

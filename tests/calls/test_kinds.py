@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -249,3 +250,98 @@ async def test_replies_before_an_error_are_not_lost_while_the_client_sends(serve
                 await asyncio.sleep(0.02)  # the error is here before the replies are read
                 got.append(reply.value)
         assert got == ["re: a", "re: b"]
+
+
+async def act(lab: LabClient) -> None:
+    await lab.act(Text(value="x"), timeout=60)
+
+
+async def count(lab: LabClient) -> None:
+    assert len([number async for number in lab.count(Number(value=3), timeout=60)]) == 3
+
+
+async def add(lab: LabClient) -> None:
+    await lab.sum([Number(value=1)], timeout=60)
+
+
+async def talk(lab: LabClient) -> None:
+    async with lab.talk(timeout=60) as call:
+        await call.send(Text(value="x"))
+        await call.receive()
+        await call.end()
+        assert [reply.value async for reply in call] == ["bye"]
+
+
+@pytest.mark.parametrize("call", [act, count, add, talk])
+async def test_a_call_that_goes_well_makes_no_error(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, call: Callable[[LabClient], Awaitable[None]]
+) -> None:
+    made: list[str] = []
+    make = micro.Error.__init__
+
+    def count_it(self: micro.Error, *args: Any, **options: Any) -> None:
+        made.append(type(self).__name__)
+        make(self, *args, **options)
+
+    async with serve(Lab()) as service:
+        lab = LabClient(service)
+        await call(lab)  # connects, and looks up
+        monkeypatch.setattr(micro.Error, "__init__", count_it)
+        for _ in range(3):
+            await call(lab)
+        await asyncio.sleep(0.05)
+        monkeypatch.undo()
+    # The end of a stream is an exception, as it is for every iterator of Python.
+    assert [name for name in made if call is act or name != "EndOfStream"] == []
+
+
+class Turns:
+    """Counts the turns that others get."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.longest = 0
+        """Messages in a row without a turn of others in between."""
+        self._row = 0
+        self._seen = 0
+
+    async def run(self) -> None:
+        while True:
+            self.count += 1
+            await asyncio.sleep(0)
+
+    def message(self) -> None:
+        self._row = self._row + 1 if self.count == self._seen else 1
+        self._seen = self.count
+        self.longest = max(self.longest, self._row)
+
+
+MANY = 2000
+"""Messages that fit into the buffers of a connection, so that nothing but fairness has a sender wait."""
+
+
+@pytest.mark.parametrize("sender", ["server", "client"])
+async def test_a_sender_that_never_waits_gives_others_their_turn(serve: Serve, sender: str) -> None:
+    turns = Turns()
+
+    class Floods(Lab):
+        async def count(self, request: Number, context: micro.Context) -> AsyncIterator[Number]:
+            for value in range(request.value):
+                turns.message()
+                yield Number(value=value)
+
+    def flood() -> Iterator[Number]:
+        for _ in range(MANY):
+            turns.message()
+            yield Number(value=1)
+
+    async with serve(Floods()) as service:
+        lab = LabClient(service)
+        await lab.act(Text())  # connects
+        others = asyncio.create_task(turns.run())
+        if sender == "server":
+            assert len([number async for number in lab.count(Number(value=MANY))]) == MANY
+        else:
+            assert (await lab.sum(flood())).value == MANY
+        others.cancel()
+    assert turns.longest <= 64

@@ -15,7 +15,7 @@ from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
 from tests.helpers.handlers import Lab
-from tests.helpers.waiting import eventually
+from tests.helpers.waiting import eventually, soon
 from tests.protos.lab_micro import AnnexBase, AnnexClient, LabClient
 from tests.protos.lab_pb2 import Number, Text
 
@@ -255,6 +255,59 @@ async def test_the_error_for_an_unknown_name_says_what_there_is(world: World) ->
         await AnnexClient(service, target="laboratry", retry=once).look(Text())
     with pytest.raises(micro.Unavailable, match=r"'lab' does not serve lab\.Annex; it serves lab\.Lab"):
         await AnnexClient(service, retry=once).look(Text())
+
+
+@pytest.mark.parametrize("kind", ["unary", "stream"])
+async def test_a_call_that_was_cut_off_says_so_when_nobody_is_left(world: World, kind: str) -> None:
+    lab = Lab()
+    async with AsyncExitStack() as server:
+        stays, world.stack = world.stack, server
+        await world.server(lab)
+        world.stack = stays
+        idempotent = micro.RetryPolicy(attempts=2, backoff=0.01, idempotent=True)
+        client = LabClient(await world.client(), retry=idempotent)
+
+        async def call() -> None:
+            if kind == "unary":
+                await client.look(Text(value="hang"))
+            else:
+                async for _ in client.count(Number(value=0)):
+                    pass
+
+        calling = asyncio.create_task(call())
+        await soon(lab.started.wait())
+    with pytest.raises(
+        micro.Unavailable, match=r"nobody serves 'lab'.*the first attempt failed with UNAVAILABLE"
+    ) as caught:
+        await soon(calling)
+    assert caught.value.may_have_run, "the first attempt may have run, whatever the last one did"
+    assert isinstance(caught.value.__cause__, micro.Unavailable)
+    assert caught.value.__cause__.unanswered
+
+
+async def test_the_answer_of_a_later_attempt_stays_as_the_server_sent_it(world: World) -> None:
+    class Changing(Lab):
+        async def look(self, request: Text, context: micro.Context) -> Text:
+            self.ran.append("look")
+            raise micro.Unavailable("not now") if len(self.ran) == 1 else micro.NotFound("no order 42")
+
+    await world.server(Changing())
+    with pytest.raises(micro.NotFound) as caught:
+        await LabClient(await world.client()).look(Text())
+    assert caught.value.message == "no order 42"
+    assert isinstance(caught.value.__cause__, micro.Unavailable)
+    assert caught.value.__cause__.message == "not now"
+
+
+async def test_a_name_that_is_not_near_is_not_proposed(world: World) -> None:
+    await world.server(Lab(), name="shop.orders.v1")
+    service = await world.client()
+    once = micro.RetryPolicy(attempts=1)
+    with pytest.raises(micro.Unavailable, match=r"nobody serves 'shop\.inventory\.v1': start it") as caught:
+        await AnnexClient(service, target="shop.inventory.v1", retry=once).look(Text())
+    assert "did you mean" not in caught.value.message
+    with pytest.raises(micro.Unavailable, match=r"did you mean 'shop\.orders\.v1'\?"):
+        await AnnexClient(service, target="shop.order.v1", retry=once).look(Text())
 
 
 async def test_two_services_of_one_package_are_told_apart(world: World) -> None:

@@ -22,6 +22,7 @@ from micro_rt.metadata import EMPTY
 from micro_rt.transport.base import Connection, ServerStream
 from tests.helpers.lab import our_server
 from tests.helpers.waiting import eventually, soon
+from tests.protos.lab_pb2 import Text
 
 HEADERS = [(":status", "200"), ("content-type", "application/grpc")]
 OK = [("grpc-status", "0")]
@@ -395,6 +396,22 @@ async def test_a_request_that_is_wrong_is_told_so(headers: list[tuple[str, str]]
         peer.h2.send_headers(1, headers, end_stream=True)
         (answer,) = (await statuses(peer, 1)).values()
         assert (answer[":status"], answer["grpc-status"]) == (http, str(int(code)))
+
+
+async def test_text_that_a_foreign_peer_put_into_metadata_is_sent_on_byte_by_byte() -> None:
+    message = Text(value="metadata").SerializeToString()
+    async with client() as peer:
+        foreign: Any = [("sent-name", "Zoë".encode()), ("sent-raw", b"\x80\xff"), ("sent-lines", b"a\r\nb")]
+        peer.h2.send_headers(1, REQUEST + foreign)
+        peer.h2.send_data(1, b"\0" + len(message).to_bytes(4, "big") + message, end_stream=True)
+        (answer,) = (await statuses(peer, 1)).values()
+        sent_on = {key: value.encode("latin-1") for key, value in answer.items() if key.startswith(("head-", "tail-"))}
+    assert sent_on == {
+        "head-sent-name": "Zoë".encode(),
+        "tail-sent-name": "Zoë".encode(),
+        "head-sent-raw": b"\x80\xff",
+        "tail-sent-raw": b"\x80\xff",
+    }
 
 
 WRONG_LENGTHS = [

@@ -98,3 +98,23 @@ def test_another_mapping_is_equal_that_reads_the_same() -> None:
 def test_what_cannot_travel_is_refused_by_name(items: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Metadata(items)
+
+
+def test_what_was_received_can_be_sent_on_however_it_is_put_together() -> None:
+    received = Metadata.received([("name", "Zo\xc3\xab"), ("tab", "a\tb"), ("x", "1"), ("y-bin", b"\n")])
+    assert Metadata(received).pairs == received.pairs
+    assert Metadata({**received, "own": "2"}).pairs == (*received.pairs, ("own", "2"))
+    assert Metadata([pair for pair in received.pairs if pair[0] != "x"]).text("name") == "Zo\xc3\xab"
+    assert Metadata({"own": "2"}).merged(received)["name"] == "Zo\xc3\xab"
+    with pytest.raises(ValueError, match="printable ASCII"):
+        Metadata({"name": "Zo\xc3\xab"})
+
+
+@pytest.mark.parametrize("value", ["a\r\nb: c", "\n", "\0", "\x1b[0m", "\x7f"])
+def test_what_no_peer_may_send_is_left_out_of_what_was_received(value: str) -> None:
+    assert Metadata.received([("x", value), ("y", "1")]).pairs == (("y", "1"),)
+
+
+@pytest.mark.parametrize("key", ["", "Upper", "sp ace", "new\nline", ":path"])
+def test_a_key_that_no_peer_may_send_is_left_out_of_what_was_received(key: str) -> None:
+    assert Metadata.received([(key, "1"), ("y", "1")]).pairs == (("y", "1"),)

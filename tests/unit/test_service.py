@@ -22,6 +22,7 @@ from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.service.parts import Transports
 from micro_rt.transport.base import Connection
 from tests.helpers.handlers import Lab
+from tests.helpers.waiting import eventually, soon
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Text
 
@@ -363,12 +364,18 @@ def test_it_can_be_served_in_one_loop_after_another(address: str) -> None:
     service = micro.Service("lab", registry=address)
     service.handle(Lab())
 
-    async def briefly() -> None:
-        asyncio.get_running_loop().call_later(0.1, service.stop)
-        await service.serve()
+    async def briefly(text: str) -> str:
+        serving = asyncio.create_task(service.serve())
+        await eventually(lambda: service.node is not None or serving.done())
+        assert not serving.done(), "it ended before anybody asked it to"
+        reply = await LabClient(service).act(Text(value=text))
+        assert not serving.done()
+        service.stop()
+        await soon(serving)
+        assert service.node is None
+        return reply.value
 
-    for _ in range(2):
-        asyncio.run(briefly())
+    assert [asyncio.run(briefly(text)) for text in ("first", "second")] == ["first", "second"]
 
 
 async def test_stopping_before_the_start_is_not_forgotten(address: str) -> None:

@@ -81,6 +81,7 @@ from micro_rt.errors import (
 from micro_rt.kit.net import detect_dead_peers, join, split
 from micro_rt.kit.ordered import OrderedSet
 from micro_rt.metadata import EMPTY, Metadata
+from micro_rt.text import utf8
 from micro_rt.transport.base import (
     ClientStream,
     Connection,
@@ -340,7 +341,7 @@ class _GrpcClientStream(ClientStream):
             self._timer = loop.call_at(deadline, self._expire)
         headers += request_headers(content_subtype)
         if metadata.pairs:
-            headers += encode_metadata(metadata)
+            headers += _as_bytes(encode_metadata(metadata))
             room = self._protocol.header_room
             if size_of(headers) > room:
                 raise self._fail(
@@ -728,7 +729,8 @@ async def _serve(stream: Stream, headers: Headers, dispatch: Dispatch) -> None:
                 raise
             await call.finish(DeadlineExceeded("the deadline passed before the handler was done", id="micro.deadline"))
         else:
-            await call.finish(Internal(f"the server ended {call.path} without a status"))
+            if not call.finished:
+                await call.finish(Internal(f"the server ended {call.path} without a status"))
     except _ClientGone:
         _log.debug("the client of %s went away", call.path)
     except Exception:
@@ -743,7 +745,7 @@ class _ClientGone(Cancelled):
 
 class _GrpcServerStream(ServerStream):
     __slots__ = (
-        "_finished",
+        "finished",
         "_reader",
         "_started",
         "_stream",
@@ -758,7 +760,7 @@ class _GrpcServerStream(ServerStream):
         self._stream = stream
         self._reader = _MessageReader(stream)
         self._started = False
-        self._finished = False
+        self.finished = False
         self.path = ""
         self.content_subtype = "proto"
         self.metadata = EMPTY
@@ -789,7 +791,7 @@ class _GrpcServerStream(ServerStream):
 
     async def refuse(self, http_status: int, error: Error) -> None:
         headers = [(":status", str(http_status)), ("content-type", "application/grpc"), *trailers_of(error, EMPTY)]
-        self._finished = True
+        self.finished = True
         await self._send_headers(headers, end=True)
         self._close_request()
 
@@ -805,7 +807,7 @@ class _GrpcServerStream(ServerStream):
         if size_of(sent) > room:
             raise ResourceExhausted(f"{self.path}: reply headers of {size_of(sent)} bytes; {room} can be sent")
         self._started = True
-        await self._send_headers(sent)
+        await self._send_headers(_as_bytes(sent))
 
     async def send(self, message: bytes) -> None:
         if not self._started:
@@ -818,12 +820,12 @@ class _GrpcServerStream(ServerStream):
             raise self._gone() from None
 
     async def finish(self, error: Error | None, trailers: Metadata = EMPTY) -> None:
-        if self._finished:
+        if self.finished:
             return
         headers = [] if self._started else self._reply_headers()
         headers += trailers_of(error, trailers, self._header_room - size_of(headers))
-        self._finished = True  # only now: if something about the error cannot be encoded, the call still needs a status
-        await self._send_headers(headers, end=True)
+        self.finished = True  # only now: if something about the error cannot be encoded, the call still needs a status
+        await self._send_headers(_as_bytes(headers) if trailers.pairs else headers, end=True)
         self._close_request()
 
     async def _send_headers(self, headers: Headers, *, end: bool = False) -> None:
@@ -1116,6 +1118,18 @@ def _reply_metadata(headers: Headers) -> Metadata:
         return decode_metadata(headers)
     except ValueError as error:
         raise Internal(f"the reply's metadata cannot be read: {error}") from None
+
+
+def _as_bytes(headers: Headers) -> Headers:
+    """Returns headers as hpack sends them unchanged: it would encode text as UTF-8, and ours has a character for each byte."""
+    return [(name, value if value.isascii() else cast("str", _raw(value))) for name, value in headers]
+
+
+def _raw(value: str) -> bytes:
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:  # it came through a transport that carries text, not bytes
+        return utf8(value).encode()
 
 
 def _peer(stream: Stream) -> str:

@@ -28,6 +28,8 @@ from micro_rt.transport.base import (
     ended_already,
     handler_failed,
     handler_task,
+    many_replies,
+    no_reply,
     wait_for_cancelled,
 )
 
@@ -130,7 +132,8 @@ async def _serve(call: _Call, dispatch: Dispatch) -> None:
         if not call.replies.ended:
             call.finish(handler_failed(call.path))
     finally:
-        call.abort(Internal(f"the server ended {call.path} without a status"))
+        if not call.replies.ended:
+            call.abort(Internal(f"the server ended {call.path} without a status"))
 
 
 class _MemoryConnection(Connection):
@@ -197,6 +200,8 @@ class _Call:
         self.replies = Pipe[bytes](WINDOW)
         self.task: asyncio.Task[None] | None = None
         self.on_end: Callable[[_Call], object] = _nothing
+        self.succeeded = False
+        """Whether the server has ended it with status OK."""
         self._timer: asyncio.TimerHandle | None = None
 
     def start_clock(self) -> None:
@@ -205,16 +210,13 @@ class _Call:
         loop = asyncio.get_running_loop()
         if self.deadline <= loop.time():
             raise DeadlineExceeded(f"{self.path}: the deadline has passed", id="micro.deadline", may_have_run=False)
-        self._timer = loop.call_at(
-            self.deadline,
-            self.abort,
-            DeadlineExceeded(f"{self.path}: no reply before the deadline", id="micro.deadline", unanswered=True),
-        )
+        self._timer = loop.call_at(self.deadline, self._expire)
 
     def finish(self, error: Error | None) -> None:
         """The server is done; what it sent stays readable."""
-        self.replies.end(error or EndOfStream("the server sent its last message already"))
-        self.requests.stop(error or EndOfStream("the server has ended the call"))
+        self.succeeded = error is None
+        self.replies.end(error or _no_more_replies)
+        self.requests.stop(error or _ended_by_server)
         self._over()
 
     def abort(self, error: Error) -> None:
@@ -226,6 +228,9 @@ class _Call:
         if self.task is not None and self.task is not asyncio.current_task():
             self.task.cancel()
         self._over()
+
+    def _expire(self) -> None:
+        self.abort(DeadlineExceeded(f"{self.path}: no reply before the deadline", id="micro.deadline", unanswered=True))
 
     def _over(self) -> None:
         if self._timer is not None:
@@ -249,13 +254,27 @@ class _MemoryClientStream(ClientStream):
 
     async def end(self) -> None:
         self._ended = True
-        self._call.requests.end(EndOfStream("the client sent its last message already"))
+        self._call.requests.end(_no_more_requests)
 
     async def receive(self) -> bytes:
         return await self._call.replies.get()
 
+    async def only_reply(self, path: str) -> bytes:
+        # Without the exception that ends a stream: a call that goes well makes none.
+        call = self._call
+        if not await call.replies.more() and call.succeeded:
+            raise no_reply(path)
+        reply = await call.replies.get()
+        if await call.replies.more():
+            self.cancel()
+            raise many_replies(path)
+        if not call.succeeded:
+            await call.replies.get()  # raises what the call ended with
+        return reply
+
     def cancel(self) -> None:
-        self._call.abort(Cancelled("the call was cancelled by this client"))
+        if not self._call.replies.ended:
+            self._call.abort(Cancelled("the call was cancelled by this client"))
 
 
 class _MemoryServerStream(ServerStream):
@@ -289,3 +308,18 @@ class _MemoryServerStream(ServerStream):
 
 def _nothing(_: _Call) -> None:
     pass
+
+
+# What the ends of a call raise when it has gone well, made only for those who ask.
+
+
+def _no_more_requests() -> EndOfStream:
+    return EndOfStream("the client sent its last message already")
+
+
+def _no_more_replies() -> EndOfStream:
+    return EndOfStream("the server sent its last message already")
+
+
+def _ended_by_server() -> EndOfStream:
+    return EndOfStream("the server has ended the call")

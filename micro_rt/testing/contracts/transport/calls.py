@@ -216,6 +216,24 @@ class CallsContract(TransportHarness):
         assert grouped(seen[0]) == grouped(METADATA)
         assert not grouped(seen[1]).keys() & grouped(METADATA).keys()
 
+    async def test_metadata_that_was_received_can_be_sent_on(self) -> None:
+        foreign = Metadata.received([("name", "Zo\xc3\xab"), ("any-byte", "\t \x80\xff"), ("plain", "1")])
+
+        async def relay(stream: ServerStream) -> None:
+            metadata = Metadata({key: value for key, value in stream.metadata.items() if key in foreign})
+            await stream.send_headers(metadata)
+            await stream.send(await stream.receive())
+            await stream.finish(None, Metadata(metadata))
+
+        async with self.serving(relay) as connection:
+            metadata = Metadata(foreign)
+            for _ in range(2):
+                info = CallInfo()
+                await unary(connection, b"", metadata=metadata, info=info)
+                assert grouped(info.headers) == grouped(foreign)
+                assert grouped(info.trailers) == grouped(foreign)
+                metadata = Metadata(info.headers).merged(())
+
     async def test_headers_and_trailers_of_the_reply(self) -> None:
         async def answer(stream: ServerStream) -> None:
             await stream.send_headers(METADATA)

@@ -279,13 +279,23 @@ class ConnectionsContract(TransportHarness):
                 assert not caught.value.may_have_run
 
     async def test_a_connection_may_be_closed_while_it_connects(self) -> None:
-        async with self.listening(echo) as (listener, _):
+        handler = Endless()
+        async with self.listening(handler) as (listener, _):
             connection = self.make().connection(listener.address)
             call = asyncio.create_task(unary(connection, b"1"))
             await asyncio.sleep(0)
-            await connection.close()
-            with contextlib.suppress(Unavailable):
-                assert await self.soon(call) == b"1"
+            await self.soon(connection.close())
+            with pytest.raises(Unavailable) as caught:
+                await self.soon(call)
+            did_not_run = not caught.value.may_have_run
+            for attempt in (connection.connect(), open_call(connection), unary(connection, b"")):
+                with pytest.raises(Unavailable) as caught:
+                    await self.soon(attempt)
+                assert not caught.value.may_have_run
+            if handler.calls:
+                await self.wait(handler.cancelled)
+        assert handler.calls <= 1
+        assert not (handler.calls and did_not_run)
 
     async def test_a_connection_need_not_be_used(self) -> None:
         async with self.listening(echo) as (listener, _):
