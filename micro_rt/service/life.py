@@ -33,6 +33,7 @@ from micro_rt.events.subscription import EventSubscription
 from micro_rt.handler import Handler, service_info
 from micro_rt.health.handler import HealthHandler
 from micro_rt.health.state import Health
+from micro_rt.kit.home import Home
 from micro_rt.kit.ids import new_id
 from micro_rt.kit.tasks import unless
 from micro_rt.node import Node
@@ -84,12 +85,14 @@ class Life:
         ended: called last, when everything has stopped, also after a start that failed.
 
     Attributes:
+        home: the event loop and the process that it runs in.
         broker: the broker, once it is open.
         nodes: the nodes that its clients call, once they are watched.
         node: what the registry lists, once it serves; None if it has no handlers.
     """
 
     def __init__(self, plan: Plan, hurry: asyncio.Event | None, ended: Callable[[], None]) -> None:
+        self.home = Home(f"service {plan.name!r}")
         self.broker: Broker | None = None
         self.nodes: Nodes | None = None
         self.node: Node | None = None

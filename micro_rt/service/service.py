@@ -237,11 +237,13 @@ class Service:
 
         Raises:
             FailedPrecondition: the service is not started.
+            RuntimeError: it was started in another event loop, or in the process that this one was forked from.
             Unavailable: the broker cannot be reached.
         """
         life = self._life
         if life is None:
             raise self._not_started()
+        life.home.check()
         return life.broker or await life.open_broker()
 
     def run(self) -> None:
@@ -290,10 +292,10 @@ class Service:
             self._ending = None
 
     def stop(self) -> None:
-        """Asks ``serve()`` to stop, in good order; to be called in its loop."""
+        """Asks ``serve()`` to stop, in good order; from any thread."""
         self._stop_asked = True
         if self._ending is not None:
-            self._ending.asked.set()
+            self._ending.ask()
 
     @property
     def node(self) -> Node | None:
@@ -307,7 +309,10 @@ class Service:
         Raises:
             FailedPrecondition: the service is not started.
         """
-        return self.nodes.registry
+        life = self._life
+        if life is None or life.nodes is None:
+            raise self._not_started()
+        return life.nodes.registry
 
     @property
     def nodes(self) -> Nodes:
@@ -315,10 +320,12 @@ class Service:
 
         Raises:
             FailedPrecondition: the service is not started.
+            RuntimeError: it was started in another event loop, or in the process that this one was forked from.
         """
         life = self._life
         if life is None or life.nodes is None:
             raise self._not_started()
+        life.home.check()
         return life.nodes
 
     async def __aenter__(self) -> Self:
@@ -332,6 +339,7 @@ class Service:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._life is not None:
+            self._life.home.check()
             await self._life.stop()
 
     def _plan(self) -> Plan:

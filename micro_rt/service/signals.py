@@ -19,7 +19,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import FrameType
 from typing import Any, TypeAlias
 
@@ -47,8 +47,17 @@ class Ending:
         self.hurry = asyncio.Event()
         self._name = name
         self._starting = starting
+        self._loop = asyncio.get_running_loop()
         self._serving = asyncio.current_task()
         self._signals = 0
+
+    def ask(self) -> None:
+        """Asks the service to stop; from any thread."""
+        if asyncio._get_running_loop() is self._loop:
+            self.asked.set()
+        else:
+            with suppress(RuntimeError):  # The loop is closed, so the service has stopped.
+                self._loop.call_soon_threadsafe(self.asked.set)
 
     def signalled(self) -> None:
         """Takes a signal."""
