@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, TypeVar, cast
 
@@ -268,16 +268,20 @@ class Service:
         else:
             uvloop.run(self.serve())
 
-    async def serve(self) -> None:
+    async def serve(self, *, signals: bool = True) -> None:
         """Serves until SIGINT, SIGTERM or ``stop()``.
 
-        A second signal ends it without waiting for calls in flight, a third one wherever it is.
+        A second signal ends it without waiting for calls in flight, a third one wherever it is. Signal handlers that the
+        program has set before are called too, and set again afterwards.
+
+        Args:
+            signals: whether signals end it; False leaves them to the program, which calls ``stop()``.
         """
         self._ending = ending = Ending(self.name, self._starting)
         if self._stop_asked:
             ending.asked.set()
         try:
-            async with on_signals(ending.signalled):
+            async with on_signals(ending.signalled) if signals else nullcontext():
                 if not ending.asked.is_set():
                     async with self:
                         if not self._handlers and not self._subscriptions:
