@@ -16,7 +16,8 @@ The rules that it keeps, and why:
   traceback and becomes ``UNKNOWN`` without details, because its text may hold secrets.
 - A task group with a single error counts as that error: handlers that use task groups need not unwrap it.
 - A cancellation that is this call's own (the client has gone, the server stops) goes on. Any other one, which something
-  the handler awaited raised, becomes ``CANCELLED``, and the task goes on to send its status.
+  the handler awaited raised, becomes ``CANCELLED``, and the task goes on to send its status. A call that the server cuts off
+  at the end of its grace sends ``UNAVAILABLE`` with an id of its own.
 - Headers that the handler set are sent before the first reply, and in any case before the status.
 - A reply is checked by its class. A wrong one is an error of the server and is logged; encoding it could send nonsense.
 - A unary method without a request, and a request that cannot be decoded, are ``INVALID_ARGUMENT``: the client's error.
@@ -47,6 +48,7 @@ from micro_rt.errors import (
     Error,
     Internal,
     InvalidArgument,
+    Unavailable,
     Unimplemented,
     Unknown,
 )
@@ -56,6 +58,7 @@ from micro_rt.handler import Handler, service_info
 from micro_rt.interceptor import Interceptor, InterceptorsByMethod, by_method_name, chain_stream, chain_unary, checked
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.method import Kind, Method
+from micro_rt.server.draining import Draining
 from micro_rt.transport.base import ServerStream
 
 __all__ = ["Dispatcher"]
@@ -72,9 +75,13 @@ class Dispatcher:
     Args:
         codecs: how messages are encoded: a call's as its content subtype says.
         interceptors: run around every call, outermost first.
+
+    Attributes:
+        draining: how the server ends that serves at present; to be set before it starts.
     """
 
     def __init__(self, codecs: Codecs, interceptors: Sequence[Interceptor]) -> None:
+        self.draining = Draining()
         self._codecs = codecs
         self._content_subtype = codecs.own.content_subtype
         self._in_other_codecs: dict[tuple[str, str], _Route] = {}
@@ -171,7 +178,8 @@ class Dispatcher:
             own = asyncio.get_running_loop().time() + timeout
             if deadline is None or own < deadline:
                 deadline, limit = own, asyncio.timeout_at(own)
-        context = Context(route.method, metadata, deadline, stream.peer, stream.send_headers)
+        draining = self.draining
+        context = Context(route.method, metadata, deadline, stream.peer, stream.send_headers, draining.begun)
         current_context.set(context)
         failure: Error | None = None
         try:
@@ -184,9 +192,15 @@ class Dispatcher:
             failure = error
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if task is None:
                 raise
-            failure = Cancelled(f"{route.method.path}: something that the handler waited for was cancelled")
+            if draining.cut_off and task.cancelling() == 1:
+                task.uncancel()  # by the server alone: the call goes on to send its status
+                failure = _cut_off(route.method)
+            elif task.cancelling():
+                raise
+            else:
+                failure = Cancelled(f"{route.method.path}: something that the handler waited for was cancelled")
         except Exception as error:
             if isinstance(leaf := _only_leaf(error), Error):
                 failure = leaf
@@ -377,6 +391,14 @@ def _check_kind(method: Method[Any, Any], function: Any) -> None:
             raise TypeError(f"{method.path} streams replies: {name}() must be an async generator, and has no yield")
     elif isasyncgenfunction(function):
         raise TypeError(f"{method.path} has one reply: {name}() must return it, and has a yield")
+
+
+def _cut_off(method: Method[Any, Any]) -> Unavailable:
+    """What a call ends with that the server does not wait for any longer."""
+    problem = f"{method.path} was cut off: the server stops, and the call took longer than the grace; it may have run"
+    if not method.idempotent:
+        problem += ", and is not declared idempotent"
+    return Unavailable(problem, id="micro.cut_off")
 
 
 def _only_leaf(error: BaseException) -> BaseException:
