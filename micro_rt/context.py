@@ -113,7 +113,7 @@ class Context(Call):
         peer: where it came from, ``"127.0.0.1:52044"``.
     """
 
-    __slots__ = ("_headers", "_headers_sent", "_send_headers", "_trailers", "peer")
+    __slots__ = ("_draining", "_headers", "_headers_sent", "_send_headers", "_trailers", "peer")
 
     side = "server"
 
@@ -124,13 +124,27 @@ class Context(Call):
         deadline: float | None,
         peer: str,
         send_headers: Callable[[Metadata], Awaitable[None]],
+        draining: asyncio.Event | None = None,
     ) -> None:
         super().__init__(method, metadata, deadline)
         self.peer = peer
+        self._draining = draining
         self._send_headers = send_headers
         self._headers = EMPTY
         self._headers_sent = False
         self._trailers = EMPTY
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server stops: it refuses new calls, and cuts this one off when its grace is over.
+
+        A handler of a long stream ends early then, so that its client can go on with another server.
+        """
+        return self._draining is not None and self._draining.is_set()
+
+    async def until_draining(self) -> None:
+        """Waits until the server stops; for a handler that waits for something else beside."""
+        await (asyncio.Event() if self._draining is None else self._draining).wait()
 
     def add_header(self, key: str, value: MetadataValue) -> None:
         """Adds a header to the reply; it travels before the first message.

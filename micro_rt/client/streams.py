@@ -14,6 +14,7 @@ The rules that they keep, and why:
   time.
 - One task receives at a time, and one sends at a time: the second one gets a ``RuntimeError``, because messages would
   be shared out between them at random. Sending and receiving at the same time is what a bidirectional call is for.
+- A call works in the event loop that opened it. In another loop it raises ``RuntimeError``: it would wait for ever there.
 - ``send``, ``receive``, ``end`` and ``finish`` need an entered call, so that there is a block whose end cancels it. A
   call that was given its messages refuses ``send``: the two would mix without any order.
 - A client-streaming call has exactly one reply. None, or a second one, is an error of the server, and says so.
@@ -141,6 +142,7 @@ class _StreamCall(Generic[RequestT, ReplyT]):
         exchange = self._exchange
         if exchange is None or self._outcome is not None:
             exchange = await self._start()
+        self._check_loop()
         if self._receiving:
             raise RuntimeError("another task is receiving from this call; one at a time")
         self._receiving = True
@@ -188,7 +190,16 @@ class _StreamCall(Generic[RequestT, ReplyT]):
             raise RuntimeError(
                 f"{what}() needs an open call: async with client.{name}() as call: await call.{what}(...)"
             )
+        self._check_loop()
         return self._exchange
+
+    def _check_loop(self) -> None:
+        """Raises ``RuntimeError`` unless the caller runs in the event loop that the call was opened in."""
+        if asyncio._get_running_loop() is not self._loop:
+            raise RuntimeError(
+                f"this call of {self._bound.method.path} was opened in another event loop, and works in that one alone: from "
+                "another thread, use asyncio.run_coroutine_threadsafe(coroutine, loop)"
+            )
 
     def _feedable(self, what: str) -> Exchange:
         exchange = self._driven(what)

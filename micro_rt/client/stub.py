@@ -25,7 +25,8 @@ class Client:
     """Calls one proto service. Generated classes derive from it: ``GreeterClient(service)``.
 
     Args:
-        service: whose registry, transport and identity the calls use; started before the first call.
+        service: whose registry, transport and identity the calls use; started before the first call. A call raises
+            ``RuntimeError`` in another event loop than the service's, and in a forked child of its process.
         target: the name to look up, if not the one from the .proto.
         timeout: seconds for each call that does not say, or None for what the method's policy in the .proto says,
             and without one for as long as it takes.

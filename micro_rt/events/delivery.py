@@ -148,6 +148,14 @@ class Delivery:
             )
         return found
 
+    async def unhandled(self) -> Mapping[Partition, int]:
+        """Commits what is done, and returns how many records of each of this member's partitions are not."""
+        member = self._member
+        if member is None:
+            return {}
+        await self._commit(member, self._partitions)
+        return await member.lag()
+
     @property
     def trouble(self) -> str:
         """What is wrong with it; empty if nothing is."""

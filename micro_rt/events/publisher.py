@@ -94,7 +94,8 @@ class Publisher:
     """Publishes the events of one .proto file. Generated classes derive from it: ``OrdersPublisher(service)``.
 
     Args:
-        service: whose broker and identity it uses; started before the first event.
+        service: whose broker and identity it uses; started before the first event. Publishing raises ``RuntimeError`` in
+            another event loop than the service's, and in a forked child of its process.
         headers: that go with every event.
         interceptors: run around every event, inside those of the service.
     """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from micro_rt.broker.base import Broker
+from micro_rt.broker.base import Broker, Partition
 from micro_rt.codec.base import Codec
 from micro_rt.events.delivery import Delivery, PartitionStatus
 from micro_rt.events.options import DeliveryOptions
@@ -89,6 +89,14 @@ class EventSubscription:
         return [] if self._delivery is None else self._delivery.status()
 
     # For the service that it is of
+
+    async def unhandled(self) -> Mapping[Partition, int]:
+        """Commits what is done, and returns how many records of each of its partitions are not done; for tests.
+
+        Raises:
+            Unavailable: the broker cannot be reached.
+        """
+        return {} if self._delivery is None else await self._delivery.unhandled()
 
     async def start(self, broker: Broker, grace: float) -> None:
         """Joins the group.

@@ -19,7 +19,8 @@ The rules that it keeps, and why:
   traceback and becomes ``UNKNOWN`` without details, because its text may hold secrets.
 - A task group with a single error counts as that error: handlers that use task groups need not unwrap it.
 - A cancellation that is this call's own (the client has gone, the server stops) goes on. Any other one, which something
-  the handler awaited raised, becomes ``CANCELLED``, and the task goes on to send its status.
+  the handler awaited raised, becomes ``CANCELLED``, and the task goes on to send its status. A call that the server cuts off
+  at the end of its grace sends ``UNAVAILABLE`` with an id of its own.
 - Headers that the handler set are sent before the first reply, and in any case before the status.
 - A method whose policy says who may call it, with no interceptor around it that enforces this, is noted in ``unguarded``: the
   service then does not start.
@@ -52,6 +53,7 @@ from micro_rt.errors import (
     Error,
     Internal,
     InvalidArgument,
+    Unavailable,
     Unimplemented,
     Unknown,
     code_for_caller,
@@ -71,6 +73,7 @@ from micro_rt.interceptor import (
 )
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.method import Kind, Method
+from micro_rt.server.draining import Draining
 from micro_rt.text import near
 from micro_rt.transport.base import ServerStream
 
@@ -88,9 +91,13 @@ class Dispatcher:
     Args:
         codecs: how messages are encoded: a call's as its content subtype says.
         interceptors: run around every call, outermost first.
+
+    Attributes:
+        draining: how the server ends that serves at present; to be set before it starts.
     """
 
     def __init__(self, codecs: Codecs, interceptors: Sequence[Interceptor]) -> None:
+        self.draining = Draining()
         self._codecs = codecs
         self._content_subtype = codecs.own.content_subtype
         self._in_other_codecs: dict[tuple[str, str], _Route] = {}
@@ -192,7 +199,8 @@ class Dispatcher:
             own = asyncio.get_running_loop().time() + timeout
             if deadline is None or own < deadline:
                 deadline, limit = own, asyncio.timeout_at(own)
-        context = Context(route.method, metadata, deadline, stream.peer, stream.send_headers)
+        draining = self.draining
+        context = Context(route.method, metadata, deadline, stream.peer, stream.send_headers, draining.begun)
         current_context.set(context)
         failure: Error | None = None
         try:
@@ -205,9 +213,15 @@ class Dispatcher:
             failure = _for_caller(route.method, error)
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if task is None:
                 raise
-            failure = Cancelled(f"{route.method.path}: something that the handler waited for was cancelled")
+            if draining.cut_off and task.cancelling() == 1:
+                task.uncancel()  # by the server alone: the call goes on to send its status
+                failure = _cut_off(route.method)
+            elif task.cancelling():
+                raise
+            else:
+                failure = Cancelled(f"{route.method.path}: something that the handler waited for was cancelled")
         except Exception as error:
             if isinstance(leaf := only_leaf(error), Error):
                 failure = _for_caller(route.method, leaf)
@@ -415,6 +429,14 @@ def _for_caller(method: Method[Any, Any], error: Error) -> Error:
         exc_info=error if unexpected else None,
     )
     return Error.of(code, f"{method.path}: {_OUTGOING[code]}; the server's log has the cause", id="micro.outgoing")
+
+
+def _cut_off(method: Method[Any, Any]) -> Unavailable:
+    """What a call ends with that the server does not wait for any longer."""
+    problem = f"{method.path} was cut off: the server stops, and the call took longer than the grace; it may have run"
+    if not method.idempotent:
+        problem += ", and is not declared idempotent"
+    return Unavailable(problem, id="micro.cut_off")
 
 
 def _closable(replies: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:

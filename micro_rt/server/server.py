@@ -1,11 +1,20 @@
-"""A server: a listener, a dispatcher, and an orderly end."""
+"""A server: a listener, a dispatcher, and an orderly end.
+
+Rules:
+
+- A server that stops refuses new calls first, then tells handlers that it drains, then waits for the calls in flight.
+- Calls that outlast the grace are cancelled before the listener closes, so that each still gets a status. The listener alone
+  would close the connection under them, which looks like a crash to the client.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from micro_rt.server.dispatch import Dispatcher
-from micro_rt.transport.base import Listener, ServerStream, Transport
+from micro_rt.server.draining import Draining
+from micro_rt.transport.base import CLOSE_TIMEOUT, Listener, ServerStream, Transport
 
 __all__ = ["Server"]
 
@@ -16,16 +25,22 @@ class Server:
     Args:
         transport: how calls come in.
         dispatcher: what serves them.
+        draining: told how the server ends; what the dispatcher looks at.
     """
 
-    def __init__(self, transport: Transport, dispatcher: Dispatcher) -> None:
+    def __init__(self, transport: Transport, dispatcher: Dispatcher, draining: Draining | None = None) -> None:
         self._transport = transport
         self._dispatcher = dispatcher
+        self._draining = draining or Draining()
         self._listener: Listener | None = None
         self._idle = asyncio.Event()
         self._idle.set()
-        self.in_flight = 0
+        self._serving: dict[asyncio.Task[Any], None] = {}
+
+    @property
+    def in_flight(self) -> int:
         """How many calls are being served."""
+        return len(self._serving)
 
     async def start(self, address: str) -> str:
         """Listens.
@@ -45,6 +60,8 @@ class Server:
     async def stop(self, grace: float) -> int:
         """Refuses new calls, lets those in flight finish, and closes.
 
+        A call that is cut off ends with ``Unavailable`` and the id ``micro.cut_off``.
+
         Args:
             grace: seconds that calls in flight get.
 
@@ -56,6 +73,7 @@ class Server:
             return 0
         try:
             await listener.drain()
+            self._draining.begun.set()
             await asyncio.sleep(0)  # calls that were accepted before begin now, and count as in flight
             async with asyncio.timeout(grace):
                 await self._idle.wait()
@@ -63,15 +81,30 @@ class Server:
             pass
         finally:
             cut = self.in_flight
-            await listener.close()
+            try:
+                await self._cut_off()
+            finally:
+                await listener.close()
         return cut
 
+    async def _cut_off(self) -> None:
+        """Cancels the calls in flight, and lets them send their status."""
+        self._draining.cut_off = True
+        tasks = list(self._serving)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT)
+
     async def _serve(self, stream: ServerStream) -> None:
-        self.in_flight += 1
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a transport serves each call in a task of its own")
+        self._serving[task] = None
         self._idle.clear()
         try:
             await self._dispatcher(stream)
         finally:
-            self.in_flight -= 1
-            if not self.in_flight:
+            del self._serving[task]
+            if not self._serving:
                 self._idle.set()

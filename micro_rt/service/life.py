@@ -11,7 +11,8 @@ Rules:
   the lifespan, which may still call and publish.
 - The server listens before the node is registered, because the registration holds the port. The service takes calls before
   it is registered, so that nobody finds a node that refuses.
-- To stop serving: refuse in the health service, deregister, wait until clients have seen it, drain, close.
+- To stop serving: refuse in the health service, deregister, wait until clients have seen it, drain, cut off what takes longer
+  than the grace, close.
 - All subscriptions stop at once, so that none takes new events while another finishes, and one grace is enough for all.
 - Each step that waits for others can be cut short (``hurry``). Whatever comes after it still happens.
 """
@@ -33,6 +34,7 @@ from micro_rt.events.subscription import EventSubscription
 from micro_rt.handler import Handler, service_info
 from micro_rt.health.handler import HealthHandler
 from micro_rt.health.state import Health
+from micro_rt.kit.home import Home
 from micro_rt.kit.ids import new_id
 from micro_rt.kit.tasks import unless
 from micro_rt.node import Node
@@ -40,6 +42,7 @@ from micro_rt.registry.base import Registration, Registry
 from micro_rt.registry.registrar import Registrar
 from micro_rt.selector.base import Selector
 from micro_rt.server.dispatch import Dispatcher
+from micro_rt.server.draining import Draining
 from micro_rt.server.endpoints import describe_endpoints
 from micro_rt.server.server import Server
 from micro_rt.service.addresses import advertised_address, listen_address
@@ -84,12 +87,14 @@ class Life:
         ended: called last, when everything has stopped, also after a start that failed.
 
     Attributes:
+        home: the event loop and the process that it runs in.
         broker: the broker, once it is open.
         nodes: the nodes that its clients call, once they are watched.
         node: what the registry lists, once it serves; None if it has no handlers.
     """
 
     def __init__(self, plan: Plan, hurry: asyncio.Event | None, ended: Callable[[], None]) -> None:
+        self.home = Home(f"service {plan.name!r}")
         self.broker: Broker | None = None
         self.nodes: Nodes | None = None
         self.node: Node | None = None
@@ -160,7 +165,8 @@ class Life:
     async def _serving(self, registry: Registry, transport: Transport) -> AsyncGenerator[None]:
         plan = self._plan
         plan.dispatcher.add_own(HealthHandler(plan.health))
-        server = self._server = Server(transport, plan.dispatcher)
+        draining = plan.dispatcher.draining = Draining()
+        server = self._server = Server(transport, plan.dispatcher, draining)
         listening = await server.start(listen_address(plan.address, loopback=registry.loopback))
         try:
             plan.health.run(True)

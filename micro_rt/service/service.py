@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, TypeVar, cast
 
@@ -243,11 +243,13 @@ class Service:
 
         Raises:
             FailedPrecondition: the service is not started.
+            RuntimeError: it was started in another event loop, or in the process that this one was forked from.
             Unavailable: the broker cannot be reached.
         """
         life = self._life
         if life is None:
             raise self._not_started()
+        life.home.check()
         return life.broker or await life.open_broker()
 
     def run(self) -> None:
@@ -272,16 +274,20 @@ class Service:
         else:
             uvloop.run(self.serve())
 
-    async def serve(self) -> None:
+    async def serve(self, *, signals: bool = True) -> None:
         """Serves until SIGINT, SIGTERM or ``stop()``.
 
-        A second signal ends it without waiting for calls in flight, a third one wherever it is.
+        A second signal ends it without waiting for calls in flight, a third one wherever it is. Signal handlers that the
+        program has set before are called too, and set again afterwards.
+
+        Args:
+            signals: whether signals end it; False leaves them to the program, which calls ``stop()``.
         """
         self._ending = ending = Ending(self.name, self._starting)
         if self._stop_asked:
             ending.asked.set()
         try:
-            async with on_signals(ending.signalled):
+            async with on_signals(ending.signalled) if signals else nullcontext():
                 if not ending.asked.is_set():
                     async with self:
                         if not self._handlers and not self._subscriptions:
@@ -296,10 +302,10 @@ class Service:
             self._ending = None
 
     def stop(self) -> None:
-        """Asks ``serve()`` to stop, in good order; to be called in its loop."""
+        """Asks ``serve()`` to stop, in good order; from any thread."""
         self._stop_asked = True
         if self._ending is not None:
-            self._ending.asked.set()
+            self._ending.ask()
 
     @property
     def node(self) -> Node | None:
@@ -313,7 +319,10 @@ class Service:
         Raises:
             FailedPrecondition: the service is not started.
         """
-        return self.nodes.registry
+        life = self._life
+        if life is None or life.nodes is None:
+            raise self._not_started()
+        return life.nodes.registry
 
     @property
     def nodes(self) -> Nodes:
@@ -321,10 +330,12 @@ class Service:
 
         Raises:
             FailedPrecondition: the service is not started.
+            RuntimeError: it was started in another event loop, or in the process that this one was forked from.
         """
         life = self._life
         if life is None or life.nodes is None:
             raise self._not_started()
+        life.home.check()
         return life.nodes
 
     async def __aenter__(self) -> Self:
@@ -344,6 +355,7 @@ class Service:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._life is not None:
+            self._life.home.check()
             await self._life.stop()
 
     def _plan(self) -> Plan:

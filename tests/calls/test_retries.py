@@ -178,6 +178,42 @@ async def test_the_budget_ends_a_storm_of_retries(world: World) -> None:
     assert calls < len(flaky.ran) <= calls + 200
 
 
+@pytest.mark.parametrize("good", [0, 10, 50])
+async def test_a_client_that_makes_few_calls_sends_few_again(world: World, good: int) -> None:
+    class Ailing(Lab):
+        async def act(self, request: Text, context: micro.Context) -> Text:
+            self.ran.append(request.value)
+            if request.value == "bad":
+                raise micro.Unavailable("not now")
+            return request
+
+    ailing = Ailing()
+    await world.server(ailing)
+    lab = LabClient(await world.client(), retry=micro.RetryPolicy(attempts=5, backoff=0.0))
+    for _ in range(good):
+        await lab.look(Text(value="good"))
+    for _ in range(30):
+        with pytest.raises(micro.Unavailable, match="not now"):
+            await lab.look(Text(value="bad"))
+    assert Counter(ailing.ran) == {"bad": 30 + 10 + good // 5} | ({"good": good} if good else {})
+
+
+async def test_many_calls_that_went_well_pay_for_the_loss_of_a_server_with_many_in_flight(world: World) -> None:
+    class Crowded(Lab):
+        async def act(self, request: Text, context: micro.Context) -> Text:
+            self.ran.append(request.value)
+            if request.value == "crowd" and Counter(self.ran)["crowd"] <= 150:
+                raise micro.Unavailable("not now")
+            return request
+
+    await world.server(Crowded())
+    lab = LabClient(await world.client(), retry=micro.RetryPolicy(attempts=5, backoff=0.001))
+    for _ in range(5 * 140):
+        await lab.look(Text(value="alone"))
+    replies = await asyncio.gather(*(lab.look(Text(value="crowd")) for _ in range(150)))
+    assert [reply.value for reply in replies] == ["crowd"] * 150
+
+
 async def test_never_past_the_deadline(world: World) -> None:
     await world.server(Flaky(1_000_000))
     lab = LabClient(await world.client(), retry=micro.RetryPolicy(attempts=1000, backoff=1.0, max_backoff=1.0))

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import gc
 import weakref
+from typing import Any
 
 import pytest
 
@@ -219,6 +220,36 @@ class ConnectionsContract(TransportHarness):
             assert [message[:4] for message in await all_replies(stream)] == [
                 number.to_bytes(4, "big") for number in range(self.unread)
             ]
+
+    async def test_a_status_that_is_sent_as_a_listener_closes_arrives(self) -> None:
+        # As a server does that cuts off what takes too long: it cancels the call, which then sends its status.
+        serving: list[asyncio.Task[Any]] = []
+
+        async def serve(stream: ServerStream) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            serving.append(task)
+            await stream.send(await stream.receive())
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                task.uncancel()
+            await stream.finish(Unavailable("cut off", id="test.cut_off"))
+
+        async with self.listening(serve) as (listener, connection):
+            streams = [await open_call(connection) for _ in range(3)]
+            for stream in streams:
+                await stream.send(b"begun")
+                assert await self.soon(stream.receive()) == b"begun"
+            await listener.drain()
+            for task in serving:
+                task.cancel()
+            await asyncio.wait(serving, timeout=self.settle)
+            await self.soon(listener.close())
+            for stream in streams:
+                with pytest.raises(Unavailable) as caught:
+                    await self.soon(stream.receive())
+                assert (caught.value.id, caught.value.unanswered) == ("test.cut_off", False)
 
     async def test_draining_refuses_new_calls_and_finishes_old_ones(self) -> None:
         ran: list[str] = []
