@@ -6,13 +6,14 @@ Rules:
   error that says it is false may always be followed by one. ``RetryPolicy.allows`` decides, never the code of the error
   alone.
 - An attempt that never reached its node (``Unavailable``, ``may_have_run`` false) moves on to an untried node at once: it
-  costs no wait, no attempt of the policy and nothing of the retry budget. That node is passed over by other calls for a
-  while too.
+  costs no wait, no attempt of the policy and nothing of the retry budget. Other calls pass that node over for a while
+  too. If several nodes could not be reached, the error of the call gives the reason of each.
 - Every other failure counts as an attempt of the policy, must have a code that the policy lists, and waits for the back-off.
 - An attempt that may have run spends from the retry budget of the service's nodes. An empty budget ends the call with its
   error, so that a service that fails as a whole does not get many times its usual load.
 - No wait goes beyond the deadline: if the back-off would, the call fails at once with the error that it has.
-- An attempt goes to a node that this call has not tried, as long as there is one; then every node may be tried again.
+- An attempt goes to a node that this call has not tried, as long as there is one; then every node may be tried again,
+  after the back-off.
 - A name without nodes is waited for like a failure: the same policy, the same back-off.
 - ``CallInfo`` is updated as the node is chosen, so an error can say which node the last attempt went to.
 """
@@ -29,6 +30,9 @@ from micro_rt.method import RetryPolicy
 
 __all__ = ["Attempts"]
 
+MANY_REASONS = 8
+"""Nodes that an error names with the reason why they could not be reached."""
+
 
 class Attempts:
     """The attempts of one call: which node the next one goes to, and whether there is a next one.
@@ -39,13 +43,15 @@ class Attempts:
         retry: how often, when and after which errors the call is sent again.
     """
 
-    __slots__ = ("_call", "_retry", "_sent", "_tried", "service_nodes")
+    __slots__ = ("_call", "_reasons", "_retry", "_sent", "_tried", "service_nodes")
 
     def __init__(self, service_nodes: ServiceNodes, call: ClientCall, retry: RetryPolicy) -> None:
         self._call = call
         self._retry = retry
         self._sent = 0
         self._tried: frozenset[str] = frozenset()
+        self._reasons: dict[str, str] = {}
+        """Why nodes could not be reached, by their addresses."""
         self.service_nodes = service_nodes
 
     async def next(self) -> RemoteNode:
@@ -81,12 +87,30 @@ class Attempts:
         """
         self._tried |= {remote.node.id}
         if not error.may_have_run and error.code is Unavailable.code:
-            self.service_nodes.failed(remote)
+            remote.failed()
+            self._reasons[remote.node.address] = error.message
             if self.service_nodes.untried(self._tried):
                 return
-        await self._back_off(error)
+        elif error.unanswered:
+            remote.lost()
+        elif error.may_have_run:
+            remote.answered()
+        try:
+            await self._back_off(error)
+        except Error as last:
+            self._explain(last)
+            raise
         if not self.service_nodes.untried(self._tried):
             self._tried = frozenset()
+
+    def _explain(self, error: Error) -> None:
+        """Adds the reasons of the other nodes to the error that ends the call."""
+        others = [reason for reason in self._reasons.values() if reason not in error.message]
+        if others:
+            more = len(others) - MANY_REASONS
+            error.message += "; before that: " + "; ".join(others[:MANY_REASONS])
+            if more > 0:
+                error.message += f"; and {more} more"
 
     async def _back_off(self, error: Error) -> None:
         policy = self._retry

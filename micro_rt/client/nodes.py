@@ -14,9 +14,13 @@ The rules that it keeps, and why:
   A node that says nothing of what it serves is kept: go-micro's nodes say nothing.
 - A node whose transport is unknown is left out with a reason, logged once, and the other nodes of the name remain
   usable.
-- A node to which a call could not be brought is passed over for half a second, twice as long after each further
-  failure, up to 15 seconds. If all nodes are passed over, the selector still picks one: a call is never refused because
-  of old failures.
+- A node to which a call could not be brought is set aside for half a second, twice as long after each further failure,
+  up to 15 seconds. All services of the node see that. If all nodes are set aside, the selector still picks one: a call
+  is never refused because of old failures.
+- A call that tries again goes to a node that it has not tried: to one that is connected if there is one, then to one
+  that is not set aside, then to any. So a round of attempts tries each node at most once.
+- The nodes that are not set aside are listed anew only when a node changes its state. A call that goes well compares
+  one number.
 - A node that leaves the registry keeps its connection until its calls have ended. A node that is registered anew under
   the same address keeps its connection.
 - Of thousands of nodes, a change concerns one: an update keeps every connection that still fits.
@@ -30,7 +34,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TypeAlias
 
@@ -68,18 +72,40 @@ class RemoteNode:
 
     Attributes:
         in_flight: calls that are using it.
+        aside: whether calls pass it over because of its failures.
+        connected: whether it answered after its last failure.
     """
 
-    __slots__ = ("_close", "_failures", "_retired", "connection", "in_flight", "node", "usable_at")
+    __slots__ = (
+        "_changed",
+        "_close",
+        "_failures",
+        "_retired",
+        "_timer",
+        "aside",
+        "connected",
+        "connection",
+        "in_flight",
+        "node",
+    )
 
-    def __init__(self, node: Node, connection: Connection, close: Callable[[Connection], None]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        connection: Connection,
+        close: Callable[[Connection], None],
+        changed: Callable[[], None],
+    ) -> None:
         self.node = node
         self.connection = connection
         self._close = close
+        self._changed = changed
         self.in_flight = 0
-        self.usable_at = 0.0
+        self.aside = False
+        self.connected = False
         self._failures = 0
         self._retired = False
+        self._timer: asyncio.TimerHandle | None = None
 
     def is_of(self, node: Node) -> bool:
         """Returns whether this connection still fits a node of the same id, which may have been registered anew."""
@@ -87,16 +113,39 @@ class RemoteNode:
         return known is node or (known.address == node.address and known.transport == node.transport)
 
     def failed(self) -> None:
-        """A call could not be brought to the node: it is passed over for a while."""
+        """Sets the node aside for a while: a call could not be brought to it."""
+        self.connected = False
+        if self._retired:
+            return
         self._failures += 1
         span = backoff.delay(self._failures, SET_ASIDE, MAX_SET_ASIDE, jitter=0.5)
-        self.usable_at = asyncio.get_running_loop().time() + span
+        self._stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(span, self._use_again)
+        if not self.aside:
+            self.aside = True
+            self._changed()
 
     def answered(self) -> None:
-        """The node took a call: what failed before is forgotten."""
-        if self._failures:
+        """Forgets the failures: the node took a call."""
+        if not self.connected:
+            self.connected = True
             self._failures = 0
-            self.usable_at = 0.0
+            self._use_again()
+
+    def lost(self) -> None:
+        """Notes that the connection was lost; the next call connects again."""
+        self.connected = False
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _use_again(self) -> None:
+        self._stop_timer()
+        if self.aside:
+            self.aside = False
+            self._changed()
 
     def done(self) -> None:
         """A call has ended; the last one closes the connection of a node that is gone."""
@@ -104,9 +153,14 @@ class RemoteNode:
         if self._retired and not self.in_flight:
             self._close(self.connection)
 
+    def end(self) -> None:
+        """Stops what goes on in the background: the node is not called any more."""
+        self._retired = True
+        self._stop_timer()
+
     def retire(self) -> None:
         """The node is not listed any more: its calls may end, then the connection closes."""
-        self._retired = True
+        self.end()
         if not self.in_flight:
             self._close(self.connection)
 
@@ -130,6 +184,8 @@ class Nodes:
         self._services: dict[tuple[str, str], ServiceNodes] = {}
         self._remotes: dict[_Key, RemoteNode] = {}
         self._users: dict[_Key, int] = {}
+        self.changes = 0
+        """Counts the nodes that were set aside, and those that are used again."""
         self._closing = TaskSet[None]()
 
     def service_nodes(self, name: str, service: str) -> ServiceNodes:
@@ -149,6 +205,8 @@ class Nodes:
         for view in self._views.values():
             view.close()
         remotes = list(self._remotes.values())
+        for remote in remotes:
+            remote.end()
         self._views.clear()
         self._services.clear()
         self._remotes.clear()
@@ -166,7 +224,7 @@ class Nodes:
             connection = self._transport(node.transport).connection(node.address)
             if node.go_micro:
                 connection = GoMicroConnection(connection)
-            remote = self._remotes[key] = RemoteNode(node, connection, self._close_soon)
+            remote = self._remotes[key] = RemoteNode(node, connection, self._close_soon, self._node_changed)
         self._users[key] = self._users.get(key, 0) + 1
         return remote
 
@@ -194,6 +252,9 @@ class Nodes:
             key: service_nodes for key, service_nodes in self._services.items() if not service_nodes.closed
         }
 
+    def _node_changed(self) -> None:
+        self.changes += 1
+
     def _close_soon(self, connection: Connection) -> None:
         self._closing.start(connection.close(), name="close connection")
 
@@ -210,8 +271,10 @@ class ServiceNodes:
         self.closed = False
         """Whether it is not kept up to date any more."""
         self._view = view
+        self._owner = view.owner
         self._selector = selector
-        self._aside: set[str] = set()
+        self._usable: tuple[Node, ...] = ()
+        self._changes = -1
 
     def pick(self, tried: frozenset[str] = frozenset()) -> RemoteNode | None:
         """Picks the node for a call, without waiting; None if no node is known.
@@ -219,13 +282,14 @@ class ServiceNodes:
         Args:
             tried: ids of the nodes that this call has been to.
         """
-        nodes = self.nodes
+        if self._changes != self._owner.changes:
+            self._list_usable()
+        nodes: Sequence[Node] = self._usable
         if not nodes:
             return None
-        avoid = tried
-        if self._aside:
-            avoid = tried | self._still_aside()
-        return self._view.remotes[self._selector.select(nodes, avoid).id]
+        if tried:
+            nodes = self._untried(tried)
+        return self._view.remotes[self._selector.select(nodes, tried).id]
 
     async def wait(self, deadline: float | None) -> None:
         """Waits for the first nodes; asks the registry again if none are known.
@@ -250,22 +314,32 @@ class ServiceNodes:
         """Whether there is a node that a call has not been to."""
         return any(node.id not in tried for node in self.nodes)
 
-    def failed(self, remote: RemoteNode) -> None:
-        """Passes a node over for a while."""
-        remote.failed()
-        self._aside.add(remote.node.id)
+    def connected(self, tried: frozenset[str]) -> bool:
+        """Returns whether there is a connected node that a call has not been to."""
+        remotes = self._view.remotes
+        return any(node.id not in tried and remotes[node.id].connected for node in self.nodes)
 
     def update(self, nodes: tuple[Node, ...]) -> None:
         """Takes the nodes of the name, and keeps those that serve this service or do not say what they serve."""
         self.nodes = tuple([node for node in nodes if not node.services or self.service in node.services])
-        if self._aside:
-            self._aside.intersection_update([node.id for node in self.nodes])
+        self._list_usable()
 
-    def _still_aside(self) -> set[str]:
-        now = asyncio.get_running_loop().time()
+    def _list_usable(self) -> None:
+        """Lists the nodes that are not set aside; all nodes if every node is."""
+        self._changes = self._owner.changes
         remotes = self._view.remotes
-        self._aside = {id for id in self._aside if id in remotes and remotes[id].usable_at > now}
-        return self._aside
+        self._usable = tuple([node for node in self.nodes if not remotes[node.id].aside]) or self.nodes
+
+    def _untried(self, tried: frozenset[str]) -> Sequence[Node]:
+        """Returns the best nodes that a call has not been to: connected, then not set aside, then any; else all."""
+        remotes = self._view.remotes
+        untried = [node for node in self.nodes if node.id not in tried]
+        return (
+            [node for node in untried if remotes[node.id].connected]
+            or [node for node in untried if not remotes[node.id].aside]
+            or untried
+            or self.nodes
+        )
 
     async def _nobody(self) -> Unavailable:
         """Says what is there instead of a node that serves this."""
@@ -306,7 +380,7 @@ class _View:
         self.remotes: dict[str, RemoteNode] = {}
         self.left_out: dict[str, str] = {}
         """Why nodes that are registered cannot be called, by their ids."""
-        self._owner = owner
+        self.owner = owner
         self._services: list[ServiceNodes] = []
         self.asked_at = asyncio.get_running_loop().time()
         self._asking: asyncio.Task[None] | None = None
@@ -352,7 +426,7 @@ class _View:
             ) from error
 
     async def names(self) -> Mapping[str, tuple[Node, ...]]:
-        return await self._owner.registry.names()
+        return await self.owner.registry.names()
 
     def _ended(self) -> Unavailable:
         return Unavailable(
@@ -361,7 +435,7 @@ class _View:
 
     async def _ask(self) -> None:
         try:
-            found = await self._owner.registry.resolve(self.name)
+            found = await self.owner.registry.resolve(self.name)
         finally:
             self._asking = None
         if not self.nodes:  # else the watch was faster, and what it says is newer
@@ -371,7 +445,7 @@ class _View:
         retry = Backoff(*WATCH_BACKOFF, jitter=0.5)
         while True:
             try:
-                async for nodes in self._owner.registry.watch(self.name):
+                async for nodes in self.owner.registry.watch(self.name):
                     retry.succeeded()
                     self._update(nodes)
                 return  # the registry was closed
@@ -391,7 +465,7 @@ class _View:
                 after[node.id] = kept  # Of thousands of nodes, a change concerns one.
                 continue
             try:
-                after[node.id] = self._owner.hold(node)
+                after[node.id] = self.owner.hold(node)
             except Error as error:
                 reason = MUCP if node.transport == "mucp" else error.message
                 left_out[node.id] = reason
@@ -404,7 +478,7 @@ class _View:
             service_nodes.update(self.nodes)
         for id, remote in before.items():
             if after.get(id) is not remote:
-                self._owner.drop(remote)
+                self.owner.drop(remote)
 
 
 def _key(node: Node) -> _Key:

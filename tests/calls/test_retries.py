@@ -124,6 +124,29 @@ async def test_nobody_left_is_unavailable_and_never_ran(world: World) -> None:
     assert not caught.value.may_have_run
 
 
+async def test_a_round_of_attempts_tries_each_node_once(world: World) -> None:
+    dead = {await world.dead_node() for _ in range(4)}
+    service = await world.client()
+    lab = LabClient(service, retry=micro.RetryPolicy(attempts=3, backoff=0.01))
+    for _ in range(3):  # the later calls find every node set aside
+        info = micro.CallInfo()
+        with pytest.raises(micro.Unavailable):
+            await lab.act(Text(), info=info)
+        assert info.attempts == 3 * len(dead)
+
+
+async def test_the_error_gives_the_reason_of_each_node(world: World) -> None:
+    host = "127.0.0.1" if world.transport == "grpc" else "memory"
+    for port in (1, 2, 3):
+        node = Node(f"dead-{port}", f"{host}:{port}", world.transport)
+        await world.registry.register(Registration(node, ("lab",)))
+    lab = LabClient(await world.client(), retry=micro.RetryPolicy(attempts=1))
+    with pytest.raises(micro.Unavailable) as caught:
+        await lab.act(Text())
+    for port in (1, 2, 3):
+        assert f"{host}:{port}" in caught.value.message
+
+
 async def test_a_call_declared_idempotent_is_sent_again(world: World) -> None:
     flaky = Flaky(2)
     await world.server(flaky)
