@@ -43,7 +43,7 @@ from micro_rt.client.retry import RetryBudget
 from micro_rt.errors import DeadlineExceeded, Error, Unavailable
 from micro_rt.kit import backoff
 from micro_rt.kit.backoff import Backoff
-from micro_rt.kit.tasks import TaskSet
+from micro_rt.kit.tasks import TaskSet, observed
 from micro_rt.node import Node
 from micro_rt.registry.base import Registry
 from micro_rt.selector.base import Selector
@@ -415,6 +415,7 @@ class _View:
             raise self._ended()
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask(), name=f"look up {self.name}")
+            observed(self._asking)  # Every call that waits for it may have ended before it does.
         asking = self._asking
         await asyncio.wait((asking,))
         if asking.cancelled():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
 
@@ -150,6 +151,33 @@ async def test_a_deadline_bounds_the_look_up(registry: Shaky) -> None:
         with pytest.raises(micro.DeadlineExceeded, match="looking up 'lab'") as caught:
             await LabClient(service).look(Text(), timeout=0.1)
         assert not caught.value.may_have_run
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_look_up_that_fails_after_its_call_has_ended_logs_nothing(
+    registry: Shaky, monkeypatch: pytest.MonkeyPatch, cancelled: bool
+) -> None:
+    failed = asyncio.Event()
+    reported: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+
+    async def late(name: str) -> tuple[Node, ...]:
+        await asyncio.sleep(0.2)
+        failed.set()
+        raise micro.Unavailable("away")
+
+    monkeypatch.setattr(registry, "resolve", late)
+    async with micro.Service("web", registry=registry) as service:
+        call = asyncio.create_task(LabClient(service).look(Text(), timeout=30 if cancelled else 0.1))
+        if cancelled:
+            await asyncio.sleep(0.1)
+            call.cancel()
+        with pytest.raises(asyncio.CancelledError if cancelled else micro.DeadlineExceeded):
+            await call
+        await failed.wait()
+    del call
+    gc.collect()
+    assert not reported
 
 
 async def test_names_that_nobody_serves_are_not_watched_for_ever(

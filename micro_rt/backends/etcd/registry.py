@@ -32,7 +32,7 @@ from micro_rt.errors import Aborted, Error, FailedPrecondition, NotFound, Unavai
 from micro_rt.go_micro.nodes import decode_service, encode_service
 from micro_rt.kit.ordered import WeakOrderedSet
 from micro_rt.kit.shared import Shared
-from micro_rt.kit.tasks import TaskSet
+from micro_rt.kit.tasks import TaskSet, observed
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry, check_ttl
 from micro_rt.registry.watch import Watch, Watches
@@ -103,8 +103,7 @@ class EtcdRegistry(Registry):
         adding = asyncio.create_task(
             directory.add(registration, id, math.ceil(ttl)), name=f"register {registration.node.id}"
         )
-        # Looked at in any case, so that asyncio does not report what has failed as lost.
-        adding.add_done_callback(lambda task: task.cancelled() or task.exception())
+        observed(adding)
         try:
             keys = await asyncio.shield(adding)
         except BaseException:
