@@ -48,8 +48,8 @@ class Idempotency(enum.Enum):
 class RetryPolicy:
     """How calls are tried again.
 
-    A call that provably reached no handler goes to every other node first, at once, whatever the policy says:
-    it did not run. A call that may have run is tried again only if its method is declared idempotent in the
+    A call that provably reached no handler goes to other nodes first, at once, whatever the policy says: it did not
+    run. It moves on 16 times and for 10 s at most, and does not give up while there is a connected node. A call that may have run is tried again only if its method is declared idempotent in the
     .proto (``idempotency_level``), or if ``idempotent`` says so here.
 
     Attributes:

@@ -6,7 +6,9 @@ Rules:
   error that says it is false may always be followed by one. ``RetryPolicy.allows`` decides, never the code of the error
   alone.
 - An attempt that never reached its node (``Unavailable``, ``may_have_run`` false) moves on to an untried node at once: it
-  costs no wait, no attempt of the policy and nothing of the retry budget. Other calls pass that node over for a while
+  costs no wait, no attempt of the policy and nothing of the retry budget. A call moves on ``MOVES`` times and for
+  ``MOVE_TIME`` seconds at most, so that one call does not try thousands of dead nodes at once; then each attempt counts
+  and waits. It moves on to a connected node in any case: it does not give up while there is one. Other calls pass that node over for a while
   too. If several nodes could not be reached, the error of the call gives the reason of each.
 - Every other failure counts as an attempt of the policy, must have a code that the policy lists, and waits for the back-off.
 - An attempt that may have run spends from the retry budget of the service's nodes. An empty budget ends the call with its
@@ -30,6 +32,10 @@ from micro_rt.method import RetryPolicy
 
 __all__ = ["Attempts"]
 
+MOVES = 16
+"""Times that a call moves on to another node without a wait."""
+MOVE_TIME = 10.0
+"""Seconds after its first failed attempt within which a call moves on without a wait."""
 MANY_REASONS = 8
 """Nodes that an error names with the reason why they could not be reached."""
 
@@ -43,12 +49,14 @@ class Attempts:
         retry: how often, when and after which errors the call is sent again.
     """
 
-    __slots__ = ("_call", "_reasons", "_retry", "_sent", "_tried", "service_nodes")
+    __slots__ = ("_call", "_failed_at", "_moves", "_reasons", "_retry", "_sent", "_tried", "service_nodes")
 
     def __init__(self, service_nodes: ServiceNodes, call: ClientCall, retry: RetryPolicy) -> None:
         self._call = call
         self._retry = retry
         self._sent = 0
+        self._moves = 0
+        self._failed_at: float | None = None
         self._tried: frozenset[str] = frozenset()
         self._reasons: dict[str, str] = {}
         """Why nodes could not be reached, by their addresses."""
@@ -89,7 +97,7 @@ class Attempts:
         if not error.may_have_run and error.code is Unavailable.code:
             remote.failed()
             self._reasons[remote.node.address] = error.message
-            if self.service_nodes.untried(self._tried):
+            if self._may_move():
                 return
         elif error.unanswered:
             remote.lost()
@@ -102,6 +110,16 @@ class Attempts:
             raise
         if not self.service_nodes.untried(self._tried):
             self._tried = frozenset()
+
+    def _may_move(self) -> bool:
+        """Returns whether the next attempt may go ahead at once, because the last one never reached its node."""
+        if self.service_nodes.connected(self._tried):
+            return True
+        now = asyncio.get_running_loop().time()
+        if self._failed_at is None:
+            self._failed_at = now
+        self._moves += 1
+        return self._moves <= MOVES and now < self._failed_at + MOVE_TIME and self.service_nodes.untried(self._tried)
 
     def _explain(self, error: Error) -> None:
         """Adds the reasons of the other nodes to the error that ends the call."""

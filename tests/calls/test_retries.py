@@ -12,6 +12,8 @@ import pytest
 
 import micro_rt as micro
 from micro_rt.backends.memory.registry import MemoryRegistry
+from micro_rt.client import attempts
+from micro_rt.client.attempts import MOVES
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
 from tests.helpers.handlers import Lab
@@ -133,6 +135,40 @@ async def test_a_round_of_attempts_tries_each_node_once(world: World) -> None:
         with pytest.raises(micro.Unavailable):
             await lab.act(Text(), info=info)
         assert info.attempts == 3 * len(dead)
+
+
+async def test_a_call_does_not_try_a_thousand_nodes(world: World) -> None:
+    for _ in range(200):
+        await world.dead_node()
+    lab = LabClient(await world.client(), retry=micro.RetryPolicy(attempts=2, backoff=0.001))
+    info = micro.CallInfo()
+    with pytest.raises(micro.Unavailable):
+        await lab.act(Text(), info=info)
+    assert info.attempts <= MOVES + 2
+
+
+async def test_a_call_does_not_give_up_while_there_is_a_connected_node(world: World) -> None:
+    await world.server(Lab())
+    lab = LabClient(await world.client(), retry=micro.RetryPolicy(attempts=1))
+    await lab.act(Text(value="x"))
+    for _ in range(200):
+        await world.dead_node()
+    await eventually(lambda: len(lab._service.nodes.service_nodes("lab", "lab.Lab").nodes), equals=201)
+    for _ in range(20):
+        info = micro.CallInfo()
+        assert (await lab.act(Text(value="x"), info=info)).value == "x"
+        assert info.attempts <= 2, "a call that fails goes to the connected node next"
+
+
+async def test_trying_other_nodes_is_bounded_by_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "MOVE_TIME", 0.0)
+    for _ in range(8):
+        await world.dead_node()
+    lab = LabClient(await world.client(), retry=micro.RetryPolicy(attempts=2, backoff=0.001))
+    info = micro.CallInfo()
+    with pytest.raises(micro.Unavailable):
+        await lab.act(Text(), info=info)
+    assert info.attempts == 2
 
 
 async def test_the_error_gives_the_reason_of_each_node(world: World) -> None:
