@@ -23,6 +23,8 @@ The rules that it keeps, and why:
   one number.
 - A node that leaves the registry keeps its connection until its calls have ended. A node that is registered anew under
   the same address keeps its connection.
+- Of the nodes at one address, only the one that was registered last is called. A server that crashes and comes back on
+  its port is listed once for each lease that has not run out, and would get as many shares of the calls.
 - Of thousands of nodes, a change concerns one: an update keeps every connection that still fits.
 - When more than ``MANY_VIEWS`` names are watched, those without nodes that nobody asked for recently are dropped, so
   that calls to made-up names do not fill memory.
@@ -34,7 +36,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TypeAlias
 
@@ -459,6 +461,7 @@ class _View:
 
     def _update(self, nodes: tuple[Node, ...]) -> None:
         before, after = self.remotes, dict[str, RemoteNode]()
+        nodes = _last_at_each_address(nodes, before)
         left_out: dict[str, str] = {}
         for node in nodes:
             kept = before.get(node.id)
@@ -485,6 +488,25 @@ class _View:
 def _key(node: Node) -> _Key:
     # With the id: who comes back at an address is another node, and what is known of the first says nothing of it.
     return node.id, node.transport, node.address
+
+
+def _last_at_each_address(nodes: tuple[Node, ...], before: Container[str]) -> tuple[Node, ...]:
+    """Returns the nodes without those whose address another one has taken since.
+
+    Args:
+        nodes: as the registry lists them.
+        before: ids of the nodes that were known; between nodes whose order is not known, the one that is not among them
+            came later.
+    """
+    last: dict[tuple[str, str], Node] = {}
+    for node in nodes:
+        key = (node.transport, node.address)
+        other = last.setdefault(key, node)
+        if other is not node and (node.registered, node.id not in before) >= (other.registered, other.id not in before):
+            last[key] = node
+    if len(last) == len(nodes):
+        return nodes
+    return tuple([node for node in nodes if last[node.transport, node.address] is node])
 
 
 def _text(error: BaseException) -> str:

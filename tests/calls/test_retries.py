@@ -28,6 +28,7 @@ class World:
     def __init__(self, stack: AsyncExitStack, transport: str) -> None:
         self.address = f"memory:{uuid.uuid4()}"
         self.transport = transport
+        self.dead = 0
         self.stack = stack
         self.registry = MemoryRegistry(self.address)
 
@@ -38,7 +39,8 @@ class World:
 
     async def dead_node(self, name: str = "lab") -> str:
         """Lists a node that nobody answers for."""
-        address = "127.0.0.1:1" if self.transport == "grpc" else "memory:0"
+        self.dead += 1
+        address = f"127.0.0.1:{self.dead}" if self.transport == "grpc" else f"memory:dead-{self.dead}"
         node = Node(f"dead-{uuid.uuid4()}", address, self.transport)
         await self.registry.register(Registration(node, (name,)))
         return node.id

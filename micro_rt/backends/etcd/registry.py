@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import logging
 import math
@@ -290,7 +291,8 @@ class _EtcdDirectory:
         """Reads the name and the nodes of a key; no nodes if they cannot be read, which is logged once."""
         try:
             text = kv.value.decode()
-            nodes = decode_service(text)
+            # A key is written when its node is registered, and not when its lease is renewed.
+            nodes = [dataclasses.replace(node, registered=kv.mod_revision) for node in decode_service(text)]
             return self._name(kv.key, text), nodes
         except (ValueError, RecursionError) as error:
             if kv.key not in self._unreadable and len(self._unreadable) < 1000:
