@@ -24,9 +24,10 @@ from __future__ import annotations
 
 import asyncio
 
-from micro_rt.client.nodes import RemoteNode, ServiceNodes
+from micro_rt.client.nodes import ServiceNodes
+from micro_rt.client.remote import RemoteNode
 from micro_rt.context import ClientCall
-from micro_rt.errors import Error, Unavailable
+from micro_rt.errors import DeadlineExceeded, Error, Unavailable
 from micro_rt.kit import backoff
 from micro_rt.method import RetryPolicy
 
@@ -94,15 +95,9 @@ class Attempts:
             Error: ``error`` itself, if there is no next attempt.
         """
         self._tried |= {remote.node.id}
-        if not error.may_have_run and error.code is Unavailable.code:
-            remote.failed()
-            self._reasons[remote.node.address] = error.message
-            if self._may_move():
-                return
-        elif error.unanswered:
-            remote.lost()
-        elif error.may_have_run:
-            remote.answered()
+        self.note(remote, error)
+        if not error.may_have_run and error.code is Unavailable.code and self._may_move():
+            return
         try:
             await self._back_off(error)
         except Error as last:
@@ -110,6 +105,27 @@ class Attempts:
             raise
         if not self.service_nodes.untried(self._tried):
             self._tried = frozenset()
+
+    def note(self, remote: RemoteNode, error: Error) -> None:
+        """Notes what the failure of an attempt says of its node.
+
+        Args:
+            remote: the node that the attempt went to.
+            error: how the attempt failed.
+        """
+        if not error.may_have_run and error.code is Unavailable.code:
+            remote.failed()
+            self._reasons[remote.node.address] = error.message
+        elif error.code is DeadlineExceeded.code and (error.unanswered or not error.may_have_run):
+            remote.silent()
+        elif error.unanswered:
+            remote.lost()
+            if remote.given_up:
+                error.message = (
+                    f"{remote.node.id} at {remote.node.address} left the registry and does not answer: {error.message}"
+                )
+        elif error.may_have_run:
+            remote.answered()
 
     def _may_move(self) -> bool:
         """Returns whether the next attempt may go ahead at once, because the last one never reached its node."""

@@ -30,7 +30,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
 from micro_rt.client.attempts import Attempts
-from micro_rt.client.nodes import Nodes, RemoteNode, ServiceNodes
+from micro_rt.client.nodes import Nodes, ServiceNodes
+from micro_rt.client.remote import RemoteNode
 from micro_rt.codec.base import Codec
 from micro_rt.context import CallInfo, ClientCall, current_context
 from micro_rt.errors import Error, Internal, InvalidArgument

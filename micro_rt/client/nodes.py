@@ -14,9 +14,9 @@ The rules that it keeps, and why:
   A node that says nothing of what it serves is kept: go-micro's nodes say nothing.
 - A node whose transport is unknown is left out with a reason, logged once, and the other nodes of the name remain
   usable.
-- A node to which a call could not be brought is set aside for half a second, twice as long after each further failure,
-  up to 15 seconds. All services of the node see that. If all nodes are set aside, the selector still picks one: a call
-  is never refused because of old failures.
+- A node that fails is set aside until it answers a probe (``remote`` says when). All services of the node see that. If
+  all nodes are set aside, the selector still picks one: a call is never refused because of old failures.
+- At most ``PROBES`` nodes are probed at once, however many fail.
 - A call that tries again goes to a node that it has not tried: to one that is connected if there is one, then to one
   that is not set aside, then to any. So a round of attempts tries each node at most once.
 - The nodes that are not set aside are listed anew only when a node changes its state. A call that goes well compares
@@ -36,14 +36,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Coroutine, Mapping, Sequence
 from difflib import get_close_matches
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from micro_rt.client.go_micro import MUCP, GoMicroConnection
+from micro_rt.client.remote import RemoteNode
 from micro_rt.client.retry import RetryBudget
+from micro_rt.context import detached
 from micro_rt.errors import DeadlineExceeded, Error, Unavailable
-from micro_rt.kit import backoff
 from micro_rt.kit.backoff import Backoff
 from micro_rt.kit.tasks import TaskSet, observed
 from micro_rt.node import Node
@@ -53,10 +54,8 @@ from micro_rt.transport.base import Connection, Transport
 
 __all__ = ["Nodes", "RemoteNode", "ServiceNodes"]
 
-SET_ASIDE = 0.5
-"""Seconds that a node is passed over after a failure; doubles with each further one."""
-MAX_SET_ASIDE = 15.0
-"""Seconds; the longest time that a node is passed over before it is tried again."""
+PROBES = 4
+"""Nodes that are probed at once."""
 MANY_VIEWS = 100
 """Names that are watched before those that nobody serves are looked through."""
 IDLE_VIEW = 60.0
@@ -67,104 +66,6 @@ WATCH_BACKOFF = (0.1, 5.0)
 _log = logging.getLogger("micro_rt.client")
 
 _Key: TypeAlias = tuple[str, str, str]
-
-
-class RemoteNode:
-    """One node as this client calls it: the node, the connection to it, and its failures.
-
-    Attributes:
-        in_flight: calls that are using it.
-        aside: whether calls pass it over because of its failures.
-        connected: whether it answered after its last failure.
-    """
-
-    __slots__ = (
-        "_changed",
-        "_close",
-        "_failures",
-        "_retired",
-        "_timer",
-        "aside",
-        "connected",
-        "connection",
-        "in_flight",
-        "node",
-    )
-
-    def __init__(
-        self,
-        node: Node,
-        connection: Connection,
-        close: Callable[[Connection], None],
-        changed: Callable[[], None],
-    ) -> None:
-        self.node = node
-        self.connection = connection
-        self._close = close
-        self._changed = changed
-        self.in_flight = 0
-        self.aside = False
-        self.connected = False
-        self._failures = 0
-        self._retired = False
-        self._timer: asyncio.TimerHandle | None = None
-
-    def is_of(self, node: Node) -> bool:
-        """Returns whether this connection still fits a node of the same id, which may have been registered anew."""
-        known = self.node
-        return known is node or (known.address == node.address and known.transport == node.transport)
-
-    def failed(self) -> None:
-        """Sets the node aside for a while: a call could not be brought to it."""
-        self.connected = False
-        if self._retired:
-            return
-        self._failures += 1
-        span = backoff.delay(self._failures, SET_ASIDE, MAX_SET_ASIDE, jitter=0.5)
-        self._stop_timer()
-        self._timer = asyncio.get_running_loop().call_later(span, self._use_again)
-        if not self.aside:
-            self.aside = True
-            self._changed()
-
-    def answered(self) -> None:
-        """Forgets the failures: the node took a call."""
-        if not self.connected:
-            self.connected = True
-            self._failures = 0
-            self._use_again()
-
-    def lost(self) -> None:
-        """Notes that the connection was lost; the next call connects again."""
-        self.connected = False
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _use_again(self) -> None:
-        self._stop_timer()
-        if self.aside:
-            self.aside = False
-            self._changed()
-
-    def done(self) -> None:
-        """A call has ended; the last one closes the connection of a node that is gone."""
-        self.in_flight -= 1
-        if self._retired and not self.in_flight:
-            self._close(self.connection)
-
-    def end(self) -> None:
-        """Stops what goes on in the background: the node is not called any more."""
-        self._retired = True
-        self._stop_timer()
-
-    def retire(self) -> None:
-        """The node is not listed any more: its calls may end, then the connection closes."""
-        self.end()
-        if not self.in_flight:
-            self._close(self.connection)
 
 
 class Nodes:
@@ -188,7 +89,10 @@ class Nodes:
         self._users: dict[_Key, int] = {}
         self.changes = 0
         """Counts the nodes that were set aside, and those that are used again."""
+        self.gate = asyncio.Semaphore(PROBES)
+        """Bounds how many nodes are probed at once."""
         self._closing = TaskSet[None]()
+        self._background = TaskSet[None]()
 
     def service_nodes(self, name: str, service: str) -> ServiceNodes:
         """Returns the nodes that serve a proto service under a name; watches the name from now on."""
@@ -216,6 +120,7 @@ class Nodes:
         for failure in await asyncio.gather(*(remote.connection.close() for remote in remotes), return_exceptions=True):
             if failure is not None:
                 _log.warning("a connection did not close in good order: %r", failure)
+        await self._background.end()
         await self._closing.wait()
 
     def hold(self, node: Node) -> RemoteNode:
@@ -226,7 +131,7 @@ class Nodes:
             connection = self._transport(node.transport).connection(node.address)
             if node.go_micro:
                 connection = GoMicroConnection(connection)
-            remote = self._remotes[key] = RemoteNode(node, connection, self._close_soon, self._node_changed)
+            remote = self._remotes[key] = RemoteNode(node, connection, self)
         self._users[key] = self._users.get(key, 0) + 1
         return remote
 
@@ -241,6 +146,19 @@ class Nodes:
             del self._remotes[key]
             remote.retire()
 
+    def node_changed(self) -> None:
+        """Notes that a node was set aside, or is used again."""
+        self.changes += 1
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Starts a task in the background, which ``close`` ends."""
+        with detached():
+            return self._background.start(work, name=name)
+
+    def close_soon(self, connection: Connection) -> None:
+        """Closes a connection in the background."""
+        self._closing.start(connection.close(), name="close connection")
+
     def _drop_idle_views(self) -> None:
         """Ends the watches of names that nobody serves and nobody asks for, once there are many."""
         if len(self._views) < MANY_VIEWS:
@@ -253,12 +171,6 @@ class Nodes:
         self._services = {
             key: service_nodes for key, service_nodes in self._services.items() if not service_nodes.closed
         }
-
-    def _node_changed(self) -> None:
-        self.changes += 1
-
-    def _close_soon(self, connection: Connection) -> None:
-        self._closing.start(connection.close(), name="close connection")
 
 
 class ServiceNodes:

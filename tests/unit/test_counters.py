@@ -17,7 +17,7 @@ from micro_rt.backends.etcd.address import EtcdAddress
 from micro_rt.backends.etcd.client import EtcdClient, Tokens
 from micro_rt.backends.etcd.mirror import Mirrors
 from micro_rt.client.attempts import Attempts
-from micro_rt.client.nodes import MAX_SET_ASIDE, RemoteNode
+from micro_rt.client.remote import MAX_SET_ASIDE, RemoteNode
 from micro_rt.client.retry import RetryBudget
 from micro_rt.context import ClientCall
 from micro_rt.metadata import EMPTY
@@ -31,7 +31,7 @@ RUNTIME = Path(__file__).parent.parent.parent / "micro_rt"
 
 
 async def test_a_node_can_fail_for_years() -> None:
-    remote = RemoteNode(Node("a", "a:1"), cast("Any", None), lambda _: None, lambda: None)
+    remote = RemoteNode(Node("a", "a:1"), cast("Any", None), cast("Any", SimpleNamespace(node_changed=lambda: None)))
     remote._failures = MANY
     remote.failed()
     assert remote.aside
