@@ -10,6 +10,7 @@ Rules:
   ``MOVE_TIME`` seconds at most, so that one call does not try thousands of dead nodes at once; then each attempt counts
   and waits. It moves on to a connected node in any case: it does not give up while there is one. Other calls pass that node over for a while
   too. If several nodes could not be reached, the error of the call gives the reason of each.
+- An attempt that took as long as the policy's ``attempt_timeout`` counts as ``Unavailable``: it may have run.
 - Every other failure counts as an attempt of the policy, must have a code that the policy lists, and waits for the back-off.
 - An attempt that may have run spends from the retry budget of the service's nodes. An empty budget ends the call with its
   error, so that a service that fails as a whole does not get many times its usual load.
@@ -105,6 +106,22 @@ class Attempts:
             raise
         if not self.service_nodes.untried(self._tried):
             self._tried = frozenset()
+
+    def timed_out(self, remote: RemoteNode, error: Error) -> Error:
+        """Returns the error of an attempt that took as long as the policy allows, while the call has time left.
+
+        Args:
+            remote: the node that the attempt went to.
+            error: how the attempt failed; of the code ``DEADLINE_EXCEEDED``.
+        """
+        if error.unanswered:
+            remote.silent()
+        return Unavailable(
+            f"{remote.node.id} at {remote.node.address} did not answer within {self._retry.attempt_timeout:g} s",
+            id="micro.attempt_timeout",
+            may_have_run=error.may_have_run,
+            unanswered=error.unanswered,
+        )
 
     def note(self, remote: RemoteNode, error: Error) -> None:
         """Notes what the failure of an attempt says of its node.

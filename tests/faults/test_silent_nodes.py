@@ -86,6 +86,47 @@ async def test_a_silent_node_costs_one_call_and_comes_back(site: Site) -> None:
     await eventually(answers, "it is not used again")
 
 
+async def test_one_attempt_does_not_use_up_the_deadline(site: Site) -> None:
+    proxy, _ = await site.server("a", Lab())
+    await site.server("b", Lab())
+    await site.nodes(2)
+    await proxy.black_hole()
+    lab = LabClient(site.client, retry=micro.RetryPolicy(attempt_timeout=0.3, backoff=0.001))
+    for timeout in (30, None):  # with and without a deadline of the call
+        for _ in range(4):
+            info = micro.CallInfo()
+            assert (await lab.look(Text(value="x"), info=info, timeout=timeout)).value == "x"
+            assert info.node == "b"
+
+
+async def test_attempts_that_take_too_long_are_counted(site: Site) -> None:
+    first, second = Lab(), Lab()
+    await site.server("a", first)
+    await site.server("b", second)
+    await site.nodes(2)
+    lab = LabClient(site.client, retry=micro.RetryPolicy(attempts=3, attempt_timeout=0.2, backoff=0.001))
+    with pytest.raises(micro.Unavailable, match=r"did not answer within 0\.2 s") as caught:
+        await lab.look(Text(value="hang"))
+    assert caught.value.may_have_run
+    assert len(first.ran) + len(second.ran) == 3
+    await eventually(lambda: first.cancelled.is_set() and second.cancelled.is_set())
+
+
+async def test_an_attempt_that_may_not_run_twice_takes_as_long_as_its_call(site: Site) -> None:
+    server = Lab()
+    await site.server("a", server)
+    lab = LabClient(site.client, retry=micro.RetryPolicy(attempt_timeout=0.05))
+    with pytest.raises(micro.DeadlineExceeded):
+        await lab.act(Text(value="hang"), timeout=0.4)
+    assert len(server.ran) == 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
+def test_an_attempt_timeout_that_is_no_time_is_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match="attempt_timeout"):
+        micro.RetryPolicy(attempt_timeout=seconds)
+
+
 async def test_a_node_with_one_slow_method_stays_in_use(site: Site) -> None:
     slow = Lab()
     await site.server("a", slow)
