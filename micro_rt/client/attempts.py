@@ -64,6 +64,11 @@ class Attempts:
         """Why nodes could not be reached, by their addresses."""
         self.service_nodes = service_nodes
 
+    @property
+    def deadline(self) -> float | None:
+        """When the call ends at the latest."""
+        return self._call.deadline
+
     async def next(self) -> RemoteNode:
         """Returns the node of the next attempt; waits for one to appear for as long as the policy allows.
 
@@ -133,6 +138,7 @@ class Attempts:
         if not error.may_have_run and error.code is Unavailable.code:
             remote.failed()
             self._reasons[remote.node.address] = error.message
+            self.service_nodes.connect_soon()
         elif error.code is DeadlineExceeded.code and (error.unanswered or not error.may_have_run):
             remote.silent()
         elif error.unanswered:

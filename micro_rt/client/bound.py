@@ -17,6 +17,8 @@ The rules that it keeps, and why:
   raises ``Internal`` and did run.
 - Every attempt counts the node as in use while it runs, and gives it back however it ends, a cancellation included. A
   node that left the registry closes its connection when the last call has given it back.
+- A call connects under a share of its deadline while there are other nodes. That is looked at only until the node has
+  answered once, so a call that goes well pays one look at a flag.
 - A reply says that the node is well: earlier failures of it are forgotten, and the retry budget is paid into.
 - An attempt at a call that may run twice ends after the policy's ``attempt_timeout``, and the call goes to another
   node. An attempt at any other call may take as long as the call: there is nothing else to do with it.
@@ -177,6 +179,8 @@ class BoundMethod:
             remote = await attempts.next()
             remote.in_flight += 1
             try:
+                if not remote.connected and len(attempts.service_nodes.nodes) > 1:
+                    await remote.connect(attempts.deadline)
                 result = await action(remote.connection)
             except Error as error:
                 remote.done()
@@ -206,6 +210,8 @@ class BoundMethod:
             remote.in_flight += 1
             deadline = call.deadline if self._attempt_timeout is None else self._attempt_deadline(call)
             try:
+                if not remote.connected and len(service_nodes.nodes) > 1:
+                    await remote.connect(deadline)
                 data = await remote.connection.unary(
                     self._path, self._content_subtype, call.metadata, deadline, info, message
                 )

@@ -16,7 +16,9 @@ The rules that it keeps, and why:
   usable.
 - A node that fails is set aside until it answers a probe (``remote`` says when). All services of the node see that. If
   all nodes are set aside, the selector still picks one: a call is never refused because of old failures.
-- At most ``PROBES`` nodes are probed at once, however many fail.
+- At most ``PROBES`` nodes are probed or connected in the background at once, however many there are.
+- When a call finds a node that it cannot reach while none is connected, all nodes are connected in the background, so
+  that the call finds those that live.
 - A call that tries again goes to a node that it has not tried: to one that is connected if there is one, then to one
   that is not set aside, then to any. So a round of attempts tries each node at most once.
 - The nodes that are not set aside are listed anew only when a node changes its state. A call that goes well compares
@@ -55,7 +57,7 @@ from micro_rt.transport.base import Connection, Transport
 __all__ = ["Nodes", "RemoteNode", "ServiceNodes"]
 
 PROBES = 4
-"""Nodes that are probed at once."""
+"""Nodes that are probed or connected in the background at once."""
 MANY_VIEWS = 100
 """Names that are watched before those that nobody serves are looked through."""
 IDLE_VIEW = 60.0
@@ -233,6 +235,13 @@ class ServiceNodes:
         remotes = self._view.remotes
         return any(node.id not in tried and remotes[node.id].connected for node in self.nodes)
 
+    def connect_soon(self) -> None:
+        """Connects the nodes in the background, unless one is connected."""
+        remotes = self._view.remotes
+        if not any(remotes[node.id].connected for node in self.nodes):
+            for node in self.nodes:
+                remotes[node.id].connect_soon()
+
     def update(self, nodes: tuple[Node, ...]) -> None:
         """Takes the nodes of the name, and keeps those that serve this service or do not say what they serve."""
         self.nodes = tuple([node for node in nodes if not node.services or self.service in node.services])
@@ -387,6 +396,11 @@ class _View:
                 left_out[node.id] = reason
                 if node.id not in self.left_out:
                     _log.warning("node %s of %r is left out: %s", node.id, self.name, reason)
+        if any(remote.connected for remote in before.values()):
+            # Calls have a choice, and need not wait for a node that is new.
+            for id, remote in after.items():
+                if id not in before and not remote.connected and not remote.in_flight:
+                    remote.join_when_connected()
         self.nodes = tuple([node for node in nodes if node.id in after]) if left_out else tuple(nodes)
         self.remotes = after
         self.left_out = left_out

@@ -8,6 +8,10 @@ The rules that it keeps, and why:
   stopped while its connection stays open. If only its method is slow, the probe brings it back within milliseconds.
 - A probe asks ``grpc.health.v1.Health`` something. Any answer is good, "unknown method" included: what counts is that the
   process reads and writes.
+- A call that must connect, and could go to another node, spends a third of the time that it has left on this one.
+- A node that takes longer than ``SLOW_CONNECT`` seconds to connect gets no further calls until it is connected: the
+  connection is made in the background.
+- A node that appears while others are connected is connected in the background, and gets calls from then on.
 - A reply to any call brings the node back at once.
 - Calls in flight keep the connection of a node that left the registry, because a server that stops in good order
   deregisters first and then finishes them. Meanwhile the node is probed. If it is silent twice, its connection is closed:
@@ -24,7 +28,7 @@ from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from micro_rt.context import CallInfo
-from micro_rt.errors import DeadlineExceeded, Error
+from micro_rt.errors import DeadlineExceeded, Error, Unavailable
 from micro_rt.kit import backoff
 from micro_rt.metadata import EMPTY
 from micro_rt.node import Node
@@ -38,6 +42,10 @@ MAX_SET_ASIDE = 15.0
 """Seconds; the longest time until a node that is set aside is probed again."""
 PROBE_TIMEOUT = 2.0
 """Seconds after which a probe without an answer counts as silence."""
+CONNECT_SHARE = 1 / 3
+"""The part of the time left to a call that it spends on connecting to one of several nodes."""
+SLOW_CONNECT = 0.1
+"""Seconds after which other calls pass over a node that is being connected to."""
 LEFT_PROBE = (0.5, 5.0)
 """Seconds between the probes of a node that has left the registry: before the first, and after one that was answered."""
 SILENT_PROBES = 2
@@ -117,6 +125,52 @@ class RemoteNode:
         known = self.node
         return known is node or (known.address == node.address and known.transport == node.transport)
 
+    async def connect(self, deadline: float | None) -> None:
+        """Connects, for a call that could go to another node.
+
+        Args:
+            deadline: of the call.
+
+        Raises:
+            Unavailable: no connection was made in a share of the time that is left; ``may_have_run`` is False.
+        """
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if deadline is not None and deadline <= now:
+            return  # The call ends with its deadline.
+        share = None if deadline is None else (deadline - now) * CONNECT_SHARE
+        slow = loop.call_later(SLOW_CONNECT, self._set_aside)
+        connected = False
+        try:
+            async with asyncio.timeout(share):
+                await self.connection.connect()
+            connected = True
+        except Error:
+            raise
+        except TimeoutError:
+            raise Unavailable(
+                f"cannot connect to {self.node.address}: no answer within {share:.2g} s, a share of the call's deadline",
+                id="micro.connect_failed",
+                may_have_run=False,
+            ) from None
+        finally:
+            slow.cancel()
+            if self.aside and self._timer is None and self._probing is None:  # It was only slow to connect.
+                if connected:
+                    self._use_again()
+                else:
+                    self._probe_in(0.0)
+
+    def connect_soon(self) -> None:
+        """Connects in the background; calls that have a choice go to connected nodes meanwhile."""
+        if not self.connected and not self.aside and not self._retired:
+            self._probe_in(0.0)
+
+    def join_when_connected(self) -> None:
+        """Connects in the background, and sets the node aside until then."""
+        self._set_aside()
+        self._probe_in(0.0)
+
     def failed(self) -> None:
         """Sets the node aside for a while: a call could not be brought to it."""
         self.connected = False
@@ -144,10 +198,8 @@ class RemoteNode:
         if not self.connected:
             self.connected = True
             self._failures = 0
-            if self.aside:
-                self._stop_probing()
-                self.aside = False
-                self._host.node_changed()
+            self._stop_probing()
+            self._use_again()
 
     def done(self) -> None:
         """Notes that a call has ended; the last one closes the connection of a node that is gone."""
@@ -174,8 +226,13 @@ class RemoteNode:
             self.aside = True
             self._host.node_changed()
 
+    def _use_again(self) -> None:
+        if self.aside:
+            self.aside = False
+            self._host.node_changed()
+
     def _probe_in(self, seconds: float) -> None:
-        if self._probing is not None:
+        if self._probing is not None or self._retired:
             return
         if self._timer is not None:
             self._timer.cancel()
@@ -195,7 +252,8 @@ class RemoteNode:
 
     async def _probe(self) -> None:
         async with self._host.gate:
-            answer = await self._ask()
+            # The transport bounds the time to connect. A probe that gave up earlier would leave the attempt running.
+            answer = await self._ask() if await self._connects() else _Answer.NO
         self._probing = None
         if answer is _Answer.YES:
             self.answered()
@@ -215,6 +273,16 @@ class RemoteNode:
                 await asyncio.sleep(after)
         self.given_up = True
         self._host.close_soon(self.connection)
+
+    async def _connects(self) -> bool:
+        try:
+            await self.connection.connect()
+        except Error:
+            return False
+        except Exception:
+            _log.exception("connecting to %s raised an unexpected exception", self.node.id)
+            return False
+        return True
 
     async def _ask(self) -> _Answer:
         """Asks whether the process answers; it takes ``PROBE_TIMEOUT`` at most."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -12,6 +13,7 @@ import pytest
 import micro_rt as micro
 from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.client import remote
+from micro_rt.client.attempts import MOVES
 from micro_rt.node import Node
 from micro_rt.registry.base import Lease, Registration
 from micro_rt.testing.proxy import FaultProxy
@@ -36,12 +38,14 @@ class Site:
         client = micro.Service("client", registry=MemoryRegistry(self._address))
         self.client = await self._stack.enter_async_context(client)
 
-    async def server(self, id: str, lab: Lab) -> tuple[FaultProxy, Lease]:
+    async def server(self, id: str, lab: Lab, *, cut: bool = False) -> tuple[FaultProxy, Lease]:
         service = micro.Service(f"lab-{id}", registry=MemoryRegistry(self._hidden), grace=0)
         service.handle(lab)
         await self._stack.enter_async_context(service)
         (node,) = await service.registry.resolve(f"lab-{id}")
         proxy = await self._stack.enter_async_context(FaultProxy(node.address))
+        if cut:
+            await proxy.cut()
         lease = await self.registry.register(Registration(Node(id, proxy.address), ("lab",)), ttl=3600)
         return proxy, lease
 
@@ -84,6 +88,80 @@ async def test_a_silent_node_costs_one_call_and_comes_back(site: Site) -> None:
 
     await proxy.restore()
     await eventually(answers, "it is not used again")
+
+
+async def test_a_call_connects_to_another_node_in_time(site: Site) -> None:
+    hole, _ = await site.server("hole", Lab())
+    await hole.black_hole()
+    for id in ("a", "b"):
+        await site.server(id, Lab())
+    await site.nodes(3)
+    lab = LabClient(site.client)
+    used = Counter[str]()
+    waited = 0
+
+    async def work() -> None:
+        nonlocal waited
+        for _ in range(20):
+            info = micro.CallInfo()
+            await lab.act(Text(value="x"), timeout=2.0, info=info)
+            used[info.node] += 1
+            waited += info.attempts - 1
+
+    await asyncio.gather(*(work() for _ in range(5)))
+    assert used.keys() == {"a", "b"}
+    assert waited <= 5, "calls that begin later pass over a node that is slow to connect"
+    await hole.restore()
+
+    async def rotates() -> bool:
+        order = []
+        for _ in range(6):
+            info = micro.CallInfo()
+            await lab.act(Text(value="x"), timeout=30, info=info)
+            order.append(info.node)
+        return order[:3] == order[3:] and set(order) == {"a", "b", "hole"}
+
+    await eventually(rotates, "it does not join the rotation")
+
+
+async def test_a_node_that_appears_is_connected_before_it_is_called(site: Site) -> None:
+    await site.server("a", Lab())
+    lab = LabClient(site.client)
+    await lab.act(Text(value="x"))
+    holes = [(await site.server(f"hole-{number}", Lab(), cut=True))[0] for number in range(6)]
+    await site.nodes(7)
+    for _ in range(30):
+        info = micro.CallInfo()
+        await lab.act(Text(value="x"), info=info)
+        assert (info.node, info.attempts) == ("a", 1)
+    for hole in holes:
+        await hole.black_hole()
+    await eventually(lambda: sum(hole.connections for hole in holes), "they are not probed", equals=4)
+    await asyncio.sleep(0.5)
+    assert sum(hole.connections for hole in holes) == 4
+    for hole in holes:
+        await hole.restore()
+    used = set[str]()
+
+    async def all_used() -> bool:
+        info = micro.CallInfo()
+        await lab.act(Text(value="x"), info=info)
+        used.add(info.node)
+        return len(used) == 7
+
+    await eventually(all_used, "they do not join the rotation")
+
+
+async def test_a_call_finds_the_few_nodes_that_live(site: Site) -> None:
+    for number in range(1, 200):
+        node = Node(f"dead-{number}", f"127.0.0.1:{number}")
+        await site.registry.register(Registration(node, ("lab",)), ttl=3600)
+    await site.server("live", Lab())
+    await site.nodes(200)
+    lab = LabClient(site.client, retry=micro.RetryPolicy(attempts=10, backoff=1.0, max_backoff=1.0))
+    info = micro.CallInfo()
+    await lab.act(Text(value="x"), info=info)
+    assert info.attempts <= MOVES + 10
 
 
 async def test_one_attempt_does_not_use_up_the_deadline(site: Site) -> None:
