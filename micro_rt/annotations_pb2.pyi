@@ -174,6 +174,9 @@ class RetryOptions(_message.Message):
     """Whether a call may run twice, where `idempotency_level` does not say: a call that may have run is never sent
     again unless one of the two says so.
     """
+    @property
+    def attempt_timeout(self) -> Duration:
+        """The longest time of one attempt at a unary call that may run twice: after it, the call goes to another node."""
 
     def __init__(
         self,
@@ -183,10 +186,14 @@ class RetryOptions(_message.Message):
         max_backoff: Duration | None = ...,
         codes: _abc.Iterable[Code] | None = ...,
         idempotent: bool | None = ...,
+        attempt_timeout: Duration | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: _typing.Literal["attempts", "backoff", "max_backoff", "idempotent"]) -> bool: ...
+    def HasField(
+        self, field_name: _typing.Literal["attempts", "backoff", "max_backoff", "idempotent", "attempt_timeout"]
+    ) -> bool: ...
     def ClearField(
-        self, field_name: _typing.Literal["attempts", "backoff", "max_backoff", "codes", "idempotent"]
+        self,
+        field_name: _typing.Literal["attempts", "backoff", "max_backoff", "codes", "idempotent", "attempt_timeout"],
     ) -> None: ...
 
     ATTEMPTS_FIELD_NUMBER: _typing.Final = 1
@@ -194,6 +201,7 @@ class RetryOptions(_message.Message):
     MAX_BACKOFF_FIELD_NUMBER: _typing.Final = 3
     CODES_FIELD_NUMBER: _typing.Final = 4
     IDEMPOTENT_FIELD_NUMBER: _typing.Final = 5
+    ATTEMPT_TIMEOUT_FIELD_NUMBER: _typing.Final = 6
 
 @_typing.final
 class AuthOptions(_message.Message):

@@ -48,8 +48,8 @@ class Idempotency(enum.Enum):
 class RetryPolicy:
     """How calls are tried again.
 
-    A call that provably reached no handler goes to every other node first, at once, whatever the policy says:
-    it did not run. A call that may have run is tried again only if its method is declared idempotent in the
+    A call that provably reached no handler goes to other nodes first, at once, whatever the policy says: it did not
+    run. It moves on 16 times and for 10 s at most, and does not give up while there is a connected node. A call that may have run is tried again only if its method is declared idempotent in the
     .proto (``idempotency_level``), or if ``idempotent`` says so here.
 
     Attributes:
@@ -59,6 +59,10 @@ class RetryPolicy:
         max_backoff: seconds; the longest wait.
         codes: the codes after which trying again makes sense.
         idempotent: whether calls may run twice, where the .proto does not say; None leaves it to the .proto.
+        attempt_timeout: seconds; the longest time of one attempt at a unary call that may run twice. After it, the
+            call goes to another node, as after ``UNAVAILABLE``; so one node that hangs does not use up the whole
+            deadline. None lets an attempt take as long as the call may. It does not bound calls that may not run
+            twice, nor streams.
     """
 
     attempts: int = 5
@@ -66,6 +70,7 @@ class RetryPolicy:
     max_backoff: float = 2.0
     codes: frozenset[Code] = field(default=frozenset({Code.UNAVAILABLE}))
     idempotent: bool | None = None
+    attempt_timeout: float | None = None
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
@@ -75,12 +80,18 @@ class RetryPolicy:
                 f"RetryPolicy(backoff={self.backoff}, max_backoff={self.max_backoff}): 0 <= backoff <= max_backoff"
             )
 
+        if self.attempt_timeout is not None and not self.attempt_timeout > 0:
+            raise ValueError(f"RetryPolicy(attempt_timeout={self.attempt_timeout}): more than 0, or None for no limit")
+
+    def repeatable(self, method: Method[Any, Any]) -> bool:
+        """Returns whether calls of a method may run twice."""
+        return method.idempotent if self.idempotent is None else self.idempotent
+
     def allows(self, method: Method[Any, Any], error: Error) -> bool:
         """Whether a call may be sent again after this error, if attempts and budget are left."""
         if not error.may_have_run:
             return True
-        idempotent = method.idempotent if self.idempotent is None else self.idempotent
-        return idempotent and error.code in self.codes
+        return self.repeatable(method) and error.code in self.codes
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,9 @@ class Node:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
     endpoints: tuple[EndpointInfo, ...] = ()
     """The methods that it serves, for those who look at it; empty if it does not say. Calls do not need them."""
+    registered: int = field(default=0, compare=False)
+    """Set by the registry: of two nodes at one address, the one with the larger number was registered later. 0 if it is not
+    known. It does not count when nodes are compared."""
 
     @property
     def go_micro(self) -> bool:

@@ -6,13 +6,17 @@ Rules:
   error that says it is false may always be followed by one. ``RetryPolicy.allows`` decides, never the code of the error
   alone.
 - An attempt that never reached its node (``Unavailable``, ``may_have_run`` false) moves on to an untried node at once: it
-  costs no wait, no attempt of the policy and nothing of the retry budget. That node is passed over by other calls for a
-  while too.
+  costs no wait, no attempt of the policy and nothing of the retry budget. A call moves on ``MOVES`` times and for
+  ``MOVE_TIME`` seconds at most, so that one call does not try thousands of dead nodes at once; then each attempt counts
+  and waits. It moves on to a connected node in any case: it does not give up while there is one. Other calls pass that node over for a while
+  too. If several nodes could not be reached, the error of the call gives the reason of each.
+- An attempt that took as long as the policy's ``attempt_timeout`` counts as ``Unavailable``: it may have run.
 - Every other failure counts as an attempt of the policy, must have a code that the policy lists, and waits for the back-off.
 - An attempt that may have run spends from the retry budget of the service's nodes. An empty budget ends the call with its
   error, so that a service that fails as a whole does not get many times its usual load.
 - No wait goes beyond the deadline: if the back-off would, the call fails at once with the error that it has.
-- An attempt goes to a node that this call has not tried, as long as there is one; then every node may be tried again.
+- An attempt goes to a node that this call has not tried, as long as there is one; then every node may be tried again,
+  after the back-off.
 - A name without nodes is waited for like a failure: the same policy, the same back-off.
 - An error that follows a failed attempt keeps that attempt's error: as its ``__cause__``, and in its text. "Nobody serves it"
   says little of a call that was cut off. The text of an error that a server sent stays as the server wrote it.
@@ -25,13 +29,21 @@ from __future__ import annotations
 import asyncio
 from copy import copy
 
-from micro_rt.client.nodes import RemoteNode, ServiceNodes
+from micro_rt.client.nodes import ServiceNodes
+from micro_rt.client.remote import RemoteNode
 from micro_rt.context import ClientCall
 from micro_rt.errors import DeadlineExceeded, Error, Unavailable
 from micro_rt.kit import backoff
 from micro_rt.method import RetryPolicy
 
 __all__ = ["Attempts"]
+
+MOVES = 16
+"""Times that a call moves on to another node without a wait."""
+MOVE_TIME = 10.0
+"""Seconds after its first failed attempt within which a call moves on without a wait."""
+MANY_REASONS = 8
+"""Nodes that an error names with the reason why they could not be reached."""
 
 
 class Attempts:
@@ -43,7 +55,18 @@ class Attempts:
         retry: how often, when and after which errors the call is sent again.
     """
 
-    __slots__ = ("_call", "_first", "_may_have_run", "_retry", "_sent", "_tried", "service_nodes")
+    __slots__ = (
+        "_call",
+        "_failed_at",
+        "_first",
+        "_may_have_run",
+        "_moves",
+        "_reasons",
+        "_retry",
+        "_sent",
+        "_tried",
+        "service_nodes",
+    )
 
     def __init__(self, service_nodes: ServiceNodes, call: ClientCall, retry: RetryPolicy) -> None:
         self._call = call
@@ -51,8 +74,17 @@ class Attempts:
         self._sent = 0
         self._first: Error | None = None
         self._may_have_run = False
+        self._moves = 0
+        self._failed_at: float | None = None
         self._tried: frozenset[str] = frozenset()
+        self._reasons: dict[str, str] = {}
+        """Why nodes could not be reached, by their addresses."""
         self.service_nodes = service_nodes
+
+    @property
+    def deadline(self) -> float | None:
+        """When the call ends at the latest."""
+        return self._call.deadline
 
     async def next(self) -> RemoteNode:
         """Returns the node of the next attempt; waits for one to appear for as long as the policy allows.
@@ -88,15 +120,75 @@ class Attempts:
             Error: ``error`` itself, with the first one as its cause, if there is no next attempt.
         """
         self._tried |= {remote.node.id}
-        if not error.may_have_run and error.code is Unavailable.code:
-            self.service_nodes.failed(remote)
-            if self.service_nodes.untried(self._tried):
-                self._remember(error)
-                return
-        await self._back_off(error)
+        self.note(remote, error)
+        if not error.may_have_run and error.code is Unavailable.code and self._may_move():
+            self._remember(error)
+            return
+        try:
+            await self._back_off(error)
+        except Error as last:
+            self._explain(last)
+            raise
         self._remember(error)
         if not self.service_nodes.untried(self._tried):
             self._tried = frozenset()
+
+    def timed_out(self, remote: RemoteNode, error: Error) -> Error:
+        """Returns the error of an attempt that took as long as the policy allows, while the call has time left.
+
+        Args:
+            remote: the node that the attempt went to.
+            error: how the attempt failed; of the code ``DEADLINE_EXCEEDED``.
+        """
+        if error.unanswered:
+            remote.silent()
+        return Unavailable(
+            f"{remote.node.id} at {remote.node.address} did not answer within {self._retry.attempt_timeout:g} s",
+            id="micro.attempt_timeout",
+            may_have_run=error.may_have_run,
+            unanswered=error.unanswered,
+        )
+
+    def note(self, remote: RemoteNode, error: Error) -> None:
+        """Notes what the failure of an attempt says of its node.
+
+        Args:
+            remote: the node that the attempt went to.
+            error: how the attempt failed.
+        """
+        if not error.may_have_run and error.code is Unavailable.code:
+            remote.failed()
+            self._reasons[remote.node.address] = error.message
+            self.service_nodes.connect_soon()
+        elif error.code is DeadlineExceeded.code and (error.unanswered or not error.may_have_run):
+            remote.silent()
+        elif error.unanswered:
+            remote.lost()
+            if remote.given_up:
+                error.message = (
+                    f"{remote.node.id} at {remote.node.address} left the registry and does not answer: {error.message}"
+                )
+        elif error.may_have_run:
+            remote.answered()
+
+    def _may_move(self) -> bool:
+        """Returns whether the next attempt may go ahead at once, because the last one never reached its node."""
+        if self.service_nodes.connected(self._tried):
+            return True
+        now = asyncio.get_running_loop().time()
+        if self._failed_at is None:
+            self._failed_at = now
+        self._moves += 1
+        return self._moves <= MOVES and now < self._failed_at + MOVE_TIME and self.service_nodes.untried(self._tried)
+
+    def _explain(self, error: Error) -> None:
+        """Adds the reasons of the other nodes to the error that ends the call."""
+        others = [reason for reason in self._reasons.values() if reason not in error.message]
+        if others and (error.unanswered or not error.may_have_run):  # A server's own error stays as it was written.
+            more = len(others) - MANY_REASONS
+            error.message += "; before that: " + "; ".join(others[:MANY_REASONS])
+            if more > 0:
+                error.message += f"; and {more} more"
 
     async def _back_off(self, error: Error) -> None:
         policy = self._retry

@@ -17,7 +17,11 @@ The rules that it keeps, and why:
   raises ``Internal`` and did run.
 - Every attempt counts the node as in use while it runs, and gives it back however it ends, a cancellation included. A
   node that left the registry closes its connection when the last call has given it back.
+- A call connects under a share of its deadline while there are other nodes. That is looked at only until the node has
+  answered once, so a call that goes well pays one look at a flag.
 - A reply says that the node is well: earlier failures of it are forgotten, and the retry budget is paid into.
+- An attempt at a call that may run twice ends after the policy's ``attempt_timeout``, and the call goes to another
+  node. An attempt at any other call may take as long as the call: there is nothing else to do with it.
 - An interceptor may change the target of a call. Then the nodes are looked up under the new name for this call alone.
 - The nodes of the target are kept between calls, and looked up anew after the service was started again, or after the
   watch of a name that nobody serves was dropped.
@@ -30,10 +34,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
 from micro_rt.client.attempts import Attempts
-from micro_rt.client.nodes import Nodes, RemoteNode, ServiceNodes
+from micro_rt.client.nodes import Nodes, ServiceNodes
+from micro_rt.client.remote import RemoteNode
 from micro_rt.codec.base import Codec
 from micro_rt.context import CallInfo, ClientCall, current_context
-from micro_rt.errors import Error, Internal, InvalidArgument
+from micro_rt.errors import DeadlineExceeded, Error, Internal, InvalidArgument
 from micro_rt.interceptor import Interceptor, StreamNext, chain_unary
 from micro_rt.metadata import Metadata, MetadataLike
 from micro_rt.method import Method, RetryPolicy
@@ -101,6 +106,7 @@ class BoundMethod:
         self._content_subtype = host.codec.content_subtype
         self._encoder = host.codec.encoder(method.request_type)
         self._decoder = host.codec.decoder(method.reply_type)
+        self._attempt_timeout = retry.attempt_timeout if retry.repeatable(method) else None
         self._unary = chain_unary(interceptors, self._send)
         self.stream_chain: StreamNext | None = None
         """The stream interceptors around the end of a stream; None if there are none."""
@@ -177,6 +183,8 @@ class BoundMethod:
             remote = await attempts.next()
             remote.in_flight += 1
             try:
+                if not remote.connected and len(attempts.service_nodes.nodes) > 1:
+                    await remote.connect(attempts.deadline)
                 result = await action(remote.connection)
             except Error as error:
                 remote.done()
@@ -204,9 +212,12 @@ class BoundMethod:
                 info.node = remote.node.id
                 info.peer = remote.node.address
             remote.in_flight += 1
+            deadline = call.deadline if self._attempt_timeout is None else self._attempt_deadline(call)
             try:
+                if not remote.connected and len(service_nodes.nodes) > 1:
+                    await remote.connect(deadline)
                 data = await remote.connection.unary(
-                    self._path, self._content_subtype, call.metadata, call.deadline, info, message
+                    self._path, self._content_subtype, call.metadata, deadline, info, message
                 )
             except Error as error:
                 failure = error
@@ -217,8 +228,15 @@ class BoundMethod:
             finally:
                 remote.done()
             attempts = attempts or Attempts(service_nodes, call, self.retry)
+            if deadline != call.deadline and failure.code is DeadlineExceeded.code:
+                failure = attempts.timed_out(remote, failure)
             await attempts.failed(remote, failure)
             remote = None
+
+    def _attempt_deadline(self, call: ClientCall) -> float:
+        """Returns when an attempt that begins now has taken too long; the call's deadline may be earlier."""
+        deadline = asyncio.get_running_loop().time() + (self._attempt_timeout or 0.0)
+        return deadline if call.deadline is None else min(deadline, call.deadline)
 
     async def open(self, connection: Connection, call: ClientCall) -> Any:
         """Opens a stream to one node."""

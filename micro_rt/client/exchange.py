@@ -36,7 +36,7 @@ from typing import Any
 
 from micro_rt.client.attempts import Attempts
 from micro_rt.client.bound import BoundMethod
-from micro_rt.client.nodes import RemoteNode
+from micro_rt.client.remote import RemoteNode
 from micro_rt.context import ClientCall
 from micro_rt.errors import Cancelled, EndOfStream, Error, Internal
 from micro_rt.interceptor import Interceptor, StreamNext, chain_stream
@@ -165,6 +165,8 @@ class DirectExchange(Exchange):
                 remote = self._remote
                 self._done()
                 if failure is not error or remote is None or self._replied or self._request is None:
+                    if failure is error and remote is not None:
+                        self._attempts.note(remote, error)
                     raise failure from None
                 await self._attempts.failed(remote, error)
                 if self._failure is not None:

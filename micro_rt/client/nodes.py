@@ -14,11 +14,19 @@ The rules that it keeps, and why:
   A node that says nothing of what it serves is kept: go-micro's nodes say nothing.
 - A node whose transport is unknown is left out with a reason, logged once, and the other nodes of the name remain
   usable.
-- A node to which a call could not be brought is passed over for half a second, twice as long after each further
-  failure, up to 15 seconds. If all nodes are passed over, the selector still picks one: a call is never refused because
-  of old failures.
+- A node that fails is set aside until it answers a probe (``remote`` says when). All services of the node see that. If
+  all nodes are set aside, the selector still picks one: a call is never refused because of old failures.
+- At most ``PROBES`` nodes are probed or connected in the background at once, however many there are.
+- When a call finds a node that it cannot reach while none is connected, all nodes are connected in the background, so
+  that the call finds those that live.
+- A call that tries again goes to a node that it has not tried: to one that is connected if there is one, then to one
+  that is not set aside, then to any. So a round of attempts tries each node at most once.
+- The nodes that are not set aside are listed anew only when a node changes its state. A call that goes well compares
+  one number.
 - A node that leaves the registry keeps its connection until its calls have ended. A node that is registered anew under
   the same address keeps its connection.
+- Of the nodes at one address, only the one that was registered last is called. A server that crashes and comes back on
+  its port is listed once for each lease that has not run out, and would get as many shares of the calls.
 - Of thousands of nodes, a change concerns one: an update keeps every connection that still fits.
 - When more than ``MANY_VIEWS`` names are watched, those without nodes that nobody asked for recently are dropped, so
   that calls to made-up names do not fill memory.
@@ -30,15 +38,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Callable, Container, Coroutine, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from micro_rt.client.go_micro import MUCP, GoMicroConnection
+from micro_rt.client.remote import RemoteNode
 from micro_rt.client.retry import RetryBudget
+from micro_rt.context import detached
 from micro_rt.errors import DeadlineExceeded, Error, Unavailable
-from micro_rt.kit import backoff
 from micro_rt.kit.backoff import Backoff
-from micro_rt.kit.tasks import TaskSet
+from micro_rt.kit.tasks import TaskSet, observed
 from micro_rt.node import Node
 from micro_rt.registry.base import Registry
 from micro_rt.selector.base import Selector
@@ -47,10 +56,8 @@ from micro_rt.transport.base import Connection, Transport
 
 __all__ = ["Nodes", "RemoteNode", "ServiceNodes"]
 
-SET_ASIDE = 0.5
-"""Seconds that a node is passed over after a failure; doubles with each further one."""
-MAX_SET_ASIDE = 15.0
-"""Seconds; the longest time that a node is passed over before it is tried again."""
+PROBES = 4
+"""Nodes that are probed or connected in the background at once."""
 MANY_VIEWS = 100
 """Names that are watched before those that nobody serves are looked through."""
 IDLE_VIEW = 60.0
@@ -61,54 +68,6 @@ WATCH_BACKOFF = (0.1, 5.0)
 _log = logging.getLogger("micro_rt.client")
 
 _Key: TypeAlias = tuple[str, str, str]
-
-
-class RemoteNode:
-    """One node as this client calls it: the node, the connection to it, and its failures.
-
-    Attributes:
-        in_flight: calls that are using it.
-    """
-
-    __slots__ = ("_close", "_failures", "_retired", "connection", "in_flight", "node", "usable_at")
-
-    def __init__(self, node: Node, connection: Connection, close: Callable[[Connection], None]) -> None:
-        self.node = node
-        self.connection = connection
-        self._close = close
-        self.in_flight = 0
-        self.usable_at = 0.0
-        self._failures = 0
-        self._retired = False
-
-    def is_of(self, node: Node) -> bool:
-        """Returns whether this connection still fits a node of the same id, which may have been registered anew."""
-        known = self.node
-        return known is node or (known.address == node.address and known.transport == node.transport)
-
-    def failed(self) -> None:
-        """A call could not be brought to the node: it is passed over for a while."""
-        self._failures += 1
-        span = backoff.delay(self._failures, SET_ASIDE, MAX_SET_ASIDE, jitter=0.5)
-        self.usable_at = asyncio.get_running_loop().time() + span
-
-    def answered(self) -> None:
-        """The node took a call: what failed before is forgotten."""
-        if self._failures:
-            self._failures = 0
-            self.usable_at = 0.0
-
-    def done(self) -> None:
-        """A call has ended; the last one closes the connection of a node that is gone."""
-        self.in_flight -= 1
-        if self._retired and not self.in_flight:
-            self._close(self.connection)
-
-    def retire(self) -> None:
-        """The node is not listed any more: its calls may end, then the connection closes."""
-        self._retired = True
-        if not self.in_flight:
-            self._close(self.connection)
 
 
 class Nodes:
@@ -130,7 +89,12 @@ class Nodes:
         self._services: dict[tuple[str, str], ServiceNodes] = {}
         self._remotes: dict[_Key, RemoteNode] = {}
         self._users: dict[_Key, int] = {}
+        self.changes = 0
+        """Counts the nodes that were set aside, and those that are used again."""
+        self.gate = asyncio.Semaphore(PROBES)
+        """Bounds how many nodes are probed at once."""
         self._closing = TaskSet[None]()
+        self._background = TaskSet[None]()
 
     def service_nodes(self, name: str, service: str) -> ServiceNodes:
         """Returns the nodes that serve a proto service under a name; watches the name from now on."""
@@ -149,6 +113,8 @@ class Nodes:
         for view in self._views.values():
             view.close()
         remotes = list(self._remotes.values())
+        for remote in remotes:
+            remote.end()
         self._views.clear()
         self._services.clear()
         self._remotes.clear()
@@ -156,6 +122,7 @@ class Nodes:
         for failure in await asyncio.gather(*(remote.connection.close() for remote in remotes), return_exceptions=True):
             if failure is not None:
                 _log.warning("a connection did not close in good order: %r", failure)
+        await self._background.end()
         await self._closing.wait()
 
     def hold(self, node: Node) -> RemoteNode:
@@ -166,7 +133,7 @@ class Nodes:
             connection = self._transport(node.transport).connection(node.address)
             if node.go_micro:
                 connection = GoMicroConnection(connection)
-            remote = self._remotes[key] = RemoteNode(node, connection, self._close_soon)
+            remote = self._remotes[key] = RemoteNode(node, connection, self)
         self._users[key] = self._users.get(key, 0) + 1
         return remote
 
@@ -181,6 +148,19 @@ class Nodes:
             del self._remotes[key]
             remote.retire()
 
+    def node_changed(self) -> None:
+        """Notes that a node was set aside, or is used again."""
+        self.changes += 1
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Starts a task in the background, which ``close`` ends."""
+        with detached():
+            return self._background.start(work, name=name)
+
+    def close_soon(self, connection: Connection) -> None:
+        """Closes a connection in the background."""
+        self._closing.start(connection.close(), name="close connection")
+
     def _drop_idle_views(self) -> None:
         """Ends the watches of names that nobody serves and nobody asks for, once there are many."""
         if len(self._views) < MANY_VIEWS:
@@ -193,9 +173,6 @@ class Nodes:
         self._services = {
             key: service_nodes for key, service_nodes in self._services.items() if not service_nodes.closed
         }
-
-    def _close_soon(self, connection: Connection) -> None:
-        self._closing.start(connection.close(), name="close connection")
 
 
 class ServiceNodes:
@@ -210,8 +187,10 @@ class ServiceNodes:
         self.closed = False
         """Whether it is not kept up to date any more."""
         self._view = view
+        self._owner = view.owner
         self._selector = selector
-        self._aside: set[str] = set()
+        self._usable: tuple[Node, ...] = ()
+        self._changes = -1
 
     def pick(self, tried: frozenset[str] = frozenset()) -> RemoteNode | None:
         """Picks the node for a call, without waiting; None if no node is known.
@@ -219,13 +198,14 @@ class ServiceNodes:
         Args:
             tried: ids of the nodes that this call has been to.
         """
-        nodes = self.nodes
+        if self._changes != self._owner.changes:
+            self._list_usable()
+        nodes: Sequence[Node] = self._usable
         if not nodes:
             return None
-        avoid = tried
-        if self._aside:
-            avoid = tried | self._still_aside()
-        return self._view.remotes[self._selector.select(nodes, avoid).id]
+        if tried:
+            nodes = self._untried(tried)
+        return self._view.remotes[self._selector.select(nodes, tried).id]
 
     async def wait(self, deadline: float | None) -> None:
         """Waits for the first nodes; asks the registry again if none are known.
@@ -250,22 +230,39 @@ class ServiceNodes:
         """Whether there is a node that a call has not been to."""
         return any(node.id not in tried for node in self.nodes)
 
-    def failed(self, remote: RemoteNode) -> None:
-        """Passes a node over for a while."""
-        remote.failed()
-        self._aside.add(remote.node.id)
+    def connected(self, tried: frozenset[str]) -> bool:
+        """Returns whether there is a connected node that a call has not been to."""
+        remotes = self._view.remotes
+        return any(node.id not in tried and remotes[node.id].connected for node in self.nodes)
+
+    def connect_soon(self) -> None:
+        """Connects the nodes in the background, unless one is connected."""
+        remotes = self._view.remotes
+        if not any(remotes[node.id].connected for node in self.nodes):
+            for node in self.nodes:
+                remotes[node.id].connect_soon()
 
     def update(self, nodes: tuple[Node, ...]) -> None:
         """Takes the nodes of the name, and keeps those that serve this service or do not say what they serve."""
         self.nodes = tuple([node for node in nodes if not node.services or self.service in node.services])
-        if self._aside:
-            self._aside.intersection_update([node.id for node in self.nodes])
+        self._list_usable()
 
-    def _still_aside(self) -> set[str]:
-        now = asyncio.get_running_loop().time()
+    def _list_usable(self) -> None:
+        """Lists the nodes that are not set aside; all nodes if every node is."""
+        self._changes = self._owner.changes
         remotes = self._view.remotes
-        self._aside = {id for id in self._aside if id in remotes and remotes[id].usable_at > now}
-        return self._aside
+        self._usable = tuple([node for node in self.nodes if not remotes[node.id].aside]) or self.nodes
+
+    def _untried(self, tried: frozenset[str]) -> Sequence[Node]:
+        """Returns the best nodes that a call has not been to: connected, then not set aside, then any; else all."""
+        remotes = self._view.remotes
+        untried = [node for node in self.nodes if node.id not in tried]
+        return (
+            [node for node in untried if remotes[node.id].connected]
+            or [node for node in untried if not remotes[node.id].aside]
+            or untried
+            or self.nodes
+        )
 
     async def _nobody(self) -> Unavailable:
         """Says what is there instead of a node that serves this."""
@@ -306,7 +303,7 @@ class _View:
         self.remotes: dict[str, RemoteNode] = {}
         self.left_out: dict[str, str] = {}
         """Why nodes that are registered cannot be called, by their ids."""
-        self._owner = owner
+        self.owner = owner
         self._services: list[ServiceNodes] = []
         self.asked_at = asyncio.get_running_loop().time()
         self._asking: asyncio.Task[None] | None = None
@@ -341,6 +338,7 @@ class _View:
             raise self._ended()
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask(), name=f"look up {self.name}")
+            observed(self._asking)  # Every call that waits for it may have ended before it does.
         asking = self._asking
         await asyncio.wait((asking,))
         if asking.cancelled():
@@ -352,7 +350,7 @@ class _View:
             ) from error
 
     async def names(self) -> Mapping[str, tuple[Node, ...]]:
-        return await self._owner.registry.names()
+        return await self.owner.registry.names()
 
     def _ended(self) -> Unavailable:
         return Unavailable(
@@ -361,7 +359,7 @@ class _View:
 
     async def _ask(self) -> None:
         try:
-            found = await self._owner.registry.resolve(self.name)
+            found = await self.owner.registry.resolve(self.name)
         finally:
             self._asking = None
         if not self.nodes:  # else the watch was faster, and what it says is newer
@@ -371,7 +369,7 @@ class _View:
         retry = Backoff(*WATCH_BACKOFF, jitter=0.5)
         while True:
             try:
-                async for nodes in self._owner.registry.watch(self.name):
+                async for nodes in self.owner.registry.watch(self.name):
                     retry.succeeded()
                     self._update(nodes)
                 return  # the registry was closed
@@ -384,6 +382,7 @@ class _View:
 
     def _update(self, nodes: tuple[Node, ...]) -> None:
         before, after = self.remotes, dict[str, RemoteNode]()
+        nodes = _last_at_each_address(nodes, before)
         left_out: dict[str, str] = {}
         for node in nodes:
             kept = before.get(node.id)
@@ -391,12 +390,17 @@ class _View:
                 after[node.id] = kept  # Of thousands of nodes, a change concerns one.
                 continue
             try:
-                after[node.id] = self._owner.hold(node)
+                after[node.id] = self.owner.hold(node)
             except Error as error:
                 reason = MUCP if node.transport == "mucp" else error.message
                 left_out[node.id] = reason
                 if node.id not in self.left_out:
                     _log.warning("node %s of %r is left out: %s", node.id, self.name, reason)
+        if any(remote.connected for remote in before.values()):
+            # Calls have a choice, and need not wait for a node that is new.
+            for id, remote in after.items():
+                if id not in before and not remote.connected and not remote.in_flight:
+                    remote.join_when_connected()
         self.nodes = tuple([node for node in nodes if node.id in after]) if left_out else tuple(nodes)
         self.remotes = after
         self.left_out = left_out
@@ -404,12 +408,31 @@ class _View:
             service_nodes.update(self.nodes)
         for id, remote in before.items():
             if after.get(id) is not remote:
-                self._owner.drop(remote)
+                self.owner.drop(remote)
 
 
 def _key(node: Node) -> _Key:
     # With the id: who comes back at an address is another node, and what is known of the first says nothing of it.
     return node.id, node.transport, node.address
+
+
+def _last_at_each_address(nodes: tuple[Node, ...], before: Container[str]) -> tuple[Node, ...]:
+    """Returns the nodes without those whose address another one has taken since.
+
+    Args:
+        nodes: as the registry lists them.
+        before: ids of the nodes that were known; between nodes whose order is not known, the one that is not among them
+            came later.
+    """
+    last: dict[tuple[str, str], Node] = {}
+    for node in nodes:
+        key = (node.transport, node.address)
+        other = last.setdefault(key, node)
+        if other is not node and (node.registered, node.id not in before) >= (other.registered, other.id not in before):
+            last[key] = node
+    if len(last) == len(nodes):
+        return nodes
+    return tuple([node for node in nodes if last[node.transport, node.address] is node])
 
 
 def _text(error: BaseException) -> str:

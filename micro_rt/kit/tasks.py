@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from micro_rt.kit.ordered import OrderedSet
 
-__all__ = ["TaskSet", "unless", "wait_for_event"]
+__all__ = ["TaskSet", "observed", "unless", "wait_for_event"]
 
 T = TypeVar("T")
 
@@ -90,6 +90,16 @@ class TaskSet(Generic[T]):
             task.get_loop().call_exception_handler(context)
 
 
+def observed(task: asyncio.Future[T]) -> asyncio.Future[T]:
+    """Returns a task whose failure asyncio does not report as lost: those who wait for it may all have left.
+
+    Args:
+        task: what several wait for, or what is cancelled together with the only one who waits.
+    """
+    task.add_done_callback(_observe)
+    return task
+
+
 async def unless(happens: Awaitable[Any], work: Awaitable[T]) -> asyncio.Future[T]:
     """Awaits work, unless something else happens first: then the work is cancelled.
 
@@ -124,3 +134,8 @@ async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:
             async with asyncio.timeout(seconds):
                 await event.wait()
     return event.is_set()
+
+
+def _observe(task: asyncio.Future[Any]) -> None:
+    if not task.cancelled():
+        task.exception()

@@ -10,6 +10,8 @@
 - What is registered by one process is seen by every other that uses the same address.
 - Everything about a node comes back as it was registered, whatever characters it holds.
 - A registration of the same node id replaces the one before it; the older lease can neither renew nor remove the newer one.
+- Of two nodes at one address, the one that was registered later has the larger ``Node.registered``. The older one stays
+  listed until its lease ends: clients leave it out, because what listens there is the newer one.
 - A registry can be opened again after it was closed, and closed twice. Closing it does not end its leases.
 
 The address of a registry is the only argument of its class: ``Service(registry="acme://host")`` calls the entry point ``acme`` with

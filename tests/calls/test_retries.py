@@ -12,6 +12,8 @@ import pytest
 
 import micro_rt as micro
 from micro_rt.backends.memory.registry import MemoryRegistry
+from micro_rt.client import attempts
+from micro_rt.client.attempts import MOVES
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
 from tests.helpers.handlers import Lab
@@ -26,6 +28,7 @@ class World:
     def __init__(self, stack: AsyncExitStack, transport: str) -> None:
         self.address = f"memory:{uuid.uuid4()}"
         self.transport = transport
+        self.dead = 0
         self.stack = stack
         self.registry = MemoryRegistry(self.address)
 
@@ -36,7 +39,8 @@ class World:
 
     async def dead_node(self, name: str = "lab") -> str:
         """Lists a node that nobody answers for."""
-        address = "127.0.0.1:1" if self.transport == "grpc" else "memory:0"
+        self.dead += 1
+        address = f"127.0.0.1:{self.dead}" if self.transport == "grpc" else f"memory:dead-{self.dead}"
         node = Node(f"dead-{uuid.uuid4()}", address, self.transport)
         await self.registry.register(Registration(node, (name,)))
         return node.id
@@ -122,6 +126,63 @@ async def test_nobody_left_is_unavailable_and_never_ran(world: World) -> None:
     with pytest.raises(micro.Unavailable) as caught:
         await lab.act(Text())
     assert not caught.value.may_have_run
+
+
+async def test_a_round_of_attempts_tries_each_node_once(world: World) -> None:
+    dead = {await world.dead_node() for _ in range(4)}
+    service = await world.client()
+    lab = LabClient(service, retry=micro.RetryPolicy(attempts=3, backoff=0.01))
+    for _ in range(3):  # the later calls find every node set aside
+        info = micro.CallInfo()
+        with pytest.raises(micro.Unavailable):
+            await lab.act(Text(), info=info)
+        assert info.attempts == 3 * len(dead)
+
+
+async def test_a_call_does_not_try_a_thousand_nodes(world: World) -> None:
+    for _ in range(200):
+        await world.dead_node()
+    lab = LabClient(await world.client(), retry=micro.RetryPolicy(attempts=2, backoff=0.001))
+    info = micro.CallInfo()
+    with pytest.raises(micro.Unavailable):
+        await lab.act(Text(), info=info)
+    assert info.attempts <= MOVES + 2
+
+
+async def test_a_call_does_not_give_up_while_there_is_a_connected_node(world: World) -> None:
+    await world.server(Lab())
+    lab = LabClient(await world.client(), retry=micro.RetryPolicy(attempts=1))
+    await lab.act(Text(value="x"))
+    for _ in range(200):
+        await world.dead_node()
+    await eventually(lambda: len(lab._service.nodes.service_nodes("lab", "lab.Lab").nodes), equals=201)
+    for _ in range(20):
+        info = micro.CallInfo()
+        assert (await lab.act(Text(value="x"), info=info)).value == "x"
+        assert info.attempts <= 2, "a call that fails goes to the connected node next"
+
+
+async def test_trying_other_nodes_is_bounded_by_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "MOVE_TIME", 0.0)
+    for _ in range(8):
+        await world.dead_node()
+    lab = LabClient(await world.client(), retry=micro.RetryPolicy(attempts=2, backoff=0.001))
+    info = micro.CallInfo()
+    with pytest.raises(micro.Unavailable):
+        await lab.act(Text(), info=info)
+    assert info.attempts == 2
+
+
+async def test_the_error_gives_the_reason_of_each_node(world: World) -> None:
+    host = "127.0.0.1" if world.transport == "grpc" else "memory"
+    for port in (1, 2, 3):
+        node = Node(f"dead-{port}", f"{host}:{port}", world.transport)
+        await world.registry.register(Registration(node, ("lab",)))
+    lab = LabClient(await world.client(), retry=micro.RetryPolicy(attempts=1))
+    with pytest.raises(micro.Unavailable) as caught:
+        await lab.act(Text())
+    for port in (1, 2, 3):
+        assert f"{host}:{port}" in caught.value.message
 
 
 async def test_a_call_declared_idempotent_is_sent_again(world: World) -> None:
@@ -318,7 +379,7 @@ async def test_a_call_that_was_cut_off_says_so_when_nobody_is_left(world: World,
         await soon(calling)
     assert caught.value.may_have_run, "the first attempt may have run, whatever the last one did"
     assert isinstance(caught.value.__cause__, micro.Unavailable)
-    assert caught.value.__cause__.unanswered
+    assert caught.value.__cause__.id == "micro.cut_off"
 
 
 async def test_the_answer_of_a_later_attempt_stays_as_the_server_sent_it(world: World) -> None:

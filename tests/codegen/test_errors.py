@@ -111,6 +111,10 @@ def test_a_file_that_only_our_own_module_can_be_named_for(name: str, part: str, 
     [
         ("timeout: {}", "timeout of option (micro.method) is 0 s; it must be more than 0"),
         ("timeout: { seconds: -1 }", "timeout of option (micro.method) is -1 s; it must be more than 0"),
+        (
+            "retry: { attempt_timeout: { seconds: 0 } }",
+            "attempt_timeout of option (micro.method) is 0 s; it must be more than 0",
+        ),
         ("retry: { attempts: 0 }", "attempts of option (micro.method) is 0; the least is 1, which means no retry"),
         (
             "retry: { backoff: { seconds: 3 } }",

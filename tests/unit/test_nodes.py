@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
 
@@ -10,6 +11,7 @@ import pytest
 
 import micro_rt as micro
 from micro_rt.backends.memory.registry import MemoryRegistry
+from micro_rt.client.nodes import _last_at_each_address
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, Registration, Registry
 from tests.helpers.handlers import Lab
@@ -152,6 +154,33 @@ async def test_a_deadline_bounds_the_look_up(registry: Shaky) -> None:
         assert not caught.value.may_have_run
 
 
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_look_up_that_fails_after_its_call_has_ended_logs_nothing(
+    registry: Shaky, monkeypatch: pytest.MonkeyPatch, cancelled: bool
+) -> None:
+    failed = asyncio.Event()
+    reported: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+
+    async def late(name: str) -> tuple[Node, ...]:
+        await asyncio.sleep(0.2)
+        failed.set()
+        raise micro.Unavailable("away")
+
+    monkeypatch.setattr(registry, "resolve", late)
+    async with micro.Service("web", registry=registry) as service:
+        call = asyncio.create_task(LabClient(service).look(Text(), timeout=30 if cancelled else 0.1))
+        if cancelled:
+            await asyncio.sleep(0.1)
+            call.cancel()
+        with pytest.raises(asyncio.CancelledError if cancelled else micro.DeadlineExceeded):
+            await call
+        await failed.wait()
+    del call
+    gc.collect()
+    assert not reported
+
+
 async def test_names_that_nobody_serves_are_not_watched_for_ever(
     registry: Shaky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +214,31 @@ async def test_a_call_of_a_service_that_has_ended_says_so(registry: Shaky) -> No
             await lab.started.wait()
         with pytest.raises(micro.Unavailable, match="the service that calls has ended"):
             await call
+
+
+async def test_only_the_last_of_the_nodes_at_one_address_is_called(registry: Shaky) -> None:
+    async with micro.Service("web", registry=registry) as service:
+        lab = service.nodes.service_nodes("lab", "lab.Lab")
+
+        def ids() -> list[str]:
+            return [node.id for node in lab.nodes]
+
+        for id in ("2", "3", "1"):  # a server that crashes and comes back on its port
+            await registry.register(Registration(Node(id, "a", "memory"), ("lab",)))
+            await eventually(ids, equals=[id])
+        await registry.register(Registration(Node("4", "b", "memory"), ("lab",)))
+        await eventually(ids, equals=["1", "4"])
+        late = service.nodes.service_nodes("lab", "lab.Other")
+        assert [node.id for node in late.nodes] == ["1", "4"]
+
+
+def test_between_nodes_whose_order_is_not_known_the_new_one_is_called() -> None:
+    one, two, three = (Node(id, "a", "memory") for id in ("1", "2", "3"))
+    other = Node("0", "b", "memory")
+    assert _last_at_each_address((other, one, two), {"1"}) == (other, two)
+    assert _last_at_each_address((other, one, two), {"2"}) == (other, one)
+    assert len(_last_at_each_address((one, two, three), set())) == 1
+    assert _last_at_each_address((other, one), set()) == (other, one)
 
 
 async def test_a_node_keeps_its_connection_while_it_is_the_same_and_no_longer(registry: Shaky) -> None:

@@ -18,6 +18,7 @@ from micro_rt.kit import backoff
 from micro_rt.kit.chance import between, spread
 from micro_rt.kit.clock import local_time
 from micro_rt.kit.ordered import OrderedSet
+from micro_rt.kit.tasks import observed
 
 __all__ = ["Consul"]
 
@@ -107,7 +108,7 @@ class Consul:
         wait = between(*WAIT)
         waiting = [*params, ("index", str(index)), ("wait", f"{wait:.3f}s")]
         timeout = wait * 17 / 16 + self.address.timeout
-        query = asyncio.ensure_future(self._watched(self._http.get(path, waiting, timeout=timeout)))
+        query = observed(asyncio.ensure_future(self._watched(self._http.get(path, waiting, timeout=timeout))))
         self._blocking.add(query)
         if self._pulse is None:
             self._pulse = asyncio.create_task(self._feel(), name="pulse of Consul")

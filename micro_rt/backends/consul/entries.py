@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -63,7 +64,7 @@ class EntryReader:
 
     def nodes(self, entries: Iterable[Mapping[str, Any]]) -> tuple[Node, ...]:
         """Returns the nodes that no check calls critical, in the order of their ids."""
-        newest: dict[str, tuple[int, Node]] = {}
+        newest: dict[str, Node] = {}
         for entry in entries:
             service = entry["Service"]
             if any(check["Status"] == "critical" for check in entry["Checks"]):
@@ -72,22 +73,23 @@ class EntryReader:
                 continue  # What has no port, and proxies and gateways of Consul's, cannot be called.
             node = self._node(service, entry["Node"]["Address"])
             # A process that moved to another agent is listed by both for a while.
-            index = int(service["ModifyIndex"])
-            if node.id not in newest or newest[node.id][0] < index:
-                newest[node.id] = (index, node)
-        return tuple([newest[id][1] for id in sorted(newest)])
+            if node.id not in newest or newest[node.id].registered < node.registered:
+                newest[node.id] = node
+        return tuple([newest[id] for id in sorted(newest)])
 
     def _node(self, service: Mapping[str, Any], agent: str) -> Node:
         meta: dict[str, str] = service["Meta"] or {}
         tags: list[str] = service["Tags"] or []
         address = service["Address"] or agent
         # All that it is made from, so that nothing that changes is missed.
-        key = (service["ID"], address, service["Port"], tuple(tags), tuple(meta.items()))
+        index = int(service["ModifyIndex"])
+        key = (service["ID"], address, service["Port"], tuple(tags), tuple(meta.items()), index)
         node = self._nodes.get(key)
         if node is None:
             if len(self._nodes) >= _REMEMBERED:
                 self._nodes.clear()
-            node = self._nodes[key] = _decode(service["ID"], f"{bracketed(address)}:{service['Port']}", tags, meta)
+            node = _decode(service["ID"], f"{bracketed(address)}:{service['Port']}", tags, meta)
+            node = self._nodes[key] = dataclasses.replace(node, registered=index)
         return node
 
 

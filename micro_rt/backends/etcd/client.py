@@ -244,10 +244,11 @@ class EtcdClient:
         try:
             with detached():  # What is asked for is not only for the call being served.
                 return await call(metadata, info)
-        except DeadlineExceeded:
+        except DeadlineExceeded as error:
             self._members.replace(info.node)
             raise Unavailable(
-                f"no answer from {info.peer or 'any member'} within {self.address.timeout:g} s", id="micro.etcd_silent"
+                f"no answer from {info.peer or 'any member'} within {self.address.timeout:g} s: {error.message}",
+                id="micro.etcd_silent",
             ) from None
 
     async def _authenticate(self) -> str:

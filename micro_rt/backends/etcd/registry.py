@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import logging
 import math
@@ -32,7 +33,7 @@ from micro_rt.errors import Aborted, Error, FailedPrecondition, NotFound, Unavai
 from micro_rt.go_micro.nodes import decode_service, encode_service
 from micro_rt.kit.ordered import WeakOrderedSet
 from micro_rt.kit.shared import Shared
-from micro_rt.kit.tasks import TaskSet
+from micro_rt.kit.tasks import TaskSet, observed
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry, check_ttl
 from micro_rt.registry.watch import Watch, Watches
@@ -103,8 +104,7 @@ class EtcdRegistry(Registry):
         adding = asyncio.create_task(
             directory.add(registration, id, math.ceil(ttl)), name=f"register {registration.node.id}"
         )
-        # Looked at in any case, so that asyncio does not report what has failed as lost.
-        adding.add_done_callback(lambda task: task.cancelled() or task.exception())
+        observed(adding)
         try:
             keys = await asyncio.shield(adding)
         except BaseException:
@@ -291,7 +291,8 @@ class _EtcdDirectory:
         """Reads the name and the nodes of a key; no nodes if they cannot be read, which is logged once."""
         try:
             text = kv.value.decode()
-            nodes = decode_service(text)
+            # A key is written when its node is registered, and not when its lease is renewed.
+            nodes = [dataclasses.replace(node, registered=kv.mod_revision) for node in decode_service(text)]
             return self._name(kv.key, text), nodes
         except (ValueError, RecursionError) as error:
             if kv.key not in self._unreadable and len(self._unreadable) < 1000:

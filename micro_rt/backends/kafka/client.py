@@ -36,6 +36,7 @@ from micro_rt.errors import (
 )
 from micro_rt.kit.chance import shuffle
 from micro_rt.kit.ordered import OrderedSet
+from micro_rt.kit.tasks import observed
 from micro_rt.kit.tls import client_context
 
 __all__ = ["METADATA_AGE", "STOP", "Cluster", "KafkaError", "connection_options", "end_task", "error_of", "failures"]
@@ -283,6 +284,7 @@ class Cluster:
     async def _run(self, question: Coroutine[Any, Any, Any]) -> Any:
         """Awaits an answer, or that it is closed: a client of aiokafka that is closed does not say so."""
         task = asyncio.create_task(question)
+        observed(task)
         self._questions.add(task)
         try:
             await asyncio.wait((task,))

@@ -141,6 +141,7 @@ _SCHEMA = (
         "CREATE TABLE changes (name TEXT PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID",
         "CREATE INDEX changes_by_revision ON changes (revision)",
     ),
+    ("ALTER TABLE leases ADD COLUMN registered INTEGER NOT NULL DEFAULT 0",),
 )
 _REMEMBERED = 10_000
 """How many changes ago a name without nodes may be forgotten; who looks more rarely looks at all names."""
@@ -188,9 +189,12 @@ class _RegistryFile:
         self._delete_expired(connection)
         self._touch_names_of(connection, lease.id)
         connection.execute("DELETE FROM leases WHERE id = ?", (lease.id,))
+        # Each registration raises the revision, so the later one of two has the larger number.
+        (registered,) = connection.execute("SELECT coalesce(max(revision), 0) + 1 FROM changes").fetchone()
+        expires = self._clock.now() + lease.ttl
         connection.execute(
-            "INSERT INTO leases VALUES (?, ?, ?, ?, ?)",
-            (lease.id, lease.token, _dump(registration.node), self._clock.epoch, self._clock.now() + lease.ttl),
+            "INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?)",
+            (lease.id, lease.token, _dump(registration.node), self._clock.epoch, expires, registered),
         )
         connection.executemany(
             "INSERT OR IGNORE INTO listings VALUES (?, ?)", [(name, lease.id) for name in registration.names]
@@ -213,19 +217,19 @@ class _RegistryFile:
 
     def select_all(self, connection: Connection) -> dict[str, tuple[Node, ...]]:
         rows = connection.execute(
-            "SELECT name, id, token, node FROM listings JOIN leases USING (id) WHERE epoch = ? AND expires > ? "
+            "SELECT name, id, token, node, registered FROM listings JOIN leases USING (id) WHERE epoch = ? AND expires > ? "
             "ORDER BY name, id",
             (self._clock.epoch, self._clock.now()),
         )
         found: dict[str, list[Node]] = {}
-        for name, id, token, node in rows:
-            found.setdefault(name, []).append(self._parse(id, token, node))
+        for name, *row in rows:
+            found.setdefault(name, []).append(self._parse(*row))
         return {name: tuple(nodes) for name, nodes in found.items()}
 
     def _select(self, connection: Connection, name: str) -> tuple[Node, ...]:
         rows = connection.execute(
-            "SELECT id, token, node FROM listings JOIN leases USING (id) WHERE name = ? AND epoch = ? AND expires > ? "
-            "ORDER BY id",
+            "SELECT id, token, node, registered FROM listings JOIN leases USING (id) "
+            "WHERE name = ? AND epoch = ? AND expires > ? ORDER BY id",
             (name, self._clock.epoch, self._clock.now()),
         )
         return tuple([self._parse(*row) for row in rows])
@@ -310,13 +314,13 @@ class _RegistryFile:
                 (revision - _REMEMBERED,),
             )
 
-    def _parse(self, id: str, token: str, text: str) -> Node:
+    def _parse(self, id: str, token: str, text: str, registered: int) -> Node:
         """Reads a node, or remembers it: a token never stands for another."""
         node = self._parsed.get(token)
         if node is None:
             if len(self._parsed) >= _REMEMBERED:
                 self._parsed.clear()
-            node = self._parsed[token] = _load(id, text)
+            node = self._parsed[token] = _load(id, text, registered)
         return node
 
 
@@ -343,7 +347,7 @@ def _dump(node: Node) -> str:
     )
 
 
-def _load(id: str, text: str) -> Node:
+def _load(id: str, text: str, registered: int) -> Node:
     fields: dict[str, Any] = json.loads(text)
     return Node(
         id=id,
@@ -353,4 +357,5 @@ def _load(id: str, text: str) -> Node:
         services=frozenset(fields["services"]),
         metadata=fields["metadata"],
         endpoints=decode_endpoints(fields.get("endpoints")),
+        registered=registered,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 from collections.abc import Callable, Iterator
@@ -61,7 +62,8 @@ class MdnsLease(Lease):
     ) -> None:
         self._keeper = keeper
         self.id = registration.node.id
-        self.own = {name: OwnInstance.of(domain, name, registration.node, ip, stamp) for name in registration.names}
+        node = dataclasses.replace(registration.node, registered=stamp[0])
+        self.own = {name: OwnInstance.of(domain, name, node, ip, stamp) for name in registration.names}
         self.stamp = stamp
         self.ttl = ttl
         self.expires = 0.0
@@ -180,11 +182,12 @@ class OtherNodes:
                     _log.warning("mdns: more than %d nodes are announced; the others are left out", MAX_HEARD)
                 return False
             self._size += 1
+        anew = entry is None or entry.node != heard.node or entry.node.registered != heard.node.registered
         ttl = min(heard.ttl, MAX_TTL)
         refresh = now + ttl * (REFRESH[0] + between(0, 0.02))
         self.by_name.setdefault(name, {})[id] = _Entry(heard.node, heard.stamp, ttl, now + ttl, refresh)
         self.next = min(self.next, refresh)
-        return entry is None or entry.node != heard.node
+        return anew
 
     def forget(self, id: str) -> list[str]:
         """Drops a node that is our own now; returns the names that it had."""

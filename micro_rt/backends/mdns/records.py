@@ -14,6 +14,7 @@ The DNS messages are zeroconf's; its browser and its responder are not used, bec
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import ipaddress
 import json
@@ -328,9 +329,8 @@ def _heard(
         if host is None:
             return None
         address = join(host, service.port)
-    return HeardInstance(
-        name, decode_node(id, address, version, metadata, endpoints), stamp, min(service.ttl, text.ttl)
-    )
+    node = dataclasses.replace(decode_node(id, address, version, metadata, endpoints), registered=stamp[0])
+    return HeardInstance(name, node, stamp, min(service.ttl, text.ttl))
 
 
 def _response(question: Question) -> DNSOutgoing:

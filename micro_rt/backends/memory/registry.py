@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
@@ -96,6 +97,7 @@ class _RegistryState:
         self._leases: dict[str, _MemoryLease] = {}
         self._listings: dict[str, dict[str, Node]] = {}
         self._sorted: dict[str, tuple[Node, ...]] = {}
+        self._registered = 0
         self._next_expiry = float("inf")
         self._timer: asyncio.TimerHandle | None = None
 
@@ -112,8 +114,10 @@ class _RegistryState:
         if before is not None:
             self.remove(before)
         self._leases[node.id] = lease
+        self._registered += 1
+        listed = dataclasses.replace(node, registered=self._registered)
         for name in lease.registration.names:
-            self._listings.setdefault(name, {})[node.id] = node
+            self._listings.setdefault(name, {})[node.id] = listed
         self._changed(lease.registration.names)
         lease.expires = self._now() + lease.ttl
         self._wait_for(lease.expires)

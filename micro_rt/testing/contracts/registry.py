@@ -149,6 +149,33 @@ class RegistryContract(Contract):
             await lease.revoke()
             assert await registry.resolve(name) == (two,)
 
+    async def test_of_two_nodes_at_one_address_the_later_one_is_known(self) -> None:
+        async with self._registry() as registry, self._registry() as other:
+            name = _name("a")
+            order = [_node(id) for id in ("2", "3", "1")]
+            for node in order:
+                await registry.register(Registration(node, (name,)), ttl=self.ttl * 10)
+            expected = tuple(sorted(order, key=lambda node: node.id))
+
+            async def found() -> list[Nodes]:
+                async with self._watch(other, name) as watch:
+                    watched = await self._last(watch, expected)
+                return [await registry.resolve(name), await other.resolve(name), (await other.names())[name], watched]
+
+            def by_registration(nodes: Nodes) -> list[Node]:
+                assert all(node.registered > 0 for node in nodes)
+                return sorted(nodes, key=lambda node: node.registered)
+
+            await self._until(lambda: other.resolve(name), expected)
+            for nodes in await found():
+                assert by_registration(nodes) == order
+            # A registration that replaces one counts anew.
+            await registry.register(Registration(order[0], (name,)), ttl=self.ttl * 10)
+            order.append(order.pop(0))
+            await eventually(
+                lambda: _in_order_of_registration(other, name), "it counts as older", equals=_ids(tuple(order))
+            )
+
     async def test_the_order_is_that_of_the_ids(self) -> None:
         async with self._registry() as registry:
             name = _name("a")
@@ -547,6 +574,11 @@ def _name(text: str) -> str:
 
 def _node(id: str) -> Node:
     return Node(id=f"{id}-{new_id(12)}", address="127.0.0.1:1")
+
+
+async def _in_order_of_registration(registry: Registry, name: str) -> tuple[str, ...]:
+    nodes = await registry.resolve(name)
+    return tuple(node.id for node in sorted(nodes, key=lambda node: node.registered))
 
 
 def _ids(nodes: Nodes) -> tuple[str, ...]:

@@ -197,6 +197,8 @@ class Stubs:
             parts.append(layout("codes=frozenset(", [listed], "),", 3).removesuffix(","))
         if retry.idempotent is not None:
             parts.append(f"idempotent={retry.idempotent!r}")
+        if retry.attempt_timeout is not None:
+            parts.append(f"attempt_timeout={retry.attempt_timeout!r}")
         return parts
 
     def _made(self, keyword: str, kind: str, levels: int, arguments: list[str]) -> str:

@@ -127,6 +127,7 @@ class Retry(NamedTuple):
         max_backoff: seconds of the longest wait.
         codes: the codes after which a call is sent again, ``"UNAVAILABLE"``; empty when the .proto names none.
         idempotent: whether a call may run twice.
+        attempt_timeout: seconds of one attempt at a call that may run twice.
     """
 
     attempts: int | None
@@ -134,6 +135,7 @@ class Retry(NamedTuple):
     max_backoff: float | None
     codes: tuple[str, ...]
     idempotent: bool | None
+    attempt_timeout: float | None
 
 
 class Auth(NamedTuple):

@@ -96,7 +96,7 @@ _KNOWN = {
     "micro.service": {"name"},
     "micro.method": {"timeout", "retry", "auth"},
     "micro.event": {"topic", "key", "version", "retention", "partitions"},
-    "micro.RetryOptions": {"attempts", "backoff", "max_backoff", "codes", "idempotent"},
+    "micro.RetryOptions": {"attempts", "backoff", "max_backoff", "codes", "idempotent", "attempt_timeout"},
     "micro.AuthOptions": {"scopes", "public"},
 }
 
@@ -191,6 +191,9 @@ def _retry(said: dict[str, Any]) -> Retry:
         else None,
         codes=tuple(_code(code) for code in said.get("codes", ())),
         idempotent=said.get("idempotent"),
+        attempt_timeout=_seconds("attempt_timeout of option (micro.method)", said["attempt_timeout"])
+        if "attempt_timeout" in said
+        else None,
     )
     if retry.attempts == 0:
         raise ValueError("attempts of option (micro.method) is 0; the least is 1, which means no retry")

@@ -51,6 +51,7 @@ _POLICIES_EVERYTHING = _micro.Method(
                 }
             ),
             idempotent=False,
+            attempt_timeout=0.25,
         ),
         auth=_micro.AuthPolicy(
             scopes=(

@@ -65,11 +65,13 @@ class AcmeRegistry(Registry):
         self._check_open()
         lease = _AcmeLease(self, registration.node.id, ttl)
         with self._changing() as entries:
+            fields = asdict(registration.node) | {"services": sorted(registration.node.services)}
+            fields["registered"] = 1 + max((entry["node"]["registered"] for entry in entries.values()), default=0)
             entries[registration.node.id] = {
                 "token": lease.token,
                 "expires": time.time() + ttl,
                 "names": registration.names,
-                "node": asdict(registration.node) | {"services": sorted(registration.node.services)},
+                "node": fields,
             }
         return lease
 

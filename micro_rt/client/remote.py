@@ -1,0 +1,300 @@
+"""One node as a client calls it: its connection, its failures, and the probe that finds out whether it is well again.
+
+The rules that it keeps, and why:
+
+- A node that a call could not reach is set aside: calls go to other nodes. It is probed after half a second, twice as long
+  after each further failure, up to 15 seconds. A call that finds every node set aside goes to one in any case.
+- A node that let a call's deadline pass without an answer is set aside too, and probed at once. Its process may have
+  stopped while its connection stays open. If only its method is slow, the probe brings it back within milliseconds.
+- A probe asks ``grpc.health.v1.Health`` something. Any answer is good, "unknown method" included: what counts is that the
+  process reads and writes.
+- A call that must connect, and could go to another node, spends a third of the time that it has left on this one.
+- A node that takes longer than ``SLOW_CONNECT`` seconds to connect gets no further calls until it is connected: the
+  connection is made in the background.
+- A node that appears while others are connected is connected in the background, and gets calls from then on.
+- A reply to any call brings the node back at once.
+- Calls in flight keep the connection of a node that left the registry, because a server that stops in good order
+  deregisters first and then finishes them. Meanwhile the node is probed. If it is silent twice, its connection is closed:
+  that ends its calls, and those that may run twice go to another node.
+- A node that has nothing in flight when it leaves the registry closes its connection at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from micro_rt.context import CallInfo
+from micro_rt.errors import DeadlineExceeded, Error, Unavailable
+from micro_rt.kit import backoff
+from micro_rt.metadata import EMPTY
+from micro_rt.node import Node
+from micro_rt.transport.base import Connection
+
+__all__ = ["RemoteHost", "RemoteNode"]
+
+SET_ASIDE = 0.5
+"""Seconds after a failure until a node is probed; doubles with each further failure."""
+MAX_SET_ASIDE = 15.0
+"""Seconds; the longest time until a node that is set aside is probed again."""
+PROBE_TIMEOUT = 2.0
+"""Seconds after which a probe without an answer counts as silence."""
+CONNECT_SHARE = 1 / 3
+"""The part of the time left to a call that it spends on connecting to one of several nodes."""
+SLOW_CONNECT = 0.1
+"""Seconds after which other calls pass over a node that is being connected to."""
+LEFT_PROBE = (0.5, 5.0)
+"""Seconds between the probes of a node that has left the registry: before the first, and after one that was answered."""
+SILENT_PROBES = 2
+"""Probes without an answer, in a row, after which the calls of a node that has left the registry are ended."""
+
+_log = logging.getLogger("micro_rt.client")
+_HEALTH = "/grpc.health.v1.Health/Check"
+
+
+class RemoteHost(Protocol):
+    """What a remote node needs of the one who holds it."""
+
+    gate: asyncio.Semaphore
+    """Bounds how many nodes are probed at once."""
+
+    def node_changed(self) -> None:
+        """Notes that a node was set aside, or is used again."""
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Starts a task in the background."""
+        ...
+
+    def close_soon(self, connection: Connection) -> None:
+        """Closes a connection in the background."""
+
+
+class _Answer(enum.Enum):
+    YES = enum.auto()
+    NO = enum.auto()
+    SILENCE = enum.auto()
+
+
+class RemoteNode:
+    """One node as this client calls it: the node, the connection to it, and its failures.
+
+    Args:
+        node: the node.
+        connection: to its address; not connected yet.
+        host: holds it.
+
+    Attributes:
+        in_flight: calls that are using it.
+        aside: whether calls pass it over because of its failures.
+        connected: whether it answered after its last failure.
+        given_up: whether its calls were ended because it left the registry and was silent.
+    """
+
+    __slots__ = (
+        "_failures",
+        "_host",
+        "_probing",
+        "_retired",
+        "_timer",
+        "aside",
+        "connected",
+        "connection",
+        "given_up",
+        "in_flight",
+        "node",
+    )
+
+    def __init__(self, node: Node, connection: Connection, host: RemoteHost) -> None:
+        self.node = node
+        self.connection = connection
+        self.in_flight = 0
+        self.aside = False
+        self.connected = False
+        self.given_up = False
+        self._host = host
+        self._failures = 0
+        self._retired = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._probing: asyncio.Task[None] | None = None
+
+    def is_of(self, node: Node) -> bool:
+        """Returns whether this connection still fits a node of the same id, which may have been registered anew."""
+        known = self.node
+        return known is node or (known.address == node.address and known.transport == node.transport)
+
+    async def connect(self, deadline: float | None) -> None:
+        """Connects, for a call that could go to another node.
+
+        Args:
+            deadline: of the call.
+
+        Raises:
+            Unavailable: no connection was made in a share of the time that is left; ``may_have_run`` is False.
+        """
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if deadline is not None and deadline <= now:
+            return  # The call ends with its deadline.
+        share = None if deadline is None else (deadline - now) * CONNECT_SHARE
+        slow = loop.call_later(SLOW_CONNECT, self._set_aside)
+        connected = False
+        try:
+            async with asyncio.timeout(share):
+                await self.connection.connect()
+            connected = True
+        except Error:
+            raise
+        except TimeoutError:
+            raise Unavailable(
+                f"cannot connect to {self.node.address}: no answer within {share:.2g} s, a share of the call's deadline",
+                id="micro.connect_failed",
+                may_have_run=False,
+            ) from None
+        finally:
+            slow.cancel()
+            if self.aside and self._timer is None and self._probing is None:  # It was only slow to connect.
+                if connected:
+                    self._use_again()
+                else:
+                    self._probe_in(0.0)
+
+    def connect_soon(self) -> None:
+        """Connects in the background; calls that have a choice go to connected nodes meanwhile."""
+        if not self.connected and not self.aside and not self._retired:
+            self._probe_in(0.0)
+
+    def join_when_connected(self) -> None:
+        """Connects in the background, and sets the node aside until then."""
+        self._set_aside()
+        self._probe_in(0.0)
+
+    def failed(self) -> None:
+        """Sets the node aside for a while: a call could not be brought to it."""
+        self.connected = False
+        if self._retired:
+            return
+        self._failures += 1
+        self._set_aside()
+        self._probe_in(backoff.delay(self._failures, SET_ASIDE, MAX_SET_ASIDE, jitter=0.5))
+
+    def silent(self) -> None:
+        """Sets the node aside until a probe is answered: a call's deadline passed without an answer."""
+        self.connected = False
+        if self._retired:
+            return
+        self._set_aside()
+        if self._timer is None:
+            self._probe_in(0.0)
+
+    def lost(self) -> None:
+        """Notes that the connection was lost; the next call connects again."""
+        self.connected = False
+
+    def answered(self) -> None:
+        """Forgets the failures: the node took a call."""
+        if not self.connected:
+            self.connected = True
+            self._failures = 0
+            self._stop_probing()
+            self._use_again()
+
+    def done(self) -> None:
+        """Notes that a call has ended; the last one closes the connection of a node that is gone."""
+        self.in_flight -= 1
+        if self._retired and not self.in_flight:
+            self.end()
+            self._host.close_soon(self.connection)
+
+    def retire(self) -> None:
+        """Notes that the node is not listed any more: its calls may end while it answers, then the connection closes."""
+        self.end()
+        if not self.in_flight:
+            self._host.close_soon(self.connection)
+        else:
+            self._probing = self._host.start(self._watch_over_calls(), f"watch over calls to {self.node.id}")
+
+    def end(self) -> None:
+        """Stops what goes on in the background: the node gets no more calls."""
+        self._retired = True
+        self._stop_probing()
+
+    def _set_aside(self) -> None:
+        if not self.aside:
+            self.aside = True
+            self._host.node_changed()
+
+    def _use_again(self) -> None:
+        if self.aside:
+            self.aside = False
+            self._host.node_changed()
+
+    def _probe_in(self, seconds: float) -> None:
+        if self._probing is not None or self._retired:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._start_probe)
+
+    def _start_probe(self) -> None:
+        self._timer = None
+        self._probing = self._host.start(self._probe(), f"probe {self.node.id}")
+
+    def _stop_probing(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._probing is not None:
+            self._probing.cancel()
+            self._probing = None
+
+    async def _probe(self) -> None:
+        async with self._host.gate:
+            # The transport bounds the time to connect. A probe that gave up earlier would leave the attempt running.
+            answer = await self._ask() if await self._connects() else _Answer.NO
+        self._probing = None
+        if answer is _Answer.YES:
+            self.answered()
+        else:
+            self.failed()
+
+    async def _watch_over_calls(self) -> None:
+        """Ends the calls to a node that has left the registry, once it is silent."""
+        before, after = LEFT_PROBE
+        await asyncio.sleep(before)
+        silent = 0
+        while silent < SILENT_PROBES:
+            if await self._ask() is _Answer.SILENCE:
+                silent += 1
+            else:
+                silent = 0
+                await asyncio.sleep(after)
+        self.given_up = True
+        self._host.close_soon(self.connection)
+
+    async def _connects(self) -> bool:
+        try:
+            await self.connection.connect()
+        except Error:
+            return False
+        except Exception:
+            _log.exception("connecting to %s raised an unexpected exception", self.node.id)
+            return False
+        return True
+
+    async def _ask(self) -> _Answer:
+        """Asks whether the process answers; it takes ``PROBE_TIMEOUT`` at most."""
+        deadline = asyncio.get_running_loop().time() + PROBE_TIMEOUT
+        try:
+            await self.connection.unary(_HEALTH, "proto", EMPTY, deadline, CallInfo(), b"")
+        except Error as error:
+            if error.may_have_run and not error.unanswered:
+                return _Answer.YES
+            return _Answer.SILENCE if error.code is DeadlineExceeded.code else _Answer.NO
+        except Exception:
+            # Whatever a transport raises: a node whose probe ends without a result would stay set aside.
+            _log.exception("the probe of %s raised an unexpected exception", self.node.id)
+            return _Answer.NO
+        return _Answer.YES

@@ -1,0 +1,260 @@
+"""Nodes whose connections stay open and whose processes say nothing: stopped, or behind a network that drops everything."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+import micro_rt as micro
+from micro_rt.backends.memory.registry import MemoryRegistry
+from micro_rt.client import remote
+from micro_rt.client.attempts import MOVES
+from micro_rt.node import Node
+from micro_rt.registry.base import Lease, Registration
+from micro_rt.testing.proxy import FaultProxy
+from tests.helpers.handlers import Lab
+from tests.helpers.waiting import eventually, soon
+from tests.protos.lab_micro import LabClient
+from tests.protos.lab_pb2 import Number, Text
+
+
+class Site:
+    """Servers behind proxies, listed by the test, and a client."""
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self._stack = stack
+        self._address = f"memory:{uuid.uuid4()}"
+        self._hidden = f"memory:{uuid.uuid4()}"
+        self.registry = MemoryRegistry(self._address)
+
+    async def open(self) -> None:
+        await self.registry.open()
+        self._stack.push_async_callback(self.registry.close)
+        client = micro.Service("client", registry=MemoryRegistry(self._address))
+        self.client = await self._stack.enter_async_context(client)
+
+    async def server(self, id: str, lab: Lab, *, cut: bool = False) -> tuple[FaultProxy, Lease]:
+        service = micro.Service(f"lab-{id}", registry=MemoryRegistry(self._hidden), grace=0)
+        service.handle(lab)
+        await self._stack.enter_async_context(service)
+        (node,) = await service.registry.resolve(f"lab-{id}")
+        proxy = await self._stack.enter_async_context(FaultProxy(node.address))
+        if cut:
+            await proxy.cut()
+        lease = await self.registry.register(Registration(Node(id, proxy.address), ("lab",)), ttl=3600)
+        return proxy, lease
+
+    async def nodes(self, count: int) -> None:
+        service_nodes = self.client.nodes.service_nodes("lab", "lab.Lab")
+        await eventually(lambda: len(service_nodes.nodes), equals=count)
+
+
+@pytest.fixture
+async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
+    monkeypatch.setattr(remote, "PROBE_TIMEOUT", 0.3)
+    monkeypatch.setattr(remote, "MAX_SET_ASIDE", 0.5)
+    monkeypatch.setattr(remote, "LEFT_PROBE", (0.05, 0.2))
+    async with AsyncExitStack() as stack:
+        site = Site(stack)
+        await site.open()
+        yield site
+
+
+async def test_a_silent_node_costs_one_call_and_comes_back(site: Site) -> None:
+    proxy, _ = await site.server("a", Lab())
+    await site.server("b", Lab())
+    lab = LabClient(site.client)
+    await site.nodes(2)
+    for _ in range(4):
+        await lab.act(Text(value="x"))
+    await proxy.black_hole()
+    late = 0
+    for _ in range(12):
+        try:
+            await lab.act(Text(value="x"), timeout=0.25)
+        except micro.DeadlineExceeded:
+            late += 1
+    assert late == 1
+
+    async def answers() -> bool:
+        info = micro.CallInfo()
+        await lab.look(Text(value="x"), info=info, timeout=30)
+        return info.node == "a"
+
+    await proxy.restore()
+    await eventually(answers, "it is not used again")
+
+
+async def test_a_call_connects_to_another_node_in_time(site: Site) -> None:
+    hole, _ = await site.server("hole", Lab())
+    await hole.black_hole()
+    for id in ("a", "b"):
+        await site.server(id, Lab())
+    await site.nodes(3)
+    lab = LabClient(site.client)
+    used = Counter[str]()
+    waited = 0
+
+    async def work() -> None:
+        nonlocal waited
+        for _ in range(20):
+            info = micro.CallInfo()
+            await lab.act(Text(value="x"), timeout=2.0, info=info)
+            used[info.node] += 1
+            waited += info.attempts - 1
+
+    await asyncio.gather(*(work() for _ in range(5)))
+    assert used.keys() == {"a", "b"}
+    assert waited <= 5, "calls that begin later pass over a node that is slow to connect"
+    await hole.restore()
+
+    async def rotates() -> bool:
+        order = []
+        for _ in range(6):
+            info = micro.CallInfo()
+            await lab.act(Text(value="x"), timeout=30, info=info)
+            order.append(info.node)
+        return order[:3] == order[3:] and set(order) == {"a", "b", "hole"}
+
+    await eventually(rotates, "it does not join the rotation")
+
+
+async def test_a_node_that_appears_is_connected_before_it_is_called(site: Site) -> None:
+    await site.server("a", Lab())
+    lab = LabClient(site.client)
+    await lab.act(Text(value="x"))
+    holes = [(await site.server(f"hole-{number}", Lab(), cut=True))[0] for number in range(6)]
+    await site.nodes(7)
+    for _ in range(30):
+        info = micro.CallInfo()
+        await lab.act(Text(value="x"), info=info)
+        assert (info.node, info.attempts) == ("a", 1)
+    for hole in holes:
+        await hole.black_hole()
+    await eventually(lambda: sum(hole.connections for hole in holes), "they are not probed", equals=4)
+    await asyncio.sleep(0.5)
+    assert sum(hole.connections for hole in holes) == 4
+    for hole in holes:
+        await hole.restore()
+    used = set[str]()
+
+    async def all_used() -> bool:
+        info = micro.CallInfo()
+        await lab.act(Text(value="x"), info=info)
+        used.add(info.node)
+        return len(used) == 7
+
+    await eventually(all_used, "they do not join the rotation")
+
+
+async def test_a_call_finds_the_few_nodes_that_live(site: Site) -> None:
+    for number in range(1, 200):
+        node = Node(f"dead-{number}", f"127.0.0.1:{number}")
+        await site.registry.register(Registration(node, ("lab",)), ttl=3600)
+    await site.server("live", Lab())
+    await site.nodes(200)
+    lab = LabClient(site.client, retry=micro.RetryPolicy(attempts=10, backoff=1.0, max_backoff=1.0))
+    info = micro.CallInfo()
+    await lab.act(Text(value="x"), info=info)
+    assert info.attempts <= MOVES + 10
+
+
+async def test_one_attempt_does_not_use_up_the_deadline(site: Site) -> None:
+    proxy, _ = await site.server("a", Lab())
+    await site.server("b", Lab())
+    await site.nodes(2)
+    await proxy.black_hole()
+    lab = LabClient(site.client, retry=micro.RetryPolicy(attempt_timeout=0.3, backoff=0.001))
+    for timeout in (30, None):  # with and without a deadline of the call
+        for _ in range(4):
+            info = micro.CallInfo()
+            assert (await lab.look(Text(value="x"), info=info, timeout=timeout)).value == "x"
+            assert info.node == "b"
+
+
+async def test_attempts_that_take_too_long_are_counted(site: Site) -> None:
+    first, second = Lab(), Lab()
+    await site.server("a", first)
+    await site.server("b", second)
+    await site.nodes(2)
+    lab = LabClient(site.client, retry=micro.RetryPolicy(attempts=3, attempt_timeout=0.2, backoff=0.001))
+    with pytest.raises(micro.Unavailable, match=r"did not answer within 0\.2 s") as caught:
+        await lab.look(Text(value="hang"))
+    assert caught.value.may_have_run
+    assert len(first.ran) + len(second.ran) == 3
+    await eventually(lambda: first.cancelled.is_set() and second.cancelled.is_set())
+
+
+async def test_an_attempt_that_may_not_run_twice_takes_as_long_as_its_call(site: Site) -> None:
+    server = Lab()
+    await site.server("a", server)
+    lab = LabClient(site.client, retry=micro.RetryPolicy(attempt_timeout=0.05))
+    with pytest.raises(micro.DeadlineExceeded):
+        await lab.act(Text(value="hang"), timeout=0.4)
+    assert len(server.ran) == 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
+def test_an_attempt_timeout_that_is_no_time_is_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match="attempt_timeout"):
+        micro.RetryPolicy(attempt_timeout=seconds)
+
+
+async def test_a_node_with_one_slow_method_stays_in_use(site: Site) -> None:
+    slow = Lab()
+    await site.server("a", slow)
+    lab = LabClient(site.client)
+    with pytest.raises(micro.DeadlineExceeded):
+        await lab.act(Text(value="hang"), timeout=0.1)
+    (node,) = site.client.nodes._remotes.values()
+    await eventually(lambda: not node.aside, "a probe does not bring it back")
+    assert node.connected
+
+
+@pytest.mark.parametrize("kind", ["unary", "stream", "not idempotent"])
+async def test_calls_to_a_silent_node_end_when_it_leaves_the_registry(site: Site, kind: str) -> None:
+    first, second = Lab(), Lab()
+    proxy, lease = await site.server("a", first)
+    lab = LabClient(site.client, retry=micro.RetryPolicy(backoff=0.001, idempotent=kind != "not idempotent"))
+    if kind == "stream":
+
+        async def values() -> list[int]:
+            return [reply.value async for reply in lab.count(Number(value=0))]
+
+        call: asyncio.Task[object] = asyncio.create_task(values())
+        await eventually(lambda: first.ran)
+    else:
+        call = asyncio.create_task(lab.act(Text(value="hang")))
+        await soon(first.started.wait())
+    await proxy.black_hole()
+    await site.server("b", second)
+    await site.nodes(2)
+    await lease.revoke()
+    if kind == "not idempotent":
+        with pytest.raises(micro.Unavailable, match=r"a at .* left the registry and does not answer") as caught:
+            await soon(call)
+        assert caught.value.may_have_run
+        assert not second.ran
+    else:
+        await eventually(lambda: second.ran, "it does not go to the other node")
+        call.cancel()
+    with pytest.raises((asyncio.CancelledError, micro.Error)):
+        await call
+
+
+async def test_calls_to_a_node_that_stops_in_good_order_go_on(site: Site) -> None:
+    proxy, lease = await site.server("a", Lab())
+    await proxy.delay(0.01)
+    async with LabClient(site.client).talk() as call:
+        await call.send(Text(value="a"))
+        await call.receive()
+        await lease.revoke()
+        await site.nodes(0)
+        await asyncio.sleep(1.0)  # several probes
+        await call.send(Text(value="b"))
+        assert (await call.receive()).value == "re: b"
