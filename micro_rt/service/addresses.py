@@ -6,17 +6,17 @@ Rules:
   further than this machine, on every interface otherwise.
 - It advertises ``advertise=``, else ``MICRO_ADVERTISE``, else where it listens. A host without a port gets the port of the
   listener.
-- A listener on every interface advertises the address of the interface that leads outside.
+- ``[::]`` listens on every interface for IPv6, and for IPv4 too if the system supports both on one socket.
+- A listener on every interface advertises the address of the interface that leads outside: the IPv4 address if it
+  listens on IPv4, else the IPv6 address.
 - A loopback address is never listed where other machines look it up: the start fails instead.
 - An address of the transport ``memory`` is advertised as it is.
 """
 
 from __future__ import annotations
 
-import socket
-
 from micro_rt.errors import FailedPrecondition
-from micro_rt.kit.net import bracketed, is_loopback
+from micro_rt.kit.net import bracketed, is_every_interface, is_loopback, own_host
 from micro_rt.service.parts import setting_of
 
 __all__ = ["advertised_address", "listen_address"]
@@ -51,8 +51,8 @@ def advertised_address(advertise: str | None, listening: str, *, loopback: bool)
     if given:
         host, port = (given.rpartition(":")[::2]) if _has_port(given) else (given, port)
         host = bracketed(host)
-    elif host in ("0.0.0.0", "[::]"):
-        host = _own_host()
+    elif is_every_interface(host):
+        host = bracketed(own_host(host))
     if is_loopback(host) and not loopback:
         raise FailedPrecondition(
             f"{host} would be registered where other machines look it up, and they cannot reach it: "
@@ -63,14 +63,3 @@ def advertised_address(advertise: str | None, listening: str, *, loopback: bool)
 
 def _has_port(address: str) -> bool:
     return address.rpartition(":")[2].isdigit() and (address.count(":") == 1 or address.startswith("["))
-
-
-def _own_host() -> str:
-    """Returns the address of the interface that leads outside; connecting a datagram socket sends nothing."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # RFC 5737 reserves it for documentation: it belongs to nobody.
-        except OSError:
-            return "127.0.0.1"
-        host: str = probe.getsockname()[0]
-        return host
