@@ -43,6 +43,7 @@ from micro_rt.server.dispatch import Dispatcher
 from micro_rt.server.endpoints import describe_endpoints
 from micro_rt.server.server import Server
 from micro_rt.service.addresses import advertised_address, listen_address
+from micro_rt.service.environment import unknown_variables
 from micro_rt.service.parts import Transports, part_of, selector_factory
 from micro_rt.transport.base import Transport
 
@@ -138,6 +139,8 @@ class Life:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         plan = self._plan
+        for warning in unknown_variables():
+            _log.warning(warning)
         registry: Registry = part_of("registry", plan.registry, Registry)
         await registry.open()
         stack.push_async_callback(registry.close)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -22,7 +23,7 @@ from micro_rt.client.nodes import Nodes
 from micro_rt.codec.base import Codec
 from micro_rt.codec.codecs import Codecs
 from micro_rt.codec.proto import ProtoCodec
-from micro_rt.errors import FailedPrecondition
+from micro_rt.errors import Error, FailedPrecondition
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.subscriber import Subscriber
 from micro_rt.events.subscription import EventSubscription
@@ -47,6 +48,9 @@ Lifespan: TypeAlias = Callable[["Service"], AbstractAsyncContextManager[Any]]
 
 _log = logging.getLogger("micro_rt.service")
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+"""What every registry, file system and broker can hold in its own names."""
+
 
 class Service:
     """A process's place among the others: it serves handlers, and its clients call other services.
@@ -61,7 +65,8 @@ class Service:
             reply = await GreeterClient(service).say_hello(HelloRequest(name="Ada"))
 
     Args:
-        name: under which it is registered, beside the names of what it serves.
+        name: under which it is registered, beside the names of what it serves: at most 128 letters, digits, ``.``, ``_``
+            and ``-``.
         version: told to others in the registry.
         metadata: told to others in the registry.
         registry: address (``"local:"``, ``"memory:"``) or object; else ``MICRO_REGISTRY``, else ``"local:"``.
@@ -71,9 +76,10 @@ class Service:
         codec: name or object; ``"proto"``. Its clients send with it. Its handlers take requests in every codec that is
             installed, and answer each in the codec of the request; events are always protobuf.
         address: where to listen, ``"host:port"``, port 0 for a free one; else ``MICRO_ADDRESS``, else a free
-            port on 127.0.0.1 if the registry reaches no further than this machine, on every interface otherwise.
-        advertise: where others reach it, ``"host"`` or ``"host:port"``; else ``MICRO_ADVERTISE``, else where it
-            listens.
+            port on 127.0.0.1 if the registry reaches no further than this machine, on every interface otherwise. A port
+            alone, ``"50051"`` or ``":50051"``, is that port of the same host.
+        advertise: where others reach it, ``"host"``, ``"host:port"`` or ``":port"``; else ``MICRO_ADVERTISE``, else where
+            it listens.
         interceptors: run around every call that it serves, and every event that it handles.
         client_interceptors: run around every call that its clients make, and every event that it publishes.
         lifespan: runs around its life.
@@ -102,6 +108,11 @@ class Service:
     ) -> None:
         if not name:
             raise ValueError('a service needs a name: micro.Service("greeter")')
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f"{name!r} is not a name of a service: use at most 128 letters, digits, '.', '_' and '-', and begin with a "
+                "letter or a digit"
+            )
         self.name = name
         self.version = version
         self.metadata = dict(metadata or {})
@@ -251,6 +262,8 @@ class Service:
 
         Raises:
             RuntimeError: a loop is running already; there, ``await service.serve()``.
+            SystemExit: the service cannot start: a setting is wrong, or what it needs cannot be reached. Python prints
+                the reason, which is one line, and ends with exit code 1. The log has the traceback at the level DEBUG.
         """
         try:
             asyncio.get_running_loop()
@@ -262,9 +275,14 @@ class Service:
         try:
             import uvloop
         except ModuleNotFoundError:
-            asyncio.run(self.serve())
+            run = asyncio.run
         else:
-            uvloop.run(self.serve())
+            run = uvloop.run
+        try:
+            run(self.serve())
+        except Error as error:
+            _log.debug("%s: ended by an error", self.name, exc_info=error)
+            raise SystemExit(f"{self.name}: {' '.join(error.message.split())}") from None
 
     async def serve(self) -> None:
         """Serves until SIGINT, SIGTERM or ``stop()``.

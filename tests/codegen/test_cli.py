@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -99,6 +101,35 @@ def test_without_grpcio_tools(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     monkeypatch.setitem(sys.modules, "grpc_tools.protoc", None)
     assert main(["generate", "ping.proto"]) == 1
     assert 'pip install "micro-rt[tools]"' in capsys.readouterr().err
+
+
+def test_output_that_cannot_be_written_is_said_in_a_line(here: Path) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    with full.open("w") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "micro_rt.cli.main", "generate", "ping.proto"],
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "micro-rt: [Errno 28] No space left on device\n")
+
+
+def test_a_reader_that_leaves_ends_the_command_silently(here: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "micro_rt.cli.main", "generate", "ping.proto"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_version_and_usage(capsys: pytest.CaptureFixture[str]) -> None:
