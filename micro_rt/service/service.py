@@ -159,7 +159,9 @@ class Service:
             The handler.
 
         Raises:
-            TypeError: it is not a handler.
+            TypeError: it is not a handler, or cannot be served as it is written: a method that must be a coroutine is a
+                generator or a plain ``def``, or the reverse; it takes other arguments; or its name is near that of an rpc
+                that the handler does not define.
             ValueError: its proto service is served already, or a method to intercept does not exist.
             RuntimeError: the service runs already.
         """
@@ -213,7 +215,8 @@ class Service:
             The subscription, to pause and to look at.
 
         Raises:
-            TypeError: it is no subscriber, or defines none of its methods.
+            TypeError: it is no subscriber, defines none of its methods, or has one that is not ``async def``, takes other
+                arguments, or has a name near that of an event which it leaves out.
             ValueError: an option that cannot be, or a subscription of the same group handles other events of one topic.
             RuntimeError: the service runs already.
         """
