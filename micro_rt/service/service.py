@@ -34,6 +34,7 @@ from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Registry
 from micro_rt.selector.base import Selector
 from micro_rt.server.dispatch import Dispatcher
+from micro_rt.service.announce import stopping
 from micro_rt.service.life import Life, Plan
 from micro_rt.service.parts import codec_named, names_of
 from micro_rt.service.signals import Ending, on_signals
@@ -302,7 +303,9 @@ class Service:
                         if not self._handlers and not self._subscriptions:
                             _log.warning("%s serves nothing: it has no handlers and no subscriptions", self.name)
                         await ending.asked.wait()
-                        _log.info("%s stops: %d calls in flight", self.name, self._life.in_flight if self._life else 0)
+                        calls = self._life.in_flight if self._life else 0
+                        _log.info(stopping(self.name, calls, self._grace, self._subscriptions))
+                    _log.info("%s has stopped", self.name)
         except asyncio.CancelledError:
             if not ending.cancelled():
                 raise

@@ -78,6 +78,7 @@ from micro_rt.errors import (
     Unimplemented,
     Unknown,
 )
+from micro_rt.kit.logs import quieten
 from micro_rt.kit.net import detect_dead_peers, join, listen, split
 from micro_rt.kit.ordered import OrderedSet
 from micro_rt.metadata import EMPTY, Metadata
@@ -149,6 +150,7 @@ class GrpclibTransport:
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
+        quieten("hpack", logging.INFO)  # At DEBUG it logs every header, and some hold tokens.
         if tls is not None:
             tls.set_alpn_protocols(["h2"])
 
