@@ -7,9 +7,10 @@ table of commands names modules, and the parser of a command imports its module 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, NoReturn, Protocol, cast
 
 __all__ = ["Command", "CommandParser", "add_commands"]
 
@@ -45,8 +46,14 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def add_commands(parser: argparse.ArgumentParser, commands: Sequence[Command]) -> None:
-    """Adds commands to a parser, one of which must be given."""
-    group = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=CommandParser)
+    """Adds commands to a parser. A command line without one shows the help and ends with 2."""
+
+    def show_help(_: argparse.Namespace) -> NoReturn:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
+
+    parser.set_defaults(run=show_help)
+    group = parser.add_subparsers(metavar="COMMAND", parser_class=CommandParser)
     for command in commands:
         group.add_parser(command.name, module=command.module, help=command.help)
 

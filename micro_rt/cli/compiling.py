@@ -1,48 +1,129 @@
-"""Compiling .proto files in this process, for the commands that take them."""
+"""Finding and compiling .proto files in this process, for the commands that take them."""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path, PurePath
 
 from google.protobuf import descriptor_pb2
 
-__all__ = ["CommandError", "compile_protos", "proto_name"]
+__all__ = ["CommandError", "check_roots", "compile_protos", "proto_names"]
 
 
 class CommandError(Exception):
-    """What the user is told; empty when protoc has said it."""
-
-
-def proto_name(path: Path, roots: Iterable[Path]) -> str:
-    """Returns the name by which protoc knows a file: its path from the folder that imports start from.
+    """Ends a command.
 
     Args:
-        path: the .proto file.
-        roots: the folders that imports start from.
+        problems: what the user is told, each in one line; empty if protoc has told it.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def check_roots(roots: Iterable[Path]) -> None:
+    """Checks the folders that imports start from.
 
     Raises:
-        CommandError: it is no file, or in none of the folders.
+        CommandError: one of them is no folder.
     """
-    if not path.is_file():
-        raise CommandError(f"{path} is {'a folder; name its .proto files' if path.is_dir() else 'no file'}")
+    problems = [f"-I {root} is no folder" for root in roots if not root.is_dir()]
+    if problems:
+        raise CommandError(*problems)
+
+
+def proto_names(path: Path, roots: Sequence[Path]) -> list[str]:
+    """Returns the names by which protoc knows the files at a path: their paths from the folder that imports start from.
+
+    As with protoc, what does not exist below the current folder is looked for below those folders, and so is a file that is
+    outside them.
+
+    Args:
+        path: a .proto file, or a folder: of that, every .proto file in it and in its folders, except hidden folders and
+            virtual environments.
+        roots: the folders that imports start from; they exist.
+
+    Raises:
+        CommandError: there is no such file or folder, it is in none of the folders, or it holds nothing.
+    """
+    if path.is_dir():
+        return _names_in(path, path, roots)
+    if path.is_file():
+        try:
+            return [_name(path, roots)]
+        except _OutsideError:
+            if any((root / path).is_file() for root in roots):
+                return [path.as_posix()]
+            raise
+    if not path.is_absolute():
+        for root in roots:
+            if (root / path).is_file():
+                return [PurePath(os.path.normpath(path)).as_posix()]
+            if (root / path).is_dir():
+                return _names_in(root / path, path, roots)
+    raise CommandError(f"{path} is no file")
+
+
+class _OutsideError(CommandError):
+    """A file is in none of the folders that imports start from."""
+
+    def __init__(self, path: Path, folder: Path, roots: Iterable[Path]) -> None:
+        listed = ", ".join(str(root) for root in roots)
+        super().__init__(f"{path} is outside the folders that imports start from ({listed}); add -I {folder}")
+
+
+def _name(path: Path, roots: Sequence[Path]) -> str:
     absolute = PurePath(os.path.abspath(path))  # noqa: PTH100 - resolve() would leave the root through a symbolic link
     for root in roots:
-        if not root.is_dir():
-            raise CommandError(f"-I {root} is no folder")
         top = PurePath(os.path.abspath(root))  # noqa: PTH100
         if absolute.is_relative_to(top):
-            return absolute.relative_to(top).as_posix()
-    listed = ", ".join(str(root) for root in roots)
-    raise CommandError(f"{path} is outside the folders that imports start from ({listed}); add -I {path.parent}")
+            name = absolute.relative_to(top)
+            for earlier in roots[: roots.index(root)]:
+                if (earlier / name).is_file():
+                    raise CommandError(
+                        f"{path} is hidden by {earlier / name}: of several -I, the first that has a file counts"
+                    )
+            return name.as_posix()
+    raise _OutsideError(path, path.parent, roots)
 
 
-def compile_protos(names: Iterable[str], roots: Iterable[Path]) -> descriptor_pb2.FileDescriptorSet:
-    """Runs protoc in this process; it prints what is wrong itself.
+def _names_in(folder: Path, shown: Path, roots: Sequence[Path]) -> list[str]:
+    names: list[str] = []
+    problems: list[CommandError] = []
+    for path in _protos_in(folder):
+        try:
+            names.append(_name(path, roots))
+        except CommandError as error:
+            problems.append(error)
+    if not names and not problems:
+        raise CommandError(f"{shown} is a folder without .proto files")
+    if not names and all(isinstance(problem, _OutsideError) for problem in problems):
+        raise _OutsideError(shown, shown, roots)
+    if problems:
+        raise CommandError(*(text for problem in problems for text in problem.problems))
+    return names
+
+
+def _protos_in(folder: Path) -> Iterator[Path]:
+    for top, folders, names in os.walk(folder):
+        here = Path(top)
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and not (here / name / "pyvenv.cfg").exists()
+        )
+        yield from (here / name for name in sorted(names) if name.endswith(".proto"))
+
+
+def compile_protos(names: Sequence[str], roots: Iterable[Path]) -> descriptor_pb2.FileDescriptorSet:
+    """Runs protoc in this process, and shows what it says.
+
+    protoc stops at the first file that does not compile. The others are then compiled one by one, so that the mistakes of
+    all of them are shown.
 
     Args:
         names: the files, as protoc knows them.
@@ -61,6 +142,28 @@ def compile_protos(names: Iterable[str], roots: Iterable[Path]) -> descriptor_pb
         target = Path(folder) / "descriptors"
         command = ["protoc", "--include_imports", "--include_source_info", f"--descriptor_set_out={target}"]
         command += [f"-I{path}" for path in (*roots, *shipped)]
-        if protoc.main([*command, *names]) != 0:
+        status, said = _captured(protoc.main, [*command, *names])
+        if status != 0 and len(names) > 1:
+            for name in names:
+                said += _captured(protoc.main, [*command, name])[1]
+        # An import that several files share is compiled with each of them.
+        for line in dict.fromkeys(said):
+            print(line, file=sys.stderr)
+        if status != 0:
             raise CommandError
         return descriptor_pb2.FileDescriptorSet.FromString(target.read_bytes())
+
+
+def _captured(run: Callable[[list[str]], int], arguments: list[str]) -> tuple[int, list[str]]:
+    """Calls code that is not Python's; returns its result and the lines that it writes to standard error."""
+    sys.stderr.flush()
+    before = os.dup(2)
+    with tempfile.TemporaryFile() as output:
+        os.dup2(output.fileno(), 2)
+        try:
+            status = run(arguments)
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+        output.seek(0)
+        return status, output.read().decode(errors="replace").splitlines()

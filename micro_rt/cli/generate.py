@@ -11,7 +11,7 @@ from pathlib import Path
 
 from google.protobuf.compiler import plugin_pb2
 
-from micro_rt.cli.compiling import CommandError, compile_protos, proto_name
+from micro_rt.cli.compiling import CommandError, check_roots, compile_protos, proto_names
 from protoc_gen_micro.run.generate import respond
 
 __all__ = ["CommandError", "configure", "generate", "run"]
@@ -25,7 +25,9 @@ micro_rt/annotations.proto and protobuf's own files are found without -I."""
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     parser.description = _DESCRIPTION
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a .proto file")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="PATH", help="a .proto file, or a folder: every .proto file in it"
+    )
     parser.add_argument(
         "-I",
         dest="roots",
@@ -48,8 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         written = generate(arguments.files, arguments.roots or [Path()], arguments.out, ",".join(arguments.opt))
     except CommandError as error:
-        if str(error):
-            print(f"micro-rt generate: {error}", file=sys.stderr)
+        for problem in error.problems:
+            print(f"micro-rt generate: {problem}", file=sys.stderr)
         return 1
     for path in written:
         print(path)
@@ -62,21 +64,33 @@ def generate(
     """Generates the code of .proto files, and returns the paths of the files written.
 
     Args:
-        paths: the .proto files.
+        paths: .proto files, and folders of them.
         roots: the folders that imports start from.
         out: where to write.
         options: those of protoc-gen-micro, ``"key=value,key=value"``.
         runtime: whether to write the modules of micro-rt's own files too, which nobody else needs.
 
     Raises:
-        CommandError: something is wrong; nothing was written.
+        CommandError: something is wrong, with all that is; nothing was written.
     """
-    names = [proto_name(path, roots) for path in paths]
+    check_roots(roots)
+    names: dict[str, None] = {}
+    problems: list[str] = []
+    for path in paths:
+        try:
+            names.update(dict.fromkeys(proto_names(path, roots)))
+        except CommandError as error:
+            problems += error.problems
+    if not names:
+        raise CommandError(*problems)
     request = plugin_pb2.CodeGeneratorRequest(file_to_generate=names, parameter=options)
-    request.proto_file.extend(compile_protos(names, roots).file)
+    try:
+        request.proto_file.extend(compile_protos(list(names), roots).file)
+    except CommandError as error:
+        raise CommandError(*error.problems, *problems) from error
     response = respond(request, runtime=runtime)
-    if response.error:
-        raise CommandError(response.error)
+    if response.error or problems:
+        raise CommandError(*response.error.splitlines(), *problems)
     try:
         return _write([(out / file.name, file.content) for file in response.file])
     except OSError as error:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 from micro_rt.cli.commands import Command, add_commands
+from micro_rt.errors import Error
 
 __all__ = ["main"]
 
@@ -30,7 +34,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"micro-rt {version('micro-rt')}")
     add_commands(parser, _COMMANDS)
     parsed = parser.parse_args(arguments)
-    return int(parsed.run(parsed))
+    try:
+        status = int(parsed.run(parsed))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+        return 1
+    except (Error, OSError) as error:
+        _discard_output()
+        problem = error.message if isinstance(error, Error) else str(error)
+        print(f"micro-rt: {' '.join(problem.split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _discard_output() -> None:
+    """Drops what is still to be written to standard output, so that Python does not fail to write it at its end."""
+    with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w") as nothing:
+        os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
-"""``micro-rt proto export``: the .proto files that come with micro-rt, for compilers that do not find them here."""
+"""``micro-rt proto``: the .proto files that come with micro-rt."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-from importlib.resources import files
-from pathlib import Path
 
-__all__ = ["configure", "export"]
+from micro_rt.cli.commands import Command, add_commands
+
+__all__ = ["configure"]
 
 _DESCRIPTION = """\
 protoc finds them with -I "$(protoc-gen-micro --include)", and micro-rt generate on its own. For buf, write them into a
@@ -22,27 +20,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     parser.description = _DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    command = commands.add_parser("export", help="write them into a folder", description="Writes them into a folder.")
-    command.add_argument("folder", type=Path, metavar="DIR", help="the folder; made when it is not there")
-    command.set_defaults(run=export)
-
-
-def export(arguments: argparse.Namespace) -> int:
-    """Writes the files, and prints the path of each."""
-    folder: Path = arguments.folder
-    try:
-        for name in _EXPORTED:
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            draft = target.with_name(f".{target.name}.{os.getpid()}")
-            draft.write_bytes(files("micro_rt").joinpath(target.name).read_bytes())
-            draft.replace(target)
-            print(target)
-    except OSError as error:
-        print(f"micro-rt proto export: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
-        return 1
-    return 0
-
-
-_EXPORTED = ("micro_rt/annotations.proto",)
+    add_commands(parser, (Command("export", "micro_rt.cli.proto_export", "write them into a folder"),))

@@ -77,12 +77,18 @@ class Nodes:
         registry: where names are looked up; open.
         transport: gives the transport of a name, such as ``"grpc"``.
         selector: makes a selector, one per looked-up service.
+        place: where the registry is, for errors.
     """
 
     def __init__(
-        self, registry: Registry, transport: Callable[[str], Transport], selector: Callable[[], Selector]
+        self,
+        registry: Registry,
+        transport: Callable[[str], Transport],
+        selector: Callable[[], Selector],
+        place: str = "",
     ) -> None:
         self.registry = registry
+        self.place = place or type(registry).__name__
         self._transport = transport
         self._selector = selector
         self._views: dict[str, _View] = {}
@@ -291,7 +297,8 @@ class ServiceNodes:
             advice = f"did you mean {' or '.join(map(repr, similar))}? Registered now: {_listed(names)}"
         elif names:
             advice = f"{advice}. Registered now: {_listed(names)}"
-        return Unavailable(f"{problem}: {advice}", id="micro.no_nodes", may_have_run=False)
+        looked = f"looked in {self._view.place}"
+        return Unavailable(f"{problem}: {advice}; {looked}", id="micro.no_nodes", may_have_run=False)
 
 
 class _View:
@@ -309,6 +316,11 @@ class _View:
         self._asking: asyncio.Task[None] | None = None
         self._closed = False
         self._task = asyncio.create_task(self._watch(), name=f"watch {name}")
+
+    @property
+    def place(self) -> str:
+        """Where the registry is, for errors."""
+        return self.owner.place
 
     def add(self, service_nodes: ServiceNodes) -> None:
         self._services.append(service_nodes)

@@ -27,7 +27,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable
 from types import TracebackType
-from typing import Any, Generic, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
 from micro_rt.client.bound import BoundMethod
 from micro_rt.client.exchange import Exchange, open_exchange, pump
@@ -97,6 +97,23 @@ class _StreamCall(Generic[RequestT, ReplyT]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.cancel()
+
+    if not TYPE_CHECKING:  # Type checkers report these uses themselves.
+
+        def __await__(self):
+            raise TypeError(self._misuse())
+
+        def __iter__(self):
+            raise TypeError(self._misuse())
+
+        def __aiter__(self):
+            raise TypeError(self._misuse())
+
+    def _misuse(self) -> str:
+        name = self._bound.method.python_name
+        if self._bound.method.kind.server_streams:
+            return f"{name}() streams replies: async for reply in client.{name}(...)"
+        return f"{name}() has one reply: reply = await client.{name}(...)"
 
     def cancel(self) -> None:
         """Ends the call at once, on both sides; does nothing when it is over."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, TypeVar
 
 from micro_rt.client.bound import BoundMethod, Host, check_timeout
 from micro_rt.client.exchange import bind_interceptors
@@ -36,6 +36,7 @@ class Client:
         method_interceptors: run around the calls of single methods, by Python name, inside the others.
 
     Raises:
+        TypeError: the first argument is no service.
         ValueError: a method name that the service does not have.
     """
 
@@ -52,7 +53,7 @@ class Client:
         interceptors: Sequence[Interceptor] = (),
         method_interceptors: InterceptorsByMethod | None = None,
     ) -> None:
-        if isinstance(cast("object", service), str):
+        if not hasattr(service, "client_interceptors"):
             raise TypeError(
                 f"{type(self).__name__}({service!r}): the argument is a micro.Service; the name to look up is target="
             )

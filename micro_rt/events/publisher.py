@@ -105,7 +105,7 @@ class Publisher:
     def __init__(
         self, service: EventHost, *, headers: HeadersLike = (), interceptors: Sequence[Interceptor] = ()
     ) -> None:
-        if isinstance(cast("object", service), str):
+        if not hasattr(service, "client_interceptors"):
             raise TypeError(f"{type(self).__name__}({service!r}): the argument is a micro.Service")
         self._service = service
         self._headers = _checked(headers)

@@ -11,6 +11,7 @@ from micro_rt.errors import Unimplemented
 from micro_rt.event import Event, EventsInfo
 from micro_rt.events.json_data import json_decoder
 from micro_rt.interceptor import EventNext, Interceptor, chain_event
+from micro_rt.kit.methods import misspelled, takes
 
 __all__ = ["Route", "Subscriber", "events_info", "routes_of"]
 
@@ -51,7 +52,8 @@ def routes_of(subscriber: Subscriber, codec: Codec, interceptors: Sequence[Inter
     """Returns the events that a subscriber handles, those whose methods it defines.
 
     Raises:
-        TypeError: it defines none, or one that is not ``async def``; or it derives from the bases of several files.
+        TypeError: it defines none, one that is not ``async def`` or takes other arguments, or one whose name is near that
+            of an event that it leaves out; or it derives from the bases of several files.
     """
     generated = [cls for cls in type(subscriber).__mro__ if "_info_" in vars(cls)]
     if len(generated) > 1:
@@ -61,14 +63,25 @@ def routes_of(subscriber: Subscriber, codec: Codec, interceptors: Sequence[Inter
         )
     info = events_info(subscriber)
     routes: list[Route] = []
+    missing: list[str] = []
     for event in info.events:
         method = getattr(type(subscriber), event.python_name)
         if method is getattr(generated[0], event.python_name):
+            missing.append(event.python_name)
             continue
         if not inspect.iscoroutinefunction(inspect.unwrap(method)):
             raise TypeError(f"{type(subscriber).__name__}.{event.python_name}() must be written as `async def`")
+        if not takes(getattr(subscriber, event.python_name), 2):
+            raise TypeError(
+                f"{type(subscriber).__name__}.{event.python_name}() must take two arguments, (event, context), after self"
+            )
         handle = chain_event(interceptors, getattr(subscriber, event.python_name))
         routes.append(Route(event, codec.decoder(event.message_type), json_decoder(event.message_type), handle))
+    for name, near in misspelled(type(subscriber), generated[0], missing):
+        raise TypeError(
+            f"{type(subscriber).__name__}.{name}() is no event of {generated[0].__name__}; did you mean {near}()? "
+            f"If it is a helper, call it _{name}()"
+        )
     if not routes:
         names = ", ".join(f"{event.python_name}()" for event in info.events)
         raise TypeError(

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
+from collections.abc import Callable
 
 from micro_rt.errors import FailedPrecondition
 
-__all__ = ["bare_host", "bracketed", "detect_dead_peers", "is_loopback", "join", "keep_alive", "split", "split_server"]
+__all__ = [
+    "bare_host",
+    "bracketed",
+    "detect_dead_peers",
+    "is_every_interface",
+    "is_loopback",
+    "join",
+    "keep_alive",
+    "listen",
+    "own_host",
+    "split",
+    "split_server",
+]
+
+_PORTS_TRIED = 10
+"""Free ports that are tried for a host with several addresses, until one is free at all of them."""
 
 
 def split(address: str) -> tuple[str, int]:
@@ -77,6 +94,78 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(bare_host(host)).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_every_interface(host: str) -> bool:
+    """Whether a listener on this host listens on every interface: ``0.0.0.0`` or ``::``, however it is written."""
+    try:
+        return ipaddress.ip_address(bare_host(host)).is_unspecified
+    except ValueError:
+        return False
+
+
+def own_host(every_interface: str) -> str:
+    """Returns the address of this machine that others reach a listener on every interface at.
+
+    It is the address of the interface that leads outside: the IPv4 address if the listener has one, else the IPv6 address.
+    Without such an interface it is the loopback address.
+
+    Args:
+        every_interface: what it listens on: ``0.0.0.0``, or ``::`` as ``listen`` listens on it.
+    """
+    # RFC 5737 and RFC 3849 reserve these hosts for documentation. Connecting a datagram socket sends nothing.
+    outside = [(socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")]
+    if ":" not in every_interface:
+        del outside[1]
+    elif not socket.has_dualstack_ipv6():
+        del outside[0]
+    for family, host in outside:
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((host, 9))
+                own: str = probe.getsockname()[0]
+                return own
+        except OSError:
+            continue
+    return "127.0.0.1" if outside[0][0] == socket.AF_INET else "::1"
+
+
+async def listen(protocol: Callable[[], asyncio.BaseProtocol], host: str, port: int, *, backlog: int) -> asyncio.Server:
+    """Listens on every address of a host, at one port; ``::`` includes IPv4 if the system supports it.
+
+    Args:
+        protocol: makes the protocol of each connection.
+        host: a name or an address, without brackets.
+        port: 0 for a free one.
+        backlog: how many connections wait to be accepted at most.
+
+    Raises:
+        OSError: the host does not exist, or the port is taken.
+    """
+    loop = asyncio.get_running_loop()
+    if ":" in host and is_every_interface(host) and socket.has_dualstack_ipv6():
+        # The event loops allow a listener that they bind to :: no IPv4.
+        bound = socket.create_server((host, port), family=socket.AF_INET6, backlog=backlog, dualstack_ipv6=True)
+        try:
+            return await loop.create_server(protocol, sock=bound, backlog=backlog)
+        except BaseException:
+            bound.close()
+            raise
+    tried = 0
+    while True:
+        server = await loop.create_server(protocol, host, port, backlog=backlog)
+        ports = {opened.getsockname()[1] for opened in server.sockets}
+        if len(ports) == 1:
+            return server
+        # The port was 0, and each address got a free port of its own.
+        server.close()
+        await server.wait_closed()
+        tried += 1
+        try:
+            return await loop.create_server(protocol, host, min(ports), backlog=backlog)
+        except OSError:
+            if tried == _PORTS_TRIED:
+                raise
 
 
 def keep_alive(sock: socket.socket, *, idle: int, every: int, probes: int) -> None:

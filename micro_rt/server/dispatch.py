@@ -39,7 +39,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from inspect import isasyncgen, isasyncgenfunction, iscoroutine, iscoroutinefunction
+from inspect import isasyncgen, iscoroutine
 from typing import Any, cast
 
 from micro_rt.codec.base import Codec
@@ -73,6 +73,7 @@ from micro_rt.interceptor import (
 )
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.method import Kind, Method
+from micro_rt.server.checks import check_handler
 from micro_rt.server.draining import Draining
 from micro_rt.text import near
 from micro_rt.transport.base import ServerStream
@@ -122,9 +123,10 @@ class Dispatcher:
             method_interceptors: run around the calls of single methods, by Python name.
 
         Raises:
-            TypeError: a method of the handler is not of the kind that its rpc is.
+            TypeError: the handler cannot be served as it is written.
             ValueError: the proto service is served already, or a method to intercept does not exist.
         """
+        check_handler(handler)
         chain = (*self._interceptors, *checked(interceptors))
         by_method = by_method_name(service_info(handler), method_interceptors)
         for path, route in self._add(handler, chain, by_method).items():
@@ -150,7 +152,6 @@ class Dispatcher:
                 raise ValueError(f"{info.name} has a handler already: one service serves each proto service once")
             chain = (*interceptors, *by_method.get(method.python_name, ()))
             function = getattr(handler, method.python_name)
-            _check_kind(method, function)
             kind = _UnaryRoute if method.kind is Kind.UNARY else _StreamRoute
             routes[method.path] = kind(method, function, self._codecs.own, chain)
             auth = method.policy.auth
@@ -402,16 +403,6 @@ def _last_segment(path: str) -> str:
     """Returns ``"Greeter/SayHello"`` of ``"/greeter.v1.Greeter/SayHello"``; nothing of what is no path of a method."""
     empty, *parts = path.split("/")
     return "" if empty or len(parts) != 2 else f"{parts[0].rpartition('.')[2]}/{parts[1]}"
-
-
-def _check_kind(method: Method[Any, Any], function: Any) -> None:
-    """Refuses what is certainly wrong; what is only unusual, such as a wrapped method, the first call tells."""
-    name = method.python_name
-    if method.kind.server_streams:
-        if iscoroutinefunction(function):
-            raise TypeError(f"{method.path} streams replies: {name}() must be an async generator, and has no yield")
-    elif isasyncgenfunction(function):
-        raise TypeError(f"{method.path} has one reply: {name}() must return it, and has a yield")
 
 
 def _for_caller(method: Method[Any, Any], error: Error) -> Error:

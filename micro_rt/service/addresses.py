@@ -4,33 +4,41 @@ Rules:
 
 - It listens at ``address=``, else at ``MICRO_ADDRESS``, else at a free port: on 127.0.0.1 if the registry reaches no
   further than this machine, on every interface otherwise.
+- A port alone, ``50051`` or ``:50051``, is that port of the host that it listens on without a setting.
 - It advertises ``advertise=``, else ``MICRO_ADVERTISE``, else where it listens. A host without a port gets the port of the
-  listener.
-- A listener on every interface advertises the address of the interface that leads outside.
+  listener, and a port without a host the host.
+- ``[::]`` listens on every interface for IPv6, and for IPv4 too if the system supports both on one socket.
+- A listener on every interface advertises the address of the interface that leads outside: the IPv4 address if it
+  listens on IPv4, else the IPv6 address.
 - A loopback address is never listed where other machines look it up: the start fails instead.
 - An address of the transport ``memory`` is advertised as it is.
 """
 
 from __future__ import annotations
 
-import socket
+import ipaddress
+import re
 
 from micro_rt.errors import FailedPrecondition
-from micro_rt.kit.net import bracketed, is_loopback
+from micro_rt.kit.net import bracketed, is_every_interface, is_loopback, own_host, split_server
 from micro_rt.service.parts import setting_of
 
 __all__ = ["advertised_address", "listen_address"]
 
+_PORT_ALONE = re.compile(r":?(\d{1,5})", re.ASCII)
+
 
 def listen_address(address: str | None, *, loopback: bool) -> str:
-    """Returns where to listen, as ``host:port``.
+    """Returns where to listen, as ``host:port``; the transport checks it.
 
     Args:
         address: as given in code.
         loopback: whether the registry reaches no further than this machine.
     """
-    chosen, _ = setting_of(address, "address", "127.0.0.1:0" if loopback else "0.0.0.0:0")
-    return chosen
+    host = "127.0.0.1" if loopback else "0.0.0.0"
+    chosen, _ = setting_of(address, "address", f"{host}:0")
+    port = _PORT_ALONE.fullmatch(chosen)
+    return f"{host}:{port[1]}" if port else chosen
 
 
 def advertised_address(advertise: str | None, listening: str, *, loopback: bool) -> str:
@@ -42,17 +50,21 @@ def advertised_address(advertise: str | None, listening: str, *, loopback: bool)
         loopback: whether the registry reaches no further than this machine.
 
     Raises:
-        FailedPrecondition: other machines would find a loopback address.
+        FailedPrecondition: it is not an address, or other machines would find a loopback address.
     """
     given, setting = setting_of(advertise, "advertise", "")
     if listening.startswith("memory:"):
         return listening
     host, _, port = listening.rpartition(":")
+    if is_every_interface(host):
+        host = bracketed(own_host(host))
     if given:
-        host, port = (given.rpartition(":")[::2]) if _has_port(given) else (given, port)
-        host = bracketed(host)
-    elif host in ("0.0.0.0", "[::]"):
-        host = _own_host()
+        try:
+            host, port = _advertised(given, host, port)
+        except ValueError:
+            raise FailedPrecondition(
+                f"{setting}={given!r} is neither host nor host:port, such as 10.0.0.5, api.example:50051 or [fd00::2]:50051"
+            ) from None
     if is_loopback(host) and not loopback:
         raise FailedPrecondition(
             f"{host} would be registered where other machines look it up, and they cannot reach it: "
@@ -61,16 +73,16 @@ def advertised_address(advertise: str | None, listening: str, *, loopback: bool)
     return f"{host}:{port}"
 
 
-def _has_port(address: str) -> bool:
-    return address.rpartition(":")[2].isdigit() and (address.count(":") == 1 or address.startswith("["))
+def _advertised(given: str, host: str, port: str) -> tuple[str, str]:
+    """Returns host and port of what is advertised; what it leaves out is as given.
 
-
-def _own_host() -> str:
-    """Returns the address of the interface that leads outside; connecting a datagram socket sends nothing."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # RFC 5737 reserves it for documentation: it belongs to nobody.
-        except OSError:
-            return "127.0.0.1"
-        host: str = probe.getsockname()[0]
-        return host
+    Raises:
+        ValueError: it is not an address.
+    """
+    alone = _PORT_ALONE.fullmatch(given)
+    if alone:
+        given = f"{host}:{alone[1]}"
+    elif given.count(":") > 1 and given[0] != "[":
+        given = bracketed(str(ipaddress.IPv6Address(given)))
+    found, number = split_server(given, int(port))
+    return bracketed(found), str(number)

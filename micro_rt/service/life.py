@@ -46,6 +46,8 @@ from micro_rt.server.draining import Draining
 from micro_rt.server.endpoints import describe_endpoints
 from micro_rt.server.server import Server
 from micro_rt.service.addresses import advertised_address, listen_address
+from micro_rt.service.announce import place_of, started
+from micro_rt.service.environment import unknown_variables
 from micro_rt.service.parts import Transports, part_of, selector_factory
 from micro_rt.transport.base import Transport
 
@@ -143,12 +145,15 @@ class Life:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         plan = self._plan
+        for warning in unknown_variables():
+            _log.warning(warning)
         registry: Registry = part_of("registry", plan.registry, Registry)
         await registry.open()
         stack.push_async_callback(registry.close)
         plan.health.observe("registry", lambda: registry.problem)
         transports = Transports(plan.transport)
-        self.nodes = nodes = Nodes(registry, transports.speaking, selector_factory(plan.selector))
+        place = place_of("registry", plan.registry)
+        self.nodes = nodes = Nodes(registry, transports.speaking, selector_factory(plan.selector), place)
         stack.push_async_callback(nodes.close)
         stack.push_async_callback(self._close_broker)
         if plan.lifespan is not None:
@@ -160,6 +165,10 @@ class Life:
             plan.health.observe(f"group {group}", functools.partial(self._problem_of, group))
         if plan.handlers:
             await stack.enter_async_context(self._serving(registry, transports.own))
+        if plan.handlers or plan.subscriptions:
+            broker = place_of("broker", plan.broker)
+            names, handled = self._names(), plan.subscriptions
+            _log.info(started(plan.name, self.node, names, plan.handlers, handled, registry=place, broker=broker))
 
     @asynccontextmanager
     async def _serving(self, registry: Registry, transport: Transport) -> AsyncGenerator[None]:
@@ -175,13 +184,6 @@ class Life:
             registrar = Registrar(registry, Registration(node, self._names()), ttl=plan.ttl)
             await registrar.start()
             plan.health.observe("lease", lambda: registrar.problem)
-            _log.info(
-                "%s serves %s at %s, registered as %s",
-                node.id,
-                ", ".join(sorted(node.services)),
-                node.address,
-                ", ".join(self._names()),
-            )
             try:
                 yield
             finally:

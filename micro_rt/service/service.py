@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from types import TracebackType
@@ -22,7 +23,7 @@ from micro_rt.client.nodes import Nodes
 from micro_rt.codec.base import Codec
 from micro_rt.codec.codecs import Codecs
 from micro_rt.codec.proto import ProtoCodec
-from micro_rt.errors import FailedPrecondition
+from micro_rt.errors import Error, FailedPrecondition
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.subscriber import Subscriber
 from micro_rt.events.subscription import EventSubscription
@@ -33,6 +34,7 @@ from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Registry
 from micro_rt.selector.base import Selector
 from micro_rt.server.dispatch import Dispatcher
+from micro_rt.service.announce import stopping
 from micro_rt.service.life import Life, Plan
 from micro_rt.service.parts import codec_named, names_of
 from micro_rt.service.signals import Ending, on_signals
@@ -46,6 +48,9 @@ Lifespan: TypeAlias = Callable[["Service"], AbstractAsyncContextManager[Any]]
 """Makes a context manager that surrounds the life of a service: entered before it serves, left after it stopped."""
 
 _log = logging.getLogger("micro_rt.service")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+"""What every registry, file system and broker can hold in its own names."""
 
 
 class Service:
@@ -61,7 +66,8 @@ class Service:
             reply = await GreeterClient(service).say_hello(HelloRequest(name="Ada"))
 
     Args:
-        name: under which it is registered, beside the names of what it serves.
+        name: under which it is registered, beside the names of what it serves: at most 128 letters, digits, ``.``, ``_``
+            and ``-``.
         version: told to others in the registry.
         metadata: told to others in the registry.
         registry: address (``"local:"``, ``"memory:"``) or object; else ``MICRO_REGISTRY``, else ``"local:"``.
@@ -71,9 +77,10 @@ class Service:
         codec: name or object; ``"proto"``. Its clients send with it. Its handlers take requests in every codec that is
             installed, and answer each in the codec of the request; events are always protobuf.
         address: where to listen, ``"host:port"``, port 0 for a free one; else ``MICRO_ADDRESS``, else a free
-            port on 127.0.0.1 if the registry reaches no further than this machine, on every interface otherwise.
-        advertise: where others reach it, ``"host"`` or ``"host:port"``; else ``MICRO_ADVERTISE``, else where it
-            listens.
+            port on 127.0.0.1 if the registry reaches no further than this machine, on every interface otherwise. A port
+            alone, ``"50051"`` or ``":50051"``, is that port of the same host.
+        advertise: where others reach it, ``"host"``, ``"host:port"`` or ``":port"``; else ``MICRO_ADVERTISE``, else where
+            it listens.
         interceptors: run around every call that it serves, and every event that it handles.
         client_interceptors: run around every call that its clients make, and every event that it publishes.
         auth: ``"off"`` to serve methods whose ``auth`` policy in the .proto no interceptor enforces. Without it, a service
@@ -107,6 +114,11 @@ class Service:
             raise ValueError('a service needs a name: micro.Service("greeter")')
         if auth not in (None, "off"):
             raise ValueError(f'auth={auth!r}: it is "off", or left out')
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f"{name!r} is not a name of a service: use at most 128 letters, digits, '.', '_' and '-', and begin with a "
+                "letter or a digit"
+            )
         self.name = name
         self.version = version
         self.metadata = dict(metadata or {})
@@ -154,7 +166,9 @@ class Service:
             The handler.
 
         Raises:
-            TypeError: it is not a handler.
+            TypeError: it is not a handler, or cannot be served as it is written: a method that must be a coroutine is a
+                generator or a plain ``def``, or the reverse; it takes other arguments; or its name is near that of an rpc
+                that the handler does not define.
             ValueError: its proto service is served already, or a method to intercept does not exist.
             RuntimeError: the service runs already.
         """
@@ -208,7 +222,8 @@ class Service:
             The subscription, to pause and to look at.
 
         Raises:
-            TypeError: it is no subscriber, or defines none of its methods.
+            TypeError: it is no subscriber, defines none of its methods, or has one that is not ``async def``, takes other
+                arguments, or has a name near that of an event which it leaves out.
             ValueError: an option that cannot be, or a subscription of the same group handles other events of one topic.
             RuntimeError: the service runs already.
         """
@@ -259,6 +274,8 @@ class Service:
 
         Raises:
             RuntimeError: a loop is running already; there, ``await service.serve()``.
+            SystemExit: the service cannot start: a setting is wrong, or what it needs cannot be reached. Python prints
+                the reason, which is one line, and ends with exit code 1. The log has the traceback at the level DEBUG.
         """
         try:
             asyncio.get_running_loop()
@@ -270,9 +287,14 @@ class Service:
         try:
             import uvloop
         except ModuleNotFoundError:
-            asyncio.run(self.serve())
+            run = asyncio.run
         else:
-            uvloop.run(self.serve())
+            run = uvloop.run
+        try:
+            run(self.serve())
+        except Error as error:
+            _log.debug("%s: ended by an error", self.name, exc_info=error)
+            raise SystemExit(f"{self.name}: {' '.join(error.message.split())}") from None
 
     async def serve(self, *, signals: bool = True) -> None:
         """Serves until SIGINT, SIGTERM or ``stop()``.
@@ -293,7 +315,9 @@ class Service:
                         if not self._handlers and not self._subscriptions:
                             _log.warning("%s serves nothing: it has no handlers and no subscriptions", self.name)
                         await ending.asked.wait()
-                        _log.info("%s stops: %d calls in flight", self.name, self._life.in_flight if self._life else 0)
+                        calls = self._life.in_flight if self._life else 0
+                        _log.info(stopping(self.name, calls, self._grace, self._subscriptions))
+                    _log.info("%s has stopped", self.name)
         except asyncio.CancelledError:
             if not ending.cancelled():
                 raise

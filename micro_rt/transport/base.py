@@ -247,7 +247,8 @@ class Transport(Protocol):
         """Listens.
 
         Args:
-            address: ``host:port``; port 0 picks a free one.
+            address: ``host:port``; port 0 picks a free one. A host with several addresses has the same port at each of
+                them, and ``[::]`` includes IPv4 if the system supports it.
             dispatch: serves each call.
 
         Raises:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -36,6 +38,66 @@ def test_roots_output_and_options(here: Path, capsys: pytest.CaptureFixture[str]
     assert [name for name in tree(here) if name.startswith("new/")] == ["new/folder/go_micro.py"]
 
 
+def test_a_folder_means_the_files_in_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = ("all/a.proto", "all/deep/b.proto", "all/.hidden/c.proto", "all/env/d.proto")
+    write(here, {path: PING.replace("package ping", f"package p{number}") for number, path in enumerate(files)})
+    write(here, {"all/env/pyvenv.cfg": "", "all/notes.txt": ""})
+    assert main(["generate", "all", "all/a.proto", "--opt", "messages=protobuf"]) == 0
+    assert capsys.readouterr().out.split() == [
+        "all/a_pb2.py",
+        "all/a_pb2.pyi",
+        "all/deep/b_pb2.py",
+        "all/deep/b_pb2.pyi",
+    ]
+    assert main(["generate", "-I", "all", "--out", "new", "all"]) == 0
+    assert "new/deep/b_pb2.py" in capsys.readouterr().out.split()
+
+
+def test_a_name_is_looked_for_below_the_roots(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(here, {"protos/shop/order.proto": PING.replace("package ping", "package shop")})
+    assert main(["generate", "-I", "protos", "--out", "new", "shop/order.proto", "ping.proto"]) == 0
+    assert capsys.readouterr().out.split()[::2] == ["new/shop/order_pb2.py", "new/ping_pb2.py"]
+    assert main(["generate", "-I", "protos", "--out", "other", "shop"]) == 0
+    assert capsys.readouterr().out.split()[::2] == ["other/shop/order_pb2.py"]
+
+
+def test_all_mistakes_of_a_run_are_said(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    broken = 'syntax = "proto3";\npackage {0};\nmessage M {{ Nothing n = 1; }}\n'
+    shared = 'import "common.proto";\n'
+    write(
+        here,
+        {
+            "common.proto": broken.format("common"),
+            "one.proto": broken.format("one"),
+            "two.proto": broken.format("two"),
+            "three.proto": PING.replace("package ping;", f"package three;\n{shared}"),
+            "four.proto": PING.replace("package ping;", f"package four;\n{shared}"),
+        },
+    )
+    arguments = ["one.proto", "ping.proto", "two.proto", "three.proto", "four.proto", "none.proto", "nothing"]
+    assert main(["generate", *arguments]) == 1
+    lines = capfd.readouterr().err.splitlines()
+    assert [line for line in lines if line.endswith('"Nothing" is not defined.')] == [
+        'one.proto:3:13: "Nothing" is not defined.',
+        'two.proto:3:13: "Nothing" is not defined.',
+        'common.proto:3:13: "Nothing" is not defined.',
+    ]
+    assert lines[-2:] == ["micro-rt generate: none.proto is no file", "micro-rt generate: nothing is no file"]
+    assert len(lines) == len(set(lines))
+    assert not list(here.glob("*_pb2.py"))
+
+
+def test_all_mistakes_that_the_generator_finds_are_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = (
+        'syntax = "proto3";\npackage {0};\nimport "micro_rt/annotations.proto";\n'
+        'message M {{ option (micro.event) = {{ key: "nothing" }}; }}\n'
+    )
+    write(here, {f"{name}.proto": source.format(name) for name in ("a", "b")})
+    assert main(["generate", "a.proto", "b.proto"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(".proto:")[0] for line in lines] == ["micro-rt generate: a", "micro-rt generate: b"]
+
+
 def test_finds_the_annotations(here: Path) -> None:
     source = PING + (
         'import "micro_rt/annotations.proto";\n'
@@ -60,17 +122,26 @@ def test_exports_the_protos_of_the_runtime(here: Path, capsys: pytest.CaptureFix
     ("arguments", "said"),
     [
         (["nothing.proto"], "nothing.proto is no file"),
-        (["protos"], "protos is a folder; name its .proto files"),
+        (["empty"], "empty is a folder without .proto files"),
         (["-I", "nowhere", "ping.proto"], "-I nowhere is no folder"),
         (
-            ["-I", "protos", "ping.proto"],
-            "ping.proto is outside the folders that imports start from (protos); add -I .",
+            ["-I", "protos", "outside.proto"],
+            "outside.proto is outside the folders that imports start from (protos); add -I .",
+        ),
+        (
+            ["-I", "protos", "other"],
+            "other is outside the folders that imports start from (protos); add -I other",
+        ),
+        (
+            ["-I", "protos", "-I", ".", "ping.proto"],
+            "ping.proto is hidden by protos/ping.proto: of several -I, the first that has a file counts",
         ),
         (["--opt", "x=y", "ping.proto"], f"unknown option 'x' in 'x=y'; {KNOWN}"),
         (["--out", "ping.proto", "ping.proto"], "cannot write ping.proto: File exists"),
     ],
 )
 def test_errors(arguments: list[str], said: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(here, {"outside.proto": PING, "other/one.proto": PING, "empty/text.txt": ""})
     before = tree(here)
     assert main(["generate", *arguments]) == 1
     captured = capsys.readouterr()
@@ -101,12 +172,53 @@ def test_without_grpcio_tools(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert 'pip install "micro-rt[tools]"' in capsys.readouterr().err
 
 
+def test_output_that_cannot_be_written_is_said_in_a_line(here: Path) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    with full.open("w") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "micro_rt.cli.main", "generate", "ping.proto"],
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "micro-rt: [Errno 28] No space left on device\n")
+
+
+def test_a_reader_that_leaves_ends_the_command_silently(here: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "micro_rt.cli.main", "generate", "ping.proto"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_version_and_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("micro-rt", "--version").stdout.startswith("micro-rt 0.")
-    with pytest.raises(SystemExit) as ended:
-        main([])
-    assert ended.value.code == 2
-    assert "COMMAND" in capsys.readouterr().err
+    for arguments, listed in (
+        ([], ["generate", "events"]),
+        (["events"], ["check", "replay"]),
+        (["proto"], ["export"]),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 2
+        shown = capsys.readouterr()
+        assert "COMMAND" in shown.err
+        assert shown.out == ""
+        assert all(f"    {command}  " in shown.err for command in listed)
+
+
+def test_the_package_runs_as_the_command() -> None:
+    assert run(sys.executable, "-m", "micro_rt", "--version").stdout.startswith("micro-rt 0.")
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,9 @@ def main(arguments: list[str]) -> int:
     for kind in options.kinds:
         if kind not in KINDS:
             parser.error(f"there is no server {kind!r}, only {', '.join(KINDS)}")
-    # Like Ctrl-C, so that what was begun is cleaned up.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # Like Ctrl-C, so that what was begun is cleaned up. SIGINT itself may be ignored: a shell starts what it puts into the
+    # background like that.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _obtain(options.kinds or KINDS) if options.what == "obtain" else _run(options.kinds or list(_PARTS))
     except KeyboardInterrupt:

@@ -38,6 +38,10 @@ INTERRUPTIBLE = (
 USES = "def test_uses(etcd, make_consul, kafka): pass"
 
 
+IN_THE_BACKGROUND = INTERRUPTIBLE.replace("SIG_DFL", "SIG_IGN")
+"""Runs a command as a shell's background: it ignores SIGINT."""
+
+
 class PytestRun:
     """A test run of its own, of one file in a folder of its own, with this repository's fixtures."""
 
@@ -202,3 +206,31 @@ def test_an_unknown_server_is_refused() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "there is no server 'zookeeper', only consul, etcd, kafka, postgresql" in done.stderr
+
+
+async def test_servers_in_the_background_end_on_sigterm(make_etcd: Callable[..., Etcd], tmp_path: Path) -> None:
+    make_etcd()  # Skips where there is no etcd.
+    lines = tmp_path / "output"
+    with lines.open("w") as output:
+        command = [sys.executable, "-m", "tests.servers", "run", "etcd"]
+        run = subprocess.Popen(
+            [sys.executable, "-c", IN_THE_BACKGROUND, *command],
+            cwd=ROOT,
+            env={name: value for name, value in os.environ.items() if not name.startswith("MICRO_TEST_")},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        await eventually(lambda: "Ctrl-C stops them." in lines.read_text() or run.poll() is not None)
+        assert run.poll() is None, lines.read_text()
+        address = next(line for line in lines.read_text().splitlines() if "export" in line).partition("://")[2]
+        assert http_json(address, "GET", "/version")[0] == 200
+        run.terminate()
+        await eventually(lambda: run.poll() is not None)
+        assert run.returncode == 0, lines.read_text()
+    finally:
+        run.kill()
+        run.wait()
+    with pytest.raises(OSError, match="refused"):
+        http_json(address, "GET", "/version")

@@ -48,6 +48,7 @@ def test_every_option(tmp_path: Path) -> None:
         server_name="n",
         verify=False,
         token="secret",
+        token_file=f"{tmp_path}/token",
         user="user:p@ss",
         dc="d",
         namespace="s",

@@ -7,11 +7,14 @@ import logging
 import socket
 import uuid
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import micro_rt as micro
+from micro_rt.backends.consul.address import ConsulAddress
+from micro_rt.backends.consul.http import refusal
 from micro_rt.backends.consul.registry import ConsulRegistry
 from micro_rt.errors import (
     FailedPrecondition,
@@ -349,6 +352,85 @@ async def test_permissions_are_named(make_consul: MakeConsul) -> None:
         await lease.revoke()
     assert await registry.resolve(f"{name}.v1") == ()
     await master.close()
+    await registry.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "error"),
+    [
+        (403, "Permission denied: token lacks permission 'service:write'", PermissionDenied),
+        (403, "permission denied: token lacks permission", PermissionDenied),
+        (500, "rpc error making call: Permission denied", PermissionDenied),
+        (500, "rpc error making call: permission denied", PermissionDenied),
+        (500, "rpc error making call: PERMISSION DENIED", PermissionDenied),
+        (403, "ACL not found", Unauthenticated),
+        (401, "", Unauthenticated),
+        (500, "rpc error making call: ACL not found", Unauthenticated),
+        (500, "No cluster leader", Unavailable),
+    ],
+)
+def test_a_refusal_is_recognised_however_it_is_written(status: int, text: str, error: type[micro.Error]) -> None:
+    assert type(refusal(ConsulAddress("host", 8500), status, text)) is error
+
+
+RULES = 'service_prefix "" { policy = "write" }\nnode_prefix "" { policy = "read" }'
+
+
+async def forget(server: Consul, token: str) -> None:
+    """Deletes a token."""
+
+    def delete() -> None:
+        _, found = server.request("GET", "/v1/acl/token/self", token=token)
+        assert server.request("DELETE", f"/v1/acl/token/{found['AccessorID']}")[0] == 200
+
+    await asyncio.to_thread(delete)
+
+
+async def test_a_token_that_was_rotated_is_read_again(make_consul: MakeConsul, tmp_path: Path) -> None:
+    server = make_consul(acl=True)
+    await server.start()
+    name, file = name_of("a"), tmp_path / "token"
+    first, second = [await server.make_token(RULES) for _ in range(2)]
+    file.write_text(first)
+    registry = ConsulRegistry(f"{server.url}/?token_file={file}")
+    await registry.open()
+    node = node_of()
+    lease = await registry.register(Registration(node, (name, f"{name}.v1")), ttl=3)
+    watch = registry.watch(name)
+    assert await anext(watch) == (node,)
+
+    # A token that is refused, and no other in the file.
+    await forget(server, first)
+    with pytest.raises(Unauthenticated, match="does not know the token"):
+        await lease.renew()
+    file.unlink()
+    with pytest.raises(Unauthenticated, match="does not know the token"):
+        await registry.resolve(name)
+
+    file.write_text(f"{second}\n")
+    await lease.renew()
+    assert await registry.resolve(name) == (node,)
+    # The agent tells its servers with the token that a service was registered with: without that, nobody learns that the
+    # node, which is not renewed from here on, is gone.
+    await found(registry, name)
+    await found(registry, f"{name}.v1")
+    other = node_of()
+    lease = await registry.register(Registration(other, (name,)), ttl=3)
+    await found(registry, name, other.id)
+    await lease.revoke()
+    assert await registry.resolve(name) == ()
+    await registry.close()
+
+
+async def test_a_token_of_the_address_is_not_looked_for_elsewhere(make_consul: MakeConsul) -> None:
+    server = make_consul(acl=True)
+    await server.start()
+    token = await server.make_token(RULES)
+    registry = ConsulRegistry(f"{server.url}/?token={token}")
+    await registry.open()
+    await forget(server, token)
+    with pytest.raises(Unauthenticated, match="does not know the token"):
+        await registry.resolve(name_of("a"))
     await registry.close()
 
 

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent.parent
 RUNTIME = ROOT / "micro_rt"
 
 LAYERS: tuple[frozenset[str], ...] = (
+    frozenset({"__main__"}),
     frozenset({"cli", "testing"}),
     frozenset({"backends"}),
     frozenset({"service", "http"}),

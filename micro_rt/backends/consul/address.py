@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from micro_rt.kit.address import Options, check_files, flag, seconds
 from micro_rt.kit.net import join
 
-__all__ = ["ConsulAddress", "parse_consul_address"]
+__all__ = ["ConsulAddress", "parse_consul_address", "read_token"]
 
 DEFAULT_PORT = 8500
 TIMEOUT = 5.0
@@ -33,6 +33,8 @@ class ConsulAddress:
     """The name that must be in the agent's certificate, if it is not ``host``."""
     verify: bool = True
     token: str = field(default="", repr=False)
+    token_file: str = ""
+    """The file that the token is from, and that is read again when Consul refuses the token; empty: none."""
     user: str = field(default="", repr=False)
     """Name and password, with a colon, for a proxy before Consul that asks for them."""
     dc: str = ""
@@ -73,6 +75,7 @@ def parse_consul_address(address: str, environ: Mapping[str, str] | None = None)
     user = unquote(parts.netloc.rpartition("@")[0]) or env.get("CONSUL_HTTP_AUTH", "")
     if user and ":" not in user:
         raise ValueError("before the @ of a Consul address belong name:password; a token is given as token=")
+    token, token_file = _token(options, env)
     made = ConsulAddress(
         host=host,
         port=port,
@@ -82,7 +85,8 @@ def parse_consul_address(address: str, environ: Mapping[str, str] | None = None)
         key=options.text("key") or env.get("CONSUL_CLIENT_KEY", ""),
         server_name=options.text("server_name") or env.get("CONSUL_TLS_SERVER_NAME", ""),
         verify=options.read("verify", flag, _flag_of(env, "CONSUL_HTTP_SSL_VERIFY", True)),
-        token=_token(options, env),
+        token=token,
+        token_file=token_file,
         user=user,
         dc=options.text("dc"),
         namespace=options.text("namespace") or env.get("CONSUL_NAMESPACE", ""),
@@ -112,21 +116,32 @@ def _host(netloc: str, env: Mapping[str, str]) -> tuple[str, int, bool]:
     return parts.hostname, port, tls
 
 
-def _token(options: Options, env: Mapping[str, str]) -> str:
+def _token(options: Options, env: Mapping[str, str]) -> tuple[str, str]:
+    """Returns the token, and the file that it is from, if it is from one."""
     given, file = options.text("token"), options.text("token_file")
     if given and file:
         raise ValueError("token= and token_file= are two answers to one question: give one of them")
     if given:
-        return given
+        return given, ""
     if not file and env.get("CONSUL_HTTP_TOKEN"):
-        return env["CONSUL_HTTP_TOKEN"]
+        return env["CONSUL_HTTP_TOKEN"], ""
     file = file or env.get("CONSUL_HTTP_TOKEN_FILE", "")
     if not file:
-        return ""
+        return "", ""
     try:
-        return Path(file).read_text(encoding="utf-8").strip()
+        return read_token(file), file
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"the token cannot be read from {file}: {error}") from None
+
+
+def read_token(file: str) -> str:
+    """Returns the token in a file.
+
+    Raises:
+        OSError: it cannot be read.
+        UnicodeDecodeError: it is no text.
+    """
+    return Path(file).read_text(encoding="utf-8").strip()
 
 
 def _checked(address: ConsulAddress) -> ConsulAddress:

@@ -146,6 +146,11 @@ class Consul:
         """Removes a service from the catalog, past the agent that owned it."""
         await self._guarded(self._http.remove(node, id, timeout=self.address.timeout))
 
+    @property
+    def token_changes(self) -> int:
+        """How many times the token was replaced so far."""
+        return self._http.token_changes
+
     async def recovered(self) -> None:
         """Waits until it answers again, if it is known or suspected not to."""
         if self._prober is not None:

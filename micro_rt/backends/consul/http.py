@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 import socket
 import ssl
 import warnings
@@ -32,7 +33,7 @@ import consul.aio  # type: ignore[import-untyped] # pyright: ignore[reportMissin
 import consul.base  # type: ignore[import-untyped] # pyright: ignore[reportMissingTypeStubs]
 from yarl import URL
 
-from micro_rt.backends.consul.address import ConsulAddress
+from micro_rt.backends.consul.address import ConsulAddress, read_token
 from micro_rt.errors import (
     Error,
     FailedPrecondition,
@@ -46,7 +47,9 @@ from micro_rt.errors import (
 from micro_rt.kit.net import bracketed, keep_alive
 from micro_rt.kit.tls import client_context
 
-__all__ = ["UNREACHABLE", "Answer", "ConsulHttp", "Params"]
+__all__ = ["UNREACHABLE", "Answer", "ConsulHttp", "Params", "refusal"]
+
+_log = logging.getLogger("micro_rt.consul")
 
 Params = Sequence[tuple[str, str]]
 
@@ -94,6 +97,12 @@ class ConsulHttp:
             connector=connector, timeout=aiohttp.ClientTimeout(total=None), trust_env=False, auto_decompress=True
         )
         self._clients: dict[str, Any] = {}
+        self._token = _Token(address)
+
+    @property
+    def token_changes(self) -> int:
+        """How many times the token was replaced so far, because Consul refused it and the file held another."""
+        return self._token.changes
 
     async def close(self) -> None:
         """Closes every connection."""
@@ -142,7 +151,7 @@ class ConsulHttp:
             if host:
                 place = bracketed(host)
                 url = f"{'https' if self._address.tls else 'http'}://{place}:{self._address.port}"
-            client = self._clients[host] = _make_client(_Transport(url, self._address, self._session))
+            client = self._clients[host] = _make_client(_Transport(url, self._address, self._session, self._token))
         return client
 
     async def _bounded(self, request: Awaitable[Any], timeout: float) -> Any:
@@ -171,14 +180,39 @@ class ConsulHttp:
         return self._unavailable(problem, UNREACHABLE)
 
 
+class _Token:
+    """The token of all requests; read again from its file when Consul refuses it."""
+
+    def __init__(self, address: ConsulAddress) -> None:
+        self.value = address.token
+        self.changes = 0
+        self._file = address.token_file
+
+    async def replaced(self, refused: str) -> bool:
+        """Returns whether there is another token than the one that was refused; reads the file for it."""
+        if self.value == refused and self._file:
+            try:
+                read = await asyncio.to_thread(read_token, self._file)
+            except (OSError, UnicodeDecodeError) as error:
+                _log.warning("Consul refuses the token, and %s cannot be read: %s", self._file, error)
+                return False
+            # Another request may have read it meanwhile.
+            if read and self.value == refused != read:
+                self.value = read
+                self.changes += 1
+                _log.info("Consul refused the token; %s holds another, which is used from now on", self._file)
+        return self.value != refused
+
+
 class _Transport:
     """What carries the library's requests, in place of its ``HTTPClient``: one session for all of them."""
 
-    def __init__(self, url: str, address: ConsulAddress, session: aiohttp.ClientSession) -> None:
+    def __init__(self, url: str, address: ConsulAddress, session: aiohttp.ClientSession, token: _Token) -> None:
         self._url = url
         self._address = address
         self._session = session
-        self._headers = {"X-Consul-Token": address.token} if address.token else {}
+        self._token = token
+        self._headers: dict[str, str] = {}
         if address.user:
             self._headers["Authorization"] = "Basic " + base64.b64encode(address.user.encode()).decode()
 
@@ -204,39 +238,22 @@ class _Transport:
         if self._address.namespace:
             query.append(("ns", self._address.namespace))
         url = URL(f"{self._url}{path}{'?' + urlencode(query) if query else ''}", encoded=True)
+        token = self._token.value
+        response = await self._send(method, url, data, token)
+        if _is_about_token(response.code, response.body) and await self._token.replaced(token):
+            response = await self._send(method, url, data, self._token.value)
+        if response.code not in (200, 404):
+            raise refusal(self._address, response.code, response.body.strip())
+        return callback(response)
+
+    async def _send(self, method: str, url: URL, data: Any, token: str) -> _Response:
+        headers = {**self._headers, "X-Consul-Token": token} if token else self._headers
         server_name = self._address.server_name or None
         async with self._session.request(
-            method, url, data=data or None, headers=self._headers, allow_redirects=False, server_hostname=server_name
+            method, url, data=data or None, headers=headers, allow_redirects=False, server_hostname=server_name
         ) as response:
             body = await response.text(encoding="utf-8", errors="replace")
-            if response.status not in (200, 404):
-                raise self._refusal(response.status, body.strip())
-            return callback(_Response(response.status, response.headers, body))
-
-    def _refusal(self, status: int, text: str) -> Error:
-        """Returns the error of a status other than 200 and 404."""
-        where = f"Consul at {self._address.place}"
-        if "HTTP request to an HTTPS server" in text:
-            return Unavailable(f"{where} speaks TLS there: add tls=true to its address")
-        if status in (401, 403) and "Permission denied" not in text and "ermission denied" not in text:
-            return Unauthenticated(f"{where} does not know the token: {text}")
-        # A server that cannot reach another passes on the refusal of that one as 500.
-        if status in (401, 403) or "Permission denied" in text:
-            return PermissionDenied(f"{where} refuses: {text or 'the token may not do this'}")
-        if "No path to datacenter" in text:
-            return FailedPrecondition(f"{where} knows no datacenter {self._address.dc!r}: check dc=")
-        if status == 400 and '"ns"' in text:
-            return FailedPrecondition(f"{where} has no namespaces, which need Consul Enterprise: leave out namespace=")
-        if status == 429 or "Too many" in text:
-            # It is there, and busy blocking queries are better left alone.
-            return ResourceExhausted(f"{where} takes no more requests or connections from this machine: {text}")
-        if status == 413:
-            return ResourceExhausted(f"{where} finds this too large: {text}")
-        if status >= 500:
-            return Unavailable(f"{where} fails: {text}")
-        if 300 <= status < 400:
-            return Unavailable(f"{where} is something else: it answers with a redirection ({status})")
-        return InvalidArgument(f"{where} refuses ({status}): {text}")
+            return _Response(response.status, response.headers, body)
 
 
 class _Response:
@@ -252,6 +269,46 @@ class _Response:
 
 
 _Callback = Callable[[_Response], Any]
+
+
+def refusal(address: ConsulAddress, status: int, text: str) -> Error:
+    """Returns the error of a status other than 200 and 404.
+
+    Args:
+        address: of the agent.
+        status: of HTTP.
+        text: what the agent says.
+    """
+    where = f"Consul at {address.place}"
+    if "HTTP request to an HTTPS server" in text:
+        return Unavailable(f"{where} speaks TLS there: add tls=true to its address")
+    if _is_about_token(status, text):
+        if "permission denied" not in text.lower():
+            return Unauthenticated(f"{where} does not know the token: {text}")
+        return PermissionDenied(f"{where} refuses: {text}")
+    if "No path to datacenter" in text:
+        return FailedPrecondition(f"{where} knows no datacenter {address.dc!r}: check dc=")
+    if status == 400 and '"ns"' in text:
+        return FailedPrecondition(f"{where} has no namespaces, which need Consul Enterprise: leave out namespace=")
+    if status == 429 or "Too many" in text:
+        # It is there, and busy blocking queries are better left alone.
+        return ResourceExhausted(f"{where} takes no more requests or connections from this machine: {text}")
+    if status == 413:
+        return ResourceExhausted(f"{where} finds this too large: {text}")
+    if status >= 500:
+        return Unavailable(f"{where} fails: {text}")
+    if 300 <= status < 400:
+        return Unavailable(f"{where} is something else: it answers with a redirection ({status})")
+    return InvalidArgument(f"{where} refuses ({status}): {text}")
+
+
+def _is_about_token(status: int, text: str) -> bool:
+    """Returns whether an agent refuses a request because of its token.
+
+    A server that passes on the refusal of another one does so as 500, and not always in the same letters.
+    """
+    said = text.lower()
+    return status in (401, 403) or (status >= 400 and ("permission denied" in said or "acl not found" in said))
 
 
 def _answer(response: _Response) -> Answer:

@@ -22,6 +22,8 @@ The rules that they keep, and why:
   renewed and removed there. Where that agent is gone, the catalog's entry is removed itself.
 - Consul deregisters a critical service after a minute at the earliest. So a dead node disappears from answers when its
   check fails, after its time to live, and from the catalog later.
+- An agent tells its servers of a service with the token that registered the service. So after that token was replaced,
+  renewing registers the service again: otherwise nobody would be told that its check fails.
 - With ``check=grpc`` Consul asks the node, and renewing only looks whether the registration is still there.
 """
 
@@ -97,6 +99,8 @@ class ConsulLease(Lease):
     listings: list[_Listing] = field(default_factory=list[_Listing])
     alive_at: float = 0.0
     revoked: bool = False
+    token_changes: int = 0
+    """Those of Consul's token, when it was registered last."""
 
     async def renew(self) -> None:
         """See ``Lease``."""
@@ -167,6 +171,10 @@ class Leases:
         if not all(kept):
             raise LeaseLost(f"Consul does not have the lease of {lease.node.id} any more, or another replaced it")
         lease.alive_at = max(lease.alive_at, now)
+        if lease.token_changes != self._consul.token_changes:
+            async with self._turn(lease.node.id):
+                if not lease.revoked:
+                    await self._put(lease)
 
     async def revoke(self, lease: ConsulLease) -> None:
         """Removes what a lease registered; returns when others do not find it any more."""
@@ -181,10 +189,6 @@ class Leases:
         for number, name in enumerate(names):
             id = f"{node.id}:{name}" if number else node.id
             lease.listings.append(_Listing(name, id, f"service:{id}:{lease.token}"))
-        bodies = [
-            {**service_of(node, listing.name, listing.id, lease.token), "Checks": [self._check(lease, listing)]}
-            for listing in lease.listings
-        ]
         # Of two registrations of one id the later one is to win, also when Consul takes its time.
         async with self._turn(node.id):
             if lease.revoked:
@@ -192,16 +196,23 @@ class Leases:
             before = await self._registered(node.id)
             lease.alive_at = self._now()
             try:
-                for body in bodies:
-                    # Without this, the check of an earlier lease would stay beside that of this one.
-                    replacing = (("replace-existing-checks", "true"),)
-                    await self._consul.put("/v1/agent/service/register", body, replacing)
+                await self._put(lease)
                 kept = {listing.id for listing in lease.listings}
                 await _all(self._consul.deregister(id) for id in before if id not in kept)
                 await _all(self._shown(lease, listing) for listing in lease.listings)
             except Exception:
                 await self._undo(lease)
                 raise
+
+    async def _put(self, lease: ConsulLease) -> None:
+        changes = self._consul.token_changes
+        for listing in lease.listings:
+            service = service_of(lease.node, listing.name, listing.id, lease.token)
+            body = {**service, "Checks": [self._check(lease, listing)]}
+            # Without this, the check of an earlier lease would stay beside that of this one.
+            replacing = (("replace-existing-checks", "true"),)
+            await self._consul.put("/v1/agent/service/register", body, replacing, host=listing.host)
+        lease.token_changes = changes
 
     async def _registered(self, id: str) -> list[str]:
         """Returns the services that the agent has of a node."""

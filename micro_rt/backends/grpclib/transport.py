@@ -78,7 +78,8 @@ from micro_rt.errors import (
     Unimplemented,
     Unknown,
 )
-from micro_rt.kit.net import detect_dead_peers, join, split
+from micro_rt.kit.logs import quieten
+from micro_rt.kit.net import detect_dead_peers, join, listen, split
 from micro_rt.kit.ordered import OrderedSet
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.text import utf8
@@ -150,6 +151,7 @@ class GrpclibTransport:
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
+        quieten("hpack", logging.INFO)  # At DEBUG it logs every header, and some hold tokens.
         if tls is not None:
             tls.set_alpn_protocols(["h2"])
 
@@ -161,9 +163,8 @@ class GrpclibTransport:
         """Listens on ``host:port``; port 0 picks a free one."""
         host, port = split(address)
         listener = _GrpcListener(dispatch)
-        loop = asyncio.get_running_loop()
         try:
-            server = await loop.create_server(listener.new_protocol, host, port, backlog=BACKLOG)
+            server = await listen(listener.new_protocol, host, port, backlog=BACKLOG)
         except OSError as error:
             raise FailedPrecondition(
                 f"cannot listen on {address}: {error.strerror or error}; "

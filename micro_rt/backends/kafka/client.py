@@ -35,6 +35,7 @@ from micro_rt.errors import (
     Unavailable,
 )
 from micro_rt.kit.chance import shuffle
+from micro_rt.kit.logs import quieten
 from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.tasks import observed
 from micro_rt.kit.tls import client_context
@@ -179,6 +180,7 @@ class Cluster:
             FailedPrecondition: a TLS file cannot be used.
         """
         self.tls = await asyncio.to_thread(_tls, self.address)
+        quieten("aiokafka", logging.CRITICAL)  # What matters of it is said by the broker's own errors and warnings.
         logging.getLogger("aiokafka.conn").addFilter(_NO_SECRETS)  # Once is enough, and more do nothing.
         options = connection_options(self.address, self.tls) | {"request_timeout_ms": int(self.timeout * 1000)}
         client = _library.client.AIOKafkaClient(**options)

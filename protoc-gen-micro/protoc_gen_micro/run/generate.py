@@ -106,15 +106,23 @@ def _generate(request: plugin_pb2.CodeGeneratorRequest, runtime: bool) -> list[t
     _check_modules(request.proto_file, modules)
     templates = _templates(parameters.templates)
     outputs: list[tuple[str, str]] = []
+    problems: list[GenerateError] = []
     for path in request.file_to_generate:
         ours = runtime and path.startswith("micro_rt/")
-        if ours or not (shipped(path) or modules.mapped(path)):
+        if not ours and (shipped(path) or modules.mapped(path)):
+            continue
+        try:
             file = read(path)
             outputs += render(file, modules, parameters, templates)
             if file.events:
                 from protoc_gen_micro.asyncapi.document import document_path, document_text
 
                 outputs.append((document_path(file, modules), document_text(file, reader)))
+        except GenerateError as error:
+            problems.append(error)
+    if problems:
+        # A file that others import may be wrong in the same way for each of them.
+        raise GenerateError("\n".join(dict.fromkeys(map(str, problems))))
     return outputs
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import socket
 import weakref
 from typing import Any
 
@@ -159,6 +160,22 @@ class ConnectionsContract(TransportHarness):
             with pytest.raises(Error):
                 await self.make().listen(listener.address, echo)
             assert await unary(connection, b"1") == b"1"
+
+    async def test_every_interface_of_ipv6_means_those_of_ipv4_too(self) -> None:
+        if not socket.has_dualstack_ipv6():
+            pytest.skip("a socket of this system cannot listen on both stacks")
+        transport = self.make()
+        listener = await transport.listen("[::]:0", echo)
+        try:
+            host, _, port = listener.address.rpartition(":")
+            if host != "[::]":
+                pytest.skip("the addresses of this transport are not those of interfaces")
+            for reached in ("127.0.0.1", "[::1]"):
+                connection = transport.connection(f"{reached}:{port}")
+                assert await self.soon(unary(connection, b"1")) == b"1"
+                await connection.close()
+        finally:
+            await listener.close()
 
     async def test_closing_a_listener_fails_its_calls(self) -> None:
         handler = Endless()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from copy import copy
@@ -48,11 +49,16 @@ class AcmeTransport:
         return _AcmeConnection(address)
 
     async def listen(self, address: str, dispatch: Dispatch) -> Listener:
-        """Listens on ``host:port``; port 0 picks a free one."""
+        """Listens on ``host:port``; port 0 picks a free one, and ``[::]`` includes IPv4."""
         host, port = _split(address)
         listener = _AcmeListener(dispatch)
+        loop = asyncio.get_running_loop()
         try:
-            server = await asyncio.get_running_loop().create_server(listener.link, host, port)
+            if host == "::" and socket.has_dualstack_ipv6():
+                bound = socket.create_server((host, port), family=socket.AF_INET6, dualstack_ipv6=True)
+                server = await loop.create_server(listener.link, sock=bound)
+            else:
+                server = await loop.create_server(listener.link, host, port)
         except OSError as error:
             raise FailedPrecondition(f"cannot listen on {address}: {error.strerror}; choose another address") from None
         listener.started(server, host)

@@ -1,0 +1,38 @@
+"""``micro-rt proto export``: the .proto files that come with micro-rt, for compilers that do not find them here."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+__all__ = ["configure", "export"]
+
+
+def configure(command: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command to its parser."""
+    command.description = "Writes them into a folder."
+    command.add_argument("folder", type=Path, metavar="DIR", help="the folder; made when it is not there")
+    command.set_defaults(run=export)
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Writes the files, and prints the path of each."""
+    folder: Path = arguments.folder
+    try:
+        for name in _EXPORTED:
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            draft = target.with_name(f".{target.name}.{os.getpid()}")
+            draft.write_bytes(files("micro_rt").joinpath(target.name).read_bytes())
+            draft.replace(target)
+            print(target)
+    except OSError as error:
+        print(f"micro-rt proto export: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+_EXPORTED = ("micro_rt/annotations.proto",)
