@@ -59,6 +59,24 @@ async def test_a_message_larger_than_the_address_says_is_not_sent(kafka: Server)
         assert isinstance(small, Position)
 
 
+async def test_a_topic_that_brokers_do_not_know_yet_is_published_to(kafka: Server) -> None:
+    topic, other, missing = name("t"), name("t"), name("missing")
+    async with broker(kafka.url) as one, broker(f"{kafka.url}/?create=false") as strict:
+        publishing = asyncio.create_task(one.publish([OutgoingRecord(topic, b"x")]))
+        preparing = asyncio.create_task(strict.prepare({other: TopicOptions()}))
+        await asyncio.sleep(0.3)
+        assert not publishing.done()
+        for each in (topic, other):
+            await make_topic(kafka, {}, named=each)
+        (result,) = await publishing
+        assert isinstance(result, Position)
+        await preparing
+        for _ in range(2):
+            (result,) = await one.publish([OutgoingRecord(missing, b"x")])
+            assert isinstance(result, NotFound)
+            assert not result.may_have_run
+
+
 async def test_a_batch_may_be_as_large_as_the_largest_message(kafka: Server) -> None:
     async with broker(kafka.url) as one:
         topic = await make_topic(kafka, {"max.message.bytes": "10000000"})

@@ -101,7 +101,9 @@ class KafkaBroker(Broker):
                 raise InvalidArgument(f"topic {name} cannot keep its records for {options.retention} seconds")
         cluster = self._open_cluster()
         missing: dict[str, TopicOptions] = {}
-        for name, found in (await cluster.partitions(topics)).items() if topics else ():
+        # Who may not make a topic waits a moment for one that others have made just now.
+        ask = cluster.partitions if self._address.create else cluster.partitions_of_new
+        for name, found in (await ask(topics)).items() if topics else ():
             if isinstance(found, NotFound):
                 missing[name] = topics[name]
             elif isinstance(found, Error):

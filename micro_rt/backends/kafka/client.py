@@ -54,6 +54,9 @@ MOST_REPLICAS = 3
 """Of a topic that is made, if the address does not say, and as far as there are brokers."""
 SETTLE = 0.1
 """Seconds between looks for a topic that was made just now."""
+APPEARS = 3.0
+"""Seconds for which a topic that a broker does not know is asked for again, unless ``timeout=`` is less: brokers learn of a new
+topic a moment after it was made."""
 
 HEADERS = 64 << 10
 """Bytes that a record which is held for another topic may have more than there."""
@@ -203,6 +206,20 @@ class Cluster:
             await asyncio.wait(self._questions)
         if client is not None:
             await client.close()
+
+    async def partitions_of_new(self, topics: Collection[str]) -> dict[str, int | Error]:
+        """Does what ``partitions`` does, and asks again for a while for topics that may have been made just now.
+
+        Raises:
+            Unavailable: no broker answers.
+        """
+        clock = asyncio.get_running_loop().time
+        until = clock() + min(APPEARS, self.address.timeout)
+        found = await self.partitions(topics)
+        while any(isinstance(each, NotFound) for each in found.values()) and clock() < until:
+            await asyncio.sleep(SETTLE)
+            found = await self.partitions(topics)
+        return found
 
     async def partitions(self, topics: Collection[str]) -> dict[str, int | Error]:
         """Returns how many partitions each topic has, or why that is not known; makes none.

@@ -20,6 +20,7 @@ The rules that it keeps, and why:
 - Each record of a call has an outcome of its own. The first outcome stands.
 - Whether a topic exists, and how many partitions it has, is asked again every ``TOPIC_AGE`` seconds, also during a long
   call, so that a topic that grows is used as it grows. While the cluster does not answer, what was known stands.
+- A topic that is not found is asked for again for a moment, once: brokers learn of a new topic after it was made.
 - One timer watches all calls: a publish takes less time than setting a timer does.
 - ``close`` lets what is being published finish, for at most ``timeout=``, and then leaves nobody waiting.
 """
@@ -72,6 +73,8 @@ class Publisher:
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._topics: dict[str, _Topic] = {}
         self._asking: dict[str, asyncio.Lock] = {}
+        self._missing: set[str] = set()
+        """Topics that were asked for again, and were not there all the same."""
         self._producer: Producer | None = None
         self._connecting = asyncio.Lock()
         self._retired = TaskSet[None]()
@@ -198,14 +201,18 @@ class Publisher:
             topic = self._topics.get(name)
             if topic is not None and asyncio.get_running_loop().time() < topic.known_until:
                 return topic
+            new = topic is None and name not in self._missing
+            ask = self._cluster.partitions_of_new if new else self._cluster.partitions
             try:
-                count = (await self._cluster.partitions((name,)))[name]
+                count = (await ask((name,)))[name]
             except Unavailable as error:
                 # It was there; that the cluster does not answer now is for its lanes to find.
                 return error if topic is None else topic
             if isinstance(count, Error):
                 self._topics.pop(name, None)
+                self._missing.add(name)
                 return count
+            self._missing.discard(name)
             if topic is None or topic.partitions != count:
                 topic = self._topics[name] = _Topic(count)
             topic.known_until = asyncio.get_running_loop().time() + TOPIC_AGE
