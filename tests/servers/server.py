@@ -85,8 +85,12 @@ class Server:
         await asyncio.to_thread(self.stop_now)
 
     async def pause(self) -> None:
-        """Stops it in its tracks (SIGSTOP): connections stay, and nobody answers."""
-        self._running().send(signal.SIGSTOP)
+        """Stops it in its tracks (SIGSTOP), and returns when it has stopped: connections stay, and nobody answers."""
+        process = self._running()
+        process.send(signal.SIGSTOP)
+        # A thread that runs on another core goes on until the signal has reached it, and may answer one more request.
+        while process.running_threads():
+            await asyncio.sleep(0.001)
 
     async def resume(self) -> None:
         """Lets it go on after ``pause``."""
