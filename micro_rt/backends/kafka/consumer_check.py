@@ -119,7 +119,7 @@ class ConsumerCheck:
 
     async def look(self) -> None:
         """Looks for the topics; raises why one cannot be read."""
-        for found in (await self._cluster.partitions(self._topics)).values():
+        for found in (await self._cluster.partitions_of_new(self._topics)).values():
             if isinstance(found, Error):
                 raise found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any, cast
 
 import aiokafka  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
@@ -74,6 +75,10 @@ class Producer:
             max_request_size=max(address.max_message, 2 * BATCH),
             request_timeout_ms=int(cluster.timeout * 1000),
         )
+
+        # aiokafka gives a batch up after the time of one request if its partition has no leader, as while a broker starts. That
+        # is sooner than timeout=, and may be after the batch was sent. The publisher gives up, when nothing is answered.
+        self._producer._message_accumulator._batch_ttl = math.inf
 
     async def start(self) -> None:
         """Connects; raises what aiokafka raises."""

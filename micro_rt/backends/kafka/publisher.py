@@ -20,7 +20,8 @@ The rules that it keeps, and why:
 - Each record of a call has an outcome of its own. The first outcome stands.
 - Whether a topic exists, and how many partitions it has, is asked again every ``TOPIC_AGE`` seconds, also during a long
   call, so that a topic that grows is used as it grows. While the cluster does not answer, what was known stands.
-- A topic that is not found is asked for again for a moment, once: brokers learn of a new topic after it was made.
+- A topic that is not found is asked for again for a moment, once: brokers learn of a new topic after it was made, and of all
+  topics after they have started.
 - One timer watches all calls: a publish takes less time than setting a timer does.
 - ``close`` lets what is being published finish, for at most ``timeout=``, and then leaves nobody waiting.
 """
@@ -201,8 +202,8 @@ class Publisher:
             topic = self._topics.get(name)
             if topic is not None and asyncio.get_running_loop().time() < topic.known_until:
                 return topic
-            new = topic is None and name not in self._missing
-            ask = self._cluster.partitions_of_new if new else self._cluster.partitions
+            missing = name in self._missing
+            ask = self._cluster.partitions if missing else self._cluster.partitions_of_new
             try:
                 count = (await ask((name,)))[name]
             except Unavailable as error:
