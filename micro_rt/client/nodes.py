@@ -21,8 +21,8 @@ The rules that it keeps, and why:
   that the call finds those that live.
 - A call that tries again goes to a node that it has not tried: to one that is connected if there is one, then to one
   that is not set aside, then to any. So a round of attempts tries each node at most once.
-- The nodes that are not set aside are listed anew only when a node changes its state. A call that goes well compares
-  one number.
+- The nodes that are not set aside are listed anew only when a node changes its state. A call that goes well looks at
+  a tuple.
 - A node that leaves the registry keeps its connection until its calls have ended. A node that is registered anew under
   the same address keeps its connection.
 - Of the nodes at one address, only the one that was registered last is called. A server that crashes and comes back on
@@ -95,8 +95,6 @@ class Nodes:
         self._services: dict[tuple[str, str], ServiceNodes] = {}
         self._remotes: dict[_Key, RemoteNode] = {}
         self._users: dict[_Key, int] = {}
-        self.changes = 0
-        """Counts the nodes that were set aside, and those that are used again."""
         self.gate = asyncio.Semaphore(PROBES)
         """Bounds how many nodes are probed at once."""
         self._closing = TaskSet[None]()
@@ -156,7 +154,8 @@ class Nodes:
 
     def node_changed(self) -> None:
         """Notes that a node was set aside, or is used again."""
-        self.changes += 1
+        for service_nodes in self._services.values():
+            service_nodes.node_changed()
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Starts a task in the background, which ``close`` ends."""
@@ -193,10 +192,9 @@ class ServiceNodes:
         self.closed = False
         """Whether it is not kept up to date any more."""
         self._view = view
-        self._owner = view.owner
         self._selector = selector
         self._usable: tuple[Node, ...] = ()
-        self._changes = -1
+        """The nodes that are not set aside, or all if every node is; empty until they are listed."""
 
     def pick(self, tried: frozenset[str] = frozenset()) -> RemoteNode | None:
         """Picks the node for a call, without waiting; None if no node is known.
@@ -204,9 +202,7 @@ class ServiceNodes:
         Args:
             tried: ids of the nodes that this call has been to.
         """
-        if self._changes != self._owner.changes:
-            self._list_usable()
-        nodes: Sequence[Node] = self._usable
+        nodes: Sequence[Node] = self._usable or self._list_usable()
         if not nodes:
             return None
         if tried:
@@ -251,13 +247,17 @@ class ServiceNodes:
     def update(self, nodes: tuple[Node, ...]) -> None:
         """Takes the nodes of the name, and keeps those that serve this service or do not say what they serve."""
         self.nodes = tuple([node for node in nodes if not node.services or self.service in node.services])
-        self._list_usable()
+        self._usable = ()
 
-    def _list_usable(self) -> None:
+    def node_changed(self) -> None:
+        """Notes that a node was set aside, or is used again."""
+        self._usable = ()
+
+    def _list_usable(self) -> tuple[Node, ...]:
         """Lists the nodes that are not set aside; all nodes if every node is."""
-        self._changes = self._owner.changes
         remotes = self._view.remotes
         self._usable = tuple([node for node in self.nodes if not remotes[node.id].aside]) or self.nodes
+        return self._usable
 
     def _untried(self, tried: frozenset[str]) -> Sequence[Node]:
         """Returns the best nodes that a call has not been to: connected, then not set aside, then any; else all."""
