@@ -386,6 +386,27 @@ async def test_calls_alone_find_the_member_that_answers(make_etcd: Make) -> None
         await registry.close()
 
 
+async def test_a_silent_member_costs_no_lease_that_is_shorter_than_three_timeouts(make_etcd: Make) -> None:
+    server = make_etcd()
+    await server.start()
+    async with FaultProxy(server.address) as first, FaultProxy(server.address) as second:
+        registry = EtcdRegistry(f"etcd://{first.address},{second.address}/?timeout=5")
+        await registry.open()
+        name, node = fresh("a"), a_node()
+        registrar = Registrar(registry, Registration(node, (name,)), ttl=6)
+        await registrar.start()
+        async with opened(server.address) as others, watching(others, name) as seen:
+            await seen.until(node)
+            used = first if first.connections else second
+            await used.black_hole()
+            await eventually(lambda: bool(registrar.problem), within=LIMIT)
+            await eventually(lambda: not registrar.problem, within=LIMIT)
+            assert () not in seen.states[seen.states.index((node,)) :]
+            await used.restore()
+        await registrar.stop()
+        await registry.close()
+
+
 async def test_a_cluster_loses_the_member_that_is_used_and_then_another_one(make_etcd: Make) -> None:
     servers = [make_etcd() for _ in range(3)]
     cluster = ",".join(f"m{number}={server._peer}" for number, server in enumerate(servers))

@@ -60,6 +60,8 @@ __all__ = ["EtcdClient", "Tokens", "is_stale", "new_lease_id", "prefix_end"]
 
 T = TypeVar("T")
 
+SILENT = 0.5
+"""Seconds without an answer after which a call that is given up counts against the member that was asked."""
 REFUSED = (0.5, 10.0)
 """Seconds that nobody asks for a token after one was refused: the first time, and the longest."""
 
@@ -241,9 +243,15 @@ class EtcdClient:
 
     async def _asked(self, call: Callable[[Metadata, CallInfo], Awaitable[T]], metadata: Metadata) -> T:
         info = CallInfo()
+        began = asyncio.get_running_loop().time()
         try:
             with detached():  # What is asked for is not only for the call being served.
                 return await call(metadata, info)
+        except asyncio.CancelledError:
+            # A heartbeat may have less time than a request: without this, each one would ask the same silent member.
+            if asyncio.get_running_loop().time() - began >= SILENT:
+                self._members.replace(info.node)
+            raise
         except DeadlineExceeded as error:
             self._members.replace(info.node)
             raise Unavailable(
