@@ -12,8 +12,10 @@ The rules that they keep, and why:
   behind.
 - The outcome is kept. Every later use of a call that has ended raises what ended it, without the traceback of the first
   time.
-- One task receives at a time, and one sends at a time: the second one gets a ``RuntimeError``, because messages would
-  be shared out between them at random. Sending and receiving at the same time is what a bidirectional call is for.
+- One task receives at a time, and one sends at a time. A second task gets a ``RuntimeError``, because messages would be
+  shared out between the two at random. Opening the call counts as receiving, so two tasks never send it twice, and the
+  error of the second task does not end the call of the first. Sending and receiving at the same time is what a
+  bidirectional call is for.
 - ``send``, ``receive``, ``end`` and ``finish`` need an entered call, so that there is a block whose end cancels it. A
   call that was given its messages refuses ``send``: the two would mix without any order.
 - A client-streaming call has exactly one reply. None, or a second one, is an error of the server, and says so.
@@ -24,7 +26,7 @@ The rules that they keep, and why:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeAlias, TypeVar
 
@@ -88,8 +90,8 @@ class _StreamCall(Generic[RequestT, ReplyT]):
         return f"<{type(self).__name__} {self._bound.method.path} {state}>"
 
     async def __aenter__(self) -> Self:
-        self._entered = True
         await self._start()
+        self._entered = True
         return self
 
     async def __aexit__(
@@ -120,29 +122,40 @@ class _StreamCall(Generic[RequestT, ReplyT]):
             self._loop.call_soon_threadsafe(self.cancel)
 
     async def _start(self) -> Exchange:
+        """Opens the call, unless it is open; raises the outcome of a call that has ended.
+
+        Raises:
+            RuntimeError: another task opens it, or receives from it.
+        """
         if self._outcome is not None:
             raise self._outcome.with_traceback(None)
+        if self._receiving:
+            raise self._busy()
         if self._exchange is not None:
             return self._exchange
         bound = self._bound
-        self._loop = asyncio.get_running_loop()
         call: ClientCall = bound.start(self._timeout, self._metadata, self._info)
-        if not bound.method.kind.client_streams:
-            self._exchange = await open_exchange(bound, call, self._requests)
-        else:
-            self._exchange = exchange = await open_exchange(bound, call)
-            if self._requests is not None:
-                self._sender = asyncio.create_task(
-                    pump(_as_async(self._requests), exchange), name=f"requests of {bound.method.path}"
-                )
+        self._loop = asyncio.get_running_loop()
+        self._receiving = True
+        try:
+            if not bound.method.kind.client_streams:
+                self._exchange = await open_exchange(bound, call, self._requests)
+            else:
+                self._exchange = exchange = await open_exchange(bound, call)
+                if self._requests is not None:
+                    self._sender = asyncio.create_task(
+                        pump(_as_async(self._requests), exchange), name=f"requests of {bound.method.path}"
+                    )
+        finally:
+            self._receiving = False
         return self._exchange
 
     async def _take(self) -> Any:
+        if self._receiving:
+            raise self._busy()
         exchange = self._exchange
         if exchange is None or self._outcome is not None:
             exchange = await self._start()
-        if self._receiving:
-            raise RuntimeError("another task is receiving from this call; one at a time")
         self._receiving = True
         try:
             return await exchange.receive()
@@ -151,6 +164,9 @@ class _StreamCall(Generic[RequestT, ReplyT]):
             raise
         finally:
             self._receiving = False
+
+    def _busy(self) -> RuntimeError:
+        return RuntimeError("another task is receiving from this call; one at a time")
 
     async def _put(self, message: RequestT) -> None:
         exchange = self._feedable("send")
@@ -206,7 +222,7 @@ class ServerStreamCall(_StreamCall[Any, ReplyT]):
     __slots__ = ()
 
     def __aiter__(self) -> AsyncIterator[ReplyT]:
-        return _Replies(self._take, None if self._entered else self._abandon)
+        return _Replies(self, owns=not self._entered)
 
     async def receive(self) -> ReplyT:
         """Waits for a reply.
@@ -264,7 +280,7 @@ class ClientStreamCall(_StreamCall[RequestT, ReplyT]):
             raise TypeError(
                 f"await client.{name}(messages) needs messages; without them: async with client.{name}() as call"
             )
-        if self._exchange is not None or self._outcome is not None:
+        if self._loop is not None or self._outcome is not None:
             raise RuntimeError("this call was made already; make a new one")
         try:
             await self._start()
@@ -296,7 +312,7 @@ class BidiStreamCall(_StreamCall[RequestT, ReplyT]):
             raise TypeError(
                 f"async for ... in client.{name}(messages) needs messages; without them: async with client.{name}() as call"
             )
-        return _Replies(self._take, None if self._entered else self._abandon)
+        return _Replies(self, owns=not self._entered)
 
     async def send(self, message: RequestT) -> None:
         """Sends a request, waiting while the server does not read.
@@ -327,25 +343,31 @@ class _Replies(AsyncIterator[ReplyT]):
     """The replies of one loop.
 
     Args:
-        take: waits for the next one.
-        abandon: called when the loop is left, however that happens; None if the loop does not own the call.
+        call: what is iterated.
+        owns: whether the call ends with the loop.
     """
 
-    __slots__ = ("_abandon", "_take")
+    __slots__ = ("_began", "_call", "_owns")
 
-    def __init__(self, take: Callable[[], Awaitable[ReplyT]], abandon: Callable[[], None] | None) -> None:
-        self._take = take
-        self._abandon = abandon
+    def __init__(self, call: _StreamCall[Any, ReplyT], *, owns: bool) -> None:
+        self._call = call
+        self._owns = owns
+        self._began = False
 
     async def __anext__(self) -> ReplyT:
+        call = self._call
+        if call._receiving:  # pyright: ignore[reportPrivateUsage]
+            raise call._busy()  # pyright: ignore[reportPrivateUsage]
+        self._began = True  # Only now: a loop that was refused does not end the call of another one.
         try:
-            return await self._take()
+            reply: ReplyT = await call._take()  # pyright: ignore[reportPrivateUsage]
         except EndOfStream:
             raise StopAsyncIteration from None
+        return reply
 
     def __del__(self) -> None:
-        if self._abandon is not None:
-            self._abandon()
+        if self._owns and self._began:
+            self._call._abandon()  # pyright: ignore[reportPrivateUsage]
 
 
 async def _as_async(messages: Messages[RequestT]) -> AsyncIterator[RequestT]:

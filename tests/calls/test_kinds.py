@@ -249,3 +249,38 @@ async def test_replies_before_an_error_are_not_lost_while_the_client_sends(serve
                 await asyncio.sleep(0.02)  # the error is here before the replies are read
                 got.append(reply.value)
         assert got == ["re: a", "re: b"]
+
+
+@pytest.mark.parametrize("how", ["loop", "loop of one iterator", "await", "enter"])
+async def test_two_tasks_that_start_one_call_send_it_once(serve: Serve, how: str) -> None:
+    ran: list[str] = []
+
+    class Counting(Lab):
+        async def count(self, request: Number, context: micro.Context) -> AsyncIterator[Number]:
+            ran.append("count")
+            yield request
+
+        async def sum(self, requests: AsyncIterator[Number], context: micro.Context) -> Number:
+            ran.append("sum")
+            return await super().sum(requests, context)
+
+    async with serve(Counting()) as service:
+        client = LabClient(service)
+        counting, summing = client.count(Number(value=7)), client.sum([Number(value=7)])
+        iterator = aiter(counting)
+
+        async def use() -> list[int]:
+            if how == "await":
+                return [(await summing).value]
+            if how == "loop of one iterator":
+                return [(await anext(iterator)).value]
+            if how == "enter":
+                async with counting as call:
+                    return [(await call.receive()).value]
+            return [number.value async for number in counting]
+
+        outcomes = await asyncio.wait_for(asyncio.gather(use(), use(), return_exceptions=True), 20)
+        assert [outcome for outcome in outcomes if isinstance(outcome, list)] == [[7]], outcomes
+        (error,) = [outcome for outcome in outcomes if not isinstance(outcome, list)]
+        assert isinstance(error, RuntimeError)
+        assert ran == ["sum" if how == "await" else "count"]
