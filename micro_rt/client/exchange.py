@@ -18,8 +18,8 @@ The rules that they keep, and why:
   ``cancel`` is what ``receive`` raises; what comes later does not replace it.
 - A call that is cancelled while it is being opened, or while it waits for another node, is cancelled as soon as it is
   open: no stream is left on a node that nobody reads.
-- Requests are pumped by a task of their own. An error of the user's iterator ends the call; an error of the call ends
-  the pump without being raised there, because ``receive`` raises it.
+- Requests are pumped by a task of their own. An error of the user's iterator, and a request that cannot be encoded, end
+  the call with that error. An error of the call ends the pump without being raised there, because ``receive`` raises it.
 - A sender gives way every ``FAIR_SHARE`` requests: sending only waits when a window is full, and one call must not keep
   the loop.
 - Pipes between interceptors and the caller hold one message: an interceptor sees a message when it is its turn, not in
@@ -38,7 +38,7 @@ from micro_rt.client.attempts import Attempts
 from micro_rt.client.bound import BoundMethod
 from micro_rt.client.nodes import RemoteNode
 from micro_rt.context import ClientCall
-from micro_rt.errors import Cancelled, EndOfStream, Error, Internal
+from micro_rt.errors import Cancelled, EndOfStream, Error, Internal, InvalidArgument
 from micro_rt.interceptor import Interceptor, StreamNext, chain_stream
 from micro_rt.kit.pipe import Pipe
 from micro_rt.transport.base import ClientStream, Connection, ended_already
@@ -53,8 +53,17 @@ class Exchange(ABC):
     """Messages both ways, until one side is done."""
 
     @abstractmethod
-    async def send(self, message: Any) -> None:
-        """Sends a request; raises the call's error, or ``EndOfStream`` if the server is done."""
+    def encode(self, message: Any) -> Any:
+        """Returns a request as ``send`` takes it.
+
+        Raises:
+            TypeError: it is not the method's request message.
+            InvalidArgument: it cannot be encoded; the call goes on.
+        """
+
+    @abstractmethod
+    async def send(self, encoded: Any) -> None:
+        """Sends what ``encode`` returned; raises the call's error, or ``EndOfStream`` if the server is done."""
 
     @abstractmethod
     async def end(self) -> None:
@@ -93,18 +102,23 @@ async def open_exchange(bound: BoundMethod, call: ClientCall, request: Any = Non
         return await DirectExchange.open(bound, call, request)
     exchange = InterceptedExchange(bound.stream_chain, call)
     if not bound.method.kind.client_streams:
-        await exchange.send(request)
+        await exchange.send(exchange.encode(request))
         await exchange.end()
     return exchange
 
 
 async def pump(requests: AsyncIterator[Any], exchange: Exchange) -> None:
-    """Sends requests as they come. What is wrong with them ends the call; what is wrong with the call, ``receive`` tells."""
+    """Sends requests as they come.
+
+    An error of the iterator, and a request that cannot be encoded, end the call with that error. An error of the call ends
+    only this, because ``receive`` raises it.
+    """
     sent = 0
     try:
         async for request in requests:
+            encoded = exchange.encode(request)
             try:
-                await exchange.send(request)
+                await exchange.send(encoded)
             except Error:
                 return
             sent += 1
@@ -144,9 +158,15 @@ class DirectExchange(Exchange):
         await exchange._open()
         return exchange
 
-    async def send(self, message: Any) -> None:
-        data = self._bound.encode(message)
-        await self._open_stream().send(data)
+    def encode(self, message: Any) -> bytes:
+        try:
+            return self._bound.encode(message)
+        except InvalidArgument as error:
+            error.may_have_run = True  # The call is open, so its handler may run already.
+            raise
+
+    async def send(self, encoded: bytes) -> None:
+        await self._open_stream().send(encoded)
 
     async def end(self) -> None:
         await self._open_stream().end()
@@ -221,10 +241,13 @@ class InterceptedExchange(Exchange):
         self._ended = False
         self._task = asyncio.create_task(self._run(chain, call), name=f"interceptors of {call.method.path}")
 
-    async def send(self, message: Any) -> None:
+    def encode(self, message: Any) -> Any:
+        return message  # An interceptor may replace it; it is encoded after them.
+
+    async def send(self, encoded: Any) -> None:
         if self._ended:
             raise ended_already(self._path)
-        await self._requests.put(message)
+        await self._requests.put(encoded)
 
     async def end(self) -> None:
         self._ended = True

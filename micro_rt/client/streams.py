@@ -174,7 +174,7 @@ class _StreamCall(Generic[RequestT, ReplyT]):
             raise RuntimeError("another task is sending to this call; one at a time")
         self._sending = True
         try:
-            await exchange.send(message)
+            await exchange.send(exchange.encode(message))
         finally:
             self._sending = False
 
@@ -257,6 +257,8 @@ class ClientStreamCall(_StreamCall[RequestT, ReplyT]):
         """Sends a request, waiting while the server does not read.
 
         Raises:
+            InvalidArgument: the request cannot be encoded; the call goes on. If the client has stream interceptors, the
+                call ends with this error instead, because they may still change the request.
             EndOfStream: the server has ended the call; ``finish()`` tells how.
             Error: the call failed.
         """
@@ -318,6 +320,8 @@ class BidiStreamCall(_StreamCall[RequestT, ReplyT]):
         """Sends a request, waiting while the server does not read.
 
         Raises:
+            InvalidArgument: the request cannot be encoded; the call goes on. If the client has stream interceptors, the
+                call ends with this error instead, because they may still change the request.
             EndOfStream: the server has ended the call; ``receive()`` tells how.
             Error: the call failed.
         """
