@@ -22,6 +22,7 @@ The rules that they keep, and why:
   the call with that error. An error of the call ends the pump without being raised there, because ``receive`` raises it.
 - A sender gives way every ``FAIR_SHARE`` requests: sending only waits when a window is full, and one call must not keep
   the loop.
+- The deadline of a call bounds its interceptors too, but not the time that the caller takes to read a reply.
 - Pipes between interceptors and the caller hold one message: an interceptor sees a message when it is its turn, not in
   advance.
 """
@@ -32,10 +33,12 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from micro_rt.client.attempts import Attempts
 from micro_rt.client.bound import BoundMethod
+from micro_rt.client.expiry import Expiry, deadline_passed
 from micro_rt.client.nodes import RemoteNode
 from micro_rt.context import ClientCall
 from micro_rt.errors import Cancelled, EndOfStream, Error, Internal, InvalidArgument
@@ -239,6 +242,10 @@ class InterceptedExchange(Exchange):
         self._replies = Pipe[Any](1)
         self._path = call.method.path
         self._ended = False
+        self._handing_over = False
+        self._late = False
+        self._overdue: Error | None = None
+        self._expiry = Expiry(call, partial(self._expire, call))
         self._task = asyncio.create_task(self._run(chain, call), name=f"interceptors of {call.method.path}")
 
     def encode(self, message: Any) -> Any:
@@ -262,23 +269,38 @@ class InterceptedExchange(Exchange):
             self._requests.stop(EndOfStream("the call is over"))
         self._task.cancel()
 
+    def _expire(self, call: ClientCall) -> None:
+        """Ends the call after its deadline, unless only the caller is being waited for: what has come stays readable."""
+        if self._handing_over:
+            self._late = True
+            return
+        self._overdue = deadline_passed(call)
+        self._replies.end(self._overdue)
+        self._task.cancel()
+
     async def _run(self, chain: StreamNext, call: ClientCall) -> None:
         outcome: BaseException = EndOfStream("the server sent its last message already")
         try:
             replies = chain(_items(self._requests), call)
             try:
                 async for reply in replies:
+                    self._handing_over = True
                     await self._replies.put(reply)
+                    self._handing_over = False
+                    if self._late:
+                        self._late = False
+                        self._expiry = Expiry(call, partial(self._expire, call))
             finally:
                 close = getattr(replies, "aclose", None)
                 if close is not None:
                     await close()
         except asyncio.CancelledError:
-            outcome = Cancelled("the call was cancelled by this client")
+            outcome = self._overdue or Cancelled("the call was cancelled by this client")
             raise
         except Exception as error:
             outcome = error
         finally:
+            self._expiry.stop()
             self._replies.end(outcome)
             self._requests.stop(outcome if isinstance(outcome, Error) else EndOfStream("the call is over"))
 
