@@ -42,7 +42,7 @@ from micro_rt.client.expiry import Expiry, deadline_passed
 from micro_rt.client.nodes import RemoteNode
 from micro_rt.context import ClientCall
 from micro_rt.errors import Cancelled, EndOfStream, Error, Internal, InvalidArgument
-from micro_rt.interceptor import Interceptor, StreamNext, chain_stream
+from micro_rt.interceptor import Interceptor, StreamNext, chain_stream, close
 from micro_rt.kit.pipe import Pipe
 from micro_rt.transport.base import ClientStream, Connection, ended_already
 
@@ -130,6 +130,8 @@ async def pump(requests: AsyncIterator[Any], exchange: Exchange) -> None:
     except Exception as error:
         exchange.cancel(error)
         return
+    finally:
+        await close(requests)
     with suppress(Error):
         await exchange.end()
 
@@ -242,11 +244,13 @@ class InterceptedExchange(Exchange):
         self._replies = Pipe[Any](1)
         self._path = call.method.path
         self._ended = False
+        self._cancelled = False
         self._handing_over = False
         self._late = False
         self._overdue: Error | None = None
         self._expiry = Expiry(call, partial(self._expire, call))
         self._task = asyncio.create_task(self._run(chain, call), name=f"interceptors of {call.method.path}")
+        self._task.add_done_callback(self._ended_all)
 
     def encode(self, message: Any) -> Any:
         return message  # An interceptor may replace it; it is encoded after them.
@@ -254,6 +258,8 @@ class InterceptedExchange(Exchange):
     async def send(self, encoded: Any) -> None:
         if self._ended:
             raise ended_already(self._path)
+        if self._cancelled:
+            raise EndOfStream("the call is over")
         await self._requests.put(encoded)
 
     async def end(self) -> None:
@@ -266,8 +272,13 @@ class InterceptedExchange(Exchange):
     def cancel(self, reason: BaseException | None = None) -> None:
         if not self._replies.ended:
             self._replies.stop(reason or Cancelled("the call was cancelled by this client"))
+            self._cancelled = True
+            # The requests are stopped when the interceptors have ended: to them, a call that is cancelled has no last request.
+            self._task.cancel()
+
+    def _ended_all(self, _: asyncio.Task[None]) -> None:
+        if not self._requests.ended:
             self._requests.stop(EndOfStream("the call is over"))
-        self._task.cancel()
 
     def _expire(self, call: ClientCall) -> None:
         """Ends the call after its deadline, unless only the caller is being waited for: what has come stays readable."""
@@ -281,7 +292,7 @@ class InterceptedExchange(Exchange):
     async def _run(self, chain: StreamNext, call: ClientCall) -> None:
         outcome: BaseException = EndOfStream("the server sent its last message already")
         try:
-            replies = chain(_items(self._requests), call)
+            replies = chain(_Items(self._requests), call)
             try:
                 async for reply in replies:
                     self._handing_over = True
@@ -291,9 +302,7 @@ class InterceptedExchange(Exchange):
                         self._late = False
                         self._expiry = Expiry(call, partial(self._expire, call))
             finally:
-                close = getattr(replies, "aclose", None)
-                if close is not None:
-                    await close()
+                await close(replies)
         except asyncio.CancelledError:
             outcome = self._overdue or Cancelled("the call was cancelled by this client")
             raise
@@ -327,15 +336,23 @@ class _Innermost:
                     return
                 yield reply
         finally:
-            if sender is not None:
-                sender.cancel()
             exchange.cancel()
+            if sender is not None and not sender.done():
+                # What it takes the requests from is closed in the task that runs it.
+                sender.cancel()
+                await asyncio.wait((sender,))
 
 
-async def _items(pipe: Pipe[Any]) -> AsyncIterator[Any]:
-    while True:
+class _Items(AsyncIterator[Any]):
+    """The items of a pipe, up to its end."""
+
+    __slots__ = ("_pipe",)
+
+    def __init__(self, pipe: Pipe[Any]) -> None:
+        self._pipe = pipe
+
+    async def __anext__(self) -> Any:
         try:
-            item = await pipe.get()
+            return await self._pipe.get()
         except EndOfStream:
-            return
-        yield item
+            raise StopAsyncIteration from None

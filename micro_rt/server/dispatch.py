@@ -20,8 +20,9 @@ The rules that it keeps, and why:
 - Headers that the handler set are sent before the first reply, and in any case before the status.
 - A reply is checked by its class. A wrong one is an error of the server and is logged; encoding it could send nonsense.
 - A unary method without a request, and a request that cannot be decoded, are ``INVALID_ARGUMENT``: the client's error.
-- Replies are closed in the task of the call, however it ends, so that ``finally`` blocks of an async generator run
-  there and at once, with the context of the call.
+- Replies are closed in the task of the call, however it ends, and with them what each interceptor was given. So the
+  ``finally`` blocks of async generators run there and at once, with the context of the call, and before the call stops
+  counting as in flight.
 - A stream of replies gives way every ``FAIR_SHARE`` messages: sending only waits when a window is full.
 - A request from go-micro gets its errors in go-micro's form. That is decided by the request, and changes nothing else.
 """
@@ -31,10 +32,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from difflib import get_close_matches
-from inspect import isasyncgen, isasyncgenfunction, iscoroutine, iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutine, iscoroutinefunction
 from typing import Any, cast
 
 from micro_rt.codec.base import Codec
@@ -53,7 +53,15 @@ from micro_rt.errors import (
 from micro_rt.go_micro.errors import encode_error
 from micro_rt.go_micro.headers import split_metadata
 from micro_rt.handler import Handler, service_info
-from micro_rt.interceptor import Interceptor, InterceptorsByMethod, by_method_name, chain_stream, chain_unary, checked
+from micro_rt.interceptor import (
+    Interceptor,
+    InterceptorsByMethod,
+    by_method_name,
+    chain_stream,
+    chain_unary,
+    checked,
+    close,
+)
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.method import Kind, Method
 from micro_rt.transport.base import ServerStream
@@ -310,21 +318,25 @@ class _StreamRoute(_Route):
 
     async def serve(self, stream: ServerStream, context: Context) -> None:
         replies = self._run(_Requests(self, stream), context)
-        # However this ends, the handler's own finally blocks run now, and in this task.
-        async with aclosing(_closable(replies)) as closing:
+        try:
             sent = 0
-            async for reply in closing:
+            async for reply in replies:
                 await self.reply(stream, context, reply)
                 sent += 1
                 if not sent % FAIR_SHARE:
                     await asyncio.sleep(0)
+        finally:
+            # However this ends, the finally blocks of interceptors and of the handler run now, and in this task.
+            await close(replies)
 
     async def _server_stream(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
         async for request in requests:
             replies = self._iterable(self.function(request, context))
-            async with aclosing(replies):
+            try:
                 async for reply in replies:
                     yield reply
+            finally:
+                await close(replies)
             return
         raise InvalidArgument(f"{self.method.path} takes one request, and none came")
 
@@ -334,10 +346,10 @@ class _StreamRoute(_Route):
     def _bidi_stream(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
         return self._iterable(self.function(requests, context))
 
-    def _iterable(self, replies: Any) -> AsyncGenerator[Any, None]:
-        """What a streaming method returned, if it can be iterated."""
+    def _iterable(self, replies: Any) -> AsyncIterator[Any]:
+        """Returns an iterator of what a streaming method returned."""
         if hasattr(replies, "__aiter__"):
-            return _closable(replies)
+            return aiter(cast("AsyncIterable[Any]", replies))
         if iscoroutine(replies):
             replies.close()
         name = self.method.python_name
@@ -386,13 +398,3 @@ def _only_leaf(error: BaseException) -> BaseException:
         if len(leaves) != 1:
             return error
         (error,) = leaves
-
-
-def _closable(replies: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
-    """Returns an async iterator as something that can be closed, which generators can be already."""
-    return cast("AsyncGenerator[Any, None]", replies) if isasyncgen(replies) else _generator(replies)
-
-
-async def _generator(replies: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
-    async for reply in replies:
-        yield reply

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
 
 import micro_rt as micro
 from tests.helpers.handlers import Lab, Serve
+from tests.helpers.waiting import eventually
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text
 
@@ -298,3 +300,70 @@ async def test_replies_that_came_before_the_deadline_can_be_read_after_it(serve:
     ):
         await asyncio.sleep(0.5)
         assert [number.value async for number in call] == [0, 1, 2]
+
+
+class Marks:
+    """Notes in which task a generator ends, and whether its context is the one that it began in."""
+
+    def __init__(self) -> None:
+        self.variable = ContextVar("variable", default="")
+        self.ended: list[str] = []
+        self.elsewhere: list[str] = []
+
+    async def around(self, name: str, items: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        task, token = asyncio.current_task(), self.variable.set(name)
+        try:
+            async for item in items:
+                yield item
+        finally:
+            await asyncio.sleep(0.05)
+            self.variable.reset(token)
+            (self.ended if asyncio.current_task() is task else self.elsewhere).append(name)
+
+
+class Marked(micro.Interceptor):
+    """Is written as the documentation shows, and puts generators around both directions."""
+
+    def __init__(self, name: str, marks: Marks, take: int | None) -> None:
+        self.name = name
+        self.marks = marks
+        self.take = take
+
+    async def stream(
+        self, requests: AsyncIterator[Any], call: micro.Call, proceed: micro.StreamNext
+    ) -> AsyncIterator[Any]:
+        taken = 0
+        async for reply in proceed(self.marks.around(f"requests of {self.name}", requests), call):
+            yield reply
+            taken += 1
+            if taken == self.take:
+                return
+
+
+@pytest.mark.parametrize("ending", ["client", "interceptor"])
+@pytest.mark.parametrize("side", ["interceptors", "client_interceptors"])
+async def test_what_an_interceptor_was_given_is_closed_in_the_task_of_the_call(
+    serve: Serve, side: str, ending: str
+) -> None:
+    marks = Marks()
+
+    class Handler(Lab):
+        def talk(self, requests: AsyncIterator[Text], context: micro.Context) -> AsyncIterator[Text]:
+            return marks.around("handler", super().talk(requests, context))
+
+    take = 1 if ending == "interceptor" else None
+    chain = [Marked("a", marks, take), Marked("b", marks, None)]
+    async with serve(Handler(), **{side: chain}) as service:
+        async with LabClient(service).talk() as call:
+            await call.send(Text(value="1"))
+            assert (await call.receive()).value == "re: 1"
+            if ending == "interceptor":
+                with pytest.raises(micro.EndOfStream):
+                    await call.receive()
+        if side == "client_interceptors":
+            await eventually(lambda: len(marks.ended) + len(marks.elsewhere) == 3)
+    # A server that stops waits for the calls in flight, and so for what is closed with them.
+    assert marks.elsewhere == []
+    assert sorted(marks.ended) == ["handler", "requests of a", "requests of b"]
+    if side == "interceptors" and ending == "interceptor":
+        assert marks.ended == ["handler", "requests of b", "requests of a"]

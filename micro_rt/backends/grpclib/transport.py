@@ -685,6 +685,7 @@ class _ServerHandler(AbstractHandler):
 
     def __init__(self, listener: _GrpcListener) -> None:
         self._listener = listener
+        self._cancelled: set[Stream] = set()
         self.tasks: dict[Stream, asyncio.Task[None]] = {}
 
     def accept(self, stream: Stream, headers: Headers, release_stream: Callable[[], None]) -> None:
@@ -696,6 +697,7 @@ class _ServerHandler(AbstractHandler):
 
         def done(task: asyncio.Task[None]) -> None:
             self.tasks.pop(stream, None)
+            self._cancelled.discard(stream)
             if stream.closable:  # it was not finished: whoever waits for it must not wait for ever
                 stream.reset_nowait(ErrorCodes.CANCEL if task.cancelled() else ErrorCodes.INTERNAL_ERROR)
             release_stream()
@@ -704,12 +706,14 @@ class _ServerHandler(AbstractHandler):
 
     def cancel(self, stream: Stream) -> None:
         task = self.tasks.get(stream)
-        if task is not None:
+        if task is not None and stream not in self._cancelled:
+            self._cancelled.add(stream)
             task.cancel()
 
     def close(self) -> None:
-        for task in self.tasks.values():
-            task.cancel()
+        # A handler that is cleaning up after its call is not cancelled again.
+        for stream in list(self.tasks):
+            self.cancel(stream)
 
 
 async def _serve(stream: Stream, headers: Headers, dispatch: Dispatch) -> None:
