@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -110,15 +110,17 @@ async def open_exchange(bound: BoundMethod, call: ClientCall, request: Any = Non
     return exchange
 
 
-async def pump(requests: AsyncIterator[Any], exchange: Exchange) -> None:
-    """Sends requests as they come.
+async def pump(requests: AsyncIterable[Any] | Iterable[Any], exchange: Exchange) -> None:
+    """Sends requests as they come, and closes an async generator that they come from.
 
     An error of the iterator, and a request that cannot be encoded, end the call with that error. An error of the call ends
     only this, because ``receive`` raises it.
     """
     sent = 0
+    source: AsyncIterator[Any] | None = None
     try:
-        async for request in requests:
+        source = aiter(requests) if isinstance(requests, AsyncIterable) else _each(requests)
+        async for request in source:
             encoded = exchange.encode(request)
             try:
                 await exchange.send(encoded)
@@ -131,9 +133,14 @@ async def pump(requests: AsyncIterator[Any], exchange: Exchange) -> None:
         exchange.cancel(error)
         return
     finally:
-        await close(requests)
+        await close(source)
     with suppress(Error):
         await exchange.end()
+
+
+async def _each(requests: Iterable[Any]) -> AsyncIterator[Any]:
+    for request in requests:
+        yield request
 
 
 class DirectExchange(Exchange):

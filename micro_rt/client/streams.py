@@ -4,8 +4,11 @@ The rules that they keep, and why:
 
 - Whoever opens a call owns it. A call that is iterated is cancelled, on both sides and at once, when the loop is left
   early. A call that is entered with ``async with`` is cancelled when the block is left.
-- The iterator of a loop cancels the call in ``__del__``, which CPython runs at the moment that ``break`` drops it. That
-  is why these are classes and not async generators: a generator would be closed later, by the event loop.
+- A loop that is cancelled, or times out, while it waits for a reply ends the call there and then: the exception keeps
+  the iterator alive, so nothing may depend on when that is collected.
+- Python tells nobody that ``break``, or an error in the body, leaves a loop. Only there the iterator cancels the call in
+  ``__del__``, which CPython runs when the loop drops it. That is why these are classes and not async generators: a
+  generator would be closed later, by the event loop. Whoever keeps an iterator ends it with ``aclose``.
 - ``__del__`` may run in any thread, and after the loop has ended. In another thread it asks the loop to cancel; after
   the end of the loop it does nothing.
 - The call starts at the first use, not when it is made: making a call without using it sends nothing and leaves nothing
@@ -20,7 +23,8 @@ The rules that they keep, and why:
   call that was given its messages refuses ``send``: the two would mix without any order.
 - A client-streaming call has exactly one reply. None, or a second one, is an error of the server, and says so.
 - A call is made once. Using it again after its end raises, and never sends the request a second time.
-- Requests are any iterable, async or not. A task sends them, and ends with the call.
+- Requests are any iterable, async or not. A task sends them, and ends with the call. It closes an async generator that it
+  took them from.
 """
 
 from __future__ import annotations
@@ -43,7 +47,7 @@ RequestT = TypeVar("RequestT")
 ReplyT = TypeVar("ReplyT")
 
 Messages: TypeAlias = AsyncIterable[RequestT] | Iterable[RequestT]
-"""Requests to be sent, as they come: any iterable, async or not."""
+"""Requests to be sent, as they come: any iterable, async or not. The call closes an async generator when it ends."""
 
 
 class _StreamCall(Generic[RequestT, ReplyT]):
@@ -144,8 +148,11 @@ class _StreamCall(Generic[RequestT, ReplyT]):
                 self._exchange = exchange = await open_exchange(bound, call)
                 if self._requests is not None:
                     self._sender = asyncio.create_task(
-                        pump(_as_async(self._requests), exchange), name=f"requests of {bound.method.path}"
+                        pump(self._requests, exchange), name=f"requests of {bound.method.path}"
                     )
+        except BaseException as error:
+            self._end(error if isinstance(error, Exception) else Cancelled("the call was cancelled by this client"))
+            raise
         finally:
             self._receiving = False
         return self._exchange
@@ -215,7 +222,7 @@ class ServerStreamCall(_StreamCall[Any, ReplyT]):
         async for reply in client.list(request):
             ...
 
-    Leaving the loop early cancels the call. In ``async with client.list(request) as call`` it goes on until the
+    Leaving the loop early cancels the call, and so does cancelling the task that waits in it. In ``async with client.list(request) as call`` it goes on until the
     block ends, and ``receive()`` takes single replies.
     """
 
@@ -367,17 +374,18 @@ class _Replies(AsyncIterator[ReplyT]):
             reply: ReplyT = await call._take()  # pyright: ignore[reportPrivateUsage]
         except EndOfStream:
             raise StopAsyncIteration from None
+        except BaseException:
+            self._leave()
+            raise
         return reply
 
+    async def aclose(self) -> None:
+        """Ends the call, if it belongs to this loop and is not over."""
+        self._leave()
+
     def __del__(self) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
         if self._owns and self._began:
             self._call._abandon()  # pyright: ignore[reportPrivateUsage]
-
-
-async def _as_async(messages: Messages[RequestT]) -> AsyncIterator[RequestT]:
-    if isinstance(messages, AsyncIterable):
-        async for message in messages:
-            yield message
-    else:
-        for message in messages:
-            yield message
