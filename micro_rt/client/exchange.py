@@ -16,8 +16,8 @@ The rules that they keep, and why:
   gone closes its connection when the last call has given it back.
 - ``cancel`` ends the call at once on both sides and does nothing after the end. A reason given with the first
   ``cancel`` is what ``receive`` raises; what comes later does not replace it.
-- A call that is cancelled while it is being opened, or while it waits for another node, is cancelled as soon as it is
-  open: no stream is left on a node that nobody reads.
+- A call that is cancelled while it is being opened, or while it waits for another node, stops waiting at once and is not
+  sent: no stream is left on a node that nobody reads.
 - Requests are pumped by a task of their own. An error of the user's iterator, and a request that cannot be encoded, end
   the call with that error. An error of the call ends the pump without being raised there, because ``receive`` raises it.
 - A sender gives way every ``FAIR_SHARE`` requests: sending only waits when a window is full, and one call must not keep
@@ -43,10 +43,11 @@ from micro_rt.client.nodes import RemoteNode
 from micro_rt.context import ClientCall
 from micro_rt.errors import Cancelled, EndOfStream, Error, Internal, InvalidArgument
 from micro_rt.interceptor import Interceptor, StreamNext, chain_stream, close
+from micro_rt.kit.interruptible import Interruptible
 from micro_rt.kit.pipe import Pipe
 from micro_rt.transport.base import ClientStream, Connection, ended_already
 
-__all__ = ["Exchange", "bind_interceptors", "open_exchange", "pump"]
+__all__ = ["Exchange", "bind_interceptors", "make_exchange", "pump"]
 
 FAIR_SHARE = 64
 """Requests that one call sends in a row before others get their turn: sending waits only when a window is full."""
@@ -54,6 +55,14 @@ FAIR_SHARE = 64
 
 class Exchange(ABC):
     """Messages both ways, until one side is done."""
+
+    @abstractmethod
+    async def open(self, request: Any = None) -> None:
+        """Begins the call, on another node if one cannot be reached; raises the reason if it is cancelled meanwhile.
+
+        Args:
+            request: the only request, if the client does not stream.
+        """
 
     @abstractmethod
     def encode(self, message: Any) -> Any:
@@ -93,21 +102,16 @@ def bind_interceptors(bound: BoundMethod, interceptors: Sequence[Interceptor]) -
         bound.stream_chain = chained
 
 
-async def open_exchange(bound: BoundMethod, call: ClientCall, request: Any = None) -> Exchange:
-    """Starts a streaming call, on another node if one cannot be reached.
+def make_exchange(bound: BoundMethod, call: ClientCall) -> Exchange:
+    """Returns the exchange of a streaming call; ``open`` begins it.
 
     Args:
         bound: the method.
         call: the call, its clock started.
-        request: the only request, if the client does not stream.
     """
     if bound.stream_chain is None:
-        return await DirectExchange.open(bound, call, request)
-    exchange = InterceptedExchange(bound.stream_chain, call)
-    if not bound.method.kind.client_streams:
-        await exchange.send(exchange.encode(request))
-        await exchange.end()
-    return exchange
+        return DirectExchange(bound, call)
+    return InterceptedExchange(bound.stream_chain, call)
 
 
 async def pump(requests: AsyncIterable[Any] | Iterable[Any], exchange: Exchange) -> None:
@@ -149,7 +153,7 @@ class DirectExchange(Exchange):
     A call whose only request is known may go to another node until the first reply has come.
     """
 
-    __slots__ = ("_attempts", "_bound", "_call", "_failure", "_remote", "_replied", "_request", "_stream")
+    __slots__ = ("_attempts", "_bound", "_call", "_failure", "_opening", "_remote", "_replied", "_request", "_stream")
 
     def __init__(self, bound: BoundMethod, call: ClientCall) -> None:
         self._bound = bound
@@ -158,17 +162,14 @@ class DirectExchange(Exchange):
         self._remote: RemoteNode | None = None
         self._stream: ClientStream | None = None
         self._failure: BaseException | None = None
+        self._opening = Interruptible()
         self._request: bytes | None = None
         self._replied = False
 
-    @classmethod
-    async def open(cls, bound: BoundMethod, call: ClientCall, request: Any = None) -> DirectExchange:
-        """Opens it, with the request of a method that takes one."""
-        exchange = cls(bound, call)
-        if not bound.method.kind.client_streams:
-            exchange._request = bound.encode(request)
-        await exchange._open()
-        return exchange
+    async def open(self, request: Any = None) -> None:
+        if not self._bound.method.kind.client_streams:
+            self._request = self._bound.encode(request)
+        await self._open()
 
     def encode(self, message: Any) -> bytes:
         try:
@@ -196,9 +197,8 @@ class DirectExchange(Exchange):
                 self._done()
                 if failure is not error or remote is None or self._replied or self._request is None:
                     raise failure from None
-                await self._attempts.failed(remote, error)
-                if self._failure is not None:
-                    raise self._failure from None  # given up while it waited
+                with self._opening:
+                    await self._attempts.failed(remote, error)
                 await self._open()
             else:
                 if not self._replied:
@@ -211,14 +211,14 @@ class DirectExchange(Exchange):
     def cancel(self, reason: BaseException | None = None) -> None:
         if self._failure is None:
             self._failure = reason or Cancelled("the call was cancelled by this client")
+            self._opening.fail(self._failure)
         if self._stream is not None:
             self._stream.cancel()
         self._done()
 
     async def _open(self) -> None:
-        self._stream, self._remote = await self._bound.attempt(self._attempts, self._start)
-        if self._failure is not None:
-            self.cancel()  # given up while it was opened
+        with self._opening:
+            self._stream, self._remote = await self._bound.attempt(self._attempts, self._start)
 
     async def _start(self, connection: Connection) -> ClientStream:
         stream: ClientStream = await self._bound.open(connection, self._call)
@@ -250,6 +250,7 @@ class InterceptedExchange(Exchange):
         self._requests = Pipe[Any](1)
         self._replies = Pipe[Any](1)
         self._path = call.method.path
+        self._client_streams = call.method.kind.client_streams
         self._ended = False
         self._cancelled = False
         self._handing_over = False
@@ -261,6 +262,11 @@ class InterceptedExchange(Exchange):
 
     def encode(self, message: Any) -> Any:
         return message  # An interceptor may replace it; it is encoded after them.
+
+    async def open(self, request: Any = None) -> None:
+        if not self._client_streams:
+            await self.send(request)
+            await self.end()
 
     async def send(self, encoded: Any) -> None:
         if self._ended:
@@ -330,11 +336,12 @@ class _Innermost:
     async def __call__(self, requests: AsyncIterator[Any], call: ClientCall) -> AsyncIterator[Any]:
         bound = self._bound
         sender: asyncio.Task[None] | None = None
+        exchange = DirectExchange(bound, call)
         if bound.method.kind.client_streams:
-            exchange = await DirectExchange.open(bound, call)
+            await exchange.open()
             sender = asyncio.create_task(pump(requests, exchange), name=f"requests of {bound.method.path}")
         else:
-            exchange = await DirectExchange.open(bound, call, await anext(requests))
+            await exchange.open(await anext(requests))
         try:
             while True:
                 try:

@@ -35,8 +35,8 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 from micro_rt.client.bound import BoundMethod
-from micro_rt.client.exchange import Exchange, open_exchange, pump
-from micro_rt.context import CallInfo, ClientCall
+from micro_rt.client.exchange import Exchange, make_exchange, pump
+from micro_rt.context import CallInfo
 from micro_rt.errors import Cancelled, EndOfStream
 from micro_rt.metadata import MetadataLike
 from micro_rt.transport.base import many_replies, no_reply
@@ -138,24 +138,21 @@ class _StreamCall(Generic[RequestT, ReplyT]):
         if self._exchange is not None:
             return self._exchange
         bound = self._bound
-        call: ClientCall = bound.start(self._timeout, self._metadata, self._info)
+        exchange = make_exchange(bound, bound.start(self._timeout, self._metadata, self._info))
+        client_streams = bound.method.kind.client_streams
         self._loop = asyncio.get_running_loop()
+        self._exchange = exchange  # From now on, cancel() reaches it.
         self._receiving = True
         try:
-            if not bound.method.kind.client_streams:
-                self._exchange = await open_exchange(bound, call, self._requests)
-            else:
-                self._exchange = exchange = await open_exchange(bound, call)
-                if self._requests is not None:
-                    self._sender = asyncio.create_task(
-                        pump(self._requests, exchange), name=f"requests of {bound.method.path}"
-                    )
+            await exchange.open(None if client_streams else self._requests)
         except BaseException as error:
             self._end(error if isinstance(error, Exception) else Cancelled("the call was cancelled by this client"))
             raise
         finally:
             self._receiving = False
-        return self._exchange
+        if client_streams and self._requests is not None:
+            self._sender = asyncio.create_task(pump(self._requests, exchange), name=f"requests of {bound.method.path}")
+        return exchange
 
     async def _take(self) -> Any:
         if self._receiving:
