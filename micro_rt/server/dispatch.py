@@ -14,6 +14,10 @@ The rules that it keeps, and why:
   The transport enforces its own deadline; a shorter one is enforced here.
 - Every call ends with exactly one status. A ``micro.Error`` is passed on as it is. Anything else is logged with its
   traceback and becomes ``UNKNOWN`` without details, because its text may hold secrets.
+- A handler that raises ``SystemExit``, ``KeyboardInterrupt`` or another ``BaseException`` ends its own call, with
+  ``UNAVAILABLE``: it may have run, so only idempotent methods are called again elsewhere. In a task of asyncio's, the first
+  two would end the event loop, and every other call in flight with it. ``exits`` is told of them, so that the service can
+  stop in good order.
 - A task group with a single error counts as that error: handlers that use task groups need not unwrap it.
 - A cancellation that is this call's own (the client has gone, the server stops) goes on. Any other one, which something
   the handler awaited raised, becomes ``CANCELLED``, and the task goes on to send its status.
@@ -32,7 +36,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from difflib import get_close_matches
 from inspect import isasyncgenfunction, iscoroutine, iscoroutinefunction
 from typing import Any, cast
@@ -47,6 +51,7 @@ from micro_rt.errors import (
     Error,
     Internal,
     InvalidArgument,
+    Unavailable,
     Unimplemented,
     Unknown,
 )
@@ -88,6 +93,8 @@ class Dispatcher:
         self._in_other_codecs: dict[tuple[str, str], _Route] = {}
         """Routes by content subtype and path, for calls that are not in our own codec."""
         self._interceptors = checked(interceptors)
+        self.exits: Callable[[BaseException], None] | None = None
+        """Called with the ``SystemExit`` or ``KeyboardInterrupt`` of a handler."""
         self._services: list[str] = []
         self._routes: dict[str, _Route] = {}
         # go-micro puts the name in the registry where the package is: "/go.micro.srv.greeter.Greeter/SayHello". None stands
@@ -206,10 +213,22 @@ class Dispatcher:
                 _log.exception("%s raised an unexpected exception", route.method.path)
                 problem = f"{route.method.path} failed with {type(error).__name__}; the server's log has the rest"
                 failure = Unknown(problem)
+        except GeneratorExit:
+            raise  # The event loop is gone, and this task is thrown away.
+        except BaseException as error:
+            failure = self._exited(route.method.path, error)
         headers = context.take_headers()
         if headers is not None:
             await stream.send_headers(headers)
         return failure, context.trailers
+
+    def _exited(self, path: str, error: BaseException) -> Unavailable:
+        """Returns what a call ends with whose handler raised what ends a program."""
+        name = type(error).__name__
+        _log.error("%s raised %s; the other calls go on", path, name, exc_info=error)
+        if self.exits is not None and isinstance(error, SystemExit | KeyboardInterrupt):
+            self.exits(error)
+        return Unavailable(f"{path} ended with {name}; the server's log has the rest", id="micro.handler_exited")
 
     def _in_other_codec(self, route: _Route, content_subtype: str) -> _Route:
         """Returns a route for calls in a codec that is not our own.

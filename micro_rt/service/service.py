@@ -120,6 +120,8 @@ class Service:
         self._ttl = ttl
         self._interceptors = checked(interceptors)
         self._dispatcher = Dispatcher(Codecs(self.codec, lambda: names_of("codec"), codec_named), interceptors)
+        self._dispatcher.exits = self._handler_exits
+        self._exit: BaseException | None = None
         self._handlers: list[Handler] = []
         self._subscriptions: list[EventSubscription] = []
         self._life: Life | None = None
@@ -269,7 +271,8 @@ class Service:
     async def serve(self) -> None:
         """Serves until SIGINT, SIGTERM or ``stop()``.
 
-        A second signal ends it without waiting for calls in flight, a third one wherever it is.
+        A second signal ends it without waiting for calls in flight, a third one wherever it is. A handler that raises
+        ``SystemExit`` or ``KeyboardInterrupt`` stops it as one signal does; the exception is raised once it has stopped.
         """
         self._ending = ending = Ending(self.name, self._starting)
         if self._stop_asked:
@@ -288,6 +291,9 @@ class Service:
         finally:
             self._stop_asked = False
             self._ending = None
+        exit, self._exit = self._exit, None
+        if exit is not None:
+            raise exit
 
     def stop(self) -> None:
         """Asks ``serve()`` to stop, in good order; to be called in its loop."""
@@ -354,6 +360,14 @@ class Service:
             grace=self._grace,
             ttl=self._ttl,
         )
+
+    def _handler_exits(self, error: BaseException) -> None:
+        """Stops ``serve()`` in good order because a handler wants the process to end."""
+        if self._ending is None:
+            _log.warning("%s goes on: it is not run by serve(), which would stop it now", self.name)
+        elif self._exit is None:
+            self._exit = error
+            self._ending.asked.set()
 
     def _starting(self) -> bool:
         return self._life is None or self._life.starting
