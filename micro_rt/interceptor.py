@@ -16,11 +16,16 @@ given, changed or not, to ``proceed``, or answers on its own, or raises a ``micr
 Around events there are two more shapes: ``publish`` where they go out, ``event`` where they are handled.
 
 The first interceptor of a list is the outermost one.
+
+When a stream ends, however it ends, the task of the call closes what each interceptor returned, and what it got from
+``proceed`` or passed to it, from the outside in. So the ``finally`` of an async generator runs at once and in that task,
+although ``async for`` closes nothing that is left early.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, TypeAlias, cast
 
@@ -40,6 +45,7 @@ __all__ = [
     "chain_stream",
     "chain_unary",
     "checked",
+    "close",
     "enforce_auth",
 ]
 
@@ -164,7 +170,7 @@ def chain_stream(interceptors: Sequence[Interceptor], innermost: StreamNext) -> 
     proceed = innermost
     for interceptor in reversed(interceptors):
         if type(interceptor).stream is not Interceptor.stream:
-            proceed = partial(_stream_step, interceptor.stream, proceed)
+            proceed = partial(_StreamStep, interceptor.stream, proceed)
     return proceed
 
 
@@ -193,10 +199,64 @@ def _unary_step(
     return step(request, call, proceed)
 
 
-def _stream_step(
-    step: Callable[[AsyncIterator[Any], Any, StreamNext], AsyncIterator[Any]],
+class _StreamStep(AsyncIterator[Any]):
+    """The replies of one stream interceptor, and what must be closed with them.
+
+    Args:
+        step: the interceptor's method.
+        proceed: the rest of the stream.
+        requests: the request messages.
+        call: what is known of the call.
+    """
+
+    __slots__ = ("_given", "_replies")
+
+    def __init__(
+        self,
+        step: Callable[[AsyncIterator[Any], Any, StreamNext], AsyncIterator[Any]],
+        proceed: StreamNext,
+        requests: AsyncIterator[Any],
+        call: Any,
+    ) -> None:
+        # The interceptor gets a function that knows this list and not this object: no cycle is left to the garbage collector.
+        self._given: list[AsyncIterator[Any]] = []
+        self._replies = aiter(step(requests, call, partial(_proceed, proceed, requests, self._given)))
+
+    def __anext__(self) -> Awaitable[Any]:
+        return self._replies.__anext__()
+
+    async def aclose(self) -> None:
+        """Closes the replies, then what the interceptor was given; each of them, even if closing another one raises."""
+        async with AsyncExitStack() as stack:
+            for each in reversed((self._replies, *self._given)):
+                stack.push_async_callback(close, each)
+
+
+def _proceed(
     proceed: StreamNext,
+    given: AsyncIterator[Any],
+    notes: list[AsyncIterator[Any]],
     requests: AsyncIterator[Any],
     call: Any,
 ) -> AsyncIterator[Any]:
-    return step(requests, call, proceed)
+    """Goes on with a stream, and notes what is to be closed after it.
+
+    Args:
+        proceed: the rest of the stream.
+        given: the requests that the interceptor got.
+        notes: gets the replies, and the requests if they are others than those.
+        requests: the requests that the interceptor passes on.
+        call: what is known of the call.
+    """
+    replies = proceed(requests, call)
+    notes.append(replies)
+    if requests is not given:
+        notes.append(requests)
+    return replies
+
+
+async def close(iterator: object) -> None:
+    """Closes an async iterator that can be closed, except for a generator that another task runs: that task closes it."""
+    closing = getattr(iterator, "aclose", None)
+    if closing is not None and not getattr(iterator, "ag_running", False):
+        await closing()

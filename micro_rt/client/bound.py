@@ -11,6 +11,7 @@ The rules that it keeps, and why:
   most calls never need it.
 - The deadline is the earlier of the call's own timeout and the deadline of the call or event that this task serves. It
   is fixed when the call starts, and all attempts share it. The call's own timeout comes before the client's.
+- The deadline bounds the interceptors too. Only a call that has both pays for that.
 - A request is refused by its class before it is encoded: the codec may be able to encode a message of another type, and
   the server would read nonsense.
 - A request that cannot be encoded raises ``InvalidArgument`` and certainly did not run. A reply that cannot be decoded
@@ -31,15 +32,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
 from micro_rt.client.attempts import Attempts
+from micro_rt.client.expiry import Expiry, deadline_passed
 from micro_rt.client.nodes import Nodes, ServiceNodes
 from micro_rt.client.remote import RemoteNode
 from micro_rt.codec.base import Codec
 from micro_rt.context import CallInfo, ClientCall, current_context
 from micro_rt.errors import DeadlineExceeded, Error, Internal, InvalidArgument
-from micro_rt.interceptor import Interceptor, StreamNext, chain_unary
+from micro_rt.interceptor import Interceptor, StreamNext, UnaryNext, chain_unary
 from micro_rt.metadata import Metadata, MetadataLike
 from micro_rt.method import Method, RetryPolicy
 from micro_rt.transport.base import Connection
@@ -107,7 +110,9 @@ class BoundMethod:
         self._encoder = host.codec.encoder(method.request_type)
         self._decoder = host.codec.decoder(method.reply_type)
         self._attempt_timeout = retry.attempt_timeout if retry.repeatable(method) else None
-        self._unary = chain_unary(interceptors, self._send)
+        send: UnaryNext = self._send
+        chain = chain_unary(interceptors, send)
+        self._unary = send if chain is send else partial(_within_deadline, chain)
         self.stream_chain: StreamNext | None = None
         """The stream interceptors around the end of a stream; None if there are none."""
 
@@ -241,6 +246,27 @@ class BoundMethod:
     async def open(self, connection: Connection, call: ClientCall) -> Any:
         """Opens a stream to one node."""
         return await connection.open(self._path, self._content_subtype, call.metadata, call.deadline, call.info)
+
+
+async def _within_deadline(chain: UnaryNext, request: Any, call: ClientCall) -> Any:
+    """Runs the interceptors of a unary call, and what is inside them, up to the call's deadline.
+
+    Raises:
+        DeadlineExceeded: the deadline passed while an interceptor was at work.
+    """
+    if call.deadline is None:
+        return await chain(request, call)
+    limit = asyncio.timeout(None)
+    expiry = Expiry(call, partial(limit.reschedule, 0.0))
+    try:
+        async with limit:
+            return await chain(request, call)
+    except TimeoutError as error:
+        if isinstance(error, Error) or not limit.expired():
+            raise
+        raise deadline_passed(call) from None
+    finally:
+        expiry.stop()
 
 
 def check_timeout(timeout: float) -> float:

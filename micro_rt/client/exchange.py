@@ -16,12 +16,13 @@ The rules that they keep, and why:
   gone closes its connection when the last call has given it back.
 - ``cancel`` ends the call at once on both sides and does nothing after the end. A reason given with the first
   ``cancel`` is what ``receive`` raises; what comes later does not replace it.
-- A call that is cancelled while it is being opened, or while it waits for another node, is cancelled as soon as it is
-  open: no stream is left on a node that nobody reads.
-- Requests are pumped by a task of their own. An error of the user's iterator ends the call; an error of the call ends
-  the pump without being raised there, because ``receive`` raises it.
+- A call that is cancelled while it is being opened, or while it waits for another node, stops waiting at once and is not
+  sent: no stream is left on a node that nobody reads.
+- Requests are pumped by a task of their own. An error of the user's iterator, and a request that cannot be encoded, end
+  the call with that error. An error of the call ends the pump without being raised there, because ``receive`` raises it.
 - A sender gives way every ``FAIR_SHARE`` requests: sending only waits when a window is full, and one call must not keep
   the loop.
+- The deadline of a call bounds its interceptors too, but not the time that the caller takes to read a reply.
 - Pipes between interceptors and the caller hold one message: an interceptor sees a message when it is its turn, not in
   advance.
 """
@@ -30,20 +31,23 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from micro_rt.client.attempts import Attempts
 from micro_rt.client.bound import BoundMethod
+from micro_rt.client.expiry import Expiry, deadline_passed
 from micro_rt.client.remote import RemoteNode
 from micro_rt.context import ClientCall
-from micro_rt.errors import Cancelled, EndOfStream, Error, Internal
-from micro_rt.interceptor import Interceptor, StreamNext, chain_stream
+from micro_rt.errors import Cancelled, EndOfStream, Error, Internal, InvalidArgument
+from micro_rt.interceptor import Interceptor, StreamNext, chain_stream, close
+from micro_rt.kit.interruptible import Interruptible
 from micro_rt.kit.pipe import Pipe
 from micro_rt.transport.base import ClientStream, Connection, ended_already
 
-__all__ = ["Exchange", "bind_interceptors", "open_exchange", "pump"]
+__all__ = ["Exchange", "bind_interceptors", "make_exchange", "pump"]
 
 FAIR_SHARE = 64
 """Requests that one call sends in a row before others get their turn: sending waits only when a window is full."""
@@ -53,8 +57,25 @@ class Exchange(ABC):
     """Messages both ways, until one side is done."""
 
     @abstractmethod
-    async def send(self, message: Any) -> None:
-        """Sends a request; raises the call's error, or ``EndOfStream`` if the server is done."""
+    async def open(self, request: Any = None) -> None:
+        """Begins the call, on another node if one cannot be reached; raises the reason if it is cancelled meanwhile.
+
+        Args:
+            request: the only request, if the client does not stream.
+        """
+
+    @abstractmethod
+    def encode(self, message: Any) -> Any:
+        """Returns a request as ``send`` takes it.
+
+        Raises:
+            TypeError: it is not the method's request message.
+            InvalidArgument: it cannot be encoded; the call goes on.
+        """
+
+    @abstractmethod
+    async def send(self, encoded: Any) -> None:
+        """Sends what ``encode`` returned; raises the call's error, or ``EndOfStream`` if the server is done."""
 
     @abstractmethod
     async def end(self) -> None:
@@ -81,30 +102,32 @@ def bind_interceptors(bound: BoundMethod, interceptors: Sequence[Interceptor]) -
         bound.stream_chain = chained
 
 
-async def open_exchange(bound: BoundMethod, call: ClientCall, request: Any = None) -> Exchange:
-    """Starts a streaming call, on another node if one cannot be reached.
+def make_exchange(bound: BoundMethod, call: ClientCall) -> Exchange:
+    """Returns the exchange of a streaming call; ``open`` begins it.
 
     Args:
         bound: the method.
         call: the call, its clock started.
-        request: the only request, if the client does not stream.
     """
     if bound.stream_chain is None:
-        return await DirectExchange.open(bound, call, request)
-    exchange = InterceptedExchange(bound.stream_chain, call)
-    if not bound.method.kind.client_streams:
-        await exchange.send(request)
-        await exchange.end()
-    return exchange
+        return DirectExchange(bound, call)
+    return InterceptedExchange(bound.stream_chain, call)
 
 
-async def pump(requests: AsyncIterator[Any], exchange: Exchange) -> None:
-    """Sends requests as they come. What is wrong with them ends the call; what is wrong with the call, ``receive`` tells."""
+async def pump(requests: AsyncIterable[Any] | Iterable[Any], exchange: Exchange) -> None:
+    """Sends requests as they come, and closes an async generator that they come from.
+
+    An error of the iterator, and a request that cannot be encoded, end the call with that error. An error of the call ends
+    only this, because ``receive`` raises it.
+    """
     sent = 0
+    source: AsyncIterator[Any] | None = None
     try:
-        async for request in requests:
+        source = aiter(requests) if isinstance(requests, AsyncIterable) else _each(requests)
+        async for request in source:
+            encoded = exchange.encode(request)
             try:
-                await exchange.send(request)
+                await exchange.send(encoded)
             except Error:
                 return
             sent += 1
@@ -113,8 +136,15 @@ async def pump(requests: AsyncIterator[Any], exchange: Exchange) -> None:
     except Exception as error:
         exchange.cancel(error)
         return
+    finally:
+        await close(source)
     with suppress(Error):
         await exchange.end()
+
+
+async def _each(requests: Iterable[Any]) -> AsyncIterator[Any]:
+    for request in requests:
+        yield request
 
 
 class DirectExchange(Exchange):
@@ -123,7 +153,18 @@ class DirectExchange(Exchange):
     A call whose only request is known may go to another node until the first reply has come.
     """
 
-    __slots__ = ("_attempts", "_bound", "_call", "_failure", "_over", "_remote", "_replied", "_request", "_stream")
+    __slots__ = (
+        "_attempts",
+        "_bound",
+        "_call",
+        "_failure",
+        "_opening",
+        "_over",
+        "_remote",
+        "_replied",
+        "_request",
+        "_stream",
+    )
 
     def __init__(self, bound: BoundMethod, call: ClientCall) -> None:
         self._bound = bound
@@ -132,22 +173,25 @@ class DirectExchange(Exchange):
         self._remote: RemoteNode | None = None
         self._stream: ClientStream | None = None
         self._failure: BaseException | None = None
+        self._opening = Interruptible()
         self._request: bytes | None = None
         self._replied = False
         self._over = False
 
-    @classmethod
-    async def open(cls, bound: BoundMethod, call: ClientCall, request: Any = None) -> DirectExchange:
-        """Opens it, with the request of a method that takes one."""
-        exchange = cls(bound, call)
-        if not bound.method.kind.client_streams:
-            exchange._request = bound.encode(request)
-        await exchange._open()
-        return exchange
+    async def open(self, request: Any = None) -> None:
+        if not self._bound.method.kind.client_streams:
+            self._request = self._bound.encode(request)
+        await self._open()
 
-    async def send(self, message: Any) -> None:
-        data = self._bound.encode(message)
-        await self._open_stream().send(data)
+    def encode(self, message: Any) -> bytes:
+        try:
+            return self._bound.encode(message)
+        except InvalidArgument as error:
+            error.may_have_run = True  # The call is open, so its handler may run already.
+            raise
+
+    async def send(self, encoded: bytes) -> None:
+        await self._open_stream().send(encoded)
 
     async def end(self) -> None:
         await self._open_stream().end()
@@ -168,9 +212,8 @@ class DirectExchange(Exchange):
                     if failure is error and remote is not None:
                         self._attempts.note(remote, error)
                     raise failure from None
-                await self._attempts.failed(remote, error)
-                if self._failure is not None:
-                    raise self._failure from None  # given up while it waited
+                with self._opening:
+                    await self._attempts.failed(remote, error)
                 await self._open()
             else:
                 if not self._replied:
@@ -183,14 +226,14 @@ class DirectExchange(Exchange):
     def cancel(self, reason: BaseException | None = None) -> None:
         if self._failure is None and not self._over:
             self._failure = reason or Cancelled("the call was cancelled by this client")
+            self._opening.fail(self._failure)
         if self._stream is not None:
             self._stream.cancel()
         self._done()
 
     async def _open(self) -> None:
-        self._stream, self._remote = await self._bound.attempt(self._attempts, self._start)
-        if self._failure is not None:
-            self.cancel()  # given up while it was opened
+        with self._opening:
+            self._stream, self._remote = await self._bound.attempt(self._attempts, self._start)
 
     async def _start(self, connection: Connection) -> ClientStream:
         stream: ClientStream = await self._bound.open(connection, self._call)
@@ -222,13 +265,30 @@ class InterceptedExchange(Exchange):
         self._requests = Pipe[Any](1)
         self._replies = Pipe[Any](1)
         self._path = call.method.path
+        self._client_streams = call.method.kind.client_streams
         self._ended = False
+        self._cancelled = False
+        self._handing_over = False
+        self._late = False
+        self._overdue: Error | None = None
+        self._expiry = Expiry(call, partial(self._expire, call))
         self._task = asyncio.create_task(self._run(chain, call), name=f"interceptors of {call.method.path}")
+        self._task.add_done_callback(self._ended_all)
 
-    async def send(self, message: Any) -> None:
+    def encode(self, message: Any) -> Any:
+        return message  # An interceptor may replace it; it is encoded after them.
+
+    async def open(self, request: Any = None) -> None:
+        if not self._client_streams:
+            await self.send(request)
+            await self.end()
+
+    async def send(self, encoded: Any) -> None:
         if self._ended:
             raise ended_already(self._path)
-        await self._requests.put(message)
+        if self._cancelled:
+            raise EndOfStream("the call is over")
+        await self._requests.put(encoded)
 
     async def end(self) -> None:
         self._ended = True
@@ -240,26 +300,44 @@ class InterceptedExchange(Exchange):
     def cancel(self, reason: BaseException | None = None) -> None:
         if not self._replies.ended:
             self._replies.stop(reason or Cancelled("the call was cancelled by this client"))
+            self._cancelled = True
+            # The requests are stopped when the interceptors have ended: to them, a call that is cancelled has no last request.
+            self._task.cancel()
+
+    def _ended_all(self, _: asyncio.Task[None]) -> None:
+        if not self._requests.ended:
             self._requests.stop(EndOfStream("the call is over"))
+
+    def _expire(self, call: ClientCall) -> None:
+        """Ends the call after its deadline, unless only the caller is being waited for: what has come stays readable."""
+        if self._handing_over:
+            self._late = True
+            return
+        self._overdue = deadline_passed(call)
+        self._replies.end(self._overdue)
         self._task.cancel()
 
     async def _run(self, chain: StreamNext, call: ClientCall) -> None:
         outcome: BaseException = EndOfStream("the server sent its last message already")
         try:
-            replies = chain(_items(self._requests), call)
+            replies = chain(_Items(self._requests), call)
             try:
                 async for reply in replies:
+                    self._handing_over = True
                     await self._replies.put(reply)
+                    self._handing_over = False
+                    if self._late:
+                        self._late = False
+                        self._expiry = Expiry(call, partial(self._expire, call))
             finally:
-                close = getattr(replies, "aclose", None)
-                if close is not None:
-                    await close()
+                await close(replies)
         except asyncio.CancelledError:
-            outcome = Cancelled("the call was cancelled by this client")
+            outcome = self._overdue or Cancelled("the call was cancelled by this client")
             raise
         except Exception as error:
             outcome = error
         finally:
+            self._expiry.stop()
             self._replies.end(outcome)
             self._requests.stop(outcome if isinstance(outcome, Error) else EndOfStream("the call is over"))
 
@@ -273,11 +351,12 @@ class _Innermost:
     async def __call__(self, requests: AsyncIterator[Any], call: ClientCall) -> AsyncIterator[Any]:
         bound = self._bound
         sender: asyncio.Task[None] | None = None
+        exchange = DirectExchange(bound, call)
         if bound.method.kind.client_streams:
-            exchange = await DirectExchange.open(bound, call)
+            await exchange.open()
             sender = asyncio.create_task(pump(requests, exchange), name=f"requests of {bound.method.path}")
         else:
-            exchange = await DirectExchange.open(bound, call, await anext(requests))
+            await exchange.open(await anext(requests))
         try:
             while True:
                 try:
@@ -286,15 +365,23 @@ class _Innermost:
                     return
                 yield reply
         finally:
-            if sender is not None:
-                sender.cancel()
             exchange.cancel()
+            if sender is not None and not sender.done():
+                # What it takes the requests from is closed in the task that runs it.
+                sender.cancel()
+                await asyncio.wait((sender,))
 
 
-async def _items(pipe: Pipe[Any]) -> AsyncIterator[Any]:
-    while True:
+class _Items(AsyncIterator[Any]):
+    """The items of a pipe, up to its end."""
+
+    __slots__ = ("_pipe",)
+
+    def __init__(self, pipe: Pipe[Any]) -> None:
+        self._pipe = pipe
+
+    async def __anext__(self) -> Any:
         try:
-            item = await pipe.get()
+            return await self._pipe.get()
         except EndOfStream:
-            return
-        yield item
+            raise StopAsyncIteration from None

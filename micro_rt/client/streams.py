@@ -4,34 +4,40 @@ The rules that they keep, and why:
 
 - Whoever opens a call owns it. A call that is iterated is cancelled, on both sides and at once, when the loop is left
   early. A call that is entered with ``async with`` is cancelled when the block is left.
-- The iterator of a loop cancels the call in ``__del__``, which CPython runs at the moment that ``break`` drops it. That
-  is why these are classes and not async generators: a generator would be closed later, by the event loop.
+- A loop that is cancelled, or times out, while it waits for a reply ends the call there and then: the exception keeps
+  the iterator alive, so nothing may depend on when that is collected.
+- Python tells nobody that ``break``, or an error in the body, leaves a loop. Only there the iterator cancels the call in
+  ``__del__``, which CPython runs when the loop drops it. That is why these are classes and not async generators: a
+  generator would be closed later, by the event loop. Whoever keeps an iterator ends it with ``aclose``.
 - ``__del__`` may run in any thread, and after the loop has ended. In another thread it asks the loop to cancel; after
   the end of the loop it does nothing.
 - The call starts at the first use, not when it is made: making a call without using it sends nothing and leaves nothing
   behind.
 - The outcome is kept. Every later use of a call that has ended raises what ended it, without the traceback of the first
   time.
-- One task receives at a time, and one sends at a time: the second one gets a ``RuntimeError``, because messages would
-  be shared out between them at random. Sending and receiving at the same time is what a bidirectional call is for.
+- One task receives at a time, and one sends at a time. A second task gets a ``RuntimeError``, because messages would be
+  shared out between the two at random. Opening the call counts as receiving, so two tasks never send it twice, and the
+  error of the second task does not end the call of the first. Sending and receiving at the same time is what a
+  bidirectional call is for.
 - A call works in the event loop that opened it. In another loop it raises ``RuntimeError``: it would wait for ever there.
 - ``send``, ``receive``, ``end`` and ``finish`` need an entered call, so that there is a block whose end cancels it. A
   call that was given its messages refuses ``send``: the two would mix without any order.
 - A client-streaming call has exactly one reply. None, or a second one, is an error of the server, and says so.
 - A call is made once. Using it again after its end raises, and never sends the request a second time.
-- Requests are any iterable, async or not. A task sends them, and ends with the call.
+- Requests are any iterable, async or not. A task sends them, and ends with the call. It closes an async generator that it
+  took them from.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
 from micro_rt.client.bound import BoundMethod
-from micro_rt.client.exchange import Exchange, open_exchange, pump
-from micro_rt.context import CallInfo, ClientCall
+from micro_rt.client.exchange import Exchange, make_exchange, pump
+from micro_rt.context import CallInfo
 from micro_rt.errors import Cancelled, EndOfStream, Error
 from micro_rt.metadata import MetadataLike
 from micro_rt.transport.base import many_replies, no_reply
@@ -42,7 +48,7 @@ RequestT = TypeVar("RequestT")
 ReplyT = TypeVar("ReplyT")
 
 Messages: TypeAlias = AsyncIterable[RequestT] | Iterable[RequestT]
-"""Requests to be sent, as they come: any iterable, async or not."""
+"""Requests to be sent, as they come: any iterable, async or not. The call closes an async generator when it ends."""
 
 
 class _StreamCall(Generic[RequestT, ReplyT]):
@@ -89,8 +95,8 @@ class _StreamCall(Generic[RequestT, ReplyT]):
         return f"<{type(self).__name__} {self._bound.method.path} {state}>"
 
     async def __aenter__(self) -> Self:
-        self._entered = True
         await self._start()
+        self._entered = True
         return self
 
     async def __aexit__(
@@ -138,30 +144,43 @@ class _StreamCall(Generic[RequestT, ReplyT]):
             self._loop.call_soon_threadsafe(self.cancel)
 
     async def _start(self) -> Exchange:
+        """Opens the call, unless it is open; raises the outcome of a call that has ended.
+
+        Raises:
+            RuntimeError: another task opens it, or receives from it.
+        """
         if self._outcome is not None:
             raise self._outcome.with_traceback(None)
+        if self._receiving:
+            raise self._busy()
         if self._exchange is not None:
             return self._exchange
         bound = self._bound
+        exchange = make_exchange(bound, bound.start(self._timeout, self._metadata, self._info))
+        client_streams = bound.method.kind.client_streams
         self._loop = asyncio.get_running_loop()
-        call: ClientCall = bound.start(self._timeout, self._metadata, self._info)
-        if not bound.method.kind.client_streams:
-            self._exchange = await _opened(bound, call, self._requests)
-        else:
-            self._exchange = exchange = await _opened(bound, call)
-            if self._requests is not None:
-                self._sender = asyncio.create_task(
-                    pump(_as_async(self._requests), exchange), name=f"requests of {bound.method.path}"
-                )
-        return self._exchange
+        self._exchange = exchange  # From now on, cancel() reaches it.
+        self._receiving = True
+        try:
+            await exchange.open(None if client_streams else self._requests)
+        except BaseException as error:
+            if isinstance(error, Error):
+                error.outgoing = True
+            self._end(error if isinstance(error, Exception) else Cancelled("the call was cancelled by this client"))
+            raise
+        finally:
+            self._receiving = False
+        if client_streams and self._requests is not None:
+            self._sender = asyncio.create_task(pump(self._requests, exchange), name=f"requests of {bound.method.path}")
+        return exchange
 
     async def _take(self) -> Any:
+        if self._receiving:
+            raise self._busy()
         exchange = self._exchange
         if exchange is None or self._outcome is not None:
             exchange = await self._start()
         self._check_loop()
-        if self._receiving:
-            raise RuntimeError("another task is receiving from this call; one at a time")
         self._receiving = True
         try:
             return await exchange.receive()
@@ -173,13 +192,16 @@ class _StreamCall(Generic[RequestT, ReplyT]):
         finally:
             self._receiving = False
 
+    def _busy(self) -> RuntimeError:
+        return RuntimeError("another task is receiving from this call; one at a time")
+
     async def _put(self, message: RequestT) -> None:
         exchange = self._feedable("send")
         if self._sending:
             raise RuntimeError("another task is sending to this call; one at a time")
         self._sending = True
         try:
-            await exchange.send(message)
+            await exchange.send(exchange.encode(message))
         except Error as error:
             error.outgoing = True
             raise
@@ -232,14 +254,14 @@ class ServerStreamCall(_StreamCall[Any, ReplyT]):
         async for reply in client.list(request):
             ...
 
-    Leaving the loop early cancels the call. In ``async with client.list(request) as call`` it goes on until the
+    Leaving the loop early cancels the call, and so does cancelling the task that waits in it. In ``async with client.list(request) as call`` it goes on until the
     block ends, and ``receive()`` takes single replies.
     """
 
     __slots__ = ()
 
     def __aiter__(self) -> AsyncIterator[ReplyT]:
-        return _Replies(self._take, None if self._entered else self._abandon)
+        return _Replies(self, owns=not self._entered)
 
     async def receive(self) -> ReplyT:
         """Waits for a reply.
@@ -274,6 +296,8 @@ class ClientStreamCall(_StreamCall[RequestT, ReplyT]):
         """Sends a request, waiting while the server does not read.
 
         Raises:
+            InvalidArgument: the request cannot be encoded; the call goes on. If the client has stream interceptors, the
+                call ends with this error instead, because they may still change the request.
             EndOfStream: the server has ended the call; ``finish()`` tells how.
             Error: the call failed.
         """
@@ -297,7 +321,7 @@ class ClientStreamCall(_StreamCall[RequestT, ReplyT]):
             raise TypeError(
                 f"await client.{name}(messages) needs messages; without them: async with client.{name}() as call"
             )
-        if self._exchange is not None or self._outcome is not None:
+        if self._loop is not None or self._outcome is not None:
             raise RuntimeError("this call was made already; make a new one")
         try:
             await self._start()
@@ -329,12 +353,14 @@ class BidiStreamCall(_StreamCall[RequestT, ReplyT]):
             raise TypeError(
                 f"async for ... in client.{name}(messages) needs messages; without them: async with client.{name}() as call"
             )
-        return _Replies(self._take, None if self._entered else self._abandon)
+        return _Replies(self, owns=not self._entered)
 
     async def send(self, message: RequestT) -> None:
         """Sends a request, waiting while the server does not read.
 
         Raises:
+            InvalidArgument: the request cannot be encoded; the call goes on. If the client has stream interceptors, the
+                call ends with this error instead, because they may still change the request.
             EndOfStream: the server has ended the call; ``receive()`` tells how.
             Error: the call failed.
         """
@@ -360,39 +386,38 @@ class _Replies(AsyncIterator[ReplyT]):
     """The replies of one loop.
 
     Args:
-        take: waits for the next one.
-        abandon: called when the loop is left, however that happens; None if the loop does not own the call.
+        call: what is iterated.
+        owns: whether the call ends with the loop.
     """
 
-    __slots__ = ("_abandon", "_take")
+    __slots__ = ("_began", "_call", "_owns")
 
-    def __init__(self, take: Callable[[], Awaitable[ReplyT]], abandon: Callable[[], None] | None) -> None:
-        self._take = take
-        self._abandon = abandon
+    def __init__(self, call: _StreamCall[Any, ReplyT], *, owns: bool) -> None:
+        self._call = call
+        self._owns = owns
+        self._began = False
 
     async def __anext__(self) -> ReplyT:
+        call = self._call
+        if call._receiving:  # pyright: ignore[reportPrivateUsage]
+            raise call._busy()  # pyright: ignore[reportPrivateUsage]
+        self._began = True  # Only now: a loop that was refused does not end the call of another one.
         try:
-            return await self._take()
+            reply: ReplyT = await call._take()  # pyright: ignore[reportPrivateUsage]
         except EndOfStream:
             raise StopAsyncIteration from None
+        except BaseException:
+            self._leave()
+            raise
+        return reply
+
+    async def aclose(self) -> None:
+        """Ends the call, if it belongs to this loop and is not over."""
+        self._leave()
 
     def __del__(self) -> None:
-        if self._abandon is not None:
-            self._abandon()
+        self._leave()
 
-
-async def _opened(bound: BoundMethod, call: ClientCall, request: Any = None) -> Exchange:
-    try:
-        return await open_exchange(bound, call, request)
-    except Error as error:
-        error.outgoing = True
-        raise
-
-
-async def _as_async(messages: Messages[RequestT]) -> AsyncIterator[RequestT]:
-    if isinstance(messages, AsyncIterable):
-        async for message in messages:
-            yield message
-    else:
-        for message in messages:
-            yield message
+    def _leave(self) -> None:
+        if self._owns and self._began:
+            self._call._abandon()  # pyright: ignore[reportPrivateUsage]

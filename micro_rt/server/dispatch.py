@@ -17,6 +17,10 @@ The rules that it keeps, and why:
   Its text may name services, addresses and names in the registry that are none of the caller's business, and would
   read as if they were about the service that was called. Anything else is logged with its
   traceback and becomes ``UNKNOWN`` without details, because its text may hold secrets.
+- A handler that raises ``SystemExit``, ``KeyboardInterrupt`` or another ``BaseException`` ends its own call, with
+  ``UNAVAILABLE``: it may have run, so only idempotent methods are called again elsewhere. In a task of asyncio's, the first
+  two would end the event loop, and every other call in flight with it. ``exits`` is told of them, so that the service can
+  stop in good order.
 - A task group with a single error counts as that error: handlers that use task groups need not unwrap it.
 - A cancellation that is this call's own (the client has gone, the server stops) goes on. Any other one, which something
   the handler awaited raised, becomes ``CANCELLED``, and the task goes on to send its status. A call that the server cuts off
@@ -26,8 +30,9 @@ The rules that it keeps, and why:
   service then does not start.
 - A reply is checked by its class. A wrong one is an error of the server and is logged; encoding it could send nonsense.
 - A unary method without a request, and a request that cannot be decoded, are ``INVALID_ARGUMENT``: the client's error.
-- Replies are closed in the task of the call, however it ends, so that ``finally`` blocks of an async generator run
-  there and at once, with the context of the call.
+- Replies are closed in the task of the call, however it ends, and with them what each interceptor was given. So the
+  ``finally`` blocks of async generators run there and at once, with the context of the call, and before the call stops
+  counting as in flight.
 - A stream of replies gives way every ``FAIR_SHARE`` messages: sending only waits when a window is full.
 - A request from go-micro gets its errors in go-micro's form. That is decided by the request, and changes nothing else.
 """
@@ -37,9 +42,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
-from inspect import isasyncgen, iscoroutine
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from inspect import iscoroutine
 from typing import Any, cast
 
 from micro_rt.codec.base import Codec
@@ -69,6 +73,7 @@ from micro_rt.interceptor import (
     chain_stream,
     chain_unary,
     checked,
+    close,
     enforce_auth,
 )
 from micro_rt.metadata import EMPTY, Metadata
@@ -104,6 +109,8 @@ class Dispatcher:
         self._in_other_codecs: dict[tuple[str, str], _Route] = {}
         """Routes by content subtype and path, for calls that are not in our own codec."""
         self._interceptors = checked(interceptors)
+        self.exits: Callable[[BaseException], None] | None = None
+        """Called with the ``SystemExit`` or ``KeyboardInterrupt`` of a handler."""
         self._services: list[str] = []
         self._routes: dict[str, _Route] = {}
         # go-micro puts the name in the registry where the package is: "/go.micro.srv.greeter.Greeter/SayHello". None stands
@@ -234,10 +241,22 @@ class Dispatcher:
                 _log.exception("%s raised an unexpected exception", route.method.path)
                 problem = f"{route.method.path} failed with {type(error).__name__}; the server's log has the rest"
                 failure = Unknown(problem)
+        except GeneratorExit:
+            raise  # The event loop is gone, and this task is thrown away.
+        except BaseException as error:
+            failure = self._exited(route.method.path, error)
         headers = context.take_headers()
         if headers is not None:
             await stream.send_headers(headers)
         return failure, context.trailers
+
+    def _exited(self, path: str, error: BaseException) -> Unavailable:
+        """Returns what a call ends with whose handler raised what ends a program."""
+        name = type(error).__name__
+        _log.error("%s raised %s; the other calls go on", path, name, exc_info=error)
+        if self.exits is not None and isinstance(error, SystemExit | KeyboardInterrupt):
+            self.exits(error)
+        return Unavailable(f"{path} ended with {name}; the server's log has the rest", id="micro.handler_exited")
 
     def _in_other_codec(self, route: _Route, content_subtype: str) -> _Route:
         """Returns a route for calls in a codec that is not our own.
@@ -346,21 +365,25 @@ class _StreamRoute(_Route):
 
     async def serve(self, stream: ServerStream, context: Context) -> None:
         replies = self._run(_Requests(self, stream), context)
-        # However this ends, the handler's own finally blocks run now, and in this task.
-        async with aclosing(_closable(replies)) as closing:
+        try:
             sent = 0
-            async for reply in closing:
+            async for reply in replies:
                 await self.reply(stream, context, reply)
                 sent += 1
                 if not sent % FAIR_SHARE:
                     await asyncio.sleep(0)
+        finally:
+            # However this ends, the finally blocks of interceptors and of the handler run now, and in this task.
+            await close(replies)
 
     async def _server_stream(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
         async for request in requests:
             replies = self._iterable(self.function(request, context))
-            async with aclosing(replies):
+            try:
                 async for reply in replies:
                     yield reply
+            finally:
+                await close(replies)
             return
         raise InvalidArgument(f"{self.method.path} takes one request, and none came")
 
@@ -370,10 +393,10 @@ class _StreamRoute(_Route):
     def _bidi_stream(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
         return self._iterable(self.function(requests, context))
 
-    def _iterable(self, replies: Any) -> AsyncGenerator[Any, None]:
-        """What a streaming method returned, if it can be iterated."""
+    def _iterable(self, replies: Any) -> AsyncIterator[Any]:
+        """Returns an iterator of what a streaming method returned."""
         if hasattr(replies, "__aiter__"):
-            return _closable(replies)
+            return aiter(cast("AsyncIterable[Any]", replies))
         if iscoroutine(replies):
             replies.close()
         name = self.method.python_name
@@ -428,16 +451,6 @@ def _cut_off(method: Method[Any, Any]) -> Unavailable:
     if not method.idempotent:
         problem += ", and is not declared idempotent"
     return Unavailable(problem, id="micro.cut_off")
-
-
-def _closable(replies: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
-    """Returns an async iterator as something that can be closed, which generators can be already."""
-    return cast("AsyncGenerator[Any, None]", replies) if isasyncgen(replies) else _generator(replies)
-
-
-async def _generator(replies: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
-    async for reply in replies:
-        yield reply
 
 
 _OUTGOING: Mapping[Code, str] = {

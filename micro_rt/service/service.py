@@ -138,6 +138,8 @@ class Service:
         self._ttl = ttl
         self._interceptors = checked(interceptors)
         self._dispatcher = Dispatcher(Codecs(self.codec, lambda: names_of("codec"), codec_named), interceptors)
+        self._dispatcher.exits = self._handler_exits
+        self._exit: BaseException | None = None
         self._handlers: list[Handler] = []
         self._subscriptions: list[EventSubscription] = []
         self._life: Life | None = None
@@ -300,7 +302,8 @@ class Service:
         """Serves until SIGINT, SIGTERM or ``stop()``.
 
         A second signal ends it without waiting for calls in flight, a third one wherever it is. Signal handlers that the
-        program has set before are called too, and set again afterwards.
+        program has set before are called too, and set again afterwards. A handler that raises ``SystemExit`` or
+        ``KeyboardInterrupt`` stops it as one signal does; the exception is raised once it has stopped.
 
         Args:
             signals: whether signals end it; False leaves them to the program, which calls ``stop()``.
@@ -324,6 +327,9 @@ class Service:
         finally:
             self._stop_asked = False
             self._ending = None
+        exit, self._exit = self._exit, None
+        if exit is not None:
+            raise exit
 
     def stop(self) -> None:
         """Asks ``serve()`` to stop, in good order; from any thread."""
@@ -402,6 +408,14 @@ class Service:
             grace=self._grace,
             ttl=self._ttl,
         )
+
+    def _handler_exits(self, error: BaseException) -> None:
+        """Stops ``serve()`` in good order because a handler wants the process to end."""
+        if self._ending is None:
+            _log.warning("%s goes on: it is not run by serve(), which would stop it now", self.name)
+        elif self._exit is None:
+            self._exit = error
+            self._ending.asked.set()
 
     def _starting(self) -> bool:
         return self._life is None or self._life.starting

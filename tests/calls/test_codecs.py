@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -152,3 +153,65 @@ def test_a_codec_is_loaded_once_and_what_peers_make_up_is_not_remembered(caplog:
 
 def test_json_is_what_travels() -> None:
     assert json.loads(JsonCodec().encoder(Text)(Text(value="x"))) == {"value": "x"}
+
+
+class Strict(ProtoCodec):
+    """Protobuf that refuses a few messages, as it refuses those without a required field."""
+
+    def encoder(self, message_type: type[Any]) -> Callable[[Any], bytes]:
+        encode = super().encoder(message_type)
+
+        def encode_most(message: Any) -> bytes:
+            if message.value in (13, "13"):
+                raise OverflowError("13 is too much")
+            return encode(message)
+
+        return encode_most
+
+
+class Around(micro.Interceptor):
+    """Passes everything on."""
+
+    async def stream(
+        self, requests: AsyncIterator[Any], call: micro.Call, proceed: micro.StreamNext
+    ) -> AsyncIterator[Any]:
+        async for reply in proceed(requests, call):
+            yield reply
+
+
+@pytest.mark.parametrize("interceptors", [[], [Around()]], ids=["plain", "intercepted"])
+@pytest.mark.parametrize("transport", ["memory", "grpc"])
+async def test_a_streamed_request_that_cannot_be_encoded_ends_the_call(
+    transport: str, interceptors: list[micro.Interceptor]
+) -> None:
+    address = f"memory:{uuid.uuid4()}"
+    server = micro.Service("lab", registry=address, transport=transport)
+    server.handle(Lab())
+    service = micro.Service("client", registry=address, codec=Strict())
+    numbers, texts = [Number(value=1), Number(value=13)], [Text(value="1"), Text(value="13")]
+    async with server, service, asyncio.timeout(20):
+        client = LabClient(service, interceptors=interceptors)
+        with pytest.raises(micro.InvalidArgument, match="13 is too much") as caught:
+            await client.sum(numbers)
+        assert caught.value.may_have_run
+        with pytest.raises(micro.InvalidArgument, match="13 is too much"):
+            async for _ in client.talk(texts):
+                pass
+        with pytest.raises(micro.InvalidArgument, match="13 is too much"):
+            async for _ in client.count(numbers[1]):
+                pass
+        async with client.sum(numbers) as call:
+            with pytest.raises(micro.InvalidArgument, match="13 is too much"):
+                await call.finish()
+        async with client.talk() as talk:
+            if not interceptors:
+                with pytest.raises(micro.InvalidArgument, match="13 is too much"):
+                    await talk.send(texts[1])
+                await talk.send(texts[0])
+                assert (await talk.receive()).value == "re: 1"
+            else:
+                await talk.send(texts[1])
+                with pytest.raises(micro.InvalidArgument, match="13 is too much"):
+                    await talk.receive()
+        with pytest.raises(TypeError, match="takes Number"):
+            await client.sum([Text()])  # type: ignore[list-item]

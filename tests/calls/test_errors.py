@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -426,3 +426,60 @@ async def test_a_request_that_cannot_be_encoded_never_left() -> None:
             await LabClient(service).act(Text())
     assert not caught.value.may_have_run
     assert lab.ran == []
+
+
+class Custom(BaseException):
+    """What no handler of exceptions catches."""
+
+
+class Exiting(Lab):
+    """Raises what ends programs."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+        self.hung = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def act(self, request: Text, context: micro.Context) -> Text:
+        self.ran.append(f"act {request.value}")
+        if request.value == "hang":
+            self.hung.set()
+            await self.go_on.wait()
+            return request
+        raise self.error
+
+    async def look(self, request: Text, context: micro.Context) -> Text:
+        self.ran.append("look")
+        raise self.error
+
+    async def count(self, request: Number, context: micro.Context) -> AsyncIterator[Number]:
+        yield request
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), KeyboardInterrupt(), Custom("mine")], ids=["exit", "interrupt", "own"]
+)
+async def test_a_handler_that_raises_what_ends_programs_ends_only_its_call(
+    serve: Serve, caplog: pytest.LogCaptureFixture, error: BaseException
+) -> None:
+    lab = Exiting(error)
+    async with serve(lab) as service, asyncio.timeout(20):
+        client = LabClient(service, retry=RetryPolicy(attempts=2, backoff=0.01))
+        other = asyncio.create_task(client.act(Text(value="hang")))
+        await lab.hung.wait()
+        with pytest.raises(micro.Unavailable, match=type(error).__name__) as caught:
+            await client.act(Text(value="exit"))
+        assert caught.value.may_have_run
+        with pytest.raises(micro.Unavailable):
+            await client.look(Text())
+        replies = aiter(client.count(Number(value=7)))
+        assert (await anext(replies)).value == 7
+        with pytest.raises(micro.Unavailable):
+            await anext(replies)
+        lab.go_on.set()
+        assert (await other).value == "hang"
+    # The method that is idempotent was called again, the other one was not.
+    assert lab.ran == ["act hang", "act exit", "look", "look"]
+    assert f"raised {type(error).__name__}" in caplog.text

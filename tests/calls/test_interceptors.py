@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
 
 import micro_rt as micro
 from tests.helpers.handlers import Lab, Serve
+from tests.helpers.waiting import eventually
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text
 
@@ -209,3 +211,159 @@ async def test_sending_after_the_end_is_the_callers_mistake(
         with pytest.raises(micro.FailedPrecondition, match="has ended its requests already"):
             await call.send(Text(value="b"))
         assert [t.value async for t in call] == ["re: a", "bye"]
+
+
+class Waits(micro.Interceptor):
+    """Waits for ever: before the call, after the first reply, or after the last one."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.ended = asyncio.Event()
+
+    async def wait(self, where: str) -> None:
+        if where == self.where:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.ended.set()
+
+    async def unary(self, request: Any, call: micro.Call, proceed: micro.UnaryNext) -> Any:
+        await self.wait("before")
+        reply = await proceed(request, call)
+        await self.wait("after")
+        return reply
+
+    async def stream(
+        self, requests: AsyncIterator[Any], call: micro.Call, proceed: micro.StreamNext
+    ) -> AsyncIterator[Any]:
+        await self.wait("before")
+        async for reply in proceed(requests, call):
+            await self.wait("between")
+            yield reply
+        await self.wait("after")
+
+
+@pytest.mark.parametrize("where", ["before", "between", "after"])
+async def test_a_timeout_bounds_the_clients_interceptors_too(serve: Serve, where: str) -> None:
+    waits = Waits("nowhere")
+    async with serve(Lab(), client_interceptors=[waits]) as service, asyncio.timeout(20):
+        lab = LabClient(service)
+        await lab.act(Text())  # Connects.
+        waits.where = where
+        if where != "between":
+            with pytest.raises(micro.DeadlineExceeded, match="interceptors were not done"):
+                await lab.act(Text(), timeout=0.3)
+            assert waits.ended.is_set()
+        for call in (lab.count(Number(value=1), timeout=0.3), lab.talk([Text()], timeout=0.3)):
+            waits.ended.clear()
+            with pytest.raises(micro.DeadlineExceeded, match="interceptors were not done"):
+                async for _ in call:
+                    pass
+            await waits.ended.wait()
+        with pytest.raises(micro.DeadlineExceeded, match="interceptors were not done"):
+            await lab.sum([Number(value=1)], timeout=0.3)
+
+
+@pytest.mark.parametrize("later", [True, False])
+async def test_an_interceptor_may_move_or_remove_the_deadline(serve: Serve, later: bool) -> None:
+    class Moves(micro.Interceptor):
+        async def unary(self, request: Any, call: micro.Call, proceed: micro.UnaryNext) -> Any:
+            call.deadline = asyncio.get_running_loop().time() + 60 if later else None
+            await asyncio.sleep(0.2)
+            return await proceed(request, call)
+
+    async with serve(Lab(), client_interceptors=[Moves()]) as service:
+        assert (await LabClient(service).act(Text(value="a"), timeout=0.05)).value == "a"
+
+
+async def test_the_deadline_of_a_call_in_flight_is_told_by_the_transport(serve: Serve) -> None:
+    seen: list[BaseException] = []
+
+    class Sees(micro.Interceptor):
+        async def unary(self, request: Any, call: micro.Call, proceed: micro.UnaryNext) -> Any:
+            try:
+                return await proceed(request, call)
+            except BaseException as error:
+                seen.append(error)
+                raise
+
+    async with serve(Lab(), client_interceptors=[Sees()]) as service:
+        with pytest.raises(micro.DeadlineExceeded, match="no reply") as caught:
+            await LabClient(service).act(Text(value="hang"), timeout=0.1)
+        assert seen == [caught.value]
+
+
+async def test_replies_that_came_before_the_deadline_can_be_read_after_it(serve: Serve) -> None:
+    async with (
+        serve(Lab(), client_interceptors=[Trace("c", [])]) as service,
+        LabClient(service).count(Number(value=3), timeout=0.3) as call,
+    ):
+        await asyncio.sleep(0.5)
+        assert [number.value async for number in call] == [0, 1, 2]
+
+
+class Marks:
+    """Notes in which task a generator ends, and whether its context is the one that it began in."""
+
+    def __init__(self) -> None:
+        self.variable = ContextVar("variable", default="")
+        self.ended: list[str] = []
+        self.elsewhere: list[str] = []
+
+    async def around(self, name: str, items: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        task, token = asyncio.current_task(), self.variable.set(name)
+        try:
+            async for item in items:
+                yield item
+        finally:
+            await asyncio.sleep(0.05)
+            self.variable.reset(token)
+            (self.ended if asyncio.current_task() is task else self.elsewhere).append(name)
+
+
+class Marked(micro.Interceptor):
+    """Is written as the documentation shows, and puts generators around both directions."""
+
+    def __init__(self, name: str, marks: Marks, take: int | None) -> None:
+        self.name = name
+        self.marks = marks
+        self.take = take
+
+    async def stream(
+        self, requests: AsyncIterator[Any], call: micro.Call, proceed: micro.StreamNext
+    ) -> AsyncIterator[Any]:
+        taken = 0
+        async for reply in proceed(self.marks.around(f"requests of {self.name}", requests), call):
+            yield reply
+            taken += 1
+            if taken == self.take:
+                return
+
+
+@pytest.mark.parametrize("ending", ["client", "interceptor"])
+@pytest.mark.parametrize("side", ["interceptors", "client_interceptors"])
+async def test_what_an_interceptor_was_given_is_closed_in_the_task_of_the_call(
+    serve: Serve, side: str, ending: str
+) -> None:
+    marks = Marks()
+
+    class Handler(Lab):
+        def talk(self, requests: AsyncIterator[Text], context: micro.Context) -> AsyncIterator[Text]:
+            return marks.around("handler", super().talk(requests, context))
+
+    take = 1 if ending == "interceptor" else None
+    chain = [Marked("a", marks, take), Marked("b", marks, None)]
+    async with serve(Handler(), **{side: chain}) as service:
+        async with LabClient(service).talk() as call:
+            await call.send(Text(value="1"))
+            assert (await call.receive()).value == "re: 1"
+            if ending == "interceptor":
+                with pytest.raises(micro.EndOfStream):
+                    await call.receive()
+        if side == "client_interceptors":
+            await eventually(lambda: len(marks.ended) + len(marks.elsewhere) == 3)
+    # A server that stops waits for the calls in flight, and so for what is closed with them.
+    assert marks.elsewhere == []
+    assert sorted(marks.ended) == ["handler", "requests of a", "requests of b"]
+    if side == "interceptors" and ending == "interceptor":
+        assert marks.ended == ["handler", "requests of b", "requests of a"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import micro_rt as micro
 from tests.helpers.handlers import Lab, Serve
+from tests.helpers.waiting import eventually
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text
 
@@ -345,3 +347,159 @@ async def test_a_sender_that_never_waits_gives_others_their_turn(serve: Serve, s
             assert (await lab.sum(flood())).value == MANY
         others.cancel()
     assert turns.longest <= 64
+
+
+@pytest.mark.parametrize("how", ["loop", "loop of one iterator", "await", "enter"])
+async def test_two_tasks_that_start_one_call_send_it_once(serve: Serve, how: str) -> None:
+    ran: list[str] = []
+
+    class Counting(Lab):
+        async def count(self, request: Number, context: micro.Context) -> AsyncIterator[Number]:
+            ran.append("count")
+            yield request
+
+        async def sum(self, requests: AsyncIterator[Number], context: micro.Context) -> Number:
+            ran.append("sum")
+            return await super().sum(requests, context)
+
+    async with serve(Counting()) as service:
+        client = LabClient(service)
+        counting, summing = client.count(Number(value=7)), client.sum([Number(value=7)])
+        iterator = aiter(counting)
+
+        async def use() -> list[int]:
+            if how == "await":
+                return [(await summing).value]
+            if how == "loop of one iterator":
+                return [(await anext(iterator)).value]
+            if how == "enter":
+                async with counting as call:
+                    return [(await call.receive()).value]
+            return [number.value async for number in counting]
+
+        outcomes = await asyncio.wait_for(asyncio.gather(use(), use(), return_exceptions=True), 20)
+        assert [outcome for outcome in outcomes if isinstance(outcome, list)] == [[7]], outcomes
+        (error,) = [outcome for outcome in outcomes if not isinstance(outcome, list)]
+        assert isinstance(error, RuntimeError)
+        assert ran == ["sum" if how == "await" else "count"]
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Keeps the garbage collector from ending what a call must end."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+class Hanging(Lab):
+    """Streams that never end, and how many of them run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.running = 0
+        self.begun = 0
+
+    async def count(self, request: Number, context: micro.Context) -> AsyncIterator[Number]:
+        self.running += 1
+        self.begun += 1
+        try:
+            yield request
+            await asyncio.Event().wait()
+        finally:
+            self.running -= 1
+
+    async def talk(self, requests: AsyncIterator[Text], context: micro.Context) -> AsyncIterator[Text]:
+        async for _ in self.count(Number(), context):
+            yield Text()
+
+
+@pytest.mark.parametrize("method", ["count", "talk"])
+@pytest.mark.parametrize("intercepted", [False, True])
+async def test_a_cancelled_loop_ends_its_call_even_if_the_task_is_kept(
+    serve: Serve, uncollected: None, method: str, intercepted: bool
+) -> None:
+    class Around(micro.Interceptor):
+        async def stream(self, requests: object, call: object, proceed: micro.StreamNext) -> AsyncIterator[object]:  # type: ignore[override]
+            async for reply in proceed(requests, call):  # type: ignore[arg-type]
+                yield reply
+
+    lab, waiting = Hanging(), asyncio.Semaphore(0)
+    async with serve(lab, client_interceptors=[Around()] if intercepted else []) as service:
+        client = LabClient(service)
+
+        async def read() -> None:
+            async for _ in client.count(Number()) if method == "count" else client.talk([Text()]):
+                waiting.release()
+
+        async def read_for_a_while() -> None:
+            async with asyncio.timeout(0.3):
+                await read()
+
+        kept = [asyncio.create_task(read()) for _ in range(5)]
+        kept += [asyncio.create_task(read_for_a_while()) for _ in range(5)]
+        for _ in kept:
+            await asyncio.wait_for(waiting.acquire(), 20)
+        for task in kept[:5]:
+            task.cancel()
+        outcomes = await asyncio.gather(*kept, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError] * 5 + [TimeoutError] * 5
+        await eventually(lambda: lab.begun == 10 and lab.running == 0, within=20)
+
+
+async def test_a_handler_that_relays_ends_its_call_when_its_client_leaves(serve: Serve, uncollected: None) -> None:
+    lab = Hanging()
+
+    class Relay(Lab):
+        def __init__(self, far: LabClient) -> None:
+            super().__init__()
+            self.far = far
+
+        async def count(self, request: Number, context: micro.Context) -> AsyncIterator[Number]:
+            async for number in self.far.count(request):
+                yield number
+
+    class Returns(Relay):
+        def count(self, request: Number, context: micro.Context) -> AsyncIterator[Number]:
+            return aiter(self.far.count(request))
+
+    async with serve(lab) as service:
+        for relay in (Relay(LabClient(service)), Returns(LabClient(service))):
+            lab.begun = 0
+            async with serve(relay) as near:
+                client, kept = LabClient(near), []
+                for _ in range(20):
+                    call = client.count(Number())
+                    kept.append(call)
+                    async with call:
+                        await call.receive()
+                await eventually(lambda: lab.begun == 20 and lab.running == 0, within=20)
+
+
+async def test_an_iterator_that_is_kept_can_be_closed(serve: Serve, uncollected: None) -> None:
+    lab = Hanging()
+    async with serve(lab) as service:
+        replies = aiter(LabClient(service).count(Number()))
+        await anext(replies)
+        await replies.aclose()  # type: ignore[attr-defined]
+        await eventually(lambda: lab.running == 0, within=20)
+        with pytest.raises(micro.Cancelled):
+            await anext(replies)
+
+
+@pytest.mark.parametrize("how", ["the server ends", "the client leaves"])
+async def test_a_call_closes_the_generator_of_its_requests(serve: Serve, uncollected: None, how: str) -> None:
+    closed, kept = asyncio.Event(), list[object]()
+
+    async def requests() -> AsyncIterator[Text]:
+        try:
+            while True:
+                yield Text(value="enough" if how == "the server ends" else "x" * 100_000)
+        finally:
+            closed.set()
+
+    async with serve(Lab()) as service:
+        kept.append(generator := requests())
+        async for _ in LabClient(service).talk(generator):
+            break
+        await asyncio.wait_for(closed.wait(), 20)

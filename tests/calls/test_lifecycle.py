@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,9 @@ from micro_rt.metadata import EMPTY
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
 from micro_rt.server.server import Server
-from micro_rt.transport.base import ServerStream
+from micro_rt.transport.base import ClientStream, Connection, ServerStream
 from tests.helpers.handlers import Lab
+from tests.helpers.waiting import eventually
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text
 
@@ -167,3 +169,101 @@ async def test_what_a_registry_raises_does_not_leave_a_stub_and_does_not_end_the
             assert second.node is not None
             while info.node != second.node.id:
                 await client.act(Text(), info=info)
+
+
+class Slow(MemoryTransport):
+    """Opens streams only when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opening = asyncio.Event()
+        self.may = asyncio.Event()
+
+    def connection(self, address: str) -> Connection:
+        connection = super().connection(address)
+        open_now = connection.open
+
+        async def open_slowly(*arguments: Any) -> ClientStream:
+            self.opening.set()
+            await self.may.wait()
+            return await open_now(*arguments)
+
+        connection.open = open_slowly  # type: ignore[method-assign]
+        return connection
+
+
+@pytest.mark.parametrize("intercepted", [False, True])
+@pytest.mark.parametrize("kind", ["count", "sum", "talk", "talk in a block"])
+async def test_a_call_cancelled_while_it_is_opened_ends_at_once_and_is_not_sent(kind: str, intercepted: bool) -> None:
+    class Around(micro.Interceptor):
+        def stream(self, requests: Any, call: Any, proceed: micro.StreamNext) -> AsyncIterator[Any]:
+            return proceed(requests, call)
+
+    class Noting(Lab):
+        async def sum(self, requests: AsyncIterator[Number], context: micro.Context) -> Number:
+            self.ran.append("sum")
+            return Number()
+
+        async def talk(self, requests: AsyncIterator[Text], context: micro.Context) -> AsyncIterator[Text]:
+            self.ran.append("talk")
+            yield Text()
+
+    address, lab, slow = f"memory:{uuid.uuid4()}", Noting(), Slow()
+    server = micro.Service("lab", registry=MemoryRegistry(address), transport="memory")
+    server.handle(lab)
+    async with server, micro.Service("client", registry=MemoryRegistry(address), transport=slow) as service:
+        client = LabClient(service, interceptors=[Around()] if intercepted else [])
+        counting, summing, talking = client.count(Number()), client.sum([Number()]), client.talk()
+
+        async def use() -> None:
+            if kind == "sum":
+                await summing
+            elif kind == "count":
+                async for _ in counting:
+                    pass
+            elif kind == "talk":
+                async for _ in client_talk:
+                    pass
+            else:
+                async with talking as call:
+                    await call.receive()
+
+        client_talk = client.talk([Text()])
+        calls = {"count": counting, "sum": summing, "talk": client_talk, "talk in a block": talking}
+        task = asyncio.create_task(use())
+        await asyncio.wait_for(slow.opening.wait(), 20)
+        calls[kind].cancel()
+        with pytest.raises(micro.Cancelled):
+            await asyncio.wait_for(task, 20)
+        assert task.cancelling() == 0
+        slow.may.set()
+        await client.act(Text(value="after"))  # What was sent before this has begun.
+        assert lab.ran == ["after"]
+
+
+async def test_a_call_cancelled_while_it_goes_to_another_node_is_not_sent_again() -> None:
+    address, slow = f"memory:{uuid.uuid4()}", Slow()
+
+    class Failing(Lab):
+        async def count(self, request: Number, context: micro.Context) -> AsyncIterator[Number]:
+            self.ran.append("count")
+            slow.may.clear()
+            slow.opening.clear()
+            raise micro.Unavailable("not now")
+            yield request
+
+    lab = Failing()
+    server = micro.Service("lab", registry=MemoryRegistry(address), transport="memory")
+    server.handle(lab)
+    async with server, micro.Service("client", registry=MemoryRegistry(address), transport=slow) as service:
+        client = LabClient(service, retry=micro.RetryPolicy(attempts=10, backoff=0.01, max_backoff=0.01))
+        slow.may.set()
+        async with client.count(Number()) as call:
+            receiving = asyncio.create_task(call.receive())
+            await eventually(lambda: lab.ran == ["count"] and slow.opening.is_set(), within=20)
+            call.cancel()
+            with pytest.raises(micro.Cancelled):
+                await asyncio.wait_for(receiving, 20)
+        slow.may.set()
+        await client.act(Text(value="after"))
+        assert lab.ran == ["count", "after"]

@@ -469,3 +469,37 @@ def test_a_signal_reaches_everything_that_runs(tmp_path: Path, program: str, sig
         out, err = process.communicate(timeout=30)
     assert out == "over\n", err
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=["exit", "interrupt"])
+async def test_a_handler_that_wants_to_end_the_process_stops_it_in_good_order(
+    address: str, error: BaseException
+) -> None:
+    hung = asyncio.Event()
+
+    class Exiting(Lab):
+        async def act(self, request: Text, context: micro.Context) -> Text:
+            if request.value == "exit":
+                raise error
+            hung.set()
+            await asyncio.sleep(0.3)
+            return request
+
+    server = micro.Service("lab", registry=address)
+    server.handle(Exiting())
+
+    async def calls() -> Text:
+        async with micro.Service("client", registry=address) as service:
+            client = LabClient(service)
+            other = asyncio.create_task(client.act(Text(value="other")))
+            await hung.wait()
+            with pytest.raises(micro.Unavailable):
+                await client.act(Text(value="exit"))
+            return await other
+
+    calling = asyncio.create_task(calls())
+    with pytest.raises(type(error)) as caught:
+        await server.serve()
+    assert caught.value is error
+    assert (await asyncio.wait_for(calling, 20)).value == "other"
+    assert await listed(address) == {}

@@ -41,7 +41,6 @@ import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from copy import copy
-from types import TracebackType
 from typing import Any, cast
 
 from grpclib.client import Handler as ClientHandler
@@ -78,6 +77,7 @@ from micro_rt.errors import (
     Unimplemented,
     Unknown,
 )
+from micro_rt.kit.interruptible import Interruptible
 from micro_rt.kit.logs import quieten
 from micro_rt.kit.net import detect_dead_peers, join, listen, split
 from micro_rt.kit.ordered import OrderedSet
@@ -317,8 +317,8 @@ class _GrpcClientStream(ClientStream):
         self._path = ""
         self._stream = _Http2Stream(protocol, self)
         self._reader = _MessageReader(self._stream)
-        self._sending = _Wait()
-        self._receiving = _Wait()
+        self._sending = Interruptible()
+        self._receiving = Interruptible()
         self._ended = False
         self._got_headers = False
         self._outcome: Error | None = None
@@ -588,53 +588,6 @@ class _Http2Stream(Stream):
         self._call = None
 
 
-class _Wait:
-    """Waits of one direction of a call, which an event from outside ends with an error."""
-
-    __slots__ = ("_cancelling", "_ended", "_error", "_task")
-
-    def __init__(self) -> None:
-        self._ended = False
-        self._error: Error | None = None
-        self._task: asyncio.Task[Any] | None = None
-        self._cancelling = 0
-
-    def __enter__(self) -> None:
-        if self._ended:
-            raise self._reason()
-        task = asyncio.current_task()
-        if task is not None:
-            self._task = task
-            self._cancelling = task.cancelling()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        task, self._task = self._task, None
-        if not self._ended or task is None or not isinstance(value, asyncio.CancelledError):
-            return
-        # The cancellation is ours and is taken back; one that comes from elsewhere at the same time goes on.
-        if task.uncancel() <= self._cancelling:
-            raise self._reason() from None
-
-    def fail(self, error: Error) -> None:
-        """Ends the present wait, if there is one, and every later one."""
-        if not self._ended:
-            self._error = error
-            self.end()
-
-    def end(self) -> None:
-        """Does the same, because the server has ended the call."""
-        if not self._ended:
-            self._ended = True
-            if self._task is not None:
-                self._task.cancel()
-
-    def _reason(self) -> Error:
-        # Its own for each wait, of both directions.
-        return EndOfStream("the server has ended the call") if self._error is None else copy(self._error)
-
-
 # The server
 
 
@@ -687,6 +640,7 @@ class _ServerHandler(AbstractHandler):
 
     def __init__(self, listener: _GrpcListener) -> None:
         self._listener = listener
+        self._cancelled: set[Stream] = set()
         self.tasks: dict[Stream, asyncio.Task[None]] = {}
 
     def accept(self, stream: Stream, headers: Headers, release_stream: Callable[[], None]) -> None:
@@ -698,6 +652,7 @@ class _ServerHandler(AbstractHandler):
 
         def done(task: asyncio.Task[None]) -> None:
             self.tasks.pop(stream, None)
+            self._cancelled.discard(stream)
             if stream.closable:  # it was not finished: whoever waits for it must not wait for ever
                 stream.reset_nowait(ErrorCodes.CANCEL if task.cancelled() else ErrorCodes.INTERNAL_ERROR)
             release_stream()
@@ -706,12 +661,14 @@ class _ServerHandler(AbstractHandler):
 
     def cancel(self, stream: Stream) -> None:
         task = self.tasks.get(stream)
-        if task is not None:
+        if task is not None and stream not in self._cancelled:
+            self._cancelled.add(stream)
             task.cancel()
 
     def close(self) -> None:
-        for task in self.tasks.values():
-            task.cancel()
+        # A handler that is cleaning up after its call is not cancelled again.
+        for stream in list(self.tasks):
+            self.cancel(stream)
 
 
 async def _serve(stream: Stream, headers: Headers, dispatch: Dispatch) -> None:

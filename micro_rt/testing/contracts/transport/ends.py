@@ -239,6 +239,38 @@ class EndsContract(TransportHarness):
             await self.wait(handler.cancelled)
             await self.unharmed()
 
+    @pytest.mark.parametrize("connected", [False, True])
+    async def test_a_call_that_is_given_up_while_it_is_opened_leaves_nothing(self, connected: bool) -> None:
+        running = 0
+
+        async def hang(stream: ServerStream) -> None:
+            nonlocal running
+            running += 1
+            try:
+                await asyncio.Event().wait()
+            finally:
+                running -= 1
+
+        transport = self.make()
+        async with self.listening(beside_echo(hang)) as (listener, shared):
+            await shared.connect()
+            for turns in range(25):
+                connection = shared if connected else transport.connection(listener.address)
+                opening = asyncio.create_task(open_call(connection, path=OTHER))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                opening.cancel()
+                try:
+                    stream = await self.soon(opening)
+                except asyncio.CancelledError:
+                    pass
+                else:
+                    stream.cancel()
+                assert await self.soon(unary(connection, b"next")) == b"next"
+                await self.until(lambda: not running)
+                if not connected:
+                    await self.soon(connection.close())
+
     async def test_cancelling_a_call_that_is_over_does_nothing(self) -> None:
         async with self.serving(echo) as connection:
             stream = await open_call(connection)
