@@ -147,15 +147,28 @@ class BoundMethod:
             InvalidArgument: it cannot be encoded: a required field is missing, for one.
         """
         if request.__class__ is not self.method.request_type:
-            raise TypeError(
-                f"{self.method.python_name}() takes {self.method.request_type.__name__}, not {type(request).__name__}"
-            )
+            raise self._wrong(request)
         try:
             return self._encoder(request)
         except Exception as error:
-            raise InvalidArgument(
-                f"the request of {self._path} cannot be encoded: {error}", may_have_run=False
-            ) from error
+            raise self._unencodable(error, may_have_run=False) from error
+
+    def encode_next(self, request: Any) -> bytes:
+        """Encodes a request of a call that is open, and whose handler may run already; raises as ``encode`` does."""
+        if request.__class__ is not self.method.request_type:
+            raise self._wrong(request)
+        try:
+            return self._encoder(request)
+        except Exception as error:
+            raise self._unencodable(error, may_have_run=True) from error
+
+    def _wrong(self, request: object) -> TypeError:
+        return TypeError(
+            f"{self.method.python_name}() takes {self.method.request_type.__name__}, not {type(request).__name__}"
+        )
+
+    def _unencodable(self, error: Exception, *, may_have_run: bool) -> InvalidArgument:
+        return InvalidArgument(f"the request of {self._path} cannot be encoded: {error}", may_have_run=may_have_run)
 
     def decode(self, data: bytes) -> Any:
         """Decodes a reply."""

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -41,7 +41,7 @@ from micro_rt.client.bound import BoundMethod
 from micro_rt.client.expiry import Expiry, deadline_passed
 from micro_rt.client.remote import RemoteNode
 from micro_rt.context import ClientCall
-from micro_rt.errors import Cancelled, EndOfStream, Error, Internal, InvalidArgument
+from micro_rt.errors import Cancelled, EndOfStream, Error, Internal
 from micro_rt.interceptor import Interceptor, StreamNext, chain_stream, close
 from micro_rt.kit.interruptible import Interruptible
 from micro_rt.kit.pipe import Pipe
@@ -54,7 +54,14 @@ FAIR_SHARE = 64
 
 
 class Exchange(ABC):
-    """Messages both ways, until one side is done."""
+    """Messages both ways, until one side is done.
+
+    Attributes:
+        encode: returns a request as ``send`` takes it. Raises ``TypeError`` if it is not the method's request message, and
+            ``InvalidArgument`` if it cannot be encoded; the call goes on.
+    """
+
+    encode: Callable[[Any], Any]
 
     @abstractmethod
     async def open(self, request: Any = None) -> None:
@@ -62,15 +69,6 @@ class Exchange(ABC):
 
         Args:
             request: the only request, if the client does not stream.
-        """
-
-    @abstractmethod
-    def encode(self, message: Any) -> Any:
-        """Returns a request as ``send`` takes it.
-
-        Raises:
-            TypeError: it is not the method's request message.
-            InvalidArgument: it cannot be encoded; the call goes on.
         """
 
     @abstractmethod
@@ -120,12 +118,12 @@ async def pump(requests: AsyncIterable[Any] | Iterable[Any], exchange: Exchange)
     An error of the iterator, and a request that cannot be encoded, end the call with that error. An error of the call ends
     only this, because ``receive`` raises it.
     """
-    sent = 0
+    sent, encode = 0, exchange.encode
     source: AsyncIterator[Any] | None = None
     try:
         source = aiter(requests) if isinstance(requests, AsyncIterable) else _each(requests)
         async for request in source:
-            encoded = exchange.encode(request)
+            encoded = encode(request)
             try:
                 await exchange.send(encoded)
             except Error:
@@ -140,6 +138,10 @@ async def pump(requests: AsyncIterable[Any] | Iterable[Any], exchange: Exchange)
         await close(source)
     with suppress(Error):
         await exchange.end()
+
+
+def _unchanged(message: Any) -> Any:
+    return message
 
 
 async def _each(requests: Iterable[Any]) -> AsyncIterator[Any]:
@@ -167,6 +169,7 @@ class DirectExchange(Exchange):
     )
 
     def __init__(self, bound: BoundMethod, call: ClientCall) -> None:
+        self.encode = bound.encode_next
         self._bound = bound
         self._call = call
         self._attempts = Attempts(bound.service_nodes(call), call, bound.retry)
@@ -182,13 +185,6 @@ class DirectExchange(Exchange):
         if not self._bound.method.kind.client_streams:
             self._request = self._bound.encode(request)
         await self._open()
-
-    def encode(self, message: Any) -> bytes:
-        try:
-            return self._bound.encode(message)
-        except InvalidArgument as error:
-            error.may_have_run = True  # The call is open, so its handler may run already.
-            raise
 
     async def send(self, encoded: bytes) -> None:
         await self._open_stream().send(encoded)
@@ -262,6 +258,7 @@ class InterceptedExchange(Exchange):
     """An exchange with interceptors around it."""
 
     def __init__(self, chain: StreamNext, call: ClientCall) -> None:
+        self.encode = _unchanged  # An interceptor may replace a request; it is encoded after them.
         self._requests = Pipe[Any](1)
         self._replies = Pipe[Any](1)
         self._path = call.method.path
@@ -274,9 +271,6 @@ class InterceptedExchange(Exchange):
         self._expiry = Expiry(call, partial(self._expire, call))
         self._task = asyncio.create_task(self._run(chain, call), name=f"interceptors of {call.method.path}")
         self._task.add_done_callback(self._ended_all)
-
-    def encode(self, message: Any) -> Any:
-        return message  # An interceptor may replace it; it is encoded after them.
 
     async def open(self, request: Any = None) -> None:
         if not self._client_streams:
