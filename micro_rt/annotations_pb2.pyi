@@ -141,8 +141,8 @@ class MethodOptions(_message.Message):
         """How failed calls are sent again, unless the client says otherwise (`retry=`)."""
     @property
     def auth(self) -> AuthOptions:
-        """Who may call the method. Carried in the stubs as data, and not enforced by this version of micro-rt: check it
-        in an interceptor, which finds it as `call.method.policy.auth`.
+        """Who may call the method. An interceptor enforces it, and finds it as `call.method.policy.auth`. A service with such
+        a method starts only if an interceptor has `enforces_auth = True`, or if the service has `auth="off"`.
         """
 
     def __init__(
