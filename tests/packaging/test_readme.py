@@ -19,7 +19,13 @@ def page(tmp_path: Path) -> Path:
     blocks = re.findall(
         r"^```\w+\n(?://|#) (\S+\.\w+)\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE
     )
-    assert {name for name, _ in blocks} == {"greeter.proto", "server.py", "client.py", "test_greeter.py"}
+    assert {name for name, _ in blocks} == {
+        "greeter.proto",
+        "server.py",
+        "client.py",
+        "pyproject.toml",
+        "test_greeter.py",
+    }
     for name, text in blocks:
         (tmp_path / name).write_text(text)
     return tmp_path
@@ -62,16 +68,7 @@ def test_the_readmes_page_is_clean_under_both_checkers_and_its_test_passes(page:
     run("mypy", "--strict", "server.py", "client.py", "test_greeter.py", cwd=page)
     (page / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
     assert "0 errors, 0 warnings" in run("pyright", "--pythonpath", sys.executable, cwd=page)
-    run(
-        "pytest",
-        "-q",
-        "-o",
-        "asyncio_mode=auto",
-        "-o",
-        "asyncio_default_fixture_loop_scope=function",
-        "test_greeter.py",
-        cwd=page,
-    )
+    run("pytest", "-q", "test_greeter.py", cwd=page)
 
 
 def test_the_greeter_example_is_clean_under_both_checkers(tmp_path: Path) -> None:
