@@ -26,6 +26,7 @@ __all__ = [
     "FailedPrecondition",
     "Internal",
     "InvalidArgument",
+    "NOT_SERVED",
     "NotFound",
     "OutOfRange",
     "PermissionDenied",
@@ -37,6 +38,9 @@ __all__ = [
     "code_for_caller",
     "only_leaf",
 ]
+
+NOT_SERVED = "micro.not_served"
+"""The id of an ``Unimplemented`` that says: this server does not serve the proto service at all, so nothing ran."""
 
 _DetailT = TypeVar("_DetailT")
 
@@ -74,8 +78,8 @@ class Error(Exception):
         id: a stable identifier for programs, such as ``"orders.not_found"``; travels as
             ``google.rpc.ErrorInfo.reason``.
         details: typed details: protobuf messages, such as those of ``google.rpc.error_details``.
-        may_have_run: False when the request provably never reached a handler, so that trying again
-            cannot run it twice. Set by the client.
+        may_have_run: False when the request provably never reached a handler, so that trying again cannot run it twice. Set by
+            the client, and by a server that refuses a call; what a handler raises always counts as True.
         unanswered: True when a call that had begun ended without an answer: the connection was lost, or the deadline
             passed. Set by the client's transport; an error that the server sent has False.
 

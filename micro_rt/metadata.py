@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
 from typing import Union, cast
 
-__all__ = ["EMPTY", "RESERVED", "Metadata", "MetadataLike", "MetadataValue"]
+__all__ = ["EMPTY", "NODE_KEY", "RESERVED", "Metadata", "MetadataLike", "MetadataValue"]
 
 MetadataValue = Union[str, bytes]
 MetadataLike = Union[Mapping[str, MetadataValue], Iterable[tuple[str, MetadataValue]]]
@@ -20,6 +20,10 @@ MetadataLike = Union[Mapping[str, MetadataValue], Iterable[tuple[str, MetadataVa
 _KEY = re.compile(r"[0-9a-z_.\-]+").fullmatch
 _TEXT = re.compile(r"[ -~]*").fullmatch
 _FOREIGN_TEXT = re.compile(r"[^\0-\x08\x0a-\x1f\x7f]*").fullmatch  # a "field-value" of RFC 9110, section 5.5
+
+NODE_KEY = "micro-node"
+"""The key of the id of the node that a request is for. The client adds it to each attempt, and the server that gets it takes it
+out: a request that reaches another process, which has taken the address since, is refused before it runs."""
 
 RESERVED = frozenset(
     {
@@ -73,6 +77,14 @@ class Metadata(Mapping[str, MetadataValue]):
             pairs: lower-case keys and their values.
         """
         return cls._of(tuple([kept for pair in pairs if (kept := _as_received(pair)) is not None]))
+
+    def with_received(self, pair: tuple[str, MetadataValue]) -> Metadata:
+        """Returns a copy with one more pair at the end, which ``received`` let through."""
+        return Metadata._of((*self.pairs, pair))
+
+    def without(self, key: str) -> Metadata:
+        """Returns a copy without the pairs of a key."""
+        return Metadata._of(tuple([pair for pair in self.pairs if pair[0] != key]))
 
     @classmethod
     def _of(cls, pairs: tuple[tuple[str, MetadataValue], ...]) -> Metadata:
@@ -173,6 +185,8 @@ def _checked(key: object, value: object) -> tuple[str, MetadataValue]:
         raise ValueError(f"metadata key {key!r}: only letters, digits, '_', '.' and '-' are allowed")
     if lowered.startswith("grpc-") or lowered in RESERVED:
         raise ValueError(f"metadata key {key!r} is reserved by gRPC or HTTP; choose another name")
+    if lowered == NODE_KEY:
+        raise ValueError(f"metadata key {key!r} is set by the runtime; choose another name")
     if lowered.endswith("-bin"):
         if not isinstance(value, bytes):
             raise TypeError(

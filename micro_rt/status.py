@@ -6,7 +6,7 @@ The stable id travels as a ``google.rpc.ErrorInfo`` detail, as https://google.ai
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor_pool import Default
@@ -17,13 +17,38 @@ from micro_rt.errors import Error
 from micro_rt.status_pb2 import ErrorInfo, Status
 from micro_rt.text import utf8
 
-__all__ = ["ERROR_INFO", "decode_details", "encode_details"]
+__all__ = ["DOMAIN", "ERROR_INFO", "Decoded", "decode_details", "encode_details", "error_info"]
 
 _log = logging.getLogger("micro_rt.status")
 
 ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
+DOMAIN = "micro"
+"""Of every ``ErrorInfo`` that the runtime makes."""
 
+_NOT_RUN = ("run", "no")
+"""In the metadata of an ``ErrorInfo``: the server refused the call before a handler began it."""
 _PREFIX = "type.googleapis.com/"
+
+
+class Decoded(NamedTuple):
+    """What is known of an error besides its code."""
+
+    id: str
+    message: str
+    details: tuple[Any, ...]
+    may_have_run: bool = True
+    """False if the server says that it refused the call before a handler began it."""
+
+
+def error_info(error: Error) -> ErrorInfo | None:
+    """Returns the id of an error, and whether the call ran; None if there is neither to say."""
+    if not error.id and error.may_have_run:
+        return None
+    info = ErrorInfo(reason=utf8(error.id), domain=DOMAIN)
+    if not error.may_have_run:
+        key, value = _NOT_RUN
+        info.metadata[key] = value
+    return info
 
 
 def encode_details(error: Error, message: str | None = None) -> bytes | None:
@@ -35,11 +60,11 @@ def encode_details(error: Error, message: str | None = None) -> bytes | None:
         error: the error.
         message: to put in place of the error's own.
     """
-    if not error.id and not error.details:
+    info = error_info(error)
+    if info is None and not error.details:
         return None
     status = Status(code=int(error.code), message=utf8(error.message) if message is None else message)
-    if error.id:
-        info = ErrorInfo(reason=utf8(error.id), domain="micro")
+    if info is not None:
         status.details.add(type_url=ERROR_INFO, value=info.SerializeToString())
     for detail in error.details:
         try:
@@ -49,8 +74,8 @@ def encode_details(error: Error, message: str | None = None) -> bytes | None:
     return status.SerializeToString()
 
 
-def decode_details(data: bytes, message: str = "") -> tuple[str, str, tuple[Any, ...]]:
-    """Decodes the id, the message and the typed details.
+def decode_details(data: bytes, message: str = "") -> Decoded:
+    """Decodes the id, the message, the typed details, and whether the call ran.
 
     A detail of a type that this process does not know stays a ``google.protobuf.Any``; bytes that are not a
     ``google.rpc.Status`` give nothing, because the status code and message are known without them.
@@ -62,8 +87,8 @@ def decode_details(data: bytes, message: str = "") -> tuple[str, str, tuple[Any,
     try:
         status = Status.FromString(data)
     except DecodeError:
-        return "", message, ()
-    id = ""
+        return Decoded("", message, ())
+    id, may_have_run = "", True
     details: list[Any] = []
     for packed in status.details:
         if packed.type_url == ERROR_INFO and not id:
@@ -72,10 +97,12 @@ def decode_details(data: bytes, message: str = "") -> tuple[str, str, tuple[Any,
             except DecodeError:
                 continue
             id = info.reason
-            if info.domain == "micro":
+            if info.domain == DOMAIN:
+                key, value = _NOT_RUN
+                may_have_run = may_have_run and info.metadata.get(key) != value
                 continue
         details.append(_unpacked(packed))
-    return id, message, tuple(details)
+    return Decoded(id, message, tuple(details), may_have_run)
 
 
 def _packed(detail: Message) -> AnyMessage:

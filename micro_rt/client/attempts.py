@@ -11,6 +11,8 @@ Rules:
   and waits. It moves on to a connected node in any case: it does not give up while there is one. Other calls pass that node over for a while
   too. If several nodes could not be reached, the error of the call gives the reason of each.
 - An attempt that took as long as the policy's ``attempt_timeout`` counts as ``Unavailable``: it may have run.
+- An attempt that its node refused before anything ran moves on in the same way: the node does not serve the method
+  (``Unimplemented``), or another process has taken its address (``Unavailable``).
 - Every other failure counts as an attempt of the policy, must have a code that the policy lists, and waits for the back-off.
 - An attempt that may have run spends from the retry budget of the service's nodes. An empty budget ends the call with its
   error, so that a service that fails as a whole does not get many times its usual load.
@@ -32,12 +34,14 @@ from copy import copy
 from micro_rt.client.nodes import ServiceNodes
 from micro_rt.client.remote import RemoteNode
 from micro_rt.context import ClientCall
-from micro_rt.errors import DeadlineExceeded, Error, Unavailable
+from micro_rt.errors import NOT_SERVED, DeadlineExceeded, Error, Unavailable, Unimplemented
 from micro_rt.kit import backoff
 from micro_rt.method import RetryPolicy
 
 __all__ = ["Attempts"]
 
+_MOVES_ON = frozenset({Unavailable.code, Unimplemented.code})
+"""After these, a call that did not run goes to another node at once."""
 MOVES = 16
 """Times that a call moves on to another node without a wait."""
 MOVE_TIME = 10.0
@@ -121,7 +125,7 @@ class Attempts:
         """
         self._tried |= {remote.node.id}
         self.note(remote, error)
-        if not error.may_have_run and error.code is Unavailable.code and self._may_move():
+        if not error.may_have_run and error.code in _MOVES_ON and self._may_move():
             self._remember(error)
             return
         try:
@@ -156,7 +160,11 @@ class Attempts:
             remote: the node that the attempt went to.
             error: how the attempt failed.
         """
-        if not error.may_have_run and error.code is Unavailable.code:
+        if not error.may_have_run and error.code is Unimplemented.code:
+            remote.answered()
+            if error.id == NOT_SERVED:
+                self.service_nodes.refused(remote.node.id)
+        elif not error.may_have_run and error.code is Unavailable.code:
             remote.failed()
             self._reasons[remote.node.address] = error.message
             self.service_nodes.connect_soon()

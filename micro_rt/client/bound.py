@@ -45,7 +45,7 @@ from micro_rt.errors import DeadlineExceeded, Error, Internal, InvalidArgument
 from micro_rt.interceptor import Interceptor, StreamNext, UnaryNext, chain_unary
 from micro_rt.metadata import Metadata, MetadataLike
 from micro_rt.method import Method, RetryPolicy
-from micro_rt.transport.base import Connection
+from micro_rt.transport.base import ClientStream
 
 __all__ = ["BoundMethod", "Host", "check_timeout"]
 
@@ -191,7 +191,7 @@ class BoundMethod:
     async def attempt(
         self,
         attempts: Attempts,
-        action: Callable[[Connection], Awaitable[ResultT]],
+        action: Callable[[RemoteNode], Awaitable[ResultT]],
     ) -> tuple[ResultT, RemoteNode]:
         """Brings an action to a node, and to another one if it fails in a way that allows it.
 
@@ -203,7 +203,7 @@ class BoundMethod:
             try:
                 if not remote.connected and len(attempts.service_nodes.nodes) > 1:
                     await remote.connect(attempts.deadline)
-                result = await action(remote.connection)
+                result = await action(remote)
             except Error as error:
                 remote.done()
                 failure = error
@@ -235,7 +235,7 @@ class BoundMethod:
                 if not remote.connected and len(service_nodes.nodes) > 1:
                     await remote.connect(deadline)
                 data = await remote.connection.unary(
-                    self._path, self._content_subtype, call.metadata, deadline, info, message
+                    self._path, self._content_subtype, remote.addressed(call.metadata), deadline, info, message
                 )
             except Error as error:
                 failure = error
@@ -256,9 +256,10 @@ class BoundMethod:
         deadline = asyncio.get_running_loop().time() + (self._attempt_timeout or 0.0)
         return deadline if call.deadline is None else min(deadline, call.deadline)
 
-    async def open(self, connection: Connection, call: ClientCall) -> Any:
+    async def open(self, remote: RemoteNode, call: ClientCall) -> ClientStream:
         """Opens a stream to one node."""
-        return await connection.open(self._path, self._content_subtype, call.metadata, call.deadline, call.info)
+        metadata = remote.addressed(call.metadata)
+        return await remote.connection.open(self._path, self._content_subtype, metadata, call.deadline, call.info)
 
 
 async def _within_deadline(chain: UnaryNext, request: Any, call: ClientCall) -> Any:

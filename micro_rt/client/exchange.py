@@ -45,7 +45,7 @@ from micro_rt.errors import Cancelled, EndOfStream, Error, Internal
 from micro_rt.interceptor import Interceptor, StreamNext, chain_stream, close
 from micro_rt.kit.interruptible import Interruptible
 from micro_rt.kit.pipe import Pipe
-from micro_rt.transport.base import ClientStream, Connection, ended_already
+from micro_rt.transport.base import ClientStream, ended_already
 
 __all__ = ["Exchange", "bind_interceptors", "make_exchange", "pump"]
 
@@ -231,8 +231,8 @@ class DirectExchange(Exchange):
         with self._opening:
             self._stream, self._remote = await self._bound.attempt(self._attempts, self._start)
 
-    async def _start(self, connection: Connection) -> ClientStream:
-        stream: ClientStream = await self._bound.open(connection, self._call)
+    async def _start(self, remote: RemoteNode) -> ClientStream:
+        stream = await self._bound.open(remote, self._call)
         if self._request is not None:
             try:
                 await stream.send(self._request, end=True)

@@ -16,6 +16,8 @@ The rules that it keeps, and why:
   usable.
 - A node that fails is set aside until it answers a probe (``remote`` says when). All services of the node see that. If
   all nodes are set aside, the selector still picks one: a call is never refused because of old failures.
+- A node that says that it does not serve the proto service is set aside for that service alone, for ``REFUSING`` seconds or
+  until it is registered anew: another process may have taken its address, or it may serve the rest of the name.
 - At most ``PROBES`` nodes are probed or connected in the background at once, however many there are.
 - When a call finds a node that it cannot reach while none is connected, all nodes are connected in the background, so
   that the call finds those that live.
@@ -62,6 +64,8 @@ MANY_VIEWS = 100
 """Names that are watched before those that nobody serves are looked through."""
 IDLE_VIEW = 60.0
 """Seconds that the watch of a name that nobody serves is kept after it was asked for last."""
+REFUSING = 15.0
+"""Seconds that a node is passed over for a proto service that it says it does not serve."""
 WATCH_BACKOFF = (0.1, 5.0)
 """Seconds between tries to watch again: the first and the longest wait."""
 
@@ -193,6 +197,8 @@ class ServiceNodes:
         """Whether it is not kept up to date any more."""
         self._view = view
         self._selector = selector
+        self._refusing: dict[str, asyncio.TimerHandle] = {}
+        """Ids of the nodes that say that they do not serve it, and when they are asked again."""
         self._usable: tuple[Node, ...] = ()
         """The nodes that are not set aside, or all if every node is; empty until they are listed."""
 
@@ -233,9 +239,17 @@ class ServiceNodes:
         return any(node.id not in tried for node in self.nodes)
 
     def connected(self, tried: frozenset[str]) -> bool:
-        """Returns whether there is a connected node that a call has not been to."""
+        """Returns whether there is a connected node that a call has not been to, and that does not refuse it."""
         remotes = self._view.remotes
-        return any(node.id not in tried and remotes[node.id].connected for node in self.nodes)
+        return any(
+            node.id not in tried and node.id not in self._refusing and remotes[node.id].connected for node in self.nodes
+        )
+
+    def refused(self, id: str) -> None:
+        """Passes a node over for a while: it says that it does not serve this."""
+        if id not in self._refusing and any(node.id == id for node in self.nodes):
+            self._refusing[id] = asyncio.get_running_loop().call_later(REFUSING, self._forget_refusal, id)
+            self._usable = ()
 
     def connect_soon(self) -> None:
         """Connects the nodes in the background, unless one is connected."""
@@ -246,17 +260,28 @@ class ServiceNodes:
 
     def update(self, nodes: tuple[Node, ...]) -> None:
         """Takes the nodes of the name, and keeps those that serve this service or do not say what they serve."""
+        known = {node.id: node for node in self.nodes} if self._refusing else {}
         self.nodes = tuple([node for node in nodes if not node.services or self.service in node.services])
         self._usable = ()
+        if known:
+            listed = {node.id: node for node in self.nodes}
+            for id in list(self._refusing):
+                if id not in listed or listed[id] != known.get(id):
+                    self._refusing.pop(id).cancel()
 
     def node_changed(self) -> None:
         """Notes that a node was set aside, or is used again."""
         self._usable = ()
 
+    def _forget_refusal(self, id: str) -> None:
+        del self._refusing[id]
+        self._usable = ()
+
     def _list_usable(self) -> tuple[Node, ...]:
         """Lists the nodes that are not set aside; all nodes if every node is."""
-        remotes = self._view.remotes
-        self._usable = tuple([node for node in self.nodes if not remotes[node.id].aside]) or self.nodes
+        remotes, refusing = self._view.remotes, self._refusing
+        well = [node for node in self.nodes if not remotes[node.id].aside]
+        self._usable = tuple([node for node in well if node.id not in refusing] if refusing else well) or self.nodes
         return self._usable
 
     def _untried(self, tried: frozenset[str]) -> Sequence[Node]:
@@ -264,7 +289,7 @@ class ServiceNodes:
         remotes = self._view.remotes
         untried = [node for node in self.nodes if node.id not in tried]
         return (
-            [node for node in untried if remotes[node.id].connected]
+            [node for node in untried if remotes[node.id].connected and node.id not in self._refusing]
             or [node for node in untried if not remotes[node.id].aside]
             or untried
             or self.nodes

@@ -7,7 +7,7 @@ The rules that it keeps, and why:
 - A node that let a call's deadline pass without an answer is set aside too, and probed at once. Its process may have
   stopped while its connection stays open. If only its method is slow, the probe brings it back within milliseconds.
 - A probe asks ``grpc.health.v1.Health`` something. Any answer is good, "unknown method" included: what counts is that the
-  process reads and writes.
+  process reads and writes. Only one that says that it is another node is no answer.
 - A call that must connect, and could go to another node, spends a third of the time that it has left on this one.
 - A node that takes longer than ``SLOW_CONNECT`` seconds to connect gets no further calls until it is connected: the
   connection is made in the background.
@@ -28,9 +28,9 @@ from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from micro_rt.context import CallInfo
-from micro_rt.errors import DeadlineExceeded, Error, Unavailable
+from micro_rt.errors import Code, DeadlineExceeded, Error, Unavailable
 from micro_rt.kit import backoff
-from micro_rt.metadata import EMPTY
+from micro_rt.metadata import EMPTY, NODE_KEY, Metadata
 from micro_rt.node import Node
 from micro_rt.transport.base import Connection
 
@@ -90,6 +90,9 @@ class RemoteNode:
         in_flight: calls that are using it.
         aside: whether calls pass it over because of its failures.
         connected: whether it answered after its last failure.
+        metadata: what a call without metadata of its own sends: the id of the node, so that a process that has taken the address
+            since refuses the call. A node that does not say what it serves gets none: it was registered by hand, under an id
+            that its process does not know, or by go-micro, which would send the id on with the calls that it makes.
         given_up: whether its calls were ended because it left the registry and was silent.
     """
 
@@ -104,6 +107,7 @@ class RemoteNode:
         "connection",
         "given_up",
         "in_flight",
+        "metadata",
         "node",
     )
 
@@ -114,6 +118,7 @@ class RemoteNode:
         self.aside = False
         self.connected = False
         self.given_up = False
+        self.metadata = EMPTY if not node.services else Metadata.received([(NODE_KEY, node.id)])
         self._host = host
         self._failures = 0
         self._retired = False
@@ -124,6 +129,13 @@ class RemoteNode:
         """Returns whether this connection still fits a node of the same id, which may have been registered anew."""
         known = self.node
         return known is node or (known.address == node.address and known.transport == node.transport)
+
+    def addressed(self, metadata: Metadata) -> Metadata:
+        """Returns the metadata of a call as it is sent to this node."""
+        if not metadata.pairs:
+            return self.metadata
+        own = self.metadata.pairs
+        return metadata.with_received(own[0]) if own else metadata
 
     async def connect(self, deadline: float | None) -> None:
         """Connects, for a call that could go to another node.
@@ -288,9 +300,10 @@ class RemoteNode:
         """Asks whether the process answers; it takes ``PROBE_TIMEOUT`` at most."""
         deadline = asyncio.get_running_loop().time() + PROBE_TIMEOUT
         try:
-            await self.connection.unary(_HEALTH, "proto", EMPTY, deadline, CallInfo(), b"")
+            await self.connection.unary(_HEALTH, "proto", self.metadata, deadline, CallInfo(), b"")
         except Error as error:
-            if error.may_have_run and not error.unanswered:
+            # A process that serves another node refuses the probe, and one without a health service does not know it.
+            if (error.may_have_run or error.code is Code.UNIMPLEMENTED) and not error.unanswered:
                 return _Answer.YES
             return _Answer.SILENCE if error.code is DeadlineExceeded.code else _Answer.NO
         except Exception:

@@ -14,8 +14,8 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
 
 from micro_rt.errors import Code, Error
-from micro_rt.status import ERROR_INFO, decode_details
-from micro_rt.status_pb2 import ErrorInfo, GoMicroError
+from micro_rt.status import ERROR_INFO, Decoded, decode_details, error_info
+from micro_rt.status_pb2 import GoMicroError
 from micro_rt.text import utf8
 
 __all__ = ["ERROR_TYPE", "decode_status", "encode_error"]
@@ -31,29 +31,29 @@ def encode_error(error: Error) -> Error:
     http_status = _HTTP_STATUS.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
     own = GoMicroError(id=utf8(error.id), code=int(http_status), detail=utf8(error.message), status=http_status.phrase)
     details: list[Any] = [AnyMessage(type_url=ERROR_TYPE, value=own.SerializeToString())]
-    if error.id:
-        info = ErrorInfo(reason=own.id, domain="micro")
+    info = error_info(error)
+    if info is not None:
         details.append(AnyMessage(type_url=ERROR_INFO, value=info.SerializeToString()))
     fields = {"id": own.id, "code": own.code, "detail": own.detail, "status": own.status}
     message = json.dumps({key: value for key, value in fields.items() if value}, separators=(",", ":"))
     return Error.of(error.code, message, details=(*details, *error.details))
 
 
-def decode_status(data: bytes, message: str = "") -> tuple[str, str, tuple[Any, ...]]:
-    """Decodes the id, the message and the typed details of an error, from go-micro or from anybody else.
+def decode_status(data: bytes, message: str = "") -> Decoded:
+    """Decodes what is known of an error besides its code, from go-micro or from anybody else.
 
     Args:
         data: an encoded ``google.rpc.Status``; empty if there is none.
         message: the message that came with the status code.
     """
-    id, message, details = decode_details(data, message)
+    id, message, details, may_have_run = decode_details(data, message)
     own = next((detail for detail in details if _is_own(detail)), None)
     if own is not None:
         details = tuple(detail for detail in details if detail is not own)
     found = _decode_detail(own) if own is not None else _decode_json(message)
     if found is not None:
         id, message = id or found[0], found[1]
-    return id, message, details
+    return Decoded(id, message, details, may_have_run)
 
 
 def _is_own(detail: Any) -> bool:

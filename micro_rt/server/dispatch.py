@@ -5,6 +5,10 @@ The rules that it keeps, and why:
 - A request is dispatched by its exact path. Only if there is no such path, its last segment counts (go-micro puts the
   registry's name where the package is), and only if exactly one handler has that segment. The policy and the
   interceptors are those of the method that was found, never of the path that was sent.
+- A request that carries the id of another node is refused before anything runs, and says so: the process that had the address
+  before is gone, and its clients still know it. A request without an id, as of a foreign client, is served.
+- A call that is refused before a handler begins it says that it did not run, so the client tries another node. What a handler
+  raises always says that it may have run, whatever it says itself: the error may be that of another call.
 - What depends only on the method (interceptor chain, kind, functions of the service's own codec) is computed when the
   handler is added; for another codec, at the first call in it. A handler whose methods certainly do not fit their rpcs
   is refused when it is added, before the first call.
@@ -43,6 +47,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from copy import copy
 from inspect import iscoroutine
 from typing import Any, cast
 
@@ -50,6 +55,7 @@ from micro_rt.codec.base import Codec
 from micro_rt.codec.codecs import Codecs
 from micro_rt.context import Context, current_context
 from micro_rt.errors import (
+    NOT_SERVED,
     Cancelled,
     Code,
     DeadlineExceeded,
@@ -76,7 +82,7 @@ from micro_rt.interceptor import (
     close,
     enforce_auth,
 )
-from micro_rt.metadata import EMPTY, Metadata
+from micro_rt.metadata import EMPTY, NODE_KEY, Metadata, MetadataValue
 from micro_rt.method import Kind, Method
 from micro_rt.server.checks import check_handler
 from micro_rt.server.draining import Draining
@@ -100,10 +106,12 @@ class Dispatcher:
 
     Attributes:
         draining: how the server ends that serves at present; to be set before it starts.
+        node: id of the node that is served at present; to be set before it starts. Empty to take calls for any.
     """
 
     def __init__(self, codecs: Codecs, interceptors: Sequence[Interceptor]) -> None:
         self.draining = Draining()
+        self.node = ""
         self._codecs = codecs
         self._content_subtype = codecs.own.content_subtype
         self._in_other_codecs: dict[tuple[str, str], _Route] = {}
@@ -169,14 +177,33 @@ class Dispatcher:
 
     async def __call__(self, stream: ServerStream) -> None:
         """Serves one call, in the task that the transport gave it."""
-        metadata, timeout = stream.metadata, None
-        go_micro = split_metadata(metadata) if metadata.pairs else None
-        if go_micro is not None:
-            metadata, timeout = go_micro
-        failure, trailers = await self._serve(stream, metadata, timeout)
+        metadata, timeout, go_micro, wanted = stream.metadata, None, None, None
+        if metadata.pairs:
+            wanted = [value for key, value in metadata.pairs if key == NODE_KEY]
+            if wanted:
+                metadata = EMPTY if len(wanted) == len(metadata.pairs) else metadata.without(NODE_KEY)
+            go_micro = split_metadata(metadata) if metadata.pairs else None
+            if go_micro is not None:
+                metadata, timeout = go_micro
+        failure: Error | None = self._for_another_node(stream.path, wanted)
+        trailers = EMPTY
+        if failure is None:
+            failure, trailers = await self._serve(stream, metadata, timeout)
         if failure is not None and go_micro is not None:
             failure = encode_error(failure)
         await stream.finish(failure, trailers)
+
+    def _for_another_node(self, path: str, wanted: Sequence[MetadataValue] | None) -> Unavailable | None:
+        """Returns what a call ends with that is for another node; None for one that is served here.
+
+        Args:
+            path: of the call.
+            wanted: ids of nodes that it names. A proxy may have added one for each node on the way.
+        """
+        if not wanted or not self.node or self.node in wanted:
+            return None
+        problem = f"{path} was not run: it is for another node, which had this address before; this is {self.node}"
+        return Unavailable(problem, id="micro.wrong_node", may_have_run=False)
 
     async def _serve(
         self, stream: ServerStream, metadata: Metadata, timeout: float | None
@@ -271,17 +298,22 @@ class Dispatcher:
         codec = self._codecs.find(content_subtype)
         if codec is None:
             names = ", ".join(self._codecs.names())
-            raise Unimplemented(f"there is no codec {content_subtype!r} here; this server has {names}")
+            problem = f"there is no codec {content_subtype!r} here; this server has {names}"
+            raise Unimplemented(problem, may_have_run=False)
         try:
             made = self._in_other_codecs[content_subtype, path] = route.in_codec(codec)
         except TypeError as error:
-            raise Unimplemented(f"{path} is not served in {content_subtype!r}: {error}") from error
+            problem = f"{path} is not served in {content_subtype!r}: {error}"
+            raise Unimplemented(problem, may_have_run=False) from error
         return made
 
     def _unknown(self, path: str) -> Unimplemented:
         similar = near(path, self._routes, 1)
         hint = f"did you mean {similar[0]}?" if similar else f"this server has {', '.join(sorted(self._services))}"
-        return Unimplemented(f"there is no {path} here: {hint}")
+        problem = f"there is no {path} here: {hint}"
+        service = f"{path.rpartition('/')[0]}/"
+        id = "" if any(known.startswith(service) for known in self._routes) else NOT_SERVED
+        return Unimplemented(problem, id=id, may_have_run=False)
 
 
 class _Route(ABC):
@@ -431,6 +463,9 @@ def _last_segment(path: str) -> str:
 def _for_caller(method: Method[Any, Any], error: Error) -> Error:
     """Returns what a handler's caller gets: an error of the handler's own calls tells it nothing of where they went."""
     if not error.outgoing:
+        if not error.may_have_run:
+            error = copy(error)
+            error.may_have_run = True
         return error
     code = code_for_caller(error)
     unexpected = code is Code.INTERNAL

@@ -175,12 +175,13 @@ class Life:
         plan = self._plan
         plan.dispatcher.add_own(HealthHandler(plan.health))
         draining = plan.dispatcher.draining = Draining()
+        id = plan.dispatcher.node = f"{plan.name}-{new_id(12)}"
         server = self._server = Server(transport, plan.dispatcher, draining)
         listening = await server.start(listen_address(plan.address, loopback=registry.loopback))
         try:
             plan.health.run(True)
             address = advertised_address(plan.advertise, listening, loopback=registry.loopback)
-            self.node = node = self._describe(transport, address)
+            self.node = node = self._describe(id, transport, address)
             registrar = Registrar(registry, Registration(node, self._names()), ttl=plan.ttl)
             await registrar.start()
             plan.health.observe("lease", lambda: registrar.problem)
@@ -200,10 +201,10 @@ class Life:
         targets = (service_info(handler).target for handler in self._plan.handlers)
         return tuple(dict.fromkeys([self._plan.name, *targets]))
 
-    def _describe(self, transport: Transport, address: str) -> Node:
+    def _describe(self, id: str, transport: Transport, address: str) -> Node:
         plan = self._plan
         return Node(
-            id=f"{plan.name}-{new_id(12)}",
+            id=id,
             address=address,
             transport=transport.name,
             version=plan.version,

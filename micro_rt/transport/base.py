@@ -9,6 +9,8 @@
   call); ``unanswered`` is True if the call had begun, and the connection was lost or the deadline passed before the server
   answered. An error that the server sent, or a stream that the server reset, is an answer. The ``id`` of an error decides
   nothing.
+- ``may_have_run`` of an error that ``finish`` is given reaches the client: a server refuses calls that it does not serve, or
+  that are for another node, before a handler begins them. ``encode_error`` and ``decode_error`` keep it.
 - A server that drains refuses new calls so that the client knows they never ran, and finishes those in flight.
 - A call gets its status whatever the error holds, and a handler that raises or ends without a status fails its call alone.
 - Everybody who waits for a call that fails gets an error object of its own (``copy.copy`` makes one).
@@ -305,8 +307,9 @@ def decode_error(data: bytes) -> Error:
         status = Status.FromString(data)
     except DecodeError:
         return Unknown("the server sent a status that cannot be read")
-    id, message, details = decode_status(data, status.message)
-    return Error.of(status.code or Code.UNKNOWN, message, id=id, details=details)
+    found = decode_status(data, status.message)
+    code = status.code or Code.UNKNOWN
+    return Error.of(code, found.message, id=found.id, details=found.details, may_have_run=found.may_have_run)
 
 
 def ended_already(path: str) -> FailedPrecondition:

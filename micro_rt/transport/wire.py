@@ -11,7 +11,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote, unquote
 
-from micro_rt.errors import Code, Error, Internal
+from micro_rt.errors import NOT_SERVED, Code, Error, Internal
 from micro_rt.go_micro.errors import decode_status
 from micro_rt.metadata import EMPTY, RESERVED, Metadata, MetadataValue
 from micro_rt.status import encode_details
@@ -48,6 +48,14 @@ _STATUS_ROOM = 2048  # what is kept free of metadata, for the status
 _LONGEST_TIMEOUT = 99_999_999  # "TimeoutValue": at most 8 digits
 _UNITS: Mapping[str, float] = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _TIMEOUT = re.compile(r"(\d{1,8})([HMSmun])").fullmatch
+_UNKNOWN_SERVICE = re.compile(r"unknown service [\w.]+\Z").match  # grpc-go, and so go-micro
+_UNKNOWN_METHOD = re.compile(
+    r"unknown method \w+ for service [\w.]+\Z"  # grpc-go
+    r"|Method not found!?\Z"  # gRPC core, as grpcio has it; grpclib
+    r"|Method not found: [\w./]+\Z"  # grpc-java
+    r"|The server does not implement the method /?[\w./]+\Z"  # grpc-js
+    r"|(?:Service|Method) is unimplemented\.\Z"  # grpc-dotnet
+).match
 _UNQUOTED = "".join(chr(byte) for byte in range(0x20, 0x7F) if chr(byte) != "%")  # "Percent-Encoded"
 
 
@@ -183,9 +191,21 @@ def error_of_trailers(fields: Mapping[str, str]) -> Error | None:
         packed = _decode_binary(fields.get("grpc-status-details-bin", ""))
     except ValueError:
         packed = b""
-    id, message, details = decode_status(packed, message)
+    id, message, details, may_have_run = decode_status(packed, message)
     code = int(status) if status.isdecimal() else Code.UNKNOWN
-    return Error.of(code, message, id=id, details=details)
+    if code == Code.UNIMPLEMENTED and may_have_run and not details and not id:
+        id, may_have_run = _of_foreign(message)
+    return Error.of(code, message, id=id, details=details, may_have_run=may_have_run)
+
+
+def _of_foreign(message: str) -> tuple[str, bool]:
+    """Returns the id of an ``UNIMPLEMENTED`` that other implementations sent, and whether the call may have run.
+
+    gRPC has no status for a call that a server does not serve, so their texts are all there is to tell it by.
+    """
+    if _UNKNOWN_SERVICE(message):
+        return NOT_SERVED, False
+    return "", not _UNKNOWN_METHOD(message)
 
 
 def code_of_http_status(status: str) -> Code:

@@ -63,9 +63,12 @@ from h2.exceptions import InvalidBodyLengthError, NoAvailableStreamIDError, Prot
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame, HeadersFrame
 
+from micro_rt.backends.grpclib.silence import Pace, Silence
 from micro_rt.context import CallInfo
 from micro_rt.errors import (
+    NOT_SERVED,
     Cancelled,
+    Code,
     DeadlineExceeded,
     EndOfStream,
     Error,
@@ -524,7 +527,10 @@ class _GrpcClientStream(ClientStream):
         fields = dict(headers)
         if fields.get(":status") != "200":
             code = code_of_http_status(fields.get(":status", ""))
-            raise Error.of(code, f"{self._address} answered {self._path} with HTTP status {fields.get(':status')}")
+            problem = f"{self._address} answered {self._path} with HTTP status {fields.get(':status')}"
+            if code is Code.UNIMPLEMENTED:  # Nothing is served at that path, so nothing ran.
+                raise Unimplemented(problem, id=NOT_SERVED, may_have_run=False)
+            raise Error.of(code, problem)
         if "grpc-status" in fields:
             self._stream.trailers = headers  # "Trailers-Only"
             return

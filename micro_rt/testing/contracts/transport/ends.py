@@ -126,10 +126,14 @@ class EndsContract(TransportHarness):
                 assert caught.value.may_have_run
 
     @pytest.mark.parametrize("error", [DeadlineExceeded, Unavailable, NotFound])
-    async def test_a_call_that_the_server_ended_is_answered_whatever_the_error(self, error: type[Error]) -> None:
+    @pytest.mark.parametrize("id", ["micro.connection_lost", ""])
+    @pytest.mark.parametrize("ran", [True, False])
+    async def test_a_call_that_the_server_ended_is_answered_and_ran_if_the_server_says_so(
+        self, error: type[Error], id: str, ran: bool
+    ) -> None:
         async def fail(stream: ServerStream) -> None:
             await stream.receive()
-            await stream.finish(error("on purpose", id="micro.connection_lost", may_have_run=False, unanswered=True))
+            await stream.finish(error("on purpose", id=id, may_have_run=ran, unanswered=True))
 
         async with self.serving(fail) as connection:
             stream = await open_call(connection)
@@ -137,7 +141,8 @@ class EndsContract(TransportHarness):
                 with pytest.raises(error, match="on purpose") as caught:
                     await self.soon(waiting)
                 assert not caught.value.unanswered
-                assert caught.value.may_have_run
+                assert caught.value.may_have_run is ran
+                assert caught.value.id == id
 
     @pytest.mark.parametrize("error", [DeadlineExceeded, Unavailable])
     async def test_a_unary_call_that_was_answered_before_it_was_sent_may_have_run(self, error: type[Error]) -> None:
