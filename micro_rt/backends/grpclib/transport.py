@@ -55,6 +55,7 @@ from h2.events import (
     ConnectionTerminated,
     Event,
     InformationalResponseReceived,
+    PingAckReceived,
     RemoteSettingsChanged,
     StreamReset,
     UnknownFrameReceived,
@@ -190,6 +191,7 @@ class _GrpcConnection(Connection):
         self._protocols: OrderedSet[_Protocol] = OrderedSet()
         self._connecting: asyncio.Task[_Protocol | Unavailable] | None = None
         self._closed = False
+        self._pace = Pace()
 
     async def connect(self) -> None:
         await self._connected(None)
@@ -282,7 +284,7 @@ class _GrpcConnection(Connection):
         )
 
     def _new_protocol(self) -> _Protocol:
-        return _Protocol(ClientHandler(), self._protocols, "http" if self._tls is None else "https")
+        return _Protocol(ClientHandler(), self._protocols, "http" if self._tls is None else "https", self._pace)
 
     def _connect_done(self, task: asyncio.Task[_Protocol | Unavailable]) -> None:
         self._connecting = None
@@ -356,6 +358,8 @@ class _GrpcClientStream(ClientStream):
                 )
         protocol = self._protocol
         protocol.starting[self] = None
+        if protocol.silence.timer is None:
+            protocol.silence.watch()
         try:
             with self._sending:
                 self._release = await self._stream.send_request(headers, _processor=protocol.processor)
@@ -481,8 +485,9 @@ class _GrpcClientStream(ClientStream):
         if reset is None and not self._protocol.lost:
             return Internal(f"{self._path}: the answer of {self._address} breaks the rules of HTTP/2")
         if reset is None:
+            why = self._protocol.problem
             return Unavailable(
-                f"{self._path}: the connection to {self._address} was lost before the reply",
+                f"{self._path}: the connection to {self._address} was lost before the reply{why and f': {why}'}",
                 id="micro.connection_lost",
                 unanswered=True,
             )
@@ -830,15 +835,26 @@ class _Protocol(H2Protocol):
         handler: what grpclib tells about its calls.
         group: where it is while it lives.
         scheme: of the calls that are made on it.
+        pace: of a client, when to find out whether a silent server is there.
     """
 
-    def __init__(self, handler: AbstractHandler, group: OrderedSet[_Protocol], scheme: str = "http") -> None:
+    def __init__(
+        self,
+        handler: AbstractHandler,
+        group: OrderedSet[_Protocol],
+        scheme: str = "http",
+        pace: Pace | None = None,
+    ) -> None:
         client = isinstance(handler, ClientHandler)
         config = Configuration()
         super().__init__(handler, config.__for_client__() if client else config.__for_server__(), _H2_CONFIG[client])
         self._group = group
         self.scheme = scheme
         self._leaving = False
+        self._pace = pace or Pace()
+        self.silence = Silence(self._pace, busy=self._busy, heard=self._heard, ping=self._ping, cut=self._cut_silent)
+        self.problem = ""
+        """Why this side has cut it."""
         self._transport: asyncio.Transport | None = None
         loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[bool] = loop.create_future()
@@ -876,6 +892,7 @@ class _Protocol(H2Protocol):
         processors = cast("dict[type[Event], Callable[[Any], None]]", self.processor.processors)
         processors[ConnectionTerminated] = self._goaway
         processors[RemoteSettingsChanged] = self._settings
+        processors[PingAckReceived] = self._ping_answered
         for event in (AlternativeServiceAvailable, InformationalResponseReceived, UnknownFrameReceived):
             # RFC 9113, section 5.5: to be ignored; grpclib raises NotImplementedError.
             processors[event] = _ignore
@@ -885,6 +902,7 @@ class _Protocol(H2Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._group.discard(self)
+        self.silence.end()
         super().connection_lost(exc)
         self._end_starting("Connection lost")
         if not self.ready.done():
@@ -939,12 +957,32 @@ class _Protocol(H2Protocol):
 
     def _goaway(self, event: ConnectionTerminated) -> None:
         if event.error_code != ErrorCodes.NO_ERROR:
+            if event.additional_data == b"too_many_pings":
+                self._pace.slow_down()
             self._refuse_after(event.last_stream_id)
             self.processor.process_connection_terminated(event)
         elif isinstance(self.handler, ClientHandler):
             # RFC 9113, section 6.8: no new calls, and those that the server has taken go on.
             self._refuse_after(event.last_stream_id)
             self.use_up()
+
+    def _busy(self) -> bool:
+        return bool(self.processor.streams or self.starting)
+
+    def _heard(self) -> int:
+        return cast("_Http2", self.connection._connection).heard  # pyright: ignore[reportPrivateUsage]
+
+    def _ping(self) -> None:
+        if not self.connection.is_closing():
+            self.connection._connection.ping(bytes(8))  # pyright: ignore[reportPrivateUsage]
+            self.connection.flush()
+
+    def _ping_answered(self, event: PingAckReceived) -> None:
+        self.silence.answered()
+
+    def _cut_silent(self, problem: str) -> None:
+        self.problem = problem
+        self.cut()
 
     def use_up(self) -> None:
         """Makes no new calls: the server takes none, or there are no numbers left for them (RFC 9113, section 5.1.1)."""
@@ -974,6 +1012,8 @@ class _Http2(H2Connection):
     """
 
     _sweep_at = SWEEP_AT
+    heard = 0
+    """HEADERS and DATA frames that have come."""
 
     def _open_streams(self, remainder: int) -> int:
         """How many streams one side has opened, or more if that is below its limit too; forgets those that are closed.
@@ -989,6 +1029,7 @@ class _Http2(H2Connection):
         return count
 
     def _receive_headers_frame(self, frame: HeadersFrame) -> tuple[list[Frame], list[Event]]:
+        self.heard += 1
         try:
             return super()._receive_headers_frame(frame)
         except ProtocolError as error:
@@ -997,6 +1038,7 @@ class _Http2(H2Connection):
             return self._reset_malformed(frame.stream_id)
 
     def _receive_data_frame(self, frame: DataFrame) -> tuple[list[Frame], list[Event]]:
+        self.heard += 1
         try:
             return super()._receive_data_frame(frame)
         except InvalidBodyLengthError:

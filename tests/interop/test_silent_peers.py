@@ -1,0 +1,230 @@
+"""Peers that say nothing while a call waits: those that are slow keep their connection, and those that are gone lose it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from h2.errors import ErrorCodes
+from h2.events import DataReceived, PingReceived, RequestReceived
+
+import micro_rt as micro
+from micro_rt.backends.grpclib import silence, transport
+from micro_rt.backends.grpclib.silence import PINGS, Pace
+from micro_rt.testing.proxy import FaultProxy
+from micro_rt.transport.base import Connection
+from tests.helpers.lab import our_client, our_server
+from tests.helpers.mesh import mesh_on
+from tests.helpers.sizes import Figures, Size
+from tests.helpers.waiting import eventually, soon
+from tests.interop.test_http2_peers import Peer, call, server
+from tests.protos.lab_pb2 import Text
+from tests.protos.mesh_micro import MeshClient
+from tests.protos.mesh_pb2 import Rest
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(silence, "PING_AFTER", 0.05)
+    monkeypatch.setattr(silence, "PING_TIMEOUT", 0.2)
+
+
+def _pace(monkeypatch: pytest.MonkeyPatch, size: Size) -> None:
+    """Makes PINGs as much more frequent as the call of the test is shorter."""
+    monkeypatch.setattr(silence, "PING_AFTER", size(10.0, ci=0.3))
+    monkeypatch.setattr(silence, "PING_TIMEOUT", size(10.0, ci=0.3))
+
+
+def _protocol(client: Any) -> object:
+    (remote,) = client._service.nodes._remotes.values()
+    return remote.connection._protocol
+
+
+class Slow(grpc.GenericRpcHandler):
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def service(self, handler_call_details: Any) -> Any:
+        return grpc.unary_unary_rpc_method_handler(self.act)
+
+    async def act(self, request: bytes, context: Any) -> bytes:
+        await asyncio.sleep(self._seconds)
+        return request
+
+
+@pytest.mark.verify("calls")
+async def test_grpcio_keeps_the_connection_of_a_call_that_takes_a_minute(
+    size: Size, figures: Figures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _pace(monkeypatch, size)
+    pings = _counted(monkeypatch)
+    slow = grpc.aio.server()
+    slow.add_generic_rpc_handlers((Slow(size(60.0, ci=2.5)),))
+    port = slow.add_insecure_port("127.0.0.1:0")
+    await slow.start()
+    try:
+        async with our_client(f"127.0.0.1:{port}") as client:
+            info = micro.CallInfo()
+            assert (await client.act(Text(value="x"), info=info)).value == "x"
+            assert info.attempts == 1
+            assert len(pings) == PINGS
+            figures.add("PINGs", len(pings))
+    finally:
+        await slow.stop(0)
+
+
+@pytest.mark.verify("calls")
+async def test_grpc_go_keeps_the_connection_of_a_call_that_takes_a_minute(
+    consul: Any, tmp_path: Path, size: Size, figures: Figures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _pace(monkeypatch, size)
+    pings = _counted(monkeypatch)
+    async with mesh_on(consul, tmp_path) as mesh:
+        await mesh.go_node()
+        client = await mesh.python_client(MeshClient)
+        info = micro.CallInfo()
+        await client.sleep(Rest(milliseconds=int(1000 * size(60.0, ci=2.5))), info=info)
+        assert info.attempts == 1
+        assert len(pings) == PINGS
+        figures.add("PINGs", len(pings))
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Returns when PINGs were sent."""
+    sent: list[float] = []
+    init = silence.Silence.__init__
+
+    def counting(self: silence.Silence, pace: Pace, *, ping: Any, **others: Any) -> None:
+        def count() -> None:
+            sent.append(asyncio.get_running_loop().time())
+            ping()
+
+        init(self, pace, ping=count, **others)
+
+    monkeypatch.setattr(silence.Silence, "__init__", counting)
+    return sent
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_silent_peer_gets_two_pings_until_it_says_something_else() -> None:
+    pings: list[int] = []
+    replied = 0
+
+    async def slow(peer: Peer) -> None:
+        nonlocal replied
+        answering: list[asyncio.Task[None]] = []
+
+        async def answer(stream: int) -> None:
+            nonlocal replied
+            await asyncio.sleep(1.5)
+            replied += 1
+            await peer.answer(stream)
+
+        async for event in peer.events():
+            if isinstance(event, PingReceived):
+                pings.append(replied)
+            elif isinstance(event, RequestReceived):
+                assert event.stream_id is not None
+                answering.append(asyncio.create_task(answer(event.stream_id)))
+
+    async with server(slow) as connection:
+        for _ in range(2):
+            assert await call(connection) == b"hi"
+    assert pings == [0, 0, 1, 1]
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_peer_that_answers_no_ping_loses_its_calls() -> None:
+    async def deaf(peer: Peer) -> None:
+        async for event in peer.events():
+            if isinstance(event, RequestReceived | DataReceived):
+                await asyncio.Event().wait()
+
+    async with server(deaf) as connection:
+        with pytest.raises(micro.Unavailable, match="did not answer a PING") as caught:
+            await call(connection)
+    assert caught.value.unanswered
+    assert caught.value.may_have_run
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_connection_without_calls_is_not_watched() -> None:
+    pings: list[PingReceived] = []
+
+    async def quick(peer: Peer) -> None:
+        async for event in peer.events():
+            if isinstance(event, PingReceived):
+                pings.append(event)
+            elif isinstance(event, RequestReceived):
+                assert event.stream_id is not None
+                await peer.answer(event.stream_id)
+
+    async with server(quick) as connection:
+        assert await call(connection) == b"hi"
+        watched = _silence(connection)
+        await eventually(lambda: watched.timer, equals=None)
+        assert pings == []
+
+
+def _silence(connection: Connection) -> silence.Silence:
+    found: silence.Silence = connection._protocol.silence  # type: ignore[attr-defined]
+    return found
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_server_that_asks_for_fewer_pings_gets_them_later() -> None:
+    async def annoyed(peer: Peer) -> None:
+        async for event in peer.events():
+            if isinstance(event, PingReceived):
+                peer.h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM, b"too_many_pings")
+                await peer.flush()
+                return
+
+    async with server(annoyed) as connection:
+        pace: Pace = connection._pace  # type: ignore[attr-defined]
+        for times in (2, 4):
+            with pytest.raises(micro.Error):
+                await call(connection)
+            assert pace.after == pytest.approx(0.05 * times)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_loop_that_was_blocked_cuts_nobody_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut: list[str] = []
+    pings: list[None] = []
+    monkeypatch.setattr(silence, "LATE", 0.0)  # Every timer is late now.
+    watched = silence.Silence(
+        Pace(), busy=lambda: True, heard=lambda: 0, ping=lambda: pings.append(None), cut=cut.append
+    )
+    looks = 0
+    look = silence.Silence._look_in
+
+    def look_in(self: silence.Silence, seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        look(self, seconds)
+
+    monkeypatch.setattr(silence.Silence, "_look_in", look_in)
+    watched.watch()
+    await eventually(lambda: looks > 3)
+    watched.end()
+    assert cut == []
+    assert pings == []
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("idempotent", [True, False])
+async def test_a_call_without_a_deadline_leaves_a_black_hole(idempotent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "CONNECT_TIMEOUT", 0.2)
+    async with our_server(grace=0.0) as (_, service):
+        assert service.node is not None
+        async with FaultProxy(service.node.address) as proxy, our_client(proxy.address) as client:
+            await client.act(Text(value="x"))
+            await proxy.black_hole()
+            calling = asyncio.create_task((client.look if idempotent else client.act)(Text(value="hang")))
+            with pytest.raises(micro.Unavailable) as caught:
+                await soon(calling)
+            assert caught.value.may_have_run
