@@ -17,7 +17,7 @@ from micro_rt.errors import Error
 from micro_rt.status_pb2 import ErrorInfo, Status
 from micro_rt.text import utf8
 
-__all__ = ["DOMAIN", "ERROR_INFO", "Decoded", "decode_details", "encode_details", "error_info"]
+__all__ = ["DOMAIN", "ERROR_INFO", "Decoded", "decode_details", "encode_details", "encode_info"]
 
 _log = logging.getLogger("micro_rt.status")
 
@@ -40,15 +40,15 @@ class Decoded(NamedTuple):
     """False if the server says that it refused the call before a handler began it."""
 
 
-def error_info(error: Error) -> ErrorInfo | None:
-    """Returns the id of an error, and whether the call ran; None if there is neither to say."""
+def encode_info(error: Error) -> bytes | None:
+    """Encodes the id of an error, and whether the call ran, as an ``ErrorInfo``; None if there is neither to say."""
     if not error.id and error.may_have_run:
         return None
     info = ErrorInfo(reason=utf8(error.id), domain=DOMAIN)
     if not error.may_have_run:
         key, value = _NOT_RUN
         info.metadata[key] = value
-    return info
+    return info.SerializeToString()
 
 
 def encode_details(error: Error, message: str | None = None) -> bytes | None:
@@ -60,12 +60,12 @@ def encode_details(error: Error, message: str | None = None) -> bytes | None:
         error: the error.
         message: to put in place of the error's own.
     """
-    info = error_info(error)
+    info = encode_info(error)
     if info is None and not error.details:
         return None
     status = Status(code=int(error.code), message=utf8(error.message) if message is None else message)
     if info is not None:
-        status.details.add(type_url=ERROR_INFO, value=info.SerializeToString())
+        status.details.add(type_url=ERROR_INFO, value=info)
     for detail in error.details:
         try:
             status.details.append(_packed(detail))

@@ -14,7 +14,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
 
 from micro_rt.errors import Code, Error
-from micro_rt.status import ERROR_INFO, Decoded, decode_details, error_info
+from micro_rt.status import ERROR_INFO, Decoded, decode_details, encode_info
 from micro_rt.status_pb2 import GoMicroError
 from micro_rt.text import utf8
 
@@ -31,9 +31,9 @@ def encode_error(error: Error) -> Error:
     http_status = _HTTP_STATUS.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
     own = GoMicroError(id=utf8(error.id), code=int(http_status), detail=utf8(error.message), status=http_status.phrase)
     details: list[Any] = [AnyMessage(type_url=ERROR_TYPE, value=own.SerializeToString())]
-    info = error_info(error)
+    info = encode_info(error)
     if info is not None:
-        details.append(AnyMessage(type_url=ERROR_INFO, value=info.SerializeToString()))
+        details.append(AnyMessage(type_url=ERROR_INFO, value=info))
     fields = {"id": own.id, "code": own.code, "detail": own.detail, "status": own.status}
     message = json.dumps({key: value for key, value in fields.items() if value}, separators=(",", ":"))
     return Error.of(error.code, message, details=(*details, *error.details))

@@ -22,6 +22,9 @@ The rules that this module keeps, and why:
   last one closes it. Calls above its last stream id are refused, and may be sent elsewhere.
 - A server that drains takes no new connections and refuses new calls; those in flight go on. Closing then cancels
   handlers and waits for them.
+- A server that has finished its calls ends its half of a connection, and reads and throws away what still comes until the client
+  closes the other half, ``LINGER`` seconds at most. If it closed at once, what the client sends meanwhile would be answered with
+  a TCP reset, and the client would lose replies that it has received and not read yet (RFC 9112, section 9.6).
 - Windows: a call that does not read may hold ``STREAM_WINDOW`` bytes, and must not stop the other calls of its
   connection. So the window of the connection is as large as HTTP/2 allows.
 - Headers larger than the other side takes are refused here, before sending: many peers close the whole connection for
@@ -126,6 +129,8 @@ DEADLINE_SLACK = 0.002
 """Seconds before its deadline from which on a call that the server cancels counts as one that took too long."""
 FLUSH_TIMEOUT = 1.0
 """Seconds that a connection that is closed gets to send what it still holds."""
+LINGER = 3.0
+"""Seconds that clients get to close a connection whose server has finished."""
 STREAM_WINDOW = 4 << 20
 """Bytes that one call may have received without reading them."""
 CONNECTION_WINDOW = (1 << 31) - 1
@@ -627,10 +632,14 @@ class _GrpcListener(Listener):
 
     async def close(self) -> None:
         await self.drain()
+        await asyncio.sleep(0)  # A call that has just ended gives its stream back in the next turn of the event loop.
         tasks: list[asyncio.Task[None]] = []
         for protocol in self._protocols:
             if isinstance(protocol.handler, _ServerHandler):
                 tasks += protocol.handler.tasks.values()
+        finished = [protocol.closed for protocol in self._protocols if protocol.finish()]
+        if finished:
+            await asyncio.wait(finished, timeout=LINGER)
         await _close_all(self._protocols)
         for task in tasks:
             task.cancel()
@@ -940,6 +949,22 @@ class _Protocol(H2Protocol):
             pass  # the peer has said goodbye first
         processor.close("Connection lost")
 
+    def finish(self) -> bool:
+        """Says goodbye (GOAWAY) on a server's connection without calls, and sends nothing more.
+
+        Returns:
+            Whether this is for the client to close now; False if the connection must be shut.
+        """
+        transport = self._transport
+        if transport is None or self.connection.is_closing() or self.processor.streams:
+            return False
+        self.leave()
+        cast("_Http2Connection", self.connection).finished = True
+        transport.set_protocol(_Finished(self))
+        if transport.can_write_eof():
+            transport.write_eof()
+        return True
+
     def cut(self) -> None:
         """Closes without waiting for anything."""
         if self._transport is not None and not self.closed.done():
@@ -1004,6 +1029,20 @@ class _Protocol(H2Protocol):
             call.terminated(reason)
 
 
+class _Finished(asyncio.Protocol):
+    """A connection that is only read until the client closes it, and whose content nobody wants.
+
+    Args:
+        protocol: the connection as it was before.
+    """
+
+    def __init__(self, protocol: _Protocol) -> None:
+        self._protocol = protocol
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._protocol.connection_lost(exc)
+
+
 class _Http2(H2Connection):
     """HTTP/2 as h2 does it, except for what it does to many calls.
 
@@ -1059,8 +1098,11 @@ class _Http2(H2Connection):
 class _Http2Connection(Http2Connection):
     """A connection of grpclib's that can be told things after it was closed."""
 
+    finished = False
+    """Whether this side sends nothing more."""
+
     def flush(self) -> None:
-        if not self.is_closing():
+        if not self.finished and not self.is_closing():
             super().flush()
 
     def ack(self, stream_id: int, size: int) -> None:
