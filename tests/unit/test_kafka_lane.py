@@ -14,6 +14,7 @@ from micro_rt.backends.kafka.producer import Gate
 from micro_rt.backends.kafka.publisher import Publisher
 from micro_rt.broker.base import OutgoingRecord, Position, partition_of
 from micro_rt.errors import Unavailable
+from tests.helpers.waiting import soon
 
 
 class Builder:
@@ -54,6 +55,8 @@ class Cluster:
     async def partitions(self, topics: Collection[str]) -> dict[str, int]:
         return dict.fromkeys(topics, self.count)
 
+    partitions_of_new = partitions
+
 
 def publisher_to(cluster: Cluster, fake: Fake) -> Publisher:
     made = Publisher(cast("Any", cluster))
@@ -67,7 +70,7 @@ async def test_closing_leaves_no_publish_waiting_whose_batch_is_on_its_way() -> 
     publishing = asyncio.create_task(
         publisher.publish([OutgoingRecord("t", b"", b"k"), OutgoingRecord("t", b"", b"k")])
     )
-    await fake.sent.acquire()
+    await soon(fake.sent.acquire())
     await publisher.close()
     results = await asyncio.wait_for(publishing, 20)
     assert [isinstance(each, Unavailable) and each.may_have_run for each in results] == [True, True]
@@ -81,7 +84,7 @@ async def test_a_topic_that_grows_is_seen_by_a_call_that_waits_for_room(monkeypa
     key = next(b"%d" % each for each in range(99) if partition_of(b"%d" % each, 2) != partition_of(b"%d" % each, 7))
     messages = [OutgoingRecord("t", bytes(900), key)] * 3
     publishing = asyncio.create_task(publisher.publish(messages))
-    await fake.sent.acquire()  # The first; the others have no room.
+    await soon(fake.sent.acquire())  # The first; the others have no room.
     cluster.count = 7
     for _ in range(3):
         fake.accepts.release()
