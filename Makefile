@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS := 3
 
-.PHONY: help demo demo-mesh test test-newest verify servers check docs bench generate format clean
+.PHONY: help demo demo-mesh test test-newest verify soak servers check docs bench generate format clean
 
 help:            ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ test-newest: $(READY) ## run the units, calls and contracts on the newest Python
 
 verify: $(READY) ## run the long tests in full, part by part, for hours (ARGS="events", ARGS=--list, ARGS=--help)
 	@$(BIN)/python -m tests.verify $(ARGS)
+
+soak: $(READY)   ## three minutes of calls of every kind, a fifth of them cancelled, while servers are restarted
+	@$(BIN)/python -m pytest -n0 --verify=failover tests/faults/test_soak.py $(ARGS)
 
 servers: $(READY) ## start Consul, Kafka, PostgreSQL and etcd, and keep them until Ctrl-C
 	@$(BIN)/python -m tests.servers $(ARGS)
