@@ -6,6 +6,7 @@ The rules that it keeps, and why:
 - All clients of a service share one watch per name, and one connection per node, under whichever names the node is
   found. A node is its id, transport and address together: whatever comes back at an address is another node, and owes
   nothing to the first.
+- A watch is closed by the task that reads it, however that ends: nothing is left to the garbage collector.
 - If the registry cannot be reached, the last known nodes remain. A failed watch is started again with back-off,
   whatever it raised: a client that stops watching goes on calling nodes that are gone.
 - A name without nodes is asked for again at each call, once for all calls that wait for it: that nobody serves a name
@@ -48,6 +49,7 @@ from micro_rt.client.remote import RemoteNode
 from micro_rt.client.retry import RetryBudget
 from micro_rt.context import detached
 from micro_rt.errors import DeadlineExceeded, Error, Unavailable
+from micro_rt.interceptor import close
 from micro_rt.kit.backoff import Backoff
 from micro_rt.kit.tasks import TaskSet, observed
 from micro_rt.node import Node
@@ -118,7 +120,8 @@ class Nodes:
 
     async def close(self) -> None:
         """Ends every watch and closes every connection."""
-        for view in self._views.values():
+        views = list(self._views.values())
+        for view in views:
             view.close()
         remotes = list(self._remotes.values())
         for remote in remotes:
@@ -132,6 +135,8 @@ class Nodes:
                 _log.warning("a connection did not close in good order: %r", failure)
         await self._background.end()
         await self._closing.wait()
+        for view in views:
+            await view.ended()
 
     def hold(self, node: Node) -> RemoteNode:
         """Returns the ``RemoteNode`` of a node for one view; the view gives it back with ``drop``."""
@@ -362,6 +367,10 @@ class _View:
         if self._asking is not None:
             self._asking.cancel()
 
+    async def ended(self) -> None:
+        """Waits until the watch has ended."""
+        await asyncio.wait((self._task,))
+
     async def refresh(self) -> None:
         """Asks the registry if no nodes are known, once for all who wait: that a name is unknown is not remembered.
 
@@ -406,9 +415,13 @@ class _View:
         retry = Backoff(*WATCH_BACKOFF, jitter=0.5)
         while True:
             try:
-                async for nodes in self.owner.registry.watch(self.name):
-                    retry.succeeded()
-                    self._update(nodes)
+                watch = self.owner.registry.watch(self.name)
+                try:
+                    async for nodes in watch:
+                        retry.succeeded()
+                        self._update(nodes)
+                finally:
+                    await close(watch)
                 return  # the registry was closed
             except Exception as error:
                 # Whatever a registry raises: who stops watching goes on calling nodes that are gone.

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Any
 
 import pytest
 
@@ -277,3 +278,46 @@ async def test_a_node_keeps_its_connection_while_it_is_the_same_and_no_longer(re
         assert not service.nodes._users
         assert second is not None
         assert second._retired
+
+
+class Watch:
+    """A watch that ends only when it is closed: being cancelled in the middle of a wait does not end it."""
+
+    def __init__(self, nodes: AsyncGenerator[tuple[Node, ...], None]) -> None:
+        self._nodes = nodes
+        self.closed = False
+
+    def __aiter__(self) -> Watch:
+        return self
+
+    async def __anext__(self) -> tuple[Node, ...]:
+        return await anext(self._nodes)
+
+    async def aclose(self) -> None:
+        self.closed = True
+        await self._nodes.aclose()
+
+
+class Watched(Shaky):
+    """Keeps its watches: none is collected."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self.watches: list[Watch] = []
+
+    def watch(self, name: str) -> Any:
+        self.watches.append(Watch(super().watch(name)))
+        return self.watches[-1]
+
+
+async def test_the_client_closes_its_watches_when_it_ends_and_when_one_fails() -> None:
+    registry = Watched(f"memory:{uuid.uuid4()}")
+    async with micro.Service("web", registry=registry) as service:
+        service.nodes.service_nodes("lab", "lab.Lab")
+        await eventually(lambda: len(registry.watches), equals=1)
+        await registry.real.register(Registration(Node("a", "127.0.0.1:1"), ("lab",)))
+        registry.down = True
+        await registry.real.register(Registration(Node("b", "127.0.0.1:2"), ("lab",)))
+        await eventually(lambda: registry.watches[0].closed, "the watch that failed is not closed")
+        registry.down = False
+    assert all(watch.closed for watch in registry.watches)
