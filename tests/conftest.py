@@ -155,6 +155,18 @@ def make_kafka(servers: Servers) -> Iterator[Callable[..., Kafka]]:
     yield from _making(servers, "kafka")
 
 
+@pytest.fixture
+def own_kafka(servers: Servers) -> Iterator[Kafka]:
+    """A Kafka that runs and belongs to the test alone: it may kill it, and stop it. Starting one takes seconds, so tests use one
+    after the other, each with topics and groups of its own."""
+    try:
+        server = servers.spare("kafka")
+    except Unobtainable as reason:
+        _missing(reason)
+    assert isinstance(server, Kafka)
+    yield server
+
+
 @pytest.fixture(scope="module")
 def make_kafkas(servers: Servers) -> Iterator[Callable[..., Kafka]]:
     """``make_kafka`` for fixtures of a whole module."""

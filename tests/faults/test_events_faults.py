@@ -27,6 +27,7 @@ from tests.helpers.shop import Publishes, Shop, read_all, subscribed
 from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import eventually
 from tests.protos.shop_pb2 import OrderPlaced
+from tests.servers.kafka import Kafka
 
 KEYS = 16
 
@@ -284,12 +285,19 @@ async def test_poison_among_ten_thousand(broker: str, shop: Shop, publish: Publi
 
 @pytest.mark.verify("events")
 @pytest.mark.parametrize("fault", ["killed", "cut", "silent"])
-async def test_a_broker_that_goes_away(make_kafka: Any, shop: Shop, fault: str, size: Size, figures: Figures) -> None:
-    server = make_kafka()
+async def test_a_broker_that_goes_away(
+    request: pytest.FixtureRequest, shop: Shop, fault: str, size: Size, figures: Figures
+) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        proxy: FaultProxy = await stack.enter_async_context(proxied(server))
-        await server.start()
-        address = f"kafka://{proxy.address}/?session=6&timeout={size(8, ci=3)}"
+        if fault == "killed":
+            server: Kafka = request.getfixturevalue("own_kafka")
+            place = server.address
+        else:
+            server = request.getfixturevalue("make_kafka")()
+            proxy: FaultProxy = await stack.enter_async_context(proxied(server))
+            await server.start()
+            place = proxy.address
+        address = f"kafka://{place}/?session=6&timeout={size(8, ci=3)}"
         handled: list[tuple[str, int]] = []
 
         async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
@@ -312,7 +320,8 @@ async def test_a_broker_that_goes_away(make_kafka: Any, shop: Shop, fault: str, 
         await asyncio.sleep(size(10.0, ci=1.0))
         if fault == "killed":
             await server.start()
-        await proxy.restore()
+        else:
+            await proxy.restore()
         back = len(handled)
         await eventually(lambda: len(handled) >= back + 200)
         count = await all_handled(await publishing.stop(), lambda: handled)

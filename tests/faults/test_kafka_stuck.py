@@ -42,7 +42,7 @@ async def test_a_consumer_that_is_stuck_is_replaced(
     kafka: Server, monkeypatch: pytest.MonkeyPatch, stop: Callable[[Any], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(consumer_check, "CHECK_EVERY", 0.5)
-    async with broker(f"{kafka.url}/?session=6&timeout=3") as one:
+    async with broker(f"{kafka.url}/?session=6&rebalance=2&timeout=2") as one:
         flow = Flow()
         await flow.prepare(one)
         member = Member(flow, one)

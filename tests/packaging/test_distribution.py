@@ -43,12 +43,19 @@ def examples(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("micro_rt-*")) / "examples"
 
 
-def installed(folder: Path, requirement: str) -> Path:
-    """Installs into an environment that has nothing but Python; returns its folder of programs."""
+@pytest.fixture(scope="module")
+def programs(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of programs of an environment that has nothing but Python, and what the wheel requires with its tools."""
+    folder = tmp_path_factory.mktemp("env")
     venv.create(folder)
     programs = folder / ("Scripts" if sys.platform == "win32" else "bin")
-    pip(programs, "install", "--quiet", "--no-compile", requirement)
+    pip(programs, "install", "--quiet", "--no-compile", f"{next(dist.glob('*.whl'))}[tools]")
     return programs
+
+
+def install(programs: Path, distribution: Path) -> None:
+    """Installs a distribution in place of the one that is there."""
+    pip(programs, "install", "--quiet", "--no-compile", "--force-reinstall", "--no-deps", str(distribution))
 
 
 def pip(programs: Path, *arguments: str) -> None:
@@ -87,8 +94,8 @@ def test_the_distributions_hold_the_licence_and_the_changelog(dist: Path) -> Non
             assert packed.read() == content
 
 
-def test_the_demo_runs_from_the_wheel_alone(dist: Path, examples: Path, tmp_path: Path) -> None:
-    programs = installed(tmp_path / "env", f"{next(dist.glob('*.whl'))}[tools]")
+def test_the_demo_runs_from_the_wheel_alone(dist: Path, programs: Path, examples: Path, tmp_path: Path) -> None:
+    install(programs, next(dist.glob("*.whl")))
     assert run(programs / "micro-rt", "--version").startswith("micro-rt 0.")
     assert run(programs / "protoc-gen-micro", "--version").startswith("protoc-gen-micro 0.")
     greeter = shutil.copytree(examples / "greeter", tmp_path / "greeter")
@@ -99,8 +106,10 @@ def test_the_demo_runs_from_the_wheel_alone(dist: Path, examples: Path, tmp_path
     pip(programs, "check")
 
 
-def test_the_north_stars_first_page_runs_from_the_sdist(dist: Path, examples: Path, tmp_path: Path) -> None:
-    programs = installed(tmp_path / "env", f"{next(dist.glob('*.tar.gz'))}[tools]")
+def test_the_north_stars_first_page_runs_from_the_sdist(
+    dist: Path, programs: Path, examples: Path, tmp_path: Path
+) -> None:
+    install(programs, next(dist.glob("*.tar.gz")))
     work = tmp_path / "work"
     work.mkdir()
     for name in ("greeter.proto", "server.py", "client.py"):

@@ -49,6 +49,7 @@ class Servers:
         self._hub = hub
         self._programs: dict[str, Found | Unobtainable] = {}
         self._shared: dict[str, Server | Elsewhere | Unobtainable] = {}
+        self._spare: dict[str, Server] = {}
 
     def program(self, kind: str) -> Found:
         """Returns the program of a kind of server, to start servers of one's own with.
@@ -82,6 +83,20 @@ class Servers:
             raise Unobtainable(str(server))
         return server
 
+    def spare(self, kind: str) -> Server:
+        """Returns a server that runs, for one test after the other, each of which may kill, stop and start it.
+
+        Raises:
+            Unobtainable: it cannot be had here.
+        """
+        server = self._spare.pop(kind, None)
+        if server is None:
+            server = self._start(kind)
+        elif not server.running:
+            server.start_now()
+        self._spare[kind] = server
+        return server
+
     def report(self) -> list[str]:
         """Returns a line of what was used and from where, and one for each thing that could not be had."""
         used = [
@@ -100,10 +115,12 @@ class Servers:
         for server in self.running():
             server.close()
         self._shared.clear()
+        self._spare.clear()
 
     def running(self) -> list[Server]:
         """Returns what was started, the last first."""
-        return [server for server in reversed(self._shared.values()) if isinstance(server, Server)]
+        servers = [*self._shared.values(), *self._spare.values()]
+        return [server for server in reversed(servers) if isinstance(server, Server)]
 
     def _given(self, kind: str) -> Elsewhere | None:
         if not self._hub or kind in _OF_A_WORKER:
