@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from micro_rt.broker.base import Broker, Partition, Record, Subscription
@@ -87,15 +87,22 @@ class Delivery:
         broker: open.
         routes: the events that are handled; their topics are there.
         options: how.
+        exits: called with the ``SystemExit`` or ``KeyboardInterrupt`` of a handler.
     """
 
-    def __init__(self, broker: Broker, routes: Sequence[Route], options: DeliveryOptions) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        routes: Sequence[Route],
+        options: DeliveryOptions,
+        exits: Callable[[BaseException], None] | None = None,
+    ) -> None:
         self.options = options
         self.problem = ""
         """What keeps records from being read or committed now, or why the subscription has stopped; empty if nothing does."""
         self._broker = broker
         self._topics = tuple(dict.fromkeys(route.event.topic for route in routes))
-        self._handling = Handling(broker, routes, options, self._make_room, self._stop_because)
+        self._handling = Handling(broker, routes, options, self._make_room, self._stop_because, exits)
         self._partitions: dict[Partition, PartitionProgress] = {}
         self._paused = False
         self._patience = HAND_OVER

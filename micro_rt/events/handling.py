@@ -17,8 +17,8 @@ The rules that it keeps, and why:
 - Each attempt decodes the message anew and gets a context of its own: an attempt that failed may have changed what it
   was given. A handler that leaves its context variables changed ends its worker, and the next record runs in a clean
   one.
-- A handler may raise anything. What is not an exit of the program counts as a failed attempt, a cancellation that is
-  not this worker's included.
+- A handler may raise anything. It counts as a failed attempt, and so does a cancellation that is not this worker's. In a task of
+  asyncio's, ``SystemExit`` would end the event loop and every handler in it: the service is told, and stops in good order.
 - After the last attempt a record becomes a dead letter, or the subscription stops in front of it, as the options say.
   So does one that cannot be read, without an attempt. An event whose deadline has passed becomes a dead letter in any
   case.
@@ -71,6 +71,7 @@ class Handling:
         options: how.
         moved: called when records of a partition are done.
         stop: called with the reason why no more are to be handled, where the options say that a failure stops the subscription.
+        exits: called with the ``SystemExit`` or ``KeyboardInterrupt`` of a handler.
     """
 
     def __init__(
@@ -80,8 +81,10 @@ class Handling:
         options: DeliveryOptions,
         moved: Callable[[PartitionProgress], None],
         stop: Callable[[str], None],
+        exits: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.options = options
+        self._exits = exits
         self._broker = broker
         self._moved = moved
         self._stop = stop
@@ -311,10 +314,10 @@ class Handling:
                     if progress.released or batch.task is None or batch.task.cancelling():
                         raise
                     failure: BaseException | None = Error(_CANCELLED)
-                except (GeneratorExit, KeyboardInterrupt, SystemExit):
+                except GeneratorExit:
                     raise
                 except BaseException as error:  # pytest.fail() does not raise an Exception, nor do task groups always
-                    failure = error
+                    failure = self._noted(error)
                 else:
                     failure = None
                 finally:
@@ -398,12 +401,21 @@ class Handling:
             if pending.progress.released or task is None or task.cancelling():
                 raise
             await self._failed_attempt(pending, Error(_CANCELLED))
-        except (GeneratorExit, KeyboardInterrupt, SystemExit):
+        except GeneratorExit:
             raise
         except BaseException as error:
-            await self._failed_attempt(pending, error)
+            await self._failed_attempt(pending, self._noted(error))
         else:
             self._done(pending)
+
+    def _noted(self, error: BaseException) -> BaseException:
+        """Returns what a handler raised, and passes on that it wants the process to end.
+
+        In a task of asyncio's, ``SystemExit`` and ``KeyboardInterrupt`` would end the event loop, and everything in it.
+        """
+        if isinstance(error, SystemExit | KeyboardInterrupt) and self._exits is not None:
+            self._exits(error)
+        return error
 
     def _timeout(self, envelope: Envelope) -> float | None:
         """Returns how many seconds an attempt may take that begins now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from micro_rt.broker.base import Broker, Partition
 from micro_rt.codec.base import Codec
@@ -41,6 +41,8 @@ class EventSubscription:
         self._delivery: Delivery | None = None
         self._task: asyncio.Task[None] | None = None
         self._paused = False
+        self.exits: Callable[[BaseException], None] | None = None
+        """Called with the ``SystemExit`` or ``KeyboardInterrupt`` of a handler."""
 
     def __repr__(self) -> str:
         return f"<EventSubscription of {self._name} in group {self.options.group!r}>"
@@ -109,7 +111,7 @@ class EventSubscription:
             Error: its topics cannot be had.
         """
         await broker.prepare(options_of(route.event for route in self._routes))
-        self._delivery = delivery = Delivery(broker, self._routes, self.options)
+        self._delivery = delivery = Delivery(broker, self._routes, self.options, self.exits)
         if self._paused:
             delivery.pause()
         self._task = asyncio.create_task(delivery.run(grace), name=f"group {self.options.group}")

@@ -249,6 +249,7 @@ class Service:
         )
         chain = (*self._interceptors, *checked(interceptors))
         subscription = EventSubscription(subscriber, options, ProtoCodec(), chain)
+        subscription.exits = self._handler_exits
         for other in self._subscriptions:
             if other.options.group == options.group:
                 subscription.check_beside(other)
