@@ -28,8 +28,8 @@ class Named(LabBase):
         return Text(value=self._name)
 
 
-class OtherLab(Named):
-    """The same service in another package."""
+class OtherLab(micro.Handler):
+    """A service of the same name in another package."""
 
     _info_ = micro.ServiceInfo(
         "other.v1.Lab",
@@ -37,8 +37,15 @@ class OtherLab(Named):
         tuple(
             micro.Method("other.v1.Lab", each.name, each.python_name, each.kind, each.request_type, each.reply_type)
             for each in LabBase._info_.methods
+            if each.name == "Act"
         ),
     )
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    async def act(self, request: Text, context: micro.Context) -> Text:
+        return Text(value=self._name)
 
 
 async def _channel(*handlers: micro.Handler) -> AsyncIterator[grpc.aio.Channel]:
