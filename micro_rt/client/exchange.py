@@ -62,6 +62,8 @@ class Exchange(ABC):
     """
 
     encode: Callable[[Any], Any]
+    raised: BaseException | None = None
+    """What the user's iterator of requests raised: an error of its own, not of the call."""
 
     @abstractmethod
     async def open(self, request: Any = None) -> None:
@@ -123,7 +125,11 @@ async def pump(requests: AsyncIterable[Any] | Iterable[Any], exchange: Exchange)
     try:
         source = aiter(requests) if isinstance(requests, AsyncIterable) else _each(requests)
         async for request in source:
-            encoded = encode(request)
+            try:
+                encoded = encode(request)
+            except Exception as error:
+                exchange.cancel(error)
+                return
             try:
                 await exchange.send(encoded)
             except Error:
@@ -132,6 +138,7 @@ async def pump(requests: AsyncIterable[Any] | Iterable[Any], exchange: Exchange)
             if not sent % FAIR_SHARE:
                 await asyncio.sleep(0)
     except Exception as error:
+        exchange.raised = error
         exchange.cancel(error)
         return
     finally:

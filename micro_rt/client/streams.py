@@ -165,7 +165,7 @@ class _StreamCall(Generic[RequestT, ReplyT]):
             await exchange.open(None if client_streams else self._requests)
         except BaseException as error:
             if isinstance(error, Error):
-                error.outgoing = True
+                _note_outgoing(error, exchange)
             self._end(error if isinstance(error, Exception) else Cancelled("the call was cancelled by this client"))
             raise
         finally:
@@ -186,7 +186,7 @@ class _StreamCall(Generic[RequestT, ReplyT]):
             return await exchange.receive()
         except Exception as error:
             if isinstance(error, Error):
-                error.outgoing = True
+                _note_outgoing(error, exchange)
             self._end(error)
             raise
         finally:
@@ -203,7 +203,7 @@ class _StreamCall(Generic[RequestT, ReplyT]):
         try:
             await exchange.send(exchange.encode(message))
         except Error as error:
-            error.outgoing = True
+            _note_outgoing(error, exchange)
             raise
         finally:
             self._sending = False
@@ -421,3 +421,9 @@ class _Replies(AsyncIterator[ReplyT]):
     def _leave(self) -> None:
         if self._owns and self._began:
             self._call._abandon()  # pyright: ignore[reportPrivateUsage]
+
+
+def _note_outgoing(error: Error, exchange: Exchange) -> None:
+    """Notes that an error is that of a call which this process made, unless the iterator of requests raised it."""
+    if error is not exchange.raised:
+        error.outgoing = True

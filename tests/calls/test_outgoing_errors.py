@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 import micro_rt as micro
+from micro_rt.metadata import EMPTY
 from tests.helpers.handlers import Lab, Serve
 from tests.helpers.waiting import eventually
 from tests.protos.lab_micro import LabBase, LabClient
@@ -182,3 +183,34 @@ async def test_a_call_of_a_task_group_or_an_interceptor_counts_as_the_handlers(
         with pytest.raises(micro.Internal, match="a call that it made failed"):
             await LabClient(service).act(Text())
         await eventually(lambda: "server /lab.Lab/Act INTERNAL" in caplog.text)
+
+
+async def test_a_request_that_cannot_be_read_is_the_callers_error_also_if_it_is_relayed(serve: Serve) -> None:
+    relay = Relay()
+    async with serve(relay) as service, serve(Lab()) as far:
+        relay.far = LabClient(far)
+        await LabClient(service).sum([Number(value=1)])
+        (remote,) = service.nodes._remotes.values()
+        stream = await remote.connection.open("/lab.Lab/Sum", "proto", EMPTY, None, micro.CallInfo())
+        await stream.send(b"\xff\xff")
+        with pytest.raises(micro.InvalidArgument, match=r"the request of /lab\.Lab/Sum cannot be read"):
+            await stream.receive()
+
+
+async def test_what_the_requests_of_a_handler_raise_is_an_error_of_the_handler(serve: Serve) -> None:
+    async def checked(requests: AsyncIterator[Number]) -> AsyncIterator[Number]:
+        async for request in requests:
+            if request.value < 0:
+                raise micro.OutOfRange("only what counts", id="lab.range")
+            yield request
+
+    class Checks(Relay):
+        async def sum(self, requests: AsyncIterator[Number], context: micro.Context) -> Number:
+            return await self.far.sum(checked(requests))
+
+    relay = Checks()
+    async with serve(relay) as service, serve(Lab()) as far:
+        relay.far = LabClient(far)
+        with pytest.raises(micro.OutOfRange, match="only what counts") as caught:
+            await LabClient(service).sum([Number(value=-1)])
+    assert caught.value.id == "lab.range"
