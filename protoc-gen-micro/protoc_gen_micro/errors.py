@@ -1,8 +1,10 @@
-"""The one error that a user of the generator sees: where in which file, which symbol, and what to do."""
+"""The errors that a user of the generator sees: where in which file, which symbol, and what to do."""
 
 from __future__ import annotations
 
-__all__ = ["GenerateError"]
+from collections.abc import Sequence
+
+__all__ = ["GenerateError", "SeveralGenerateError"]
 
 
 class GenerateError(Exception):
@@ -30,3 +32,20 @@ class GenerateError(Exception):
         if self.column:
             place = f"{place}:{self.column}"
         return ": ".join(part for part in (place, self.symbol, self.message) if part)
+
+
+class SeveralGenerateError(GenerateError):
+    """Several mistakes of one file.
+
+    Args:
+        errors: at least one.
+    """
+
+    def __init__(self, errors: Sequence[GenerateError]) -> None:
+        first = errors[0]
+        super().__init__(first.message, path=first.path, line=first.line, column=first.column, symbol=first.symbol)
+        self.errors = tuple(errors)
+
+    def __str__(self) -> str:
+        """Returns a line for each mistake."""
+        return "\n".join(map(str, self.errors))

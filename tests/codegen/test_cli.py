@@ -98,6 +98,26 @@ def test_all_mistakes_that_the_generator_finds_are_said(here: Path, capsys: pyte
     assert [line.partition(".proto:")[0] for line in lines] == ["micro-rt generate: a", "micro-rt generate: b"]
 
 
+@pytest.mark.parametrize("messages", ["protobuf", "betterproto"])
+def test_all_mistakes_of_one_file_are_said(here: Path, capsys: pytest.CaptureFixture[str], messages: str) -> None:
+    source = (
+        'syntax = "proto2";\npackage p;\nimport "micro_rt/annotations.proto";\n'
+        'message M { option (micro.event) = { topic: "m" key: "nothing" }; }\n'
+        "message N { option (micro.event) = {}; required int32 n = 1; }\n"
+        "service S {\n"
+        "  rpc _Hidden(M) returns (M);\n"
+        "  rpc rpc_Hidden(M) returns (M);\n"
+        "  rpc Late(M) returns (M) { option (micro.method) = { timeout: {} }; }\n"
+        "}\n"
+    )
+    write(here, {"a.proto": source})
+    assert main(["generate", f"--opt=messages={messages}", "a.proto"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    places = sorted(int(line.split(":")[2]) for line in lines)
+    assert places == sorted([4, 5, 8, 9] + ([5] if messages == "betterproto" else [])), lines
+    assert not list(here.glob("a_*"))
+
+
 def test_finds_the_annotations(here: Path) -> None:
     source = PING + (
         'import "micro_rt/annotations.proto";\n'

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from google.protobuf import descriptor_pb2
 
+from protoc_gen_micro.errors import GenerateError, SeveralGenerateError
 from protoc_gen_micro.schema.comments import Path, Source
 from protoc_gen_micro.schema.model import Enum, Event, Field, File, Message, Method, Service, TypeName
 from protoc_gen_micro.schema.names import KEYWORDS, unused
@@ -65,8 +66,7 @@ class Dialect:
         Raises:
             GenerateError: something in the file cannot become Python, or cannot be held by betterproto.
         """
-        refuse(self._files[path])
-        file = self._reader.read(path)
+        file = self._read(path)
         messages = [self._message(message) for message in _messages(file.messages)]
         enums = [*file.enums, *(enum for message in _messages(file.messages) for enum in message.enums)]
         return file._replace(
@@ -75,6 +75,22 @@ class Dialect:
             services=tuple(self._service(service) for service in file.services),
             events=tuple(self._event(event) for event in file.events),
         )
+
+    def _read(self, path: str) -> File:
+        """Reads one file as it is, and raises all mistakes: those of every dialect, and those of this one."""
+        mistakes: list[GenerateError] = []
+        try:
+            refuse(self._files[path])
+        except GenerateError as error:
+            mistakes.append(error)
+        try:
+            file = self._reader.read(path)
+        except GenerateError as error:
+            mistakes.append(error)
+            raise SeveralGenerateError(mistakes) from None
+        if mistakes:
+            raise mistakes[0]
+        return file
 
     def _message(self, message: Message) -> Message:
         type_name = self._types[message.type_name.full_name]
@@ -151,6 +167,7 @@ def refuse(file: descriptor_pb2.FileDescriptorProto) -> None:
         _refuse_extension(source, extension, (7, index), prefix)
     for index, message in enumerate(file.message_type):
         _refuse_message(source, file, message, (4, index), f"{prefix}{message.name}")
+    source.check()
 
 
 # fmt: off
@@ -217,21 +234,21 @@ def _refuse_message(
     name: str,
 ) -> None:
     if message.options.message_set_wire_format:
-        raise source.error(path, name, f"is a message set, which betterproto cannot hold; {_INSTEAD}")
+        source.refuse(path, name, f"is a message set, which betterproto cannot hold; {_INSTEAD}")
     for index, field in enumerate(message.field):
         place, symbol = (*path, 2, index), f"{name}.{field.name}"
         if field.type == descriptor_pb2.FieldDescriptorProto.TYPE_GROUP:
             problem = f"is a group, which betterproto cannot hold; make it a field of a message type, or {_INSTEAD}"
-            raise source.error(place, symbol, problem)
+            source.refuse(place, symbol, problem)
         if field.type == descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE and _delimited(file, field, message):
             problem = (
                 "is encoded as a group (message_encoding = DELIMITED), which betterproto cannot hold; "
                 f"encode it LENGTH_PREFIXED, or {_INSTEAD}"
             )
-            raise source.error(place, symbol, problem)
+            source.refuse(place, symbol, problem)
         if _required(file, field):
             problem = f"is required, which betterproto does not know; make it optional, or {_INSTEAD}"
-            raise source.error(place, symbol, problem)
+            source.refuse(place, symbol, problem)
     for index, extension in enumerate(message.extension):
         _refuse_extension(source, extension, (*path, 6, index), f"{name}.")
     for index, nested in enumerate(message.nested_type):
@@ -242,7 +259,7 @@ def _refuse_extension(source: Source, extension: descriptor_pb2.FieldDescriptorP
     if extension.extendee.startswith(".google.protobuf."):
         return  # an option: only compilers read it
     problem = f"is an extension, which betterproto cannot hold; make it a field, or {_INSTEAD}"
-    raise source.error(path, prefix + extension.name, problem)
+    source.refuse(path, prefix + extension.name, problem)
 
 
 def _delimited(

@@ -122,7 +122,8 @@ def _generate(request: plugin_pb2.CodeGeneratorRequest, runtime: bool) -> list[t
             problems.append(error)
     if problems:
         # A file that others import may be wrong in the same way for each of them.
-        raise GenerateError("\n".join(dict.fromkeys(map(str, problems))))
+        lines = [line for problem in problems for line in str(problem).splitlines()]
+        raise GenerateError("\n".join(dict.fromkeys(lines)))
     return outputs
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from google.protobuf import descriptor_pb2
 
-from protoc_gen_micro.errors import GenerateError
+from protoc_gen_micro.errors import GenerateError, SeveralGenerateError
 
 __all__ = ["Path", "Source"]
 
@@ -21,6 +21,7 @@ class Source:
 
     def __init__(self, file: descriptor_pb2.FileDescriptorProto) -> None:
         self._file = file
+        self._mistakes: list[GenerateError] = []
         self._comments: dict[Path, str] = {}
         for location in file.source_code_info.location:
             leading, trailing = location.leading_comments, location.trailing_comments
@@ -42,6 +43,19 @@ class Source:
         """Returns an error that names the place of a part of the file."""
         line, column = self.place(path)
         return GenerateError(message, path=self._file.name, line=line, column=column, symbol=symbol)
+
+    def refuse(self, path: Path, symbol: str, message: str) -> None:
+        """Notes a mistake in a part of the file; ``check`` raises all that were noted."""
+        self._mistakes.append(self.error(path, symbol, message))
+
+    def check(self) -> None:
+        """Raises the mistakes that were noted.
+
+        Raises:
+            GenerateError: there is at least one.
+        """
+        if self._mistakes:
+            raise SeveralGenerateError(self._mistakes)
 
     def place(self, path: Path) -> tuple[int, int]:
         """Returns line and column of a part of the file, or of what it is a part of, from 1; (0, 0) when unknown."""

@@ -18,12 +18,17 @@ Find = Callable[[TypeName], Message]
 
 
 def read_events(
-    file: descriptor_pb2.FileDescriptorProto, options: Options, find: Find, find_type: Callable[[str], TypeName]
+    file: descriptor_pb2.FileDescriptorProto,
+    source: Source,
+    options: Options,
+    find: Find,
+    find_type: Callable[[str], TypeName],
 ) -> tuple[Event, ...]:
     """Reads the events of one file.
 
     Args:
         file: the file.
+        source: of the file; mistakes are noted there.
         options: reads the options.
         find: returns messages by their types.
         find_type: returns types by their full names.
@@ -31,7 +36,6 @@ def read_events(
     Raises:
         GenerateError: an event says what cannot be.
     """
-    source = Source(file)
     prefix = f"{file.package}." if file.package else ""
     found = list(_declared(file.message_type, (4,), prefix, options, source))
     python_names = event_names(full_name[len(prefix) :] for full_name, _, _ in found)
@@ -42,12 +46,13 @@ def read_events(
         other = by_python_name.setdefault(python_name, full_name)
         if other != full_name:
             problem = f"would be the method {python_name!r} in Python, as {other} is; rename one of the two"
-            raise source.error(path, full_name, problem)
+            source.refuse(path, full_name, problem)
         message = find(find_type(full_name))
         try:
             fields = fields_of_key(message, option.key, find) if option.key else []
         except ValueError as error:
-            raise source.error((*path, 7, EVENT), full_name, str(error)) from error
+            source.refuse((*path, 7, EVENT), full_name, str(error))
+            continue
         events.append(
             Event(
                 full_name=full_name,
@@ -115,11 +120,13 @@ def _declared(
             try:
                 option = options.event(message.options)
             except ValueError as error:
-                raise source.error((*here, 7, EVENT), full_name, str(error)) from error
+                source.refuse((*here, 7, EVENT), full_name, str(error))
+                option = None
             if option is not None:
                 if message.options.map_entry:
-                    raise source.error(here, full_name, "is the entry of a map, which is no event; take a message")
-                yield full_name, here, option
+                    source.refuse(here, full_name, "is the entry of a map, which cannot be an event; take a message")
+                else:
+                    yield full_name, here, option
         if message.nested_type:
             yield from _declared(message.nested_type, (*here, 3), f"{full_name}.", options, source)
 
@@ -135,7 +142,7 @@ def _check_classes(file: descriptor_pb2.FileDescriptorProto, source: Source, pre
                     f"would be the class {own!r} in Python, as that of the events of {file.name} is; "
                     "rename the service, or move one of them into another file"
                 )
-                raise source.error((6, index), prefix + service.name, problem)
+                source.refuse((6, index), prefix + service.name, problem)
 
 
 def _field(message: Message, key: str, name: str) -> Field:

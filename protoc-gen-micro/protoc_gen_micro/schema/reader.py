@@ -46,12 +46,14 @@ class Reader:
         Raises:
             GenerateError: something in the file cannot become Python.
         """
-        file = self._plain(path)
-        if not self._options.known:
-            return file
-        from protoc_gen_micro.schema.events import read_events
+        file, source = self._plain(path)
+        if self._options.known:
+            from protoc_gen_micro.schema.events import read_events
 
-        return file._replace(events=read_events(self.files[path], self._options, self.message, self.type))
+            events = read_events(self.files[path], source, self._options, self.message, self.type)
+            file = file._replace(events=events)
+        source.check()
+        return file
 
     def message(self, type_name: TypeName) -> Message:
         """Returns a message, whichever file of the run defines it.
@@ -77,15 +79,16 @@ class Reader:
         """Returns a message or an enum of the run."""
         return self._types[f".{full_name}"]
 
-    def _plain(self, path: str) -> File:
-        """Reads all of a file but its events."""
-        file = _FileReader(self.files[path], self._types, self._map_entries, self._options).read()
+    def _plain(self, path: str) -> tuple[File, Source]:
+        """Reads all of a file but its events, and returns where its mistakes are noted, too."""
+        reader = _FileReader(self.files[path], self._types, self._map_entries, self._options)
+        file = reader.read()
         if self._options.known:
             messages = list(_nested(file.messages))
             enums = [*file.enums, *(enum for message in messages for enum in message.enums)]
             self._messages.update((message.type_name.full_name, message) for message in messages)
             self._enums.update((enum.type_name.full_name, enum) for enum in enums)
-        return file
+        return file, reader.source
 
     def _exported(self, file: descriptor_pb2.FileDescriptorProto) -> Iterator[str]:
         prefix = f".{file.package}." if file.package else "."
@@ -150,7 +153,7 @@ class _FileReader:
         self._types = types
         self._map_entries = map_entries
         self._options = options
-        self._source = Source(file)
+        self.source = Source(file)
         self._explicit_presence = _explicit_presence(file)
 
     def read(self) -> File:
@@ -160,7 +163,7 @@ class _FileReader:
             path=file.name,
             package=file.package,
             edition=edition_of(file),
-            comment=self._source.comment(_SYNTAX) or self._source.comment(_EDITION) or self._source.comment(_PACKAGE),
+            comment=self.source.comment(_SYNTAX) or self.source.comment(_EDITION) or self.source.comment(_PACKAGE),
             dependencies=tuple(file.dependency),
             public_dependencies=tuple(file.dependency[index] for index in file.public_dependency),
             messages=self._messages(file.message_type, (4,), prefix),
@@ -211,7 +214,7 @@ class _FileReader:
                 Oneof(
                     name=name,
                     fields=tuple(field.name for field in fields if field.oneof == name),
-                    comment=self._source.comment((*path, 8, index)),
+                    comment=self.source.comment((*path, 8, index)),
                 )
                 for index, name in enumerate(oneofs)
                 if name
@@ -221,7 +224,7 @@ class _FileReader:
             extensions=tuple(
                 self._field(field, (*path, 6, index), ()) for index, field in enumerate(message.extension)
             ),
-            comment=self._source.comment(path),
+            comment=self.source.comment(path),
             deprecated=message.options.deprecated,
         )
 
@@ -251,14 +254,14 @@ class _FileReader:
             optional=field.proto3_optional,
             packed=repeated and kind not in _NEVER_PACKED and self._packed(field),
             json_name=field.json_name or json_name(name),
-            comment=self._source.comment(path),
+            comment=self.source.comment(path),
             deprecated=has_options and field.options.deprecated,
         )
 
     def _type(self, name: str, path: Path) -> TypeName:
         known = self._types.get(name)
         if known is None or name in self._map_entries:
-            raise self._source.error(path, name, "is no type that a file of the request defines")
+            raise self.source.error(path, name, "is no type that a file of the request defines")
         return known
 
     def _has_presence(self, field: descriptor_pb2.FieldDescriptorProto, kind: str) -> bool:
@@ -285,12 +288,12 @@ class _FileReader:
                     EnumValue(
                         name=value.name,
                         number=value.number,
-                        comment=self._source.comment((*path, index, 2, place)),
+                        comment=self.source.comment((*path, index, 2, place)),
                         deprecated=value.HasField("options") and value.options.deprecated,
                     )
                     for place, value in enumerate(enum.value)
                 ),
-                comment=self._source.comment((*path, index)),
+                comment=self.source.comment((*path, index)),
                 deprecated=enum.options.deprecated,
             )
             for index, enum in enumerate(enums)
@@ -308,14 +311,14 @@ class _FileReader:
             other = by_python_name.setdefault(method.python_name, method.full_name)
             if other != method.full_name:
                 problem = f"would be the method {method.python_name!r} in Python, as {other} is; rename one of the two"
-                raise self._source.error(place, method.full_name, problem)
+                self.source.refuse(place, method.full_name, problem)
             methods.append(method)
         return Service(
             name=service.name,
             full_name=full_name,
             target=self._target(service, path, full_name),
             methods=tuple(methods),
-            comment=self._source.comment(path),
+            comment=self.source.comment(path),
             deprecated=service.options.deprecated,
         )
 
@@ -323,7 +326,8 @@ class _FileReader:
         try:
             name = self._options.service_name(service.options)
         except ValueError as error:
-            raise self._source.error((*path, 3, SERVICE), full_name, str(error)) from error
+            self.source.refuse((*path, 3, SERVICE), full_name, str(error))
+            name = ""
         return name or self._file.package or service.name
 
     def _method(
@@ -333,7 +337,8 @@ class _FileReader:
         try:
             policy = self._options.policy(method.options)
         except ValueError as error:
-            raise self._source.error((*path, 4, METHOD), full_name, str(error)) from error
+            self.source.refuse((*path, 4, METHOD), full_name, str(error))
+            policy = None
         return Method(
             name=method.name,
             full_name=full_name,
@@ -344,7 +349,7 @@ class _FileReader:
             server_streams=method.server_streaming,
             idempotency=_IDEMPOTENCY[method.options.idempotency_level],
             policy=policy,
-            comment=self._source.comment(path),
+            comment=self.source.comment(path),
             deprecated=method.options.deprecated,
         )
 
