@@ -88,7 +88,7 @@ class Error(Exception):
             publisher. A handler that lets such an error through tells its caller no more than that: ``passed_on``.
 
     Raises:
-        TypeError: an id that is no text, or a detail that is no protobuf message.
+        TypeError: an id that is not text, or a detail that is not a protobuf message.
     """
 
     code: ClassVar[Code] = Code.UNKNOWN
@@ -274,7 +274,7 @@ def code_for_caller(error: Error) -> Code:
 
 
 def only_leaf(error: BaseException) -> BaseException:
-    """Returns the one exception that a task group failed with; the given one if there are several, or if it is no group."""
+    """Returns the one exception that a task group failed with; the given one if there are several, or if it is not a group."""
     while True:
         leaves = cast("tuple[BaseException, ...]", getattr(error, "exceptions", ()))
         if len(leaves) != 1:

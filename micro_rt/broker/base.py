@@ -260,7 +260,7 @@ def checked_start(start: Start) -> Start:
             raise ValueError(f"start={start!r} has no time zone: write datetime(…, tzinfo=UTC)")
     elif isinstance(start, int):
         if start < 0:
-            raise ValueError(f"start={start} is no offset: they begin at 0")
+            raise ValueError(f"start={start} is not an offset: they begin at 0")
     elif start not in ("earliest", "latest"):
         raise ValueError(f"start={start!r} is not 'earliest', 'latest', a datetime or an offset")
     return start
@@ -274,7 +274,7 @@ def checked_topic(topic: str) -> str:
     """
     if not _TOPIC(topic) or topic in (".", ".."):
         raise InvalidArgument(
-            f"{topic!r} is no name of a topic: use up to 249 letters, digits, '.', '_' and '-'", may_have_run=False
+            f"{topic!r} is not a name of a topic: use up to 249 letters, digits, '.', '_' and '-'", may_have_run=False
         )
     return topic
 

@@ -92,7 +92,7 @@ def checked_offset(partition: Partition, offset: int) -> int:
         ValueError: it is below 0.
     """
     if offset < 0:
-        raise ValueError(f"{offset} is no offset of {partition.topic}[{partition.number}]")
+        raise ValueError(f"{offset} is not an offset of {partition.topic}[{partition.number}]")
     return offset
 
 

@@ -31,9 +31,9 @@ def check_roots(roots: Iterable[Path]) -> None:
     """Checks the folders that imports start from.
 
     Raises:
-        CommandError: one of them is no folder.
+        CommandError: one of them is not a folder.
     """
-    problems = [f"-I {root} is no folder" for root in roots if not root.is_dir()]
+    problems = [f"-I {root} is not a folder" for root in roots if not root.is_dir()]
     if problems:
         raise CommandError(*problems)
 
@@ -67,7 +67,7 @@ def proto_names(path: Path, roots: Sequence[Path]) -> list[str]:
                 return [PurePath(os.path.normpath(path)).as_posix()]
             if (root / path).is_dir():
                 return _names_in(root / path, path, roots)
-    raise CommandError(f"{path} is no file")
+    raise CommandError(f"{path} is not a file")
 
 
 class _OutsideError(CommandError):

@@ -102,7 +102,7 @@ def _read(which: str, path: Path, roots: Sequence[Path]) -> SchemaSet:
     """
     for root in roots:
         if not root.is_dir():
-            raise CommandError(f"-I {root} is no folder")
+            raise CommandError(f"-I {root} is not a folder")
     if path.is_dir():
         names = sorted(found.relative_to(path).as_posix() for found in path.rglob("*.proto"))
         if not names:

@@ -7,7 +7,7 @@ The rules that it keeps, and why:
 - A node that let a call's deadline pass without an answer is set aside too, and probed at once. Its process may have
   stopped while its connection stays open. If only its method is slow, the probe brings it back within milliseconds.
 - A probe asks ``grpc.health.v1.Health`` something. Any answer is good, "unknown method" included: what counts is that the
-  process reads and writes. Only one that says that it is another node is no answer.
+  process reads and writes. Only one that says that it is another node is not an answer.
 - A call that must connect, and could go to another node, spends a third of the time that it has left on this one.
 - A node that takes longer than ``SLOW_CONNECT`` seconds to connect gets no further calls until it is connected: the
   connection is made in the background.

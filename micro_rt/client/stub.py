@@ -36,7 +36,7 @@ class Client:
         method_interceptors: run around the calls of single methods, by Python name, inside the others.
 
     Raises:
-        TypeError: the first argument is no service.
+        TypeError: the first argument is not a service.
         ValueError: a method name that the service does not have.
     """
 

@@ -282,7 +282,7 @@ class Message(betterproto.Message):
             ignore_unknown_fields: whether names and enum values that the .proto does not know are passed over.
 
         Raises:
-            DecodeError: the text is no JSON, or not that of such a message; it is a ``ValueError``.
+            DecodeError: the text is not JSON, or not that of such a message; it is a ``ValueError``.
         """
         proto_json.read_json(self, value, ignore_unknown_fields)
         return self

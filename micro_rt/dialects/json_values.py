@@ -71,7 +71,7 @@ def string(value: Any) -> str:
     """Reads a string."""
     if not isinstance(value, str):
         raise DecodeError(f"a string is needed, not {shown(value)}")
-    value.encode()  # a half of a surrogate pair is no text
+    value.encode()  # a half of a surrogate pair is not text
     return value
 
 

@@ -351,7 +351,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(text: str) -> Any:
-    raise DecodeError(f"{text} is no JSON")
+    raise DecodeError(f"{text} is not JSON")
 
 
 def _finite(text: str) -> float:

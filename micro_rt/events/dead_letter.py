@@ -51,7 +51,7 @@ class DeadLetter(NamedTuple):
 
     @classmethod
     def of(cls, record: Record) -> DeadLetter | None:
-        """Returns what the headers of a record say; None if it is no dead letter."""
+        """Returns what the headers of a record say; None if it is not a dead letter."""
         said: Mapping[str, str] = {
             name.removeprefix(_PREFIX): value.decode(errors="replace")
             for name, value in record.headers

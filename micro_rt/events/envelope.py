@@ -134,9 +134,9 @@ def _structured(value: bytes, format: str, headers: Mapping[str, bytes]) -> Enve
     try:
         parsed = json.loads(value)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"its value is no JSON, which {STRUCTURED} is: {error}") from None
+        raise ValueError(f"its value is not JSON, which {STRUCTURED} is: {error}") from None
     if not isinstance(parsed, dict):
-        raise ValueError(f"its value is no JSON object, which {STRUCTURED} is")
+        raise ValueError(f"its value is not JSON object, which {STRUCTURED} is")
     return _from_attributes(cast("dict[str, Any]", parsed), JSON, headers)
 
 
@@ -146,7 +146,7 @@ def _from_attributes(fields: Mapping[str, Any], usually: str, headers: Mapping[s
         try:
             data = b64decode(fields["data_base64"], validate=True)
         except (TypeError, ValueError, Base64Error) as error:
-            raise ValueError(f"its data_base64 is no base64: {error}") from None
+            raise ValueError(f"its data_base64 is not base64: {error}") from None
     elif _is_json(content_type):
         data = json.dumps(fields.get("data", {})).encode()
     elif isinstance(fields.get("data"), str):

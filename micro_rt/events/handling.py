@@ -426,7 +426,7 @@ class Handling:
             try:
                 left = float(text) - wall_time()
             except ValueError:
-                _log.info("%s=%r is no number of seconds since 1970, and is passed over", DEADLINE_HEADER, text)
+                _log.info("%s=%r is not a number of seconds since 1970, and is passed over", DEADLINE_HEADER, text)
             else:
                 if left <= 0:
                     raise _Expired(f"its deadline passed {-left:.1f} s ago")

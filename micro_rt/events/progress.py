@@ -244,7 +244,7 @@ class PendingRecord:
         self.attempts = 0
         self.dead_letter_failures = 0
         self.dead_letter_problem = ""
-        """Why it is no dead letter yet, if it is to be one."""
+        """Why it is not a dead letter yet, if it is to be one."""
         self.envelope: Envelope | None = None
         self.error: BaseException | None = None
         self.given_up: tuple[str, BaseException | None] | None = None

@@ -220,7 +220,7 @@ class Publisher:
         outlet = self._by_type.get(message.__class__)
         if outlet is None:
             known = ", ".join(event.message_type.__name__ for event in self._info_.events)
-            raise TypeError(f"{type(message).__name__} is no event of {self._info_.name}; those are: {known}")
+            raise TypeError(f"{type(message).__name__} is not an event of {self._info_.name}; those are: {known}")
         return outlet
 
     async def _send(

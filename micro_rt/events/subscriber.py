@@ -79,7 +79,7 @@ def routes_of(subscriber: Subscriber, codec: Codec, interceptors: Sequence[Inter
         routes.append(Route(event, codec.decoder(event.message_type), json_decoder(event.message_type), handle))
     for name, near in misspelled(type(subscriber), generated[0], missing):
         raise TypeError(
-            f"{type(subscriber).__name__}.{name}() is no event of {generated[0].__name__}; did you mean {near}()? "
+            f"{type(subscriber).__name__}.{name}() is not an event of {generated[0].__name__}; did you mean {near}()? "
             f"If it is a helper, call it _{name}()"
         )
     if not routes:

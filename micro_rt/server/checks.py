@@ -15,7 +15,7 @@ __all__ = ["check_handler", "unimplemented"]
 def check_handler(handler: Handler) -> None:
     """Refuses a handler that cannot be served as it is written.
 
-    What is only unusual, such as a callable that is no function, is left to the first call.
+    What is only unusual, such as a callable that is not a function, is left to the first call.
 
     Raises:
         TypeError: it derives from several generated bases; a method is not of the kind that its rpc is, or takes other
@@ -32,7 +32,7 @@ def check_handler(handler: Handler) -> None:
     missing = [method.python_name for method in unimplemented(handler)]
     for name, near in misspelled(cls, bases[0], missing):
         raise TypeError(
-            f"{cls.__name__}.{name}() is no rpc of {info.name}; did you mean {near}()? "
+            f"{cls.__name__}.{name}() is not an rpc of {info.name}; did you mean {near}()? "
             f"If it is a helper, call it _{name}()"
         )
 
@@ -47,7 +47,7 @@ def _is_left_out(handler: Handler, method: Method[Any, Any]) -> bool:
     for cls in type(handler).__mro__:
         if "_info_" in vars(cls):
             generated = vars(cls).get(method.python_name)
-            # A class that has both the description and the methods is no generated base.
+            # A class that has both the description and the methods is not a generated base.
             return function is generated and "_unimplemented" in getattr(generated, "__code__").co_names  # noqa: B009
     return False
 

@@ -455,7 +455,7 @@ class _Requests(AsyncIterator[Any]):
 
 
 def _last_segment(path: str) -> str:
-    """Returns ``"Greeter/SayHello"`` of ``"/greeter.v1.Greeter/SayHello"``; nothing of what is no path of a method."""
+    """Returns ``"Greeter/SayHello"`` of ``"/greeter.v1.Greeter/SayHello"``; nothing of what is not a path of a method."""
     empty, *parts = path.split("/")
     return "" if empty or len(parts) != 2 else f"{parts[0].rpartition('.')[2]}/{parts[1]}"
 

@@ -224,7 +224,7 @@ class Service:
             The subscription, to pause and to look at.
 
         Raises:
-            TypeError: it is no subscriber, defines none of its methods, or has one that is not ``async def``, takes other
+            TypeError: it is not a subscriber, defines none of its methods, or has one that is not ``async def``, takes other
                 arguments, or has a name near that of an event which it leaves out.
             ValueError: an option that cannot be, or a subscription of the same group handles other events of one topic.
             RuntimeError: the service runs already.

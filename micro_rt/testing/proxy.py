@@ -39,7 +39,7 @@ class FaultProxy:
         target: host and port of the server, which need not run yet, as in ``"127.0.0.1:8500"`` or ``"[::1]:8500"``.
 
     Raises:
-        ValueError: the target is no address.
+        ValueError: the target is not an address.
     """
 
     def __init__(self, target: str) -> None:

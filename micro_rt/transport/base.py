@@ -318,7 +318,7 @@ def ended_already(path: str) -> FailedPrecondition:
 
 
 def handler_failed(path: str) -> Unknown:
-    """What a call ends with whose handler, or what serves it, raised what is no status; to be logged."""
+    """What a call ends with whose handler, or what serves it, raised what is not a status; to be logged."""
     return Unknown(f"{path} failed; the server's log says why")
 
 

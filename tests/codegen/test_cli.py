@@ -82,7 +82,7 @@ def test_all_mistakes_of_a_run_are_said(here: Path, capfd: pytest.CaptureFixture
         'two.proto:3:13: "Nothing" is not defined.',
         'common.proto:3:13: "Nothing" is not defined.',
     ]
-    assert lines[-2:] == ["micro-rt generate: none.proto is no file", "micro-rt generate: nothing is no file"]
+    assert lines[-2:] == ["micro-rt generate: none.proto is not a file", "micro-rt generate: nothing is not a file"]
     assert len(lines) == len(set(lines))
     assert not list(here.glob("*_pb2.py"))
 
@@ -141,9 +141,9 @@ def test_exports_the_protos_of_the_runtime(here: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nothing.proto"], "nothing.proto is no file"),
+        (["nothing.proto"], "nothing.proto is not a file"),
         (["empty"], "empty is a folder without .proto files"),
-        (["-I", "nowhere", "ping.proto"], "-I nowhere is no folder"),
+        (["-I", "nowhere", "ping.proto"], "-I nowhere is not a folder"),
         (
             ["-I", "protos", "outside.proto"],
             "outside.proto is outside the folders that imports start from (protos); add -I .",

@@ -51,7 +51,7 @@ def test_protoc_shows_the_error_and_writes_nothing(tmp_path: Path) -> None:
             "messages=none,messages=none",
             "option 'messages' is given twice in 'messages=none,messages=none'; give it once",
         ),
-        ("package=shop.import", "option 'package' cannot be 'shop.import': it is no name of a Python package"),
+        ("package=shop.import", "option 'package' cannot be 'shop.import': it is not a name of a Python package"),
         ("package=", f"option 'package' cannot be ''; {KNOWN}"),
         *(
             (
@@ -89,7 +89,7 @@ def test_two_files_for_one_module(tmp_path: Path) -> None:
 def test_a_file_that_no_import_can_name(name: str, part: str, tmp_path: Path) -> None:
     response = generate(tmp_path, {name: 'syntax = "proto3";'})
     assert response.error == (
-        f"{name}: cannot be a Python module: {part!r} is no name that import can be written with; rename it"
+        f"{name}: cannot be a Python module: {part!r} is not a name that import can be written with; rename it"
     )
 
 
@@ -102,7 +102,7 @@ def test_a_file_that_only_our_own_module_can_be_named_for(name: str, part: str, 
     assert response.file[0].name == module
     response = generate(tmp_path, {name: 'syntax = "proto3";'}, "messages=none")
     assert response.error == (
-        f"{name}: cannot be a Python module: {part!r} is no name that import can be written with; rename it"
+        f"{name}: cannot be a Python module: {part!r} is not a name that import can be written with; rename it"
     )
 
 
@@ -197,7 +197,7 @@ def test_a_request_that_is_none(damage: bytes) -> None:
     command = [sys.executable, "-m", "protoc_gen_micro"]
     result = subprocess.run(command, input=damage, capture_output=True, check=True)
     response = plugin_pb2.CodeGeneratorResponse.FromString(result.stdout)
-    assert response.error.startswith("the request is no CodeGeneratorRequest: ")
+    assert response.error.startswith("the request is not a CodeGeneratorRequest: ")
     assert result.stderr == b""
 
 

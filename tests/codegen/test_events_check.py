@@ -753,7 +753,7 @@ def test_what_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[s
             "bad/p.proto": bad,
             "plain/p.proto": 'syntax = "proto3";\n',
             "empty/readme.txt": "nothing",
-            "noise.bin": "\x08\x08 this is no descriptor set",
+            "noise.bin": "\x08\x08 this is not a descriptor set",
             "void.bin": "",
         },
     )
@@ -783,7 +783,7 @@ def test_what_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["events", "check", good, str(tmp_path / "noise.bin")]) == 2
     assert "is neither .proto nor a descriptor set: " in capsys.readouterr().err
     assert main(["events", "check", "-I", str(tmp_path / "nowhere"), good, good]) == 2
-    assert capsys.readouterr().err == f"micro-rt events check: -I {tmp_path}/nowhere is no folder\n"
+    assert capsys.readouterr().err == f"micro-rt events check: -I {tmp_path}/nowhere is not a folder\n"
     assert main(["events", "check", "--all", str(tmp_path / "plain"), good]) == 0
 
 

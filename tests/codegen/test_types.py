@@ -160,7 +160,7 @@ WRONG = {
         "class G(OrderEventsSubscriberBase):\n"
         "    async def placed(self, event: Placed.Part, context: micro.EventContext) -> None: ..."
     ),
-    "a handler that is no coroutine": (
+    "a handler that is not a coroutine": (
         "class G(OrderEventsSubscriberBase):\n"
         "    def placed(self, event: Placed, context: micro.EventContext) -> None: ..."
     ),

@@ -61,7 +61,7 @@ def test_errors_in_what_is_included_name_its_line(tmp_path: Path) -> None:
     [
         ({"stub.py.j2": ""}, "own/stub.py.j2: replaces no template: did you mean stubs.py.j2? one that others include"),
         ({"_only.j2": ""}, "option 'templates': own has none of "),
-        ({}, "option 'templates' is 'own', which is no folder (seen from "),
+        ({}, "option 'templates' is 'own', which is not a folder (seen from "),
     ],
 )
 def test_a_folder_without_templates(files: dict[str, str], problem: str, tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ async def test_a_handler_that_is_cut_short_and_raises_something_else_has_not_fai
     async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", attempts=1, grace=0.1):
         await asyncio.wait_for(started.wait(), SETTLE)
     async with subscribed(broker, shop.subscriber(order_placed=log), group="g"):
-        await eventually(lambda: log)  # and is no dead letter
+        await eventually(lambda: log)  # and is not a dead letter
 
 
 async def test_dead_letters_wait_for_a_broker_that_raises_whatever_it_likes(shop: Shop) -> None:

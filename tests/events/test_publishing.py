@@ -88,7 +88,7 @@ async def test_many_at_once_come_back_in_order(publish: Publishes) -> None:
 
 
 async def test_what_is_no_event_of_the_file_is_a_type_error(publish: Publishes) -> None:
-    with pytest.raises(TypeError, match=r"Shipment is no event of shop\.proto; those are: OrderPlaced"):
+    with pytest.raises(TypeError, match=r"Shipment is not an event of shop\.proto; those are: OrderPlaced"):
         await publish.many([OrderPlaced(), Shipment()])
     with pytest.raises(TypeError, match=r"order_placed\(\) takes OrderPlaced, not OrderPaid"):
         await publish._one("order_placed", OrderPaid())

@@ -42,7 +42,7 @@ async def call(client: LabClient, id: str, idempotent: bool, timeout: float) -> 
         if error.id == "micro.no_nodes":
             tell("nobody")
     except Exception as error:
-        record |= {"outcome": f"{type(error).__name__} is no micro.Error", "message": str(error)}
+        record |= {"outcome": f"{type(error).__name__} is not a micro.Error", "message": str(error)}
     record |= {"attempts": info.attempts, "ended": phase}
     calls.append(record)
 

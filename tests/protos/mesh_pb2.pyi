@@ -69,7 +69,7 @@ class Failure(_message.Message):
     """An error to come."""
 
     kind: str
-    """How: "error" as the language's own handlers do, "plain" with what is no error of the mesh, "panic"."""
+    """How: "error" as the language's own handlers do, "plain" with what is not an error of the mesh, "panic"."""
     code: int
     """One of HTTP's in Go, as go-micro has it; one of gRPC's in Python."""
     id: str

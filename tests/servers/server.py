@@ -214,7 +214,7 @@ def http_json(
     tls: ssl.SSLContext | None = None,
     timeout: float = 10.0,
 ) -> tuple[int, Any]:
-    """Returns status and JSON of a request's answer; the text, if that is no JSON.
+    """Returns status and JSON of a request's answer; the text, if that is not JSON.
 
     Raises:
         OSError: nobody answered.

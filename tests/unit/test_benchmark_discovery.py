@@ -14,7 +14,7 @@ from benchmarks.measure import Plan
 
 HTTP = (
     b"GET /v1/health/service/a?index=1&wait=300s HTTP/1.1\r\nHost: a\r\n\r\n"
-    b'PUT /v1/agent/service/register HTTP/1.1\r\nHost: a\r\nContent-Length: 38\r\n\r\n{"Name": "GET / HTTP/1.1 is no query"}'
+    b'PUT /v1/agent/service/register HTTP/1.1\r\nHost: a\r\nContent-Length: 38\r\n\r\n{"Name": "GET / HTTP/1.1 is not a query"}'
     b"PUT /v1/agent/check/pass/service:a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
     b"GET /v1/status/leader HTTP/1.1\r\nHost: a\r\n\r\n"
 )

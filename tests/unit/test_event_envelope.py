@@ -106,7 +106,7 @@ def test_go_micro_s_body_without_a_content_type_is_json_if_it_looks_so() -> None
 def test_what_is_nested_too_deep_is_an_error_of_the_record() -> None:
     deep = b'{"a":' + b"[" * 200_000
     assert open_envelope(Record("t", 0, 0, 0.0, None, deep, ())).data == deep
-    with pytest.raises(ValueError, match="no JSON"):
+    with pytest.raises(ValueError, match="not JSON"):
         opened(deep, content__type=STRUCTURED)
     with pytest.raises(ValueError, match="not the JSON of a OrderPlaced"):
         json_decoder(OrderPlaced)(deep)

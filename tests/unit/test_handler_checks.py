@@ -156,13 +156,17 @@ def test_a_mock_is_served() -> None:
 
 @pytest.mark.parametrize("name", ["lok", "Look", "loook", "lookk"])
 def test_a_method_whose_name_is_near_that_of_an_rpc_is_refused(name: str) -> None:
-    with pytest.raises(TypeError, match=rf"Made\.{name}\(\) is no rpc of lab\.Lab; did you mean look\(\)\?.*_{name}"):
+    with pytest.raises(
+        TypeError, match=rf"Made\.{name}\(\) is not an rpc of lab\.Lab; did you mean look\(\)\?.*_{name}"
+    ):
         handle(with_method(name, one_reply))
 
 
 @pytest.mark.parametrize("name", ["missingStream", "MissingStream", "missing_streams"])
 def test_another_way_to_write_the_name_of_an_rpc_is_refused(name: str) -> None:
-    with pytest.raises(TypeError, match=rf"Made\.{name}\(\) is no rpc of lab\.Lab; did you mean missing_stream\(\)\?"):
+    with pytest.raises(
+        TypeError, match=rf"Made\.{name}\(\) is not an rpc of lab\.Lab; did you mean missing_stream\(\)\?"
+    ):
         handle(with_method(name, replies))
 
 
@@ -194,7 +198,7 @@ def test_a_handler_of_two_proto_services_is_refused() -> None:
     [
         ("order_placed", plain, r"Made\.order_placed\(\) must be written as `async def`"),
         ("order_placed", only_request, r"Made\.order_placed\(\) must take two arguments, \(event, context\)"),
-        ("shiped", one_reply, r"Made\.shiped\(\) is no event of ShopSubscriberBase; did you mean shipped\(\)\?"),
+        ("shiped", one_reply, r"Made\.shiped\(\) is not an event of ShopSubscriberBase; did you mean shipped\(\)\?"),
     ],
 )
 def test_a_subscriber_of_the_wrong_shape_is_refused(name: str, method: Any, message: str) -> None:

@@ -252,7 +252,7 @@ def not_public(source: str, *, generated: bool) -> list[str]:
 
 
 def blocks(page: Path) -> Iterator[str]:
-    """Yields the Python programs in a page; of a fragment that is no program, its imports."""
+    """Yields the Python programs in a page; of a fragment that is not a program, its imports."""
     for block in re.findall(r"^ *```(?:python|py)\n(.*?)^ *```", page.read_text(), re.DOTALL | re.MULTILINE):
         try:
             ast.parse(textwrap.dedent(block))

@@ -139,7 +139,7 @@ def read_token(file: str) -> str:
 
     Raises:
         OSError: it cannot be read.
-        UnicodeDecodeError: it is no text.
+        UnicodeDecodeError: it is not text.
     """
     return Path(file).read_text(encoding="utf-8").strip()
 

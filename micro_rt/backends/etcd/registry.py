@@ -297,7 +297,7 @@ class _EtcdDirectory:
         except (ValueError, RecursionError) as error:
             if kv.key not in self._unreadable and len(self._unreadable) < 1000:
                 self._unreadable.add(kv.key)
-                _log.warning("what %r holds is no node, and is left out: %s", kv.key.decode(errors="replace"), error)
+                _log.warning("what %r holds is not a node, and is left out: %s", kv.key.decode(errors="replace"), error)
             return "", []
 
     def _name(self, key: bytes, text: str) -> str:

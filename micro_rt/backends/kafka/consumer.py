@@ -124,7 +124,7 @@ class GroupConsumer:
         """
         for fetched in self._consumer._fetcher._records.values():
             records = getattr(fetched, "_partition_records", None)
-            if records is not None:  # It is no error, and not used up.
+            if records is not None:  # It is not an error, and not used up.
                 records._consumer_record = _record
 
     def pause(self, partition: Partition) -> None:

@@ -112,7 +112,7 @@ def leave(connection: Connection, member: int, group: int) -> None:
 
 
 def group_revision(connection: Connection, member: int) -> int | None:
-    """Returns the revision of a member's group; None if it is no member."""
+    """Returns the revision of a member's group; None if it is not a member."""
     row = connection.execute(
         "SELECT revision FROM groups JOIN members ON grp = groups.id WHERE members.id = ?", (member,)
     ).fetchone()

@@ -73,12 +73,12 @@ def state_path(part: str, home: str | os.PathLike[str] | None = None, namespace:
         namespace: who does not meet others; else ``MICRO_NAMESPACE``, else ``"default"``.
 
     Raises:
-        FailedPrecondition: the namespace is no file name, or there is no home.
+        FailedPrecondition: the namespace is not a file name, or there is no home.
     """
     space = namespace or os.environ.get("MICRO_NAMESPACE") or "default"
     if not re.fullmatch(r"[\w-][\w.-]*", space):
         raise FailedPrecondition(
-            f"the namespace {space!r} (MICRO_NAMESPACE) is no file name: use letters, digits, '.', '_' and '-', no '.' first"
+            f"the namespace {space!r} (MICRO_NAMESPACE) is not a file name: use letters, digits, '.', '_' and '-', no '.' first"
         )
     return _home(home) / space / f"{part}.db"
 

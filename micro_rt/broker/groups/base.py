@@ -157,7 +157,7 @@ class Member(Subscription):
             settled: whether the ownership can be left out where it is as it was returned last.
 
         Returns:
-            What there is; None if this is no member any more, because it was taken for dead.
+            What there is; None if this is not a member any more, because it was taken for dead.
         """
 
     @abstractmethod

@@ -402,7 +402,7 @@ _WIRE_TYPES = {
     **dict.fromkeys(("string", "bytes", "message", "timestamp", "duration", "wrapper"), 2),
     **dict.fromkeys(("float", "fixed32", "sfixed32"), 5),
 }
-"""The wire types of what is no varint."""
+"""The wire types of what is not a varint."""
 _FIXED = {
     "double": ("_unpack_double", 8),
     "fixed64": ("_unpack_fixed64", 8),

@@ -34,7 +34,7 @@ class UserTemplates:
     def __init__(self, folder: str) -> None:
         place = Path(folder)
         if not place.is_dir():
-            raise GenerateError(f"option 'templates' is {folder!r}, which is no folder (seen from {Path.cwd()})")
+            raise GenerateError(f"option 'templates' is {folder!r}, which is not a folder (seen from {Path.cwd()})")
         self._folder = place
         names = [path.name for path in sorted(place.glob("*.j2")) if not path.name.startswith("_")]
         for name in names:

@@ -26,7 +26,7 @@ def answer(data: bytes) -> bytes:
     try:
         request = plugin_pb2.CodeGeneratorRequest.FromString(data)
     except DecodeError as error:
-        problem = f"the request is no CodeGeneratorRequest: {error}"
+        problem = f"the request is not a CodeGeneratorRequest: {error}"
         return plugin_pb2.CodeGeneratorResponse(error=problem).SerializeToString()
     return respond(request).SerializeToString()
 
@@ -69,7 +69,7 @@ def _inconsistency(request: plugin_pb2.CodeGeneratorRequest) -> str:
         except (TypeError, ValueError, KeyError) as error:
             return str(GenerateError(f"the request is inconsistent: {error}", path=file.name))
         if _undecoded(file):
-            return str(GenerateError("the request is inconsistent: it has a string that is no UTF-8", path=file.name))
+            return str(GenerateError("the request is inconsistent: it has a string that is not UTF-8", path=file.name))
     return ""
 
 
@@ -163,5 +163,5 @@ def _check_modules(files: Iterable[descriptor_pb2.FileDescriptorProto], modules:
             raise GenerateError(problem, path=file.name)
         part = unimportable(module)
         if part:
-            problem = f"cannot be a Python module: {part!r} is no name that import can be written with; rename it"
+            problem = f"cannot be a Python module: {part!r} is not a name that import can be written with; rename it"
             raise GenerateError(problem, path=file.name)

@@ -62,7 +62,7 @@ class Parameters(NamedTuple):
             if not value or (key == "messages" and value not in _MESSAGES):
                 raise GenerateError(f"option {key!r} cannot be {value!r}; known options: {_known()}")
             if key == "package" and not _dotted(value):
-                raise GenerateError(f"option 'package' cannot be {value!r}: it is no name of a Python package")
+                raise GenerateError(f"option 'package' cannot be {value!r}: it is not a name of a Python package")
             values[key] = value
         return cls(
             messages=values.get("messages", "protobuf"),

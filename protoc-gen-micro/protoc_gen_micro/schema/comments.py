@@ -71,7 +71,7 @@ def _plain(comment: str | bytes) -> str:
     """Takes away what the comment's markers left: the space behind them, and blanks at the ends of lines.
 
     Args:
-        comment: the comment; bytes, where it is no UTF-8.
+        comment: the comment; bytes, where it is not UTF-8.
     """
     if isinstance(comment, bytes):
         comment = comment.decode(errors="replace")

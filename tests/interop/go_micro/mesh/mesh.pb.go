@@ -222,7 +222,7 @@ func (x *Node) GetLanguage() string {
 // An error to come.
 type Failure struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How: "error" as the language's own handlers do, "plain" with what is no error of the mesh, "panic".
+	// How: "error" as the language's own handlers do, "plain" with what is not an error of the mesh, "panic".
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// One of HTTP's in Go, as go-micro has it; one of gRPC's in Python.
 	Code int32 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
