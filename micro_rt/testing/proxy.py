@@ -182,16 +182,23 @@ class _Link:
     ) -> None:
         self._network = network
         self._writers = [writer]
+        self._begun = False
+        self._over = False
         self.task = asyncio.create_task(self._run(reader, target))
         self.task.add_done_callback(lambda _: done(self))
 
     def reset(self) -> None:
         """Ends both connections with a reset."""
-        self.task.cancel()
+        self._over = True
+        if self._begun:  # A task that is cancelled before it begins closes nothing.
+            self.task.cancel()
 
     async def _run(self, reader: asyncio.StreamReader, target: tuple[str, int]) -> None:
         whole = False
+        self._begun = True
         try:
+            if self._over:
+                raise ConnectionResetError
             await self._network.passing(asyncio.get_running_loop().time())
             far_reader, far_writer = await asyncio.open_connection(*target)
             self._writers.append(far_writer)

@@ -108,6 +108,21 @@ async def test_a_cut_resets_and_refuses(echo: Echo) -> None:
             assert await said(reader, 3) == b"two"
 
 
+async def test_a_connection_that_comes_during_a_cut_is_reset(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    accept = FaultProxy._accept
+
+    def accepts(self: FaultProxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server, self._server = self._server, None  # as while the listener is being closed
+        accept(self, reader, writer)
+        self._server = server
+
+    monkeypatch.setattr(FaultProxy, "_accept", accepts)
+    async with FaultProxy(echo.address) as proxy, connected(proxy) as (reader, _):
+        with pytest.raises(ConnectionResetError):
+            await said(reader, 1)
+        await eventually(lambda: proxy.connections, equals=0)
+
+
 async def test_a_black_hole_holds_both_directions(echo: Echo) -> None:
     async with FaultProxy(echo.address) as proxy, connected(proxy) as (reader, writer):
         writer.write(b"one")
