@@ -288,8 +288,10 @@ async def test_the_deadline_of_a_call_in_flight_is_told_by_the_transport(serve: 
                 raise
 
     async with serve(Lab(), client_interceptors=[Sees()]) as service:
+        lab = LabClient(service)
+        await lab.act(Text())  # So that the next one is in flight at once.
         with pytest.raises(micro.DeadlineExceeded, match="no reply") as caught:
-            await LabClient(service).act(Text(value="hang"), timeout=0.1)
+            await lab.act(Text(value="hang"), timeout=0.5)
         assert seen == [caught.value]
 
 

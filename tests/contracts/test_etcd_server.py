@@ -139,7 +139,7 @@ async def test_what_is_no_node_is_left_out_and_told_once(make_etcd: Make, caplog
             assert await registry.resolve(name) == (node,)
             assert (await registry.names())[name] == (node,)
             assert await anext(registry.watch(name)) == (node,)
-    logged = [record.message for record in caplog.records if "is no node" in record.message]
+    logged = [record.message for record in caplog.records if "is not a node" in record.message]
     assert len(logged) == 5, logged
 
 
