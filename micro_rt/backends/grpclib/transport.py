@@ -962,7 +962,10 @@ class _Protocol(H2Protocol):
         cast("_Http2Connection", self.connection).finished = True
         transport.set_protocol(_Finished(self))
         if transport.can_write_eof():
-            transport.write_eof()
+            try:
+                transport.write_eof()
+            except OSError:  # The client has reset the connection, and the event loop has not noticed yet.
+                return False
         return True
 
     def cut(self) -> None:
