@@ -424,6 +424,8 @@ class _View:
                     await close(watch)
                 return  # the registry was closed
             except Exception as error:
+                if self._closed:
+                    return  # A watch may raise while it is cancelled, and that would replace the cancellation.
                 # Whatever a registry raises: who stops watching goes on calling nodes that are gone.
                 _log.warning(
                     "watching %r failed, going on with the %d nodes known: %s", self.name, len(self.nodes), _text(error)
