@@ -65,7 +65,7 @@ from h2.events import (
 )
 from h2.exceptions import InvalidBodyLengthError, NoAvailableStreamIDError, ProtocolError
 from h2.settings import SettingCodes, Settings
-from hyperframe.frame import DataFrame, Frame, GoAwayFrame, HeadersFrame
+from hyperframe.frame import DataFrame, Frame, GoAwayFrame, HeadersFrame, PingFrame, WindowUpdateFrame
 
 from micro_rt.backends.grpclib.silence import Pace, Silence
 from micro_rt.context import CallInfo
@@ -861,7 +861,9 @@ class _Protocol(H2Protocol):
         self.scheme = scheme
         self._leaving = False
         self._pace = pace or Pace()
-        self.silence = Silence(self._pace, busy=self._busy, heard=self._heard, ping=self._ping, cut=self._cut_silent)
+        self.silence = Silence(
+            self._pace, busy=self._busy, heard=self._heard, ping=self._ping, cut=self._cut_silent, moved=self._moved
+        )
         self.problem = ""
         """Why this side has cut it."""
         self._transport: asyncio.Transport | None = None
@@ -1000,6 +1002,12 @@ class _Protocol(H2Protocol):
     def _heard(self) -> int:
         return cast("_Http2", self.connection._connection).heard  # pyright: ignore[reportPrivateUsage]
 
+    def _moved(self) -> int:
+        """Returns a number that changes while the other side takes what is sent to it."""
+        moved = cast("_Http2", self.connection._connection).moved  # pyright: ignore[reportPrivateUsage]
+        # While writing has to wait, what is sent is as much as the other side has taken. Otherwise it may lie in buffers.
+        return moved if self.connection.write_ready.is_set() else moved + self.connection.data_sent
+
     def _ping(self) -> None:
         if not self.connection.is_closing():
             self.connection._connection.ping(bytes(8))  # pyright: ignore[reportPrivateUsage]
@@ -1056,6 +1064,8 @@ class _Http2(H2Connection):
     _sweep_at = SWEEP_AT
     heard = 0
     """HEADERS and DATA frames that have come."""
+    moved = 0
+    """WINDOW_UPDATE and PING frames that have come, answers to PINGs not counted."""
 
     def _open_streams(self, remainder: int) -> int:
         """How many streams one side has opened, or more if that is below its limit too; forgets those that are closed.
@@ -1086,6 +1096,15 @@ class _Http2(H2Connection):
         except InvalidBodyLengthError:
             self.acknowledge_received_data(frame.flow_controlled_length, frame.stream_id)
             return self._reset_malformed(frame.stream_id)
+
+    def _receive_window_update_frame(self, frame: WindowUpdateFrame) -> tuple[list[Frame], list[Event]]:
+        self.moved += 1
+        return super()._receive_window_update_frame(frame)
+
+    def _receive_ping_frame(self, frame: PingFrame) -> tuple[list[Frame], list[Event]]:
+        if "ACK" not in frame.flags:
+            self.moved += 1
+        return super()._receive_ping_frame(frame)
 
     def _reset_malformed(self, stream_id: int) -> tuple[list[Frame], list[Event]]:
         self.reset_stream(stream_id, ErrorCodes.PROTOCOL_ERROR)
