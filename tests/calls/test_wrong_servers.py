@@ -18,8 +18,9 @@ from micro_rt.client import nodes, remote
 from micro_rt.metadata import NODE_KEY
 from micro_rt.node import Node
 from micro_rt.registry.base import Lease, Registration
+from micro_rt.status import encode_details
 from tests.helpers.handlers import Lab
-from tests.helpers.lab import grpcio_server
+from tests.helpers.lab import grpcio_server, our_client
 from tests.helpers.waiting import eventually
 from tests.protos.lab_micro import AnnexBase, LabClient
 from tests.protos.lab_pb2 import Number, Text
@@ -291,6 +292,15 @@ async def test_grpcio_ignores_the_id_of_the_node(grpc_town: Town) -> None:
         ("Method is unimplemented.", "", False),
         ("Act is not implemented", "", True),
         ("unknown service lab.Lab: and more", "", True),
+        ("unknown service Lab", "micro.not_served", False),
+        ("unknown service Lab.Act", "", False),
+        ("unknown service Audit", "", True),
+        ("unknown service Audit.Act", "", True),
+        ("unknown service audit.Audit", "", True),
+        ("unknown method Act for service audit.Audit", "", True),
+        ("unknown method Log for service lab.Lab", "", True),
+        ("Method not found: audit.Audit/Act", "", True),
+        ("The server does not implement the method /audit.Audit/Act", "", True),
         ("", "", True),
     ],
 )
@@ -320,3 +330,33 @@ async def test_what_other_servers_say_of_a_call_that_they_do_not_serve(
         await server.stop(0)
     assert failed.value.id == id
     assert failed.value.may_have_run is may_have_run
+
+
+@pytest.mark.parametrize("path", ["/lab.Lab/Act", "/audit.Audit/Log"])
+async def test_a_refusal_that_a_handler_in_another_language_passes_on_says_nothing_of_the_handlers_call(
+    path: str,
+) -> None:
+    refusal = micro.Unavailable("it is for another node", id="micro.wrong_node", may_have_run=False)
+    details = encode_details(refusal, path=path)
+    assert details is not None
+
+    class PassesOn(grpc.GenericRpcHandler):
+        def service(self, handler_call_details: Any) -> Any:
+            return grpc.unary_unary_rpc_method_handler(self.act)
+
+        async def act(self, request: bytes, context: Any) -> bytes:
+            context.set_trailing_metadata((("grpc-status-details-bin", details),))
+            await context.abort(grpc.StatusCode.UNAVAILABLE, refusal.message)
+            return b""
+
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((PassesOn(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with our_client(f"127.0.0.1:{port}") as client:
+            with pytest.raises(micro.Unavailable, match="another node") as failed:
+                await client.act(Text(), timeout=20)
+    finally:
+        await server.stop(0)
+    assert failed.value.may_have_run is (path != "/lab.Lab/Act")

@@ -523,9 +523,9 @@ class _GrpcClientStream(ClientStream):
             return copy(self._outcome)
         if self._has_status():
             # The call is not over here: replies that came before the status are still to be received.
-            return error_of_trailers(dict(self._stream.trailers or self._stream.headers or [])) or EndOfStream(
-                "the server has ended the call"
-            )
+            return error_of_trailers(
+                dict(self._stream.trailers or self._stream.headers or []), self._path
+            ) or EndOfStream("the server has ended the call")
         if isinstance(error, Error):
             return error
         return Unavailable(
@@ -553,7 +553,7 @@ class _GrpcClientStream(ClientStream):
         if trailers is None:
             raise Internal(f"{self._address} ended {self._path} without a status")
         self._info.trailers = _reply_metadata(trailers)
-        error = error_of_trailers(dict(trailers))
+        error = error_of_trailers(dict(trailers), self._path)
         if error is not None:
             raise error
 
@@ -801,7 +801,7 @@ class _GrpcServerStream(ServerStream):
         if self.finished:
             return
         headers = [] if self._started else self._reply_headers()
-        headers += trailers_of(error, trailers, self._header_room - size_of(headers))
+        headers += trailers_of(error, trailers, self._header_room - size_of(headers), self.path)
         self.finished = True  # only now: if something about the error cannot be encoded, the call still needs a status
         await self._send_headers(_as_bytes(headers) if trailers.pairs else headers, end=True)
         self._close_request()
