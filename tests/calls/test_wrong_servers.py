@@ -14,7 +14,7 @@ import pytest
 
 import micro_rt as micro
 from micro_rt.backends.memory.registry import MemoryRegistry
-from micro_rt.client import nodes, remote
+from micro_rt.client import attempts, nodes, remote
 from micro_rt.metadata import NODE_KEY
 from micro_rt.node import Node
 from micro_rt.registry.base import Lease, Registration
@@ -207,6 +207,24 @@ async def test_a_server_without_the_method_passes_the_call_on_and_keeps_its_othe
     assert failed.value.may_have_run is False
     assert failed.value.id == ""
     assert {node.id for node in service._list_usable()} == {old.id, new.id}
+
+
+async def test_a_method_that_no_server_has_is_not_asked_for_everywhere(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "MOVES", 2)
+    for number in range(5):
+        await town.list(await town.server(Lab(), name=f"lab{number}"))
+    await town.nodes(5)
+    lab = LabClient(town.client)
+    for _ in range(5):
+        await lab.act(Text(), timeout=20)
+    (bound,) = lab._bound.values()
+    bound._path = "/lab.Lab/NotYet"
+    info = micro.CallInfo()
+    with pytest.raises(micro.Unimplemented):
+        await lab.act(Text(), info=info, timeout=20)
+    assert info.attempts == 3
 
 
 async def test_what_a_handler_raises_may_have_run_whatever_it_says(town: Town) -> None:
