@@ -121,6 +121,48 @@ async def test_a_server_of_the_same_service_does_not_run_calls_for_another_node(
     assert counts[gone] == 0
 
 
+async def test_replicas_that_advertise_the_address_of_a_load_balancer_run_each_others_calls(town: Town) -> None:
+    lab = Lab()
+    here = await town.server(lab)
+    await town.list(here)
+    other = await town.left_behind(here.address)  # It was listed later, so the client calls this one.
+    view = town.client.nodes.service_nodes("lab", "lab.Lab")._view
+    await eventually(lambda: set(view.remotes), equals={other})
+    client = LabClient(town.client)
+    for metadata in (None, {"tenant": "7"}):
+        info = micro.CallInfo()
+        await client.act(Text(value="x"), info=info, metadata=metadata, timeout=20)
+        assert (info.node, info.attempts) == (other, 1)
+    assert lab.ran == ["x", "x"]
+
+
+async def test_more_nodes_at_one_address_than_a_call_can_name_all_get_its_calls(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "SHARED", 2)
+    here = await town.server(Lab())
+    await town.list(here)
+    for _ in range(2):
+        last = await town.left_behind(here.address)
+    await eventually(lambda: last in town.client.nodes.service_nodes("lab", "lab.Lab")._view.remotes)
+    (found,) = town.client.nodes._remotes.values()
+    assert not found.metadata.pairs
+    await LabClient(town.client).act(Text(value="x"), timeout=20)
+
+
+async def test_a_node_that_no_longer_shares_its_address_gets_only_calls_for_it(town: Town) -> None:
+    stranger = Lab()
+    address = (await town.server(stranger)).address
+    gone = await town.left_behind(address)
+    second = Node("second", address, town.transport, services=SERVES)
+    lease = await town.list(second)
+    view = town.client.nodes.service_nodes("lab", "lab.Lab")._view
+    await eventually(lambda: set(view.remotes), equals={"second"})
+    await lease.revoke()
+    await eventually(lambda: set(view.remotes), equals={gone})
+    assert view.remotes[gone].metadata.pairs == ((NODE_KEY, gone),)
+
+
 async def test_the_error_says_that_nothing_ran_and_which_node_has_the_address(town: Town) -> None:
     stranger = Lab()
     node = await town.server(stranger)
