@@ -7,8 +7,8 @@ module of the runtime knows grpclib.
 The rules that this module keeps, and why:
 
 - ``may_have_run`` is False only if the request provably reached no handler: no connection was made, the headers were
-  not sent, the server reset the stream with REFUSED_STREAM, or its GOAWAY says that it will not process the stream.
-  Retries rely on it.
+  not sent, the server reset the stream with REFUSED_STREAM, its GOAWAY says that it will not process the stream, or the
+  first thing that it sends is a status that says so. Retries rely on it.
 - A connection is used only after the server's first frame. The kernel accepts connections for a process that is
   stopped, stuck or gone, and what is sent before the first frame could not be said not to have run.
 - Everybody who needs a connection waits for the same attempt. Its outcome is copied for each: an error belongs to one
@@ -553,9 +553,16 @@ class _GrpcClientStream(ClientStream):
         if trailers is None:
             raise Internal(f"{self._address} ended {self._path} without a status")
         self._info.trailers = _reply_metadata(trailers)
-        error = error_of_trailers(dict(trailers), self._path)
+        error = self._status_of(trailers)
         if error is not None:
             raise error
+
+    def _status_of(self, trailers: Headers) -> Error | None:
+        """Returns the error that the trailers tell of; None for status OK."""
+        error = error_of_trailers(dict(trailers), self._path)
+        if error is not None and trailers is not self._stream.headers:
+            error.may_have_run = True  # A server that refuses a call says nothing before that ("Trailers-Only").
+        return error
 
     def _fail(self, error: Error, *, ran: bool = True) -> Error:
         """Ends the call here, with what every later receive will raise."""
