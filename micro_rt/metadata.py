@@ -78,9 +78,9 @@ class Metadata(Mapping[str, MetadataValue]):
         """
         return cls._of(tuple([kept for pair in pairs if (kept := _as_received(pair)) is not None]))
 
-    def with_received(self, pair: tuple[str, MetadataValue]) -> Metadata:
-        """Returns a copy with one more pair at the end, which ``received`` let through."""
-        return Metadata._of((*self.pairs, pair))
+    def with_received(self, *pairs: tuple[str, MetadataValue]) -> Metadata:
+        """Returns a copy with more pairs at the end, which ``received`` let through."""
+        return Metadata._of((*self.pairs, *pairs))
 
     def without(self, key: str) -> Metadata:
         """Returns a copy without the pairs of a key."""

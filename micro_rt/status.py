@@ -27,6 +27,9 @@ DOMAIN = "micro"
 
 _NOT_RUN = ("run", "no")
 """In the metadata of an ``ErrorInfo``: the server refused the call before a handler began it."""
+_PATH = "path"
+"""In the metadata of that ``ErrorInfo``: the call that was refused. A handler in another language may pass on the status of a call
+that it made itself, details included."""
 _PREFIX = "type.googleapis.com/"
 
 
@@ -40,18 +43,25 @@ class Decoded(NamedTuple):
     """False if the server says that it refused the call before a handler began it."""
 
 
-def encode_info(error: Error) -> bytes | None:
-    """Encodes the id of an error, and whether the call ran, as an ``ErrorInfo``; None if there is neither to say."""
+def encode_info(error: Error, path: str = "") -> bytes | None:
+    """Encodes the id of an error, and whether the call ran, as an ``ErrorInfo``; None if there is neither to say.
+
+    Args:
+        error: the error.
+        path: of the call, if the receiver checks it.
+    """
     if not error.id and error.may_have_run:
         return None
     info = ErrorInfo(reason=utf8(error.id), domain=DOMAIN)
     if not error.may_have_run:
         key, value = _NOT_RUN
         info.metadata[key] = value
+        if path:
+            info.metadata[_PATH] = utf8(path)
     return info.SerializeToString()
 
 
-def encode_details(error: Error, message: str | None = None) -> bytes | None:
+def encode_details(error: Error, message: str | None = None, path: str = "") -> bytes | None:
     """Encodes what a status code and message cannot carry; None if there is nothing more.
 
     A call must get its status whatever the error holds: a detail that cannot be encoded is left out, and logged.
@@ -59,8 +69,9 @@ def encode_details(error: Error, message: str | None = None) -> bytes | None:
     Args:
         error: the error.
         message: to put in place of the error's own.
+        path: of the call, if the receiver checks it.
     """
-    info = encode_info(error)
+    info = encode_info(error, path)
     if info is None and not error.details:
         return None
     status = Status(code=int(error.code), message=utf8(error.message) if message is None else message)
@@ -74,7 +85,7 @@ def encode_details(error: Error, message: str | None = None) -> bytes | None:
     return status.SerializeToString()
 
 
-def decode_details(data: bytes, message: str = "") -> Decoded:
+def decode_details(data: bytes, message: str = "", path: str = "") -> Decoded:
     """Decodes the id, the message, the typed details, and whether the call ran.
 
     A detail of a type that this process does not know stays a ``google.protobuf.Any``; bytes that are not a
@@ -83,6 +94,7 @@ def decode_details(data: bytes, message: str = "") -> Decoded:
     Args:
         data: an encoded ``google.rpc.Status``; empty if there is none.
         message: that came with the status code.
+        path: of the call. If given, only a status that names it can say that the call did not run.
     """
     try:
         status = Status.FromString(data)
@@ -99,7 +111,8 @@ def decode_details(data: bytes, message: str = "") -> Decoded:
             id = info.reason
             if info.domain == DOMAIN:
                 key, value = _NOT_RUN
-                may_have_run = may_have_run and info.metadata.get(key) != value
+                refused = info.metadata.get(key) == value and (not path or info.metadata.get(_PATH) == utf8(path))
+                may_have_run = may_have_run and not refused
                 continue
         details.append(_unpacked(packed))
     return Decoded(id, message, tuple(details), may_have_run)

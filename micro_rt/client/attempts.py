@@ -8,8 +8,8 @@ Rules:
 - An attempt that never reached its node (``Unavailable``, ``may_have_run`` false) moves on to an untried node at once: it
   costs no wait, no attempt of the policy and nothing of the retry budget. A call moves on ``MOVES`` times and for
   ``MOVE_TIME`` seconds at most, so that one call does not try thousands of dead nodes at once; then each attempt counts
-  and waits. It moves on to a connected node in any case: it does not give up while there is one. Other calls pass that node over for a while
-  too. If several nodes could not be reached, the error of the call gives the reason of each.
+  and waits. After ``Unavailable`` it moves on to a connected node in any case: it does not give up while there is one, and other calls
+  pass the failed node over for a while too. Nodes that do not serve a method stay connected: no call asks thousands of them. If several nodes could not be reached, the error of the call gives the reason of each.
 - An attempt that took as long as the policy's ``attempt_timeout`` counts as ``Unavailable``: it may have run.
 - An attempt that its node refused before anything ran moves on in the same way: the node does not serve the method
   (``Unimplemented``), or another process has taken its address (``Unavailable``).
@@ -125,7 +125,7 @@ class Attempts:
         """
         self._tried |= {remote.node.id}
         self.note(remote, error)
-        if not error.may_have_run and error.code in _MOVES_ON and self._may_move():
+        if not error.may_have_run and error.code in _MOVES_ON and self._may_move(error):
             self._remember(error)
             return
         try:
@@ -179,9 +179,9 @@ class Attempts:
         elif error.may_have_run:
             remote.answered()
 
-    def _may_move(self) -> bool:
+    def _may_move(self, error: Error) -> bool:
         """Returns whether the next attempt may go ahead at once, because the last one never reached its node."""
-        if self.service_nodes.connected(self._tried):
+        if error.code is Unavailable.code and self.service_nodes.connected(self._tried):
             return True
         now = asyncio.get_running_loop().time()
         if self._failed_at is None:

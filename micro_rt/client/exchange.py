@@ -274,6 +274,8 @@ class InterceptedExchange(Exchange):
         self._cancelled = False
         self._handing_over = False
         self._late = False
+        self._reason: BaseException | None = None
+        """What ``receive`` raises, if the caller has ended the call."""
         self._overdue: Error | None = None
         self._expiry = Expiry(call, partial(self._expire, call))
         self._task = asyncio.create_task(self._run(chain, call), name=f"interceptors of {call.method.path}")
@@ -296,10 +298,16 @@ class InterceptedExchange(Exchange):
         self._requests.end(EndOfStream("the client sent its last message already"))
 
     async def receive(self) -> Any:
-        return await self._replies.get()
+        try:
+            return await self._replies.get()
+        except Error:
+            if self._reason is not None and self._reason is self.raised:
+                raise self._reason from None  # The pipe raises a copy.
+            raise
 
     def cancel(self, reason: BaseException | None = None) -> None:
         if not self._replies.ended:
+            self._reason = reason
             self._replies.stop(reason or Cancelled("the call was cancelled by this client"))
             self._cancelled = True
             # The requests are stopped when the interceptors have ended: to them, a call that is cancelled has no last request.

@@ -29,7 +29,8 @@ The rules that it keeps, and why:
 - A node that leaves the registry keeps its connection until its calls have ended. A node that is registered anew under
   the same address keeps its connection.
 - Of the nodes at one address, only the one that was registered last is called. A server that crashes and comes back on
-  its port is listed once for each lease that has not run out, and would get as many shares of the calls.
+  its port is listed once for each lease that has not run out, and would get as many shares of the calls. Its calls name all
+  nodes that are listed there: they may be replicas behind a load balancer, which all advertise its address.
 - Of thousands of nodes, a change concerns one: an update keeps every connection that still fits.
 - When more than ``MANY_VIEWS`` names are watched, those without nodes that nobody asked for recently are dropped, so
   that calls to made-up names do not fill memory.
@@ -345,6 +346,8 @@ class _View:
         self.asked_at = asyncio.get_running_loop().time()
         self._asking: asyncio.Task[None] | None = None
         self._closed = False
+        self._shared = False
+        """Whether several nodes are listed at one address."""
         self._task = asyncio.create_task(self._watch(), name=f"watch {name}")
 
     @property
@@ -424,6 +427,8 @@ class _View:
                     await close(watch)
                 return  # the registry was closed
             except Exception as error:
+                if self._closed:
+                    return  # A watch may raise while it is cancelled, and that would replace the cancellation.
                 # Whatever a registry raises: who stops watching goes on calling nodes that are gone.
                 _log.warning(
                     "watching %r failed, going on with the %d nodes known: %s", self.name, len(self.nodes), _text(error)
@@ -432,7 +437,7 @@ class _View:
 
     def _update(self, nodes: tuple[Node, ...]) -> None:
         before, after = self.remotes, dict[str, RemoteNode]()
-        nodes = _last_at_each_address(nodes, before)
+        listed, nodes = nodes, _last_at_each_address(nodes, before)
         left_out: dict[str, str] = {}
         for node in nodes:
             kept = before.get(node.id)
@@ -446,6 +451,11 @@ class _View:
                 left_out[node.id] = reason
                 if node.id not in self.left_out:
                     _log.warning("node %s of %r is left out: %s", node.id, self.name, reason)
+        shared = _at_shared_addresses(listed) if len(nodes) < len(listed) else {}
+        if shared or self._shared:
+            for remote in after.values():
+                remote.share(self.name, shared.get((remote.node.transport, remote.node.address), ()))
+            self._shared = bool(shared)
         if any(remote.connected for remote in before.values()):
             # Calls have a choice, and need not wait for a node that is new.
             for id, remote in after.items():
@@ -483,6 +493,15 @@ def _last_at_each_address(nodes: tuple[Node, ...], before: Container[str]) -> tu
     if len(last) == len(nodes):
         return nodes
     return tuple([node for node in nodes if last[node.transport, node.address] is node])
+
+
+def _at_shared_addresses(nodes: tuple[Node, ...]) -> dict[tuple[str, str], tuple[Node, ...]]:
+    """Returns the nodes at each address that several have."""
+    at: dict[tuple[str, str], tuple[Node, ...]] = {}
+    for node in nodes:
+        key = (node.transport, node.address)
+        at[key] = (*at.get(key, ()), node)
+    return {key: several for key, several in at.items() if len(several) > 1}
 
 
 def _text(error: BaseException) -> str:

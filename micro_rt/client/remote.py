@@ -46,6 +46,8 @@ CONNECT_SHARE = 1 / 3
 """The part of the time left to a call that it spends on connecting to one of several nodes."""
 SLOW_CONNECT = 0.1
 """Seconds after which other calls pass over a node that is being connected to."""
+SHARED = 16
+"""Nodes at one address up to which a call names them all; with more of them it names none, for it would get too long."""
 LEFT_PROBE = (0.5, 5.0)
 """Seconds between the probes of a node that has left the registry: before the first, and after one that was answered."""
 SILENT_PROBES = 2
@@ -91,7 +93,7 @@ class RemoteNode:
         aside: whether calls pass it over because of its failures.
         connected: whether it answered after its last failure.
         metadata: what a call without metadata of its own sends: the id of the node, so that a process that has taken the address
-            since refuses the call. A node that does not say what it serves gets none: it was registered by hand, under an id
+            since refuses the call. If other nodes are listed at the address, as behind a load balancer, it has their ids too. A node that does not say what it serves gets none: it was registered by hand, under an id
             that its process does not know, or by go-micro, which would send the id on with the calls that it makes.
         given_up: whether its calls were ended because it left the registry and was silent.
     """
@@ -101,6 +103,7 @@ class RemoteNode:
         "_host",
         "_probing",
         "_retired",
+        "_shared",
         "_timer",
         "aside",
         "connected",
@@ -121,6 +124,7 @@ class RemoteNode:
         self.metadata = EMPTY if not node.services else Metadata.received([(NODE_KEY, node.id)])
         self._host = host
         self._failures = 0
+        self._shared: dict[str, tuple[Node, ...]] = {}
         self._retired = False
         self._timer: asyncio.TimerHandle | None = None
         self._probing: asyncio.Task[None] | None = None
@@ -135,7 +139,24 @@ class RemoteNode:
         if not metadata.pairs:
             return self.metadata
         own = self.metadata.pairs
-        return metadata.with_received(own[0]) if own else metadata
+        return metadata.with_received(*own) if own else metadata
+
+    def share(self, name: str, nodes: tuple[Node, ...]) -> None:
+        """Notes which nodes are listed at its address, because any of them may get its calls.
+
+        Args:
+            name: under which they are listed.
+            nodes: all of them; empty if it is the only one.
+        """
+        if nodes:
+            self._shared[name] = nodes
+        elif self._shared.pop(name, None) is None:
+            return
+        known = {node.id: node for nodes in self._shared.values() for node in nodes} | {self.node.id: self.node}
+        if len(known) > SHARED or not all(node.services for node in known.values()):
+            self.metadata = EMPTY
+        else:
+            self.metadata = Metadata.received([(NODE_KEY, id) for id in known])
 
     async def connect(self, deadline: float | None) -> None:
         """Connects, for a call that could go to another node.

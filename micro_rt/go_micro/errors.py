@@ -23,7 +23,7 @@ __all__ = ["ERROR_TYPE", "decode_status", "encode_error"]
 ERROR_TYPE = "type.googleapis.com/errors.Error"
 
 
-def encode_error(error: Error) -> Error:
+def encode_error(error: Error, path: str = "") -> Error:
     """Returns an error as go-micro's clients understand it, and all others still do but for the JSON in its message.
 
     The order of the details matters: a go-micro client takes the first for an error, and ends its process if it is none.
@@ -31,7 +31,7 @@ def encode_error(error: Error) -> Error:
     http_status = _HTTP_STATUS.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
     own = GoMicroError(id=utf8(error.id), code=int(http_status), detail=utf8(error.message), status=http_status.phrase)
     details: list[Any] = [AnyMessage(type_url=ERROR_TYPE, value=own.SerializeToString())]
-    info = encode_info(error)
+    info = encode_info(error, path)
     if info is not None:
         details.append(AnyMessage(type_url=ERROR_INFO, value=info))
     fields = {"id": own.id, "code": own.code, "detail": own.detail, "status": own.status}
@@ -39,14 +39,15 @@ def encode_error(error: Error) -> Error:
     return Error.of(error.code, message, details=(*details, *error.details))
 
 
-def decode_status(data: bytes, message: str = "") -> Decoded:
+def decode_status(data: bytes, message: str = "", path: str = "") -> Decoded:
     """Decodes what is known of an error besides its code, from go-micro or from anybody else.
 
     Args:
         data: an encoded ``google.rpc.Status``; empty if there is none.
         message: the message that came with the status code.
+        path: of the call. If given, only a status that names it can say that the call did not run.
     """
-    id, message, details, may_have_run = decode_details(data, message)
+    id, message, details, may_have_run = decode_details(data, message, path)
     own = next((detail for detail in details if _is_own(detail)), None)
     if own is not None:
         details = tuple(detail for detail in details if detail is not own)

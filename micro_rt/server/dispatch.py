@@ -190,7 +190,7 @@ class Dispatcher:
         if failure is None:
             failure, trailers = await self._serve(stream, metadata, timeout)
         if failure is not None and go_micro is not None:
-            failure = encode_error(failure)
+            failure = encode_error(failure, stream.path)
         await stream.finish(failure, trailers)
 
     def _for_another_node(self, path: str, wanted: Sequence[MetadataValue] | None) -> Unavailable | None:

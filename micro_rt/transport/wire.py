@@ -48,12 +48,11 @@ _STATUS_ROOM = 2048  # what is kept free of metadata, for the status
 _LONGEST_TIMEOUT = 99_999_999  # "TimeoutValue": at most 8 digits
 _UNITS: Mapping[str, float] = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _TIMEOUT = re.compile(r"(\d{1,8})([HMSmun])").fullmatch
-_UNKNOWN_SERVICE = re.compile(r"unknown service [\w.]+\Z").match  # grpc-go, and so go-micro
+_UNKNOWN_SERVICE = re.compile(r"unknown service ([\w.]+)\Z").match  # grpc-go, and so go-micro
 _UNKNOWN_METHOD = re.compile(
-    r"unknown method \w+ for service [\w.]+\Z"  # grpc-go
+    r"unknown method (?P<method>\w+) for service (?P<service>[\w.]+)\Z"  # grpc-go
     r"|Method not found!?\Z"  # gRPC core, as grpcio has it; grpclib
-    r"|Method not found: [\w./]+\Z"  # grpc-java
-    r"|The server does not implement the method /?[\w./]+\Z"  # grpc-js
+    r"|(?:Method not found: |The server does not implement the method /?)(?P<path>[\w./]+)\Z"  # grpc-java, grpc-js
     r"|(?:Service|Method) is unimplemented\.\Z"  # grpc-dotnet
 ).match
 _UNQUOTED = "".join(chr(byte) for byte in range(0x20, 0x7F) if chr(byte) != "%")  # "Percent-Encoded"
@@ -141,7 +140,7 @@ def size_of(headers: Headers) -> int:
     return sum(len(name) + len(value) + 32 for name, value in headers)
 
 
-def trailers_of(error: Error | None, trailers: Metadata, room: int = 8192) -> Headers:
+def trailers_of(error: Error | None, trailers: Metadata, room: int = 8192, path: str = "") -> Headers:
     """Returns the "Trailers" that end a call, with status OK if there is no error.
 
     A peer that gets longer ones than it takes closes the connection, with every call on it. So an error that is too
@@ -151,6 +150,7 @@ def trailers_of(error: Error | None, trailers: Metadata, room: int = 8192) -> He
         error: what the call ends with.
         trailers: metadata to go with it.
         room: bytes that they may have, as ``size_of`` counts.
+        path: of the call.
     """
     custom = encode_metadata(trailers)
     if size_of(custom) > room - _STATUS_ROOM:
@@ -171,7 +171,7 @@ def trailers_of(error: Error | None, trailers: Metadata, room: int = 8192) -> He
     if message:
         headers.append(("grpc-message", message))
         room -= size_of(headers[-1:])
-    details = encode_details(error, text)  # which hold the message once more
+    details = encode_details(error, text, path)  # which hold the message once more
     if details is not None:
         packed = ("grpc-status-details-bin", b64encode(details).rstrip(b"=").decode())
         if size_of([packed]) <= room:
@@ -181,8 +181,14 @@ def trailers_of(error: Error | None, trailers: Metadata, room: int = 8192) -> He
     return headers + custom
 
 
-def error_of_trailers(fields: Mapping[str, str]) -> Error | None:
-    """Returns the error that "Trailers" tell of; None for status OK."""
+def error_of_trailers(fields: Mapping[str, str], path: str = "") -> Error | None:
+    """Returns the error that "Trailers" tell of; None for status OK.
+
+    Args:
+        fields: the trailers.
+        path: of the call. If given, a status that says that another call did not run says nothing of this one: handlers in
+            other languages pass on the status of a call that they made themselves.
+    """
     status = fields.get("grpc-status", "")
     if status == "0":
         return None
@@ -191,21 +197,31 @@ def error_of_trailers(fields: Mapping[str, str]) -> Error | None:
         packed = _decode_binary(fields.get("grpc-status-details-bin", ""))
     except ValueError:
         packed = b""
-    id, message, details, may_have_run = decode_status(packed, message)
+    id, message, details, may_have_run = decode_status(packed, message, path)
     code = int(status) if status.isdecimal() else Code.UNKNOWN
     if code == Code.UNIMPLEMENTED and may_have_run and not details and not id:
-        id, may_have_run = _of_foreign(message)
+        id, may_have_run = _of_foreign(message, path)
     return Error.of(code, message, id=id, details=details, may_have_run=may_have_run)
 
 
-def _of_foreign(message: str) -> tuple[str, bool]:
+def _of_foreign(message: str, path: str) -> tuple[str, bool]:
     """Returns the id of an ``UNIMPLEMENTED`` that other implementations sent, and whether the call may have run.
 
-    gRPC has no status for a call that a server does not serve, so their texts are all there is to tell it by.
+    gRPC has no status for a call that a server does not serve, so their texts are all there is to tell it by. A text that names
+    another service or method than ``path``, if that is given, is about a call that the handler made.
     """
-    if _UNKNOWN_SERVICE(message):
-        return NOT_SERVED, False
-    return "", not _UNKNOWN_METHOD(message)
+    service, _, method = path[1:].rpartition("/")
+    short = service.rpartition(".")[2]
+    if found := _UNKNOWN_SERVICE(message):
+        named = found[1]
+        if not path or named in {service, short}:  # go-micro leaves out the package.
+            return NOT_SERVED, False
+        return "", named != f"{short}.{method}"  # what go-micro says of a method
+    found = _UNKNOWN_METHOD(message)
+    if found is None:
+        return "", True
+    parts = {"path": path[1:], "service": service, "method": method}
+    return "", bool(path) and any(named and named != parts[part] for part, named in found.groupdict().items())
 
 
 def code_of_http_status(status: str) -> Code:

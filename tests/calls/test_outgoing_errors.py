@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -197,7 +198,18 @@ async def test_a_request_that_cannot_be_read_is_the_callers_error_also_if_it_is_
             await stream.receive()
 
 
-async def test_what_the_requests_of_a_handler_raise_is_an_error_of_the_handler(serve: Serve) -> None:
+class PassesOn(micro.Interceptor):
+    async def stream(
+        self, requests: AsyncIterator[Any], call: micro.Call, proceed: micro.StreamNext
+    ) -> AsyncIterator[Any]:
+        async for reply in proceed(requests, call):
+            yield reply
+
+
+@pytest.mark.parametrize("interceptors", [(), (PassesOn(),)], ids=["alone", "in an interceptor"])
+async def test_what_the_requests_of_a_handler_raise_is_an_error_of_the_handler(
+    serve: Serve, interceptors: Sequence[micro.Interceptor]
+) -> None:
     async def checked(requests: AsyncIterator[Number]) -> AsyncIterator[Number]:
         async for request in requests:
             if request.value < 0:
@@ -210,7 +222,7 @@ async def test_what_the_requests_of_a_handler_raise_is_an_error_of_the_handler(s
 
     relay = Checks()
     async with serve(relay) as service, serve(Lab()) as far:
-        relay.far = LabClient(far)
+        relay.far = LabClient(far, interceptors=interceptors)
         with pytest.raises(micro.OutOfRange, match="only what counts") as caught:
             await LabClient(service).sum([Number(value=-1)])
     assert caught.value.id == "lab.range"

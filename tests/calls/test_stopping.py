@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import threading
 import uuid
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from micro_rt.backends.grpclib import transport
 from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
+from micro_rt.transport.base import ServerStream
 from tests.helpers.handlers import Lab
 from tests.helpers.waiting import PATIENCE
 from tests.protos.lab_micro import LabClient
@@ -115,3 +118,36 @@ async def test_a_reply_that_came_before_the_server_closed_is_not_lost_to_a_busy_
                 assert failed.value.may_have_run is False
             await registry.close()
     assert lab.ran == ["first"]
+
+
+async def test_a_client_that_resets_its_connection_does_not_keep_a_server_from_closing_the_others() -> None:
+    async def dispatch(stream: ServerStream) -> None:
+        raise AssertionError("nobody calls")
+
+    listener = await transport.GrpclibTransport().listen("127.0.0.1:0", dispatch)
+    host, port = listener.address.split(":")
+    resets, stays = await _connected(host, int(port)), await _connected(host, int(port))
+    await listener.drain()
+    leaving = asyncio.create_task(_leave(stays))
+    await asyncio.sleep(0.05)  # Both have been sent GOAWAY.
+    # The event loop has no chance to notice this before the server closes.
+    resets.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    resets.close()
+    async with asyncio.timeout(PATIENCE):
+        await listener.close()
+        await leaving
+
+
+async def _connected(host: str, port: int) -> socket.socket:
+    """Returns a connection that the server has begun to serve."""
+    client = socket.create_connection((host, port))
+    client.setblocking(False)
+    await asyncio.get_running_loop().sock_recv(client, 4096)
+    return client
+
+
+async def _leave(client: socket.socket) -> None:
+    """Closes a connection when the server has ended its half."""
+    while await asyncio.get_running_loop().sock_recv(client, 4096):
+        pass
+    client.close()

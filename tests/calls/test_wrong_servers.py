@@ -14,12 +14,13 @@ import pytest
 
 import micro_rt as micro
 from micro_rt.backends.memory.registry import MemoryRegistry
-from micro_rt.client import nodes, remote
+from micro_rt.client import attempts, nodes, remote
 from micro_rt.metadata import NODE_KEY
 from micro_rt.node import Node
 from micro_rt.registry.base import Lease, Registration
+from micro_rt.status import encode_details
 from tests.helpers.handlers import Lab
-from tests.helpers.lab import grpcio_server
+from tests.helpers.lab import grpcio_server, our_client
 from tests.helpers.waiting import eventually
 from tests.protos.lab_micro import AnnexBase, LabClient
 from tests.protos.lab_pb2 import Number, Text
@@ -120,6 +121,48 @@ async def test_a_server_of_the_same_service_does_not_run_calls_for_another_node(
     assert counts[gone] == 0
 
 
+async def test_replicas_that_advertise_the_address_of_a_load_balancer_run_each_others_calls(town: Town) -> None:
+    lab = Lab()
+    here = await town.server(lab)
+    await town.list(here)
+    other = await town.left_behind(here.address)  # It was listed later, so the client calls this one.
+    view = town.client.nodes.service_nodes("lab", "lab.Lab")._view
+    await eventually(lambda: set(view.remotes), equals={other})
+    client = LabClient(town.client)
+    for metadata in (None, {"tenant": "7"}):
+        info = micro.CallInfo()
+        await client.act(Text(value="x"), info=info, metadata=metadata, timeout=20)
+        assert (info.node, info.attempts) == (other, 1)
+    assert lab.ran == ["x", "x"]
+
+
+async def test_more_nodes_at_one_address_than_a_call_can_name_all_get_its_calls(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "SHARED", 2)
+    here = await town.server(Lab())
+    await town.list(here)
+    for _ in range(2):
+        last = await town.left_behind(here.address)
+    await eventually(lambda: last in town.client.nodes.service_nodes("lab", "lab.Lab")._view.remotes)
+    (found,) = town.client.nodes._remotes.values()
+    assert not found.metadata.pairs
+    await LabClient(town.client).act(Text(value="x"), timeout=20)
+
+
+async def test_a_node_that_no_longer_shares_its_address_gets_only_calls_for_it(town: Town) -> None:
+    stranger = Lab()
+    address = (await town.server(stranger)).address
+    gone = await town.left_behind(address)
+    second = Node("second", address, town.transport, services=SERVES)
+    lease = await town.list(second)
+    view = town.client.nodes.service_nodes("lab", "lab.Lab")._view
+    await eventually(lambda: set(view.remotes), equals={"second"})
+    await lease.revoke()
+    await eventually(lambda: set(view.remotes), equals={gone})
+    assert view.remotes[gone].metadata.pairs == ((NODE_KEY, gone),)
+
+
 async def test_the_error_says_that_nothing_ran_and_which_node_has_the_address(town: Town) -> None:
     stranger = Lab()
     node = await town.server(stranger)
@@ -208,6 +251,24 @@ async def test_a_server_without_the_method_passes_the_call_on_and_keeps_its_othe
     assert {node.id for node in service._list_usable()} == {old.id, new.id}
 
 
+async def test_a_method_that_no_server_has_is_not_asked_for_everywhere(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "MOVES", 2)
+    for number in range(5):
+        await town.list(await town.server(Lab(), name=f"lab{number}"))
+    await town.nodes(5)
+    lab = LabClient(town.client)
+    for _ in range(5):
+        await lab.act(Text(), timeout=20)
+    (bound,) = lab._bound.values()
+    bound._path = "/lab.Lab/NotYet"
+    info = micro.CallInfo()
+    with pytest.raises(micro.Unimplemented):
+        await lab.act(Text(), info=info, timeout=20)
+    assert info.attempts == 3
+
+
 async def test_what_a_handler_raises_may_have_run_whatever_it_says(town: Town) -> None:
     class Claiming(Lab):
         async def act(self, request: Text, context: micro.Context) -> Text:
@@ -291,6 +352,15 @@ async def test_grpcio_ignores_the_id_of_the_node(grpc_town: Town) -> None:
         ("Method is unimplemented.", "", False),
         ("Act is not implemented", "", True),
         ("unknown service lab.Lab: and more", "", True),
+        ("unknown service Lab", "micro.not_served", False),
+        ("unknown service Lab.Act", "", False),
+        ("unknown service Audit", "", True),
+        ("unknown service Audit.Act", "", True),
+        ("unknown service audit.Audit", "", True),
+        ("unknown method Act for service audit.Audit", "", True),
+        ("unknown method Log for service lab.Lab", "", True),
+        ("Method not found: audit.Audit/Act", "", True),
+        ("The server does not implement the method /audit.Audit/Act", "", True),
         ("", "", True),
     ],
 )
@@ -320,3 +390,33 @@ async def test_what_other_servers_say_of_a_call_that_they_do_not_serve(
         await server.stop(0)
     assert failed.value.id == id
     assert failed.value.may_have_run is may_have_run
+
+
+@pytest.mark.parametrize("path", ["/lab.Lab/Act", "/audit.Audit/Log"])
+async def test_a_refusal_that_a_handler_in_another_language_passes_on_says_nothing_of_the_handlers_call(
+    path: str,
+) -> None:
+    refusal = micro.Unavailable("it is for another node", id="micro.wrong_node", may_have_run=False)
+    details = encode_details(refusal, path=path)
+    assert details is not None
+
+    class PassesOn(grpc.GenericRpcHandler):
+        def service(self, handler_call_details: Any) -> Any:
+            return grpc.unary_unary_rpc_method_handler(self.act)
+
+        async def act(self, request: bytes, context: Any) -> bytes:
+            context.set_trailing_metadata((("grpc-status-details-bin", details),))
+            await context.abort(grpc.StatusCode.UNAVAILABLE, refusal.message)
+            return b""
+
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((PassesOn(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with our_client(f"127.0.0.1:{port}") as client:
+            with pytest.raises(micro.Unavailable, match="another node") as failed:
+                await client.act(Text(), timeout=20)
+    finally:
+        await server.stop(0)
+    assert failed.value.may_have_run is (path != "/lab.Lab/Act")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,6 +20,7 @@ import micro_rt as micro
 from micro_rt.backends.grpclib.transport import GrpclibTransport
 from micro_rt.context import CallInfo
 from micro_rt.metadata import EMPTY
+from micro_rt.status import encode_details
 from micro_rt.transport.base import Connection, ServerStream
 from tests.helpers.lab import our_server
 from tests.helpers.waiting import eventually, soon
@@ -517,3 +519,24 @@ async def test_a_codec_that_a_server_does_not_have_is_refused_and_those_it_has_a
     assert answer["grpc-status"] == "12"
     assert "no codec 'nothing' here; this server has" in answer["grpc-message"]
     assert "proto" in answer["grpc-message"]
+
+
+async def test_a_peer_that_replies_before_it_says_that_nothing_ran_is_not_believed() -> None:
+    details = encode_details(micro.Unavailable("refused", may_have_run=False), path="/a.B/C")
+    assert details is not None
+    status = [("grpc-status", "14"), ("grpc-status-details-bin", b64encode(details).decode())]
+    alone = False
+
+    async def refuse(peer: Peer) -> None:
+        async for stream in peer.requests():
+            if alone:
+                peer.h2.send_headers(stream, HEADERS + status, end_stream=True)
+                await peer.flush()
+            else:
+                await peer.answer(stream, trailers=status)
+
+    async with server(refuse) as connection:
+        for alone in (False, True):
+            with pytest.raises(micro.Unavailable) as caught:
+                await call(connection)
+            assert caught.value.may_have_run is not alone

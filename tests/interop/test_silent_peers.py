@@ -151,6 +151,28 @@ async def test_a_peer_that_answers_no_ping_loses_its_calls() -> None:
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("sign", ["window", "ping"])
+async def test_a_peer_that_answers_no_ping_but_goes_on_taking_requests_keeps_its_calls(sign: str) -> None:
+    """As at the end of a slow link, where PINGs wait behind the requests."""
+
+    async def slow(peer: Peer) -> None:
+        # What comes is not read, so no PING is answered.
+        async for stream in peer.requests():
+            for _ in range(20):
+                await asyncio.sleep(0.05)
+                if sign == "window":
+                    peer.h2.increment_flow_control_window(1)
+                else:
+                    peer.h2.ping(bytes(8))
+                await peer.flush()
+            await peer.answer(stream)
+            return
+
+    async with server(slow) as connection:
+        assert await call(connection) == b"hi"
+
+
+@pytest.mark.usefixtures("quick")
 async def test_a_connection_without_calls_is_not_watched() -> None:
     pings: list[PingReceived] = []
 

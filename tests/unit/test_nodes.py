@@ -16,7 +16,7 @@ from micro_rt.client.nodes import _last_at_each_address
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, Registration, Registry
 from tests.helpers.handlers import Lab
-from tests.helpers.waiting import eventually
+from tests.helpers.waiting import eventually, soon
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Text
 
@@ -321,3 +321,20 @@ async def test_the_client_closes_its_watches_when_it_ends_and_when_one_fails() -
         await eventually(lambda: registry.watches[0].closed, "the watch that failed is not closed")
         registry.down = False
     assert all(watch.closed for watch in registry.watches)
+
+
+async def test_a_watch_that_raises_while_it_is_cancelled_does_not_keep_the_client_from_ending() -> None:
+    class Breaks(Shaky):
+        async def watch(self, name: str) -> AsyncGenerator[tuple[Node, ...], None]:
+            try:
+                async for nodes in super().watch(name):
+                    yield nodes
+            finally:
+                raise ConnectionError("the registry is gone")
+
+    async def begin_and_end() -> None:
+        async with micro.Service("web", registry=Breaks(f"memory:{uuid.uuid4()}")) as service:
+            service.nodes.service_nodes("lab", "lab.Lab")
+            await asyncio.sleep(0.01)
+
+    await soon(begin_and_end())

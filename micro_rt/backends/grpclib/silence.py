@@ -13,6 +13,8 @@ The rules that it keeps, and why:
 - A PING that is answered within ``PING_TIMEOUT`` seconds says that the other side is there: a handler may take its time. The
   last PING is kept for later, in case the other side stops meanwhile.
 - A PING without an answer is followed by another one at once, if there may be one. Then the connection is cut.
+- A connection is not silent while the other side sends WINDOW_UPDATE or PING frames, or takes what is written. On a slow link a
+  PING waits behind megabytes of requests, and so does its answer. These frames do not allow for more PINGs.
 - A timer that runs late says nothing of the other side: this event loop was blocked, and may not have read the answer yet.
 - A server that asks for fewer PINGs (GOAWAY ``too_many_pings``) gets the first one after twice the time from then on (A8).
 """
@@ -60,9 +62,24 @@ class Silence:
         heard: returns a number that grows with what comes, answers to PINGs not counted.
         ping: sends a PING.
         cut: ends the connection, with the reason.
+        moved: returns a number that changes with other signs of life.
     """
 
-    __slots__ = ("_busy", "_cut", "_due", "_heard", "_pace", "_ping", "_pings", "_quiet", "_seen", "_waiting", "timer")
+    __slots__ = (
+        "_busy",
+        "_cut",
+        "_due",
+        "_heard",
+        "_moved",
+        "_pace",
+        "_ping",
+        "_pings",
+        "_quiet",
+        "_seen",
+        "_seen_moved",
+        "_waiting",
+        "timer",
+    )
 
     def __init__(
         self,
@@ -72,13 +89,16 @@ class Silence:
         heard: Callable[[], int],
         ping: Callable[[], None],
         cut: Callable[[str], None],
+        moved: Callable[[], int] = int,
     ) -> None:
         self._pace = pace
         self._busy = busy
         self._heard = heard
         self._ping = ping
         self._cut = cut
+        self._moved = moved
         self._seen = 0
+        self._seen_moved = 0
         self._pings = 0
         self._quiet = 0
         """Times in a row that nothing had come."""
@@ -93,6 +113,7 @@ class Silence:
         if self.timer is None:
             self._waiting = False
             self._heard_more()
+            self._has_moved()
             self._quiet = 0
             self._look_in(self._pace.after)
 
@@ -113,6 +134,13 @@ class Silence:
         self._seen, self._pings, self._quiet, self._waiting = heard, 0, 0, False
         return True
 
+    def _has_moved(self) -> bool:
+        moved = self._moved()
+        if moved == self._seen_moved:
+            return False
+        self._seen_moved = moved
+        return True
+
     def _look_in(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         self._due = loop.time() + seconds
@@ -122,8 +150,12 @@ class Silence:
         self.timer = None
         if not self._busy():
             return
+        moved = self._has_moved()
         if self._heard_more():
             self._look_in(self._pace.after)
+            return
+        if moved:
+            self._look_in(PING_TIMEOUT if self._waiting else self._pace.after)
             return
         self._quiet += 1
         if asyncio.get_running_loop().time() > self._due + LATE:

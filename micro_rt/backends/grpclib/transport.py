@@ -7,8 +7,8 @@ module of the runtime knows grpclib.
 The rules that this module keeps, and why:
 
 - ``may_have_run`` is False only if the request provably reached no handler: no connection was made, the headers were
-  not sent, the server reset the stream with REFUSED_STREAM, or its GOAWAY says that it will not process the stream.
-  Retries rely on it.
+  not sent, the server reset the stream with REFUSED_STREAM, its GOAWAY says that it will not process the stream, or the
+  first thing that it sends is a status that says so. Retries rely on it.
 - A connection is used only after the server's first frame. The kernel accepts connections for a process that is
   stopped, stuck or gone, and what is sent before the first frame could not be said not to have run.
 - Everybody who needs a connection waits for the same attempt. Its outcome is copied for each: an error belongs to one
@@ -65,7 +65,7 @@ from h2.events import (
 )
 from h2.exceptions import InvalidBodyLengthError, NoAvailableStreamIDError, ProtocolError
 from h2.settings import SettingCodes, Settings
-from hyperframe.frame import DataFrame, Frame, GoAwayFrame, HeadersFrame
+from hyperframe.frame import DataFrame, Frame, GoAwayFrame, HeadersFrame, PingFrame, WindowUpdateFrame
 
 from micro_rt.backends.grpclib.silence import Pace, Silence
 from micro_rt.context import CallInfo
@@ -523,9 +523,9 @@ class _GrpcClientStream(ClientStream):
             return copy(self._outcome)
         if self._has_status():
             # The call is not over here: replies that came before the status are still to be received.
-            return error_of_trailers(dict(self._stream.trailers or self._stream.headers or [])) or EndOfStream(
-                "the server has ended the call"
-            )
+            return error_of_trailers(
+                dict(self._stream.trailers or self._stream.headers or []), self._path
+            ) or EndOfStream("the server has ended the call")
         if isinstance(error, Error):
             return error
         return Unavailable(
@@ -553,9 +553,16 @@ class _GrpcClientStream(ClientStream):
         if trailers is None:
             raise Internal(f"{self._address} ended {self._path} without a status")
         self._info.trailers = _reply_metadata(trailers)
-        error = error_of_trailers(dict(trailers))
+        error = self._status_of(trailers)
         if error is not None:
             raise error
+
+    def _status_of(self, trailers: Headers) -> Error | None:
+        """Returns the error that the trailers tell of; None for status OK."""
+        error = error_of_trailers(dict(trailers), self._path)
+        if error is not None and trailers is not self._stream.headers:
+            error.may_have_run = True  # A server that refuses a call says nothing before that ("Trailers-Only").
+        return error
 
     def _fail(self, error: Error, *, ran: bool = True) -> Error:
         """Ends the call here, with what every later receive will raise."""
@@ -801,7 +808,7 @@ class _GrpcServerStream(ServerStream):
         if self.finished:
             return
         headers = [] if self._started else self._reply_headers()
-        headers += trailers_of(error, trailers, self._header_room - size_of(headers))
+        headers += trailers_of(error, trailers, self._header_room - size_of(headers), self.path)
         self.finished = True  # only now: if something about the error cannot be encoded, the call still needs a status
         await self._send_headers(_as_bytes(headers) if trailers.pairs else headers, end=True)
         self._close_request()
@@ -861,7 +868,9 @@ class _Protocol(H2Protocol):
         self.scheme = scheme
         self._leaving = False
         self._pace = pace or Pace()
-        self.silence = Silence(self._pace, busy=self._busy, heard=self._heard, ping=self._ping, cut=self._cut_silent)
+        self.silence = Silence(
+            self._pace, busy=self._busy, heard=self._heard, ping=self._ping, cut=self._cut_silent, moved=self._moved
+        )
         self.problem = ""
         """Why this side has cut it."""
         self._transport: asyncio.Transport | None = None
@@ -962,7 +971,10 @@ class _Protocol(H2Protocol):
         cast("_Http2Connection", self.connection).finished = True
         transport.set_protocol(_Finished(self))
         if transport.can_write_eof():
-            transport.write_eof()
+            try:
+                transport.write_eof()
+            except OSError:  # The client has reset the connection, and the event loop has not noticed yet.
+                return False
         return True
 
     def cut(self) -> None:
@@ -996,6 +1008,12 @@ class _Protocol(H2Protocol):
 
     def _heard(self) -> int:
         return cast("_Http2", self.connection._connection).heard  # pyright: ignore[reportPrivateUsage]
+
+    def _moved(self) -> int:
+        """Returns a number that changes while the other side takes what is sent to it."""
+        moved = cast("_Http2", self.connection._connection).moved  # pyright: ignore[reportPrivateUsage]
+        # While writing has to wait, what is sent is as much as the other side has taken. Otherwise it may lie in buffers.
+        return moved if self.connection.write_ready.is_set() else moved + self.connection.data_sent
 
     def _ping(self) -> None:
         if not self.connection.is_closing():
@@ -1053,6 +1071,8 @@ class _Http2(H2Connection):
     _sweep_at = SWEEP_AT
     heard = 0
     """HEADERS and DATA frames that have come."""
+    moved = 0
+    """WINDOW_UPDATE and PING frames that have come, answers to PINGs not counted."""
 
     def _open_streams(self, remainder: int) -> int:
         """How many streams one side has opened, or more if that is below its limit too; forgets those that are closed.
@@ -1083,6 +1103,15 @@ class _Http2(H2Connection):
         except InvalidBodyLengthError:
             self.acknowledge_received_data(frame.flow_controlled_length, frame.stream_id)
             return self._reset_malformed(frame.stream_id)
+
+    def _receive_window_update_frame(self, frame: WindowUpdateFrame) -> tuple[list[Frame], list[Event]]:
+        self.moved += 1
+        return super()._receive_window_update_frame(frame)
+
+    def _receive_ping_frame(self, frame: PingFrame) -> tuple[list[Frame], list[Event]]:
+        if "ACK" not in frame.flags:
+            self.moved += 1
+        return super()._receive_ping_frame(frame)
 
     def _reset_malformed(self, stream_id: int) -> tuple[list[Frame], list[Event]]:
         self.reset_stream(stream_id, ErrorCodes.PROTOCOL_ERROR)
