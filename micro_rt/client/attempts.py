@@ -8,8 +8,9 @@ Rules:
 - An attempt that never reached its node (``Unavailable``, ``may_have_run`` false) moves on to an untried node at once: it
   costs no wait, no attempt of the policy and nothing of the retry budget. A call moves on ``MOVES`` times and for
   ``MOVE_TIME`` seconds at most, so that one call does not try thousands of dead nodes at once; then each attempt counts
-  and waits. After ``Unavailable`` it moves on to a connected node in any case: it does not give up while there is one, and other calls
-  pass the failed node over for a while too. Nodes that do not serve a method stay connected: no call asks thousands of them. If several nodes could not be reached, the error of the call gives the reason of each.
+  and waits. After ``Unavailable`` it moves on to a connected node in any case: it does not give up while there is one, and
+  other calls pass the failed node over for a while too. Nodes that do not serve a method stay connected, so that rule would
+  let a call ask thousands of them. If several nodes could not be reached, the error of the call gives the reason of each.
 - An attempt that took as long as the policy's ``attempt_timeout`` counts as ``Unavailable``: it may have run.
 - An attempt that its node refused before anything ran moves on in the same way: the node does not serve the method
   (``Unimplemented``), or another process has taken its address (``Unavailable``).
