@@ -9,11 +9,12 @@ from typing import Any
 import grpc
 import pytest
 from h2.errors import ErrorCodes
-from h2.events import DataReceived, PingReceived, RequestReceived
+from h2.events import DataReceived, PingReceived, RequestReceived, StreamEnded
 
 import micro_rt as micro
 from micro_rt.backends.grpclib import silence, transport
 from micro_rt.backends.grpclib.silence import PINGS, Pace
+from micro_rt.metadata import EMPTY
 from micro_rt.testing.proxy import FaultProxy
 from micro_rt.transport.base import Connection
 from tests.helpers.lab import our_client, our_server
@@ -170,6 +171,49 @@ async def test_a_peer_that_answers_no_ping_but_goes_on_taking_requests_keeps_its
 
     async with server(slow) as connection:
         assert await call(connection) == b"hi"
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_peer_that_stops_after_it_has_answered_all_pings_loses_its_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(silence, "PING_AGAIN", 0.5)
+    pings = 0
+
+    async def stops(peer: Peer) -> None:
+        nonlocal pings
+        async for event in peer.events():
+            if isinstance(event, PingReceived):
+                pings += 1
+            if pings == 4:
+                await asyncio.Event().wait()
+
+    async with server(stops) as connection:
+        with pytest.raises(micro.Unavailable, match="did not answer a PING"):
+            await call(connection)
+    assert pings == 4
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_call_that_is_over_and_not_read_yet_is_no_reason_for_a_ping() -> None:
+    pings: list[PingReceived] = []
+
+    async def quick(peer: Peer) -> None:
+        async for event in peer.events():
+            if isinstance(event, PingReceived):
+                pings.append(event)
+            elif isinstance(event, StreamEnded):
+                assert event.stream_id is not None
+                await peer.answer(event.stream_id)
+
+    async with server(quick) as connection:
+        stream = await connection.open("/a.B/C", "proto", EMPTY, None, micro.CallInfo())
+        await stream.send(b"hello", end=True)
+        watched = _silence(connection)
+        await eventually(lambda: watched.timer, equals=None)
+        assert await stream.receive() == b"hi"
+        stream.cancel()
+    assert pings == []
 
 
 @pytest.mark.usefixtures("quick")

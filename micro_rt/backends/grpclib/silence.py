@@ -10,6 +10,8 @@ The rules that it keeps, and why:
 - At most ``PINGS`` are sent until HEADERS or DATA come again. grpc-go and gRPC's core count the PINGs that they get before
   they have sent one of these, and close the connection after the third, with every call on it (gRFC A8,
   https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md).
+- After them, one PING may be sent every ``PING_AGAIN`` seconds, which both servers allow at any time. So a call is not left
+  waiting for ever because another one on its connection is an idle stream.
 - A PING that is answered within ``PING_TIMEOUT`` seconds says that the other side is there: a handler may take its time. The
   last PING is kept for later, in case the other side stops meanwhile.
 - A PING without an answer is followed by another one at once, if there may be one. Then the connection is cut.
@@ -34,6 +36,8 @@ LOOKS = (1, 3)
 """Looks in a row at which nothing had come, before the first PING and before the second one if the first was answered."""
 PINGS = 2
 """PINGs that are sent at most until the other side sends something else; ``LOOKS`` has a number for each."""
+PING_AGAIN = 310.0
+"""Seconds from the last PING until another one may be sent although nothing else has come. Servers allow one in five minutes."""
 LATE = 1.0
 """Seconds; a timer that is later than this tells that this event loop was blocked."""
 LONGEST = 3600.0
@@ -70,6 +74,7 @@ class Silence:
         "_cut",
         "_due",
         "_heard",
+        "_last",
         "_moved",
         "_pace",
         "_ping",
@@ -100,6 +105,8 @@ class Silence:
         self._seen = 0
         self._seen_moved = 0
         self._pings = 0
+        self._last = 0.0
+        """When the last PING was sent."""
         self._quiet = 0
         """Times in a row that nothing had come."""
         self._waiting = False
@@ -158,14 +165,21 @@ class Silence:
             self._look_in(PING_TIMEOUT if self._waiting else self._pace.after)
             return
         self._quiet += 1
-        if asyncio.get_running_loop().time() > self._due + LATE:
+        now = asyncio.get_running_loop().time()
+        if now > self._due + LATE:
             self._look_in(PING_TIMEOUT)
         elif self._pings < PINGS and (self._waiting or self._quiet >= LOOKS[self._pings]):
             self._pings += 1
-            self._waiting = True
-            self._ping()
-            self._look_in(PING_TIMEOUT)
+            self._send(now, PING_TIMEOUT)
+        elif not self._waiting and self._pings >= PINGS and now >= self._last + PING_AGAIN:
+            self._send(now, PINGS * PING_TIMEOUT)  # There is no second one that could follow.
         elif self._waiting:
             self._cut(f"it said nothing, and did not answer a PING within {PING_TIMEOUT:g} s")
         else:
             self._look_in(self._pace.after)
+
+    def _send(self, now: float, patience: float) -> None:
+        self._last = now
+        self._waiting = True
+        self._ping()
+        self._look_in(patience)

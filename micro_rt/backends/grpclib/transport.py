@@ -1004,7 +1004,11 @@ class _Protocol(H2Protocol):
             self.use_up()
 
     def _busy(self) -> bool:
-        return bool(self.processor.streams or self.starting)
+        # A call that the server has ended may wait to be read for long. Servers take few PINGs while they have no call.
+        streams = self.connection._connection.streams  # pyright: ignore[reportPrivateUsage]
+        return bool(self.starting) or any(
+            (stream := streams.get(id)) is not None and stream.open for id in self.processor.streams
+        )
 
     def _heard(self) -> int:
         return cast("_Http2", self.connection._connection).heard  # pyright: ignore[reportPrivateUsage]
