@@ -32,6 +32,7 @@ __all__ = [
     "PermissionDenied",
     "ResourceExhausted",
     "Unauthenticated",
+    "UNKNOWN_METHOD",
     "Unavailable",
     "Unimplemented",
     "Unknown",
@@ -41,6 +42,8 @@ __all__ = [
 
 NOT_SERVED = "micro.not_served"
 """The id of an ``Unimplemented`` that says: this server does not serve the proto service at all, so nothing ran."""
+UNKNOWN_METHOD = "micro.unknown_method"
+"""The id of an ``Unimplemented`` whose server says that it has no such method, and does not say which one it means."""
 
 _DetailT = TypeVar("_DetailT")
 

@@ -13,7 +13,7 @@ from google.protobuf.descriptor_pool import Default
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from micro_rt.errors import Error
+from micro_rt.errors import Code, Error
 from micro_rt.status_pb2 import ErrorInfo, Status
 from micro_rt.text import utf8
 
@@ -41,6 +41,8 @@ class Decoded(NamedTuple):
     details: tuple[Any, ...]
     may_have_run: bool = True
     """False if the server says that it refused the call before a handler began it."""
+    from_micro: bool = False
+    """Whether a server of micro-rt has sent it: whether the call may have run is then as it says."""
 
 
 def encode_info(error: Error, path: str = "") -> bytes | None:
@@ -50,7 +52,8 @@ def encode_info(error: Error, path: str = "") -> bytes | None:
         error: the error.
         path: of the call, if the receiver checks it.
     """
-    if not error.id and error.may_have_run:
+    # A server of micro-rt always says where an UNIMPLEMENTED comes from, so that its text decides nothing.
+    if not error.id and error.may_have_run and error.code is not Code.UNIMPLEMENTED:
         return None
     info = ErrorInfo(reason=utf8(error.id), domain=DOMAIN)
     if not error.may_have_run:
@@ -100,7 +103,7 @@ def decode_details(data: bytes, message: str = "", path: str = "") -> Decoded:
         status = Status.FromString(data)
     except DecodeError:
         return Decoded("", message, ())
-    id, may_have_run = "", True
+    id, may_have_run, from_micro = "", True, False
     details: list[Any] = []
     for packed in status.details:
         if packed.type_url == ERROR_INFO and not id:
@@ -110,12 +113,13 @@ def decode_details(data: bytes, message: str = "", path: str = "") -> Decoded:
                 continue
             id = info.reason
             if info.domain == DOMAIN:
+                from_micro = True
                 key, value = _NOT_RUN
                 refused = info.metadata.get(key) == value and (not path or info.metadata.get(_PATH) == utf8(path))
                 may_have_run = may_have_run and not refused
                 continue
         details.append(_unpacked(packed))
-    return Decoded(id, message, tuple(details), may_have_run)
+    return Decoded(id, message, tuple(details), may_have_run, from_micro)
 
 
 def _packed(detail: Message) -> AnyMessage:

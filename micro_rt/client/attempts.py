@@ -14,6 +14,8 @@ Rules:
 - An attempt that took as long as the policy's ``attempt_timeout`` counts as ``Unavailable``: it may have run.
 - An attempt that its node refused before anything ran moves on in the same way: the node does not serve the method
   (``Unimplemented``), or another process has taken its address (``Unavailable``).
+- Servers of grpcio and of grpc-dotnet say that they do not have a method, and not which one. Such an answer in place of a server
+  of micro-rt comes from another process. From any other node it may be that of a call which the handler made: it may have run.
 - Every other failure counts as an attempt of the policy, must have a code that the policy lists, and waits for the back-off.
 - An attempt that may have run spends from the retry budget of the service's nodes. An empty budget ends the call with its
   error, so that a service that fails as a whole does not get many times its usual load.
@@ -35,7 +37,7 @@ from copy import copy
 from micro_rt.client.nodes import ServiceNodes
 from micro_rt.client.remote import RemoteNode
 from micro_rt.context import ClientCall
-from micro_rt.errors import NOT_SERVED, DeadlineExceeded, Error, Unavailable, Unimplemented
+from micro_rt.errors import NOT_SERVED, UNKNOWN_METHOD, DeadlineExceeded, Error, Unavailable, Unimplemented
 from micro_rt.kit import backoff
 from micro_rt.method import RetryPolicy
 
@@ -161,6 +163,8 @@ class Attempts:
             remote: the node that the attempt went to.
             error: how the attempt failed.
         """
+        if error.id == UNKNOWN_METHOD and not remote.node.services:
+            error.may_have_run = True
         if not error.may_have_run and error.code is Unimplemented.code:
             remote.answered()
             if error.id == NOT_SERVED:

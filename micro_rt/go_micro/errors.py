@@ -47,14 +47,14 @@ def decode_status(data: bytes, message: str = "", path: str = "") -> Decoded:
         message: the message that came with the status code.
         path: of the call. If given, only a status that names it can say that the call did not run.
     """
-    id, message, details, may_have_run = decode_details(data, message, path)
+    id, message, details, may_have_run, from_micro = decode_details(data, message, path)
     own = next((detail for detail in details if _is_own(detail)), None)
     if own is not None:
         details = tuple(detail for detail in details if detail is not own)
     found = _decode_detail(own) if own is not None else _decode_json(message)
     if found is not None:
         id, message = id or found[0], found[1]
-    return Decoded(id, message, details, may_have_run)
+    return Decoded(id, message, details, may_have_run, from_micro)
 
 
 def _is_own(detail: Any) -> bool:

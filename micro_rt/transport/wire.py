@@ -11,7 +11,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote, unquote
 
-from micro_rt.errors import NOT_SERVED, Code, Error, Internal
+from micro_rt.errors import NOT_SERVED, UNKNOWN_METHOD, Code, Error, Internal
 from micro_rt.go_micro.errors import decode_status
 from micro_rt.metadata import EMPTY, RESERVED, Metadata, MetadataValue
 from micro_rt.status import encode_details
@@ -197,9 +197,9 @@ def error_of_trailers(fields: Mapping[str, str], path: str = "") -> Error | None
         packed = _decode_binary(fields.get("grpc-status-details-bin", ""))
     except ValueError:
         packed = b""
-    id, message, details, may_have_run = decode_status(packed, message, path)
+    id, message, details, may_have_run, from_micro = decode_status(packed, message, path)
     code = int(status) if status.isdecimal() else Code.UNKNOWN
-    if code == Code.UNIMPLEMENTED and may_have_run and not details and not id:
+    if code == Code.UNIMPLEMENTED and not from_micro and not details and not id:
         id, may_have_run = _of_foreign(message, path)
     return Error.of(code, message, id=id, details=details, may_have_run=may_have_run)
 
@@ -220,6 +220,8 @@ def _of_foreign(message: str, path: str) -> tuple[str, bool]:
     found = _UNKNOWN_METHOD(message)
     if found is None:
         return "", True
+    if not any(found.groupdict().values()):
+        return UNKNOWN_METHOD, False
     parts = {"path": path[1:], "service": service, "method": method}
     return "", bool(path) and any(named and named != parts[part] for part, named in found.groupdict().items())
 

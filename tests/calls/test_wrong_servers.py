@@ -344,12 +344,12 @@ async def test_grpcio_ignores_the_id_of_the_node(grpc_town: Town) -> None:
     [
         ("unknown service lab.Lab", "micro.not_served", False),
         ("unknown method Act for service lab.Lab", "", False),
-        ("Method not found!", "", False),
-        ("Method not found", "", False),
+        ("Method not found!", "micro.unknown_method", False),
+        ("Method not found", "micro.unknown_method", False),
         ("Method not found: lab.Lab/Act", "", False),
         ("The server does not implement the method /lab.Lab/Act", "", False),
-        ("Service is unimplemented.", "", False),
-        ("Method is unimplemented.", "", False),
+        ("Service is unimplemented.", "micro.unknown_method", False),
+        ("Method is unimplemented.", "micro.unknown_method", False),
         ("Act is not implemented", "", True),
         ("unknown service lab.Lab: and more", "", True),
         ("unknown service Lab", "micro.not_served", False),
@@ -420,3 +420,52 @@ async def test_a_refusal_that_a_handler_in_another_language_passes_on_says_nothi
     finally:
         await server.stop(0)
     assert failed.value.may_have_run is (path != "/lab.Lab/Act")
+
+
+@pytest.mark.parametrize("services", [SERVES, frozenset[str]()])
+async def test_a_text_that_names_no_method_counts_only_in_place_of_a_node_of_ours(
+    grpc_town: Town, services: frozenset[str]
+) -> None:
+    """A handler of grpcio's may pass on the status of a call that it has made: it has run, and must not run again elsewhere."""
+    ran = 0
+
+    class PassesOn(grpc.GenericRpcHandler):
+        def service(self, handler_call_details: Any) -> Any:
+            return grpc.unary_unary_rpc_method_handler(self.act)
+
+        async def act(self, request: bytes, context: Any) -> bytes:
+            nonlocal ran
+            ran += 1
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+            return b""
+
+    servers = [grpc.aio.server() for _ in range(2)]
+    try:
+        for server in servers:
+            server.add_generic_rpc_handlers((PassesOn(),))
+            port = server.add_insecure_port("127.0.0.1:0")
+            await server.start()
+            await grpc_town.left_behind(f"127.0.0.1:{port}", services)
+        await grpc_town.nodes(2)
+        with pytest.raises(micro.Unimplemented) as failed:
+            await LabClient(grpc_town.client).act(Text(), timeout=20)
+    finally:
+        for server in servers:
+            await server.stop(0)
+    assert (ran, failed.value.may_have_run) == ((2, False) if services else (1, True))
+
+
+async def test_what_a_handler_of_ours_raises_has_run_whatever_its_text(town: Town) -> None:
+    class PassesOn(Lab):
+        async def act(self, request: Text, context: micro.Context) -> Text:
+            self.ran.append(request.value)
+            raise micro.Unimplemented("Method not found!")
+
+    handlers = [PassesOn(), PassesOn()]
+    for handler in handlers:
+        await town.list(await town.server(handler))
+    await town.nodes(2)
+    with pytest.raises(micro.Unimplemented) as failed:
+        await LabClient(town.client).act(Text(value="x"), timeout=20)
+    assert failed.value.may_have_run
+    assert sum(len(handler.ran) for handler in handlers) == 1

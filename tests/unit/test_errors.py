@@ -58,6 +58,7 @@ def test_a_detail_that_cannot_be_encoded_is_left_out_and_logged(bad: Any, caplog
         "why",
         (StringValue(value="1"), StringValue(value="2")),
         True,
+        True,
     )
     assert f"a detail of NOT_FOUND is not sent: {type(bad).__name__}" in caplog.text
     assert sent(error).message == "nothing here"

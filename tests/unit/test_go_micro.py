@@ -115,12 +115,12 @@ def test_an_error_survives_go_micros_form() -> None:
 def test_an_error_of_a_go_server_is_read_from_its_detail() -> None:
     packed = GoMicroError(id="go.greeter", code=404, detail="nobody", status="Not Found").SerializeToString()
     status = Status(code=5, message="{…}", details=[AnyMessage(type_url=ERROR_TYPE, value=packed)])
-    assert decode_status(status.SerializeToString(), "{…}") == ("go.greeter", "nobody", (), True)
+    assert decode_status(status.SerializeToString(), "{…}") == ("go.greeter", "nobody", (), True, False)
 
 
 def test_an_error_of_a_go_server_is_read_from_its_message() -> None:
     message = '{"id":"go.micro.server","code":500,"detail":"panic recovered","status":"Internal Server Error"}'
-    assert decode_status(b"", message) == ("go.micro.server", "panic recovered", (), True)
+    assert decode_status(b"", message) == ("go.micro.server", "panic recovered", (), True, False)
 
 
 @pytest.mark.parametrize(
@@ -128,12 +128,12 @@ def test_an_error_of_a_go_server_is_read_from_its_message() -> None:
     ["", "plain", "{", "{}", "[1]", '{"code": 0, "detail": "x"}', '{"code": 5, "why": "x"}', '{"code": "5", "id": "x"}'],
 )
 def test_other_messages_stay_as_they_are(message: str) -> None:
-    assert decode_status(b"", message) == ("", message, (), True)
+    assert decode_status(b"", message) == ("", message, (), True, False)
 
 
 def test_a_detail_that_cannot_be_read_is_passed_over() -> None:
     status = Status(details=[AnyMessage(type_url=ERROR_TYPE, value=b"\xff\xff")])
-    assert decode_status(status.SerializeToString(), "text") == ("", "text", (), True)
+    assert decode_status(status.SerializeToString(), "text") == ("", "text", (), True, False)
 
 
 # Registry formats

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from types import SimpleNamespace
 
 import pytest
 
+from micro_rt.backends.kafka import client
+from micro_rt.backends.kafka.address import parse_kafka_address
 from micro_rt.backends.kafka.client import end_task
+from micro_rt.errors import Unavailable
 
 SETTLE = 20.0
 
@@ -67,3 +71,35 @@ async def test_what_became_of_a_task_is_looked_at() -> None:
     del task
     gc.collect()
     assert complaints == []  # or else: Task exception was never retrieved
+
+
+class Starting:
+    """A client of aiokafka whose cluster knows no brokers at first."""
+
+    def __init__(self, after: int) -> None:
+        self.cluster = self
+        self._after = after
+        self.asked = 0
+
+    def brokers(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(nodeId=7)] if self.asked >= self._after else []
+
+    async def force_metadata_update(self) -> None:
+        self.asked += 1
+
+
+@pytest.mark.parametrize("after", [0, 3])
+async def test_a_cluster_that_starts_is_asked_until_it_knows_a_broker(
+    monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    monkeypatch.setattr(client, "NO_BROKERS", 0.01)
+    starting = Starting(after)
+    assert await client.Cluster(parse_kafka_address("kafka://h:1"))._brokers(starting) == [7]
+    assert starting.asked == after
+
+
+async def test_a_cluster_without_brokers_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "NO_BROKERS", 0.01)
+    with pytest.raises(Unavailable, match="has no brokers; is it starting") as failed:
+        await client.Cluster(parse_kafka_address("kafka://h:1/?timeout=0.1"))._brokers(Starting(1 << 30))
+    assert not failed.value.may_have_run

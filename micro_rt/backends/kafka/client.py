@@ -67,6 +67,8 @@ _LARGEST = "max.message.bytes"
 
 _log = logging.getLogger("micro_rt.broker")
 _library: Any = cast("Any", aiokafka)
+NO_BROKERS = 0.1
+"""Seconds until a cluster that knows no brokers is asked again."""
 failures: Any = cast("Any", aiokafka.errors)
 """aiokafka's errors, by name."""
 KafkaError: type[Exception] = failures.KafkaError
@@ -319,7 +321,7 @@ class Cluster:
     async def _answer(self, client: Any, request: Any, controller: bool) -> Any:
         failure: BaseException | None = None
         for _ in range(2):
-            nodes = [broker.nodeId for broker in client.cluster.brokers()]
+            nodes = await self._brokers(client)
             shuffle(nodes)
             first = client.cluster.controller if controller else None
             if first is not None and first.nodeId in nodes:
@@ -336,6 +338,21 @@ class Cluster:
             await client.force_metadata_update()
         assert failure is not None
         raise error_of(failure, f"Kafka at {self.address.place} does not answer", may_have_run=False) from failure
+
+    async def _brokers(self, client: Any) -> list[int]:
+        """Returns the ids of the brokers; waits for the first one, because a cluster that starts answers before it knows any.
+
+        Raises:
+            Unavailable: it knows none within ``timeout=``.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.timeout
+        while not (nodes := [int(broker.nodeId) for broker in client.cluster.brokers()]):
+            if loop.time() > deadline:
+                raise Unavailable(f"Kafka at {self.address.place} has no brokers; is it starting?", may_have_run=False)
+            await asyncio.sleep(NO_BROKERS)
+            await client.force_metadata_update()
+        return nodes
 
     async def _largest(self, options: TopicOptions) -> int | None:
         """Returns how many bytes a message of a topic must be able to have; None for what the cluster says."""
