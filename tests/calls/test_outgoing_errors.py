@@ -98,6 +98,22 @@ async def test_an_answer_that_a_handler_lets_through_is_internal(
     assert not internal.details
 
 
+async def test_what_sending_by_hand_raises_is_an_error_of_a_handlers_own_call(serve: Serve) -> None:
+    class Sends(Relay):
+        async def act(self, request: Text, context: micro.Context) -> Text:
+            async with self.far.talk() as call:
+                await call.end()
+                await call.send(request)
+            return request
+
+    relay = Sends()
+    async with serve(relay) as service, serve(Lab()) as far:
+        relay.far = LabClient(far)
+        with pytest.raises(micro.Internal, match="a call that it made failed") as caught:
+            await LabClient(service).act(Text())
+    assert caught.value.id == "micro.outgoing"
+
+
 async def test_a_deadline_of_a_handlers_own_call_is_a_plain_deadline(serve: Serve) -> None:
     class Hasty(Lab):
         far: LabClient
@@ -113,12 +129,14 @@ async def test_a_deadline_of_a_handlers_own_call_is_a_plain_deadline(serve: Serv
     assert "reply" not in caught.value.message
 
 
-async def test_an_event_that_cannot_be_published_is_told_without_the_broker(serve: Serve) -> None:
+@pytest.mark.parametrize("several", [False, True], ids=["one", "several"])
+async def test_an_event_that_cannot_be_published_is_told_without_the_broker(serve: Serve, several: bool) -> None:
     class Publishes(Lab):
         publisher: ShopPublisher
 
         async def act(self, request: Text, context: micro.Context) -> Text:
-            await self.publisher.order_placed(OrderPlaced(order_id="1"))
+            event = OrderPlaced(order_id="1")
+            await (self.publisher.publish_all([event]) if several else self.publisher.order_placed(event))
             return request
 
     publishes = Publishes()

@@ -30,6 +30,11 @@ class Policies(PoliciesBase):
         self._note(context)
         if request.value == "hang":
             await self._hang()
+        if request.value == "hang, then time out":
+            try:
+                await self._hang()
+            except asyncio.CancelledError:
+                raise TimeoutError("of the handler's own") from None
         if request.value == "stuck":
             raise TimeoutError("of the handler's own")
         return request
@@ -96,13 +101,14 @@ async def test_the_server_keeps_to_it_whatever_a_client_asks_for(serve: Serve, s
         assert handler.hung.is_set()
 
 
+@pytest.mark.parametrize("what", ["hang", "hang, then time out"])
 async def test_the_access_log_says_that_the_time_of_the_policy_has_passed(
-    serve: Serve, caplog: pytest.LogCaptureFixture
+    serve: Serve, caplog: pytest.LogCaptureFixture, what: str
 ) -> None:
     caplog.set_level(logging.INFO, "micro_rt.access")
     async with serve(Policies(), interceptors=[micro.AccessLog()], auth="off") as service:
         with pytest.raises(micro.DeadlineExceeded):
-            await PoliciesClient(service).hurry(Text(value="hang"), timeout=3600)
+            await PoliciesClient(service).hurry(Text(value=what), timeout=3600)
     assert "server /lab.Policies/Hurry DEADLINE_EXCEEDED" in caplog.text
 
 
@@ -177,7 +183,10 @@ class Enforces(micro.Interceptor):
 
 
 class Looks(micro.Interceptor):
-    """Enforces nothing."""
+    """Sees every call and enforces nothing."""
+
+    async def unary(self, request: Any, call: micro.Call, proceed: Any) -> Any:
+        return await proceed(request, call)
 
 
 async def test_a_service_whose_auth_policy_nothing_enforces_does_not_start() -> None:

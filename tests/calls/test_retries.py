@@ -259,6 +259,21 @@ async def test_a_client_that_makes_few_calls_sends_few_again(world: World, good:
     assert Counter(ailing.ran) == {"bad": 30 + 10 + good // 5} | ({"good": good} if good else {})
 
 
+@pytest.mark.parametrize("kind", ["unary", "stream"])
+async def test_five_calls_of_any_kind_pay_for_one_retry(world: World, kind: str) -> None:
+    await world.server(Lab())
+    lab = LabClient(await world.client())
+    budget = lab._service.nodes.service_nodes("lab", "lab.Lab").budget
+    while budget.spend():
+        pass
+    for number in range(1, 11):
+        if kind == "unary":
+            await lab.act(Text(value="x"))
+        else:
+            assert len([reply async for reply in lab.count(Number(value=3))]) == 3
+        assert budget.spend() == (number % 5 == 0)
+
+
 async def test_many_calls_that_went_well_pay_for_the_loss_of_a_server_with_many_in_flight(world: World) -> None:
     class Crowded(Lab):
         async def act(self, request: Text, context: micro.Context) -> Text:
@@ -386,14 +401,15 @@ async def test_the_answer_of_a_later_attempt_stays_as_the_server_sent_it(world: 
     class Changing(Lab):
         async def look(self, request: Text, context: micro.Context) -> Text:
             self.ran.append("look")
-            raise micro.Unavailable("not now") if len(self.ran) == 1 else micro.NotFound("no order 42")
+            attempt = len(self.ran)
+            raise micro.NotFound("no order 42") if attempt == 3 else micro.Unavailable(f"not now: {attempt}")
 
     await world.server(Changing())
     with pytest.raises(micro.NotFound) as caught:
         await LabClient(await world.client()).look(Text())
     assert caught.value.message == "no order 42"
     assert isinstance(caught.value.__cause__, micro.Unavailable)
-    assert caught.value.__cause__.message == "not now"
+    assert caught.value.__cause__.message == "not now: 1", "the first cause, not the last"
 
 
 async def test_a_name_that_is_not_near_is_not_proposed(world: World) -> None:
