@@ -355,7 +355,7 @@ async def test_what_an_interceptor_was_given_is_closed_in_the_task_of_the_call(
 
     take = 1 if ending == "interceptor" else None
     chain = [Marked("a", marks, take), Marked("b", marks, None)]
-    async with serve(Handler(), **{side: chain}) as service:
+    async with asyncio.timeout(20), serve(Handler(), **{side: chain}) as service:
         async with LabClient(service).talk() as call:
             await call.send(Text(value="1"))
             assert (await call.receive()).value == "re: 1"

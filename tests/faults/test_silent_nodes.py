@@ -11,11 +11,13 @@ from contextlib import AsyncExitStack
 import pytest
 
 import micro_rt as micro
+from micro_rt.backends.grpclib import silence
 from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.client import remote
 from micro_rt.client.attempts import MOVES
 from micro_rt.node import Node
 from micro_rt.registry.base import Lease, Registration
+from micro_rt.selector import round_robin
 from micro_rt.testing.proxy import FaultProxy
 from tests.helpers.handlers import Lab
 from tests.helpers.waiting import eventually, soon
@@ -59,6 +61,7 @@ async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
     monkeypatch.setattr(remote, "PROBE_TIMEOUT", 0.3)
     monkeypatch.setattr(remote, "MAX_SET_ASIDE", 0.5)
     monkeypatch.setattr(remote, "LEFT_PROBE", (0.05, 0.2))
+    monkeypatch.setattr(silence, "PING_AFTER", 3600.0)  # A PING would end the calls to a silent node too, but later.
     async with AsyncExitStack() as stack:
         site = Site(stack)
         await site.open()
@@ -113,15 +116,49 @@ async def test_a_call_connects_to_another_node_in_time(site: Site) -> None:
     assert waited <= 5, "calls that begin later pass over a node that is slow to connect"
     await hole.restore()
 
-    async def rotates() -> bool:
+    async def nodes_of(calls: int) -> list[str]:
         order = []
-        for _ in range(6):
+        for _ in range(calls):
             info = micro.CallInfo()
             await lab.act(Text(value="x"), timeout=30, info=info)
             order.append(info.node)
-        return order[:3] == order[3:] and set(order) == {"a", "b", "hole"}
+        return order
 
-    await eventually(rotates, "it does not join the rotation")
+    async def joins() -> bool:
+        return "hole" in await nodes_of(3)
+
+    await eventually(joins, "it does not join the rotation")
+    order = await nodes_of(12)
+    assert set(order) == {"a", "b", "hole"}
+    assert order == order[:3] * 4, "each call goes to the next node"
+
+
+async def test_calls_pass_over_a_node_while_it_is_slow_to_connect(site: Site) -> None:
+    hole, _ = await site.server("hole", Lab())
+    await hole.black_hole()
+    for id in ("a", "b"):
+        await site.server(id, Lab())
+    await site.nodes(3)
+    lab = LabClient(site.client)
+    calls = [asyncio.create_task(lab.act(Text(value="x"))) for _ in range(3)]
+    await eventually(lambda: sum(call.done() for call in calls), "one call waits for the hole", equals=2)
+    await asyncio.sleep(2 * remote.SLOW_CONNECT)
+    for _ in range(6):
+        info = micro.CallInfo()
+        await lab.act(Text(value="x"), timeout=2.0, info=info)
+        assert info.attempts == 1
+    # A call that leaves while it connects does not leave the node set aside for ever.
+    for call in calls:
+        call.cancel()
+    await asyncio.wait(calls)
+    await hole.restore()
+
+    async def used() -> bool:
+        info = micro.CallInfo()
+        await lab.act(Text(value="x"), info=info)
+        return info.node == "hole"
+
+    await eventually(used, "it does not join the rotation")
 
 
 async def test_a_node_that_appears_is_connected_before_it_is_called(site: Site) -> None:
@@ -152,7 +189,9 @@ async def test_a_node_that_appears_is_connected_before_it_is_called(site: Site) 
     await eventually(all_used, "they do not join the rotation")
 
 
-async def test_a_call_finds_the_few_nodes_that_live(site: Site) -> None:
+async def test_a_call_finds_the_few_nodes_that_live(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The rotation begins far from the node that lives, so that only connecting in the background can find it.
+    monkeypatch.setattr(round_robin, "below", lambda limit: 0)
     for number in range(1, 200):
         node = Node(f"dead-{number}", f"127.0.0.1:{number}")
         await site.registry.register(Registration(node, ("lab",)), ttl=3600)
@@ -164,17 +203,22 @@ async def test_a_call_finds_the_few_nodes_that_live(site: Site) -> None:
     assert info.attempts <= MOVES + 10
 
 
-async def test_one_attempt_does_not_use_up_the_deadline(site: Site) -> None:
+@pytest.mark.parametrize("timeout", [30, None], ids=["deadline", "no deadline"])
+async def test_one_attempt_does_not_use_up_the_deadline(site: Site, timeout: float | None) -> None:
     proxy, _ = await site.server("a", Lab())
     await site.server("b", Lab())
     await site.nodes(2)
-    await proxy.black_hole()
     lab = LabClient(site.client, retry=micro.RetryPolicy(attempt_timeout=0.3, backoff=0.001))
-    for timeout in (30, None):  # with and without a deadline of the call
-        for _ in range(4):
-            info = micro.CallInfo()
-            assert (await lab.look(Text(value="x"), info=info, timeout=timeout)).value == "x"
-            assert info.node == "b"
+    for _ in range(4):  # Connects both: a node that is not connected loses its turn for another reason.
+        await lab.look(Text(value="x"))
+    await proxy.black_hole()
+    attempts = 0
+    for _ in range(4):
+        info = micro.CallInfo()
+        assert (await soon(lab.look(Text(value="x"), info=info, timeout=timeout), within=20)).value == "x"
+        assert info.node == "b"
+        attempts += info.attempts
+    assert attempts == 5, "one call finds out that the node is silent"
 
 
 async def test_attempts_that_take_too_long_are_counted(site: Site) -> None:
@@ -237,11 +281,11 @@ async def test_calls_to_a_silent_node_end_when_it_leaves_the_registry(site: Site
     await lease.revoke()
     if kind == "not idempotent":
         with pytest.raises(micro.Unavailable, match=r"a at .* left the registry and does not answer") as caught:
-            await soon(call)
+            await soon(call, within=30)
         assert caught.value.may_have_run
         assert not second.ran
     else:
-        await eventually(lambda: second.ran, "it does not go to the other node")
+        await eventually(lambda: second.ran, "it does not go to the other node", within=30)
         call.cancel()
     with pytest.raises((asyncio.CancelledError, micro.Error)):
         await call
