@@ -13,8 +13,7 @@ import pytest
 import micro_rt as micro
 from micro_rt.backends.grpclib import silence
 from micro_rt.backends.memory.registry import MemoryRegistry
-from micro_rt.client import remote
-from micro_rt.client.attempts import MOVES
+from micro_rt.client import attempts, remote
 from micro_rt.node import Node
 from micro_rt.registry.base import Lease, Registration
 from micro_rt.selector import round_robin
@@ -200,7 +199,28 @@ async def test_a_call_finds_the_few_nodes_that_live(site: Site, monkeypatch: pyt
     lab = LabClient(site.client, retry=micro.RetryPolicy(attempts=10, backoff=1.0, max_backoff=1.0))
     info = micro.CallInfo()
     await lab.act(Text(value="x"), info=info)
-    assert info.attempts <= MOVES + 10
+    assert info.attempts <= attempts.MOVES + 10
+
+
+async def test_a_call_goes_on_to_a_connected_node_however_often_it_has_moved(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "MOVES", 0)
+    proxy, _ = await site.server("a", Lab())
+    await site.server("b", Lab())
+    await site.nodes(2)
+    lab = LabClient(site.client, retry=micro.RetryPolicy(attempts=1))
+    for _ in range(4):
+        await lab.act(Text(value="x"))
+    await proxy.cut()
+    await eventually(lambda: proxy.connections, equals=0)
+    await asyncio.sleep(0.1)  # The client hears of it.
+    made = 0
+    for _ in range(4):
+        info = micro.CallInfo()
+        await lab.act(Text(value="x"), info=info)
+        made += info.attempts
+    assert made == 5, "one call finds out that the node is gone"
 
 
 @pytest.mark.parametrize("timeout", [30, None], ids=["deadline", "no deadline"])
@@ -212,13 +232,13 @@ async def test_one_attempt_does_not_use_up_the_deadline(site: Site, timeout: flo
     for _ in range(4):  # Connects both: a node that is not connected loses its turn for another reason.
         await lab.look(Text(value="x"))
     await proxy.black_hole()
-    attempts = 0
+    made = 0
     for _ in range(4):
         info = micro.CallInfo()
         assert (await soon(lab.look(Text(value="x"), info=info, timeout=timeout), within=20)).value == "x"
         assert info.node == "b"
-        attempts += info.attempts
-    assert attempts == 5, "one call finds out that the node is silent"
+        made += info.attempts
+    assert made == 5, "one call finds out that the node is silent"
 
 
 async def test_attempts_that_take_too_long_are_counted(site: Site) -> None:
