@@ -199,7 +199,7 @@ async def our_client(address: str) -> AsyncIterator[LabClient]:
     name = f"memory:{uuid.uuid4()}"
     registry = MemoryRegistry(name)
     await registry.open()
-    await registry.register(Registration(Node("by-hand", address, transport="grpc"), ("lab",)))
+    await registry.register(Registration(Node("by-hand", address, transport="grpc"), ("lab",)), ttl=3600)
     async with micro.Service("client", registry=name) as service:
         yield LabClient(service)
     await registry.close()

@@ -49,7 +49,8 @@ class Slow(grpc.GenericRpcHandler):
         self._seconds = seconds
 
     def service(self, handler_call_details: Any) -> Any:
-        return grpc.unary_unary_rpc_method_handler(self.act)
+        acts = handler_call_details.method == "/lab.Lab/Act"
+        return grpc.unary_unary_rpc_method_handler(self.act) if acts else None
 
     async def act(self, request: bytes, context: Any) -> bytes:
         await asyncio.sleep(self._seconds)
