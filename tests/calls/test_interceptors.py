@@ -296,12 +296,12 @@ async def test_the_deadline_of_a_call_in_flight_is_told_by_the_transport(serve: 
 
 
 async def test_replies_that_came_before_the_deadline_can_be_read_after_it(serve: Serve) -> None:
-    async with (
-        serve(Lab(), client_interceptors=[Trace("c", [])]) as service,
-        LabClient(service).count(Number(value=3), timeout=0.3) as call,
-    ):
-        await asyncio.sleep(0.5)
-        assert [number.value async for number in call] == [0, 1, 2]
+    async with serve(Lab(), client_interceptors=[Trace("c", [])]) as service:
+        lab = LabClient(service)
+        await lab.act(Text())  # Looks up and connects.
+        async with lab.count(Number(value=3), timeout=0.3) as call:
+            await asyncio.sleep(0.5)
+            assert [number.value async for number in call] == [0, 1, 2]
 
 
 class Marks:
