@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from google.protobuf import json_format
+from google.protobuf.descriptor_pb2 import UninterpretedOption
 
 import micro_rt as micro
 from micro_rt.codec.base import Codec
@@ -215,3 +216,16 @@ async def test_a_streamed_request_that_cannot_be_encoded_ends_the_call(
                     await talk.receive()
         with pytest.raises(TypeError, match="takes Number"):
             await client.sum([Text()])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("transport", ["memory", "grpc"])
+async def test_a_streamed_message_without_a_required_field_ends_the_call(transport: str) -> None:
+    part = UninterpretedOption.NamePart  # A message of proto2, which has two required fields.
+    method = micro.Method("lab.Lab", "Sum", "sum", micro.Kind.CLIENT_STREAM, part, Number)
+    stub = type("Stub", (micro.Client,), {"_info_": micro.ServiceInfo("lab.Lab", "lab", (method,))})
+    address = f"memory:{uuid.uuid4()}"
+    server = micro.Service("lab", registry=address, transport=transport)
+    server.handle(Lab())
+    async with server, micro.Service("client", registry=address) as service, asyncio.timeout(20):
+        with pytest.raises(micro.InvalidArgument, match="cannot be encoded"):
+            await stub(service)._client_stream(method, [part()], None, None, None)
