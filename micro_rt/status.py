@@ -74,7 +74,9 @@ def encode_details(error: Error, message: str | None = None, path: str = "") -> 
         message: to put in place of the error's own.
         path: of the call, if the receiver checks it.
     """
-    info = encode_info(error, path)
+    # What is encoded for go-micro has its ErrorInfo among the details already, and must not have another detail first.
+    encoded = not error.id and any(_is_error_info(detail) for detail in error.details)
+    info = None if encoded else encode_info(error, path)
     if info is None and not error.details:
         return None
     status = Status(code=int(error.code), message=utf8(error.message) if message is None else message)
@@ -120,6 +122,10 @@ def decode_details(data: bytes, message: str = "", path: str = "") -> Decoded:
                 continue
         details.append(_unpacked(packed))
     return Decoded(id, message, tuple(details), may_have_run, from_micro)
+
+
+def _is_error_info(detail: Any) -> bool:
+    return isinstance(detail, AnyMessage) and detail.type_url == ERROR_INFO
 
 
 def _packed(detail: Message) -> AnyMessage:

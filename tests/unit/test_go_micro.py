@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.wrappers_pb2 import StringValue
 
-from micro_rt.errors import Code, Error, NotFound, Unavailable
+from micro_rt.errors import Code, Error, NotFound, Unavailable, Unimplemented
 from micro_rt.go_micro.errors import ERROR_TYPE, decode_status, encode_error
 from micro_rt.go_micro.headers import split_metadata, with_headers
 from micro_rt.metadata import EMPTY, Metadata
@@ -230,3 +230,12 @@ def test_endpoints_come_from_descriptors() -> None:
     assert endpoints["Lab.Talk"] == EndpointInfo(
         "Lab.Talk", ValueInfo("Context", "Context"), ValueInfo("Stream", "Stream"), {"stream": "true"}
     )
+
+
+@pytest.mark.parametrize("id", ["", "lab.missing"])
+def test_an_unimplemented_for_go_micro_begins_with_the_error_of_go_micro(id: str) -> None:
+    error = encode_error(Unimplemented("not here", id=id, may_have_run=False), "/lab.Lab/Act")
+    status = Status.FromString(encode_details(error) or b"")
+    assert [detail.type_url.rpartition("/")[2] for detail in status.details] == ["errors.Error", "google.rpc.ErrorInfo"]
+    decoded = decode_status(status.SerializeToString(), "", "/lab.Lab/Act")
+    assert (decoded.id, decoded.message, decoded.may_have_run, decoded.from_micro) == (id, "not here", False, True)
