@@ -85,9 +85,8 @@ async def test_a_batch_may_be_as_large_as_the_largest_message(kafka: Server) -> 
         assert [len(value) for value in await values(one, topic, 1)] == [7_900_000]
 
 
-async def test_a_publisher_is_told_what_is_perhaps_there(make_kafka: Callable[..., Kafka]) -> None:
-    server = make_kafka()
-    await server.start()
+async def test_a_publisher_is_told_what_is_perhaps_there(own_kafka: Kafka) -> None:
+    server = own_kafka
     async with broker(f"{server.url}/?timeout=2") as one:
         topic = name("t")
         await one.prepare({topic: TopicOptions(partitions=1)})
@@ -193,7 +192,7 @@ async def test_a_topic_that_is_removed_is_missed(make_kafka: Callable[..., Kafka
     # Otherwise a consumer that asks for it, as those of aiokafka do, makes it again.
     kafka = make_kafka(properties={"auto.create.topics.enable": "false"})
     await kafka.start()
-    async with broker(f"{kafka.url}/?timeout=3&create=false") as one:
+    async with broker(f"{kafka.url}/?timeout=1&create=false") as one:
         topic = await make_topic(kafka, {})
         assert codes(await one.publish([OutgoingRecord(topic, b"")])) == ["OK"]
         with pytest.raises(NotFound, match="create=false"):
