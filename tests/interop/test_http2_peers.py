@@ -540,3 +540,9 @@ async def test_a_peer_that_replies_before_it_says_that_nothing_ran_is_not_believ
             with pytest.raises(micro.Unavailable) as caught:
                 await call(connection)
             assert caught.value.may_have_run is not alone
+            stream = await connection.open("/a.B/C", "proto", EMPTY, None, CallInfo())
+            with pytest.raises(micro.Unavailable) as caught:
+                while True:  # Until the status has come.
+                    await soon(stream.send(b"hello"))
+            assert caught.value.may_have_run is not alone
+            stream.cancel()

@@ -196,6 +196,31 @@ async def test_a_peer_that_stops_after_it_has_answered_all_pings_loses_its_calls
 
 
 @pytest.mark.usefixtures("quick")
+async def test_a_ping_that_was_not_answered_during_one_call_counts_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A call uses up the PINGs and is cancelled before the connection is cut."""
+    monkeypatch.setattr(silence, "PING_TIMEOUT", 1.0)
+
+    async def deaf(peer: Peer) -> None:
+        async for event in peer.events():
+            if isinstance(event, RequestReceived):
+                await asyncio.Event().wait()
+
+    async with server(deaf) as connection:
+        await connection.connect()
+        watched = _silence(connection)
+        calling = asyncio.ensure_future(call(connection))
+        await eventually(lambda: watched._pings, equals=PINGS)
+        calling.cancel()
+        await asyncio.wait((calling,))
+        assert calling.cancelled()
+        await eventually(lambda: watched.timer, equals=None)
+        with pytest.raises(micro.Unavailable, match="did not answer a PING"):
+            await call(connection)
+
+
+@pytest.mark.usefixtures("quick")
 async def test_a_call_that_is_over_and_not_read_yet_is_no_reason_for_a_ping() -> None:
     pings: list[PingReceived] = []
 

@@ -14,7 +14,8 @@ The rules that it keeps, and why:
   waiting for ever because another one on its connection is an idle stream.
 - A PING that is answered within ``PING_TIMEOUT`` seconds says that the other side is there: a handler may take its time. The
   last PING is kept for later, in case the other side stops meanwhile.
-- A PING without an answer is followed by another one at once, if there may be one. Then the connection is cut.
+- A PING without an answer is followed by another one at once, if there may be one. Then the connection is cut. A PING that
+  was not answered while one call waited counts for the next call too.
 - A connection is not silent while the other side sends WINDOW_UPDATE or PING frames, or takes what is written. On a slow link a
   PING waits behind megabytes of requests, and so does its answer. These frames do not allow for more PINGs.
 - A timer that runs late says nothing of the other side: this event loop was blocked, and may not have read the answer yet.
@@ -26,7 +27,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-__all__ = ["PINGS", "PING_AFTER", "PING_TIMEOUT", "Pace", "Silence"]
+__all__ = ["Pace", "Silence"]
 
 PING_AFTER = 10.0
 """Seconds of silence after which a PING is sent."""
@@ -118,7 +119,6 @@ class Silence:
     def watch(self) -> None:
         """Begins to watch: a call is waiting."""
         if self.timer is None:
-            self._waiting = False
             self._heard_more()
             self._has_moved()
             self._quiet = 0

@@ -523,9 +523,8 @@ class _GrpcClientStream(ClientStream):
             return copy(self._outcome)
         if self._has_status():
             # The call is not over here: replies that came before the status are still to be received.
-            return error_of_trailers(
-                dict(self._stream.trailers or self._stream.headers or []), self._path
-            ) or EndOfStream("the server has ended the call")
+            status = self._status_of(self._stream.trailers or self._stream.headers or [])
+            return status or EndOfStream("the server has ended the call")
         if isinstance(error, Error):
             return error
         return Unavailable(
