@@ -244,38 +244,43 @@ class Dispatcher:
             else:
                 async with limit:
                     await route.serve(stream, context)
-        except Error as error:
-            failure = _for_caller(route.method, error)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None:
-                raise
-            if draining.cut_off and task.cancelling() == 1:
-                task.uncancel()  # by the server alone: the call goes on to send its status
-                failure = _cut_off(route.method)
-            elif task.cancelling():
-                raise
-            else:
-                failure = Cancelled(f"{route.method.path}: something that the handler waited for was cancelled")
-        except Exception as error:
-            if isinstance(leaf := only_leaf(error), Error):
-                failure = _for_caller(route.method, leaf)
-            elif limit is not None and limit.expired() and isinstance(error, TimeoutError):
-                whose = "its policy" if timeout == allowed else "the caller"
-                problem = f"{route.method.path}: {whose} gives a handler {timeout:g} s, and it took longer"
-                failure = DeadlineExceeded(problem, id="micro.deadline")
-            else:
-                _log.exception("%s raised an unexpected exception", route.method.path)
-                problem = f"{route.method.path} failed with {type(error).__name__}; the server's log has the rest"
-                failure = Unknown(problem)
-        except GeneratorExit:
-            raise  # The event loop is gone, and this task is thrown away.
         except BaseException as error:
-            failure = self._exited(route.method.path, error)
+            late = limit is not None and limit.expired()
+            failure = self._failure(route.method, error, draining, timeout if late else None)
+            if failure is None:
+                raise
         headers = context.take_headers()
         if headers is not None:
             await stream.send_headers(headers)
         return failure, context.trailers
+
+    def _failure(
+        self, method: Method[Any, Any], error: BaseException, draining: Draining, timeout: float | None
+    ) -> Error | None:
+        """Returns the error of a call whose handler raised something; None if that must go on.
+
+        Args:
+            method: the rpc.
+            error: what was raised.
+            draining: how the server ends that took the call.
+            timeout: the seconds that the call had, if it has taken longer than that.
+        """
+        if isinstance(error, Error):
+            return _for_caller(method, error)
+        if isinstance(error, asyncio.CancelledError):
+            return _cancelled(method, draining)
+        if isinstance(error, GeneratorExit):
+            return None  # The event loop is gone, and this task is thrown away.
+        if not isinstance(error, Exception):
+            return self._exited(method.path, error)
+        if isinstance(leaf := only_leaf(error), Error):
+            return _for_caller(method, leaf)
+        if timeout is not None and isinstance(error, TimeoutError):
+            whose = "its policy" if timeout == method.policy.timeout else "the caller"
+            problem = f"{method.path}: {whose} gives a handler {timeout:g} s, and it took longer"
+            return DeadlineExceeded(problem, id="micro.deadline")
+        _log.error("%s raised an unexpected exception", method.path, exc_info=error)
+        return Unknown(f"{method.path} failed with {type(error).__name__}; the server's log has the rest")
 
     def _exited(self, path: str, error: BaseException) -> Unavailable:
         """Returns what a call ends with whose handler raised what ends a program."""
@@ -478,6 +483,19 @@ def _for_caller(method: Method[Any, Any], error: Error) -> Error:
         exc_info=error if unexpected else None,
     )
     return Error.of(code, f"{method.path}: {_OUTGOING[code]}; the server's log has the cause", id="micro.outgoing")
+
+
+def _cancelled(method: Method[Any, Any], draining: Draining) -> Error | None:
+    """Returns the error of a call that ended with a cancellation; None if it is this call's own, and goes on."""
+    task = asyncio.current_task()
+    if task is None:
+        return None
+    if draining.cut_off and task.cancelling() == 1:
+        task.uncancel()  # by the server alone: the call goes on to send its status
+        return _cut_off(method)
+    if task.cancelling():
+        return None
+    return Cancelled(f"{method.path}: something that the handler waited for was cancelled")
 
 
 def _cut_off(method: Method[Any, Any]) -> Unavailable:
