@@ -19,7 +19,7 @@ class CommandError(Exception):
     """Ends a command.
 
     Args:
-        problems: what the user is told, each in one line; empty if protoc has told it.
+        problems: the messages for the user, a line each; empty if protoc has written its own.
     """
 
     def __init__(self, *problems: str) -> None:

@@ -6,7 +6,7 @@ The rules that they keep, and why:
   early. A call that is entered with ``async with`` is cancelled when the block is left.
 - A loop that is cancelled, or times out, while it waits for a reply ends the call there and then: the exception keeps
   the iterator alive, so nothing may depend on when that is collected.
-- Python tells nobody that ``break``, or an error in the body, leaves a loop. Only there the iterator cancels the call in
+- Python does not report that ``break``, or an error in the body, leaves a loop. Only there the iterator cancels the call in
   ``__del__``, which CPython runs when the loop drops it. That is why these are classes and not async generators: a
   generator would be closed later, by the event loop. Whoever keeps an iterator ends it with ``aclose``.
 - ``__del__`` may run in any thread, and after the loop has ended. In another thread it asks the loop to cancel; after

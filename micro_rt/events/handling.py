@@ -18,7 +18,7 @@ The rules that it keeps, and why:
   was given. A handler that leaves its context variables changed ends its worker, and the next record runs in a clean
   one.
 - A handler may raise anything. It counts as a failed attempt, and so does a cancellation that is not this worker's. In a task of
-  asyncio's, ``SystemExit`` would end the event loop and every handler in it: the service is told, and stops in good order.
+  asyncio's, ``SystemExit`` would end the event loop and every handler in it. So ``exits`` is called, and the service stops in good order.
 - After the last attempt a record becomes a dead letter, or the subscription stops in front of it, as the options say.
   So does one that cannot be read, without an attempt. An event whose deadline has passed becomes a dead letter in any
   case.

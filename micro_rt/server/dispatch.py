@@ -23,8 +23,8 @@ The rules that it keeps, and why:
   traceback and becomes ``UNKNOWN`` without details, because its text may hold secrets.
 - A handler that raises ``SystemExit``, ``KeyboardInterrupt`` or another ``BaseException`` ends its own call, with
   ``UNAVAILABLE``: it may have run, so only idempotent methods are called again elsewhere. In a task of asyncio's, the first
-  two would end the event loop, and every other call in flight with it. ``exits`` is told of them, so that the service can
-  stop in good order.
+  two would end the event loop, and every other call in flight with it. ``exits`` is called with them, so that the
+  service stops in good order.
 - A task group with a single error counts as that error: handlers that use task groups need not unwrap it.
 - A cancellation that is this call's own (the client has gone, the server stops) goes on. Any other one, which something
   the handler awaited raised, becomes ``CANCELLED``, and the task goes on to send its status. A call that the server cuts off

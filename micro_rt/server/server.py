@@ -25,7 +25,7 @@ class Server:
     Args:
         transport: how calls come in.
         dispatcher: what serves them.
-        draining: told how the server ends; what the dispatcher looks at.
+        draining: the state of the shutdown, which the dispatcher reads.
     """
 
     def __init__(self, transport: Transport, dispatcher: Dispatcher, draining: Draining | None = None) -> None:

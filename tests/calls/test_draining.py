@@ -14,7 +14,7 @@ from tests.protos.lab_pb2 import Number, Text
 
 
 class Watching(LabBase):
-    """Goes on until it is told to end, or for ever."""
+    """Streams until the server drains if it is attentive, and without end if it is not."""
 
     def __init__(self, *, attentive: bool) -> None:
         self.attentive = attentive

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -275,11 +276,18 @@ def test_public_protos_under_mypy(public: Path) -> None:
 
 
 def test_public_protos_under_pyright(public: Path) -> None:
-    run(SCRIPTS / "pyright", "--pythonpath", SCRIPTS / "python", cwd=public)
+    checked = run(SCRIPTS / "pyright", "--stats", "--pythonpath", SCRIPTS / "python", cwd=public).stdout
+    assert "0 errors" in checked
+    found = re.search(r"Total files checked: (\d+)", checked)
+    assert found is not None
+    assert int(found[1]) > 60
 
 
 def test_public_protos_are_formatted(public: Path) -> None:
-    run("ruff", "format", "--isolated", "--check", "--line-length", "120", public)
+    checked = run("ruff", "format", "--isolated", "--check", "--line-length", "120", public).stdout
+    found = re.search(r"(\d+) files already formatted", checked)
+    assert found is not None
+    assert int(found[1]) > 60
 
 
 def _wrong(prefix: str) -> str:

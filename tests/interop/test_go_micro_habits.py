@@ -166,5 +166,7 @@ async def test_closing_a_stream_ends_its_handler(channel: grpc.aio.Channel, lab:
     call = channel.stream_stream("/go.Lab/Talk", Text.SerializeToString, Text.FromString)(metadata=(MARK,))
     await call.write(Text(value="hang"))
     await asyncio.wait_for(lab.watched.started.wait(), SETTLE)
+    assert not lab.watched.cancelled.is_set()
     call.cancel()
     await asyncio.wait_for(lab.watched.cancelled.wait(), SETTLE)
+    assert call.cancelled()

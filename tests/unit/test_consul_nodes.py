@@ -165,6 +165,7 @@ async def test_any_critical_check_hides_a_node(registry: ConsulRegistry, registe
         checks = [{"CheckID": f"{name}-{number}-{state}", "TTL": "10m", "Status": state} for state in states]
         await register(ID=f"{name}-{number}", Name=name, Address="h", Port=number, Checks=checks)
     await found(registry, name, f"{name}-1", f"{name}-3", f"{name}-4")
+    assert f"{name}-2" not in {node.id for node in await registry.resolve(name)}
 
 
 # What is registered

@@ -83,7 +83,9 @@ async def test_consul_can_be_away_for_years(monkeypatch: pytest.MonkeyPatch) -> 
     retry = Retries(cast("Any", SimpleNamespace(recovered=recovered)), "a query")
     retry._failures = MANY
     await retry.failed(micro.Unavailable("away"))
+    assert retry._failures == MANY + 1
     retry.worked()
+    assert retry._failures == 0
 
 
 def test_nodes_can_be_selected_for_years() -> None:

@@ -12,6 +12,7 @@ from unittest.mock import AsyncMock
 import pytest
 
 import micro_rt as micro
+from micro_rt.testing import serve
 from tests.helpers.handlers import Lab
 from tests.protos.lab_micro import AnnexBase, LabBase, LabClient
 from tests.protos.lab_pb2 import Number, Text
@@ -150,8 +151,11 @@ async def test_decorated_methods_are_served(address: str) -> None:
     assert handler is not None
 
 
-def test_a_mock_is_served() -> None:
-    handle(with_method("act", AsyncMock(return_value=Text())))
+async def test_a_mock_is_served() -> None:
+    act = AsyncMock(return_value=Text(value="mocked"))
+    async with serve(with_method("act", act)) as service:
+        assert (await LabClient(service).act(Text())).value == "mocked"
+    act.assert_awaited_once()
 
 
 @pytest.mark.parametrize("name", ["lok", "Look", "loook", "lookk"])
@@ -183,7 +187,9 @@ def test_helpers_are_not_taken_for_misspelled_rpcs() -> None:
         def price_of(self) -> None:
             """Is near nothing."""
 
-    handle(Helpers())
+    service = micro.Service("lab", registry="memory:")
+    helpers = Helpers()
+    assert service.handle(helpers) is helpers
 
 
 def test_a_handler_of_two_proto_services_is_refused() -> None:

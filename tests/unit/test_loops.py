@@ -150,8 +150,10 @@ async def test_a_service_can_be_stopped_from_another_thread() -> None:
     serving = asyncio.create_task(service.serve())
     while service.node is None:
         await asyncio.sleep(0.01)
+    assert not serving.done()
     await asyncio.to_thread(service.stop)
     await asyncio.wait_for(serving, 20)
+    assert service.node is None
 
 
 FORK = """

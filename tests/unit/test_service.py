@@ -383,6 +383,7 @@ async def test_stopping_before_the_start_is_not_forgotten(address: str) -> None:
     serving = asyncio.create_task(service.serve())
     service.stop()
     await asyncio.wait_for(serving, 20)
+    assert service.node is None
 
 
 async def test_run_in_a_loop_says_what_to_do_instead(address: str) -> None:

@@ -82,6 +82,8 @@ async def test_a_handler_that_the_loop_had_before_gets_the_signal_too(
         called.clear()
         signal.raise_signal(number)
         await asyncio.wait_for(called.wait(), 20)
+        assert task.done()
+        assert program.got == [], "only the handler of the loop was there before"
     finally:
         loop.remove_signal_handler(number)
 

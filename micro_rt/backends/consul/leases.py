@@ -23,7 +23,7 @@ The rules that they keep, and why:
 - Consul deregisters a critical service after a minute at the earliest. So a dead node disappears from answers when its
   check fails, after its time to live, and from the catalog later.
 - An agent tells its servers of a service with the token that registered the service. So after that token was replaced,
-  renewing registers the service again: otherwise nobody would be told that its check fails.
+  renewing registers the service again. With the old token the agent could not report that the check fails.
 - With ``check=grpc`` Consul asks the node, and renewing only looks whether the registration is still there.
 """
 

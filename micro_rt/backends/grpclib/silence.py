@@ -40,7 +40,7 @@ PINGS = 2
 PING_AGAIN = 310.0
 """Seconds from the last PING until another one may be sent although nothing else has come. Servers allow one in five minutes."""
 LATE = 1.0
-"""Seconds; a timer that is later than this tells that this event loop was blocked."""
+"""Seconds; a timer that runs later than this shows that this event loop was blocked."""
 LONGEST = 3600.0
 """Seconds; a server that asks for fewer PINGs again and again does not make the time longer than this."""
 
