@@ -18,7 +18,7 @@ from micro_rt.codec.base import Codec
 from micro_rt.codec.codecs import Codecs
 from micro_rt.codec.proto import ProtoCodec
 from micro_rt.errors import FailedPrecondition
-from tests.helpers.handlers import Lab
+from tests.helpers.handlers import Lab, PassesOn
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text
 
@@ -170,17 +170,7 @@ class Strict(ProtoCodec):
         return encode_most
 
 
-class Around(micro.Interceptor):
-    """Passes everything on."""
-
-    async def stream(
-        self, requests: AsyncIterator[Any], call: micro.Call, proceed: micro.StreamNext
-    ) -> AsyncIterator[Any]:
-        async for reply in proceed(requests, call):
-            yield reply
-
-
-@pytest.mark.parametrize("interceptors", [[], [Around()]], ids=["plain", "intercepted"])
+@pytest.mark.parametrize("interceptors", [[], [PassesOn()]], ids=["plain", "intercepted"])
 @pytest.mark.parametrize("transport", ["memory", "grpc"])
 async def test_a_streamed_request_that_cannot_be_encoded_ends_the_call(
     transport: str, interceptors: list[micro.Interceptor]

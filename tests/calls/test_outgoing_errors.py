@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any
 
 import pytest
 
 import micro_rt as micro
 from micro_rt.metadata import EMPTY
-from tests.helpers.handlers import Lab, Serve
+from tests.helpers.handlers import Lab, PassesOn, Serve
 from tests.helpers.waiting import eventually
 from tests.protos.lab_micro import LabBase, LabClient
 from tests.protos.lab_pb2 import Number, Text
@@ -214,14 +213,6 @@ async def test_a_request_that_cannot_be_read_is_the_callers_error_also_if_it_is_
         await stream.send(b"\xff\xff")
         with pytest.raises(micro.InvalidArgument, match=r"the request of /lab\.Lab/Sum cannot be read"):
             await stream.receive()
-
-
-class PassesOn(micro.Interceptor):
-    async def stream(
-        self, requests: AsyncIterator[Any], call: micro.Call, proceed: micro.StreamNext
-    ) -> AsyncIterator[Any]:
-        async for reply in proceed(requests, call):
-            yield reply
 
 
 @pytest.mark.parametrize("interceptors", [(), (PassesOn(),)], ids=["alone", "in an interceptor"])

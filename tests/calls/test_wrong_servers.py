@@ -13,14 +13,13 @@ import grpc
 import pytest
 
 import micro_rt as micro
-from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.client import attempts, nodes, remote
 from micro_rt.metadata import NODE_KEY
 from micro_rt.node import Node
-from micro_rt.registry.base import Lease, Registration
 from micro_rt.status import encode_details
 from tests.helpers.handlers import Lab
 from tests.helpers.lab import grpcio_server, our_client
+from tests.helpers.site import Site
 from tests.helpers.waiting import eventually
 from tests.protos.lab_micro import AnnexBase, LabClient
 from tests.protos.lab_pb2 import Number, Text
@@ -33,41 +32,14 @@ class Annex(AnnexBase):
         return request
 
 
-class Town:
-    """Servers that know nothing of each other, a registry that lists what the test says, and a client."""
-
-    def __init__(self, stack: AsyncExitStack, transport: str) -> None:
-        self._stack = stack
-        self.transport = transport
-        self._address = f"memory:{uuid.uuid4()}"
-        self.registry = MemoryRegistry(self._address)
-
-    async def open(self) -> None:
-        await self.registry.open()
-        self._stack.push_async_callback(self.registry.close)
-        client = micro.Service("client", registry=MemoryRegistry(self._address))
-        self.client = await self._stack.enter_async_context(client)
-
-    async def server(self, handler: Any, *, name: str = "lab") -> Node:
-        """Starts a server in a registry of its own."""
-        service = micro.Service(name, registry=f"memory:{uuid.uuid4()}", transport=self.transport, grace=0)
-        service.handle(handler)
-        await self._stack.enter_async_context(service)
-        assert service.node is not None
-        return service.node
-
-    async def list(self, node: Node) -> Lease:
-        return await self.registry.register(Registration(node, ("lab",)), ttl=3600)
+class Town(Site):
+    """Servers, and nodes that are listed and gone."""
 
     async def left_behind(self, address: str, services: frozenset[str] = SERVES) -> str:
         """Lists a node that is gone, and whose address another process has taken."""
         id = f"gone-{uuid.uuid4()}"
         await self.list(Node(id, address, self.transport, services=services))
         return id
-
-    async def nodes(self, count: int) -> None:
-        service_nodes = self.client.nodes.service_nodes("lab", "lab.Lab")
-        await eventually(lambda: len(service_nodes.nodes), equals=count)
 
 
 @pytest.fixture(params=["memory", "grpc"])
@@ -100,9 +72,9 @@ async def _call_everything(client: micro.Service, times: int) -> Counter[str]:
 
 async def test_no_call_is_lost_to_another_service_that_has_a_dead_nodes_address(town: Town) -> None:
     lab = Lab()
-    live = await town.server(lab)
+    live = await town.serve(lab)
     await town.list(live)
-    gone = await town.left_behind((await town.server(Annex(), name="annex")).address)
+    gone = await town.left_behind((await town.serve(Annex(), name="annex")).address)
     await town.nodes(2)
     counts = await _call_everything(town.client, 50)
     assert counts[gone] == 0
@@ -113,8 +85,8 @@ async def test_no_call_is_lost_to_another_service_that_has_a_dead_nodes_address(
 
 async def test_a_server_of_the_same_service_does_not_run_calls_for_another_node(town: Town) -> None:
     lab, stranger = Lab(), Lab()
-    await town.list(await town.server(lab))
-    gone = await town.left_behind((await town.server(stranger)).address)
+    await town.list(await town.serve(lab))
+    gone = await town.left_behind((await town.serve(stranger)).address)
     await town.nodes(2)
     counts = await _call_everything(town.client, 50)
     assert stranger.ran == []
@@ -123,7 +95,7 @@ async def test_a_server_of_the_same_service_does_not_run_calls_for_another_node(
 
 async def test_replicas_that_advertise_the_address_of_a_load_balancer_run_each_others_calls(town: Town) -> None:
     lab = Lab()
-    here = await town.server(lab)
+    here = await town.serve(lab)
     await town.list(here)
     other = await town.left_behind(here.address)  # It was listed later, so the client calls this one.
     view = town.client.nodes.service_nodes("lab", "lab.Lab")._view
@@ -140,7 +112,7 @@ async def test_more_nodes_at_one_address_than_a_call_can_name_all_get_its_calls(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote, "SHARED", 2)
-    here = await town.server(Lab())
+    here = await town.serve(Lab())
     await town.list(here)
     for _ in range(2):
         last = await town.left_behind(here.address)
@@ -152,7 +124,7 @@ async def test_more_nodes_at_one_address_than_a_call_can_name_all_get_its_calls(
 
 async def test_a_node_that_no_longer_shares_its_address_gets_only_calls_for_it(town: Town) -> None:
     stranger = Lab()
-    address = (await town.server(stranger)).address
+    address = (await town.serve(stranger)).address
     gone = await town.left_behind(address)
     second = Node("second", address, town.transport, services=SERVES)
     lease = await town.list(second)
@@ -165,7 +137,7 @@ async def test_a_node_that_no_longer_shares_its_address_gets_only_calls_for_it(t
 
 async def test_the_error_says_that_nothing_ran_and_which_node_has_the_address(town: Town) -> None:
     stranger = Lab()
-    node = await town.server(stranger)
+    node = await town.serve(stranger)
     gone = await town.left_behind(node.address)
     lab = LabClient(town.client, retry=micro.RetryPolicy(attempts=1))
     info = micro.CallInfo()
@@ -193,8 +165,8 @@ async def test_a_probe_does_not_bring_a_node_back_whose_address_another_one_has(
         return answer
 
     monkeypatch.setattr(remote.RemoteNode, "_ask", asks)
-    await town.list(await town.server(Lab()))
-    gone = await town.left_behind((await town.server(Lab())).address)
+    await town.list(await town.serve(Lab()))
+    gone = await town.left_behind((await town.serve(Lab())).address)
     await town.nodes(2)
     lab = LabClient(town.client)
     async with asyncio.timeout(60):
@@ -213,7 +185,7 @@ async def test_a_node_that_refuses_one_service_is_used_for_the_others_and_asked_
 ) -> None:
     monkeypatch.setattr(nodes, "REFUSING", 0.2)
     # Nodes that do not say what they serve, as those of go-micro.
-    first, second = await town.server(Lab()), await town.server(Annex(), name="annex")
+    first, second = await town.serve(Lab()), await town.serve(Annex(), name="annex")
     for node in (first, second):
         await town.list(Node(node.id, node.address, town.transport))
     await town.nodes(2)
@@ -235,7 +207,7 @@ async def test_a_server_without_the_method_passes_the_call_on_and_keeps_its_othe
     class Old(Lab):
         pass
 
-    old, new = await town.server(Old(), name="old"), await town.server(Lab(), name="new")
+    old, new = await town.serve(Old(), name="old"), await town.serve(Lab(), name="new")
     await town.list(old)
     await town.list(new)
     await town.nodes(2)
@@ -256,7 +228,7 @@ async def test_a_method_that_no_server_has_is_not_asked_for_everywhere(
 ) -> None:
     monkeypatch.setattr(attempts, "MOVES", 2)
     for number in range(5):
-        await town.list(await town.server(Lab(), name=f"lab{number}"))
+        await town.list(await town.serve(Lab(), name=f"lab{number}"))
     await town.nodes(5)
     lab = LabClient(town.client)
     for _ in range(5):
@@ -277,7 +249,7 @@ async def test_what_a_handler_raises_may_have_run_whatever_it_says(town: Town) -
 
     handlers = [Claiming(), Claiming()]
     for handler in handlers:
-        await town.list(await town.server(handler))
+        await town.list(await town.serve(handler))
     await town.nodes(2)
     for code in (micro.Code.UNAVAILABLE, micro.Code.UNIMPLEMENTED):
         with pytest.raises(micro.Error) as failed:
@@ -294,7 +266,7 @@ async def test_handlers_do_not_see_the_id_and_can_send_their_metadata_on(town: T
             return await lab.act(Text(value="metadata"), metadata=context.metadata, timeout=20)
 
     for _ in range(2):
-        await town.list(await town.server(Relay()))
+        await town.list(await town.serve(Relay()))
     await town.nodes(2)
     lab = LabClient(town.client)
     for _ in range(4):
@@ -306,7 +278,7 @@ async def test_handlers_do_not_see_the_id_and_can_send_their_metadata_on(town: T
 
 async def test_a_call_that_names_several_nodes_is_for_each_of_them(grpc_town: Town) -> None:
     """A proxy that is a node itself sends on what it was sent, and adds the id of the next node."""
-    node = await grpc_town.server(Lab())
+    node = await grpc_town.serve(Lab())
     async with grpc.aio.insecure_channel(node.address) as channel:
         act = channel.unary_unary("/lab.Lab/Act", Text.SerializeToString, Text.FromString)
         request = Text(value="metadata")
@@ -318,7 +290,7 @@ async def test_a_call_that_names_several_nodes_is_for_each_of_them(grpc_town: To
 
 async def test_no_call_is_lost_to_a_server_of_grpcio_that_has_a_dead_nodes_address(grpc_town: Town) -> None:
     lab = Lab()
-    await grpc_town.list(await grpc_town.server(lab))
+    await grpc_town.list(await grpc_town.serve(lab))
     server = grpc.aio.server()
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -463,7 +435,7 @@ async def test_what_a_handler_of_ours_raises_has_run_whatever_its_text(town: Tow
 
     handlers = [PassesOn(), PassesOn()]
     for handler in handlers:
-        await town.list(await town.server(handler))
+        await town.list(await town.serve(handler))
     await town.nodes(2)
     with pytest.raises(micro.Unimplemented) as failed:
         await LabClient(town.client).act(Text(value="x"), timeout=20)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -12,62 +11,52 @@ import pytest
 
 import micro_rt as micro
 from micro_rt.backends.grpclib import silence
-from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.client import attempts, remote
 from micro_rt.node import Node
-from micro_rt.registry.base import Lease, Registration
+from micro_rt.registry.base import Lease
 from micro_rt.selector import round_robin
 from micro_rt.testing.proxy import FaultProxy
 from tests.helpers.handlers import Lab
+from tests.helpers.site import Site
 from tests.helpers.waiting import eventually, soon
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text
 
 
-class Site:
-    """Servers behind proxies, listed by the test, and a client."""
-
-    def __init__(self, stack: AsyncExitStack) -> None:
-        self._stack = stack
-        self._address = f"memory:{uuid.uuid4()}"
-        self._hidden = f"memory:{uuid.uuid4()}"
-        self.registry = MemoryRegistry(self._address)
-
-    async def open(self) -> None:
-        await self.registry.open()
-        self._stack.push_async_callback(self.registry.close)
-        client = micro.Service("client", registry=MemoryRegistry(self._address))
-        self.client = await self._stack.enter_async_context(client)
+class Proxied(Site):
+    """Servers behind proxies."""
 
     async def server(self, id: str, lab: Lab, *, cut: bool = False) -> tuple[FaultProxy, Lease]:
-        service = micro.Service(f"lab-{id}", registry=MemoryRegistry(self._hidden), grace=0)
-        service.handle(lab)
-        await self._stack.enter_async_context(service)
-        (node,) = await service.registry.resolve(f"lab-{id}")
-        proxy = await self._stack.enter_async_context(FaultProxy(node.address))
+        """Starts a server, and lists a node with the address of a proxy in front of it."""
+        node = await self.serve(lab)
+        proxy = await self.stack.enter_async_context(FaultProxy(node.address))
         if cut:
             await proxy.cut()
-        lease = await self.registry.register(Registration(Node(id, proxy.address), ("lab",)), ttl=3600)
-        return proxy, lease
+        return proxy, await self.list(Node(id, proxy.address))
 
-    async def nodes(self, count: int) -> None:
-        service_nodes = self.client.nodes.service_nodes("lab", "lab.Lab")
-        await eventually(lambda: len(service_nodes.nodes), equals=count)
+    async def hole_and_two(self) -> FaultProxy:
+        """Starts three servers, of which the proxy of one forwards nothing; returns that proxy."""
+        hole, _ = await self.server("hole", Lab())
+        await hole.black_hole()
+        for id in ("a", "b"):
+            await self.server(id, Lab())
+        await self.nodes(3)
+        return hole
 
 
 @pytest.fixture
-async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
+async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxied]:
     monkeypatch.setattr(remote, "PROBE_TIMEOUT", 0.3)
     monkeypatch.setattr(remote, "MAX_SET_ASIDE", 0.5)
     monkeypatch.setattr(remote, "LEFT_PROBE", (0.05, 0.2))
     monkeypatch.setattr(silence, "PING_AFTER", 3600.0)  # A PING would end the calls to a silent node too, but later.
     async with AsyncExitStack() as stack:
-        site = Site(stack)
+        site = Proxied(stack)
         await site.open()
         yield site
 
 
-async def test_a_silent_node_costs_one_call_and_comes_back(site: Site) -> None:
+async def test_a_silent_node_costs_one_call_and_comes_back(site: Proxied) -> None:
     proxy, _ = await site.server("a", Lab())
     await site.server("b", Lab())
     lab = LabClient(site.client)
@@ -92,12 +81,8 @@ async def test_a_silent_node_costs_one_call_and_comes_back(site: Site) -> None:
     await eventually(answers, "it is not used again")
 
 
-async def test_a_call_connects_to_another_node_in_time(site: Site) -> None:
-    hole, _ = await site.server("hole", Lab())
-    await hole.black_hole()
-    for id in ("a", "b"):
-        await site.server(id, Lab())
-    await site.nodes(3)
+async def test_a_call_connects_to_another_node_in_time(site: Proxied) -> None:
+    hole = await site.hole_and_two()
     lab = LabClient(site.client)
     used = Counter[str]()
     waited = 0
@@ -132,12 +117,8 @@ async def test_a_call_connects_to_another_node_in_time(site: Site) -> None:
     assert order == order[:3] * 4, "each call goes to the next node"
 
 
-async def test_calls_pass_over_a_node_while_it_is_slow_to_connect(site: Site) -> None:
-    hole, _ = await site.server("hole", Lab())
-    await hole.black_hole()
-    for id in ("a", "b"):
-        await site.server(id, Lab())
-    await site.nodes(3)
+async def test_calls_pass_over_a_node_while_it_is_slow_to_connect(site: Proxied) -> None:
+    hole = await site.hole_and_two()
     lab = LabClient(site.client)
     calls = [asyncio.create_task(lab.act(Text(value="x"))) for _ in range(3)]
     await eventually(lambda: sum(call.done() for call in calls), "one call waits for the hole", equals=2)
@@ -160,7 +141,7 @@ async def test_calls_pass_over_a_node_while_it_is_slow_to_connect(site: Site) ->
     await eventually(used, "it does not join the rotation")
 
 
-async def test_a_node_that_appears_is_connected_before_it_is_called(site: Site) -> None:
+async def test_a_node_that_appears_is_connected_before_it_is_called(site: Proxied) -> None:
     await site.server("a", Lab())
     lab = LabClient(site.client)
     await lab.act(Text(value="x"))
@@ -188,12 +169,12 @@ async def test_a_node_that_appears_is_connected_before_it_is_called(site: Site) 
     await eventually(all_used, "they do not join the rotation")
 
 
-async def test_a_call_finds_the_few_nodes_that_live(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_call_finds_the_few_nodes_that_live(site: Proxied, monkeypatch: pytest.MonkeyPatch) -> None:
     # The rotation begins far from the node that lives, so that only connecting in the background can find it.
     monkeypatch.setattr(round_robin, "below", lambda limit: 0)
     for number in range(1, 200):
         node = Node(f"dead-{number}", f"127.0.0.1:{number}")
-        await site.registry.register(Registration(node, ("lab",)), ttl=3600)
+        await site.list(node)
     await site.server("live", Lab())
     await site.nodes(200)
     lab = LabClient(site.client, retry=micro.RetryPolicy(attempts=10, backoff=1.0, max_backoff=1.0))
@@ -203,7 +184,7 @@ async def test_a_call_finds_the_few_nodes_that_live(site: Site, monkeypatch: pyt
 
 
 async def test_a_call_goes_on_to_a_connected_node_however_often_it_has_moved(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Proxied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempts, "MOVES", 0)
     proxy, _ = await site.server("a", Lab())
@@ -224,7 +205,7 @@ async def test_a_call_goes_on_to_a_connected_node_however_often_it_has_moved(
 
 
 @pytest.mark.parametrize("timeout", [30, None], ids=["deadline", "no deadline"])
-async def test_one_attempt_does_not_use_up_the_deadline(site: Site, timeout: float | None) -> None:
+async def test_one_attempt_does_not_use_up_the_deadline(site: Proxied, timeout: float | None) -> None:
     proxy, _ = await site.server("a", Lab())
     await site.server("b", Lab())
     await site.nodes(2)
@@ -241,7 +222,7 @@ async def test_one_attempt_does_not_use_up_the_deadline(site: Site, timeout: flo
     assert made == 5, "one call finds out that the node is silent"
 
 
-async def test_attempts_that_take_too_long_are_counted(site: Site) -> None:
+async def test_attempts_that_take_too_long_are_counted(site: Proxied) -> None:
     first, second = Lab(), Lab()
     await site.server("a", first)
     await site.server("b", second)
@@ -254,7 +235,7 @@ async def test_attempts_that_take_too_long_are_counted(site: Site) -> None:
     await eventually(lambda: first.cancelled.is_set() and second.cancelled.is_set())
 
 
-async def test_an_attempt_that_may_not_run_twice_takes_as_long_as_its_call(site: Site) -> None:
+async def test_an_attempt_that_may_not_run_twice_takes_as_long_as_its_call(site: Proxied) -> None:
     server = Lab()
     await site.server("a", server)
     lab = LabClient(site.client, retry=micro.RetryPolicy(attempt_timeout=0.05))
@@ -269,7 +250,7 @@ def test_an_attempt_timeout_that_is_no_time_is_refused(seconds: float) -> None:
         micro.RetryPolicy(attempt_timeout=seconds)
 
 
-async def test_a_node_with_one_slow_method_stays_in_use(site: Site) -> None:
+async def test_a_node_with_one_slow_method_stays_in_use(site: Proxied) -> None:
     slow = Lab()
     await site.server("a", slow)
     lab = LabClient(site.client)
@@ -281,7 +262,7 @@ async def test_a_node_with_one_slow_method_stays_in_use(site: Site) -> None:
 
 
 @pytest.mark.parametrize("kind", ["unary", "stream", "not idempotent"])
-async def test_calls_to_a_silent_node_end_when_it_leaves_the_registry(site: Site, kind: str) -> None:
+async def test_calls_to_a_silent_node_end_when_it_leaves_the_registry(site: Proxied, kind: str) -> None:
     first, second = Lab(), Lab()
     proxy, lease = await site.server("a", first)
     lab = LabClient(site.client, retry=micro.RetryPolicy(backoff=0.001, idempotent=kind != "not idempotent"))
@@ -311,7 +292,7 @@ async def test_calls_to_a_silent_node_end_when_it_leaves_the_registry(site: Site
         await call
 
 
-async def test_calls_to_a_node_that_stops_in_good_order_go_on(site: Site) -> None:
+async def test_calls_to_a_node_that_stops_in_good_order_go_on(site: Proxied) -> None:
     proxy, lease = await site.server("a", Lab())
     await proxy.delay(0.01)
     async with LabClient(site.client).talk() as call:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import micro_rt as micro
 from tests.protos.lab_micro import LabBase
 from tests.protos.lab_pb2 import Number, Text
 
-__all__ = ["Lab", "Serve"]
+__all__ = ["Lab", "PassesOn", "Serve"]
 
 Serve = Callable[..., AbstractAsyncContextManager[micro.Service]]
 """What the fixture ``serve`` of the calls gives: it serves handlers, and yields a service to make clients from."""
@@ -97,3 +98,13 @@ class Lab(LabBase):
             yield Text(value="bye")
         finally:
             self.cancelled.set()
+
+
+class PassesOn(micro.Interceptor):
+    """Is around a stream, and changes nothing."""
+
+    async def stream(
+        self, requests: AsyncIterator[Any], call: micro.Call, proceed: micro.StreamNext
+    ) -> AsyncIterator[Any]:
+        async for reply in proceed(requests, call):
+            yield reply
