@@ -497,11 +497,10 @@ def _last_at_each_address(nodes: tuple[Node, ...], before: Container[str]) -> tu
 
 def _at_shared_addresses(nodes: tuple[Node, ...]) -> dict[tuple[str, str], tuple[Node, ...]]:
     """Returns the nodes at each address that several have."""
-    at: dict[tuple[str, str], tuple[Node, ...]] = {}
+    at: dict[tuple[str, str], list[Node]] = {}
     for node in nodes:
-        key = (node.transport, node.address)
-        at[key] = (*at.get(key, ()), node)
-    return {key: several for key, several in at.items() if len(several) > 1}
+        at.setdefault((node.transport, node.address), []).append(node)
+    return {key: tuple(several) for key, several in at.items() if len(several) > 1}
 
 
 def _text(error: BaseException) -> str:

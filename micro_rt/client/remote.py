@@ -24,7 +24,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
 from micro_rt.context import CallInfo
@@ -48,6 +48,9 @@ SLOW_CONNECT = 0.1
 """Seconds after which other calls pass over a node that is being connected to."""
 SHARED = 16
 """Nodes at one address up to which a call names them all; with more of them it names none, for it would get too long."""
+LONGEST_IDS = 4096
+"""Characters of the ids that a call names at most. With more it names none: the registry's entries decide how long an id is,
+and no entry may make the headers of a call too long to be sent."""
 LEFT_PROBE = (0.5, 5.0)
 """Seconds between the probes of a node that has left the registry: before the first, and after one that was answered."""
 SILENT_PROBES = 2
@@ -121,7 +124,7 @@ class RemoteNode:
         self.aside = False
         self.connected = False
         self.given_up = False
-        self.metadata = EMPTY if not node.services else Metadata.received([(NODE_KEY, node.id)])
+        self.metadata = _naming([node])
         self._host = host
         self._failures = 0
         self._shared: dict[str, tuple[Node, ...]] = {}
@@ -153,10 +156,7 @@ class RemoteNode:
         elif self._shared.pop(name, None) is None:
             return
         known = {node.id: node for nodes in self._shared.values() for node in nodes} | {self.node.id: self.node}
-        if len(known) > SHARED or not all(node.services for node in known.values()):
-            self.metadata = EMPTY
-        else:
-            self.metadata = Metadata.received([(NODE_KEY, id) for id in known])
+        self.metadata = _naming(list(known.values()))
 
     async def connect(self, deadline: float | None) -> None:
         """Connects, for a call that could go to another node.
@@ -332,3 +332,16 @@ class RemoteNode:
             _log.exception("the probe of %s raised an unexpected exception", self.node.id)
             return _Answer.NO
         return _Answer.YES
+
+
+def _naming(nodes: Sequence[Node]) -> Metadata:
+    """Returns the metadata of a call that is for one of these nodes; none if a node does not say what it serves.
+
+    Entries of the registry may be hostile: an id that cannot be sent, or ids that are too long, are not sent.
+    """
+    ids = [node.id for node in nodes]
+    if len(ids) > SHARED or sum(map(len, ids)) > LONGEST_IDS or not all(node.services for node in nodes):
+        return EMPTY
+    if not all(id.isascii() and id.isprintable() for id in ids):
+        return EMPTY  # It would not arrive as it is; no service of micro-rt has such an id.
+    return Metadata.received([(NODE_KEY, id) for id in ids])
