@@ -11,7 +11,7 @@ from pathlib import Path
 from google.protobuf import descriptor_pb2
 from google.protobuf.message import DecodeError
 
-from micro_rt.cli.compiling import CommandError, compile_protos
+from micro_rt.cli.compiling import CommandError, check_roots, compile_protos
 from protoc_gen_micro.compatibility.check import Finding, compare
 from protoc_gen_micro.compatibility.comparable import SchemaSet
 from protoc_gen_micro.errors import GenerateError
@@ -100,9 +100,7 @@ def _read(which: str, path: Path, roots: Sequence[Path]) -> SchemaSet:
         path: a folder, a .proto file or a descriptor set.
         roots: folders that imports start from, besides its own.
     """
-    for root in roots:
-        if not root.is_dir():
-            raise CommandError(f"-I {root} is not a folder")
+    check_roots(roots)
     if path.is_dir():
         names = sorted(found.relative_to(path).as_posix() for found in path.rglob("*.proto"))
         if not names:

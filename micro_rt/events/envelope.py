@@ -136,7 +136,7 @@ def _structured(value: bytes, format: str, headers: Mapping[str, bytes]) -> Enve
     except (ValueError, RecursionError) as error:
         raise ValueError(f"its value is not JSON, which {STRUCTURED} is: {error}") from None
     if not isinstance(parsed, dict):
-        raise ValueError(f"its value is not JSON object, which {STRUCTURED} is")
+        raise ValueError(f"its value is not a JSON object, which {STRUCTURED} is")
     return _from_attributes(cast("dict[str, Any]", parsed), JSON, headers)
 
 
