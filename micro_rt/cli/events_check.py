@@ -61,7 +61,8 @@ def check(arguments: argparse.Namespace) -> int:
                 f"OLD ({arguments.old}) has no message with option (micro.event); --all compares all messages"
             )
     except CommandError as error:
-        print(f"micro-rt events check: {error}", file=sys.stderr)
+        for problem in error.problems:
+            print(f"micro-rt events check: {problem}", file=sys.stderr)
         return 2
     findings = compare(old, new, everything=arguments.all)
     if arguments.wire:

@@ -804,3 +804,11 @@ def _compare(folder: Path, old: str, new: str, *, everything: bool = False) -> l
 def _schemas(folder: Path) -> SchemaSet:
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.proto"))
     return SchemaSet(request([folder, ROOT], names).proto_file, names)
+
+
+def test_every_folder_that_is_not_one_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    roots = [f"-I{tmp_path / name}" for name in ("one", "two")]
+    assert main(["events", "check", *roots, str(tmp_path), str(tmp_path)]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"micro-rt events check: -I {tmp_path / name} is not a folder" for name in ("one", "two")
+    ]
