@@ -1,15 +1,16 @@
 """Real servers for the tests; what is said here of ``consul`` holds for every kind.
 
 ``consul`` is a server that the whole run shares, all workers of pytest-xdist (only ``kafka`` is one a worker): ``.address``
-and ``.url``; tests use names of their own there. ``make_consul(…)`` makes a server for one test, to be started, killed and started again. Nothing is started
+and ``.url``; tests use names of their own there. ``kafka_cluster`` has three brokers, which a test may kill, stop and pause. ``make_consul(…)`` makes a server for one test, to be started, killed and started again. Nothing is started
 that no test asks for. Where the programs come from is told in ``tests/servers``; what cannot be had makes the tests that need it skip,
 or fail if ``MICRO_REQUIRE_SERVERS=1``.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, NoReturn
 
 import pytest
@@ -18,7 +19,7 @@ from tests.servers.cache import Unobtainable
 from tests.servers.consul import Consul
 from tests.servers.etcd import Etcd
 from tests.servers.hub import Hub
-from tests.servers.kafka import Kafka
+from tests.servers.kafka import Kafka, KafkaCluster
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.server import Server
 from tests.servers.shared import KINDS, USED, Elsewhere, Servers
@@ -165,6 +166,18 @@ def own_kafka(servers: Servers) -> Iterator[Kafka]:
         _missing(reason)
     assert isinstance(server, Kafka)
     yield server
+
+
+@pytest.fixture
+async def kafka_cluster(servers: Servers) -> AsyncIterator[KafkaCluster]:
+    """Three Kafka brokers that run and belong to the test alone, with every replica in sync: it may kill, stop and pause
+    them. Tests of a worker use one cluster after the other, each with topics and groups of its own."""
+    try:
+        cluster = await asyncio.to_thread(servers.cluster)
+    except Unobtainable as reason:
+        _missing(reason)
+    await cluster.until_in_sync()
+    yield cluster
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """Real servers for the tests: Consul, etcd, Apache Kafka, PostgreSQL. There is no stand-in for any of them.
 
 The fixtures are in ``tests/conftest.py``. A run has one server of each kind that its tests share; with pytest-xdist, the first
-process starts it when a worker asks (``hub``). Only Kafka is one a worker, because tests give their groups the same names. A server that all tests share is looked for in this order:
+process starts it when a worker asks (``hub``). Only Kafka is one a worker, because tests give their groups the same names;
+so is the cluster of three Kafka brokers (``KafkaCluster``), whose brokers a test may kill, stop and pause. A server that all tests share is looked for in this order:
 
 1. ``MICRO_TEST_CONSUL``, ``MICRO_TEST_ETCD``, ``MICRO_TEST_KAFKA``, ``MICRO_TEST_POSTGRESQL``: one that runs already, as
    ``127.0.0.1:8500`` or as a URL. Tests that kill servers start their own all the same.

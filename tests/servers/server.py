@@ -94,7 +94,7 @@ class Server:
 
     async def resume(self) -> None:
         """Lets it go on after ``pause``."""
-        self._running().send(signal.SIGCONT)
+        self.resume_now()
 
     async def wipe(self) -> None:
         """Drops its data; only while it is stopped."""
@@ -127,6 +127,10 @@ class Server:
         except BaseException:
             self.kill_now()
             raise
+
+    def resume_now(self) -> None:
+        """See ``resume``; does nothing if it is not paused."""
+        self._running().send(signal.SIGCONT)
 
     def kill_now(self) -> None:
         """See ``kill``; does nothing if it does not run."""

@@ -11,7 +11,7 @@ from tests.servers.cache import Say, Unobtainable, show
 from tests.servers.consul import Consul
 from tests.servers.etcd import Etcd
 from tests.servers.hub import ask
-from tests.servers.kafka import Kafka
+from tests.servers.kafka import Kafka, KafkaCluster
 from tests.servers.obtain import RECIPES, Found
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.server import Server
@@ -50,6 +50,7 @@ class Servers:
         self._programs: dict[str, Found | Unobtainable] = {}
         self._shared: dict[str, Server | Elsewhere | Unobtainable] = {}
         self._spare: dict[str, Server] = {}
+        self._cluster: KafkaCluster | None = None
 
     def program(self, kind: str) -> Found:
         """Returns the program of a kind of server, to start servers of one's own with.
@@ -97,6 +98,17 @@ class Servers:
         self._spare[kind] = server
         return server
 
+    def cluster(self) -> KafkaCluster:
+        """Returns three Kafka brokers that run, for one test after the other, each of which may kill, stop and pause them.
+
+        Raises:
+            Unobtainable: Kafka cannot be had here.
+        """
+        if self._cluster is None:
+            self._cluster = KafkaCluster(self.program("kafka"))
+        self._cluster.start_now()
+        return self._cluster
+
     def report(self) -> list[str]:
         """Returns a line of what was used and from where, and one for each thing that could not be had."""
         used = [
@@ -112,6 +124,9 @@ class Servers:
 
     def close(self) -> None:
         """Stops what was started, the last first."""
+        if self._cluster is not None:
+            self._cluster.close()
+            self._cluster = None
         for server in self.running():
             server.close()
         self._shared.clear()

@@ -4,14 +4,17 @@ import asyncio
 import os
 import socket
 import struct
+import uuid
 from collections.abc import Callable
 from typing import Any
 
+import aiokafka.admin
 import pytest
 
 from tests.helpers.waiting import eventually
 from tests.servers.consul import Consul
 from tests.servers.etcd import Etcd
+from tests.servers.kafka import Kafka, KafkaCluster
 from tests.servers.process import family
 from tests.servers.server import Server, http_json
 
@@ -165,3 +168,27 @@ async def test_a_paused_server_holds_its_connections(make_etcd: Callable[..., Et
     pid = server.pid
     await server.stop()
     assert not alive(pid)
+
+
+async def test_a_kafka_cluster_replaces_the_leader_of_a_broker_that_is_away(kafka_cluster: KafkaCluster) -> None:
+    topic = f"t-{uuid.uuid4().hex[:8]}"
+    admin = aiokafka.admin.AIOKafkaAdminClient(bootstrap_servers=kafka_cluster.address)
+    await admin.start()
+    try:
+        await admin.create_topics([aiokafka.admin.NewTopic(topic, 1, 3)])
+    finally:
+        await admin.close()
+    assert await kafka_cluster.replicas(topic) == {0: [1, 2, 3]}
+    await kafka_cluster.until_in_sync()
+    killed = await kafka_cluster.leader(topic)
+    await killed.kill()
+    await eventually(lambda: led_by_another(kafka_cluster, topic, killed))
+    await kafka_cluster.start()  # and waits until every replica is in sync
+    assert await kafka_cluster.replicas(topic) == {0: [1, 2, 3]}
+
+
+async def led_by_another(cluster: KafkaCluster, topic: str, broker: Kafka) -> bool:
+    try:
+        return await cluster.leader(topic) is not broker
+    except LookupError:
+        return False
