@@ -15,7 +15,8 @@ The rules that it keeps, and why:
 - Topics are made before the first event, once for each broker that the service opens, not once for each event.
 - What depends only on the type of an event (its name, its encoder, its key, its interceptors) is computed once, in
   ``_Outlet``. Publishing an event then encodes it, makes its headers and calls the broker.
-- Ids are a random prefix of the publisher and a number: unique without a random number for each event.
+- Ids are a random prefix of the publisher and a number: unique without a random number for each event. In a forked child,
+  a publisher takes another prefix.
 - A message of another type than the event's is refused by its class. The codec would encode it, and nobody could read
   it.
 - Headers that micro-rt writes itself (``ce_…``, ``micro-dead-…``, ``content-type``) are refused, not overwritten: two
@@ -27,7 +28,6 @@ The rules that it keeps, and why:
 from __future__ import annotations
 
 import asyncio
-import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -44,7 +44,7 @@ from micro_rt.events.context import Publishing
 from micro_rt.events.envelope import rfc3339, seal, seal_for_go_micro
 from micro_rt.interceptor import Interceptor, PublishNext, chain_publish
 from micro_rt.kit.clock import wall_time
-from micro_rt.kit.ids import new_token
+from micro_rt.kit.ids import NumberedIds
 
 __all__ = ["EventHost", "HeadersLike", "NotAllPublished", "Published", "Publisher", "options_of"]
 
@@ -110,7 +110,7 @@ class Publisher:
         self._service = service
         self._headers = _checked(headers)
         self._source = service.name.encode()
-        self._ids = _Ids()
+        self._ids = NumberedIds()
         self._broker: Broker | None = None
         chain = (*service.client_interceptors, *interceptors)
         codec = ProtoCodec()  # events say that they are protobuf, whatever the codec of calls
@@ -268,12 +268,10 @@ class Publisher:
         self, broker: Broker, batch: Sequence[_Outgoing], when: float, trace: Headers
     ) -> tuple[list[str], list[OutgoingRecord]]:
         """Returns the ids of events, and their records."""
-        ids: list[str] = []
+        ids = self._ids.take(len(batch))
         records: list[OutgoingRecord] = []
         source, stamp = self._source, rfc3339(when)
-        for outlet, message, key, sent in batch:
-            id = self._ids.next()
-            ids.append(id)
+        for id, (outlet, message, key, sent) in zip(ids, batch, strict=True):
             data = outlet.encode(message)
             headers = seal(outlet.name, id.encode(), source, stamp, sent + trace)
             topic = outlet.event.topic
@@ -323,17 +321,6 @@ class _Outlet:
 
 _Outgoing: TypeAlias = tuple[_Outlet, Any, bytes | None, Headers]
 """An event on its way: with what it is published, the message, its key and its headers."""
-
-
-class _Ids:
-    """Ids that no other publisher makes, for less than a random one each."""
-
-    def __init__(self) -> None:
-        self._prefix = new_token(12)
-        self._numbers = itertools.count(1)
-
-    def next(self) -> str:
-        return f"{self._prefix}-{next(self._numbers)}"
 
 
 def options_of(events: Iterable[Event[Any]]) -> dict[str, TopicOptions]:

@@ -1,6 +1,7 @@
 """Randomness: the only module of the runtime that draws it.
 
-None of it is a secret. What must be unguessable or unique is in ``micro_rt.kit.ids``.
+None of it is a secret. What must be unguessable or unique is in ``micro_rt.kit.ids``. Python seeds its generator anew in a
+forked child, so that parent and child do not draw the same numbers.
 """
 
 from __future__ import annotations

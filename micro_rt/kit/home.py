@@ -30,13 +30,13 @@ class Home:
 
     __slots__ = ("_at", "_loop", "_whose")
 
-    _forks: ClassVar[int] = 0
+    forks: ClassVar[int] = 0
     """How many forks there are between the first process that loaded this module and this one."""
 
     def __init__(self, whose: str) -> None:
         self._whose = whose
         self._loop = asyncio.get_running_loop()
-        self._at = Home._forks
+        self._at = Home.forks
 
     def check(self) -> None:
         """Returns if the caller runs in this loop and this process.
@@ -44,17 +44,17 @@ class Home:
         Raises:
             RuntimeError: it does not; the message says what to do instead.
         """
-        if asyncio._get_running_loop() is not self._loop or self._at != Home._forks:
+        if asyncio._get_running_loop() is not self._loop or self._at != Home.forks:
             raise self._elsewhere()
 
     @classmethod
     def forked(cls) -> None:
         """Notes, in the child, that this process was forked."""
-        cls._forks += 1
+        cls.forks += 1
 
     def _elsewhere(self) -> RuntimeError:
         whose = self._whose
-        if self._at != Home._forks:
+        if self._at != Home.forks:
             return RuntimeError(
                 f"{whose} was started before this process was forked, and its connections belong to the parent process: "
                 "fork before a service starts, or start the process with the method 'spawn', and start a service of its own in it"
