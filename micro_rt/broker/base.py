@@ -8,7 +8,8 @@
   gives its partitions to others, who go on at the last committed position.
 - Committing says that everything before a position is done. The broker commits nothing itself, but for the position where a
   new group begins, if it must to remember it.
-- A new group begins where ``Start`` says: at the earliest record, unless told otherwise.
+- A new group begins where ``Start`` says: at the earliest record, unless told otherwise. A partition that a topic gets after the group
+  has begun to read it begins at its earliest record.
 - A member that reads slowly, or not at all, stays a member for as long as its process lives and its loop runs.
 - A topic exists when somebody has prepared it, and not before. Its name is one that Kafka takes too (``checked_topic``).
 - A broker that is not open raises ``FailedPrecondition``. It can be opened again after it was closed, and closed twice.
@@ -244,7 +245,7 @@ class Broker(ABC):
         Args:
             topics: what to read; they are there.
             group: whose member it is; members of one group may read different topics.
-            start: where a partition begins that the group has not committed a position of.
+            start: where the group begins to read a topic of which it has no position.
             listener: told what becomes of partitions.
         """
 

@@ -7,6 +7,7 @@ import pytest
 from micro_rt.backends.kafka.broker import KafkaBroker
 from micro_rt.broker.base import Broker
 from micro_rt.testing.contracts import BrokerContract, OtherProcess
+from tests.helpers.kafka_lab import grow
 from tests.helpers.sizes import Size
 from tests.servers.server import Server
 
@@ -27,6 +28,9 @@ class TestKafkaBroker(BrokerContract):
 
     async def make(self) -> Broker:
         return KafkaBroker(self.url)
+
+    async def grow(self, topic: str, partitions: int) -> None:
+        await grow(self.url, topic, partitions)
 
     def other_process(self) -> OtherProcess | None:
         return OtherProcess("micro_rt.backends.kafka.broker:KafkaBroker", self.url)

@@ -19,7 +19,7 @@ from tests.helpers.waiting import eventually, soon
 from tests.servers.kafka import Kafka
 from tests.servers.server import Server
 
-__all__ = ["Flow", "Member", "broker", "make_topic", "name", "proxied"]
+__all__ = ["Flow", "Member", "broker", "grow", "make_topic", "name", "proxied"]
 
 
 def name(text: str) -> str:
@@ -36,6 +36,22 @@ async def make_topic(server: Server, config: Mapping[str, str], partitions: int 
     finally:
         await admin.close()
     return topic
+
+
+async def grow(url: str, topic: str, partitions: int) -> None:
+    """Gives a topic more partitions, and returns when they can be used."""
+    admin = aiokafka.admin.AIOKafkaAdminClient(bootstrap_servers=url.partition("://")[2].partition("/")[0])
+    await admin.start()
+    try:
+        await admin.create_partitions({topic: aiokafka.admin.NewPartitions(partitions)})
+
+        async def leaders() -> int:
+            (described,) = await admin.describe_topics([topic])
+            return sum(each["leader"] >= 0 for each in described["partitions"])
+
+        await eventually(leaders, equals=partitions)
+    finally:
+        await admin.close()
 
 
 @contextlib.asynccontextmanager

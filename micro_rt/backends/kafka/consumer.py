@@ -11,6 +11,7 @@ import aiokafka  # type: ignore[import-untyped]  # pyright: ignore[reportMissing
 import aiokafka.coordinator.assignors.range  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 import aiokafka.coordinator.assignors.roundrobin  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 import aiokafka.coordinator.assignors.sticky.sticky_assignor  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
+import aiokafka.structs  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 from aiokafka import ConsumerRebalanceListener  # pyright: ignore[reportMissingTypeStubs]
 
 from micro_rt.backends.kafka.client import STOP, Cluster, KafkaError, connection_options, end_task
@@ -32,6 +33,7 @@ _NEVER_IDLE = 0x7FFFFFFF
 _library: Any = cast("Any", aiokafka)
 _assignors: Any = cast("Any", aiokafka.coordinator.assignors)
 _TopicPartition: Any = _library.TopicPartition
+_Position: Any = _library.structs.OffsetAndMetadata
 _new: Callable[[type[Record], tuple[Any, ...]], Record] = cast("Any", tuple).__new__
 _NOTHING = _TopicPartition("", -1)
 """No partition: aiokafka takes an empty list of partitions for all of them."""
@@ -154,6 +156,24 @@ class GroupConsumer:
         asked = list(partitions)
         found = await _all(self._consumer.committed(_TopicPartition(*each)) for each in asked)
         return dict(zip(asked, found, strict=True))
+
+    def partitions_of(self, topic: str) -> list[Partition]:
+        """Returns the partitions of a topic, as far as they are known."""
+        return [Partition(topic, number) for number in sorted(self._consumer.partitions_for_topic(topic) or ())]
+
+    async def begin(self, offsets: Mapping[Partition, int]) -> None:
+        """Commits the positions where a new group begins, also of partitions that other members read."""
+        # The public way takes only the partitions of this member.
+        assignment = self._consumer._subscription.subscription.assignment
+        begun = {_TopicPartition(*each): _Position(offset, "") for each, offset in offsets.items()}
+        await self._consumer._coordinator.commit_offsets(assignment, begun)
+
+    async def snapshot(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """Returns the committed positions of those partitions that have one, all as they were at one moment."""
+        found = await self._consumer._coordinator.fetch_committed_offsets(
+            [_TopicPartition(*each) for each in partitions]
+        )
+        return {Partition(*at): each.offset for at, each in found.items()}
 
     async def beginnings(self, partitions: Collection[Partition]) -> dict[Partition, int]:
         """Returns the offset of each partition's first record."""

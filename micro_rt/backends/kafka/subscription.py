@@ -16,6 +16,9 @@ The rules that it keeps, and why:
   may have been late for one partition and not for the rest.
 - A new group begins where ``start`` says. For anything other than the earliest record, that position is committed
   before the first record is read: if this member dies before it commits, the next one must not begin somewhere else.
+- The member that begins first commits that position for every partition of the topic. So a partition without a position,
+  where others have one, was added later, and begins at its earliest record: nothing that was published since the group
+  began is passed over. The same holds for a topic that this member has read before, and that was made again.
 - A consumer that reads nothing is checked: is there nothing to read, is the cluster unreachable, or is the consumer
   stuck? aiokafka can get stuck after restarts of brokers (``consumer_check``). A stuck consumer is replaced, and its
   partitions are lost.
@@ -104,6 +107,8 @@ class KafkaSubscription(Subscription):
         self._paused: set[Partition] = set()
         self._changes: deque[_Change] = deque()
         self._wake = asyncio.Event()
+        self._begun: set[str] = set()
+        """Topics that the group has begun, as far as this member knows."""
         self._check = ConsumerCheck(cluster, group, self._topics)
         self._busy = asyncio.Lock()
         self._closed = False
@@ -263,23 +268,42 @@ class KafkaSubscription(Subscription):
         if not partitions:
             return
         doing = "asking where to begin"
-        committed = await self._ask(consumer.committed(sorted(partitions)), doing)
-        new = [partition for partition, offset in committed.items() if offset is None]
-        if not new:
-            return
-        ends = await self._ask(consumer.ends(new), doing)
-        if isinstance(self._start, datetime):
-            found = await self._ask(consumer.offsets_at(new, self._start.timestamp()), doing)
-            offsets = {each: ends[each] if offset is None else offset for each, offset in found.items()}
-        elif isinstance(self._start, int):
-            first = await self._ask(consumer.beginnings(new), doing)
-            offsets = {each: min(max(self._start, first[each]), ends[each]) for each in new}
-        else:
-            offsets = ends
+        committed: Mapping[Partition, int | None] = await self._ask(consumer.committed(sorted(partitions)), doing)
+        for partition, offset in committed.items():
+            if offset is not None:  # An earlier try may have committed it after the consumer had looked.
+                consumer.seek(partition, offset)
+        if new := [partition for partition, offset in committed.items() if offset is None]:
+            await self._begin_new(consumer, new, doing)
+        self._begun.update(partition.topic for partition in partitions)
+
+    async def _begin_new(self, consumer: GroupConsumer, new: Collection[Partition], doing: str) -> None:
+        topics = sorted({partition.topic for partition in new} - self._begun)
+        everything = sorted({*new, *(each for topic in topics for each in consumer.partitions_of(topic))})
+        # Asked for before the positions: what another member commits meanwhile lies at or behind these offsets.
+        starts = await self._starts(consumer, everything, doing)
+        known: Mapping[Partition, int] = await self._ask(consumer.snapshot(everything), doing)
+        grown = self._begun | {partition.topic for partition in known}
         # What comes now is to be read, also by the member that reads on if this one dies before it has committed.
-        await self._ask(consumer.commit(offsets), doing)
-        for partition, offset in offsets.items():
-            consumer.seek(partition, offset)
+        begun = {each: offset for each, offset in starts.items() if each.topic not in grown}
+        if begun:
+            await self._ask(consumer.begin(begun), doing)
+        for partition in new:
+            if (offset := begun.get(partition, known.get(partition))) is not None:
+                consumer.seek(partition, offset)
+
+    async def _starts(
+        self, consumer: GroupConsumer, partitions: Collection[Partition], doing: str
+    ) -> Mapping[Partition, int]:
+        """Returns where a new group begins."""
+        ends: Mapping[Partition, int] = await self._ask(consumer.ends(partitions), doing)
+        if isinstance(self._start, datetime):
+            found: Mapping[Partition, int | None]
+            found = await self._ask(consumer.offsets_at(partitions, self._start.timestamp()), doing)
+            return {each: ends[each] if offset is None else offset for each, offset in found.items()}
+        if isinstance(self._start, int):
+            first: Mapping[Partition, int] = await self._ask(consumer.beginnings(partitions), doing)
+            return {each: min(max(self._start, first[each]), ends[each]) for each in partitions}
+        return ends
 
     async def _unless_changed(self, doing: Any) -> bool:
         """Awaits something; gives it up if the group has more to say, and returns whether it was done."""

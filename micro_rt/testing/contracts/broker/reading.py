@@ -139,6 +139,38 @@ class Reading(BrokerSuite):
                     found = await self.read(subscription, 6)
                     assert [record.value for record in found] == [b"4", b"5", b"6", b"7", b"8", b"9"]
 
+    async def test_a_partition_that_is_new_begins_at_its_earliest_record(self) -> None:
+        for start in ("latest", 5, datetime.now(UTC)):
+            async with self.open_topic(1) as (broker, topic):
+                group = unique_name("g")
+                await self.publish(broker, *(OutgoingRecord(topic, b"old") for _ in range(7)))
+                async with self.join(broker, topic, group=group, start=start) as (subscription, recorder):
+                    await self.until_assigned(subscription, recorder, 1)
+                await self.grow(topic, 3)
+            async with self.open_broker() as broker:
+                records = [OutgoingRecord(topic, b"new", b"%d" % number) for number in range(30)]
+                used = {position.partition for position in await self.publish(broker, *records)}
+                assert used == {0, 1, 2}
+                async with self.join(broker, topic, group=group, start=start) as (subscription, _):
+                    missing = 30
+                    while missing:
+                        missing -= [record.value for record in await self.read(subscription, 1)].count(b"new")
+
+    async def test_members_of_a_new_group_that_begin_together_begin_behind_the_last_record(self) -> None:
+        async with self.open_topic() as (broker, topic), self.open_broker() as other:
+            group = unique_name("g")
+            await self.publish(broker, *(OutgoingRecord(topic, b"old", b"%d" % number) for number in range(40)))
+            async with (
+                self.start_reader(broker, topic, group=group, start="latest") as one,
+                self.start_reader(other, topic, group=group, start="latest") as two,
+            ):
+                await self.until_shared(topic, one, two)
+                await self.publish(broker, *(OutgoingRecord(topic, b"new", b"%d" % number) for number in range(40)))
+                await eventually(
+                    lambda: len({each[:3] for each in one.records + two.records}), equals=40, within=self.settle
+                )
+            assert {each.value for each in one.records + two.records} == {b"new"}
+
     # Committing
 
     async def test_what_is_committed_is_not_read_again_and_the_rest_is(self) -> None:
