@@ -98,7 +98,7 @@ class Interceptor:
         """Runs around an event that is published.
 
         Args:
-            event: the message.
+            event: the message; None for a tombstone.
             publishing: what is known of it, a ``Publishing``: its headers can be changed.
             proceed: the rest of publishing.
 
@@ -111,7 +111,7 @@ class Interceptor:
         """Runs around the handling of an event, once for each attempt.
 
         Args:
-            event: the message.
+            event: the message; None for a tombstone.
             context: what is known of it, an ``EventContext``.
             proceed: the rest of handling; what it raises is a failure of the attempt.
         """

@@ -11,6 +11,7 @@
 - A new group begins where ``Start`` says: at the earliest record, unless told otherwise. A partition that a topic gets after the group
   has begun to read it begins at its earliest record.
 - A member that reads slowly, or not at all, stays a member for as long as its process lives and its loop runs.
+- A record without a value, a tombstone, stays distinct from one with an empty value.
 - A topic exists when somebody has prepared it, and not before. Its name is one that Kafka takes too (``checked_topic``).
 - A broker that is not open raises ``FailedPrecondition``. It can be opened again after it was closed, and closed twice.
 
@@ -89,6 +90,8 @@ class OutgoingRecord(NamedTuple):
     """Seconds since 1970; None for the present."""
     republished: bool = False
     """Whether a broker accepted this record before. Then the limit ``max_message`` of the address does not apply to it."""
+    tombstone: bool = False
+    """Whether it is a tombstone: it has no value, which says that what was published with its key is deleted."""
 
 
 class Record(NamedTuple):
@@ -102,6 +105,8 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes
     headers: Headers
+    tombstone: bool = False
+    """Whether it is a tombstone, a record without a value; ``value`` is empty then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,8 @@ def problem_of(record: OutgoingRecord, limit: int) -> Error | None:
         checked_topic(record.topic)
     except InvalidArgument as error:
         return error
+    if record.tombstone and record.value:
+        return InvalidArgument(f"a tombstone for {record.topic} has a value", may_have_run=False)
     return None
 
 

@@ -19,7 +19,8 @@ class EventContext(Scope):
     """An event being handled.
 
     Attributes:
-        event: what the .proto says of it.
+        event: what the .proto says of it. Of a tombstone that does not say its type, or says one that the .proto does not
+            have, the name is empty.
         group: whose member handles it.
         attempt: how many times this member has begun to handle it; 1 the first time.
         deadline: when the handler must be done, on the clock of ``loop.time()``, or None; bounds the calls made there.
@@ -94,6 +95,11 @@ class EventContext(Scope):
         return self._envelope.headers
 
     @property
+    def tombstone(self) -> bool:
+        """Whether it is a tombstone: it has no message, and says that what was published with its key is deleted."""
+        return self.record.tombstone
+
+    @property
     def trace(self) -> Metadata:
         """The headers that say which trace it belongs to (https://www.w3.org/TR/trace-context/)."""
         return trace_of((name, value.decode(errors="replace")) for name, value in self._envelope.headers.items())
@@ -112,13 +118,17 @@ class Publishing:
         event: what the .proto says of it.
         key: what orders it, or None.
         headers: that go with it; assign to change them.
+        tombstone: whether it is a tombstone, which has no message.
     """
 
-    __slots__ = ("event", "headers", "key")
+    __slots__ = ("event", "headers", "key", "tombstone")
 
     side: Literal["publisher"] = "publisher"
 
-    def __init__(self, event: Event[Any], key: bytes | None, headers: tuple[tuple[str, bytes], ...]) -> None:
+    def __init__(
+        self, event: Event[Any], key: bytes | None, headers: tuple[tuple[str, bytes], ...], tombstone: bool = False
+    ) -> None:
         self.event = event
         self.key = key
         self.headers = headers
+        self.tombstone = tombstone

@@ -121,14 +121,20 @@ def dead_letter(record: Record, group: str, reason: str, error: BaseException | 
         [(_PREFIX + name, text.encode(errors="replace")) for name, text in said.items()]
     )
     return OutgoingRecord(
-        dead_letter_topic(record.topic, group), record.value, record.key, headers, record.timestamp, republished=True
+        dead_letter_topic(record.topic, group),
+        record.value,
+        record.key,
+        headers,
+        record.timestamp,
+        republished=True,
+        tombstone=record.tombstone,
     )
 
 
 def replayed_record(record: Record, letter: DeadLetter) -> OutgoingRecord:
     """Returns the record of a dead letter as it was, addressed to the group that could not handle it and to no other."""
     headers = (*_without(record.headers), (GROUP_HEADER, letter.group.encode()))
-    return OutgoingRecord(letter.topic, record.value, record.key, headers, republished=True)
+    return OutgoingRecord(letter.topic, record.value, record.key, headers, republished=True, tombstone=record.tombstone)
 
 
 def _without(headers: Headers) -> Headers:

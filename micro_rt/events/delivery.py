@@ -78,6 +78,8 @@ class PartitionStatus:
     """What the position waits for, such as ``"offset 17, attempt 3 failed: …"``; empty if it does not wait."""
     stuck: bool
     """Whether it has work and has not moved for a minute."""
+    tombstones: int = 0
+    """Tombstones that were passed over since this member reads the partition: the subscriber has no method ``tombstone``."""
 
 
 class Delivery:
@@ -88,6 +90,7 @@ class Delivery:
         routes: the events that are handled; their topics are there.
         options: how.
         exits: called with the ``SystemExit`` or ``KeyboardInterrupt`` of a handler.
+        tombstones: what handles the tombstones of each topic, by the type that they say; empty if nothing does.
     """
 
     def __init__(
@@ -96,13 +99,14 @@ class Delivery:
         routes: Sequence[Route],
         options: DeliveryOptions,
         exits: Callable[[BaseException], None] | None = None,
+        tombstones: Mapping[str, Mapping[str, Route]] | None = None,
     ) -> None:
         self.options = options
         self.problem = ""
         """What keeps records from being read or committed now, or why the subscription has stopped; empty if nothing does."""
         self._broker = broker
         self._topics = tuple(dict.fromkeys(route.event.topic for route in routes))
-        self._handling = Handling(broker, routes, options, self._make_room, self._stop_because, exits)
+        self._handling = Handling(broker, routes, options, self._make_room, self._stop_because, exits, tombstones)
         self._partitions: dict[Partition, PartitionProgress] = {}
         self._paused = False
         self._patience = HAND_OVER
@@ -150,7 +154,13 @@ class Delivery:
             idle = progress.idle()
             found.append(
                 PartitionStatus(
-                    id, self._lag.get(id), progress.in_flight, idle, progress.waiting_for(), idle > STUCK_AFTER
+                    id,
+                    self._lag.get(id),
+                    progress.in_flight,
+                    idle,
+                    progress.waiting_for(),
+                    idle > STUCK_AFTER,
+                    progress.tombstones,
                 )
             )
         return found

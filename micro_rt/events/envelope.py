@@ -15,7 +15,17 @@ from typing import Any, NamedTuple, cast
 
 from micro_rt.broker.base import Headers, Record
 
-__all__ = ["JSON", "PROTOBUF", "Envelope", "open_envelope", "rfc3339", "seal", "seal_for_go_micro", "usual_type"]
+__all__ = [
+    "JSON",
+    "PROTOBUF",
+    "Envelope",
+    "open_envelope",
+    "rfc3339",
+    "seal",
+    "seal_for_go_micro",
+    "seal_tombstone",
+    "usual_type",
+]
 
 PROTOBUF = "application/protobuf"
 JSON = "application/json"
@@ -73,6 +83,11 @@ def seal(type: bytes, id: bytes, source: bytes, time: bytes, headers: Headers) -
     )
 
 
+def seal_tombstone(type: bytes, id: bytes, source: bytes, time: bytes, headers: Headers) -> Headers:
+    """Returns the headers of a tombstone: those of ``seal``, without the type of the content that it does not have."""
+    return tuple(pair for pair in seal(type, id, source, time, headers) if pair is not _CONTENT_TYPE)
+
+
 def rfc3339(time: float) -> bytes:
     """Writes seconds since 1970 as CloudEvents has a timestamp (https://www.rfc-editor.org/rfc/rfc3339), in milliseconds."""
     text = datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
@@ -116,6 +131,8 @@ def open_envelope(record: Record) -> Envelope:
     headers = {name.lower(): value for name, value in record.headers}
     content_type = headers.get("content-type", b"")
     plain = PROTOBUF if content_type == _CONTENT_TYPE[1] else _plain(content_type.decode(errors="replace"))
+    if record.tombstone:  # Whatever the headers say of its content, it has none.
+        return Envelope(headers.get("ce_type", b"").decode(errors="replace"), plain, b"", headers)
     if plain.startswith(_STRUCTURED):  # then headers may say the same, or nothing
         return _structured(record.value, plain, headers)
     type = headers.get("ce_type")

@@ -19,6 +19,8 @@ The rules that it keeps, and why:
   one.
 - A handler may raise anything. It counts as a failed attempt, and so does a cancellation that is not this worker's. In a task of
   asyncio's, ``SystemExit`` would end the event loop and every handler in it. So ``exits`` is called, and the service stops in good order.
+- A tombstone is never handed to the handler of an event, which could not tell it from an event whose fields have their defaults.
+  It goes to the subscriber's method for tombstones, or is passed over and counted.
 - After the last attempt a record becomes a dead letter, or the subscription stops in front of it, as the options say.
   So does one that cannot be read, without an attempt. An event whose deadline has passed becomes a dead letter in any
   case.
@@ -72,6 +74,7 @@ class Handling:
         moved: called when records of a partition are done.
         stop: called with the reason why no more are to be handled, where the options say that a failure stops the subscription.
         exits: called with the ``SystemExit`` or ``KeyboardInterrupt`` of a handler.
+        tombstones: what handles the tombstones of each topic, by the type that they say; empty if nothing does.
     """
 
     def __init__(
@@ -82,9 +85,11 @@ class Handling:
         moved: Callable[[PartitionProgress], None],
         stop: Callable[[str], None],
         exits: Callable[[BaseException], None] | None = None,
+        tombstones: Mapping[str, Mapping[str, Route]] | None = None,
     ) -> None:
         self.options = options
         self._exits = exits
+        self._tombstones = tombstones or {}
         self._broker = broker
         self._moved = moved
         self._stop = stop
@@ -174,7 +179,14 @@ class Handling:
             pending.unreadable = str(error) if isinstance(error, ValueError) else error_text(error)
             self._line_up(pending)
             return
-        pending.route = routes.get(envelope.type) or self._route_without_type(routes, envelope, pending)
+        if record.tombstone:
+            tombstones = self._tombstones.get(record.topic)
+            if tombstones is None:
+                progress.skip_tombstone(pending)
+                return
+            pending.route = tombstones.get(envelope.type) or tombstones[""]
+        else:
+            pending.route = routes.get(envelope.type) or self._route_without_type(routes, envelope, pending)
         for_group = envelope.headers.get(GROUP_HEADER)
         if pending.route is None and not pending.unreadable:
             progress.skip(pending)  # an event that this subscriber does not handle
@@ -297,8 +309,11 @@ class Handling:
                 break
             route = routes.get(type)
             if route is not None:
+                value = record.value
+                if not value and record.tombstone:
+                    break
                 try:
-                    event = route.decode(record.value)
+                    event = route.decode(value)
                 except Exception:
                     break
                 deadline = None if timeout is None else loop.time() + timeout

@@ -48,7 +48,19 @@ class PartitionProgress:
         id: the partition.
     """
 
-    __slots__ = ("_behind", "_bytes", "batch", "committed", "full", "id", "moved_at", "pending", "position", "released")
+    __slots__ = (
+        "_behind",
+        "_bytes",
+        "batch",
+        "committed",
+        "full",
+        "id",
+        "moved_at",
+        "pending",
+        "position",
+        "released",
+        "tombstones",
+    )
 
     def __init__(self, id: Partition) -> None:
         self.id = id
@@ -68,6 +80,8 @@ class PartitionProgress:
         self.released = False
         """Whether nothing more of it is to begin, because another member reads it next."""
         self.moved_at = loop_time()
+        self.tombstones = 0
+        """How many tombstones were passed over."""
 
     # What is read
 
@@ -123,6 +137,11 @@ class PartitionProgress:
     def skip(self, pending: PendingRecord) -> None:
         """Marks a record as done that was not lined up; ``advance`` moves the position."""
         pending.done = True
+
+    def skip_tombstone(self, pending: PendingRecord) -> None:
+        """Marks a tombstone as done that nobody handles, and counts it; it was not lined up."""
+        self.tombstones += 1
+        self.skip(pending)
 
     def finish(self, pending: PendingRecord) -> PendingRecord | None:
         """Marks a record as done that was lined up; returns the one of its key that may be handled now. ``advance`` moves the position."""

@@ -41,7 +41,7 @@ from micro_rt.context import current_context
 from micro_rt.errors import Aborted, DeadlineExceeded, Error, InvalidArgument
 from micro_rt.event import Event, EventsInfo
 from micro_rt.events.context import Publishing
-from micro_rt.events.envelope import rfc3339, seal, seal_for_go_micro
+from micro_rt.events.envelope import rfc3339, seal, seal_for_go_micro, seal_tombstone
 from micro_rt.interceptor import Interceptor, PublishNext, chain_publish
 from micro_rt.kit.clock import wall_time
 from micro_rt.kit.ids import NumberedIds
@@ -120,6 +120,43 @@ class Publisher:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._service.name!r}>"
 
+    async def tombstone(
+        self,
+        event: type[Any],
+        *,
+        key: str | bytes | int,
+        headers: HeadersLike | None = None,
+        timeout: float | None = None,
+    ) -> Published:
+        """Publishes a tombstone: it says that what was published with this key, to the topic of this event, is deleted.
+
+        A tombstone is a record with a key and without a value. A compacted topic removes the earlier records of the key, of
+        whichever type they are, and later the tombstone itself. Subscribers get it in their method ``tombstone``.
+
+        Args:
+            event: the class of an event of this file, whose topic and name the tombstone has: ``OrderPlaced``.
+            key: what is deleted: the value that the key field of the event had.
+            headers: that go with it.
+            timeout: seconds until it must be accepted; None for no limit of its own.
+
+        Raises:
+            TypeError: the class is not an event of this file.
+            Error: it was not accepted, as for every event.
+        """
+        outlet = self._by_type.get(event) if isinstance(cast("object", event), type) else None
+        if outlet is None:
+            known = ", ".join(each.message_type.__name__ for each in self._info_.events)
+            raise TypeError(
+                f"tombstone() takes the class of an event of {self._info_.name}, and {event!r} is not an event; "
+                f"those are: {known}"
+            )
+        sent = self._headers if headers is None else self._headers + _checked(headers)
+        try:
+            return await self._publish_one((outlet.of_tombstones, None, _key(key), sent), None, _deadline(timeout))
+        except Error as error:
+            error.outgoing = True
+            raise
+
     async def _publish(
         self,
         event: Event[Any],
@@ -186,7 +223,7 @@ class Publisher:
                 raise outcome
             return outcome
 
-        publishing = Publishing(outlet.event, key, headers)
+        publishing = Publishing(outlet.event, key, headers, outlet.tombstone)
         if outlet.proceed is None:
             return await innermost(message, publishing)
         published: Published = await outlet.proceed(innermost)(message, publishing)
@@ -275,6 +312,12 @@ class Publisher:
             data = outlet.encode(message)
             headers = seal(outlet.name, id.encode(), source, stamp, sent + trace)
             topic = outlet.event.topic
+            if (
+                outlet.tombstone
+            ):  # The value holds go-micro's envelope, and there is none: the headers stay where they are.
+                headers = seal_tombstone(outlet.name, id.encode(), source, stamp, sent + trace)
+                records.append(OutgoingRecord(topic, b"", key, headers, when, tombstone=True))
+                continue
             if broker.envelope == "micro":
                 data, headers = seal_for_go_micro(headers, data, topic), ()
             records.append(OutgoingRecord(topic, data, key, headers, when))
@@ -293,12 +336,20 @@ class _Outlet:
 
     __slots__ = ("_encode", "_key", "event", "name", "proceed")
 
+    tombstone = False
+    """Whether it publishes tombstones of the event."""
+
     def __init__(self, event: Event[Any], codec: Codec, interceptors: Sequence[Interceptor]) -> None:
         self.event = event
         self.name = event.name.encode()
         self._encode = codec.encoder(event.message_type)
         self._key = attrgetter(event.key) if event.key else None
         self.proceed: Callable[[PublishNext], PublishNext] | None = chain_publish(interceptors)
+
+    @property
+    def of_tombstones(self) -> _Outlet:
+        """The outlet of the event's tombstones."""
+        return _TombstoneOutlet(self)
 
     def key_of(self, message: Any) -> bytes | None:
         """Returns what orders the event."""
@@ -317,6 +368,21 @@ class _Outlet:
             return self._encode(message)
         except Exception as error:
             raise InvalidArgument(f"{self.event.name} cannot be encoded: {error}", may_have_run=False) from error
+
+
+class _TombstoneOutlet(_Outlet):
+    """The tombstones of one event: they have its topic, its name and its interceptors, and no message."""
+
+    __slots__ = ()
+
+    tombstone = True
+
+    def __init__(self, outlet: _Outlet) -> None:
+        self.event, self.name, self.proceed = outlet.event, outlet.name, outlet.proceed
+
+    def encode(self, message: Any) -> bytes:
+        """Returns nothing."""
+        return b""
 
 
 _Outgoing: TypeAlias = tuple[_Outlet, Any, bytes | None, Headers]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from micro_rt.codec.base import Codec
 from micro_rt.errors import Unimplemented
 from micro_rt.event import Event, EventsInfo
+from micro_rt.events.context import EventContext
 from micro_rt.events.json_data import json_decoder
 from micro_rt.interceptor import EventNext, Interceptor, chain_event
 from micro_rt.kit.methods import misspelled, takes
 
-__all__ = ["Route", "Subscriber", "events_info", "routes_of"]
+__all__ = ["Route", "Subscriber", "events_info", "routes_of", "tombstone_routes_of"]
 
 
 class Subscriber:
@@ -23,6 +24,17 @@ class Subscriber:
     """
 
     _info_: ClassVar[EventsInfo]
+
+    async def tombstone(self, context: EventContext) -> None:
+        """Handles a tombstone, a record without a value: what was published with ``context.key`` is deleted.
+
+        It gets those of every topic that the subscriber reads, whichever type they say, in the order of their key. A subscriber
+        that does not define it passes tombstones over.
+
+        Args:
+            context: what is known of it.
+        """
+        raise NotImplementedError
 
     def _not_subscribed(self, event: Event[Any]) -> Unimplemented:
         """What a method that was left out would raise; it is not called."""
@@ -77,6 +89,12 @@ def routes_of(subscriber: Subscriber, codec: Codec, interceptors: Sequence[Inter
             )
         handle = chain_event(interceptors, getattr(subscriber, event.python_name))
         routes.append(Route(event, codec.decoder(event.message_type), json_decoder(event.message_type), handle))
+    if type(subscriber).tombstone is Subscriber.tombstone:
+        missing.append("tombstone")
+    elif not inspect.iscoroutinefunction(inspect.unwrap(type(subscriber).tombstone)):
+        raise TypeError(f"{type(subscriber).__name__}.tombstone() must be written as `async def`")
+    elif not takes(subscriber.tombstone, 1):
+        raise TypeError(f"{type(subscriber).__name__}.tombstone() must take one argument, (context), after self")
     for name, near in misspelled(type(subscriber), generated[0], missing):
         raise TypeError(
             f"{type(subscriber).__name__}.{name}() is not an event of {generated[0].__name__}; did you mean {near}()? "
@@ -88,3 +106,38 @@ def routes_of(subscriber: Subscriber, codec: Codec, interceptors: Sequence[Inter
             f"{type(subscriber).__name__} defines none of its methods, so it subscribes to nothing: {names}"
         )
     return routes
+
+
+def tombstone_routes_of(
+    subscriber: Subscriber, topics: Collection[str], interceptors: Sequence[Interceptor]
+) -> dict[str, dict[str, Route]]:
+    """Returns what handles the tombstones of each topic, by the type that they say; none if the subscriber handles none.
+
+    The type is empty for tombstones that say none, and for those that say one which the .proto does not have.
+
+    Args:
+        subscriber: which ``routes_of`` has checked.
+        topics: what it reads.
+        interceptors: run around its methods.
+    """
+    if type(subscriber).tombstone is Subscriber.tombstone:
+        return {}
+
+    async def handle(_: Any, context: EventContext) -> None:
+        await subscriber.tombstone(context)
+
+    chain = chain_event(interceptors, handle)
+    return {
+        topic: {
+            event.name: Route(event, _nothing, _nothing, chain)
+            for event in (
+                Event("", "tombstone", topic, type(None)),
+                *(event for event in events_info(subscriber).events if event.topic == topic),
+            )
+        }
+        for topic in topics
+    }
+
+
+def _nothing(data: bytes) -> None:
+    """Returns the message of a tombstone, which has none."""

@@ -11,7 +11,7 @@ from micro_rt.codec.base import Codec
 from micro_rt.events.delivery import Delivery, PartitionStatus
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.publisher import options_of
-from micro_rt.events.subscriber import Subscriber, routes_of
+from micro_rt.events.subscriber import Subscriber, routes_of, tombstone_routes_of
 from micro_rt.interceptor import Interceptor
 
 __all__ = ["EventSubscription"]
@@ -38,6 +38,7 @@ class EventSubscription:
         self.options = options
         self._name = type(subscriber).__name__
         self._routes = routes_of(subscriber, codec, interceptors)
+        self._tombstones = tombstone_routes_of(subscriber, self.topics, interceptors)
         self._delivery: Delivery | None = None
         self._task: asyncio.Task[None] | None = None
         self._paused = False
@@ -111,7 +112,7 @@ class EventSubscription:
             Error: its topics cannot be had.
         """
         await broker.prepare(options_of(route.event for route in self._routes))
-        self._delivery = delivery = Delivery(broker, self._routes, self.options, self.exits)
+        self._delivery = delivery = Delivery(broker, self._routes, self.options, self.exits, self._tombstones)
         if self._paused:
             delivery.pause()
         self._task = asyncio.create_task(delivery.run(grace), name=f"group {self.options.group}")

@@ -25,7 +25,7 @@ class PublishedEvent(NamedTuple):
     """An event that a service has published in a test."""
 
     message: Any
-    """The message."""
+    """The message; None for a tombstone."""
     topic: str
     """Where it was published."""
     key: bytes | None

@@ -46,7 +46,7 @@ async def test_every_event_is_published_and_handled(stubs: dict[str, ModuleType]
             if name.endswith("SubscriberBase"):
                 publisher = getattr(module, f"{name.removesuffix('SubscriberBase')}Publisher")
                 handled += await _publish_everything(publisher, getattr(module, name))
-    assert handled == 2 * (3 + 17 + 1)
+    assert handled == 2 * (3 + 18 + 1)
 
 
 async def _publish_everything(publisher: type[Any], base: type[Any]) -> int:
@@ -106,7 +106,7 @@ def test_what_the_stubs_know(stubs: dict[str, ModuleType]) -> None:
 
 def test_names(stubs: dict[str, ModuleType]) -> None:
     info = stubs["torture.events"].EventsPublisher._info_
-    assert [(event.name.removeprefix("torture.events."), event.python_name) for event in info.events][:15] == [
+    assert [(event.name.removeprefix("torture.events."), event.python_name) for event in info.events][:16] == [
         ("str", "str"),
         ("bytes", "bytes"),
         ("list", "list"),
@@ -114,6 +114,7 @@ def test_names(stubs: dict[str, ModuleType]) -> None:
         ("Iterable", "iterable"),
         ("PublishAll", "publish_all_"),
         ("publish_all_", "publish_all__"),
+        ("Tombstone", "tombstone_"),
         ("_Hidden", "event_hidden"),
         ("Import", "import_"),
         ("annotations", "annotations"),

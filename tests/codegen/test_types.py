@@ -81,6 +81,9 @@ class Torture(EventsSubscriberBase):
     async def datetime(self, event: Datetime, context: micro.EventContext) -> None:
         print(event)
 
+    async def tombstone(self, context: micro.EventContext) -> None:
+        print(context.key)
+
 
 async def publish(service: micro.Service) -> list[micro.Published]:
     events = OrderEventsPublisher(service)
@@ -89,6 +92,7 @@ async def publish(service: micro.Service) -> list[micro.Published]:
     some = await events.publish_all([Placed(), Placed.Part()], headers={})
     some += await events.publish_all(Placed(order_id=f"{number}") for number in range(3))
     await EventsPublisher(service).publish_all_(PublishAll(), key="a")
+    some.append(await events.tombstone(Placed, key="1", headers={"a": "b"}, timeout=1.0))
     return [one, *some]
 
 
@@ -155,6 +159,8 @@ WRONG = {
     "a deprecated event published": "async def f(p: OrderEventsPublisher) -> None: await p.lost(typing.cast(typing.Any, 1))",
     "no event among many": "async def f(p: OrderEventsPublisher) -> None: await p.publish_all([HelloReply()])",
     "a number for a key": "async def f(p: OrderEventsPublisher) -> None: await p.placed(Placed(), key=1)",
+    "a tombstone without a key": "async def f(p: OrderEventsPublisher) -> None: await p.tombstone(Placed)",
+    "an event for a tombstone": "async def f(p: OrderEventsPublisher) -> None: await p.tombstone(Placed(), key='1')",
     "a number for a time": "async def f(p: OrderEventsPublisher) -> None: await p.placed(Placed(), time=1.0)",
     "an unknown event": "async def f(p: OrderEventsPublisher) -> None: await p.order_placed(Placed())",
     "a handler of another event": (

@@ -69,7 +69,7 @@ class Publishes:
 
     def __init__(self, shop: Shop, service: micro.Service) -> None:
         self._shop = shop
-        self._publisher: Any = shop.Publisher(service)
+        self.publisher: Any = shop.Publisher(service)
 
     async def placed(self, order: str, cents: int = 0, **options: Any) -> micro.Published:
         event = OrderPlaced(order_id=order, total_cents=cents)
@@ -82,13 +82,13 @@ class Publishes:
         return await self._one("ping", Ping(text=text), **options)
 
     async def many(self, events: list[Any]) -> list[micro.Published]:
-        published: list[micro.Published] = await self._publisher._publish_all(events, None, None)
+        published: list[micro.Published] = await self.publisher._publish_all(events, None, None)
         return published
 
     async def _one(
         self, name: str, event: Any, *, key: Any = None, headers: Any = None, time: Any = None, timeout: Any = None
     ) -> micro.Published:
-        published: micro.Published = await self._publisher._publish(
+        published: micro.Published = await self.publisher._publish(
             self._shop.events[name], event, key, headers, time, timeout
         )
         return published

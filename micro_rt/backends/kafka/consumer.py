@@ -259,7 +259,11 @@ def _record(at: Any, raw: Any) -> Record:
             headers = tuple([(name, value or b"") for name, value in headers])
             break
     # As Record(…) does, without the call of Python that is half of it.
-    return _new(Record, (at.topic, at.partition, raw.offset, raw.timestamp / 1000, raw.key, raw.value or b"", headers))
+    value = raw.value
+    return _new(
+        Record,
+        (at.topic, at.partition, raw.offset, raw.timestamp / 1000, raw.key, value or b"", headers, value is None),
+    )
 
 
 def _plain(found: Mapping[Any, int]) -> dict[Partition, int]:

@@ -183,7 +183,12 @@ class Lane:
             record = entry.record
             stamp = None if record.timestamp is None else round(record.timestamp * 1000)
             try:
-                fits = append(timestamp=stamp, key=record.key, value=record.value, headers=list(record.headers))
+                value: bytes | None = record.value
+                if record.tombstone:
+                    if value:
+                        raise ValueError("a tombstone has no value")
+                    value = None
+                fits = append(timestamp=stamp, key=record.key, value=value, headers=list(record.headers))
             except (TypeError, ValueError, OverflowError, struct.error) as failure:
                 self._settle(queue.popleft(), InvalidArgument(f"no message for Kafka: {failure}", may_have_run=False))
                 continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TypeAlias
 
 from micro_rt.backends.local.sqlite import Connection
 from micro_rt.broker.base import Headers, OutgoingRecord, Partition, Position, Record, Start, partition_of
@@ -71,6 +72,13 @@ SCHEMA = (
             grp INTEGER NOT NULL, partition INTEGER NOT NULL, start TEXT NOT NULL, position INTEGER NOT NULL,
             PRIMARY KEY (grp, partition)
         ) WITHOUT ROWID""",
+    ),
+    (
+        # A tombstone has no value.
+        "ALTER TABLE records RENAME TO old_records",
+        "CREATE TABLE records (id INTEGER PRIMARY KEY, timestamp REAL NOT NULL, key BLOB, value BLOB, headers TEXT)",
+        "INSERT INTO records SELECT id, timestamp, key, value, headers FROM old_records",
+        "DROP TABLE old_records",
     ),
 )
 
@@ -138,7 +146,7 @@ def append(
         For each record where it is, or that there is no such topic.
     """
     results: list[Position | Error] = []
-    rows: list[tuple[int, float, bytes | None, bytes, str | None]] = []
+    rows: list[_Row] = []
     offsets: dict[int, int] = {}
     name = ""
     partitions: list[int] = []
@@ -163,7 +171,7 @@ def append(
                 id << _OFFSETS | offset,
                 now if record.timestamp is None else record.timestamp,
                 record.key,
-                record.value,
+                None if record.tombstone else record.value,
                 _dump(record.headers) if record.headers else None,
             )
         )
@@ -201,11 +209,11 @@ def read(
         )
         records: list[Record] = []
         while size < _READ_BYTES and (some := rows.fetchmany(_READ_ROWS)):
-            for id, timestamp, key, value, headers in some:
+            for id, timestamp, key, stored, headers in some:
+                value = stored or b""
                 size += len(value)
-                records.append(
-                    Record(topic, number, id & _MASK, timestamp, key, value, _load(headers) if headers else ())
-                )
+                found_headers = _load(headers) if headers else ()
+                records.append(Record(topic, number, id & _MASK, timestamp, key, value, found_headers, stored is None))
         rows.close()
         if records:
             if records[0].offset > start:  # Offsets have no gaps; what is missing was deleted.
@@ -298,7 +306,11 @@ def _partitions(connection: Connection, topic: str) -> list[int]:
     return [id for (id,) in rows]
 
 
-def _row_id(row: tuple[int, float, bytes | None, bytes, str | None]) -> int:
+_Row: TypeAlias = tuple[int, float, bytes | None, bytes | None, str | None]
+"""The id, the timestamp, the key, the value and the headers of a record; a tombstone has no value."""
+
+
+def _row_id(row: _Row) -> int:
     return row[0]
 
 

@@ -265,7 +265,16 @@ class _Log:
         offset = self.first + len(self._records)
         timestamp = now if record.timestamp is None else record.timestamp
         self._records.append(
-            Record(self._topic, self._number, offset, timestamp, record.key, record.value, record.headers)
+            Record(
+                self._topic,
+                self._number,
+                offset,
+                timestamp,
+                record.key,
+                record.value,
+                record.headers,
+                record.tombstone,
+            )
         )
         if not self._marks or moment >= self._marks[-1][0] + self._retention / 16:
             self.tidy(moment)

@@ -45,7 +45,7 @@ class Stubs:
         # In the body of a class, its methods hide what the module calls so; and annotations is from __future__.
         members = {"annotations", *(method.python_name for method in methods)}
         if file.events:
-            members.update(("publish_all", *(event.python_name for event in file.events)))
+            members.update(("publish_all", "tombstone", *(event.python_name for event in file.events)))
         self.imports: Imports = plan_names(file.path, needs, modules, {*members, *classes})
         taken = {*members, *classes, *self.imports.local.values()}
         for path in needs:

@@ -14,8 +14,8 @@ The rules, in the order in which they apply:
    So does a top folder that has the name of a standard module (``io`` is ``io_``), because Python would look there;
    not so with ``package=``, which puts the folder inside a package.
 7. The method of an event is called like its message, by rules 2 to 5, with ``event`` in the place of ``rpc``; the names
-   of the messages that hold it come first (``Order.Placed`` is ``order_placed``). ``publish_all``, which is there
-   already, counts as a keyword. The classes of a file's events are called like the file, in PascalCase.
+   of the messages that hold it come first (``Order.Placed`` is ``order_placed``). ``publish_all`` and
+   ``tombstone``, which are there already, count as keywords. The classes of a file's events are called like the file, in PascalCase.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ KEYWORDS = frozenset((
 # fmt: on
 """Python's keywords, of every supported version (``keyword.kwlist``; written out, as every import counts)."""
 
+_EVENT_METHODS = frozenset(("publish_all", "tombstone"))
+"""The public methods that the classes of events have, beside those of the events themselves."""
 
 # fmt: off
 _STANDARD_MODULES = frozenset((
@@ -126,8 +128,8 @@ def method_names(names: Iterable[str]) -> dict[str, str]:
 def event_names(names: Iterable[str]) -> dict[str, str]:
     """Returns the names of the Python methods of a file's events, by rule 7.
 
-    >>> event_names(["OrderPlaced", "Import", "_Hidden", "PublishAll"])
-    {'OrderPlaced': 'order_placed', 'Import': 'import_', '_Hidden': 'event_hidden', 'PublishAll': 'publish_all_'}
+    >>> event_names(["OrderPlaced", "Import", "_Hidden", "PublishAll", "Tombstone"])
+    {'OrderPlaced': 'order_placed', 'Import': 'import_', '_Hidden': 'event_hidden', 'PublishAll': 'publish_all_', 'Tombstone': 'tombstone_'}
     >>> event_names(["Line.Added", "Order.Placed", "OrderPlaced"])
     {'Line.Added': 'line_added', 'Order.Placed': 'Order_Placed', 'OrderPlaced': 'OrderPlaced'}
 
@@ -146,7 +148,7 @@ def _public(name: str) -> str:
 
 def _event_name(name: str) -> str:
     name = safe(f"event{name}" if name.startswith("_") else name)
-    return f"{name}_" if name.rstrip("_") == "publish_all" else name
+    return f"{name}_" if name.rstrip("_") in _EVENT_METHODS else name
 
 
 def class_name(path: str) -> str:

@@ -80,6 +80,22 @@ class Publishing(BrokerSuite):
                 else:
                     assert abs(record.timestamp - message.timestamp) < 0.002
 
+    async def test_a_tombstone_is_distinct_from_an_empty_value(self) -> None:
+        async with self.open_topic(1) as (broker, topic):
+            messages = [
+                OutgoingRecord(topic, b"", b"k", (("name", b""),)),
+                OutgoingRecord(topic, b"", b"k", (("name", b"x"),), tombstone=True),
+                OutgoingRecord(topic, b"", None, (), republished=True, tombstone=True),
+                OutgoingRecord(topic, b"", b""),
+            ]
+            (refused,) = await broker.publish([OutgoingRecord(topic, b"x", b"k", tombstone=True)])
+            assert isinstance(refused, InvalidArgument) and not refused.may_have_run
+            await self.publish(broker, *messages)
+            async with self.start_reader(broker, topic) as reader:
+                await reader.until(4)
+            found = [(each.tombstone, each.key, each.value, each.headers) for each in reader.records]
+            assert found == [(each.tombstone, each.key, each.value, each.headers) for each in messages]
+
     async def test_a_topic_that_holds_another_has_room_for_its_largest_record(self) -> None:
         async with self.open_topic() as (broker, topic):
             holding = unique_name("t")

@@ -21,6 +21,7 @@ from .events_pb2 import (
     OrderPlaced as _OrderPlaced,
     PublishAll,
     Publisher,
+    Tombstone,
     _Hidden,
     annotations as _annotations,
     bytes as _bytes,
@@ -38,6 +39,7 @@ _DATETIME = _micro.Event("torture.events.Datetime", "datetime", "torture", Datet
 _ITERABLE = _micro.Event("torture.events.Iterable", "iterable", "torture", Iterable)
 _PUBLISH_ALL_ = _micro.Event("torture.events.PublishAll", "publish_all_", "torture", PublishAll)
 _PUBLISH_ALL__ = _micro.Event("torture.events.publish_all_", "publish_all__", "torture", _publish_all_)
+_TOMBSTONE_ = _micro.Event("torture.events.Tombstone", "tombstone_", "torture", Tombstone)
 _EVENT_HIDDEN = _micro.Event("torture.events._Hidden", "event_hidden", "torture", _Hidden)
 _IMPORT_ = _micro.Event("torture.events.Import", "import_", "torture", Import)
 _ANNOTATIONS = _micro.Event("torture.events.annotations", "annotations", "torture", _annotations)
@@ -69,6 +71,7 @@ _EVENTS_EVENTS_ = _micro.EventsInfo(
         _ITERABLE,
         _PUBLISH_ALL_,
         _PUBLISH_ALL__,
+        _TOMBSTONE_,
         _EVENT_HIDDEN,
         _IMPORT_,
         _ANNOTATIONS,
@@ -165,6 +168,17 @@ class EventsPublisher(_micro.Publisher):
         timeout: float | None = None,
     ) -> _micro.Published:
         return await self._publish(_PUBLISH_ALL__, event, key, headers, time, timeout)
+
+    async def tombstone_(
+        self,
+        event: Tombstone,
+        *,
+        key: _str_ | _bytes_ | None = None,
+        headers: _micro.HeadersLike | None = None,
+        time: datetime_ | None = None,
+        timeout: float | None = None,
+    ) -> _micro.Published:
+        return await self._publish(_TOMBSTONE_, event, key, headers, time, timeout)
 
     async def event_hidden(
         self,
@@ -295,6 +309,7 @@ class EventsPublisher(_micro.Publisher):
             | Iterable
             | PublishAll
             | _publish_all_
+            | Tombstone
             | _Hidden
             | Import
             | _annotations
@@ -340,6 +355,9 @@ class EventsSubscriberBase(_micro.Subscriber):
 
     async def publish_all__(self, event: _publish_all_, context: _micro.EventContext) -> None:
         raise self._not_subscribed(_PUBLISH_ALL__)
+
+    async def tombstone_(self, event: Tombstone, context: _micro.EventContext) -> None:
+        raise self._not_subscribed(_TOMBSTONE_)
 
     async def event_hidden(self, event: _Hidden, context: _micro.EventContext) -> None:
         raise self._not_subscribed(_EVENT_HIDDEN)

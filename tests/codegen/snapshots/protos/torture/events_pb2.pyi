@@ -37,6 +37,7 @@ __all__ = [
     "OrderPlaced",
     "PublishAll",
     "Publisher",
+    "Tombstone",
     "_EVENTS_EVENTS",
     "_Hidden",
     "annotations",
@@ -84,6 +85,10 @@ class PublishAll(_message.Message):
 
 @_typing.final
 class publish_all_(_message.Message):
+    def __init__(self) -> None: ...
+
+@_typing.final
+class Tombstone(_message.Message):
     def __init__(self) -> None: ...
 
 @_typing.final

@@ -103,6 +103,8 @@ class AcmeBroker(Broker):
         size += sum(len(name.encode()) + len(value) for name, value in record.headers)
         if size > self._max_message and not record.republished:
             return InvalidArgument(f"{size} bytes are more than max_message={self._max_message}", may_have_run=False)
+        if record.tombstone and record.value:
+            return InvalidArgument("a tombstone has no value", may_have_run=False)
         try:
             checked_topic(record.topic)
         except InvalidArgument as error:
@@ -220,7 +222,8 @@ class _Log:
             self.first += 1
         position = Position(*self._partition, self.next)
         timestamp = now if record.timestamp is None else record.timestamp
-        self._records.append((now, Record(*position, timestamp, record.key, record.value, record.headers)))
+        about = (record.key, record.value, record.headers, record.tombstone)
+        self._records.append((now, Record(*position, timestamp, *about)))
         for reader in self.readers:
             reader.wake()
         return position
