@@ -2,6 +2,8 @@
 
 - A topic is divided into partitions. A record with a key goes to the partition that Kafka's own default partitioner
   would choose; records of one partition are kept, and read, in the order in which they were accepted.
+- A record's timestamp is the time of its acceptance, and retention counts from there. When an event happened is not the broker's
+  business: the event says so itself, in a header.
 - When ``publish`` says that a record is accepted, it survives whatever the broker survives: for an embedded one the death
   of any process, for a distributed one that of a server.
 - A group has members; each partition is read by one member at a time. A member that leaves, dies or stops answering
@@ -61,7 +63,8 @@ Headers: TypeAlias = tuple[tuple[str, bytes], ...]
 """Names and values, in order; a name may occur more than once."""
 
 Start: TypeAlias = Literal["earliest", "latest"] | datetime | int
-"""Where a new group begins: at the first record, behind the last one, at the first one of a time or later, or at an offset."""
+"""Where a new group begins: at the first record, behind the last one, at the first one that was accepted at a time or later,
+or at an offset."""
 
 
 class Partition(NamedTuple):
@@ -86,8 +89,6 @@ class OutgoingRecord(NamedTuple):
     value: bytes
     key: bytes | None = None
     headers: Headers = ()
-    timestamp: float | None = None
-    """Seconds since 1970; None for the present."""
     republished: bool = False
     """Whether a broker accepted this record before. Then the limit ``max_message`` of the address does not apply to it."""
     tombstone: bool = False
@@ -101,7 +102,7 @@ class Record(NamedTuple):
     partition: int
     offset: int
     timestamp: float
-    """Seconds since 1970."""
+    """When the broker accepted it, in seconds since 1970. A record of another program may have any time that its publisher chose."""
     key: bytes | None
     value: bytes
     headers: Headers

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from micro_rt.broker.base import Record
 from micro_rt.context import Scope, trace_of
 from micro_rt.event import Event
-from micro_rt.events.envelope import Envelope, open_envelope
+from micro_rt.events.envelope import Envelope, event_time, open_envelope
 from micro_rt.metadata import Metadata
 
 __all__ = ["EventContext", "Publishing"]
@@ -58,16 +58,8 @@ class EventContext(Scope):
 
     @property
     def time(self) -> datetime:
-        """When it happened, as its publisher says, or else when it was published."""
-        text = self._envelope.text("ce_time")
-        if text:
-            try:
-                time = datetime.fromisoformat(text)
-            except ValueError:
-                pass
-            else:
-                return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-        return datetime.fromtimestamp(self.record.timestamp, UTC)
+        """When it happened, as its publisher says, or else when it was published; the same for a replayed event."""
+        return event_time(self._envelope, self.record)
 
     @property
     def topic(self) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from micro_rt.broker.base import Broker, Headers, OutgoingRecord, Record, TopicOptions
 from micro_rt.errors import Error, InvalidArgument
+from micro_rt.events.envelope import PUBLISHED_HEADER, seconds_of
 from micro_rt.kit.clock import wall_time
 
 __all__ = [
@@ -48,6 +49,8 @@ class DeadLetter(NamedTuple):
     attempts: int
     time: float
     """When it became a dead letter, in seconds since 1970."""
+    published: float
+    """When its event was published first, in seconds since 1970, however often it was replayed since."""
 
     @classmethod
     def of(cls, record: Record) -> DeadLetter | None:
@@ -66,7 +69,8 @@ class DeadLetter(NamedTuple):
                 said.get("reason", ""),
                 said.get("error", ""),
                 int(said.get("attempts", 0)),
-                float(said.get("time", 0.0)),
+                seconds_of(said.get("time", ""), record.timestamp),
+                seconds_of(said.get("published", ""), record.timestamp),
             )
         except (KeyError, ValueError):
             return None
@@ -116,6 +120,7 @@ def dead_letter(record: Record, group: str, reason: str, error: BaseException | 
         "error": "" if error is None else _name(error),
         "attempts": str(attempts),
         "time": f"{wall_time():.3f}",
+        "published": f"{_published(record):.3f}",
     }
     headers = _without(record.headers) + tuple(
         [(_PREFIX + name, text.encode(errors="replace")) for name, text in said.items()]
@@ -125,7 +130,6 @@ def dead_letter(record: Record, group: str, reason: str, error: BaseException | 
         record.value,
         record.key,
         headers,
-        record.timestamp,
         republished=True,
         tombstone=record.tombstone,
     )
@@ -133,12 +137,24 @@ def dead_letter(record: Record, group: str, reason: str, error: BaseException | 
 
 def replayed_record(record: Record, letter: DeadLetter) -> OutgoingRecord:
     """Returns the record of a dead letter as it was, addressed to the group that could not handle it and to no other."""
-    headers = (*_without(record.headers), (GROUP_HEADER, letter.group.encode()))
+    published = f"{letter.published:.3f}"
+    headers = (
+        *_without(record.headers),
+        (GROUP_HEADER, letter.group.encode()),
+        (PUBLISHED_HEADER, published.encode()),
+    )
     return OutgoingRecord(letter.topic, record.value, record.key, headers, republished=True, tombstone=record.tombstone)
 
 
 def _without(headers: Headers) -> Headers:
-    return tuple([pair for pair in headers if not pair[0].startswith(_PREFIX) and pair[0] != GROUP_HEADER])
+    ours = (GROUP_HEADER, PUBLISHED_HEADER)
+    return tuple([pair for pair in headers if not pair[0].startswith(_PREFIX) and pair[0] not in ours])
+
+
+def _published(record: Record) -> float:
+    """Returns when a record was published first: a dead letter is stamped anew, and so is one that is replayed."""
+    text = next((value for name, value in record.headers if name == PUBLISHED_HEADER), b"")
+    return seconds_of(text.decode(errors="replace"), record.timestamp)
 
 
 def _name(error: BaseException) -> str:

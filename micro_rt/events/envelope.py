@@ -18,14 +18,21 @@ from micro_rt.broker.base import Headers, Record
 __all__ = [
     "JSON",
     "PROTOBUF",
+    "PUBLISHED_HEADER",
     "Envelope",
+    "event_time",
+    "moment",
     "open_envelope",
     "rfc3339",
     "seal",
     "seal_for_go_micro",
     "seal_tombstone",
+    "seconds_of",
     "usual_type",
 ]
+
+PUBLISHED_HEADER = "micro-published"
+"""When a replayed record was published first, in seconds since 1970: its own timestamp is that of the replay."""
 
 PROTOBUF = "application/protobuf"
 JSON = "application/json"
@@ -38,6 +45,8 @@ _CONTENT_TYPE = ("content-type", PROTOBUF.encode())
 _STRUCTURED = "application/cloudevents"
 _REQUIRED = ("specversion", "id", "source", "type")
 _TRACE = ("traceparent", "tracestate")
+_FIRST_SECOND = -62_135_596_800.0  # of the year 1, as datetime counts
+_LAST_SECOND = 253_402_300_799.0  # of the year 9999
 _JSON_TYPES = ("application/json", "text/json")
 
 
@@ -92,6 +101,33 @@ def rfc3339(time: float) -> bytes:
     """Writes seconds since 1970 as CloudEvents has a timestamp (https://www.rfc-editor.org/rfc/rfc3339), in milliseconds."""
     text = datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z").encode()
+
+
+def event_time(envelope: Envelope, record: Record) -> datetime:
+    """Returns when an event happened: what its publisher says, or else when it was published first."""
+    text = envelope.text("ce_time")
+    if text:
+        try:
+            time = datetime.fromisoformat(text)
+        except ValueError:
+            pass
+        else:
+            return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    return moment(seconds_of(envelope.text(PUBLISHED_HEADER), record.timestamp))
+
+
+def seconds_of(text: str, default: float) -> float:
+    """Returns the seconds since 1970 that a header says; the default if it says none that are in the years 1 to 9999."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        return default
+    return seconds if _FIRST_SECOND <= seconds <= _LAST_SECOND else default
+
+
+def moment(seconds: float) -> datetime:
+    """Returns seconds since 1970 as a time; one beyond the years 1 to 9999, which a foreign record may have, as the nearest."""
+    return datetime.fromtimestamp(min(max(seconds, _FIRST_SECOND), _LAST_SECOND), UTC)
 
 
 def seal_for_go_micro(headers: Headers, data: bytes, topic: str) -> bytes:

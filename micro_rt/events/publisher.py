@@ -19,7 +19,9 @@ The rules that it keeps, and why:
   a publisher takes another prefix.
 - A message of another type than the event's is refused by its class. The codec would encode it, and nobody could read
   it.
-- Headers that micro-rt writes itself (``ce_…``, ``micro-dead-…``, ``content-type``) are refused, not overwritten: two
+- ``time=`` is what the event says of itself, in ``ce_time``. The broker stamps the record with the time of acceptance: retention
+  counts from there, whatever the event says.
+- Headers that micro-rt writes itself (``ce_…``, ``micro-dead-…``, ``micro-published``, ``content-type``) are refused, not overwritten: two
   values of one name would mean something else to each reader.
 - The trace of the call or event that is being served travels with each event, so that what follows from it can be seen.
 - The envelope is the broker's choice, by its address; nothing else in this module depends on the broker.
@@ -41,7 +43,7 @@ from micro_rt.context import current_context
 from micro_rt.errors import Aborted, DeadlineExceeded, Error, InvalidArgument
 from micro_rt.event import Event, EventsInfo
 from micro_rt.events.context import Publishing
-from micro_rt.events.envelope import rfc3339, seal, seal_for_go_micro, seal_tombstone
+from micro_rt.events.envelope import PUBLISHED_HEADER, rfc3339, seal, seal_for_go_micro, seal_tombstone
 from micro_rt.interceptor import Interceptor, PublishNext, chain_publish
 from micro_rt.kit.clock import wall_time
 from micro_rt.kit.ids import NumberedIds
@@ -316,11 +318,11 @@ class Publisher:
                 outlet.tombstone
             ):  # The value holds go-micro's envelope, and there is none: the headers stay where they are.
                 headers = seal_tombstone(outlet.name, id.encode(), source, stamp, sent + trace)
-                records.append(OutgoingRecord(topic, b"", key, headers, when, tombstone=True))
+                records.append(OutgoingRecord(topic, b"", key, headers, tombstone=True))
                 continue
             if broker.envelope == "micro":
                 data, headers = seal_for_go_micro(headers, data, topic), ()
-            records.append(OutgoingRecord(topic, data, key, headers, when))
+            records.append(OutgoingRecord(topic, data, key, headers))
         return ids, records
 
     async def _accepted(self, broker: Broker, records: list[OutgoingRecord]) -> Any:
@@ -431,7 +433,7 @@ def _checked(headers: HeadersLike) -> Headers:
         lowered = name.lower()
         if not _NAME(lowered):
             raise ValueError(f"header {name!r}: only letters, digits, '_', '.' and '-' are allowed")
-        if lowered.startswith(("ce_", "micro-dead-")) or lowered == "content-type":
+        if lowered.startswith(("ce_", "micro-dead-")) or lowered in ("content-type", PUBLISHED_HEADER):
             raise ValueError(f"header {name!r} is written by micro-rt itself; choose another name")
         checked.append((lowered, _bytes(value)))
     return tuple(checked)

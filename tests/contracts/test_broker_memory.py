@@ -66,8 +66,8 @@ async def test_records_are_dropped_when_they_run_out_and_not_before(caplog: pyte
     await broker.prepare({"t": TopicOptions(partitions=1, retention=100.0)})
 
     async def publish(value: bytes) -> None:
-        # That it says to be old makes no difference.
-        await broker.publish([OutgoingRecord("t", value, timestamp=5.0)])
+        # That its event is old makes no difference.
+        await broker.publish([OutgoingRecord("t", value, headers=(("ce_time", b"1970-01-01T00:00:05Z"),))])
 
     async def all_values() -> list[bytes]:
         subscription = broker.subscribe(["t"], uuid.uuid4().hex, "earliest", Recorder())

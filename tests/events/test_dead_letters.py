@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 import micro_rt as micro
-from micro_rt.broker.base import Record, TopicOptions
+from micro_rt.broker.base import OutgoingRecord, Record, TopicOptions
 from micro_rt.cli.main import main
 from micro_rt.events.dead_letter import DeadLetter, dead_letter, dead_letter_topic, replayed_record
+from micro_rt.events.envelope import event_time, open_envelope
 from micro_rt.events.replay import replay
 from tests.helpers.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed
 from tests.helpers.waiting import eventually
-from tests.protos.shop_pb2 import OrderPlaced
+from tests.protos.shop_pb2 import OrderPlaced, Ping
 
 
 async def test_they_go_back_once_to_their_group_alone(broker: str, shop: Shop, publish: Publishes) -> None:
@@ -129,19 +131,96 @@ async def test_the_command_says_what_is_wrong(capsys: pytest.CaptureFixture[str]
 def test_a_dead_letter_is_the_record_and_what_became_of_it() -> None:
     record = Record("orders", 3, 17, 1.5, b"k", b"v", (("a", b"1"), ("micro-for-group", b"g")))
     message = dead_letter(record, "g", "why " * 3000, ValueError("x"), 5)
-    assert (message.topic, message.key, message.value, message.timestamp) == ("orders.g.dead", b"k", b"v", 1.5)
+    assert (message.topic, message.key, message.value) == ("orders.g.dead", b"k", b"v")
     assert message.headers[0] == ("a", b"1")
     assert "micro-for-group" not in dict(message.headers)
     read = Record(message.topic, 0, 0, 2.0, message.key, message.value, message.headers)
     letter = DeadLetter.of(read)
     assert letter is not None
     assert letter[:4] == ("orders", 3, 17, "g")
+    assert letter.published == 1.5
     assert letter.error == "ValueError"
     assert len(letter.reason) == 4000
     back = replayed_record(read, letter)
     assert (back.topic, back.key, back.value) == ("orders", b"k", b"v")
-    assert back.headers == (("a", b"1"), ("micro-for-group", b"g"))
+    assert back.headers == (("a", b"1"), ("micro-for-group", b"g"), ("micro-published", b"1.500"))
+    again = dead_letter(Record("orders", 3, 20, 9.0, b"k", b"v", back.headers), "g", "why", None, 5)
+    assert [pair for pair in again.headers if "published" in pair[0]] == [("micro-dead-published", b"1.500")]
     assert DeadLetter.of(record) is None
+
+
+@pytest.mark.parametrize("text", [b"nan", b"inf", b"-1e300", b"9" * 400, b"soon", b"\xff", b""])
+def test_a_time_that_is_none_is_passed_over(text: bytes) -> None:
+    said = {"topic": b"t", "partition": b"0", "offset": b"0", "group": b"g", "time": text, "published": text}
+    headers = tuple((f"micro-dead-{name}", value) for name, value in said.items())
+    letter = DeadLetter.of(Record("t.g.dead", 0, 0, 7.0, None, b"", headers))
+    assert letter is not None
+    assert (letter.time, letter.published) == (7.0, 7.0)
+    replayed = Record("t", 0, 0, 7.0, None, b"", (("micro-published", text), ("ce_time", text)))
+    assert event_time(open_envelope(replayed), replayed) == datetime.fromtimestamp(7.0, UTC)
+    assert dict(dead_letter(replayed, "g", "", None, 1).headers)["micro-dead-published"] == b"7.000"
+
+
+def test_a_foreign_record_may_have_any_timestamp() -> None:
+    for timestamp, year in ((-0.001, 1969), (-1e15, 1), (9.2e15, 9999)):
+        record = Record("t", 0, 0, timestamp, None, b"", ())
+        assert event_time(open_envelope(record), record).year == year
+
+
+async def test_a_dead_letter_is_stamped_when_it_is_written_and_keeps_the_time_of_its_event(
+    broker: str, shop: Shop, publish: Publishes
+) -> None:
+    broken = True
+    handled, failed = Log(), Log()
+
+    async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
+        await (failed if broken else handled)(event, context)
+        if broken:
+            raise RuntimeError("broken")
+
+    topic, began = shop.topic("orders"), time.time()
+    days = {"old": -30, "new": 0, "from the future": 30}
+    times = {order: datetime.fromtimestamp(int(began), UTC) + timedelta(days=more) for order, more in days.items()}
+    async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", attempts=1) as (service, _):
+        for order, when in times.items():
+            await publish.placed("k", headers={"order": order}, time=when)
+        letters = await read_all(service, dead_letter_topic(topic, "g"), expected=3)
+        assert all(began - 1 < letter.timestamp < time.time() + 1 for letter in letters)
+        broken = False
+        found = [letter async for letter in replay(await service.broker(), topic, "g")]
+        await eventually(lambda: len(handled) == 3)
+    first = [context.record.timestamp for context in failed.contexts]
+    assert [letter.published for letter in found] == pytest.approx(first, abs=0.001)
+    assert {context.headers["order"].decode(): context.time for context in handled.contexts} == times
+    assert all(began - 1 < context.record.timestamp < time.time() + 1 for context in handled.contexts)
+
+
+async def test_a_replayed_event_that_does_not_say_when_it_happened_keeps_when_it_was_published(
+    broker: str, shop: Shop
+) -> None:
+    attempts = Log()
+
+    async def handle(event: Ping, context: micro.EventContext) -> None:
+        await attempts(event, context)
+        if len(attempts) < 3:
+            raise RuntimeError("broken")
+
+    topic = shop.topic("pings")
+    async with subscribed(broker, shop.subscriber(ping=handle), group="g", attempts=1) as (service, _):
+        own = await service.broker()
+        (published,) = await own.publish([OutgoingRecord(topic, Ping(text="1").SerializeToString())])
+        assert not isinstance(published, micro.Error)
+        for replayed in (1, 2):
+            await read_all(service, dead_letter_topic(topic, "g"), expected=replayed)
+            letters = [letter async for letter in replay(own, topic, "g")]
+            assert len(letters) == 1
+        await eventually(lambda: len(attempts) == 3)
+    first, *again = attempts.contexts
+    moment = first.record.timestamp
+    assert first.time.timestamp() == pytest.approx(moment, abs=0.0001)
+    for context in again:
+        assert context.record.timestamp > moment
+        assert context.time.timestamp() == pytest.approx(moment, abs=0.001)
 
 
 def test_the_topic_of_dead_letters_can_be_one() -> None:

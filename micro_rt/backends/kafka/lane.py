@@ -14,6 +14,7 @@ from micro_rt.backends.kafka.client import KafkaError, error_of, failures
 from micro_rt.backends.kafka.producer import BATCH, Gate, Producer
 from micro_rt.broker.base import OutgoingRecord, Position
 from micro_rt.errors import Error, InvalidArgument, PermissionDenied, Unavailable
+from micro_rt.kit.clock import wall_time
 
 __all__ = ["Call", "Entry", "Lane", "LaneHost"]
 
@@ -176,19 +177,19 @@ class Lane:
         builder, size = producer.batch(), 0
         append = builder.append
         queue, sent = self._queue, self._sent
+        now = round(wall_time() * 1000)
         while queue:
             entry = queue[0]
             if sent and size + entry.size > self._limit:
                 break
             record = entry.record
-            stamp = None if record.timestamp is None else round(record.timestamp * 1000)
             try:
                 value: bytes | None = record.value
                 if record.tombstone:
                     if value:
                         raise ValueError("a tombstone has no value")
                     value = None
-                fits = append(timestamp=stamp, key=record.key, value=value, headers=list(record.headers))
+                fits = append(timestamp=now, key=record.key, value=value, headers=list(record.headers))
             except (TypeError, ValueError, OverflowError, struct.error) as failure:
                 self._settle(queue.popleft(), InvalidArgument(f"no message for Kafka: {failure}", may_have_run=False))
                 continue

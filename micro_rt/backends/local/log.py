@@ -39,7 +39,7 @@ SCHEMA = (
             first INTEGER NOT NULL DEFAULT 0, next INTEGER NOT NULL DEFAULT 0, UNIQUE (topic, number)
         )""",
         "CREATE TABLE records (id INTEGER PRIMARY KEY, timestamp REAL NOT NULL, key BLOB, value BLOB NOT NULL, headers TEXT)",
-        # At that time of day, that offset was the next: all before it was there by then, whatever its timestamp says.
+        # At that time of day, that offset was the next: all before it was accepted by then, also where the clock was set back.
         """CREATE TABLE marks (
             partition INTEGER NOT NULL REFERENCES partitions, at REAL NOT NULL, next INTEGER NOT NULL,
             PRIMARY KEY (partition, at)
@@ -140,7 +140,7 @@ def append(
         connection: within a write.
         topics: of the writer's thread.
         records: what is to be appended.
-        now: seconds since 1970, for records without a timestamp.
+        now: seconds since 1970; becomes the records' timestamp.
 
     Returns:
         For each record where it is, or that there is no such topic.
@@ -169,7 +169,7 @@ def append(
         rows.append(
             (
                 id << _OFFSETS | offset,
-                now if record.timestamp is None else record.timestamp,
+                now,
                 record.key,
                 None if record.tombstone else record.value,
                 _dump(record.headers) if record.headers else None,

@@ -263,19 +263,8 @@ class _Log:
 
     def append(self, record: OutgoingRecord, now: float, moment: float) -> Position:
         offset = self.first + len(self._records)
-        timestamp = now if record.timestamp is None else record.timestamp
-        self._records.append(
-            Record(
-                self._topic,
-                self._number,
-                offset,
-                timestamp,
-                record.key,
-                record.value,
-                record.headers,
-                record.tombstone,
-            )
-        )
+        about = (record.key, record.value, record.headers, record.tombstone)
+        self._records.append(Record(self._topic, self._number, offset, now, *about))
         if not self._marks or moment >= self._marks[-1][0] + self._retention / 16:
             self.tidy(moment)
         for reader in self.readers:

@@ -209,7 +209,7 @@ class _Log:
         self.readers: set[Member] = set()
         self._partition = partition
         self._retention = retention
-        self._records: deque[tuple[float, Record]] = deque()
+        self._records: deque[Record] = deque()
 
     @property
     def next(self) -> int:
@@ -217,20 +217,19 @@ class _Log:
 
     def append(self, record: OutgoingRecord) -> Position:
         now = time.time()
-        while self._records and self._records[0][0] < now - self._retention:
+        while self._records and self._records[0].timestamp < now - self._retention:
             self._records.popleft()
             self.first += 1
         position = Position(*self._partition, self.next)
-        timestamp = now if record.timestamp is None else record.timestamp
         about = (record.key, record.value, record.headers, record.tombstone)
-        self._records.append((now, Record(*position, timestamp, *about)))
+        self._records.append(Record(*position, now, *about))
         for reader in self.readers:
             reader.wake()
         return position
 
     def read(self, offset: int, limit: int) -> list[Record]:
         begin = max(0, offset - self.first)
-        return [self._records[number][1] for number in range(begin, min(begin + limit, len(self._records)))]
+        return [self._records[number] for number in range(begin, min(begin + limit, len(self._records)))]
 
     def offset_of(self, start: Start) -> int:
         if start == "earliest":
@@ -239,7 +238,7 @@ class _Log:
             return self.next
         if isinstance(start, int):
             return max(start, self.first)
-        later = (record.offset for _, record in self._records if record.timestamp >= start.timestamp())
+        later = (record.offset for record in self._records if record.timestamp >= start.timestamp())
         return next(later, self.next)
 
 
