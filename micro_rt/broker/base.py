@@ -236,10 +236,11 @@ class Broker(ABC):
         Waits first while too much is on its way (back pressure). Cancelled, it withdraws what has not been sent.
 
         Returns:
-            For each record where it is, or why it is nowhere: ``InvalidArgument`` for one that is too large or whose topic
-            has an impossible name, ``NotFound`` for a topic that is not there, ``PermissionDenied``, ``ResourceExhausted``
-            where there is no space left, ``Unavailable``. The error's ``may_have_run`` says whether the record may be there
-            all the same.
+            For each record where it is, or why it is nowhere: ``InvalidArgument`` for one that is too large, that its topic does
+            not take, or whose topic has an impossible name, ``NotFound`` for a topic that is not there, ``PermissionDenied``,
+            ``ResourceExhausted`` where there is no space left, ``FailedPrecondition`` where this machine's clock is wrong,
+            ``Unavailable``. The error's ``may_have_run`` says whether the record may be there all the same. A record that is
+            refused keeps no other from being accepted.
         """
 
     @abstractmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -108,9 +109,18 @@ async def test_headers_that_cannot_be_are_refused(publish: Publishes, headers: A
         await publish.placed("1", headers=headers)
 
 
-async def test_a_time_without_a_zone_is_refused(publish: Publishes) -> None:
-    from datetime import datetime
+async def test_an_event_may_say_any_time(broker: str, shop: Shop, publish: Publishes) -> None:
+    times = [datetime.now(UTC) + timedelta(days=days) for days in (0, -8, 1, -20_000, 200_000)] * 4
+    published = await asyncio.gather(*(publish.placed(str(number), time=time) for number, time in enumerate(times)))
+    assert len(published) == 20
+    log = Log()
+    async with subscribed(broker, shop.subscriber(order_placed=log), group="g"):
+        await eventually(lambda: len(log) == 20)
+    for event, context in zip(log.events, log.contexts, strict=True):
+        assert abs(context.time - times[int(event.order_id)]) < timedelta(milliseconds=2)
 
+
+async def test_a_time_without_a_zone_is_refused(publish: Publishes) -> None:
     with pytest.raises(ValueError, match="time zone"):
         await publish.placed("1", time=datetime(2026, 1, 1))
 

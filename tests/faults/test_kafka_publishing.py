@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import aiokafka.admin
@@ -13,6 +14,7 @@ from micro_rt.broker.base import OutgoingRecord, Position, TopicOptions
 from micro_rt.errors import Error, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from micro_rt.testing.contracts.broker.members import Reader
 from tests.helpers.kafka_lab import broker, make_topic, name, proxied
+from tests.helpers.waiting import soon
 from tests.servers.kafka import Kafka
 from tests.servers.server import Server
 
@@ -48,6 +50,57 @@ async def test_a_message_that_the_topic_does_not_take_harms_no_other(kafka: Serv
         assert codes(await one.publish([OutgoingRecord(topic, b"after", b"k")])) == ["OK"]
         kept = [b"%d" % each for each in range(100) if each not in (17, 60)]
         assert await values(one, topic, 99) == [*kept, b"after"]
+
+
+@pytest.mark.parametrize("detailed", [True, False])
+async def test_a_record_that_the_topic_does_not_take_harms_no_other(
+    kafka: Server, monkeypatch: pytest.MonkeyPatch, detailed: bool
+) -> None:
+    if not detailed:  # As an older Kafka, which does not say which records it means.
+        monkeypatch.setattr("micro_rt.backends.kafka.producer.DETAILED", 99)
+    topic = await make_topic(kafka, {"cleanup.policy": "compact"})
+    async with broker(kafka.url) as one:
+        bad = (3, 40, 41, 97)
+        records = [OutgoingRecord(topic, b"%d" % each, None if each in bad else b"k") for each in range(100)]
+        # Published together or each alone, they are one batch.
+        outcomes = await asyncio.gather(one.publish(records[:50]), *(one.publish([each]) for each in records[50:]))
+        results = [result for outcome in outcomes for result in outcome]
+        refused = {number: result for number, result in enumerate(results) if isinstance(result, Error)}
+        assert tuple(refused) == bad
+        for error in refused.values():
+            assert isinstance(error, InvalidArgument)
+            assert not error.may_have_run
+            assert "cleanup.policy=compact" in error.message
+            assert ("Compacted topic cannot accept message without key" in error.message) == detailed
+        assert one.problem == ""
+        kept = [b"%d" % each for each in range(100) if each not in bad]
+        assert await values(one, topic, 96) == kept
+
+
+async def test_all_of_many_records_may_be_refused(kafka: Server) -> None:
+    topic = await make_topic(kafka, {"cleanup.policy": "compact"})
+    async with broker(kafka.url) as one:
+        results = await soon(one.publish([OutgoingRecord(topic, b"") for _ in range(2000)]))
+        assert {type(result) for result in results} == {InvalidArgument}
+
+
+@pytest.mark.parametrize("seconds", [-2 * 86400, 2 * 86400])
+async def test_a_publisher_whose_clock_is_wrong_is_told_so(
+    kafka: Server, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    topic = await make_topic(kafka, {"message.timestamp.before.max.ms": "86400000"})
+    async with broker(kafka.url) as one:
+        monkeypatch.setattr("micro_rt.backends.kafka.lane.wall_time", lambda: time.time() + seconds)
+        results = await one.publish([OutgoingRecord(topic, b"%d" % each, b"k") for each in range(10)])
+        for error in results:
+            assert isinstance(error, FailedPrecondition)
+            assert not error.may_have_run
+            assert "clock of this machine" in error.message
+        assert "clock of this machine" in one.problem
+        monkeypatch.undo()
+        assert codes(await one.publish([OutgoingRecord(topic, b"after", b"k")])) == ["OK"]
+        assert one.problem == ""
+        assert await values(one, topic, 1) == [b"after"]
 
 
 async def test_a_message_larger_than_the_address_says_is_not_sent(kafka: Server) -> None:

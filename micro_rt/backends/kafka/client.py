@@ -85,7 +85,6 @@ _CLASSES: Mapping[str, type[Error]] = {
     "MessageSizeTooLargeError": InvalidArgument,
     "RecordListTooLargeError": InvalidArgument,
     "InvalidTopicError": InvalidArgument,
-    "InvalidTimestampError": InvalidArgument,
     "InvalidPartitionsError": InvalidArgument,
     "InvalidReplicationFactorError": FailedPrecondition,
     "InvalidConfigurationError": InvalidArgument,

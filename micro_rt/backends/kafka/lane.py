@@ -7,13 +7,14 @@ import copy
 import logging
 import struct
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol
 
 from micro_rt.backends.kafka.address import KafkaAddress
 from micro_rt.backends.kafka.client import KafkaError, error_of, failures
-from micro_rt.backends.kafka.producer import BATCH, Gate, Producer
+from micro_rt.backends.kafka.producer import BATCH, Gate, Producer, Refusal
 from micro_rt.broker.base import OutgoingRecord, Position
-from micro_rt.errors import Error, InvalidArgument, PermissionDenied, Unavailable
+from micro_rt.errors import Error, FailedPrecondition, InvalidArgument, PermissionDenied, Unavailable
 from micro_rt.kit.clock import wall_time
 
 __all__ = ["Call", "Entry", "Lane", "LaneHost"]
@@ -23,6 +24,8 @@ RETRY = 0.2
 ATTEMPTS = 5
 """Of a batch that the broker refuses because of its sequence number; each is another producer's."""
 
+_CORRUPT_MESSAGE, _INVALID_TIMESTAMP, _INVALID_RECORD = 2, 32, 87
+"""Kafka's errors about single records; before Kafka 2.4, the first one stands for the last one too."""
 _TOO_LARGE = ("MessageSizeTooLargeError", "RecordListTooLargeError")
 _SEQUENCE = (
     "OutOfOrderSequenceNumber",
@@ -103,6 +106,8 @@ class Lane:
         self._queue: deque[Entry] = deque()
         self._sent: list[Entry] = []
         self._limit = BATCH
+        self._parts: list[int] = []
+        """How many messages the next batches have, last one first, while a message is looked for that Kafka refuses."""
 
     def add(self, entry: Entry) -> None:
         """Puts a message behind the others."""
@@ -158,6 +163,7 @@ class Lane:
                 else:
                     await self._send(producer, await producer.gate(self._topic, self._partition))
         finally:
+            self._parts.clear()
             self.task = None
 
     async def _cannot(self, failure: BaseException) -> None:
@@ -177,8 +183,9 @@ class Lane:
         builder, size = producer.batch(), 0
         append = builder.append
         queue, sent = self._queue, self._sent
+        most = min(self._parts.pop(), len(queue)) if self._parts else len(queue)
         now = round(wall_time() * 1000)
-        while queue:
+        for _ in range(most):
             entry = queue[0]
             if sent and size + entry.size > self._limit:
                 break
@@ -228,7 +235,7 @@ class Lane:
         if name in _TOO_LARGE:
             if len(sent) > 1:
                 self._limit = size // 2
-                self._again()
+                self._again(sent)
                 return
             error: Error = InvalidArgument(
                 f"{doing}: its {size} bytes are more than the topic takes; raise max.message.bytes of the topic, or "
@@ -237,18 +244,48 @@ class Lane:
             )
         elif name in _SEQUENCE and all(entry.attempts < ATTEMPTS for entry in sent):
             _log.info("%s[%d]: %s; sending again with another producer", self._topic, self._partition, name)
-            self._again()
+            for entry in sent:
+                entry.attempts += 1
+            self._again(sent)
             return
         else:
-            error = error_of(failure, doing, may_have_run=not isinstance(failure, failures.BrokerResponseError))
+            refusal = producer.refusal(self._topic, self._partition)
+            if refusal is not None and refusal.code == _INVALID_TIMESTAMP:  # All of a batch have the same.
+                error = _wrong_clock(next(iter(refusal.records.values()), refusal.text), doing)
+            elif refusal is not None and (refusal.records or refusal.code in (_CORRUPT_MESSAGE, _INVALID_RECORD)):
+                self._single_out(refusal, doing)
+                return
+            else:
+                unknown = isinstance(failure, failures.UnknownError)  # to Kafka, or only to aiokafka
+                if refusal is not None and unknown:
+                    failure = failures.UnknownError(f"error {refusal.code} of Kafka {refusal.text}")
+                # Other errors come before anything of the batch is written.
+                refused = isinstance(failure, failures.BrokerResponseError) and not unknown
+                error = error_of(failure, doing, may_have_run=not refused)
             self._host.problem = str(error)
         for entry in sent:
             self._settle(entry, copy.copy(error))
 
-    def _again(self) -> None:
+    def _single_out(self, refusal: Refusal, doing: str) -> None:
+        """Ends the messages that Kafka refuses, and has the others sent again; if Kafka names none, looks for them in halves."""
+        sent = self._sent
+        refused = {number: why for number, why in refusal.records.items() if 0 <= number < len(sent)}
+        if not refused:
+            if len(sent) > 1:
+                half = len(sent) // 2
+                self._parts += (len(sent) - half, half)
+                self._again(sent)
+                return
+            refused = {0: ""}
+        for number, entry in enumerate(sent):
+            if number in refused:
+                reason = refused[number] or refusal.text
+                self._settle(entry, _invalid(entry.record, reason, doing))
+        self._again([entry for number, entry in enumerate(sent) if number not in refused])
+
+    def _again(self, entries: Sequence[Entry]) -> None:
         """Puts what was sent in front again, but for that which nobody waits for any more."""
-        for entry in reversed(self._sent):
-            entry.attempts += 1
+        for entry in reversed(entries):
             if entry.call.results[entry.index] is None:
                 self._queue.appendleft(entry)
             else:
@@ -257,3 +294,22 @@ class Lane:
     def _settle(self, entry: Entry, result: Position | Error) -> None:
         self._host.leave(entry.size)
         entry.call.finish(entry.index, result)
+
+
+def _wrong_clock(reason: str, doing: str) -> Error:
+    text = (
+        "the clock of this machine is further ahead or behind than message.timestamp.after.max.ms and "
+        "message.timestamp.before.max.ms of the topic allow"
+    )
+    return FailedPrecondition(f"{doing}: {text}{_said(reason)}", may_have_run=False)
+
+
+def _invalid(record: OutgoingRecord, reason: str, doing: str) -> Error:
+    rule = "the topic takes no such record"
+    if record.key is None:
+        rule = "it has no key, and a compacted topic (cleanup.policy=compact) takes only records with one"
+    return InvalidArgument(f"{doing}: {rule}{_said(reason)}", may_have_run=False)
+
+
+def _said(reason: str) -> str:
+    return f"; Kafka says: {reason}" if reason else ""

@@ -4,21 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple, cast
 
 import aiokafka  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
+import aiokafka.protocol.produce  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 
 from micro_rt.backends.kafka.client import STOP, Cluster, connection_options, end_task, failures
 from micro_rt.kit.tasks import wait_for_event
 
-__all__ = ["BATCH", "Gate", "Producer"]
+__all__ = ["BATCH", "Gate", "Producer", "Refusal"]
 
 BATCH = 128 << 10
 """Bytes of a batch, before compression, unless one message has more."""
 TOGETHER = 0.02
 """Seconds that a batch waits at most, and grows, because its broker is busy."""
 
+DETAILED = 8
+"""The version of the request to write from which on Kafka says which records it refuses, and why."""
+
+_MOST_TEXT = 300
+"""Characters that are kept of what Kafka says."""
 _library: Any = cast("Any", aiokafka)
+
+
+class Refusal(NamedTuple):
+    """Kafka's answer to a batch that it did not accept."""
+
+    code: int
+    """Of the error, in Kafka's protocol."""
+    text: str
+    """What Kafka says of it; empty if it says nothing."""
+    records: Mapping[int, str]
+    """What Kafka says of each record that it refuses, by its number in the batch; empty if it names none."""
 
 
 class Gate:
@@ -62,6 +80,7 @@ class Producer:
         """Whether a batch of it was refused: its sequence numbers have a gap now."""
         self._cluster = cluster
         self._gates: dict[int, Gate] = {}
+        self._refusals: dict[tuple[str, int], Refusal] = {}
         self._busy = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -79,6 +98,10 @@ class Producer:
         # aiokafka gives a batch up after the time of one request if its partition has no leader, as while a broker starts. That
         # is sooner than timeout=, and may be after the batch was sent. The publisher gives up, when nothing is answered.
         self._producer._message_accumulator._batch_ttl = math.inf
+        # Of an answer, aiokafka keeps the class of the error, and has none for some errors.
+        client = self._producer.client
+        self._ask: Callable[..., Awaitable[Any]] = client.send
+        client.send = self._ask_in_detail
 
     async def start(self) -> None:
         """Connects; raises what aiokafka raises."""
@@ -122,6 +145,38 @@ class Producer:
             if not self._busy:
                 self._idle.set()
 
+    def refusal(self, topic: str, partition: int) -> Refusal | None:
+        """Returns what Kafka answered last to a batch of a partition; None if it accepted it, or has not answered yet.
+
+        It is there also while aiokafka sends the batch again because of that answer.
+        """
+        return self._refusals.get((topic, partition))
+
+    async def _ask_in_detail(self, node: int, request: Any, **options: Any) -> Any:
+        """Sends a request of aiokafka's; one to write in the version whose answer has details, and remembers those."""
+        if not isinstance(request, _library.protocol.produce.ProduceRequest):
+            return await self._ask(node, request, **options)
+        plain = request.prepare
+
+        def prepare(versions: Mapping[int, tuple[int, int]]) -> Any:
+            lowest, highest = versions.get(request.API_KEY, (0, 0))
+            if lowest <= DETAILED <= highest:
+                return request.build(_library.protocol.produce.ProduceRequest_v8)
+            return plain(versions)
+
+        request.prepare = prepare
+        answer = await self._ask(node, request, **options)
+        for topic, partitions in answer.topics:
+            for partition, code, *rest in partitions:
+                if code:
+                    records, text = rest[3:5] if len(rest) >= 5 else (None, None)
+                    self._refusals[topic, partition] = Refusal(
+                        code, _shown(text), {number: _shown(why) for number, why in records or ()}
+                    )
+                elif self._refusals:
+                    self._refusals.pop((topic, partition), None)
+        return answer
+
     async def retire(self, timeout: float) -> None:
         """Disconnects when nothing is on its way any more, or after that many seconds."""
         await wait_for_event(self._idle, timeout)
@@ -142,6 +197,11 @@ class Producer:
         for task in (stopping, producer._sender.sender_task):
             await end_task(task)
         await producer.client.close()
+
+
+def _shown(text: str | None) -> str:
+    """Returns what Kafka says in one line that can be logged."""
+    return "".join(each if each.isprintable() else " " for each in (text or "")[:_MOST_TEXT]).strip()
 
 
 def _look_at(answer: asyncio.Future[Any]) -> None:
