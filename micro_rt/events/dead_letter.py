@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from micro_rt.broker.base import Broker, Headers, OutgoingRecord, Record, TopicOptions
 from micro_rt.errors import Error, InvalidArgument
@@ -18,6 +18,7 @@ __all__ = [
     "dead_letter",
     "dead_letter_topic",
     "publish_dead_letter",
+    "put_back",
     "replayed_record",
 ]
 
@@ -34,8 +35,9 @@ _SHORT_REASON = 100
 _LONGEST_TOPIC = 249  # of Kafka's
 
 
-class DeadLetter(NamedTuple):
-    """What is known of a dead letter, beside the record itself."""
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A dead letter: its record, and what is known of it."""
 
     topic: str
     """Where the record was."""
@@ -51,6 +53,8 @@ class DeadLetter(NamedTuple):
     """When it became a dead letter, in seconds since 1970."""
     published: float
     """When its event was published first, in seconds since 1970, however often it was replayed since."""
+    record: Record = field(repr=False)
+    """The record in the dead-letter topic: the key, the value and the headers of the event, and further headers."""
 
     @classmethod
     def of(cls, record: Record) -> DeadLetter | None:
@@ -71,6 +75,7 @@ class DeadLetter(NamedTuple):
                 int(said.get("attempts", 0)),
                 seconds_of(said.get("time", ""), record.timestamp),
                 seconds_of(said.get("published", ""), record.timestamp),
+                record,
             )
         except (KeyError, ValueError):
             return None
@@ -135,9 +140,16 @@ def dead_letter(record: Record, group: str, reason: str, error: BaseException | 
     )
 
 
-def replayed_record(record: Record, letter: DeadLetter) -> OutgoingRecord:
+def put_back(letter: DeadLetter) -> OutgoingRecord:
+    """Returns a dead letter as it is, to be put behind the others of its topic."""
+    record = letter.record
+    about = (record.value, record.key, record.headers)
+    return OutgoingRecord(record.topic, *about, republished=True, tombstone=record.tombstone)
+
+
+def replayed_record(letter: DeadLetter) -> OutgoingRecord:
     """Returns the record of a dead letter as it was, addressed to the group that could not handle it and to no other."""
-    published = f"{letter.published:.3f}"
+    record, published = letter.record, f"{letter.published:.3f}"
     headers = (
         *_without(record.headers),
         (GROUP_HEADER, letter.group.encode()),

@@ -11,7 +11,7 @@ import pytest
 import micro_rt as micro
 from micro_rt.broker.base import OutgoingRecord, Record, TopicOptions
 from micro_rt.cli.main import main
-from micro_rt.events.dead_letter import DeadLetter, dead_letter, dead_letter_topic, replayed_record
+from micro_rt.events.dead_letter import DeadLetter, dead_letter, dead_letter_topic, put_back, replayed_record
 from micro_rt.events.envelope import event_time, open_envelope
 from micro_rt.events.replay import replay
 from tests.helpers.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed
@@ -137,16 +137,28 @@ def test_a_dead_letter_is_the_record_and_what_became_of_it() -> None:
     read = Record(message.topic, 0, 0, 2.0, message.key, message.value, message.headers)
     letter = DeadLetter.of(read)
     assert letter is not None
-    assert letter[:4] == ("orders", 3, 17, "g")
+    assert (letter.topic, letter.partition, letter.offset, letter.group) == ("orders", 3, 17, "g")
+    assert letter.record is read
+    assert "value" not in repr(letter)
     assert letter.published == 1.5
     assert letter.error == "ValueError"
     assert len(letter.reason) == 4000
-    back = replayed_record(read, letter)
+    back = replayed_record(letter)
     assert (back.topic, back.key, back.value) == ("orders", b"k", b"v")
     assert back.headers == (("a", b"1"), ("micro-for-group", b"g"), ("micro-published", b"1.500"))
     again = dead_letter(Record("orders", 3, 20, 9.0, b"k", b"v", back.headers), "g", "why", None, 5)
     assert [pair for pair in again.headers if "published" in pair[0]] == [("micro-dead-published", b"1.500")]
     assert DeadLetter.of(record) is None
+
+
+@pytest.mark.parametrize("tombstone", [True, False])
+def test_a_dead_letter_stays_what_it_is_when_it_is_put_behind_others(tombstone: bool) -> None:
+    made = dead_letter(Record("orders", 3, 17, 1.5, b"k", b"", (("a", b"1"),), tombstone), "g", "why", None, 5)
+    read = Record(made.topic, 0, 5, 2.0, made.key, made.value, made.headers, made.tombstone)
+    letter = DeadLetter.of(read)
+    assert letter is not None
+    assert put_back(letter) == made
+    assert made.tombstone == replayed_record(letter).tombstone == tombstone
 
 
 @pytest.mark.parametrize("text", [b"nan", b"inf", b"-1e300", b"9" * 400, b"soon", b"\xff", b""])
