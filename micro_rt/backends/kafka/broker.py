@@ -88,7 +88,7 @@ class KafkaBroker(Broker):
             InvalidArgument: a name is impossible, or what it is to be made with.
             NotFound: one is not there, and the address says ``create=false``.
             PermissionDenied: this client may not make them, or not see them.
-            FailedPrecondition: the cluster has fewer brokers than ``replication=`` asks for, or forbids such a topic.
+            FailedPrecondition: the cluster has fewer brokers than replicas are asked for, or forbids such a topic.
             Unavailable: the cluster does not answer.
         """
         for name, options in topics.items():

@@ -50,8 +50,13 @@ METADATA_AGE = 60.0
 """Seconds after which new partitions of a topic are seen."""
 REQUEST_TIMEOUT = 10.0
 """Seconds that the cluster has for an answer to a question about itself, unless ``timeout=`` is less."""
+CLUSTER_DEFAULT = -1
+"""Replicas of a topic that is made, if the address does not say: as many as the cluster's default.replication.factor. What is up at
+the moment says nothing about that."""
+CLUSTER_DEFAULT_FROM = 4
+"""The version of the request to make topics from which on it can ask for the cluster's default (Kafka 2.4)."""
 MOST_REPLICAS = 3
-"""Of a topic that is made, if the address does not say, and as far as there are brokers."""
+"""Of a topic that is made in an older cluster, as far as there are brokers."""
 SETTLE = 0.1
 """Seconds between looks for a topic that was made just now."""
 APPEARS = 3.0
@@ -107,7 +112,8 @@ _ADVICE: Mapping[str, str] = {
     "ClusterAuthorizationFailedError": "its ACLs do not let this client: it needs Create, or topics that are there",
     "SaslAuthenticationFailed": "it does not accept this user and password",
     "UnsupportedSaslMechanismError": "it does not offer what sasl= names",
-    "InvalidReplicationFactorError": "it has fewer brokers than replication= asks for",
+    "InvalidReplicationFactorError": "it has fewer brokers than replication= of the address asks for, or else its own "
+    "default.replication.factor",
     "InvalidSessionTimeoutError": "session= is outside of its group.min.session.timeout.ms and group.max.session.timeout.ms",
     "InconsistentGroupProtocolError": "members of this group share partitions out in another way: try assignor=range",
 }
@@ -269,17 +275,57 @@ class Cluster:
                     await asyncio.sleep(SETTLE)
         except TimeoutError:
             raise Unavailable(f"Kafka at {self.address.place} made {', '.join(topics)}, and does not show it") from None
+        if self.address.replication is None:
+            await self._warn_of_one_replica(topics)
 
     async def _make(self, topics: Mapping[str, TopicOptions], largest: Mapping[str, int | None]) -> None:
         requests = [self._topic(name, options, largest.get(name)) for name, options in topics.items()]
-        create = _library.protocol.admin.CreateTopicsRequest
-        answer = await self._ask(create(requests, int(self.timeout * 1000), False), controller=True)
+        answer = await self._ask(self._creation(requests), controller=True)
         for name, code, *rest in answer.topic_errors:
             failure = failures.for_code(code)
             if failure is failures.NoError or failure is failures.TopicAlreadyExistsError:
                 continue
             reason = rest[0] if rest and rest[0] else ""
             raise error_of(failure(reason), f"Kafka at {self.address.place} did not make topic {name}")
+
+    async def _warn_of_one_replica(self, topics: Collection[str]) -> None:
+        """Says which of these topics are on one broker alone, though the cluster has several: Kafka's own default is that."""
+        if len(self._open_client().cluster.brokers()) < 2:
+            return
+        answer = await self._ask(_library.protocol.metadata.MetadataRequest(list(topics), False))
+        alone = [
+            cast("str", topic["topic"])
+            for topic in answer.to_object()["topics"]
+            if any(len(partition["replicas"]) < 2 for partition in topic["partitions"])
+        ]
+        if alone:
+            _log.warning(
+                "%s: each partition is on one broker alone, because default.replication.factor of the cluster is 1; raise it, or set "
+                "replication= in the address",
+                ", ".join(sorted(alone)),
+            )
+
+    def _creation(self, topics: list[tuple[Any, ...]]) -> Any:
+        """Returns the request that makes topics; in a cluster that has no default for their replicas, as many as it has brokers."""
+        admin = _library.protocol.admin
+        request: Any = admin.CreateTopicsRequest(topics, int(self.timeout * 1000), False)
+        prepare = request.prepare
+
+        def prepare_newer(versions: Mapping[int, tuple[int, int]]) -> Any:
+            lowest, highest = versions.get(request.API_KEY, (0, 0))
+            if lowest <= CLUSTER_DEFAULT_FROM <= highest:
+                # aiokafka has no such version, which differs from the one before only in what it allows.
+                newer = {"API_VERSION": CLUSTER_DEFAULT_FROM}
+                return request.build(type("CreateTopicsRequest", (admin.CreateTopicsRequest_v3,), newer))
+            replicas = min(MOST_REPLICAS, max(len(self._open_client().cluster.brokers()), 1))
+            request.create_topic_requests = [
+                (name, partitions, replicas if asked == CLUSTER_DEFAULT else asked, *rest)
+                for name, partitions, asked, *rest in topics
+            ]
+            return prepare(versions)
+
+        request.prepare = prepare_newer
+        return request
 
     async def leave(self, group: str, member: str) -> None:
         """Says for a member of a group that it is gone.
@@ -363,10 +409,9 @@ class Cluster:
             largest = max([largest, *(int(value) for name, value, *_ in entries if name == _LARGEST)])
         return largest + HEADERS
 
-    def _topic(self, name: str, options: TopicOptions, largest: int | None) -> tuple[object, ...]:
+    def _topic(self, name: str, options: TopicOptions, largest: int | None) -> tuple[Any, ...]:
         partitions = options.partitions or self.address.partitions or DEFAULT_PARTITIONS
-        brokers = len(self._open_client().cluster.brokers())
-        replication = self.address.replication or min(MOST_REPLICAS, max(brokers, 1))
+        replication = self.address.replication or CLUSTER_DEFAULT
         config: list[tuple[str, str]] = []
         if options.retention is not None:
             config.append(("retention.ms", str(int(options.retention * 1000))))
