@@ -27,10 +27,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from micro_rt.backends.kafka.broker import KafkaBroker
-from micro_rt.broker.base import Broker, OutgoingRecord, Position, TopicOptions
-from micro_rt.errors import Error, NotFound, PermissionDenied, Unauthenticated, Unavailable
+from micro_rt.broker.base import Broker, OutgoingRecord, Position, Record, TopicOptions
+from micro_rt.errors import Error, InvalidArgument, NotFound, PermissionDenied, Unauthenticated, Unavailable
+from micro_rt.events.dead_letter import dead_letter, dead_letter_topic
+from micro_rt.events.replay import replay
 from micro_rt.testing.contracts.broker.members import Reader
-from tests.helpers.kafka_lab import broker, name
+from tests.helpers.kafka_lab import broker, make_topic, name
 from tests.servers.certificates import Certificates
 from tests.servers.kafka import Kafka
 
@@ -179,6 +181,61 @@ async def test_users_and_acls(secured: Secured, caplog: pytest.LogCaptureFixture
         assert isinstance(error, PermissionDenied)
 
     assert PASSWORD not in caplog.text
+
+
+async def test_what_replaying_needs(secured: Secured) -> None:
+    topic, group = name("t"), name("g")
+    letters = dead_letter_topic(topic, group)
+    values = [b"0", b"1" * 3000, b"2"]
+    async with broker(secured.server.url) as anybody:
+        await make_topic(secured.server, {"max.message.bytes": "2000"}, named=topic)
+        await anybody.prepare({letters: TopicOptions(partitions=1)})
+        records = [Record(topic, 0, number, 1.5, b"k", value, ()) for number, value in enumerate(values)]
+        results = await anybody.publish([dead_letter(record, group, "broken", None, 5) for record in records])
+        assert all(isinstance(result, Position) for result in results)
+
+    async def replayed(*, dry_run: bool = False) -> tuple[list[int], Error | None]:
+        found: list[int] = []
+        async with broker(secured.url("bob")) as one:
+            try:
+                async for letter in replay(one, topic, group, dry_run=dry_run):
+                    found.append(letter.offset)
+            except Error as error:
+                return found, error
+        return found, None
+
+    async def until(expected: list[int], *, dry_run: bool = False) -> Error | None:
+        """Tries until a permission holds that was given just now."""
+        for _ in range(100):
+            found, error = await replayed(dry_run=dry_run)
+            if found == expected:
+                return error
+            assert isinstance(error, PermissionDenied | NotFound), error
+        raise AssertionError(f"{error!r} after {found}")
+
+    found, error = await replayed()
+    assert (found, type(error)) == ([], PermissionDenied)
+    secured.let("bob", ResourceType.TOPIC, letters, AclOperation.READ)
+    found, error = await replayed()
+    assert found == []
+    secured.let("bob", ResourceType.GROUP, f"{group}.replay", AclOperation.READ)
+    assert await until([0, 1, 2], dry_run=True) is None
+    found, error = await replayed()
+    assert found == []
+    assert isinstance(error, PermissionDenied)
+    assert topic in error.message
+    secured.let("bob", ResourceType.TOPIC, topic, AclOperation.WRITE)
+    # Without a way to put the one that is refused behind the others, those behind it are replayed again.
+    for expected in ([0, 2], [2]):
+        assert isinstance(await until(expected), InvalidArgument)
+    secured.let("bob", ResourceType.TOPIC, letters, AclOperation.WRITE)
+    assert isinstance(await until([2]), InvalidArgument)
+    for _ in range(100):
+        found, error = await replayed()
+        assert isinstance(error, InvalidArgument)
+        if not found:
+            break
+    assert found == []
 
 
 async def test_who_is_not_known_is_told_so(secured: Secured) -> None:
