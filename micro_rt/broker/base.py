@@ -10,6 +10,8 @@
   gives its partitions to others, who go on at the last committed position.
 - Committing says that everything before a position is done. The broker commits nothing itself, but for the position where a
   new group begins, if it must to remember it.
+- A commit can store a note beside each position: a short text for the member that reads the partition next. The broker does not
+  read it. Each commit of a partition replaces its note.
 - A new group begins where ``Start`` says: at the earliest record, unless told otherwise. A partition that a topic gets after the group
   has begun to read it begins at its earliest record.
 - A member that reads slowly, or not at all, stays a member for as long as its process lives and its loop runs.
@@ -39,6 +41,7 @@ from micro_rt.errors import Error, InvalidArgument
 
 __all__ = [
     "DEFAULT_PARTITIONS",
+    "LONGEST_NOTE",
     "Broker",
     "Headers",
     "Listener",
@@ -49,6 +52,7 @@ __all__ = [
     "Start",
     "Subscription",
     "TopicOptions",
+    "checked_note",
     "checked_start",
     "checked_topic",
     "partition_of",
@@ -56,6 +60,9 @@ __all__ = [
 
 DEFAULT_PARTITIONS = 8
 """Partitions of a topic that the embedded brokers make, when nothing else is said."""
+
+LONGEST_NOTE = 1024
+"""Bytes of UTF-8 that the note of a committed position can have."""
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}").fullmatch
 
@@ -171,11 +178,35 @@ class Subscription(ABC):
         """Reads these partitions again."""
 
     @abstractmethod
-    async def commit(self, positions: Mapping[Partition, int]) -> None:
+    async def commit(self, positions: Mapping[Partition, int], notes: Mapping[Partition, str] = {}) -> None:
         """Says that all records before these offsets are done.
+
+        Args:
+            positions: the offset for each partition.
+            notes: a text to store beside the position of a partition, at most ``LONGEST_NOTE`` bytes of UTF-8. A partition
+                without one has an empty note from now on.
 
         Raises:
             Aborted: a partition is not this member's any more; the others may have been committed.
+            Unavailable: the broker cannot be reached.
+            ValueError: an offset is below 0, a note is too long, or it is of a partition without a position.
+        """
+
+    @abstractmethod
+    async def notes(self, partitions: Collection[Partition]) -> Mapping[Partition, str]:
+        """Returns the notes that are stored beside the committed positions of partitions.
+
+        A note may come from another program: whoever set the position with a tool of the broker may have stored a text of its own,
+        of any length. The reader checks what it reads.
+
+        Args:
+            partitions: which ones; they need not be this member's.
+
+        Returns:
+            The note of each partition that the group has committed a position of, empty if the commit had none. Other partitions
+            are left out.
+
+        Raises:
             Unavailable: the broker cannot be reached.
         """
 
@@ -255,6 +286,26 @@ class Broker(ABC):
             start: where the group begins to read a topic of which it has no position.
             listener: told what becomes of partitions.
         """
+
+
+def checked_note(notes: Mapping[Partition, str], positions: Collection[Partition]) -> None:
+    """Checks the notes of a commit.
+
+    Args:
+        notes: the text for each partition.
+        positions: the partitions that are committed.
+
+    Raises:
+        ValueError: a note is longer than ``LONGEST_NOTE`` bytes of UTF-8, or is of a partition that is not committed.
+    """
+    for partition, note in notes.items():
+        if partition not in positions:
+            raise ValueError(f"a note of {partition.topic}[{partition.number}], which is not committed")
+        size = len(note.encode(errors="surrogatepass"))
+        if size > LONGEST_NOTE:
+            raise ValueError(
+                f"the note of {partition.topic}[{partition.number}] has {size} bytes: at most {LONGEST_NOTE}"
+            )
 
 
 def checked_start(start: Start) -> Start:

@@ -6,7 +6,9 @@ The rules that it keeps, and why:
   so a crash repeats records and loses none. A record is done when its handler has returned, or when it is in the
   dead-letter topic.
 - What is done is committed every half second while records become done, before a partition goes to another member, and
-  at the end. So a crash repeats at most what was done since then, and a hand-over in good order repeats nothing that
+  at the end. So a crash repeats what was done since then.
+- A record that is not done holds the position, whatever is done behind it. So each commit carries a note of what is done behind the
+  position. The next member reads the note and does not handle these records again. A hand-over in good order repeats nothing that
   was done.
 - A commit that is refused because the partition is another member's is no failure: that member repeats the records.
 - Reading goes on while handlers wait, up to ``max_in_flight`` records or 16 MiB of values for each partition. Then only
@@ -278,24 +280,33 @@ class Delivery:
 
     # Committing, and partitions that come and go
 
-    async def _commit(self, member: Subscription, partitions: Collection[Partition]) -> None:
+    async def _commit(self, member: Subscription, partitions: Collection[Partition], *, last: bool = False) -> None:
+        """Commits what is done.
+
+        Args:
+            member: of the group.
+            partitions: what to commit.
+            last: whether these partitions go to another member then.
+        """
         known = self._known(partitions)
-        moved = {progress.id: progress.position for progress in known if progress.position > progress.committed}
-        if not moved:
+        due = {progress: found for progress in known if (found := progress.due(last=last)) is not None}
+        if not due:
             return
+        positions = {progress.id: position for progress, (position, _) in due.items()}
         try:
-            await member.commit(moved)
+            await member.commit(positions, {progress.id: note for progress, (_, note) in due.items() if note})
         except Aborted as error:
             _log.info("group %s: %s", self.options.group, error)
         else:
-            for progress in known:
-                if progress.id in moved:
-                    progress.note_commit(moved[progress.id])
+            for progress, (position, note) in due.items():
+                progress.note_commit(position, note)
 
     async def assigned(self, partitions: Collection[Partition]) -> None:
-        """Reads these partitions from now on."""
+        """Reads these partitions from now on; first reads what the members before this one have noted."""
+        notes: Mapping[Partition, str] = {} if self._member is None else await self._member.notes(partitions)
         for partition in partitions:
-            self._partitions[partition] = PartitionProgress(partition)
+            progress = self._partitions[partition] = PartitionProgress(partition)
+            progress.recall(notes.get(partition, ""))
         if self._paused and self._member is not None:
             self._member.pause(partitions)
 
@@ -304,7 +315,7 @@ class Delivery:
         await self._release(partitions, self._patience)
         if self._member is not None:
             try:
-                await self._commit(self._member, partitions)
+                await self._commit(self._member, partitions, last=True)
             except Exception as error:
                 _log.warning("group %s: what was done last will be repeated: %s", self.options.group, error_text(error))
         for partition in partitions:
@@ -330,7 +341,7 @@ class Delivery:
             await self._release(list(self._partitions), grace)
             if self._partitions:
                 try:
-                    await self._commit(member, self._partitions)
+                    await self._commit(member, self._partitions, last=True)
                 except Exception as error:
                     _log.warning(
                         "group %s: what was done last will be repeated: %s", self.options.group, error_text(error)

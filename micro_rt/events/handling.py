@@ -112,7 +112,7 @@ class Handling:
         """Handles records that were read of a partition, after those before them."""
         if progress.arrive(records):
             return
-        if not progress.pending and len(self._workers) < self.options.concurrency:
+        if not progress.pending and not progress.recalls and len(self._workers) < self.options.concurrency:
             self.fast_batches += 1
             self._start_worker(progress.begin_batch(records))
         else:
@@ -172,6 +172,8 @@ class Handling:
     def _add(self, progress: PartitionProgress, record: Record) -> None:
         """Lets a record go its own way."""
         pending = progress.add(record)
+        if pending.done:
+            return  # The member that has read the partition before has handled it.
         routes = self._by_topic[progress.id.topic]
         try:
             envelope = pending.envelope = open_envelope(record)

@@ -21,6 +21,10 @@ The rules that these classes keep:
 - ``moved_at`` is when the position moved last, or when there was work again after there was none. So an idle partition is
   never called stuck, and one that waits for a record that cannot be handled is.
 - A partition that is ``released`` begins nothing any more; what still runs may finish and is counted.
+- The note that is committed with the position says which records behind it are done. The member that reads the partition next
+  ``recall``s it: these records are done when they arrive, and nobody handles them again. A note is believed only if the record at
+  its first offset is the one that the note was written about; otherwise everything is handled. What a note said of records that have
+  not arrived yet goes into the next note.
 - Bytes in flight are those of values alone: keys and headers are small, and counting them would cost more than it tells.
 """
 
@@ -33,6 +37,7 @@ from collections.abc import Sequence
 from micro_rt.broker.base import Partition, Record
 from micro_rt.errors import Error
 from micro_rt.events.envelope import Envelope
+from micro_rt.events.position_note import PositionNote, check_of, decode_note, encode_note
 from micro_rt.events.subscriber import Route
 from micro_rt.kit.clock import loop_time
 
@@ -51,6 +56,10 @@ class PartitionProgress:
     __slots__ = (
         "_behind",
         "_bytes",
+        "_noted",
+        "_recalled",
+        "_recalled_check",
+        "_recalled_from",
         "batch",
         "committed",
         "full",
@@ -71,6 +80,14 @@ class PartitionProgress:
         self._behind: dict[bytes, deque[PendingRecord] | None] = {}
         """The keys of which a record is ready, running or waiting, and the records behind it if there are any."""
         self._bytes = 0
+        self._noted = ""
+        """The note that was committed last."""
+        self._recalled: deque[tuple[int, int]] = deque()
+        """What the note of the member before this one says is done, and has not arrived yet."""
+        self._recalled_check: int | None = None
+        """The checksum of the first record of that, until it has arrived."""
+        self._recalled_from = 0
+        """The position that the note was committed with; 0 once a record has arrived."""
         self.position = -1
         """The offset that may be committed; -1 before the first record is done."""
         self.committed = -1
@@ -99,6 +116,8 @@ class PartitionProgress:
         batch = self.batch
         if not self.in_flight:
             self.moved_at = loop_time()
+        if self._recalled:
+            self._check_recalled(records)
         self._bytes += sum([len(record.value) for record in records])
         if batch is None:
             return False
@@ -110,9 +129,16 @@ class PartitionProgress:
         self.batch = batch = FastBatch(self, records)
         return batch
 
+    @property
+    def recalls(self) -> bool:
+        """Whether records that arrive may be done already, as the member before this one has noted."""
+        return bool(self._recalled)
+
     def add(self, record: Record) -> PendingRecord:
-        """Adds a record that has arrived, behind the others; it has no place in line yet."""
+        """Adds a record that has arrived, behind the others; it has no place in line yet, and needs none if it is done already."""
         pending = PendingRecord(self, record)
+        if self._recalled:
+            pending.done = self._was_done(record)
         self.pending.append(pending)
         return pending
 
@@ -179,6 +205,86 @@ class PartitionProgress:
             batch.index = 0
         self.moved_at = loop_time()
 
+    # What members tell each other
+
+    def recall(self, note: str) -> None:
+        """Reads the note of the member that has read the partition before; nothing may have arrived yet."""
+        told = decode_note(note)
+        if told is not None:
+            self._recalled = deque(told.done)
+            self._recalled_check = told.check
+            self._recalled_from = told.position
+        self._noted = note
+
+    def due(self, *, last: bool) -> tuple[int, str] | None:
+        """Returns the position to commit, and its note; None if nothing is to be committed.
+
+        Args:
+            last: whether this is the last commit of this member. Then it is also due where only records behind the position are
+                done.
+        """
+        position = self.position
+        moved = position > self.committed
+        if not moved:
+            if not last or not self.pending:
+                return None
+            if position < 0:
+                position = self.pending[0].record.offset
+        note = encode_note(self._note(position))
+        return None if not moved and note == self._noted else (position, note)
+
+    def _note(self, position: int) -> PositionNote:
+        done: list[tuple[int, int]] = []
+        check: int | None = None
+        first = behind = -1
+        for pending in self.pending:
+            offset = pending.record.offset
+            if pending.done:
+                if first < 0:
+                    first = offset
+                    if check is None:
+                        check = check_of(pending.record)
+                behind = offset + 1
+            elif first >= 0:
+                done.append((first, behind))
+                first = -1
+        if first >= 0:
+            done.append((first, behind))
+        elif not done:
+            check = self._recalled_check
+        at = max(behind, position)
+        for start, end in self._recalled:
+            if done and start <= at == done[-1][1]:
+                done[-1] = (done[-1][0], max(at, end))
+            elif end > at:
+                done.append((max(start, at), end))
+        return PositionNote(position, done, check)
+
+    def _check_recalled(self, records: Sequence[Record]) -> None:
+        """Forgets what was recalled if it is about other records, or if they were passed."""
+        first = records[0].offset
+        if first < self._recalled_from:  # Somebody has set the position back, to have the records handled again.
+            self._recalled.clear()
+        self._recalled_from = 0
+        if self._recalled_check is None:
+            self._forget_recalled(first)
+
+    def _was_done(self, record: Record) -> bool:
+        recalled = self._recalled
+        if record.offset < recalled[0][0]:
+            return False
+        if self._recalled_check is not None:
+            if record.offset != recalled[0][0] or check_of(record) != self._recalled_check:
+                recalled.clear()  # They are other records: the topic was made anew.
+                return False
+            self._recalled_check = None
+        self._forget_recalled(record.offset)
+        return bool(recalled) and recalled[0][0] <= record.offset
+
+    def _forget_recalled(self, offset: int) -> None:
+        while self._recalled and self._recalled[0][1] <= offset:
+            self._recalled.popleft()
+
     # What its owner decides
 
     def becomes_full(self, records: int, size: int) -> bool:
@@ -205,9 +311,10 @@ class PartitionProgress:
         self.full = False
         return True
 
-    def note_commit(self, position: int) -> None:
-        """Notes the position that was committed."""
+    def note_commit(self, position: int, note: str) -> None:
+        """Notes the position that was committed, and the note that was committed with it."""
         self.committed = position
+        self._noted = note
 
     def release(self) -> None:
         """Lets nothing more begin."""

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from micro_rt.backends.local import log
 from micro_rt.backends.local.broker import LocalBroker
-from micro_rt.broker.base import Broker, OutgoingRecord, Position, TopicOptions
+from micro_rt.broker.base import Broker, OutgoingRecord, Partition, Position, TopicOptions
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.testing.contracts import BrokerContract, OtherProcess
 from micro_rt.testing.contracts.broker.members import Recorder
@@ -90,6 +91,30 @@ async def test_the_address_says_how_topics_are_made(tmp_path: Path) -> None:
     ).fetchall()
     connection.close()
     assert rows == [("a", 3, 77.0), ("b", 5, 99.0)]
+
+
+async def test_a_file_of_the_format_without_notes_is_brought_forward(tmp_path: Path) -> None:
+    (tmp_path / "default").mkdir()
+    connection = sqlite3.connect(tmp_path / "default" / "broker.db")
+    for statement in log.SCHEMA[0]:
+        connection.execute(statement)
+    connection.executescript(
+        """PRAGMA user_version = 1; INSERT INTO topics VALUES (1, 't', 1000.0);
+        INSERT INTO partitions (id, topic, number) VALUES (1, 1, 0);
+        INSERT INTO groups (id, name) VALUES (1, 'g'); INSERT INTO positions VALUES (1, 1, 2);"""
+    )
+    connection.close()
+    broker = LocalBroker(home=tmp_path)
+    await broker.open()
+    await broker.publish([OutgoingRecord("t", b"%d" % number) for number in range(4)])
+    member = broker.subscribe(["t"], "g", "earliest", Recorder())
+    ((_, records),) = (await member.fetch(10, 10.0)).items()
+    assert [record.value for record in records] == [b"2", b"3"]
+    partition = Partition("t", 0)
+    assert await member.notes([partition]) == {partition: ""}
+    await member.commit({partition: 3}, {partition: "a note"})
+    assert await member.notes([partition]) == {partition: "a note"}
+    await broker.close()
 
 
 async def test_records_that_ran_out_are_deleted_in_the_background(

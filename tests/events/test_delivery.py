@@ -6,14 +6,16 @@ import asyncio
 import contextvars
 import logging
 import time
+import uuid
 from collections import defaultdict
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 import micro_rt as micro
-from micro_rt.broker.base import OutgoingRecord
+from micro_rt.broker.base import OutgoingRecord, Partition
 from tests.helpers.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed
 from tests.helpers.waiting import eventually
 from tests.protos.shop_pb2 import OrderPaid, OrderPlaced
@@ -244,10 +246,108 @@ async def test_what_is_done_is_not_handled_again_and_what_is_not_is(
         assert waiting.waiting_for.startswith(f"offset {slow.offset}, attempt 1 is running")
     async with subscribed(broker, shop.subscriber(order_placed=second), group="g"):
         await eventually(lambda: "slow" in second.orders)
-        await asyncio.sleep(0.5)
-    behind = [each for each in after if each.partition == slow.partition]
-    assert len(second) == 1 + len(behind)
+        await publish.placed("last")
+        await eventually(lambda: "last" in second.orders)
+    assert second.orders == ["slow", "last"], "what was done behind the slow one is handled again"
+    assert any(each.partition == slow.partition for each in after)
     assert all(each.offset < slow.offset for each in placed if each.partition == slow.partition)
+
+
+async def test_a_member_that_leaves_in_good_order_leaves_nothing_to_repeat(
+    broker: str, shop: Shop, publish: Publishes
+) -> None:
+    first, second = Log(), Log()
+
+    def handle(log: Log) -> Any:
+        async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
+            if event.order_id == "slow":
+                await asyncio.sleep(0.3)
+            await log(event, context)
+
+        return handle
+
+    events = [OrderPlaced(order_id="slow", total_cents=number) for number in range(3)]
+    events += [OrderPlaced(order_id=f"other{number}") for number in range(100)]
+    await publish.many(events)
+    async with subscribed(broker, shop.subscriber(order_placed=handle(first)), group="g"):
+        await eventually(lambda: len(first) >= 100)
+    assert len(first) < 103, "it leaves while events of the slow key wait"
+    async with subscribed(broker, shop.subscriber(order_placed=handle(second)), group="g") as (_, subscription):
+        await eventually(lambda: len(first) + len(second) >= 103)
+        await eventually(lambda: sum(status.in_flight for status in subscription.status()), equals=0)
+        assert sum((await subscription.unhandled()).values()) == 0
+    handled = [(event.order_id, event.total_cents) for event in first.events + second.events]
+    assert len(handled) == len(set(handled)) == 103
+    assert [cents for order, cents in handled if order == "slow"] == [0, 1, 2]
+
+
+async def test_what_is_done_behind_the_position_passes_from_member_to_member(
+    broker: str, shop: Shop, publish: Publishes
+) -> None:
+    gate = asyncio.Event()
+    log = Log()
+
+    async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
+        if event.order_id == "waits":
+            await gate.wait()
+        await log(event, context)
+
+    await publish.placed("waits")
+    for turn in range(3):
+        await publish.many([OrderPlaced(order_id=f"{turn}-{number}") for number in range(20)])
+        async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", grace=0.1):
+            await eventually(lambda turn=turn: len(log) >= 20 * (turn + 1))
+    gate.set()
+    async with subscribed(broker, shop.subscriber(order_placed=handle), group="g") as (_, subscription):
+        await eventually(lambda: "waits" in log.orders)
+        assert sum((await subscription.unhandled()).values()) == 0
+    assert len(log) == len(set(log.orders)) == 61
+
+
+async def test_positions_that_an_operator_sets_back_have_everything_handled_again(
+    broker: str, shop: Shop, publish: Publishes
+) -> None:
+    log = Log()
+    waits = True
+
+    async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
+        if waits and event.order_id == "waits":
+            await asyncio.Event().wait()
+        await log(event, context)
+
+    await publish.many([OrderPlaced(order_id="before"), OrderPlaced(order_id="waits"), OrderPlaced(order_id="behind")])
+    async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", grace=0.1):
+        await eventually(lambda: len(log) == 2)
+    waits = False
+    async with micro.Service("operator", registry=f"memory:{uuid.uuid4()}", broker=broker) as service:
+        operator = Assigned()
+        member = (await service.broker()).subscribe([shop.topic("orders")], "g", "earliest", operator)
+        try:
+            async with asyncio.timeout(SETTLE):
+                while len(operator.partitions) < 4:
+                    await member.fetch(1, 0.1)
+            await member.commit(dict.fromkeys(operator.partitions, 0))  # as tools do it, without a note
+        finally:
+            await member.close()
+    async with subscribed(broker, shop.subscriber(order_placed=handle), group="g"):
+        await eventually(lambda: len(log) == 5)
+    assert sorted(log.orders) == ["before", "before", "behind", "behind", "waits"]
+
+
+class Assigned:
+    """Knows which partitions it has."""
+
+    def __init__(self) -> None:
+        self.partitions: set[Partition] = set()
+
+    async def assigned(self, partitions: Collection[Partition]) -> None:
+        self.partitions.update(partitions)
+
+    async def revoked(self, partitions: Collection[Partition]) -> None:
+        self.partitions.difference_update(partitions)
+
+    async def lost(self, partitions: Collection[Partition]) -> None:
+        self.partitions.difference_update(partitions)
 
 
 async def test_stopping_finishes_what_runs_and_commits_it(broker: str, shop: Shop, publish: Publishes) -> None:

@@ -10,10 +10,13 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
 
+import aiokafka
 import pytest
 
-from micro_rt.broker.base import Record
-from tests.helpers.kafka_lab import Flow, Member, broker, proxied
+from micro_rt.broker.base import OutgoingRecord, Partition, Record, Subscription
+from micro_rt.events.position_note import decode_note
+from micro_rt.testing.contracts.broker.members import Recorder
+from tests.helpers.kafka_lab import Flow, Member, broker, make_topic, proxied
 from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import eventually
 from tests.servers.kafka import Kafka
@@ -253,3 +256,45 @@ async def test_members_that_come_and_go_lose_nothing(kafka: Server, size: Size, 
         figures.add("left", len(gone))
         for member in (*members, *gone):
             assert not member.lost_partitions, "nobody was silent, so nothing may be taken away"
+
+
+async def test_brokers_that_store_no_notes_are_committed_to_all_the_same(
+    make_kafka: Callable[..., Kafka], caplog: pytest.LogCaptureFixture
+) -> None:
+    server = make_kafka(properties={"offset.metadata.max.bytes": "10"})
+    await server.start()
+    topic = await make_topic(server, {}, 2)
+    one, two = Partition(topic, 0), Partition(topic, 1)
+    async with broker(server.url) as kafka:
+        recorder = Recorder()
+        member = kafka.subscribe([topic], "g", "earliest", recorder)
+        await eventually(lambda: _assigned(member, recorder, 2))
+        await member.commit({one: 0, two: 0}, {one: "short"})
+        assert await member.notes([one, two]) == {one: "short", two: ""}
+        for _ in range(2):
+            await member.commit({one: 0, two: 0}, {one: "x" * 11})
+        assert await member.notes([one, two]) == {one: "", two: ""}
+    assert caplog.text.count("offset.metadata.max.bytes") == 1
+
+
+async def test_what_other_programs_store_beside_an_offset_says_nothing(kafka: Server) -> None:
+    topic = await make_topic(kafka, {}, 1)
+    partition = Partition(topic, 0)
+    text = '{"host": "worker-1"} ' + "\u00e4" * 1900
+    consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=kafka.address, group_id=topic, enable_auto_commit=False)
+    await consumer.start()
+    consumer.assign([aiokafka.TopicPartition(topic, 0)])
+    await consumer.commit({aiokafka.TopicPartition(topic, 0): (1, text)})
+    await consumer.stop()
+    async with broker(kafka.url) as made:
+        await made.publish([OutgoingRecord(topic, b"%d" % number) for number in range(3)])
+        recorder = Recorder()
+        member = made.subscribe([topic], topic, "earliest", recorder)
+        await eventually(lambda: _assigned(member, recorder, 1))
+        assert await member.notes([partition]) == {partition: text}
+    assert decode_note(text) is None
+
+
+async def _assigned(member: Subscription, recorder: Recorder, count: int) -> bool:
+    await member.fetch(1, 0.1)
+    return len(recorder.partitions) == count

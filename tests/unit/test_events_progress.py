@@ -102,3 +102,71 @@ async def test_a_full_partition_has_room_again_at_half() -> None:
         progress.finish(each)
         progress.advance()
         assert progress.has_room_again(4, 17) == (number == 1)
+
+
+async def test_a_first_commit_of_nothing_is_not_due() -> None:
+    progress = PartitionProgress(Partition("t", 0))
+    assert progress.due(last=True) is None
+    progress.arrive([record(5)])
+    progress.add(record(5))
+    assert progress.due(last=False) is None
+    assert progress.due(last=True) is None
+
+
+def handle(progress: PartitionProgress, offsets: range, done: set[int]) -> list[int]:
+    """Lets records arrive, and handles some of them; returns those that had to be handled."""
+    records = [record(offset, None) for offset in offsets]
+    progress.arrive(records)
+    new = [pending for pending in (progress.add(each) for each in records) if not pending.done]
+    for pending in new:
+        if pending.record.offset in done:
+            progress.finish(pending)
+    progress.advance()
+    return [pending.record.offset for pending in new]
+
+
+async def test_the_next_member_knows_what_is_done_behind_the_position() -> None:
+    one, two, three = (PartitionProgress(Partition("t", 0)) for _ in range(3))
+    assert handle(one, range(3, 20), {*range(3, 5), *range(6, 9), 12, 19}) == list(range(3, 20))
+    due = one.due(last=False)
+    assert due is not None and due[0] == 5
+    one.note_commit(*due)
+    assert one.due(last=True) is None, "it is committed already"
+    two.recall(due[1])
+    assert handle(two, range(5, 8), {5}) == [5]
+    due = two.due(last=False)
+    assert due is not None and due[0] == 8
+    three.recall(due[1])
+    assert handle(three, range(8, 25), set()) == [9, 10, 11, *range(13, 19), *range(20, 25)]
+
+
+async def test_the_last_commit_is_due_where_only_records_behind_the_position_are_done() -> None:
+    one, two = (PartitionProgress(Partition("t", 0)) for _ in range(2))
+    handle(one, range(3, 10), {4, 5})
+    assert one.due(last=False) is None
+    due = one.due(last=True)
+    assert due is not None and due[0] == 3
+    two.recall(due[1])
+    assert handle(two, range(3, 10), set()) == [3, 6, 7, 8, 9]
+
+
+async def test_a_note_about_other_records_says_nothing() -> None:
+    one = PartitionProgress(Partition("t", 0))
+    handle(one, range(3, 10), {4, 5, 8})
+    due = one.due(last=True)
+    assert due is not None
+    made_anew = PartitionProgress(Partition("t", 0))
+    made_anew.recall(due[1])
+    others = [record(offset, None)._replace(value=b"other") for offset in range(3, 10)]
+    made_anew.arrive(others)
+    assert not any(made_anew.add(each).done for each in others)
+    set_back = PartitionProgress(Partition("t", 0))
+    set_back.recall(due[1])
+    assert handle(set_back, range(10), set()) == list(range(10))
+    compacted = PartitionProgress(Partition("t", 0))
+    compacted.recall(due[1])
+    assert handle(compacted, range(5, 10), set()) == [5, 6, 7, 8, 9], "the record that it was checked by is gone"
+    passed = PartitionProgress(Partition("t", 0))
+    passed.recall(due[1])
+    passed.arrive([record(30)])
+    assert not passed.add(record(30)).done and not passed.recalls

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
@@ -14,8 +15,8 @@ import aiokafka.coordinator.assignors.sticky.sticky_assignor  # type: ignore[imp
 import aiokafka.structs  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 from aiokafka import ConsumerRebalanceListener  # pyright: ignore[reportMissingTypeStubs]
 
-from micro_rt.backends.kafka.client import STOP, Cluster, KafkaError, connection_options, end_task
-from micro_rt.broker.base import Headers, Partition, Record
+from micro_rt.backends.kafka.client import STOP, Cluster, KafkaError, connection_options, end_task, failures
+from micro_rt.broker.base import LONGEST_NOTE, Headers, Partition, Record
 from micro_rt.errors import Error
 
 __all__ = ["GroupConsumer"]
@@ -30,6 +31,7 @@ PARTITION_BYTES = 1 << 20
 _NEVER_IDLE = 0x7FFFFFFF
 """Milliseconds that may pass between fetches: a member is not thrown out because its handlers are slow."""
 
+_log = logging.getLogger("micro_rt.broker")
 _library: Any = cast("Any", aiokafka)
 _assignors: Any = cast("Any", aiokafka.coordinator.assignors)
 _TopicPartition: Any = _library.TopicPartition
@@ -64,6 +66,8 @@ class GroupConsumer:
         self._topics = list(topics)
         self._group = group
         self._instance = instance
+        self._no_notes = False
+        """Whether the brokers refuse notes of a usual length."""
         address = cluster.address
         # aiokafka keeps what a sticky member had on the class: members of one process would take each other's.
         assignor: Any = type("Assignor", (_assignor(address.assignor),), {"member_assignment": None})
@@ -147,9 +151,32 @@ class GroupConsumer:
         """Returns which offset comes next."""
         return cast("int", await self._consumer.position(_TopicPartition(*partition)))
 
-    async def commit(self, positions: Mapping[Partition, int]) -> None:
+    async def commit(self, positions: Mapping[Partition, int], notes: Mapping[Partition, str] = {}) -> None:
         """Commits; tries on for as long as nobody cancels it."""
-        await self._consumer.commit({_TopicPartition(*each): offset for each, offset in positions.items()})
+        if self._no_notes:
+            notes = {}
+        try:
+            await self._consumer.commit(
+                {_TopicPartition(*each): (offset, notes.get(each, "")) for each, offset in positions.items()}
+            )
+        except failures.OffsetMetadataTooLargeError:
+            if not notes:
+                raise
+            _log.warning(
+                "the brokers of group %s store no notes beside its positions (offset.metadata.max.bytes is below %d): events that "
+                "are done may be repeated when a partition goes to another member",
+                self._group,
+                LONGEST_NOTE,
+            )
+            self._no_notes = True
+            await self.commit(positions)
+
+    async def notes(self, partitions: Collection[Partition]) -> dict[Partition, str]:
+        """Returns what was committed beside the positions of those partitions that have one."""
+        # The public way leaves the text out.
+        asked = [_TopicPartition(*each) for each in partitions]
+        found = await self._consumer._coordinator.fetch_committed_offsets(asked)
+        return {Partition(*at): committed.metadata or "" for at, committed in found.items()}
 
     async def committed(self, partitions: Collection[Partition]) -> dict[Partition, int | None]:
         """Returns the committed positions."""

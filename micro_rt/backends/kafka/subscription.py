@@ -43,7 +43,7 @@ from typing import Any
 from micro_rt.backends.kafka.client import Cluster, KafkaError, error_of
 from micro_rt.backends.kafka.consumer import GroupConsumer
 from micro_rt.backends.kafka.consumer_check import CHECK_EVERY, ConsumerCheck
-from micro_rt.broker.base import Listener, Partition, Record, Start, Subscription, checked_start
+from micro_rt.broker.base import Listener, Partition, Record, Start, Subscription, checked_note, checked_start
 from micro_rt.broker.embedded import checked_limit, checked_offset, not_owned
 from micro_rt.errors import Aborted, Error, FailedPrecondition, NotFound, PermissionDenied, Unavailable
 from micro_rt.kit.tasks import unless
@@ -161,14 +161,15 @@ class KafkaSubscription(Subscription):
                 self._consumer.resume(partition)
         self._wake.set()
 
-    async def commit(self, positions: Mapping[Partition, int]) -> None:
+    async def commit(self, positions: Mapping[Partition, int], notes: Mapping[Partition, str] = {}) -> None:
         """Says that all records before these offsets are done."""
+        checked_note(notes, positions)
         for partition, offset in positions.items():
             checked_offset(partition, offset)
         mine = {partition: offset for partition, offset in positions.items() if partition in self._owned}
         if mine and self._consumer is not None:
             try:
-                await self._ask(self._consumer.commit(mine), "committing")
+                await self._ask(self._consumer.commit(mine, notes), "committing")
             except Unavailable:
                 # aiokafka tries on also for a topic that was removed.
                 try:
@@ -178,6 +179,15 @@ class KafkaSubscription(Subscription):
                 raise
         if others := positions.keys() - mine.keys():
             raise not_owned(self.group, others)
+
+    async def notes(self, partitions: Collection[Partition]) -> Mapping[Partition, str]:
+        """Returns the notes that are stored beside the committed positions of partitions."""
+        if self._consumer is None or not partitions:
+            return {}
+        found: Mapping[Partition, str] = await self._ask(
+            self._consumer.notes(sorted(partitions)), "asking for the notes of positions"
+        )
+        return found
 
     async def lag(self) -> Mapping[Partition, int]:
         """Returns how many records follow the committed position of each partition of this member's."""

@@ -25,6 +25,7 @@ from micro_rt.broker.base import (
     Start,
     Subscription,
     TopicOptions,
+    checked_note,
     checked_topic,
 )
 from micro_rt.broker.embedded import EmbeddedOptions, checked_offset, not_owned, problem_of
@@ -236,15 +237,26 @@ class _LocalMember(Member):
         except Error as error:
             _log.warning("cannot leave group %s, which will notice after %g s: %s", self.group, file.session, error)
 
-    async def commit(self, positions: Mapping[Partition, int]) -> None:
+    async def commit(self, positions: Mapping[Partition, int], notes: Mapping[Partition, str] = {}) -> None:
+        checked_note(notes, positions)
         if not positions:
             return
         file, ids = self._file(), self.joined.ids
-        known = {ids[each]: checked_offset(each, offset) for each, offset in positions.items() if each in ids}
+        known = {
+            ids[each]: (checked_offset(each, offset), notes.get(each, ""))
+            for each, offset in positions.items()
+            if each in ids
+        }
         member, group = self.id, self.joined.group
         lost = [self._names[id] for id in await file.database.write(lambda c: groups.commit(c, member, group, known))]
         if lost := [*lost, *(each for each in positions if each not in ids)]:
             raise not_owned(self.group, lost)
+
+    async def notes(self, partitions: Collection[Partition]) -> Mapping[Partition, str]:
+        ids = [self.joined.ids[each] for each in partitions if each in self.joined.ids]
+        group = self.joined.group
+        found = await self._file().database.read(lambda c: groups.notes(c, group, ids))
+        return {self._names[id]: note for id, note in found.items()}
 
     async def lag(self) -> Mapping[Partition, int]:
         group, cursors = self.joined.group, {self.joined.ids[each]: offset for each, offset in self._cursors.items()}

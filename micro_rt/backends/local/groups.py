@@ -15,7 +15,19 @@ from micro_rt.broker.base import Partition, Start
 from micro_rt.broker.embedded import not_there
 from micro_rt.broker.groups.base import balance
 
-__all__ = ["Joined", "Lifetimes", "claim", "commit", "group_revision", "join", "lag", "leave", "ownership", "release"]
+__all__ = [
+    "Joined",
+    "Lifetimes",
+    "claim",
+    "commit",
+    "group_revision",
+    "join",
+    "lag",
+    "leave",
+    "notes",
+    "ownership",
+    "release",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,14 +186,25 @@ def release(connection: Connection, member: int, group: int, ids: Iterable[int])
     _changed(connection, group)
 
 
-def commit(connection: Connection, member: int, group: int, positions: Mapping[int, int]) -> list[int]:
-    """Commits positions; returns the partitions that are not the member's, of which none is committed."""
+def commit(connection: Connection, member: int, group: int, positions: Mapping[int, tuple[int, str]]) -> list[int]:
+    """Commits positions with their notes; returns the partitions that are not the member's, of which none is committed."""
     owned = {id for (id,) in connection.execute("SELECT partition FROM owners WHERE member = ?", (member,))}
     connection.executemany(
-        "INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET position = excluded.position",
-        [(group, id, offset) for id, offset in positions.items() if id in owned],
+        """INSERT INTO positions (grp, partition, position, note) VALUES (?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET position = excluded.position, note = excluded.note""",
+        [(group, id, *committed) for id, committed in positions.items() if id in owned],
     )
     return [id for id in positions if id not in owned]
+
+
+def notes(connection: Connection, group: int, ids: Iterable[int]) -> dict[int, str]:
+    """Returns the note of each partition that has a committed position."""
+    found: dict[int, str] = {}
+    for id in ids:
+        row = connection.execute("SELECT note FROM positions WHERE grp = ? AND partition = ?", (group, id)).fetchone()
+        if row is not None:
+            found[id] = row[0]
+    return found
 
 
 def lag(connection: Connection, group: int, ids: Iterable[int], cursors: Mapping[int, int]) -> dict[int, int]:

@@ -80,6 +80,8 @@ SCHEMA = (
         "INSERT INTO records SELECT id, timestamp, key, value, headers FROM old_records",
         "DROP TABLE old_records",
     ),
+    # What the member that commits a position leaves to the next one.
+    ("ALTER TABLE positions ADD COLUMN note TEXT NOT NULL DEFAULT ''",),
 )
 
 

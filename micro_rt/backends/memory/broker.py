@@ -16,6 +16,7 @@ from micro_rt.broker.base import (
     Start,
     Subscription,
     TopicOptions,
+    checked_note,
     checked_topic,
     partition_of,
 )
@@ -173,17 +174,24 @@ class _MemoryMember(Member):
         await self.release([each for each, member in self._members.owners.items() if member is self])
         self._members.remove(self)
 
-    async def commit(self, positions: Mapping[Partition, int]) -> None:
+    async def commit(self, positions: Mapping[Partition, int], notes: Mapping[Partition, str] = {}) -> None:
         self._state()
+        checked_note(notes, positions)
         group = self._members
         lost: list[Partition] = []
         for partition, offset in positions.items():
             if group.owners.get(partition) is self:
                 group.positions[partition] = checked_offset(partition, offset)
+                group.notes[partition] = notes.get(partition, "")
             else:
                 lost.append(partition)
         if lost:
             raise not_owned(self.group, lost)
+
+    async def notes(self, partitions: Collection[Partition]) -> Mapping[Partition, str]:
+        self._state()
+        found = self._members.notes
+        return {each: found[each] for each in partitions if each in found}
 
     async def lag(self) -> Mapping[Partition, int]:
         state, group = self._state(), self._members
@@ -309,6 +317,8 @@ class _Group:
         self.targets: dict[Partition, Member] = {}
         self.owners: dict[Partition, Member] = {}
         self.positions: dict[Partition, int] = {}
+        self.notes: dict[Partition, str] = {}
+        """Of each partition that has a position."""
         self._members: dict[Member, frozenset[str]] = {}
         self._topics: dict[str, int] = {}
         self._starts: dict[Partition, tuple[Start, int]] = {}

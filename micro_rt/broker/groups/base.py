@@ -4,13 +4,13 @@ Members give partitions up, and take them, each by itself (Kafka calls it cooper
 to read which partition: ``balance`` decides that whenever a member comes or goes. A member tells its listener of those that it
 is to give up, then releases them, and only then another member can claim them. The other partitions are read on meanwhile.
 
-A broker derives a class from ``Member`` and implements its abstract methods and ``commit`` and ``lag`` of ``Subscription``; ``fetch``,
+A broker derives a class from ``Member`` and implements its abstract methods and ``commit``, ``notes`` and ``lag`` of ``Subscription``; ``fetch``,
 ``pause``, ``resume`` and ``close`` are here. It keeps for each group, where all processes that share the broker find it:
 
 - the members, with the topics of each, in the order in which they joined;
 - the target of each partition, as ``balance`` says, computed again when a member joins or leaves;
 - the owner of each partition, set by ``claim`` and removed by ``release``; only the owner reads and commits;
-- the committed position of each partition.
+- the committed position of each partition, and the note that was committed with it.
 
 It calls ``wake`` of a member when there may be something to see: a record, or a change of targets or owners.
 """

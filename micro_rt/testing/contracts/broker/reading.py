@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from micro_rt.broker.base import OutgoingRecord, Partition, Record
+from micro_rt.broker.base import LONGEST_NOTE, OutgoingRecord, Partition, Record
 from micro_rt.errors import Aborted
 from micro_rt.kit.clock import monotonic
 from micro_rt.testing.contracts.broker.members import Recorder
@@ -232,6 +232,46 @@ class Reading(BrokerSuite):
                     await subscription.commit(dict.fromkeys(recorder.partitions, 0))
             async with self.join(broker, topic, group=group) as (subscription, _):
                 assert len({record[:3] for record in await self.read(subscription, 40)}) == 40
+
+    async def test_a_note_is_stored_with_a_position_and_returned_to_the_next_member(self) -> None:
+        async with self.open_topic(2) as (broker, topic), self.open_broker() as other:
+            group = unique_name("g")
+            one, two = Partition(topic, 0), Partition(topic, 1)
+            longest = "é" + "x" * (LONGEST_NOTE - 2)
+            async with self.join(broker, topic, group=group) as (subscription, recorder):
+                await self.until_assigned(subscription, recorder, 2)
+                assert await subscription.notes([one, two]) == {}, "nothing is committed"
+                await subscription.commit({one: 0}, {one: longest})
+                assert await subscription.notes([one, two]) == {one: longest}
+                await subscription.commit({two: 0})
+                assert await subscription.notes([two, one]) == {one: longest, two: ""}
+                assert await subscription.notes([two]) == {two: ""}
+            async with self.join(other, topic, group=group) as (subscription, recorder):
+                await self.until_assigned(subscription, recorder, 2)
+                assert await subscription.notes([one, two]) == {one: longest, two: ""}
+            async with self.join(other, topic) as (subscription, recorder):
+                await self.until_assigned(subscription, recorder, 2)
+                assert await subscription.notes([one, two]) == {}, "these are of another group"
+
+    async def test_each_commit_replaces_the_note_of_its_partition(self) -> None:
+        async with self.open_topic(2) as (broker, topic), self.join(broker, topic) as (subscription, recorder):
+            one, two = Partition(topic, 0), Partition(topic, 1)
+            await self.until_assigned(subscription, recorder, 2)
+            await subscription.commit({one: 0, two: 0}, {one: "first", two: "other"})
+            await subscription.commit({one: 0}, {one: "second"})
+            assert await subscription.notes([one, two]) == {one: "second", two: "other"}
+            await subscription.commit({one: 0})
+            assert await subscription.notes([one, two]) == {one: "", two: "other"}
+
+    async def test_a_note_that_cannot_be_stored_is_refused_with_its_commit(self) -> None:
+        async with self.open_topic(2) as (broker, topic), self.join(broker, topic) as (subscription, recorder):
+            one, two = Partition(topic, 0), Partition(topic, 1)
+            await self.until_assigned(subscription, recorder, 2)
+            await subscription.commit({one: 0}, {one: "kept"})
+            for notes in ({one: "é" * (LONGEST_NOTE // 2) + "x"}, {two: "of none that is committed"}):
+                with pytest.raises(ValueError):
+                    await subscription.commit({one: 0}, notes)
+            assert await subscription.notes([one, two]) == {one: "kept"}
 
     async def test_lag(self) -> None:
         async with self.open_topic(2) as (broker, topic), self.join(broker, topic) as (subscription, recorder):

@@ -20,6 +20,7 @@ from micro_rt.broker.base import (
     Start,
     Subscription,
     TopicOptions,
+    checked_note,
     checked_topic,
     partition_of,
 )
@@ -157,12 +158,18 @@ class _AcmeMember(Member):
         await self.release([each for each, member in group.owners.items() if member is self])
         group.leave(self)
 
-    async def commit(self, positions: Mapping[Partition, int]) -> None:
+    async def commit(self, positions: Mapping[Partition, int], notes: Mapping[Partition, str] = {}) -> None:
+        checked_note(notes, positions)
         group = self._broker.state().group(self.group)
         lost = [each for each in positions if group.owners.get(each) is not self]
         group.positions.update({each: offset for each, offset in positions.items() if each not in lost})
+        group.notes.update({each: notes.get(each, "") for each in positions if each not in lost})
         if lost:
             raise Aborted(f"not committed, because this member does not read them any more: {sorted(lost)}")
+
+    async def notes(self, partitions: Collection[Partition]) -> Mapping[Partition, str]:
+        found = self._broker.state().group(self.group).notes
+        return {each: found[each] for each in partitions if each in found}
 
     async def lag(self) -> Mapping[Partition, int]:
         state = self._broker.state()
@@ -249,6 +256,7 @@ class _Group:
         self.targets: dict[Partition, Member] = {}
         self.owners: dict[Partition, Member] = {}
         self.positions: dict[Partition, int] = {}
+        self.notes: dict[Partition, str] = {}
         self._begins: dict[Partition, int] = {}
         self._topics: dict[str, int] = {}
         self._members: dict[Member, frozenset[str]] = {}

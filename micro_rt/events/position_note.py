@@ -1,0 +1,133 @@
+"""The note of a committed position: what the member that commits tells the member that reads the partition next.
+
+The position alone says that everything before it is done. The note says which records behind it are done as well, so that the next
+member does not repeat them.
+
+It is one line of ASCII, at most ``LONGEST_NOTE`` bytes, in a format with a version:
+
+    micro-rt/1 POSITION name=value …
+
+- ``POSITION`` is the offset that was committed with the note. So a note that does not belong to a position is recognised.
+- ``done=CHECK:RUNS``: the done records behind the position. ``RUNS`` is base64 of the lengths of runs of offsets in turns, from the
+  position on: not done, done, not done, done, … Each length is an Elias gamma code, which takes one bit for a length of 1 and
+  about two bits for each doubling. The first length is written plus 1, because it can be 0. If not all runs fit, the
+  first ones are written.
+- ``CHECK`` is the checksum of the first done record, or ``-``. If a topic was deleted and made again, another record has that offset,
+  and the runs mean nothing.
+
+A text that is not such a note is not an error: another program may have committed the position. It says nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from zlib import crc32
+
+from micro_rt.broker.base import LONGEST_NOTE, Record
+
+__all__ = ["PositionNote", "check_of", "decode_note", "encode_note"]
+
+_HEAD = "micro-rt/1"
+_CHECKED_BYTES = 4096
+"""Bytes of a value that its checksum covers."""
+_LARGEST = (1 << 63) - 1
+"""The largest offset."""
+_NOTE = re.compile(r"micro-rt/1 ([0-9]{1,19})(?: done=([0-9a-f]{8}|-):([A-Za-z0-9_-]+))?").fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class PositionNote:
+    """What a note says.
+
+    Attributes:
+        position: the offset that it was committed with.
+        done: the done records behind the position, as ranges of offsets: the first one, and the one behind the last; in order.
+        check: the checksum of the first of these records; None if it is not known.
+    """
+
+    position: int
+    done: Sequence[tuple[int, int]] = ()
+    check: int | None = None
+
+
+def check_of(record: Record) -> int:
+    """Returns a checksum of a record: of its time, its key, and the beginning of its value."""
+    head = f"{record.timestamp:.3f} {record.key is None} {len(record.value)} ".encode()
+    return crc32(record.value[:_CHECKED_BYTES], crc32(record.key or b"", crc32(head)))
+
+
+def encode_note(note: PositionNote) -> str:
+    """Returns the text of a note; empty if there is nothing to say."""
+    if not note.done:
+        return ""
+    text = f"{_HEAD} {note.position} done={'-' if note.check is None else format(note.check, '08x')}:"
+    runs = _runs_text(note.position, note.done, LONGEST_NOTE - len(text))
+    return text + runs if runs else ""
+
+
+def decode_note(text: str) -> PositionNote | None:
+    """Returns what a text says that was committed with a position; None if it is not a note of this version."""
+    if len(text) > LONGEST_NOTE or not (found := _NOTE(text)):
+        return None
+    position, check, runs = found.groups()
+    if int(position) > _LARGEST:
+        return None
+    if runs is None:
+        return PositionNote(int(position))
+    done = _runs(int(position), runs)
+    if not done:
+        return None
+    return PositionNote(int(position), done, None if check == "-" else int(check, 16))
+
+
+def _runs_text(position: int, done: Iterable[tuple[int, int]], size: int) -> str:
+    """Returns ranges as base64 of at most so many characters."""
+    most = size * 6 // 8 * 8  # bits in whole bytes
+    bits = ""
+    at = position - 1
+    for first, behind in done:
+        more = _gamma(first - at) + _gamma(behind - first)
+        if len(bits) + len(more) > most:
+            break
+        bits += more
+        at = behind
+    data = int(bits.ljust((len(bits) + 7) // 8 * 8, "0") or "0", 2).to_bytes((len(bits) + 7) // 8, "big")
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _runs(position: int, text: str) -> list[tuple[int, int]]:
+    """Returns ranges of base64; none if it is not theirs."""
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return []
+    bits = "".join([format(byte, "08b") for byte in data])
+    lengths: list[int] = []
+    at = 0
+    while (one := bits.find("1", at)) >= 0:  # Zeros at the end fill the last byte.
+        width = one - at + 1
+        if width > 63 or one + width > len(bits):
+            return []
+        lengths.append(int(bits[one : one + width], 2))
+        at = one + width
+    if len(lengths) % 2:
+        return []
+    done: list[tuple[int, int]] = []
+    behind = position - 1
+    for skipped, run in zip(lengths[::2], lengths[1::2], strict=True):
+        first = behind + skipped
+        behind = first + run
+        if behind > _LARGEST:
+            return []
+        done.append((first, behind))
+    return done
+
+
+def _gamma(number: int) -> str:
+    """Returns the Elias gamma code of a number above 0: its binary digits behind as many zeros as it has digits but one."""
+    digits = format(number, "b")
+    return "0" * (len(digits) - 1) + digits
