@@ -14,7 +14,9 @@
   read it. Each commit of a partition replaces its note.
 - A new group begins where ``Start`` says: at the earliest record, unless told otherwise. A partition that a topic gets after the group
   has begun to read it begins at its earliest record.
-- A member that reads slowly, or not at all, stays a member for as long as its process lives and its loop runs.
+- A member that reads slowly, or not at all, stays a member for as long as its process lives, its loop runs, and the task that called
+  ``fetch`` last has not ended. When that task has ended without closing the subscription, and nothing uses the subscription for a
+  session (the broker says how long that is), others get its partitions. The next ``fetch`` says that they are lost, and joins again.
 - A record without a value, a tombstone, stays distinct from one with an empty value.
 - A topic exists when somebody has prepared it, and not before. Its name is one that Kafka takes too (``checked_topic``).
 - A broker that is not open raises ``FailedPrecondition``. It can be opened again after it was closed, and closed twice.

@@ -11,13 +11,13 @@ from micro_rt.testing.contracts.broker.members import Recorder
 
 class TestMemoryBroker(BrokerContract):
     async def make(self) -> Broker:
-        return MemoryBroker("memory:")
+        return MemoryBroker("memory:?session=1")
 
 
 class TestNamedMemoryBroker(BrokerContract):
     @pytest.fixture(autouse=True)
     def place(self) -> None:
-        self.address = f"memory:{uuid.uuid4()}?partitions=3"
+        self.address = f"memory:{uuid.uuid4()}?partitions=3&session=1"
 
     async def make(self) -> Broker:
         return MemoryBroker(self.address)
@@ -26,7 +26,8 @@ class TestNamedMemoryBroker(BrokerContract):
 @pytest.mark.parametrize(
     ("address", "problem"),
     [
-        ("memory:?session=3", "there is no option 'session'; known: envelope, max_message, partitions, retention"),
+        ("memory:?speed=3", "there is no option 'speed'; known: envelope, max_message, partitions, retention, session"),
+        ("memory:?session=0", "above 0"),
         ("memory:?partitions=0", "above 0"),
         ("memory:?partitions=1.5", "whole"),
         ("memory:?retention=nan", "above 0"),

@@ -19,6 +19,8 @@ The rules that it keeps, and why:
 - The member that begins first commits that position for every partition of the topic. So a partition without a position,
   where others have one, was added later, and begins at its earliest record: nothing that was published since the group
   began is passed over. The same holds for a topic that this member has read before, and that was made again.
+- A consumer whose reading task has ended without closing the subscription leaves the group after a session: aiokafka would send
+  heartbeats for it for ever. The next ``fetch`` replaces it, and its partitions are lost.
 - A consumer that reads nothing is checked: is there nothing to read, is the cluster unreachable, or is the consumer
   stuck? aiokafka can get stuck after restarts of brokers (``consumer_check``). A stuck consumer is replaced, and its
   partitions are lost.
@@ -45,8 +47,9 @@ from micro_rt.backends.kafka.consumer import GroupConsumer
 from micro_rt.backends.kafka.consumer_check import CHECK_EVERY, ConsumerCheck
 from micro_rt.broker.base import Listener, Partition, Record, Start, Subscription, checked_note, checked_start
 from micro_rt.broker.embedded import checked_limit, checked_offset, not_owned
+from micro_rt.broker.reader_watch import ReaderWatch
 from micro_rt.errors import Aborted, Error, FailedPrecondition, NotFound, PermissionDenied, Unavailable
-from micro_rt.kit.tasks import unless
+from micro_rt.kit.tasks import TaskSet, unless
 
 __all__ = ["KafkaSubscription"]
 
@@ -112,6 +115,8 @@ class KafkaSubscription(Subscription):
         self._check = ConsumerCheck(cluster, group, self._topics)
         self._busy = asyncio.Lock()
         self._closed = False
+        self._watch = ReaderWatch(cluster.address.session, self._nobody_reads)
+        self._tasks = TaskSet[None]()
 
     @property
     def problem(self) -> str:
@@ -121,6 +126,7 @@ class KafkaSubscription(Subscription):
     async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
         """Waits for records, and tells the listener what becomes of the partitions meanwhile."""
         checked_limit(limit)
+        self._watch.used()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         async with self._busy:
@@ -208,6 +214,7 @@ class KafkaSubscription(Subscription):
     async def close(self) -> None:
         """Leaves the group; the listener is told that its partitions are revoked."""
         self._closed = True
+        self._watch.end()
         self._wake.set()
         async with self._busy:
             try:
@@ -415,6 +422,16 @@ class KafkaSubscription(Subscription):
             await asyncio.sleep(max(0.0, min(deadline, began + TRY_AGAIN) - loop.time()))
             raise error from (None if error is failure else failure)
         return consumer
+
+    def _nobody_reads(self) -> None:
+        self._tasks.start(self._leave_unread(), name=f"end of a consumer of group {self.group}")
+
+    async def _leave_unread(self) -> None:
+        async with self._busy:
+            if self._consumer is not None and not self._closed:
+                self._check.stuck = "the task that read has ended, and the subscription was not closed"
+                _log.warning("a consumer of group %s leaves it: %s", self.group, self._check.stuck)
+                await self._consumer.stop()
 
     async def _drop(self) -> None:
         """Gives the consumer up, and what it had."""

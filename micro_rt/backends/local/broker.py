@@ -154,7 +154,7 @@ class LocalBroker(Broker):
     def subscribe(self, topics: Collection[str], group: str, start: Start, listener: Listener) -> Subscription:
         """Joins a group."""
         self._open_file()
-        member = _LocalMember(self._open_file, topics, group, start, listener, self._members.discard)
+        member = _LocalMember(self._open_file, topics, group, start, listener, self._members.discard, self._session)
         self._members.add(member)
         return member
 
@@ -173,8 +173,9 @@ class _LocalMember(Member):
         start: Start,
         listener: Listener,
         closed: Callable[[_LocalMember], None],
+        session: float,
     ) -> None:
-        super().__init__(topics, group, start, listener)
+        super().__init__(topics, group, start, listener, session=session)
         self.id = 0
         self.joined = groups.Joined(0, {})
         self._file = file
@@ -236,6 +237,12 @@ class _LocalMember(Member):
             await file.database.write(lambda c: groups.leave(c, member, group))
         except Error as error:
             _log.warning("cannot leave group %s, which will notice after %g s: %s", self.group, file.session, error)
+
+    async def die(self) -> None:
+        file = self._file()
+        file.remove(self)
+        member = self.id
+        await file.database.write(lambda c: groups.expire(c, member))
 
     async def commit(self, positions: Mapping[Partition, int], notes: Mapping[Partition, str] = {}) -> None:
         checked_note(notes, positions)

@@ -20,6 +20,7 @@ __all__ = [
     "Lifetimes",
     "claim",
     "commit",
+    "expire",
     "group_revision",
     "join",
     "lag",
@@ -121,6 +122,11 @@ def leave(connection: Connection, member: int, group: int) -> None:
         # Nobody reads on from where the group began; but if the last one was killed, it is to miss nothing.
         connection.execute("DELETE FROM starts WHERE grp = ?", (group,))
     _balance(connection, group)
+
+
+def expire(connection: Connection, member: int) -> None:
+    """Ends the session of a member, as time does: whoever notices first shares its partitions out."""
+    connection.execute("UPDATE members SET expires = 0 WHERE id = ?", (member,))
 
 
 def group_revision(connection: Connection, member: int) -> int | None:

@@ -30,7 +30,7 @@ from micro_rt.broker.embedded import (
 )
 from micro_rt.broker.groups.base import Member, Ownership, View, balance
 from micro_rt.errors import Error, FailedPrecondition
-from micro_rt.kit.address import Options
+from micro_rt.kit.address import Options, seconds
 from micro_rt.kit.clock import Clock, boot_clock, wall_time
 from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.shared import Shared
@@ -39,6 +39,8 @@ __all__ = ["MemoryBroker"]
 
 RETENTION = 3600.0
 """Seconds that records are kept by default."""
+SESSION = 10.0
+"""Seconds that a member whose task has ended keeps its partitions, by default."""
 TIDY = 5.0
 """Seconds between two looks for records to drop."""
 
@@ -48,8 +50,9 @@ class MemoryBroker(Broker):
 
     Args:
         address: ``"memory:"``, or ``"memory:NAME"`` for a place of its own; each event loop has its own of either. Parameters:
-            ``retention`` (seconds that records are kept; an hour, if not given), ``partitions`` (of a topic that does not
-            say), ``max_message`` (bytes) and ``envelope``.
+            ``retention`` (seconds that records are kept; an hour, if not given), ``session`` (seconds that a member keeps its
+            partitions after the task that read them has ended; 10, if not given), ``partitions`` (of a topic that does not say),
+            ``max_message`` (bytes) and ``envelope``.
         clock: what retention is measured with.
     """
 
@@ -59,6 +62,7 @@ class MemoryBroker(Broker):
             raise ValueError(f"broker address {address!r} is not memory: or memory:NAME")
         options = Options(query)
         self._options = EmbeddedOptions.read(options, RETENTION)
+        self._session = options.read("session", seconds, SESSION)
         options.end()
         self.envelope = self._options.envelope
         self._address = address
@@ -99,7 +103,7 @@ class MemoryBroker(Broker):
     def subscribe(self, topics: Collection[str], group: str, start: Start, listener: Listener) -> Subscription:
         """Joins a group."""
         self._open_state()
-        member = _MemoryMember(self._open_state, topics, group, start, listener, self._members.discard)
+        member = _MemoryMember(self._open_state, topics, group, start, listener, self._members.discard, self._session)
         self._members.add(member)
         return member
 
@@ -118,8 +122,9 @@ class _MemoryMember(Member):
         start: Start,
         listener: Listener,
         closed: Callable[[_MemoryMember], None],
+        session: float,
     ) -> None:
-        super().__init__(topics, group, start, listener)
+        super().__init__(topics, group, start, listener, session=session)
         self._state = state
         self._tell_closed = closed
         self._members = _Group()
@@ -173,6 +178,10 @@ class _MemoryMember(Member):
     async def leave(self) -> None:
         await self.release([each for each, member in self._members.owners.items() if member is self])
         self._members.remove(self)
+
+    async def die(self) -> None:
+        await self.release([each for each, member in self._members.owners.items() if member is self])
+        self._members.remove(self, died=True)
 
     async def commit(self, positions: Mapping[Partition, int], notes: Mapping[Partition, str] = {}) -> None:
         self._state()
@@ -328,9 +337,9 @@ class _Group:
         self._topics.update(topics)
         self._balance()
 
-    def remove(self, member: Member) -> None:
+    def remove(self, member: Member, *, died: bool = False) -> None:
         self._members.pop(member, None)
-        if not self._members:
+        if not self._members and not died:
             self._starts.clear()
         self._balance()
 

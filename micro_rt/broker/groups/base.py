@@ -18,17 +18,25 @@ It calls ``wake`` of a member when there may be something to see: a record, or a
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from micro_rt.broker.base import Listener, Partition, Record, Start, Subscription, checked_start
-from micro_rt.errors import FailedPrecondition
+from micro_rt.broker.reader_watch import ReaderWatch
+from micro_rt.errors import Error, FailedPrecondition
+from micro_rt.kit.tasks import TaskSet
 
 __all__ = ["Member", "Ownership", "View", "balance"]
 
 MemberT = TypeVar("MemberT")
+
+SESSION = 10.0
+"""Seconds that the membership of a task that has ended lasts, by default."""
+
+_log = logging.getLogger("micro_rt.broker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +68,12 @@ class Member(Subscription):
         group: whose member it is.
         start: where partitions begin that the group has no position of.
         listener: told what becomes of partitions.
+        session: seconds after which the member gives its partitions up if the task that read has ended and nothing uses it.
     """
 
-    def __init__(self, topics: Collection[str], group: str, start: Start, listener: Listener) -> None:
+    def __init__(
+        self, topics: Collection[str], group: str, start: Start, listener: Listener, *, session: float = SESSION
+    ) -> None:
         if not topics or not group:
             raise ValueError("a subscription needs a group, and at least one topic")
         self.topics = tuple(dict.fromkeys(topics))
@@ -80,11 +91,14 @@ class Member(Subscription):
         self._wake = asyncio.Event()
         self._busy = asyncio.Lock()
         self._rotation = 0
+        self._watch = ReaderWatch(session, self._nobody_reads)
+        self._tasks = TaskSet[None]()
 
     async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
         """Waits for records, and tells the listener what becomes of the partitions meanwhile."""
         if limit < 1:
             raise ValueError(f"limit={limit}: nothing can be fetched")
+        self._watch.used()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         async with self._busy:
@@ -92,13 +106,13 @@ class Member(Subscription):
                 if self._closed:
                     raise FailedPrecondition(f"this member of group {self.group} is closed")
                 if not self._joined:
+                    await self._lose(list(self._cursors))  # It had some if nobody read it for a while.
                     await self.join()
                     self._joined = True
                     self._settled = False
                 self._wake.clear()
                 view = await self.look(self._readable(), limit, self._settled)
                 if view is None:
-                    await self._lose(list(self._cursors))
                     self._joined = False
                     continue
                 if view.ownership is not None:
@@ -125,9 +139,11 @@ class Member(Subscription):
     async def close(self) -> None:
         """Leaves the group; the listener is told that its partitions are revoked."""
         self._closed = True
+        self._watch.end()
         self.wake()
         async with self._busy:
             if not self._joined:
+                await self._lose(list(self._cursors))
                 return
             self._joined = False
             try:
@@ -172,6 +188,13 @@ class Member(Subscription):
     async def leave(self) -> None:
         """Gives up all partitions and ends the membership."""
 
+    async def die(self) -> None:
+        """Gives up all partitions and ends the membership, as if the process had died: where a new group began is still known.
+
+        Called when the task that read has ended without closing the member.
+        """
+        await self.leave()
+
     # What becomes of partitions
 
     def _readable(self) -> dict[Partition, int]:
@@ -212,11 +235,30 @@ class Member(Subscription):
             return True
         return False
 
+    def _nobody_reads(self) -> None:
+        self._tasks.start(self._give_up(), name=f"end of a member of group {self.group}")
+
+    async def _give_up(self) -> None:
+        async with self._busy:
+            if not self._joined or self._closed:
+                return
+            _log.warning(
+                "group %s gives the partitions of a member to others: the task that read them has ended, and the member was not closed",
+                self.group,
+            )
+            self._joined = False
+            try:
+                await self.die()
+            except Error as error:
+                _log.warning("group %s keeps partitions for a member that nobody reads: %s", self.group, error)
+
     async def _announce(self) -> None:
         await self._listener.assigned(sorted(self._unannounced))
         self._unannounced.clear()
 
     async def _lose(self, partitions: list[Partition]) -> None:
+        if not partitions:
+            return
         if announced := [each for each in partitions if each not in self._unannounced]:
             await self._listener.lost(announced)
         self._forget(partitions)

@@ -11,6 +11,7 @@ import pytest
 
 from micro_rt.broker.base import OutgoingRecord, Partition, TopicOptions
 from micro_rt.errors import Error, FailedPrecondition, NotFound
+from micro_rt.kit.clock import monotonic
 from micro_rt.testing.contracts.broker.members import Reader, Recorder
 from micro_rt.testing.contracts.broker.suite import BrokerSuite, expect_each_once, unique_name
 from micro_rt.testing.contracts.suite import eventually
@@ -265,6 +266,39 @@ class Groups(BrokerSuite):
             await subscription.close()
 
     # Members that die
+
+    async def test_the_partitions_of_a_member_whose_task_has_ended_go_to_another(self) -> None:
+        async with self.open_topic() as (broker, topic), self.open_broker() as other:
+            group = unique_name("g")
+            recorder = Recorder()
+            crashes = broker.subscribe([topic], group, "latest", recorder)
+
+            async def crash() -> None:
+                await self.until_assigned(crashes, recorder, self.partitions)
+                await crashes.commit({Partition(topic, 0): 0})
+                raise RuntimeError("a bug")
+
+            with contextlib.suppress(RuntimeError):
+                await asyncio.ensure_future(crash())
+            await self.publish(other, *(OutgoingRecord(topic, b"", b"%d" % number) for number in range(40)))
+            async with self.start_reader(other, topic, group=group, start="latest") as reader:
+                await self.until_all_assigned(reader, topic, after=3 * self.session)
+                await reader.until(40)
+                assert recorder.partitions, "nothing has told it"
+                # Whoever reads on with it is a member again.
+                async with asyncio.timeout(self.settle):
+                    while recorder.history[-1][0] != "assigned" or len(recorder.partitions) == self.partitions:
+                        await crashes.fetch(1, 0.1)
+                assert [what for what, _ in recorder.history].count("lost") == 1
+            await crashes.close()
+
+    async def test_a_member_that_others_read_stays_one(self) -> None:
+        async with self.join_beside_another() as (_, _, subscription, recorder):
+            history = list(recorder.history)
+            end = monotonic() + 2.5 * self.session
+            while monotonic() < end:  # Each time in a task that ends.
+                assert await asyncio.ensure_future(subscription.fetch(10, 0.1)) == {}
+            assert recorder.history == history
 
     async def test_the_partitions_of_a_killed_process_go_to_another(self) -> None:
         async with self.open_topic() as (broker, topic), self.start_other(topic) as (other, group):

@@ -33,6 +33,8 @@ MAX_MESSAGE = 1 << 20
 """Bytes of key, value and headers, unless the address says otherwise."""
 RETENTION = 3600.0
 """Seconds that records are kept, unless the topic says otherwise."""
+SESSION = 1.0
+"""Seconds that a member keeps its partitions after the task that read them has ended."""
 
 
 class AcmeBroker(Broker):
@@ -119,7 +121,7 @@ class _AcmeMember(Member):
     def __init__(
         self, broker: AcmeBroker, topics: Collection[str], group: str, start: Start, listener: Listener
     ) -> None:
-        super().__init__(topics, group, start, listener)
+        super().__init__(topics, group, start, listener, session=SESSION)
         self._broker = broker
 
     async def join(self) -> None:
@@ -157,6 +159,11 @@ class _AcmeMember(Member):
         group = self._broker.state().group(self.group)
         await self.release([each for each, member in group.owners.items() if member is self])
         group.leave(self)
+
+    async def die(self) -> None:
+        group = self._broker.state().group(self.group)
+        await self.release([each for each, member in group.owners.items() if member is self])
+        group.leave(self, died=True)
 
     async def commit(self, positions: Mapping[Partition, int], notes: Mapping[Partition, str] = {}) -> None:
         checked_note(notes, positions)
@@ -266,9 +273,9 @@ class _Group:
         self._members[member] = frozenset(topics)
         self._balance()
 
-    def leave(self, member: Member) -> None:
+    def leave(self, member: Member, *, died: bool = False) -> None:
         self._members.pop(member, None)
-        if not self._members:
+        if not self._members and not died:
             self._begins.clear()
         self._balance()
 
