@@ -10,6 +10,9 @@ The rules that it keeps, and why:
 - A record that is not done holds the position, whatever is done behind it. So each commit carries a note of what is done behind the
   position. The next member reads the note and does not handle these records again. A hand-over in good order repeats nothing that
   was done.
+- Before the first record of a partition is handled, a commit notes that this member uses the partition; the last commit says that it
+  does not any more. A member that is assigned a partition in use knows that a process has ended without a word. What that process may
+  have begun is then handled with care (``careful``), with as many commits as that needs. Otherwise there are no others than these.
 - A commit that is refused because the partition is another member's is no failure: that member repeats the records.
 - Reading goes on while handlers wait, up to ``max_in_flight`` records or 16 MiB of values for each partition. Then only
   that partition pauses: others are not held up by its handlers, and memory is bounded.
@@ -35,18 +38,22 @@ from dataclasses import dataclass
 
 from micro_rt.broker.base import Broker, Partition, Record, Subscription
 from micro_rt.errors import Aborted, Error
+from micro_rt.events.careful import ProcessGate
 from micro_rt.events.handling import FAIR_SHARE, Handling
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.progress import PartitionProgress, error_text
 from micro_rt.events.subscriber import Route
 from micro_rt.kit import backoff
 from micro_rt.kit.clock import loop_time
+from micro_rt.kit.shared import Shared
 from micro_rt.kit.tasks import wait_for_event
 
 __all__ = ["Delivery", "PartitionStatus"]
 
 FETCH_TIMEOUT = 0.5
 """Seconds that one fetch waits; with ``READ_ON_AFTER`` the longest that a commit waits for it."""
+CAREFUL_FETCH = 0.02
+"""Seconds between two fetches while suspected records are handled, unless one of them is about to begin."""
 FETCH_LIMIT = FAIR_SHARE
 """Records that one fetch brings at most: few enough that they are handled while the processor's cache still holds them."""
 READ_ON_AFTER = 0.1
@@ -108,7 +115,15 @@ class Delivery:
         """What keeps records from being read or committed now, or why the subscription has stopped; empty if nothing does."""
         self._broker = broker
         self._topics = tuple(dict.fromkeys(route.event.topic for route in routes))
-        self._handling = Handling(broker, routes, options, self._make_room, self._stop_because, exits, tombstones)
+        self._handling = Handling(
+            broker, routes, options, self._make_room, self._stop_because, exits, tombstones, self._announce
+        )
+        self._gate = Shared(("events", "process"), ProcessGate)
+        self._token = ""
+        self._announcements: list[asyncio.Future[bool]] = []
+        """Who waits for a commit of what is known of suspected records."""
+        self._announced = asyncio.Event()
+        """Set when somebody does."""
         self._partitions: dict[Partition, PartitionProgress] = {}
         self._paused = False
         self._patience = HAND_OVER
@@ -125,11 +140,17 @@ class Delivery:
         Args:
             grace: seconds that running handlers get at the end.
         """
-        member = self._member = self._broker.subscribe(self._topics, self.options.group, self.options.start, self)
+        gate = await self._gate.acquire()
         try:
-            await self._read(member)
+            self._token = gate.token
+            self._handling.join(gate)
+            member = self._member = self._broker.subscribe(self._topics, self.options.group, self.options.start, self)
+            try:
+                await self._read(member)
+            finally:
+                await self._leave(member, grace)
         finally:
-            await self._leave(member, grace)
+            await self._gate.release()
 
     def stop(self) -> None:
         """Reads no more and begins nothing more; ``run`` ends when what runs has ended."""
@@ -201,9 +222,13 @@ class Delivery:
                 # Handlers that wait are read ahead of anyway.
                 waiting = any(progress.pending for progress in self._partitions.values())
                 limit = self.options.max_in_flight
-                fetched = await member.fetch(limit if waiting else min(limit, FETCH_LIMIT), FETCH_TIMEOUT)
+                timeout = 0.0 if self._handling.careful else FETCH_TIMEOUT
+                fetched = await member.fetch(limit if waiting else min(limit, FETCH_LIMIT), timeout)
+                await self._open(member, fetched)
                 for partition, records in fetched.items():
                     self._take(member, partition, records)
+                if self._announcements:
+                    await self._commit_announced(member)
                 now = loop_time()
                 if now - committed_at >= COMMIT_EVERY:
                     committed_at = now
@@ -229,7 +254,10 @@ class Delivery:
                 failures = 0
                 if not self._stopping.is_set():
                     self.problem = ""
-            await self._give_way()
+            if self._handling.careful:
+                await wait_for_event(self._announced, CAREFUL_FETCH)
+            else:
+                await self._give_way()
 
     async def _give_way(self) -> None:
         """Lets handlers have their turn, although a full broker never lets a fetch wait."""
@@ -280,33 +308,96 @@ class Delivery:
 
     # Committing, and partitions that come and go
 
-    async def _commit(self, member: Subscription, partitions: Collection[Partition], *, last: bool = False) -> None:
+    async def _open(self, member: Subscription, fetched: Mapping[Partition, Sequence[Record]]) -> None:
+        """Notes that this member uses partitions whose first records are about to be handled."""
+        due = {
+            progress: progress.open(records)
+            for partition, records in fetched.items()
+            if (progress := self._partitions.get(partition)) is not None and not progress.opened
+        }
+        if not due:
+            return
+        try:
+            await self._commit_due(member, due)
+        except Exception as error:
+            # The next commit says it. Until then, nobody would know that a handler has ended this process.
+            _log.info("group %s cannot note that it begins: %s", self.options.group, error_text(error))
+
+    async def _announce(self) -> bool:
+        """Waits until what is known of suspected records is committed; returns whether it was."""
+        if self._stopping.is_set():
+            return False
+        announced: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._announcements.append(announced)
+        self._announced.set()
+        return await announced
+
+    async def _commit_announced(self, member: Subscription) -> None:
+        waiting, self._announcements = self._announcements, []
+        self._announced.clear()
+        try:
+            committed = await self._commit(member, self._partitions, marks=True)
+        except BaseException:
+            self._announcements = waiting + self._announcements  # It is tried again.
+            raise
+        self._answer(waiting, committed)
+
+    def _answer(self, waiting: Iterable[asyncio.Future[bool]], committed: bool) -> None:
+        for announced in waiting:
+            if not announced.done():
+                announced.set_result(committed)
+
+    async def _commit(
+        self,
+        member: Subscription,
+        partitions: Collection[Partition],
+        *,
+        last: bool = False,
+        marks: bool = False,
+    ) -> bool:
         """Commits what is done.
 
         Args:
             member: of the group.
             partitions: what to commit.
             last: whether these partitions go to another member then.
+            marks: whether to commit also where only the note has changed.
+
+        Returns:
+            Whether everything was committed.
         """
         known = self._known(partitions)
-        due = {progress: found for progress in known if (found := progress.due(last=last)) is not None}
-        if not due:
-            return
+        due = {progress: found for progress in known if (found := progress.due(last=last, marks=marks)) is not None}
+        return not due or await self._commit_due(member, due)
+
+    async def _commit_due(self, member: Subscription, due: Mapping[PartitionProgress, tuple[int, str]]) -> bool:
         positions = {progress.id: position for progress, (position, _) in due.items()}
         try:
             await member.commit(positions, {progress.id: note for progress, (_, note) in due.items() if note})
         except Aborted as error:
             _log.info("group %s: %s", self.options.group, error)
-        else:
-            for progress, (position, note) in due.items():
-                progress.note_commit(position, note)
+            return False
+        for progress, (position, note) in due.items():
+            progress.note_commit(position, note)
+        return True
 
     async def assigned(self, partitions: Collection[Partition]) -> None:
         """Reads these partitions from now on; first reads what the members before this one have noted."""
-        notes: Mapping[Partition, str] = {} if self._member is None else await self._member.notes(partitions)
-        for partition in partitions:
-            progress = self._partitions[partition] = PartitionProgress(partition)
-            progress.recall(notes.get(partition, ""))
+        member = self._member
+        notes: Mapping[Partition, str] = {} if member is None else await member.notes(partitions)
+        found = {partition: PartitionProgress(partition, self._token) for partition in partitions}
+        unclean = [each for each in found.values() if each.recall(notes.get(each.id, ""))]
+        if unclean and member is not None:
+            # What has come since it ended cannot have begun.
+            lag = await member.lag()
+            for progress in unclean:
+                progress.suspect(min(lag.get(progress.id, 0), self.options.max_in_flight))
+            _log.warning(
+                "group %s: a process has ended without giving up %s: what it may have begun is handled one by one",
+                self.options.group,
+                ", ".join(f"{each.id.topic}/{each.id.number}" for each in unclean),
+            )
+        self._partitions.update(found)
         if self._paused and self._member is not None:
             self._member.pause(partitions)
 
@@ -337,6 +428,8 @@ class Delivery:
     async def _leave(self, member: Subscription, grace: float) -> None:
         # Handlers get this time once: not again when the member gives its partitions up, nor if somebody is in a hurry.
         self._patience = 0.0
+        self._stopping.set()
+        self._answer(self._announcements, False)
         try:
             await self._release(list(self._partitions), grace)
             if self._partitions:

@@ -28,6 +28,8 @@ The rules that it keeps, and why:
   it.
 - Of a partition that is released, nothing more begins; handlers that run past their patience are cancelled, which does
   not count as a failed attempt: the member that reads the partition next tries the record again.
+- A record that may have ended a process is handled by ``careful``, one at a time. While it does so, nothing else begins here: fast
+  batches end after ``FAIR_SHARE`` records, and what is ready waits.
 - Only ``progress`` changes the position and the order of keys. This module decides when a record is done, never what
   follows.
 """
@@ -45,6 +47,7 @@ from typing import Any
 from micro_rt.broker.base import Broker, Record
 from micro_rt.context import current_context
 from micro_rt.errors import DeadlineExceeded, Error
+from micro_rt.events.careful import CarefulWork, ProcessGate
 from micro_rt.events.context import EventContext
 from micro_rt.events.dead_letter import DEADLINE_HEADER, GROUP_HEADER, dead_letter_topic, publish_dead_letter
 from micro_rt.events.envelope import Envelope, open_envelope, usual_type
@@ -75,6 +78,7 @@ class Handling:
         stop: called with the reason why no more are to be handled, where the options say that a failure stops the subscription.
         exits: called with the ``SystemExit`` or ``KeyboardInterrupt`` of a handler.
         tombstones: what handles the tombstones of each topic, by the type that they say; empty if nothing does.
+        announce: commits what is known of suspected records; returns whether it was committed.
     """
 
     def __init__(
@@ -86,10 +90,19 @@ class Handling:
         stop: Callable[[str], None],
         exits: Callable[[BaseException], None] | None = None,
         tombstones: Mapping[str, Mapping[str, Route]] | None = None,
+        announce: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self.options = options
         self._exits = exits
         self._tombstones = tombstones or {}
+        self._careful = CarefulWork(
+            options.concurrency,
+            self._start_alone,
+            announce or _refused,
+            self._give_up_killer,
+            options.crash_attempts,
+        )
+        self._gate = self._careful.gate
         self._broker = broker
         self._moved = moved
         self._stop = stop
@@ -108,11 +121,31 @@ class Handling:
         """The number of partitions that have a batch."""
         self._clean = copy_context()
 
+    def join(self, gate: ProcessGate) -> None:
+        """Handles nothing beside the suspected records of other subscriptions; called before the first records."""
+        self._gate = self._careful.gate = gate
+        gate.join(self)
+
+    @property
+    def busy(self) -> bool:
+        """Whether handlers run."""
+        return bool(self._workers)
+
+    @property
+    def careful(self) -> bool:
+        """Whether suspected records are being handled."""
+        return self._careful.active
+
+    def go_on(self) -> None:
+        """Begins in the usual way what is ready."""
+        self._spawn()
+
     def take(self, progress: PartitionProgress, records: Sequence[Record]) -> None:
         """Handles records that were read of a partition, after those before them."""
         if progress.arrive(records):
             return
-        if not progress.pending and not progress.recalls and len(self._workers) < self.options.concurrency:
+        usual = not (progress.pending or progress.told or self._gate.closed)
+        if usual and len(self._workers) < self.options.concurrency:
             self.fast_batches += 1
             self._start_worker(progress.begin_batch(records))
         else:
@@ -162,6 +195,8 @@ class Handling:
         Args:
             timeout: seconds until those that do not end are left behind.
         """
+        self._gate.leave(self)
+        await self._careful.close()
         for task in self._workers:
             task.cancel()
         if self._workers:
@@ -199,7 +234,14 @@ class Handling:
 
     def _line_up(self, pending: PendingRecord) -> None:
         if pending.progress.line_up(pending):
+            self._push(pending)
+
+    def _push(self, pending: PendingRecord) -> None:
+        """Has a record handled as soon as there is a worker for it."""
+        if pending.suspicion is None:
             self._ready.append(pending)
+        elif not self._stopped:
+            self._careful.add(pending)
 
     def _route_without_type(
         self, routes: Mapping[str, Route], envelope: Envelope, pending: PendingRecord
@@ -216,15 +258,47 @@ class Handling:
     def _spawn(self) -> None:
         """Starts a worker if there is something to do and one more is allowed; each starts the next one if it must wait."""
         self._more = False
-        if self._ready and not self._stopped and len(self._workers) < self.options.concurrency:
+        if (
+            self._ready
+            and not self._stopped
+            and not self._gate.closed
+            and len(self._workers) < self.options.concurrency
+        ):
             self._start_worker(None)
 
     def _start_worker(self, batch: FastBatch | None) -> None:
+        self._start(self._work(batch), batch)
+
+    def _start_alone(self, pending: PendingRecord) -> asyncio.Task[None]:
+        """Starts a worker for one suspected record."""
+        return self._start(self._work_alone(pending))
+
+    def _give_up_killer(self, pending: PendingRecord) -> asyncio.Task[None]:
+        """Starts a worker that makes a dead letter of a record that has ended too many processes."""
+        deaths = 0 if pending.suspicion is None else len(pending.suspicion.deaths)
+        pending.attempts = deaths
+        pending.unreadable = f"the process ended {deaths} times while this was the only event that it was handling"
+        return self._start(self._work_alone(pending))
+
+    def _start(self, work: Coroutine[Any, Any, None], batch: FastBatch | None = None) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(
-            self._work(batch), name=f"events of {self.options.group}", context=self._clean.copy()
+            work, name=f"events of {self.options.group}", context=self._clean.copy()
         )
         self._workers.add(task)
         task.add_done_callback(functools.partial(self._worker_done, batch))
+        return task
+
+    async def _work_alone(self, pending: PendingRecord) -> None:
+        pending.task = asyncio.current_task()
+        try:
+            await self._cancellable(pending.progress, self._handle(pending))
+        finally:
+            # Whatever its handler has done, it has not ended the process; unless it was cut short, or has not begun.
+            if pending.progress.released:
+                pending.progress.cut_short(pending)
+            else:
+                pending.progress.survive(pending)
+            self._left(pending)
 
     def _worker_done(self, batch: FastBatch | None, task: asyncio.Task[None]) -> None:
         self._workers.discard(task)
@@ -247,7 +321,7 @@ class Handling:
                 self._left(self._end_batch(batch))
         handled = 0
         # What a handler leaves in its context variables is not the next one's business: then another worker goes on.
-        while ready and not self._stopped and copy_context() == self._clean:
+        while ready and not self._stopped and not self._gate.closed and copy_context() == self._clean:
             pending = ready.popleft()
             if pending.progress.released:
                 continue
@@ -297,6 +371,9 @@ class Handling:
         """
         if batch.ended:
             return  # Its partition went before its worker began.
+        if self._gate.closed:
+            self._end_batch(batch)
+            return
         progress, records = batch.progress, batch.records
         routes = self._usual[progress.id.topic]
         group, timeout, clean = self.options.group, self.options.timeout, self._clean
@@ -358,6 +435,8 @@ class Handling:
                 await asyncio.sleep(0)
                 if batch.ended:
                     return
+                if self._gate.closed:
+                    break
                 loop.call_soon(self._look_at, batch)
         self._end_batch(batch)
 
@@ -520,9 +599,14 @@ class Handling:
         progress = pending.progress
         following = progress.finish(pending)
         if following is not None:
-            self._ready.append(following)
+            self._push(following)
         if progress.advance():
             self._moved(progress)
+
+
+async def _refused() -> bool:
+    """Announces nothing."""
+    return False
 
 
 async def _within(timeout: float, deadline: float | None, handling: Awaitable[None]) -> None:

@@ -10,6 +10,10 @@ from micro_rt.broker.base import Start, checked_start
 __all__ = ["DeliveryOptions"]
 
 
+MOST_CRASH_ATTEMPTS = 20
+"""So many processes that have ended have space in the note of a position."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveryOptions:
     """How a subscription handles its events.
@@ -25,6 +29,8 @@ class DeliveryOptions:
         on_failure: what becomes of a record whose last attempt failed: it goes to the dead-letter topic, or the
             subscription stops in front of it.
         max_in_flight: records of one partition that are read and not done at most.
+        crash_attempts: how many processes may end while a record is the only one that they are handling. After that, the record is
+            not handled again: what becomes of it says ``on_failure``.
     """
 
     group: str
@@ -36,13 +42,16 @@ class DeliveryOptions:
     timeout: float | None = None
     on_failure: Literal["dead_letter", "stop"] = "dead_letter"
     max_in_flight: int = 1000
+    crash_attempts: int = 5
 
     def __post_init__(self) -> None:
         if not self.group:
             raise ValueError('a subscription needs a group: service.subscribe(Billing(), group="billing")')
-        for name in ("concurrency", "attempts", "max_in_flight"):
+        for name in ("concurrency", "attempts", "max_in_flight", "crash_attempts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: at least 1")
+        if self.crash_attempts > MOST_CRASH_ATTEMPTS:
+            raise ValueError(f"crash_attempts={self.crash_attempts}: at most {MOST_CRASH_ATTEMPTS}")
         checked_start(self.start)
         if self.backoff < 0 or self.max_backoff < self.backoff:
             raise ValueError(f"backoff={self.backoff}, max_backoff={self.max_backoff}: 0 <= backoff <= max_backoff")

@@ -25,6 +25,8 @@ The rules that these classes keep:
   ``recall``s it: these records are done when they arrive, and nobody handles them again. A note is believed only if the record at
   its first offset is the one that the note was written about; otherwise everything is handled. What a note said of records that have
   not arrived yet goes into the next note.
+- The note also says that a member uses the partition; only its last commit does not. So who finds such a note knows that a process
+  has ended without a word, perhaps because of a handler, and ``suspect``s what it may have begun (``careful`` has the rest).
 - Bytes in flight are those of values alone: keys and headers are small, and counting them would cost more than it tells.
 """
 
@@ -37,7 +39,8 @@ from collections.abc import Sequence
 from micro_rt.broker.base import Partition, Record
 from micro_rt.errors import Error
 from micro_rt.events.envelope import Envelope
-from micro_rt.events.position_note import PositionNote, check_of, decode_note, encode_note
+from micro_rt.events.position_note import PositionNote, Suspect, check_of, encode_note
+from micro_rt.events.recollection import Recollection, Suspicion
 from micro_rt.events.subscriber import Route
 from micro_rt.kit.clock import loop_time
 
@@ -51,27 +54,28 @@ class PartitionProgress:
 
     Args:
         id: the partition.
+        token: names this process in the notes of positions; empty to say nothing of whether it uses the partition.
     """
 
     __slots__ = (
         "_behind",
         "_bytes",
         "_noted",
-        "_recalled",
-        "_recalled_check",
-        "_recalled_from",
+        "_told",
+        "_token",
         "batch",
         "committed",
         "full",
         "id",
         "moved_at",
+        "opened",
         "pending",
         "position",
         "released",
         "tombstones",
     )
 
-    def __init__(self, id: Partition) -> None:
+    def __init__(self, id: Partition, token: str = "") -> None:
         self.id = id
         self.pending: deque[PendingRecord] = deque()
         """The records that are read, from the first one that is not done; empty while there is a batch."""
@@ -82,12 +86,11 @@ class PartitionProgress:
         self._bytes = 0
         self._noted = ""
         """The note that was committed last."""
-        self._recalled: deque[tuple[int, int]] = deque()
-        """What the note of the member before this one says is done, and has not arrived yet."""
-        self._recalled_check: int | None = None
-        """The checksum of the first record of that, until it has arrived."""
-        self._recalled_from = 0
-        """The position that the note was committed with; 0 once a record has arrived."""
+        self._told: Recollection | None = None
+        """What the member before this one says of records to come; None if it says nothing."""
+        self._token = token
+        self.opened = not token
+        """Whether the note that was committed last says that this process uses the partition."""
         self.position = -1
         """The offset that may be committed; -1 before the first record is done."""
         self.committed = -1
@@ -116,8 +119,10 @@ class PartitionProgress:
         batch = self.batch
         if not self.in_flight:
             self.moved_at = loop_time()
-        if self._recalled:
-            self._check_recalled(records)
+        if self._told is not None:
+            self._told.arrive(records)
+            if not self._told.says:
+                self._told = None
         self._bytes += sum([len(record.value) for record in records])
         if batch is None:
             return False
@@ -130,15 +135,17 @@ class PartitionProgress:
         return batch
 
     @property
-    def recalls(self) -> bool:
-        """Whether records that arrive may be done already, as the member before this one has noted."""
-        return bool(self._recalled)
+    def told(self) -> bool:
+        """Whether the member before this one may have said something of records that arrive."""
+        return self._told is not None
 
     def add(self, record: Record) -> PendingRecord:
         """Adds a record that has arrived, behind the others; it has no place in line yet, and needs none if it is done already."""
         pending = PendingRecord(self, record)
-        if self._recalled:
-            pending.done = self._was_done(record)
+        if self._told is not None:
+            pending.done = self._told.was_done(record)
+            if not pending.done:
+                pending.suspicion = self._told.suspicion(record)
         self.pending.append(pending)
         return pending
 
@@ -207,83 +214,107 @@ class PartitionProgress:
 
     # What members tell each other
 
-    def recall(self, note: str) -> None:
-        """Reads the note of the member that has read the partition before; nothing may have arrived yet."""
-        told = decode_note(note)
-        if told is not None:
-            self._recalled = deque(told.done)
-            self._recalled_check = told.check
-            self._recalled_from = told.position
-        self._noted = note
+    def recall(self, note: str) -> bool:
+        """Reads the note of the member that has read the partition before; nothing may have arrived yet.
 
-    def due(self, *, last: bool) -> tuple[int, str] | None:
+        Returns:
+            Whether that member has not ended in good order, so that ``suspect`` is to be called.
+        """
+        self._told = Recollection(note, self._token)
+        self._noted = note
+        return self._told.unclean
+
+    def suspect(self, count: int) -> None:
+        """Has so many offsets behind the committed position handled with care: the member before this one may have begun them."""
+        if self._told is not None:
+            self._told.suspect(count)
+
+    def begin_alone(self, pending: PendingRecord, *, alone: bool) -> None:
+        """Notes that a suspected record is about to be handled, and whether nothing else is meanwhile."""
+        if pending.suspicion is not None:
+            pending.suspicion.begun, pending.suspicion.alone = True, alone
+
+    def not_alone(self, pending: PendingRecord) -> None:
+        """Notes that others are handled beside a suspected record from now on."""
+        if pending.suspicion is not None:
+            pending.suspicion.alone = False
+
+    def cut_short(self, pending: PendingRecord) -> None:
+        """Notes that a suspected record was not handled, or not to the end."""
+        if pending.suspicion is not None:
+            pending.suspicion.begun = False
+
+    def survive(self, pending: PendingRecord) -> None:
+        """Notes that a suspected record was handled and that the process goes on."""
+        pending.suspicion = None
+
+    def open(self, records: Sequence[Record]) -> tuple[int, str]:
+        """Returns the position, and its note, to commit before these records, the first ones of this member, arrive."""
+        if self._told is not None:
+            self._told.arrive(records)
+        offset = records[0].offset
+        return offset, encode_note(self._note(offset, self._token))
+
+    def due(self, *, last: bool = False, marks: bool = False) -> tuple[int, str] | None:
         """Returns the position to commit, and its note; None if nothing is to be committed.
 
         Args:
             last: whether this is the last commit of this member. Then it is also due where only records behind the position are
-                done.
+                done, or to say that the partition is given up in good order.
+            marks: whether it is also due where only the note has changed.
         """
         position = self.position
         moved = position > self.committed
         if not moved:
-            if not last or not self.pending:
+            if not (last or marks):
                 return None
             if position < 0:
+                if not self.pending:
+                    return None
                 position = self.pending[0].record.offset
-        note = encode_note(self._note(position))
+        note = encode_note(self._note(position, "" if last else self._token))
         return None if not moved and note == self._noted else (position, note)
 
-    def _note(self, position: int) -> PositionNote:
+    def _note(self, position: int, token: str) -> PositionNote:
         done: list[tuple[int, int]] = []
+        run: list[Suspect] = []
+        died: list[Suspect] = []
+        alone = False
         check: int | None = None
         first = behind = -1
         for pending in self.pending:
             offset = pending.record.offset
+            suspicion = pending.suspicion
             if pending.done:
                 if first < 0:
                     first = offset
                     if check is None:
                         check = check_of(pending.record)
                 behind = offset + 1
-            elif first >= 0:
+                continue
+            if first >= 0:
                 done.append((first, behind))
                 first = -1
+            if suspicion is None:
+                continue
+            if suspicion.begun and token:
+                run.append(Suspect(offset, check_of(pending.record), suspicion.deaths))
+                alone = suspicion.alone
+            elif suspicion.deaths or (suspicion.named and token):
+                died.append(Suspect(offset, check_of(pending.record), suspicion.deaths))
         if first >= 0:
             done.append((first, behind))
-        elif not done:
-            check = self._recalled_check
-        at = max(behind, position)
-        for start, end in self._recalled:
-            if done and start <= at == done[-1][1]:
-                done[-1] = (done[-1][0], max(at, end))
-            elif end > at:
-                done.append((max(start, at), end))
-        return PositionNote(position, done, check)
-
-    def _check_recalled(self, records: Sequence[Record]) -> None:
-        """Forgets what was recalled if it is about other records, or if they were passed."""
-        first = records[0].offset
-        if first < self._recalled_from:  # Somebody has set the position back, to have the records handled again.
-            self._recalled.clear()
-        self._recalled_from = 0
-        if self._recalled_check is None:
-            self._forget_recalled(first)
-
-    def _was_done(self, record: Record) -> bool:
-        recalled = self._recalled
-        if record.offset < recalled[0][0]:
-            return False
-        if self._recalled_check is not None:
-            if record.offset != recalled[0][0] or check_of(record) != self._recalled_check:
-                recalled.clear()  # They are other records: the topic was made anew.
-                return False
-            self._recalled_check = None
-        self._forget_recalled(record.offset)
-        return bool(recalled) and recalled[0][0] <= record.offset
-
-    def _forget_recalled(self, offset: int) -> None:
-        while self._recalled and self._recalled[0][1] <= offset:
-            self._recalled.popleft()
+        if self._told is not None:
+            if not done:
+                check = self._told.check
+            at = max(behind, position)
+            for start, end in self._told.done:
+                if done and start <= at == done[-1][1]:
+                    done[-1] = (done[-1][0], max(at, end))
+                elif end > at:
+                    done.append((max(start, at), end))
+            died += [each for each in self._told.named if each.offset >= position and (each.deaths or token)]
+        return PositionNote(position, done, check, token, alone and len(run) == 1, run, died)
 
     # What its owner decides
 
@@ -315,6 +346,7 @@ class PartitionProgress:
         """Notes the position that was committed, and the note that was committed with it."""
         self.committed = position
         self._noted = note
+        self.opened = True
 
     def release(self) -> None:
         """Lets nothing more begin."""
@@ -358,6 +390,7 @@ class PendingRecord:
         "progress",
         "record",
         "route",
+        "suspicion",
         "task",
         "timer",
         "unreadable",
@@ -376,6 +409,8 @@ class PendingRecord:
         self.given_up: tuple[str, BaseException | None] | None = None
         """The reason and the error, once it is to become a dead letter."""
         self.route: Route | None = None
+        self.suspicion: Suspicion | None = None
+        """Why it is handled with care; None if it is not."""
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.unreadable = ""

@@ -198,6 +198,7 @@ class Service:
         timeout: float | None = None,
         on_failure: Literal["dead_letter", "stop"] = "dead_letter",
         max_in_flight: int = 1000,
+        crash_attempts: int = 5,
         interceptors: Sequence[Interceptor] = (),
     ) -> EventSubscription:
         """Handles events for as long as the service runs; called before it starts.
@@ -218,6 +219,9 @@ class Service:
             on_failure: what becomes of an event whose last attempt failed: it goes to the dead-letter topic, or the
                 subscription stops in front of it.
             max_in_flight: events of one partition that are read and not done at most; one more, and it is not read on.
+            crash_attempts: how many processes may end while an event is the only one that they are handling. After that it is not
+                handled again, and ``on_failure`` says what becomes of it. Processes that stop in good order, or that lose a
+                partition, do not count.
             interceptors: run around each attempt, inside those of the service.
 
         Returns:
@@ -246,6 +250,7 @@ class Service:
             timeout,
             on_failure,
             max_in_flight,
+            crash_attempts,
         )
         chain = (*self._interceptors, *checked(interceptors))
         subscription = EventSubscription(subscriber, options, ProtoCodec(), chain)

@@ -22,7 +22,7 @@ def record(offset: int, key: bytes | None = b"k") -> Record:
     return Record("t", 0, offset, 0.0, key, b"1234", ())
 
 
-@pytest.mark.parametrize("module", ["delivery", "handling"])
+@pytest.mark.parametrize("module", ["careful", "delivery", "handling"])
 def test_no_other_module_changes_the_progress_of_a_partition(module: str) -> None:
     assert not list(changes_of_progress((EVENTS / f"{module}.py").read_text()))
 
@@ -169,4 +169,84 @@ async def test_a_note_about_other_records_says_nothing() -> None:
     passed = PartitionProgress(Partition("t", 0))
     passed.recall(due[1])
     passed.arrive([record(30)])
-    assert not passed.add(record(30)).done and not passed.recalls
+    assert not passed.add(record(30)).done
+    passed.arrive([record(31)])
+    assert not passed.told
+
+
+def suspected(progress: PartitionProgress, offsets: range) -> dict[int, tuple[int, bool]]:
+    """Lets records arrive; returns the deaths of those that are suspected, and whether they were named."""
+    records = [record(offset, None) for offset in offsets]
+    progress.arrive(records)
+    found = [progress.add(each) for each in records]
+    return {
+        each.record.offset: (len(each.suspicion.deaths), each.suspicion.named)
+        for each in found
+        if each.suspicion is not None
+    }
+
+
+async def test_who_finds_that_a_process_has_ended_suspects_what_it_may_have_begun() -> None:
+    one = PartitionProgress(Partition("t", 0), "11111111")
+    position, note = one.open([record(5)])
+    assert position == 5
+    two = PartitionProgress(Partition("t", 0), "22222222")
+    assert two.recall(note)
+    two.suspect(3)
+    assert suspected(two, range(5, 12)) == dict.fromkeys(range(5, 8), (0, False))
+    two.begin_alone(two.pending[1], alone=True)
+    due = two.due(marks=True)
+    assert due is not None and due[0] == 5
+    two.note_commit(*due)
+    assert two.due(marks=True) is None
+    three = PartitionProgress(Partition("t", 0), "33333333")
+    assert three.recall(due[1])
+    three.suspect(2)
+    assert suspected(three, range(5, 12)) == {5: (0, False), 6: (1, True)}
+
+
+async def test_a_clean_end_and_a_lost_partition_count_for_nobody() -> None:
+    one = PartitionProgress(Partition("t", 0), "11111111")
+    one.recall("micro-rt/1 5 used=00000000")
+    one.suspect(3)
+    suspected(one, range(5, 9))
+    one.begin_alone(one.pending[0], alone=True)
+    due = one.due(marks=True)
+    assert due is not None
+    # The process itself reads the partition again that it had lost.
+    same = PartitionProgress(Partition("t", 0), "11111111")
+    assert not same.recall(due[1])
+    assert suspected(same, range(5, 9)) == {5: (0, True)}
+    # Another one took it for dead; when the process is back, it says that it is not.
+    other = PartitionProgress(Partition("t", 0), "22222222")
+    assert other.recall(due[1])
+    assert suspected(other, range(5, 9)) == {5: (1, True)}
+    lost = other.due(marks=True)
+    assert lost is not None
+    back = PartitionProgress(Partition("t", 0), "11111111")
+    assert back.recall(lost[1])
+    assert suspected(back, range(5, 9)) == {5: (0, True)}
+    # A clean end: nothing is suspected, and nobody is counted.
+    last = one.due(last=True)
+    assert last is not None
+    after = PartitionProgress(Partition("t", 0), "33333333")
+    assert not after.recall(last[1])
+    assert suspected(after, range(5, 9)) == {}
+
+
+async def test_what_has_survived_is_not_suspected_any_more() -> None:
+    one = PartitionProgress(Partition("t", 0), "11111111")
+    one.recall("micro-rt/1 5 used=00000000")
+    one.suspect(2)
+    suspected(one, range(5, 9))
+    first, second = list(one.pending)[:2]
+    one.begin_alone(first, alone=True)
+    one.survive(first)
+    one.begin_alone(second, alone=True)
+    one.cut_short(second)
+    due = one.due(marks=True)
+    assert due is not None
+    two = PartitionProgress(Partition("t", 0), "22222222")
+    assert two.recall(due[1])
+    two.suspect(0)
+    assert suspected(two, range(5, 9)) == {}

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from micro_rt.broker.base import LONGEST_NOTE, Record
-from micro_rt.events.position_note import PositionNote, check_of, decode_note, encode_note
+from micro_rt.events.position_note import PositionNote, Suspect, check_of, decode_note, encode_note
 
 
 def test_what_is_written_is_read() -> None:
@@ -20,7 +20,20 @@ def test_what_is_written_is_read() -> None:
             behind = at + dice.choice((1, 1, 2, 9, 700))
             done.append((at, behind))
             at = behind + dice.choice((1, 1, 2, 30, 900))
-        note = PositionNote(position, done, dice.choice((None, 0, 0xFFFFFFFF)))
+        suspects = [
+            Suspect(position + dice.randrange(2000), dice.randrange(1 << 32), dice.choice(((), ["01234567"] * 3)))
+            for _ in range(9)
+        ]
+        run = suspects[: dice.randrange(9)]
+        note = PositionNote(
+            position,
+            done,
+            dice.choice((None, 0, 0xFFFFFFFF)),
+            dice.choice(("", "0123abcd")),
+            dice.choice((False, True)),
+            run,
+            suspects[len(run) :],
+        )
         text = encode_note(note)
         assert len(text.encode()) <= LONGEST_NOTE
         assert decode_note(text) == note
