@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ enum Kind {
   KIND_B = 2;
 }
 """
+ENTRY = "message Entry { string key = 1; int32 value = 2; } "
 M, PART, KIND = 4, 21, 25
 """The lines of these."""
 
@@ -180,6 +181,45 @@ CASES: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
         [("map<string, int32>", "repeated string")],
         [f"11: p.M.counts: type changed map<string, int32> -> repeated string: {BOTH}"],
     ),
+    "a list of entries in place of a map": (
+        [("map<string, int32>", "repeated Entry"), ("message Part", f"{ENTRY}message Part")],
+        [
+            (
+                "11: p.M.counts: type changed map<string, int32> -> repeated p.Entry, and consumers with the old schema read "
+                "the last of the entries of a key, in no order: breaks JSON"
+            )
+        ],
+    ),
+    "a list of entries of another value": (
+        [("map<string, int32>", "repeated Entry"), ("message Part", f"{ENTRY.replace('int32', 'string')}message Part")],
+        [f"11: p.M.counts: type changed map<string, int32> -> repeated p.Entry: {BOTH}"],
+    ),
+    "a list of entries without a value": (
+        [("map<string, int32>", "repeated Entry"), ("message Part", "message Entry { string key = 1; } message Part")],
+        [f"11: p.M.counts: type changed map<string, int32> -> repeated p.Entry: {BOTH}"],
+    ),
+    "a list of entries with a key or a value": (
+        [
+            ("map<string, int32>", "repeated Entry"),
+            ("message Part", "message Entry { oneof one { string key = 1; int32 value = 2; } } message Part"),
+        ],
+        [f"11: p.M.counts: type changed map<string, int32> -> repeated p.Entry: breaks JSON {OLD} and {BOTH} {NEW}"],
+    ),
+    "an encoded message": (
+        [("Part part", "bytes part")],
+        [f"8: p.M.part: type changed p.Part -> bytes: {BOTH} {OLD} and breaks JSON {NEW}"],
+    ),
+    "another name of JSON that was taken": (
+        [("  string note = 9;\n", '  reserved 9; reserved "note";\n  string remark = 12 [json_name = "note"];\n')],
+        [
+            f"{M}: p.M.note: field removed: breaks nothing",
+            "17: p.M.remark: its JSON name note is that of note in the old schema: breaks JSON",
+        ],
+    ),
+    "a reserved name used in JSON": (
+        [("  string memo", '  string remark = 11 [json_name = "gone"];\n  string memo')],
+        ['17: p.M.remark: its JSON name is that of "gone", which was reserved: breaks JSON'],
+    ),
     "inside another message": (
         [("int32 number", "float number")],
         [f"22: p.Part.number: type changed int32 -> float: {BOTH}"],
@@ -216,14 +256,23 @@ CASES: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
         [("  KIND_B = 2;\n", "")],
         [
             (
-                f"{KIND}: p.Kind.KIND_B: value removed, and a later one can be taken for it: write reserved 2;: breaks wire "
-                f"{OLD} and {BOTH} {NEW}"
+                f"{KIND}: p.Kind.KIND_B: value removed, and a later one can be taken for it: write reserved 2; "
+                f'reserved "KIND_B";: {BOTH}'
             )
         ],
     ),
     "an enum value removed and reserved": (
-        [("  KIND_B = 2;", "  reserved 2;")],
+        [("  KIND_B = 2;", '  reserved 2; reserved "KIND_B";')],
         [f"{KIND}: p.Kind.KIND_B: value removed: breaks JSON {NEW}"],
+    ),
+    "an enum value removed, its number reserved": (
+        [("  KIND_B = 2;", "  reserved 2;")],
+        [
+            (
+                f"{KIND}: p.Kind.KIND_B: value removed, and a later one can be taken for it: write "
+                'reserved "KIND_B";: breaks JSON'
+            )
+        ],
     ),
     "an enum value renamed": (
         [("KIND_B", "KIND_C")],
@@ -339,11 +388,110 @@ enum Kind { A = 1; B = 2; }
             "optional Part part = 3; message Part {",
             "8: p.M.part: encoding changed delimited -> length-prefixed: breaks wire",
         ),
-        (" B = 2;", " reserved 2;", f"11: p.Kind.B: value removed: {BOTH} {NEW}"),
+        (" B = 2;", ' reserved 2; reserved "B";', f"11: p.Kind.B: value removed: {BOTH} {NEW}"),
     ):
         assert before in source
         found = _compare(tmp_path, source, source.replace(before, after))
         assert [str(finding) for finding in found] == [f"p.proto:{expected}"]
+
+
+def test_defaults(tmp_path: Path) -> None:
+    source = """\
+syntax = "proto2";
+package p;
+import "micro_rt/annotations.proto";
+message M {
+  option (micro.event) = {topic: "t"};
+  optional int32 number = 1;
+  optional bool flag = 2;
+  optional double ratio = 3 [default = 1];
+  optional Kind kind = 4 [default = B];
+  optional Kind first = 5;
+  optional int32 five = 6 [default = 5];
+}
+enum Kind { A = 1; B = 2; }
+"""
+    read = "which is what is read where nothing was written"
+    for before, after, expected in (
+        ("number = 1", "number = 1 [default = 0]", []),
+        ("flag = 2", "flag = 2 [default = false]", []),
+        ("default = 1]", "default = 1.0]", []),
+        ("default = B", "default = A", [f"9: p.M.kind: default changed B -> A, {read}: {BOTH}"]),
+        (
+            "enum Kind { A = 1; B = 2; }",
+            "enum Kind { B = 2; A = 1; }",
+            [f"10: p.M.first: default changed A -> B, {read}: {BOTH}"],
+        ),
+        (
+            "int32 five = 6 [default = 5]",
+            "int64 five = 6 [default = 6]",
+            [
+                f"11: p.M.five: default changed 5 -> 6, {read}: {BOTH}",
+                (
+                    "11: p.M.five: type changed int32 -> int64, and consumers with the old schema misread values that do not "
+                    "fit: breaks JSON"
+                ),
+            ],
+        ),
+        (
+            "bool flag = 2",
+            "int32 flag = 2",
+            [
+                "7: p.M.flag: type changed bool -> int32, and consumers with the old schema misread values that do not fit: breaks JSON"
+            ],
+        ),
+    ):
+        assert before in source
+        found = _compare(tmp_path, source, source.replace(before, after))
+        assert [str(finding) for finding in found] == [f"p.proto:{each}" for each in expected], before
+    renamed = source.replace("B = 2", "C = 2").replace("default = B", "default = C")
+    assert [finding.message for finding in _compare(tmp_path, source, renamed)] == ["renamed B -> C"]
+
+
+def test_names_of_enums_that_were_reserved(tmp_path: Path) -> None:
+    source = HEAD + BASE.replace("  KIND_B = 2;", '  KIND_B = 2;\n  reserved 5 to 7; reserved "OLD";')
+    for before, after, expected in (
+        ('reserved "OLD"', "OLD = 3", "29: p.Kind.OLD: its name was reserved, and is used again: breaks JSON"),
+        (' reserved "OLD";', "", f'{KIND}: p.Kind: "OLD" not reserved any more: breaks JSON'),
+        ("5 to 7", "5 to 6", f"{KIND}: p.Kind: 7 not reserved any more: breaks wire"),
+    ):
+        assert before in source
+        assert [str(found) for found in _compare(tmp_path, source, source.replace(before, after))] == [
+            f"p.proto:{expected}"
+        ]
+
+    alias = source.replace("enum Kind {", "enum Kind { option allow_alias = true;").replace(
+        "KIND_B = 2;", "KIND_B = 2; KIND_C = 2;"
+    )
+    alone = source.replace("KIND_B = 2;", "KIND_B = 2; KIND_C = 3;")
+    assert [str(found) for found in _compare(tmp_path, alias, alone)] == [
+        f"p.proto:28: p.Kind.KIND_C: was another name of KIND_B, 2: breaks wire {OLD}"
+    ]
+
+
+def test_a_map_in_place_of_a_list_of_entries(tmp_path: Path) -> None:
+    listed = (
+        HEAD + ENTRY.replace("}", "}\n") + 'message M { option (micro.event) = {topic: "t"}; repeated Entry a = 1; }\n'
+    )
+    mapped = listed.replace("repeated Entry", "map<string, int32>")
+    assert [str(found) for found in _compare(tmp_path, listed, mapped)] == [
+        (
+            "p.proto:5: p.M.a: type changed repeated p.Entry -> map<string, int32>, and consumers with the new schema read the "
+            "last of the entries of a key, in no order: breaks JSON"
+        )
+    ]
+    more = listed.replace("int32 value = 2;", "int32 value = 2; bool more = 3;")
+    assert [found.effect for found in _compare(tmp_path, mapped, more)] == ["breaks JSON"]
+    required = 'syntax = "proto2";' + more.replace('syntax = "proto3";', "").replace("bool more", "required bool more")
+    required = required.replace("string key", "optional string key").replace("int32 value", "optional int32 value")
+    old = required.replace("repeated Entry", "map<string, int32>")
+    assert [found.effect for found in _compare(tmp_path, old, required)] == [f"breaks JSON {OLD} and {BOTH} {NEW}"]
+    inside = listed.replace("int32 value", "Part value").replace("message M", "message Part { int32 x = 1; } message M")
+    changed = inside.replace("repeated Entry", "map<string, Part>").replace("int32 x", "string x")
+    assert [f"{found.symbol} {found.effect}" for found in _compare(tmp_path, inside, changed)] == [
+        "p.M.a breaks JSON",
+        f"p.Part.x {BOTH}",
+    ]
 
 
 def test_editions_say_the_same_in_other_words(tmp_path: Path) -> None:
@@ -489,9 +637,25 @@ OTHERS = {
         "message M { E a = 1; } enum E { Z = 0; ONE = 1; TWO = 2; }",
         "message M { E a = 1; } enum E { Z = 0; ONE = 3; TWO = 2; }",
     ),
-    "an enum value removed, its number reserved": (
+    "an enum value removed and reserved": (
         "message M { E a = 1; } enum E { Z = 0; ONE = 1; }",
-        "message M { E a = 1; } enum E { Z = 0; reserved 1; }",
+        'message M { E a = 1; } enum E { Z = 0; reserved 1; reserved "ONE"; }',
+    ),
+    "an enum value that was another name of one": (
+        "message M { E a = 1; } enum E { option allow_alias = true; Z = 0; ONE = 1; EINS = 1; }",
+        "message M { E a = 1; } enum E { Z = 0; ONE = 1; EINS = 2; }",
+    ),
+    "a list of entries in place of a map": (
+        "message M { map<string, int32> a = 1; }",
+        "message M { repeated Entry a = 1; } message Entry { string key = 1; int32 value = 2; }",
+    ),
+    "a list of other entries in place of a map": (
+        "message M { map<string, int32> a = 1; }",
+        "message M { repeated Entry a = 1; } message Entry { string key = 1; string value = 2; }",
+    ),
+    "a list of entries with a key or a value": (
+        "message M { map<string, int32> a = 1; }",
+        "message M { repeated Entry a = 1; } message Entry { oneof one { string key = 1; int32 value = 2; } }",
     ),
     "optional": (PLAIN, "message M { optional string a = 1; string b = 2; }"),
     "another message": (
@@ -500,9 +664,10 @@ OTHERS = {
     ),
 }
 JSON_OF = {
+    "Entry a": ['{"a": [{"key": "x", "value": 5}]}', '{"a": [{"key": "x", "value": "5"}]}', '{"a": [{"key": "x"}]}'],
     "map<string": ['{"a": {"x": 5}}', '{"a": {"x": "y"}}'],
     "map<int": ['{"a": {"5": "x"}}'],
-    "E a": ['{"a": "ONE"}', '{"a": "TWO"}', '{"a": "EINS"}', '{"a": "Z"}'],
+    " E a": ['{"a": "ONE"}', '{"a": "TWO"}', '{"a": "EINS"}', '{"a": "Z"}'],
     "A a": ['{"a": {"x": "y"}}'],
     "B a": ['{"a": {"x": "y"}}'],
     "M {": ['{"a": "1"}', '{"b": "2"}', '{"a": "1", "b": "2"}', '{"b": "2", "e": "3"}', '{"a": "1", "x": "2"}'],
@@ -545,13 +710,21 @@ def _wire_arrives(message: Any, reader: Any) -> bool:
     for field, value in message.ListFields():
         target = reader.DESCRIPTOR.fields_by_name.get(field.name, field)
         arrived, enum = held.get(target.number, (None, None))
-        if str(arrived) != str(value):
+        if str(_plain(target, arrived)) != str(_plain(field, value)):
             return False
         if enum is not None and field.enum_type is not None:
             sent = field.enum_type.values_by_number[value]
             if enum.values_by_name.get(sent.name, sent).number != value:
                 return False  # the name has another number there
     return len(held) == len(message.ListFields())
+
+
+def _plain(field: Any, value: Any) -> Any:
+    """Returns the entries of a list of keys and values as the map that they are."""
+    if field.message_type is not None and set(field.message_type.fields_by_name) == {"key", "value"} and value:
+        items = value.items() if isinstance(value, Mapping) else [(each.key, each.value) for each in value]
+        return dict(items)
+    return value
 
 
 def _json_arrives(message: Any, reader: Any) -> bool:
@@ -611,6 +784,8 @@ def _is_list(kind: Any) -> bool:
 def _arrives(written: Any, reader: Any, kind: str) -> tuple[bool, bool, bool]:
     """Whether the reader's type can hold what is in a message, and whether it arrives on the wire, and in JSON."""
     values = _values(written)
+    if kind == "bytes" and values and hasattr(written, "x") and written.DESCRIPTOR.fields_by_name["x"].message_type:
+        values = [each.SerializeToString() for each in (written.x if _is_list(type(written)) else [written.x])]
     fits = all(_holds(kind, value) for value in values)
     try:
         wire = _same(_values(reader.FromString(written.SerializeToString())), values)

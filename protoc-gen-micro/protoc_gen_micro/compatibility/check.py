@@ -18,11 +18,23 @@ from protoc_gen_micro.compatibility.comparable import (
     SchemaSet,
     SourceLocation,
 )
+from protoc_gen_micro.compatibility.effects import (
+    JSON,
+    RANGES,
+    WIRE,
+    Effects,
+    field_effects,
+    message_like,
+    type_effects,
+    wire_form,
+)
 from protoc_gen_micro.schema.model import Event
+from protoc_gen_micro.schema.names import json_name
 
 __all__ = ["Finding", "compare"]
 
-WIRE, JSON, DELIVERY, ORDER = "wire", "JSON", "delivery", "order"
+DELIVERY, ORDER = "delivery", "order"
+_BOOLS = {"true": "1", "false": "0"}
 
 
 class Finding(NamedTuple):
@@ -232,10 +244,12 @@ class _Comparison:
                 self._add(named.place, symbol, f"number changed {field.number} -> {named.number}{taken}", [WIRE])
                 self._field(field, named, new.full_name, wire=False)
                 pairs.append((field, named))
-        known = {after.number for _, after in pairs}
+        before, after = {one.number for one, _ in pairs}, {other.number for _, other in pairs}
+        removed = [field for field in old.fields if field.number not in before]
         for field in new.fields:
-            if field.number not in known:
+            if field.number not in after:
                 self._added(field, old, new)
+                self._json_name_taken(field, old, removed, new)
         self._oneofs(pairs, new)
         self._freed(old, new)
 
@@ -261,8 +275,25 @@ class _Comparison:
             self._add(field.place, symbol, f"number {field.number} was reserved, and is used again", [WIRE])
         if field.name in old.reserved_names:
             self._add(field.place, symbol, "its name was reserved, and is used again", [JSON])
+        elif taken := [name for name in sorted(old.reserved_names) if field.json_name in (name, json_name(name))]:
+            self._add(field.place, symbol, f'its JSON name is that of "{taken[0]}", which was reserved', [JSON])
         if field.required:
             self._add(field.place, symbol, "required field added, which old records do not have", [], new=[WIRE, JSON])
+
+    def _json_name_taken(
+        self,
+        field: ComparableField,
+        old: ComparableMessage,
+        removed: Iterable[ComparableField],
+        new: ComparableMessage,
+    ) -> None:
+        """Adds that JSON takes a new field for an old one, or an old one that was removed for the new field."""
+        for_old = [other.name for other in old.fields if field.json_name in (other.json_name, other.name)]
+        for_new = [other.name for other in removed if other.json_name in (field.json_name, field.name)]
+        if for_old or for_new:
+            taken = f"its JSON name {field.json_name} is that of {(for_old or for_new)[0]} in the old schema"
+            symbol = f"{new.full_name}.{field.name}"
+            self._add(field.place, symbol, taken, [], [JSON] if for_old else [], [JSON] if for_new else [])
 
     def _oneofs(self, pairs: list[tuple[ComparableField, ComparableField]], new: ComparableMessage) -> None:
         for before, after in pairs:
@@ -289,14 +320,19 @@ class _Comparison:
         for first, last in _without(old.reserved, [*new.reserved, *used]):
             numbers = f"{first}" if first == last else f"{first} to {last}"
             self._add(new.place, new.full_name, f"{numbers} not reserved any more", [WIRE])
-        if isinstance(old, ComparableMessage) and isinstance(new, ComparableMessage):
-            for name in sorted(old.reserved_names - new.reserved_names - {field.name for field in new.fields}):
-                self._add(new.place, new.full_name, f'"{name}" not reserved any more', [JSON])
+        names = (
+            {field.name for field in new.fields}
+            if isinstance(new, ComparableMessage)
+            else {name for several in new.values.values() for name in several}
+        )
+        for name in sorted(old.reserved_names - new.reserved_names - names):
+            self._add(new.place, new.full_name, f'"{name}" not reserved any more', [JSON])
 
     def _field(self, old: ComparableField, new: ComparableField, message: str, wire: bool) -> None:
         """Compares two fields that are one, by number or, where ``wire`` is false, by name alone."""
         symbol, place = f"{message}.{new.name}", new.place
-        effects = _field_effects(old, new)
+        entry = self._entry(old, new) if bool(old.map) != bool(new.map) else None
+        effects = entry[1] if entry else field_effects(old, new)
         reused = old.name != new.name and any(WIRE in effect.old | effect.new for effect in effects)
         if reused:
             change = f"number {new.number} reused: {old.kind} {old.name} -> {new.kind} {new.name}"
@@ -312,11 +348,11 @@ class _Comparison:
             self._add(place, symbol, "not required any more, and new records may be without it", [], old=[WIRE, JSON])
         elif new.required and not old.required:
             self._add(place, symbol, "required now, and old records may be without it", [], new=[WIRE, JSON])
-        if old.default != new.default and old.type == new.type:
-            change = f"default changed {old.default or 'none'} -> {new.default or 'none'}"
-            self._add(place, symbol, f"{change}, which is what is read where nothing was written", [WIRE, JSON])
+        self._default(old, new, symbol)
         if old.map and new.map:
             self._types(old.map[1], new.map[1])
+        elif entry:
+            self._types(*entry[0])
         elif not old.map and not new.map:
             self._types(old, new)
         if old.kind == new.kind and not any(effect.old or effect.new for effect in effects):
@@ -332,8 +368,62 @@ class _Comparison:
         notes = "".join(effect.note for effect in effects)
         self._add(place, symbol, kinds + notes, [], *broken)
 
+    def _default(self, old: ComparableField, new: ComparableField, symbol: str) -> None:
+        """Adds that a field which was not written reads as another value."""
+        if old.repeated or new.repeated or old.map or new.map or wire_form(old) != wire_form(new):
+            return
+        (before, shown), (after, now) = self._read_as(old, self._old), self._read_as(new, self._new)
+        if before != after:
+            change = f"default changed {shown} -> {now}"
+            self._add(new.place, symbol, f"{change}, which is what is read where nothing was written", [WIRE, JSON])
+
+    def _read_as(self, field: ComparableField, schemas: SchemaSet) -> tuple[object, str]:
+        """Returns what a field that was not written reads as, to compare, and to show."""
+        given = field.default
+        if field.type == "enum":
+            enum = schemas.enum(field.type_name)
+            numbers = {name: number for number, names in enum.values.items() for name in names} if enum else {}
+            first = next(iter(numbers), "")  # Of a closed enum, nothing but its first value is the default.
+            return numbers.get(given or first, 0), given or (first if numbers.get(first) else "none")
+        if field.type in RANGES:
+            return int(_BOOLS.get(given, given) or 0), given or "none"
+        if field.type in ("float", "double"):
+            return repr(float(given or 0)), given or "none"
+        return given, given or "none"
+
+    def _entry(
+        self, old: ComparableField, new: ComparableField
+    ) -> tuple[tuple[ComparableField, ComparableField], list[Effects]] | None:
+        """Compares a map with a list of messages that hold a key and a value: on the wire, a map is such a list.
+
+        Returns:
+            The two values, the old one first, and what breaks; None where the other one is no such list.
+        """
+        listed, schemas = (new, self._new) if old.map else (old, self._old)
+        message = schemas.message(listed.type_name) if listed.repeated and listed.type == "message" else None
+        fields = {field.number: field for field in message.fields} if message else {}
+        pair = old.map or new.map
+        if pair is None or 1 not in fields or 2 not in fields:
+            return None
+        entry = fields[1], fields[2]
+        if entry[1].map:
+            return None
+        (old_key, old_value), (new_key, new_value) = (pair, entry) if old.map else (entry, pair)
+        reader, other = ("old", "new") if old.map else ("new", "old")  # Who reads a map, and who a list.
+        lost: set[str] = set()
+        if (entry[0].oneof and entry[0].oneof == entry[1].oneof) or any(
+            field.required and number > len(entry) for number, field in fields.items()
+        ):
+            lost.add(WIRE)
+        note = f", and consumers with the {reader} schema read the last of the entries of a key, in no order"
+        whole = Effects({JSON} | (lost if other == "old" else set()), {JSON} | (lost if other == "new" else set()), "")
+        parts = [type_effects(old_key, new_key), type_effects(old_value, new_value)]
+        if not any(WIRE in part.old | part.new for part in (*parts, whole)):
+            whole = whole._replace(note=note)
+        return (old_value, new_value), [*parts, whole]
+
     def _types(self, old: ComparableField, new: ComparableField) -> None:
-        if old.type_name and new.type_name and _message_like(old) == _message_like(new):
+        if old.type_name and new.type_name and message_like(old) == message_like(new):
             self._refer(old.type_name, new.type_name)
 
     def _enum(self, old: ComparableEnum, new: ComparableEnum) -> None:
@@ -347,9 +437,15 @@ class _Comparison:
                 place = new.places[elsewhere]
                 self._add(place, symbol, f"number changed {number} -> {elsewhere}{taken}", [WIRE])
             elif now is None:
-                message, both = "value removed", []
+                message, both, missing = "value removed", list[str](), list[str]()
                 if not new.is_reserved(number):
-                    message, both = f"{message}, and a later one can be taken for it: write reserved {number};", [WIRE]
+                    missing.append(f"reserved {number};")
+                    both.append(WIRE)
+                if names[0] not in new.reserved_names:
+                    missing.append(f'reserved "{names[0]}";')
+                    both.append(JSON)
+                if missing:
+                    message += f", and a later one can be taken for it: write {' '.join(missing)}"
                 self._add(new.place, symbol, message, both, new=[WIRE, JSON] if new.closed else [JSON])
             elif now[0] not in names or names[0] not in now:
                 for_old = [JSON] if now[0] not in names else []
@@ -357,114 +453,18 @@ class _Comparison:
                 place = new.places[number]
                 symbol = f"{new.full_name}.{now[0]}"
                 self._add(place, symbol, f"renamed {names[0]} -> {now[0]}", [], for_old, for_new)
+        before = {name: number for number, names in old.values.items() for name in names}
         for number, names in new.values.items():
+            symbol, place = f"{new.full_name}.{names[0]}", new.places[number]
             if number not in old.values and old.is_reserved(number):
-                symbol = f"{new.full_name}.{names[0]}"
-                self._add(new.places[number], symbol, f"number {number} was reserved, and is used again", [WIRE])
+                self._add(place, symbol, f"number {number} was reserved, and is used again", [WIRE])
+            for name in names:
+                if name in old.reserved_names:
+                    self._add(place, f"{new.full_name}.{name}", "its name was reserved, and is used again", [JSON])
+            was = before.get(names[0], number)
+            if was != number and names[0] != old.values[was][0]:  # Of the first name, that has been said.
+                self._add(place, symbol, f"was another name of {old.values[was][0]}, {was}", [], old=[WIRE])
         self._freed(old, new)
-
-
-class _Effects(NamedTuple):
-    """What a change of type breaks, for consumers with the old schema and with the new one."""
-
-    old: set[str]
-    new: set[str]
-    note: str
-
-
-def _field_effects(old: ComparableField, new: ComparableField) -> list[_Effects]:
-    """Returns what a change of type breaks: of a map, for keys and values."""
-    if old.map and new.map:
-        key, value = (_effects(one, other) for one, other in zip(old.map, new.map, strict=True))
-        before, after = old.map[0].type, new.map[0].type
-        for_old, for_new = _key_in_json(after, before), _key_in_json(before, after)
-        key = key._replace(old=key.old - {JSON} | for_old, new=key.new - {JSON} | for_new)
-        return [key, value]
-    if old.map or new.map:
-        return [_Effects({WIRE, JSON}, {WIRE, JSON}, "")]
-    return [_effects(old, new)]
-
-
-def _key_in_json(writer: str, reader: str) -> set[str]:
-    """Returns what breaks for who reads a map with other keys: in JSON all keys are text."""
-    if reader in ("string", writer) or {reader, writer} <= _RANGES.keys() - {"bool"}:
-        return set()
-    return {JSON}
-
-
-def _effects(old: ComparableField, new: ComparableField) -> _Effects:
-    """Returns what the change from one type to another breaks; whether messages fit each other is found field by field."""
-    for_old: set[str] = set()
-    for_new: set[str] = set()
-    note = ""
-    if old.repeated != new.repeated:
-        # Who expects one value takes the last of several, and none of those that are packed.
-        (for_old if new.repeated else for_new).add(WIRE)
-        for_old.add(JSON)
-        for_new.add(JSON)
-    if _message_like(old) and _message_like(new):
-        if old.type != new.type:
-            for_old.add(WIRE)
-            for_new.add(WIRE)
-        if old.type_name != new.type_name:
-            if any(name.startswith("google.protobuf.") for name in (old.type_name, new.type_name)):
-                for_old.add(JSON)
-                for_new.add(JSON)
-            else:
-                note = ", which are compared field by field"
-        return _Effects(for_old, for_new, note)
-    if old.type == new.type:
-        if old.type_name != new.type_name:
-            note = ", which are compared value by value"
-        return _Effects(for_old, for_new, note)
-    if _JSON_FORMS.get(old.type) != _JSON_FORMS.get(new.type) or old.type not in _JSON_FORMS:
-        for_old.add(JSON)
-        for_new.add(JSON)
-    if {old.type, new.type} == {"string", "bytes"}:
-        # Text must be UTF-8, and bytes need not be.
-        (for_old if new.type == "bytes" else for_new).add(WIRE)
-    elif old.type not in _WIRE_FORMS or _WIRE_FORMS[old.type] != _WIRE_FORMS.get(new.type):
-        for_old.add(WIRE)
-        for_new.add(WIRE)
-    else:
-        cut = [whose for whose, reader, writer in (("old", old, new), ("new", new, old)) if not _fits(writer, reader)]
-        if cut:
-            note = f", and consumers with the {' or the '.join(cut)} schema misread values that do not fit"
-    return _Effects(for_old, for_new, note)
-
-
-_WIRE_FORMS = {
-    **dict.fromkeys(("int32", "int64", "uint32", "uint64", "bool", "enum"), "varint"),
-    **dict.fromkeys(("sint32", "sint64"), "zigzag"),
-    **dict.fromkeys(("fixed32", "sfixed32"), "fixed32"),
-    **dict.fromkeys(("fixed64", "sfixed64"), "fixed64"),
-}
-"""What may stand for each other on the wire: https://protobuf.dev/programming-guides/proto3/#updating."""
-_JSON_FORMS = {
-    **dict.fromkeys(("int32", "uint32", "sint32", "fixed32", "sfixed32"), "number"),
-    **dict.fromkeys(("int64", "uint64", "sint64", "fixed64", "sfixed64"), "decimal text"),
-    **dict.fromkeys(("float", "double"), "float"),
-    "bool": "bool",
-    "string": "text",
-    "bytes": "base64",
-}
-_RANGES = {
-    "bool": (0, 1),
-    **dict.fromkeys(("int32", "sint32", "sfixed32", "enum"), (-(2**31), 2**31 - 1)),
-    **dict.fromkeys(("int64", "sint64", "sfixed64"), (-(2**63), 2**63 - 1)),
-    **dict.fromkeys(("uint32", "fixed32"), (0, 2**32 - 1)),
-    **dict.fromkeys(("uint64", "fixed64"), (0, 2**64 - 1)),
-}
-
-
-def _fits(writer: ComparableField, reader: ComparableField) -> bool:
-    low, high = _RANGES[writer.type]
-    least, most = _RANGES[reader.type]
-    return least <= low and high <= most
-
-
-def _message_like(field: ComparableField) -> bool:
-    return field.type in ("message", "group")
 
 
 def _encoding(field: ComparableField) -> str:

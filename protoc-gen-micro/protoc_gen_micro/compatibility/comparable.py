@@ -83,6 +83,7 @@ class ComparableEnum(NamedTuple):
     places: dict[int, SourceLocation]
     closed: bool
     reserved: tuple[tuple[int, int], ...]
+    reserved_names: frozenset[str]
     place: SourceLocation
 
     def is_reserved(self, number: int) -> bool:
@@ -170,6 +171,7 @@ class SchemaSet:
             places=places,
             closed=closed,
             reserved=tuple((numbers.start, numbers.end) for numbers in enum.reserved_range),
+            reserved_names=frozenset(enum.reserved_name),
             place=self._place(path, place),
         )
 
