@@ -18,7 +18,9 @@ from micro_rt.events.envelope import rfc3339, seal
 from protoc_gen_micro.run.generate import respond
 from tests.codegen.tools import HERE, PROTOS, ROOT, generate, request, tree, write
 
-OFFICIAL = json.loads((HERE / "asyncapi" / "3.0.0.json").read_text())
+OFFICIAL, OFFICIAL_BEFORE = (
+    json.loads((HERE / "asyncapi" / f"{version}.json").read_text()) for version in ("3.1.0", "3.0.0")
+)
 NAMES = ("order_events", "torture/events", "torture/events_old", "torture/policy")
 
 
@@ -36,8 +38,16 @@ def test_valid_by_the_official_schema(document: dict[str, Any]) -> None:
     assert [error.message for error in official.iter_errors(document)] == []
     for text in document["components"]["x-protobuf"].values():
         schema = {**OFFICIAL, "$id": "http://asyncapi.com/test.json"}
-        schema = {"$ref": "http://asyncapi.com/definitions/3.0.0/multiFormatSchema.json", **_only_definitions(schema)}
+        schema = {"$ref": "http://asyncapi.com/definitions/3.1.0/multiFormatSchema.json", **_only_definitions(schema)}
         assert [error.message for error in Draft7Validator(schema).iter_errors(text)] == []
+
+
+def test_valid_for_tools_of_the_version_before(document: dict[str, Any]) -> None:
+    """What 3.1.0 added is not used, so the number is all that has to be changed for a tool that reads 3.0.0 only."""
+    before = Draft7Validator(OFFICIAL_BEFORE)
+    assert document["asyncapi"] == "3.1.0"
+    assert not before.is_valid(document)
+    assert [error.message for error in before.iter_errors({**document, "asyncapi": "3.0.0"})] == []
 
 
 @pytest.mark.parametrize(

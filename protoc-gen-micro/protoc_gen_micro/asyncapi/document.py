@@ -1,4 +1,4 @@
-"""The events of a file as an AsyncAPI 3.0 document, built as data. Loaded only for files with events.
+"""The events of a file as an AsyncAPI 3.1 document, built as data. Loaded only for files with events.
 
 The document describes the application that owns the file, which publishes its events: every operation sends. Whoever
 subscribes writes a document of its own, as AsyncAPI advises, and refers to the channels and messages of this one.
@@ -55,7 +55,7 @@ def document(file: File, reader: Reader) -> dict[str, Any]:
     if file.comment:
         info["description"] = file.comment
     return {
-        "asyncapi": "3.0.0",
+        "asyncapi": "3.1.0",
         "info": info,
         "defaultContentType": CONTENT_TYPE,
         "channels": {topic: _channel(topic, events) for topic, events in by_topic.items()},
