@@ -39,12 +39,13 @@ from datetime import datetime
 from struct import unpack_from
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
-from micro_rt.errors import Error, InvalidArgument
+from micro_rt.errors import Error, InvalidArgument, Unimplemented
 
 __all__ = [
     "DEFAULT_PARTITIONS",
     "LONGEST_NOTE",
     "Broker",
+    "GroupOffset",
     "Headers",
     "Listener",
     "OutgoingRecord",
@@ -55,6 +56,7 @@ __all__ = [
     "Subscription",
     "TopicOptions",
     "checked_note",
+    "TopicReader",
     "checked_start",
     "checked_topic",
     "partition_of",
@@ -117,6 +119,24 @@ class Record(NamedTuple):
     headers: Headers
     tombstone: bool = False
     """Whether it is a tombstone, a record without a value; ``value`` is empty then."""
+
+
+class GroupOffset(NamedTuple):
+    """How far a group is in one partition."""
+
+    first: int
+    """The offset of the first record that is kept."""
+    end: int
+    """The offset behind the last record that can be read."""
+    committed: int | None = None
+    """The position that the group has committed, or that it begins at; None if the broker stores none yet."""
+    member: str = ""
+    """Who reads the partition, as the broker names it; empty if nobody does, or it is not known."""
+
+    @property
+    def lag(self) -> int:
+        """How many records follow the committed position; all that are kept, if there is none."""
+        return max(0, self.end - max(self.first, self.committed or 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +245,41 @@ class Subscription(ABC):
         """Leaves the group; the listener is told that its partitions are revoked."""
 
 
+class TopicReader(ABC):
+    """Reads all partitions of a topic outside of every group, so that no group notices. All its methods belong to one task."""
+
+    @abstractmethod
+    async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
+        """Waits for records.
+
+        Args:
+            limit: how many records to return at most.
+            timeout: seconds to wait for the first one.
+
+        Returns:
+            Each partition's records in order, following those returned before.
+
+        Raises:
+            NotFound: the topic is not there.
+            FailedPrecondition: the reader or the broker is closed.
+            Error: the broker cannot be read; trying again makes sense if it is ``Unavailable``.
+            ValueError: the limit is below 1.
+        """
+
+    @abstractmethod
+    async def remaining(self) -> int:
+        """Returns how many offsets are between what was read and the present end of the topic; 0 if nothing is left to read.
+
+        Raises:
+            NotFound: the topic is not there.
+            Unavailable: the broker cannot be reached.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Ends it; nothing of it is left."""
+
+
 class Broker(ABC):
     """Keeps events; found by the scheme of its address in the entry points ``micro_rt.broker``.
 
@@ -288,6 +343,36 @@ class Broker(ABC):
             start: where the group begins to read a topic of which it has no position.
             listener: told what becomes of partitions.
         """
+
+    # What people look at. A broker works without these; commands that need them say that it does not implement them.
+
+    def read(self, topic: str, start: Start) -> TopicReader:
+        """Reads a topic without being in a group: nothing is committed, and nothing is left behind.
+
+        Args:
+            topic: what to read; whether it is there shows at the first ``fetch``.
+            start: where each partition begins.
+
+        Raises:
+            Unimplemented: this broker cannot do that.
+            ValueError: the start is not a place.
+        """
+        raise Unimplemented(f"{type(self).__name__} cannot read a topic outside of a group", may_have_run=False)
+
+    async def offsets(self, group: str, topics: Collection[str] = ()) -> Mapping[Partition, GroupOffset]:
+        """Returns how far a group is; it joins no group, and changes nothing.
+
+        Args:
+            group: whose offsets.
+            topics: of which topics; all that the group reads or has positions of, if there are none.
+
+        Raises:
+            Unimplemented: this broker cannot do that.
+            NotFound: there is no such group, or no such topic.
+            PermissionDenied: this client may not see it.
+            Unavailable: the broker cannot be reached.
+        """
+        raise Unimplemented(f"{type(self).__name__} cannot say how far a group is", may_have_run=False)
 
 
 def checked_note(notes: Mapping[Partition, str], positions: Collection[Partition]) -> None:

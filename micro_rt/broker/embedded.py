@@ -15,6 +15,7 @@ __all__ = [
     "EmbeddedOptions",
     "checked_limit",
     "checked_offset",
+    "no_group",
     "not_owned",
     "not_there",
     "problem_of",
@@ -99,6 +100,11 @@ def checked_offset(partition: Partition, offset: int) -> int:
 def not_there(topic: str) -> Error:
     """Returns the error of a topic that nobody made."""
     return NotFound(f"there is no topic {topic}: prepare it first", may_have_run=False)
+
+
+def no_group(group: str) -> Error:
+    """Returns the error of a group that nobody knows."""
+    return NotFound(f"there is no group {group!r}: none of its members ever joined here", may_have_run=False)
 
 
 def not_owned(group: str, partitions: Collection[Partition]) -> Error:

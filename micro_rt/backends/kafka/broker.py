@@ -8,15 +8,19 @@ from collections.abc import Collection, Mapping, Sequence
 from micro_rt.backends.kafka.address import parse_kafka_address
 from micro_rt.backends.kafka.client import Cluster
 from micro_rt.backends.kafka.publisher import Publisher
+from micro_rt.backends.kafka.reader import KafkaReader, group_offsets
 from micro_rt.backends.kafka.subscription import KafkaSubscription
 from micro_rt.broker.base import (
     Broker,
+    GroupOffset,
     Listener,
     OutgoingRecord,
+    Partition,
     Position,
     Start,
     Subscription,
     TopicOptions,
+    TopicReader,
     checked_topic,
 )
 from micro_rt.errors import Error, FailedPrecondition, InvalidArgument, NotFound
@@ -128,6 +132,14 @@ class KafkaBroker(Broker):
         )
         self._members.add(member)
         return member
+
+    def read(self, topic: str, start: Start) -> TopicReader:
+        """Reads a topic without being in a group."""
+        return KafkaReader(self._open_cluster(), topic, start)
+
+    async def offsets(self, group: str, topics: Collection[str] = ()) -> Mapping[Partition, GroupOffset]:
+        """Returns how far a group is."""
+        return await group_offsets(self._open_cluster(), group, topics)
 
     def _instance(self, group: str) -> str:
         """Returns the name of a static member: each of one process in one group has its own."""

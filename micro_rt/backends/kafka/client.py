@@ -344,6 +344,24 @@ class Cluster:
         except (KafkaError, OSError, TimeoutError) as failure:
             raise error_of(failure, f"Kafka at {self.address.place}, leaving group {group}") from failure
 
+    async def ask_coordinator(self, group: str, request: Any) -> Any:
+        """Asks the broker that keeps a group.
+
+        Raises:
+            PermissionDenied: this client may not see the group.
+            Unavailable: it cannot be found, or does not answer.
+        """
+        client = self._open_client()
+
+        async def ask() -> Any:
+            node = await client.coordinator_lookup(_library.client.CoordinationType.GROUP, group)
+            return await client.send(node, request)
+
+        try:
+            return await self._run(ask())
+        except (KafkaError, OSError, TimeoutError) as failure:
+            raise error_of(failure, f"Kafka at {self.address.place}, group {group}", may_have_run=False) from failure
+
     async def _ask(self, request: Any, *, controller: bool = False) -> Any:
         return await self._run(self._answer(self._open_client(), request, controller))
 

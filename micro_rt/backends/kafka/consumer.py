@@ -19,7 +19,7 @@ from micro_rt.backends.kafka.client import STOP, Cluster, KafkaError, connection
 from micro_rt.broker.base import LONGEST_NOTE, Headers, Partition, Record
 from micro_rt.errors import Error
 
-__all__ = ["GroupConsumer"]
+__all__ = ["FETCH_BYTES", "FETCH_WAIT", "PARTITION_BYTES", "GroupConsumer", "record_of"]
 
 HEARTBEATS = 10
 """That many in a session; one a second at least, since they tell of rebalances too."""
@@ -277,6 +277,16 @@ def _assignor(name: str) -> Any:
     if name == "roundrobin":
         return _assignors.roundrobin.RoundRobinPartitionAssignor
     return _assignors.sticky.sticky_assignor.StickyPartitionAssignor
+
+
+def record_of(at: Any, raw: Any) -> Record:
+    """Returns a record of aiokafka's as ours.
+
+    Args:
+        at: its topic and partition.
+        raw: what aiokafka made of it.
+    """
+    return _record(at, raw)
 
 
 def _record(at: Any, raw: Any) -> Record:

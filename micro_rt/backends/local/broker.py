@@ -12,11 +12,13 @@ from typing import TypeAlias
 
 from micro_rt.backends.local import groups, log
 from micro_rt.backends.local.event_file import EventFile
+from micro_rt.backends.local.reader import LocalReader
 from micro_rt.backends.local.sqlite import Connection
 from micro_rt.backends.local.state import Sync, options_of, read_sync, state_path
 from micro_rt.backends.local.write_queue import Batch, WriteQueue
 from micro_rt.broker.base import (
     Broker,
+    GroupOffset,
     Listener,
     OutgoingRecord,
     Partition,
@@ -25,6 +27,7 @@ from micro_rt.broker.base import (
     Start,
     Subscription,
     TopicOptions,
+    TopicReader,
     checked_note,
     checked_topic,
 )
@@ -157,6 +160,16 @@ class LocalBroker(Broker):
         member = _LocalMember(self._open_file, topics, group, start, listener, self._members.discard, self._session)
         self._members.add(member)
         return member
+
+    def read(self, topic: str, start: Start) -> TopicReader:
+        """Reads a topic without being in a group."""
+        self._open_file()
+        return LocalReader(self._open_file, topic, start)
+
+    async def offsets(self, group: str, topics: Collection[str] = ()) -> Mapping[Partition, GroupOffset]:
+        """Returns how far a group is."""
+        file = self._open_file()
+        return await file.database.read(lambda connection: groups.offsets(connection, group, topics))
 
     def _open_file(self) -> EventFile:
         if self._file is None:

@@ -11,8 +11,8 @@ from datetime import datetime
 
 from micro_rt.backends.local.log import Topics, offset_at
 from micro_rt.backends.local.sqlite import Connection
-from micro_rt.broker.base import Partition, Start
-from micro_rt.broker.embedded import not_there
+from micro_rt.broker.base import GroupOffset, Partition, Start
+from micro_rt.broker.embedded import no_group, not_there
 from micro_rt.broker.groups.base import balance
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "lag",
     "leave",
     "notes",
+    "offsets",
     "ownership",
     "release",
 ]
@@ -227,6 +228,38 @@ def lag(connection: Connection, group: int, ids: Iterable[int], cursors: Mapping
         if row is not None:
             first, next, position = row
             found[id] = max(0, next - max(first, cursors[id] if position is None else position))
+    return found
+
+
+def offsets(connection: Connection, group: str, topics: Collection[str]) -> dict[Partition, GroupOffset]:
+    """Returns how far a group is, in these topics; in all that it reads or has positions of, if there are none.
+
+    Raises:
+        NotFound: there is no such group, or no such topic.
+    """
+    row = connection.execute("SELECT id FROM groups WHERE name = ?", (group,)).fetchone()
+    if row is None:
+        raise no_group(group)
+    found: dict[Partition, GroupOffset] = {}
+    names: set[str] = set()
+    for name, number, first, next, committed, member, known in connection.execute(
+        """SELECT name, number, first, next, coalesce(positions.position, starts.position), owners.member,
+            positions.grp IS NOT NULL OR starts.grp IS NOT NULL OR owners.grp IS NOT NULL OR targets.grp IS NOT NULL
+        FROM partitions JOIN topics ON topics.id = topic
+        LEFT JOIN positions ON positions.grp = :grp AND positions.partition = partitions.id
+        LEFT JOIN starts ON starts.grp = :grp AND starts.partition = partitions.id
+        LEFT JOIN owners ON owners.grp = :grp AND owners.partition = partitions.id
+        LEFT JOIN targets ON targets.grp = :grp AND targets.partition = partitions.id
+        ORDER BY name, number""",
+        {"grp": row[0]},
+    ):
+        names.add(name)
+        if name in topics if topics else known:
+            shown = "" if member is None else f"member {member:x}"
+            found[Partition(name, number)] = GroupOffset(first, next, committed, shown)
+    for topic in topics:
+        if topic not in names:
+            raise not_there(topic)
     return found
 
 

@@ -16,7 +16,7 @@ from micro_rt.broker.base import Headers, OutgoingRecord, Partition, Position, R
 from micro_rt.broker.embedded import not_there, warn_of_gap
 from micro_rt.errors import Error
 
-__all__ = ["SCHEMA", "Topics", "append", "make", "offset_at", "read", "tidy", "untidy"]
+__all__ = ["SCHEMA", "Topics", "append", "ends", "make", "offset_at", "partitions_of", "read", "tidy", "untidy"]
 
 _OFFSETS = 40
 """Bits of a record's row id that are its offset."""
@@ -225,6 +225,26 @@ def read(
             if limit <= 0 or size >= _READ_BYTES:
                 break
     return found
+
+
+def partitions_of(connection: Connection, topic: str) -> list[int]:
+    """Returns the ids of a topic's partitions.
+
+    Raises:
+        NotFound: there is no such topic.
+    """
+    found = _partitions(connection, topic)
+    if not found:
+        raise not_there(topic)
+    return found
+
+
+def ends(connection: Connection, topic: str) -> dict[Partition, int]:
+    """Returns the offset behind the last record of each partition of a topic."""
+    rows = connection.execute(
+        "SELECT number, next FROM partitions JOIN topics ON topics.id = topic WHERE name = ?", (topic,)
+    )
+    return {Partition(topic, number): next for number, next in rows}
 
 
 def offset_at(connection: Connection, id: int, start: Start) -> int:

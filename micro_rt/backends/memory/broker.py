@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
 
 from micro_rt.broker.base import (
     Broker,
+    GroupOffset,
     Listener,
     OutgoingRecord,
     Partition,
@@ -16,13 +18,17 @@ from micro_rt.broker.base import (
     Start,
     Subscription,
     TopicOptions,
+    TopicReader,
     checked_note,
+    checked_start,
     checked_topic,
     partition_of,
 )
 from micro_rt.broker.embedded import (
     EmbeddedOptions,
+    checked_limit,
     checked_offset,
+    no_group,
     not_owned,
     not_there,
     problem_of,
@@ -106,6 +112,20 @@ class MemoryBroker(Broker):
         member = _MemoryMember(self._open_state, topics, group, start, listener, self._members.discard, self._session)
         self._members.add(member)
         return member
+
+    def read(self, topic: str, start: Start) -> TopicReader:
+        """Reads a topic without being in a group."""
+        self._open_state()
+        return _MemoryReader(self._open_state, topic, start)
+
+    async def offsets(self, group: str, topics: Collection[str] = ()) -> Mapping[Partition, GroupOffset]:
+        """Returns how far a group is."""
+        state = self._open_state()
+        found = state.groups.get(group)
+        if found is None:
+            raise no_group(group)
+        named = [Partition(topic, number) for topic in topics for number in range(len(state.logs(topic)))]
+        return {each: found.offset(each, state.log(each)) for each in named or found.partitions()}
 
     def _open_state(self) -> _BrokerState:
         if self._state is None:
@@ -210,6 +230,64 @@ class _MemoryMember(Member):
         }
 
 
+class _MemoryReader(TopicReader):
+    def __init__(self, state: Callable[[], _BrokerState], topic: str, start: Start) -> None:
+        self._state = state
+        self._topic = topic
+        self._start: Start = checked_start(start)
+        self._cursors: dict[Partition, int] = {}
+        self._closed = False
+        self._wake = asyncio.Event()
+
+    async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
+        checked_limit(limit)
+        deadline = asyncio.get_running_loop().time() + timeout
+        while True:
+            self._wake.clear()
+            records: dict[Partition, Sequence[Record]] = {}
+            for partition, log in self._logs().items():
+                if limit and (found := log.read(self._cursors[partition], limit)):
+                    records[partition] = found
+                    limit -= len(found)
+                    self._cursors[partition] = found[-1].offset + 1
+            if records:
+                return records
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._wake.wait()
+            except TimeoutError:
+                return {}
+
+    async def remaining(self) -> int:
+        return sum(max(0, log.next - self._cursors[partition]) for partition, log in self._logs().items())
+
+    async def close(self) -> None:
+        self._closed = True
+        for partition in self._cursors:
+            self._state().log(partition).readers.discard(self)
+        self._cursors.clear()
+
+    def wake(self) -> None:
+        """Has a fetch that waits look again."""
+        self._wake.set()
+
+    def _logs(self) -> dict[Partition, _Log]:
+        if self._closed:
+            raise FailedPrecondition(f"this reader of {self._topic} is closed")
+        logs = self._state().logs(self._topic)
+        for number, log in enumerate(logs):
+            if Partition(self._topic, number) not in self._cursors:
+                self._cursors[Partition(self._topic, number)] = log.offset_of(self._start)
+                log.readers.add(self)
+        return {Partition(self._topic, number): log for number, log in enumerate(logs)}
+
+
+class _Wakes(Protocol):
+    """Reads a partition."""
+
+    def wake(self) -> None: ...
+
+
 class _BrokerState:
     """What the brokers of one name share."""
 
@@ -266,7 +344,7 @@ class _Log:
 
     def __init__(self, topic: str, number: int, retention: float) -> None:
         self.first = 0
-        self.readers: OrderedSet[Member] = OrderedSet()
+        self.readers: OrderedSet[_Wakes] = OrderedSet()
         self._topic = topic
         self._number = number
         self._retention = retention
@@ -357,6 +435,19 @@ class _Group:
         if pinned is None or pinned[0] != start:
             pinned = self._starts[partition] = (start, log.offset_of(start))
         return pinned[1]
+
+    def partitions(self) -> list[Partition]:
+        """Returns those that the group reads, or has positions of."""
+        return sorted({*self.targets, *self.owners, *self.positions, *self._starts})
+
+    def offset(self, partition: Partition, log: _Log) -> GroupOffset:
+        """Returns how far the group is."""
+        start = self._starts.get(partition)
+        committed = self.positions.get(partition, None if start is None else start[1])
+        members = [*self._members]
+        owner = self.owners.get(partition)
+        member = f"member {members.index(owner) + 1}" if owner in members else ""
+        return GroupOffset(log.first, log.next, committed, member)
 
     def _balance(self) -> None:
         self.targets = balance(self._topics, self._members, self.owners)

@@ -12,11 +12,12 @@ from __future__ import annotations
 from micro_rt.testing.contracts.broker.groups import Groups
 from micro_rt.testing.contracts.broker.publishing import Publishing
 from micro_rt.testing.contracts.broker.reading import Reading
+from micro_rt.testing.contracts.broker.watching import Watching
 
 __all__ = ["BrokerContract"]
 
 
-class BrokerContract(Publishing, Reading, Groups):
+class BrokerContract(Publishing, Reading, Groups, Watching):
     """Subclass it, and return an unopened broker from ``make``.
 
     All that ``make`` returns during one test must share state; they may share it with other tests and other users as
