@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 
-__all__ = ["near", "utf8"]
+__all__ = ["near", "printable", "utf8"]
 
 _SEPARATOR = re.compile(r"([./])")
 
@@ -13,6 +14,22 @@ _SEPARATOR = re.compile(r"([./])")
 def utf8(text: object) -> str:
     """Returns text as UTF-8 can carry it: a surrogate that stands alone becomes a question mark."""
     return (text if isinstance(text, str) else str(text)).encode(errors="replace").decode()
+
+
+def printable(text: str, most: int | None = None) -> str:
+    """Returns text that a terminal shows as it is: what would control the terminal, or turn text around, is escaped.
+
+    The escapes are those of JSON, so that JSON remains the same.
+
+    Args:
+        text: from anywhere.
+        most: how many characters of it to show; None for all. The rest is counted.
+    """
+    shown = text if most is None else text[:most]
+    if not shown.isprintable():
+        shown = "".join([each if each.isprintable() else json.dumps(each)[1:-1] for each in shown])
+        shown = shown.replace("\x7f", "\\u007f")  # JSON leaves it as it is.
+    return shown if len(text) <= (most or len(text)) else f"{shown}… ({len(text)} characters)"
 
 
 def near(name: str, names: Iterable[str], most: int = 3) -> list[str]:

@@ -10,7 +10,10 @@ __all__ = ["configure"]
 
 _COMMANDS = (
     Command("check", "micro_rt.cli.events_check", "check whether a changed schema breaks consumers"),
+    Command("lag", "micro_rt.cli.events_lag", "show how far a group is behind"),
+    Command("publish", "micro_rt.cli.events_publish", "publish events that are written as JSON"),
     Command("replay", "micro_rt.cli.events_replay", "replay dead letters"),
+    Command("tail", "micro_rt.cli.events_tail", "show the events of a topic as they come"),
 )
 
 

@@ -204,10 +204,15 @@ async def _coordinator(cluster: Cluster, group: str, request: Any, code: Any) ->
     clock = asyncio.get_running_loop().time
     until = clock() + cluster.timeout
     while True:
-        answer = await cluster.ask_coordinator(group, request)
-        failure = failures.for_code(code(answer))
-        if not getattr(failure, "retriable", False) or clock() > until:
-            return answer
+        try:
+            answer = await cluster.ask_coordinator(group, request)
+        except Unavailable:  # So is a cluster that makes the topic of positions, because there was no group before.
+            if clock() > until:
+                raise
+        else:
+            failure = failures.for_code(code(answer))
+            if not getattr(failure, "retriable", False) or clock() > until:
+                return answer
         await asyncio.sleep(ASK_AGAIN)
 
 

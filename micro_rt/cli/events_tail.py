@@ -1,0 +1,216 @@
+"""``micro-rt events tail``: shows the events of a topic as they come."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import heapq
+import json
+import re
+import sys
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from micro_rt.broker.base import Partition, Record, Start, TopicReader
+from micro_rt.cli.events_common import (
+    EventTypes,
+    InputError,
+    add_broker,
+    add_schema,
+    decoded,
+    known_events,
+    opened_broker,
+)
+from micro_rt.errors import Error, Unavailable
+from micro_rt.events.envelope import Envelope, open_envelope, rfc3339
+from micro_rt.kit.address import count, seconds, without_secrets
+from micro_rt.kit.clock import wall_time
+from micro_rt.text import printable
+
+__all__ = ["configure", "run"]
+
+_DESCRIPTION = """\
+Prints the events of a topic as they come, one a line: time, place, type, key, id, and the message as JSON. With --module or
+--descriptors it reads protobuf; what is in JSON needs neither.
+
+It is in no group: it takes no event from a service, commits nothing, and leaves nothing behind. Ctrl-C ends it.
+
+Ends with 0 after --limit or --no-follow, with 130 after Ctrl-C, with 1 if the broker cannot be read, and with 2 if the schema or
+the command line makes no sense."""
+
+_BATCH = 500
+_WAIT = 0.5
+_TRY_AGAIN = 1.0
+_LONGEST_NAME = 120
+_LONGEST_MESSAGE = 4000
+"""Characters of a message that a person is shown; with --json, all are."""
+_PLACE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?", re.ASCII).fullmatch
+
+
+def configure(command: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command to its parser."""
+    command.description = _DESCRIPTION
+    command.formatter_class = argparse.RawDescriptionHelpFormatter
+    command.add_argument("topic", metavar="TOPIC", help="what to read")
+    add_broker(command)
+    add_schema(command, required=False)
+    command.add_argument(
+        "--from",
+        dest="start",
+        type=_start,
+        default="latest",
+        metavar="PLACE",
+        help="earliest, latest (the default), a time (2026-11-28T09:30:00Z), or how long ago (15m)",
+    )
+    command.add_argument("--limit", type=count, metavar="N", help="how many at most")
+    command.add_argument(
+        "--follow",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="wait for more (the default), or end when all that is there is printed",
+    )
+    command.add_argument("--json", action="store_true", help="print each event as a JSON object, for machines")
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints them."""
+    try:
+        asyncio.run(_tail(arguments, known_events(arguments)))
+    except InputError as error:
+        print(f"micro-rt events tail: {printable(str(error))}", file=sys.stderr)
+        return 2
+    except Error as error:
+        print(f"micro-rt events tail: {printable(error.message)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _tail(arguments: argparse.Namespace, types: EventTypes) -> None:
+    left: int | None = arguments.limit
+    show = _as_json if arguments.json else _as_line
+    async with opened_broker(arguments) as (broker, address):
+        reader = broker.read(arguments.topic, arguments.start)
+        try:
+            found = await reader.fetch(_BATCH, 0.0)
+            if arguments.follow:
+                print(
+                    f"reading {arguments.topic} at {without_secrets(address)}; Ctrl-C ends it",
+                    file=sys.stderr,
+                    flush=True,
+                )
+            while True:
+                records = list(heapq.merge(*found.values(), key=_time))
+                for record in records[:left]:
+                    print(show(record, types))
+                sys.stdout.flush()
+                left = None if left is None else max(0, left - len(records))
+                if left == 0 or (not found and not arguments.follow and not await reader.remaining()):
+                    return
+                found = await _next(reader, arguments.follow)
+        finally:
+            await reader.close()
+
+
+async def _next(reader: TopicReader, follow: bool) -> Mapping[Partition, Sequence[Record]]:
+    """Fetches more; while it follows, a broker that is away for a while is waited for."""
+    said = False
+    while True:
+        try:
+            return await reader.fetch(_BATCH, _WAIT)
+        except Unavailable as error:
+            if not follow:
+                raise
+            if not said:
+                print(f"micro-rt events tail: {printable(error.message)}; trying again", file=sys.stderr, flush=True)
+                said = True
+            await asyncio.sleep(_TRY_AGAIN)
+
+
+def _time(record: Record) -> float:
+    return record.timestamp
+
+
+def _as_line(record: Record, types: EventTypes) -> str:
+    """Returns a record for a person; nothing in it can control a terminal."""
+    envelope, problem = _opened(record)
+    name, shown = envelope.type, ""
+    if not problem:
+        try:
+            name, message = decoded(envelope, record, types)
+            shown = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+        except ValueError as error:
+            problem = str(error)
+    when = envelope.text("ce_time") or rfc3339(record.timestamp).decode()
+    parts = [
+        printable(when, _LONGEST_NAME),
+        f"{record.topic}/{record.partition}@{record.offset}",
+        printable(name, _LONGEST_NAME) or "-",
+        f"key={'-' if record.key is None else printable(_text(record.key), _LONGEST_NAME)}",
+        f"id={printable(envelope.text('ce_id'), _LONGEST_NAME) or '-'}",
+        printable(shown, _LONGEST_MESSAGE)
+        if shown
+        else f"({len(record.value)} bytes; {printable(problem, _LONGEST_MESSAGE)})",
+    ]
+    return "  ".join(parts)
+
+
+def _as_json(record: Record, types: EventTypes) -> str:
+    """Returns a record for a machine: ASCII alone, on one line."""
+    envelope, problem = _opened(record)
+    event: dict[str, Any] = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "accepted": rfc3339(record.timestamp).decode(),
+        "time": envelope.text("ce_time") or None,
+        "type": envelope.type or None,
+        "id": envelope.text("ce_id") or None,
+        "source": envelope.text("ce_source") or None,
+        "key": None if record.key is None else _text(record.key),
+        "headers": {name: _text(value) for name, value in envelope.headers.items() if not name.startswith("ce_")},
+    }
+    if not problem:
+        try:
+            name, event["message"] = decoded(envelope, record, types)
+            event["type"] = name or None
+            return json.dumps(event)
+        except ValueError as error:
+            problem = str(error)
+    return json.dumps(event | {"problem": problem, "data_base64": b64encode(envelope.data).decode()})
+
+
+def _opened(record: Record) -> tuple[Envelope, str]:
+    """Returns what a record holds, and what is wrong with it."""
+    try:
+        return open_envelope(record), ""
+    except ValueError as error:
+        return Envelope("", "", record.value, {name.lower(): value for name, value in record.headers}), str(error)
+
+
+def _text(value: bytes) -> str:
+    """Returns bytes as text; those that are not UTF-8 are escaped."""
+    return value.decode(errors="backslashreplace")
+
+
+def _start(text: str) -> Start:
+    if text in ("earliest", "latest"):
+        return "earliest" if text == "earliest" else "latest"
+    if _PLACE(text):
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a time: {error}") from None
+        if moment.tzinfo is None:
+            raise argparse.ArgumentTypeError(f"{text!r} has no time zone: write {text}Z for UTC")
+        return moment
+    try:
+        if text[-1:].isdigit():
+            raise ValueError
+        return datetime.fromtimestamp(wall_time(), UTC) - timedelta(seconds=seconds(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not earliest, latest, a time (2026-11-28T09:30:00Z) or a duration (15m)"
+        ) from None
