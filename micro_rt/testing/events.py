@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from micro_rt.broker.base import (
     Broker,
+    GroupOffset,
     Listener,
     OutgoingRecord,
     Partition,
@@ -14,6 +15,7 @@ from micro_rt.broker.base import (
     Start,
     Subscription,
     TopicOptions,
+    TopicReader,
 )
 from micro_rt.errors import Error
 from micro_rt.interceptor import Interceptor, PublishNext
@@ -91,3 +93,11 @@ class RecordingBroker(Broker):
     def subscribe(self, topics: Collection[str], group: str, start: Start, listener: Listener) -> Subscription:
         """Joins a group."""
         return self._broker.subscribe(topics, group, start, listener)
+
+    def read(self, topic: str, start: Start) -> TopicReader:
+        """Reads a topic without being in a group."""
+        return self._broker.read(topic, start)
+
+    async def offsets(self, group: str, topics: Collection[str] = ()) -> Mapping[Partition, GroupOffset]:
+        """Returns how far a group is."""
+        return await self._broker.offsets(group, topics)

@@ -225,7 +225,7 @@ def test_version_and_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("micro-rt", "--version").stdout.startswith("micro-rt 0.")
     for arguments, listed in (
         ([], ["generate", "events"]),
-        (["events"], ["check", "replay"]),
+        (["events"], ["check", "lag", "publish", "replay", "tail"]),
         (["proto"], ["export"]),
     ):
         with pytest.raises(SystemExit) as ended:
@@ -247,9 +247,10 @@ def test_the_package_runs_as_the_command() -> None:
         (["--version"], set()),
         (["proto", "export", "out"], set()),
         (["events", "replay", "--help"], set()),
+        (["events", "tail", "--help"], set()),
         (["generate", "--help"], {"google.protobuf.compiler.plugin_pb2", "protoc_gen_micro"}),
     ],
-    ids=["version", "proto", "events replay", "generate"],
+    ids=["version", "proto", "events replay", "events tail", "generate"],
 )
 def test_a_command_loads_nothing_that_only_others_need(here: Path, arguments: list[str], loaded: set[str]) -> None:
     program = f"""
