@@ -241,6 +241,65 @@ async def test_a_call_cancelled_while_it_is_opened_ends_at_once_and_is_not_sent(
         assert lab.ran == ["after"]
 
 
+class Full(MemoryTransport):
+    """Opens streams whose requests cannot be sent, because the server reads nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sending = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    def connection(self, address: str) -> Connection:
+        connection = super().connection(address)
+        open_now = connection.open
+
+        async def open_full(*arguments: Any) -> ClientStream:
+            return FullStream(await open_now(*arguments), self)
+
+        connection.open = open_full  # type: ignore[method-assign]
+        return connection
+
+
+class FullStream(ClientStream):
+    def __init__(self, stream: ClientStream, transport: Full) -> None:
+        self._stream = stream
+        self._transport = transport
+
+    async def send(self, message: bytes, *, end: bool = False) -> None:
+        self._transport.sending.set()
+        await asyncio.Event().wait()
+
+    async def end(self) -> None:
+        await self._stream.end()
+
+    async def receive(self) -> bytes:
+        return await self._stream.receive()
+
+    def cancel(self) -> None:
+        self._transport.cancelled.set()
+        self._stream.cancel()
+
+
+@pytest.mark.parametrize("how", ["the call is cancelled", "its task is cancelled"])
+async def test_a_call_given_up_while_its_request_is_sent_ends_on_both_sides(how: str) -> None:
+    address, full = f"memory:{uuid.uuid4()}", Full()
+    server = micro.Service("lab", registry=MemoryRegistry(address), transport="memory")
+    server.handle(Lab())
+    async with server, micro.Service("client", registry=MemoryRegistry(address), transport=full) as service:
+        call = LabClient(service).count(Number())
+
+        async def use() -> None:
+            async for _ in call:
+                pass
+
+        task = asyncio.create_task(use())
+        await asyncio.wait_for(full.sending.wait(), 20)
+        (task if how == "its task is cancelled" else call).cancel()
+        with pytest.raises(asyncio.CancelledError if how == "its task is cancelled" else micro.Cancelled):
+            await asyncio.wait_for(task, 20)
+        assert full.cancelled.is_set()
+
+
 async def test_a_call_cancelled_while_it_goes_to_another_node_is_not_sent_again() -> None:
     address, slow = f"memory:{uuid.uuid4()}", Slow()
 

@@ -387,7 +387,10 @@ async def forget(server: Consul, token: str) -> None:
     await asyncio.to_thread(delete)
 
 
-async def test_a_token_that_was_rotated_is_read_again(make_consul: MakeConsul, tmp_path: Path) -> None:
+async def test_a_token_that_was_rotated_is_read_again(
+    make_consul: MakeConsul, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "micro_rt")
     server = make_consul(acl=True)
     await server.start()
     name, file = name_of("a"), tmp_path / "token"
@@ -404,6 +407,7 @@ async def test_a_token_that_was_rotated_is_read_again(make_consul: MakeConsul, t
     await forget(server, first)
     with pytest.raises(Unauthenticated, match="does not know the token"):
         await lease.renew()
+    assert "holds another" not in caplog.text
     file.unlink()
     with pytest.raises(Unauthenticated, match="does not know the token"):
         await registry.resolve(name)
@@ -411,6 +415,7 @@ async def test_a_token_that_was_rotated_is_read_again(make_consul: MakeConsul, t
     file.write_text(f"{second}\n")
     await lease.renew()
     assert await registry.resolve(name) == (node,)
+    assert caplog.text.count("holds another, which is used from now on") == 1
     # The agent tells its servers with the token that a service was registered with: without that, nobody learns that the
     # node, which is not renewed from here on, is gone.
     await found(registry, name)

@@ -91,10 +91,14 @@ async def test_a_client_in_another_thread_works_through_the_loop_of_its_service(
 async def test_a_call_that_is_open_raises_in_another_thread() -> None:
     async with micro_rt.testing.serve(Lab()) as service, LabClient(service).talk() as call:
 
-        async def use(what: str) -> object:
-            return await (call.send(Text(value="x")) if what == "send" else call.receive())
+        async def read() -> object:
+            return [reply async for reply in call]
 
-        for what in ("send", "receive"):
+        async def use(what: str) -> object:
+            used = {"send": lambda: call.send(Text(value="x")), "receive": call.receive, "loop": read}[what]()
+            return await asyncio.wait_for(used, 10)  # A thread that waits for ever would keep the test from ending.
+
+        for what in ("send", "receive", "loop"):
             with pytest.raises(RuntimeError, match=r"/lab\.Lab/Talk was opened in another event loop"):
                 await asyncio.wait_for(asyncio.to_thread(lambda what=what: asyncio.run(use(what))), 20)
         await call.send(Text(value="x"))

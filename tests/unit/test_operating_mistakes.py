@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import textwrap
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,15 @@ def test_each_mistake_ends_in_a_line(options: dict[str, str], line: str) -> None
     said = ended(service)
     assert re.match(line, said)
     assert "\n" not in said
+
+
+def test_a_reason_of_several_lines_ends_in_one() -> None:
+    @contextlib.asynccontextmanager
+    async def broken(_: micro.Service) -> AsyncIterator[None]:
+        raise micro.Unavailable("the database is away:\n  try\tlater")
+        yield
+
+    assert ended(micro.Service("lab", registry="memory:", lifespan=broken)) == "lab: the database is away: try later"
 
 
 def test_a_missing_extra_ends_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
