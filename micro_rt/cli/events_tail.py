@@ -137,7 +137,9 @@ def _as_line(record: Record, types: EventTypes) -> str:
     """Returns a record for a person; nothing in it can control a terminal."""
     envelope, problem = _opened(record)
     name, shown = envelope.type, ""
-    if not problem:
+    if record.tombstone:
+        shown = "(a tombstone: what has this key is deleted)"
+    elif not problem:
         try:
             name, message = decoded(envelope, record, types)
             shown = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
@@ -172,6 +174,8 @@ def _as_json(record: Record, types: EventTypes) -> str:
         "key": None if record.key is None else _text(record.key),
         "headers": {name: _text(value) for name, value in envelope.headers.items() if not name.startswith("ce_")},
     }
+    if record.tombstone:
+        return json.dumps(event | {"tombstone": True})
     if not problem:
         try:
             name, event["message"] = decoded(envelope, record, types)

@@ -330,11 +330,14 @@ async def test_tail_shows_hostile_records_without_harm(broker: str, events: Even
     async with micro.Service("s", registry=f"memory:{events.mark}", broker=broker) as service:
         own = await service.broker()
         await own.prepare({events.notes: TopicOptions(partitions=1)})
-        for outcome in await own.publish([OutgoingRecord(events.notes, value, bad, given) for given, value in values]):
+        records = [OutgoingRecord(events.notes, value, bad, given) for given, value in values]
+        records.append(OutgoingRecord(events.notes, b"", b"gone", headers(note), tombstone=True))
+        for outcome in await own.publish(records):
             assert not isinstance(outcome, Exception)
     shown = await command("tail", events.notes, "--from", "earliest", "--no-follow", *schema)
     assert (shown.status, shown.problem) == (0, "")
-    assert len(shown.lines) == len(values)
+    assert len(shown.lines) == len(values) + 1
+    assert shown.lines[-1].endswith("(a tombstone: what has this key is deleted)")
     assert all(text.isprintable() and len(text) < 6000 for text in shown.lines)
     assert '{"text":"\\u001b[2J!"}' in shown.lines[0]
     assert "not a valid" in shown.lines[1]
@@ -348,6 +351,7 @@ async def test_tail_shows_hostile_records_without_harm(broker: str, events: Even
     assert found[0]["message"] == {"text": "\x1b[2J!"}
     assert found[0]["key"] == "\x1b]0;owned\x07\\x9b2J\r\n\u202e"
     assert len(found[9]["message"]["text"]) == 299_907
+    assert (found[10]["key"], found[10]["tombstone"], "message" in found[10]) == ("gone", True, False)
     assert [event["offset"] for event in found if "problem" in event] == [1, 2, 3, 4, 6]
 
 
