@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import micro_rt as micro
 import micro_rt.testing
 from tests.helpers.handlers import Lab
+from tests.helpers.waiting import eventually
 from tests.protos.lab_micro import LabBase, LabClient
 from tests.protos.lab_pb2 import Text
 from tests.protos.shop_micro import ShopPublisher, ShopSubscriberBase
@@ -177,3 +179,73 @@ async def test_two_services_of_tests_do_not_share_events() -> None:
         assert sorted(shippings[0].handled) == ["1", "2"]
         assert shippings[1].handled == []
         assert second.published == []
+
+
+async def test_what_is_published_while_it_looks_is_waited_for_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks at one group after the other: a later one may publish what an earlier one has to handle."""
+    go, released = asyncio.Event(), asyncio.Event()
+    handled: list[str] = []
+
+    class Last(ShopSubscriberBase):
+        async def order_paid(self, event: OrderPaid, context: micro.EventContext) -> None:
+            await released.wait()
+            handled.append("paid")
+
+    class First(ShopSubscriberBase):
+        def __init__(self, service: micro.Service) -> None:
+            self._shop = ShopPublisher(service)
+
+        async def ping(self, event: Ping, context: micro.EventContext) -> None:
+            await go.wait()
+            await self._shop.order_paid(OrderPaid(order_id="1"))
+            handled.append("ping")
+
+    def subscribe(service: micro.Service) -> list[micro.Handler]:
+        service.subscribe(Last(), group="looked at first")
+        subscription = service.subscribe(First(service), group="looked at last")
+        look = subscription.unhandled
+
+        async def unhandled() -> Any:
+            if go.is_set():
+                released.set()
+            go.set()
+            while sum((await look()).values()):
+                await asyncio.sleep(0.005)
+            return await look()
+
+        monkeypatch.setattr(subscription, "unhandled", unhandled)
+        return []
+
+    async with micro_rt.testing.serve(subscribe) as service:
+        await ShopPublisher(service).ping(Ping())
+        await eventually(lambda: service.published)
+        await service.settled()
+        assert handled == ["ping", "paid"]
+
+
+async def test_events_of_a_partition_that_nobody_reads_yet_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = asyncio.Event()
+    handled: list[str] = []
+
+    class Waiting(ShopSubscriberBase):
+        async def ping(self, event: Ping, context: micro.EventContext) -> None:
+            await released.wait()
+            handled.append(event.text)
+
+    def subscribe(service: micro.Service) -> list[micro.Handler]:
+        subscription = service.subscribe(Waiting())
+        look, looks = subscription.unhandled, itertools.count()
+
+        async def unhandled() -> Any:
+            if not next(looks):
+                return {}  # As before it has been assigned any.
+            released.set()
+            return await look()
+
+        monkeypatch.setattr(subscription, "unhandled", unhandled)
+        return []
+
+    async with micro_rt.testing.serve(subscribe) as service:
+        await ShopPublisher(service).ping(Ping(text="1"))
+        await service.settled()
+        assert handled == ["1"]
