@@ -12,7 +12,7 @@ import pytest
 import micro_rt as micro
 import micro_rt.testing
 from tests.helpers.handlers import Lab
-from tests.helpers.waiting import eventually
+from tests.helpers.waiting import eventually, soon
 from tests.protos.lab_micro import LabBase, LabClient
 from tests.protos.lab_pb2 import Text
 from tests.protos.shop_micro import ShopPublisher, ShopSubscriberBase
@@ -96,6 +96,15 @@ async def test_a_handler_is_made_of_a_function_and_of_a_class() -> None:
             await service.settled()
 
 
+async def test_what_the_broker_refuses_is_not_published() -> None:
+    async with micro_rt.testing.serve() as service:
+        shop = ShopPublisher(service)
+        with pytest.raises(micro.InvalidArgument):
+            await shop.ping(Ping(text="x" * (2 << 20)))
+        await shop.ping(Ping(text="small"))
+        assert [event.message for event in service.published] == [Ping(text="small")]
+
+
 async def test_a_handler_and_a_subscriber_that_are_none_are_refused() -> None:
     wrong: Any = 5
     for arguments in ({"subscribers": [wrong]}, {}):
@@ -133,7 +142,7 @@ async def test_what_is_never_handled_is_named() -> None:
     async with micro_rt.testing.serve(Lab(), subscribers=[Stuck()]) as service:
         await ShopPublisher(service).ping(Ping())
         with pytest.raises(TimeoutError, match=r"not handled after 0\.1 s: 1 of pings in group test"):
-            await service.settled(timeout=0.1)
+            await soon(service.settled(timeout=0.1), within=9)  # Without the argument, it takes 10 s.
 
 
 async def test_a_subscription_that_has_stopped_is_named() -> None:
