@@ -8,7 +8,7 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def add_schema(command: argparse.ArgumentParser, *, required: bool) -> None:
 
 
 @contextlib.asynccontextmanager
-async def opened_broker(arguments: argparse.Namespace) -> AsyncIterator[tuple[Broker, str]]:
+async def opened_broker(arguments: argparse.Namespace) -> AsyncGenerator[tuple[Broker, str]]:
     """Opens the broker that the command line or the environment names, and returns it with its address."""
     given: str | None = arguments.broker or None
     address, setting = setting_of(given, "broker", "local:")

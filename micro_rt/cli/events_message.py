@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from google.protobuf import descriptor_pool, json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -30,9 +30,10 @@ def message_of(text: str, message_type: type[Any], pool: descriptor_pool.Descrip
     Raises:
         ValueError: it is not the JSON of such a message; the message says what is wrong, and where.
     """
-    value = plain_json(text)
-    if not isinstance(value, dict):
-        raise ValueError(f"the message must be a JSON object, not {_shown(value)}")
+    given = plain_json(text)
+    value = _object(given)
+    if value is None:
+        raise ValueError(f"the message must be a JSON object, not {_shown(given)}")
     descriptor: Descriptor | None = getattr(message_type, "DESCRIPTOR", None)
     try:
         if descriptor is None:
@@ -53,11 +54,12 @@ class _Locator:
 
     def message(self, value: Any, descriptor: Descriptor, place: str) -> str:
         """Returns what is wrong with a message; empty if nothing is found."""
-        if not isinstance(value, dict):
+        members = _object(value)
+        if members is None:
             return f"{place}: must be an object, {descriptor.full_name}, and is {_shown(value)}"
         fields = {name: field for field in descriptor.fields for name in (field.name, field.json_name)}
-        for name, part in value.items():
-            here = f"{place}.{name}" if place else str(name)
+        for name, part in members.items():
+            here = f"{place}.{name}" if place else name
             field = fields.get(name)
             if field is None:
                 return f"{here}: {descriptor.full_name} has no such field; {_hint(name, descriptor)}"
@@ -70,19 +72,21 @@ class _Locator:
             return ""
         entry = field.message_type
         if entry is not None and entry.GetOptions().map_entry:
-            if not isinstance(value, dict):
+            members = _object(value)
+            if members is None:
                 return f"{place}: must be an object, the map {field.name}, and is {_shown(value)}"
             of = entry.fields_by_name["value"]
-            for key, part in value.items():
+            for key, part in members.items():
                 here = f"{place}[{json.dumps(key)}]"
                 if not self._accepts({key: part}, field, name):
                     return (
                         self._single(part, of, here) or f"{here}: its key must be {_kind(entry.fields_by_name['key'])}"
                     )
         elif field.is_repeated:
-            if not isinstance(value, list):
+            listed = _list(value)
+            if listed is None:
                 return f"{place}: must be a list, and is {_shown(value)}"
-            for number, part in enumerate(value):
+            for number, part in enumerate(listed):
                 if not self._accepts([part], field, name):
                     return self._single(part, field, f"{place}[{number}]")
         return self._single(value, field, place)
@@ -128,6 +132,16 @@ def _kind(field: FieldDescriptor) -> str:
         return f"a value of {field.enum_type.full_name}"
     name = _KINDS[field.type]
     return _WORDS.get(name, name)
+
+
+def _object(value: Any) -> dict[str, Any] | None:
+    """Returns a JSON object; None of anything else."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def _list(value: Any) -> Sequence[Any] | None:
+    """Returns a JSON list; None of anything else."""
+    return cast("Sequence[Any]", value) if isinstance(value, list) else None
 
 
 def _hint(name: str, descriptor: Descriptor) -> str:

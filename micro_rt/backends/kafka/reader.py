@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -162,7 +162,7 @@ async def group_offsets(cluster: Cluster, group: str, topics: Collection[str]) -
 async def _members(cluster: Cluster, group: str) -> tuple[bool, dict[Partition, str]]:
     """Returns whether the cluster knows a group, and who of it reads what."""
     request = _library.protocol.admin.DescribeGroupsRequest([group])
-    answer = await _coordinator(cluster, group, request, lambda answer: answer.groups[0][0])
+    answer = await _coordinator(cluster, group, request, _code_of_description)
     code, _, state, kind, _, members, *_ = answer.groups[0]
     failure = failures.for_code(code)
     if failure.__name__.startswith("GroupAuthorization"):
@@ -187,7 +187,7 @@ def _assigned(assignment: bytes) -> list[Partition]:
 async def _committed(cluster: Cluster, group: str) -> dict[Partition, int]:
     """Returns the positions that a group has committed."""
     request = _library.protocol.commit.OffsetFetchRequest(group, None)
-    answer = await _coordinator(cluster, group, request, lambda answer: answer.error_code)
+    answer = await _coordinator(cluster, group, request, _code_of_positions)
     failure = failures.for_code(answer.error_code)
     if failure is not failures.NoError:
         raise error_of(failure(), f"Kafka at {cluster.address.place}, group {group}", may_have_run=False)
@@ -199,7 +199,15 @@ async def _committed(cluster: Cluster, group: str) -> dict[Partition, int]:
     }
 
 
-async def _coordinator(cluster: Cluster, group: str, request: Any, code: Any) -> Any:
+def _code_of_description(answer: Any) -> int:
+    return cast("int", answer.groups[0][0])
+
+
+def _code_of_positions(answer: Any) -> int:
+    return cast("int", answer.error_code)
+
+
+async def _coordinator(cluster: Cluster, group: str, request: Any, code: Callable[[Any], int]) -> Any:
     """Asks the coordinator of a group, again while it moves or reads what it stores."""
     clock = asyncio.get_running_loop().time
     until = clock() + cluster.timeout
