@@ -17,6 +17,8 @@
 - A member that reads slowly, or not at all, stays a member for as long as its process lives, its loop runs, and the task that called
   ``fetch`` last has not ended. When that task has ended without closing the subscription, and nothing uses the subscription for a
   session (the broker says how long that is), others get its partitions. The next ``fetch`` says that they are lost, and joins again.
+- A record that is there and cannot be read is returned with its bytes as its value and the header ``UNREADABLE``; those behind it
+  are read.
 - A record without a value, a tombstone, stays distinct from one with an empty value.
 - A topic exists when somebody has prepared it, and not before. Its name is one that Kafka takes too (``checked_topic``).
 - A broker that is not open raises ``FailedPrecondition``. It can be opened again after it was closed, and closed twice.
@@ -44,6 +46,7 @@ from micro_rt.errors import Error, InvalidArgument, Unimplemented
 __all__ = [
     "DEFAULT_PARTITIONS",
     "LONGEST_NOTE",
+    "UNREADABLE",
     "Broker",
     "GroupOffset",
     "Headers",
@@ -67,6 +70,9 @@ DEFAULT_PARTITIONS = 8
 
 LONGEST_NOTE = 1024
 """Bytes of UTF-8 that the note of a committed position can have."""
+
+UNREADABLE = "micro-unreadable"
+"""The header of a record that the broker has and its client cannot read. It says why; the value is the bytes that are there."""
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}").fullmatch
 

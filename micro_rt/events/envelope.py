@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
-from micro_rt.broker.base import Headers, Record
+from micro_rt.broker.base import UNREADABLE, Headers, Record
 
 __all__ = [
     "JSON",
@@ -165,6 +165,8 @@ def open_envelope(record: Record) -> Envelope:
         ValueError: its envelope cannot be read; the message says why.
     """
     headers = {name.lower(): value for name, value in record.headers}
+    if (reason := headers.get(UNREADABLE)) is not None:
+        raise ValueError(reason.decode(errors="replace"))
     content_type = headers.get("content-type", b"")
     plain = PROTOBUF if content_type == _CONTENT_TYPE[1] else _plain(content_type.decode(errors="replace"))
     if record.tombstone:  # Whatever the headers say of its content, it has none.

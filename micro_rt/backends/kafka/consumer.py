@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from operator import ge, itemgetter
 from typing import Any, cast
 
 import aiokafka  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
@@ -15,6 +16,7 @@ import aiokafka.coordinator.assignors.sticky.sticky_assignor  # type: ignore[imp
 import aiokafka.structs  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 from aiokafka import ConsumerRebalanceListener  # pyright: ignore[reportMissingTypeStubs]
 
+from micro_rt.backends.kafka.by_hand import ByHand
 from micro_rt.backends.kafka.client import STOP, Cluster, KafkaError, connection_options, end_task, failures
 from micro_rt.broker.base import LONGEST_NOTE, Headers, Partition, Record
 from micro_rt.errors import Error
@@ -28,6 +30,8 @@ FETCH_WAIT = 0.25
 FETCH_BYTES = 16 << 20
 """Bytes that one broker sends at a time at most, of all partitions together."""
 PARTITION_BYTES = 1 << 20
+POSITIONS = 0.05
+"""Seconds that are waited for records while the position of a partition is not known yet."""
 _NEVER_IDLE = 0x7FFFFFFF
 """Milliseconds that may pass between fetches: a member is not thrown out because its handlers are slow."""
 
@@ -37,6 +41,8 @@ _assignors: Any = cast("Any", aiokafka.coordinator.assignors)
 _TopicPartition: Any = _library.TopicPartition
 _Position: Any = _library.structs.OffsetAndMetadata
 _new: Callable[[type[Record], tuple[Any, ...]], Record] = cast("Any", tuple).__new__
+_OFFSET = 2
+"""Where in a record its offset is."""
 _NOTHING = _TopicPartition("", -1)
 """No partition: aiokafka takes an empty list of partitions for all of them."""
 
@@ -92,6 +98,8 @@ class GroupConsumer:
             max_partition_fetch_bytes=PARTITION_BYTES,
             isolation_level=f"read_{address.isolation}",
         )
+        self.by_hand = ByHand(cluster, group, self._consumer, self.seek)
+        """What is read without aiokafka."""
 
     async def start(self) -> None:
         """Connects, and begins to join; raises what aiokafka raises."""
@@ -108,19 +116,44 @@ class GroupConsumer:
         self, partitions: Collection[Partition], limit: int, timeout: float
     ) -> dict[Partition, Sequence[Record]]:
         """Returns records of these partitions only; without any, waits, and raises what goes wrong meanwhile."""
+        if self.by_hand:
+            partition, taken = await self.by_hand.read(partitions, limit)
+            if taken:
+                return {partition: [_record(_at(partition), each) for each in taken]}
+            partitions = [each for each in partitions if each not in self.by_hand]
         self._spare_records_of_aiokafka()
-        wanted = [_TopicPartition(*each) for each in partitions] or [_NOTHING]
-        found = await self._consumer.getmany(*wanted, timeout_ms=int(timeout * 1000), max_records=limit)
+        before = self._positions(map(_at, partitions))
+        if len(before) < len(partitions):
+            timeout = min(timeout, POSITIONS)
+        by_library: dict[Any, Sequence[Any]]
+        try:
+            by_library = await self._consumer.getmany(
+                *(before or (_NOTHING,)), timeout_ms=int(timeout * 1000), max_records=limit
+            )
+        except Exception:
+            failed = self._take_back(before)
+            if failed is None:
+                raise
+            self.by_hand.begin(Partition(*failed), before[failed])
+            return {}
         ready = self._consumer._fetcher._records
-        for at in found:
+        for at in by_library:
             # aiokafka goes on with the first one until it has no more: the others come first next time.
             if at in ready:
                 ready[at] = ready.pop(at)
-        return {
-            Partition(*at): records if type(records[0]) is Record else [_record(at, each) for each in records]
-            for at, records in found.items()
-            if records
-        }
+        after = self._positions(by_library)
+        found: dict[Partition, Sequence[Record]] = {}
+        for at, records in by_library.items():
+            if not records:
+                continue
+            partition = Partition(*at)
+            ours = records if type(records[0]) is Record else [_record(at, each) for each in records]
+            if at in after and not self._plausible(at, ours, before[at], after[at]):
+                self.seek(partition, before[at])
+                self.by_hand.begin(partition, before[at])
+            else:
+                found[partition] = ours
+        return found
 
     def _spare_records_of_aiokafka(self) -> None:
         """Has what was fetched become records of ours at once.
@@ -132,6 +165,54 @@ class GroupConsumer:
             records = getattr(fetched, "_partition_records", None)
             if records is not None:  # It is not an error, and not used up.
                 records._consumer_record = _record
+
+    def _positions(self, partitions: Iterable[Any]) -> dict[Any, int]:
+        """Returns which offset comes next, of the partitions of which that is known."""
+        assignment = self._consumer._subscription.subscription.assignment
+        found: dict[Any, int] = {}
+        if assignment is not None:
+            for at in partitions:
+                if at in assignment.tps and (state := assignment.state_value(at)).has_valid_position:
+                    found[at] = state.position
+        return found
+
+    def _take_back(self, before: Mapping[Any, int]) -> Any:
+        """Goes back to where everything was before aiokafka failed: what it had taken until then is lost with its exception.
+
+        Returns:
+            The partition with the records that it cannot parse; None if it has failed of something else.
+        """
+        failed = None
+        for at, fetched in self._consumer._fetcher._records.items():
+            parsing = _parsing(fetched)
+            if parsing is not None and parsing.gi_frame is None:
+                failed = at
+        for at, position in before.items():
+            with contextlib.suppress(KafkaError):  # It went meanwhile.
+                self._consumer.seek(at, position)
+        return failed
+
+    def _plausible(self, at: Any, records: Sequence[Record], first: int, position: int) -> bool:
+        """Returns whether the offsets of records can be their own: a producer may write any, and aiokafka believes them.
+
+        Args:
+            at: whose records.
+            records: what aiokafka gives.
+            first: the offset that aiokafka was to go on at.
+            position: the one that it goes on at now.
+        """
+        count, last = len(records), records[-1].offset
+        # None is lower than its own, because aiokafka passes such records over: then the sum says whether all are right.
+        if count != last - first + 1 or sum(map(itemgetter(_OFFSET), records)) * 2 != (first + last) * count:
+            offsets = [*map(itemgetter(_OFFSET), records)]
+            if any(map(ge, offsets, offsets[1:])):
+                return False  # Some may have been removed since, but those that are left are in order.
+        if position <= last:
+            return False
+        parsing = _parsing(self._consumer._fetcher._records.get(at))
+        frame = None if parsing is None else parsing.gi_frame
+        batch = None if frame is None else frame.f_locals.get("next_batch")
+        return batch is None or batch.next_offset > last
 
     def pause(self, partition: Partition) -> None:
         """Has no more of it fetched."""
@@ -145,6 +226,7 @@ class GroupConsumer:
 
     def seek(self, partition: Partition, offset: int) -> None:
         """Goes on from an offset."""
+        self.by_hand.forget(partition)
         self._consumer.seek(_TopicPartition(*partition), offset)
 
     async def position(self, partition: Partition) -> int:
@@ -218,6 +300,7 @@ class GroupConsumer:
 
     async def stop(self) -> None:
         """Leaves the group, unless it is a static member, and disconnects; never raises, and takes seconds at most."""
+        self.by_hand.forget_all()
         consumer, coordinator = self._consumer, self._consumer._coordinator
         member = ""
         if coordinator is not None:
@@ -268,6 +351,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         if hasattr(self._assignor, "on_generation_assignment"):
             # Nobody else tells it; without, an old claim of a partition weighs as much as a new one.
             self._assignor.on_generation_assignment(self._consumer.generation)
+        self._consumer.by_hand.forget_all()
         self._assigned(frozenset(Partition(*each) for each in assigned))
 
 
@@ -301,6 +385,15 @@ def _record(at: Any, raw: Any) -> Record:
         Record,
         (at.topic, at.partition, raw.offset, raw.timestamp / 1000, raw.key, value or b"", headers, value is None),
     )
+
+
+def _at(partition: Partition) -> Any:
+    return _TopicPartition(*partition)
+
+
+def _parsing(fetched: Any) -> Any:
+    """Returns the generator that parses what was fetched of a partition; None if there is none."""
+    return getattr(getattr(fetched, "_partition_records", None), "_records_iterator", None)
 
 
 def _plain(found: Mapping[Any, int]) -> dict[Partition, int]:

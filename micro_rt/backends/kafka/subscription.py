@@ -121,7 +121,8 @@ class KafkaSubscription(Subscription):
     @property
     def problem(self) -> str:
         """What keeps it from reading, as far as it knows; empty if nothing does."""
-        return self._check.problem
+        blocked = self._consumer.by_hand.blocked.values() if self._consumer is not None else ()
+        return "; ".join(filter(None, (self._check.problem, *blocked)))
 
     async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
         """Waits for records, and tells the listener what becomes of the partitions meanwhile."""
@@ -145,7 +146,7 @@ class KafkaSubscription(Subscription):
                 if records:
                     self._check.progress()
                     return records
-                self._check.idle(consumer, sorted(self._owned - self._paused))
+                self._check.idle(consumer, sorted(self._owned - self._paused - consumer.by_hand.blocked.keys()))
                 if self._check.unreachable is not None:
                     # Nothing was read, so nothing is missed; and whoever reads should know.
                     raise copy.copy(self._check.unreachable)
