@@ -12,7 +12,8 @@ The rules that it keeps, and why:
   of the events.
 - With interceptors, each event goes through them by itself. Events of one key still go one after another, because their
   order would be lost otherwise; those of different keys go side by side.
-- Topics are made before the first event, once for each broker that the service opens, not once for each event.
+- Topics are made before the first event, once for each broker that the service opens, not once for each event. One that is
+  removed later is made again when an event is refused because of that, and the event is published once more.
 - What depends only on the type of an event (its name, its encoder, its key, its interceptors) is computed once, in
   ``_Outlet``. Publishing an event then encodes it, makes its headers and calls the broker.
 - Ids are a random prefix of the publisher and a number: unique without a random number for each event. In a forked child,
@@ -30,17 +31,18 @@ The rules that it keeps, and why:
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, cast
 
-from micro_rt.broker.base import Broker, Headers, OutgoingRecord, TopicOptions
+from micro_rt.broker.base import Broker, Headers, OutgoingRecord, Position, TopicOptions
 from micro_rt.codec.base import Codec
 from micro_rt.codec.proto import ProtoCodec
 from micro_rt.context import current_context
-from micro_rt.errors import Aborted, DeadlineExceeded, Error, InvalidArgument
+from micro_rt.errors import Aborted, DeadlineExceeded, Error, InvalidArgument, NotFound
 from micro_rt.event import Event, EventsInfo
 from micro_rt.events.context import Publishing
 from micro_rt.events.envelope import PUBLISHED_HEADER, rfc3339, seal, seal_for_go_micro, seal_tombstone
@@ -327,10 +329,30 @@ class Publisher:
 
     async def _accepted(self, broker: Broker, records: list[OutgoingRecord]) -> Any:
         try:
-            return await broker.publish(records)
+            outcomes = await broker.publish(records)
+            if not any(isinstance(outcome, NotFound) for outcome in outcomes):
+                return outcomes
+            return await self._accepted_anew(broker, records, outcomes)
         except asyncio.CancelledError as error:
             error.add_note(f"{self!r}: what was being published may be there all the same")
             raise
+
+    async def _accepted_anew(
+        self, broker: Broker, records: list[OutgoingRecord], outcomes: list[Position | Error]
+    ) -> list[Position | Error]:
+        """Publishes again what was refused because its topic has been removed, if the topic can be made again."""
+        numbers = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, NotFound)]
+        gone = {records[number].topic for number in numbers}
+        try:
+            await broker.prepare({name: made for name, made in options_of(self._info_.events).items() if name in gone})
+        except Error as error:
+            _log.warning("%r cannot make %s again: %s", self, ", ".join(sorted(gone)), error)
+            return outcomes
+        _log.warning("%r: %s was removed, and is there again", self, ", ".join(sorted(gone)))
+        again = await broker.publish([records[number] for number in numbers])
+        for number, outcome in zip(numbers, again, strict=True):
+            outcomes[number] = outcome
+        return outcomes
 
 
 class _Outlet:
@@ -439,4 +461,5 @@ def _checked(headers: HeadersLike) -> Headers:
     return tuple(checked)
 
 
+_log = logging.getLogger("micro_rt.events")
 _NAME = re.compile(r"[0-9a-z_.\-]+").fullmatch

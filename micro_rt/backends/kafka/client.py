@@ -40,7 +40,17 @@ from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.tasks import observed
 from micro_rt.kit.tls import client_context
 
-__all__ = ["METADATA_AGE", "STOP", "Cluster", "KafkaError", "connection_options", "end_task", "error_of", "failures"]
+__all__ = [
+    "METADATA_AGE",
+    "STOP",
+    "Cluster",
+    "KafkaError",
+    "connection_options",
+    "end_task",
+    "error_of",
+    "failures",
+    "reason_of",
+]
 
 STOP = 5.0
 """Seconds that anything of aiokafka's may take to end."""
@@ -112,6 +122,8 @@ _ADVICE: Mapping[str, str] = {
     "ClusterAuthorizationFailedError": "its ACLs do not let this client: it needs Create, or topics that are there",
     "SaslAuthenticationFailed": "it does not accept this user and password",
     "UnsupportedSaslMechanismError": "it does not offer what sasl= names",
+    "NotEnoughReplicasError": "fewer replicas are in sync than the topic's min.insync.replicas",
+    "NotEnoughReplicasAfterAppendError": "fewer replicas are in sync than the topic's min.insync.replicas",
     "InvalidReplicationFactorError": "it has fewer brokers than replication= of the address asks for, or else its own "
     "default.replication.factor",
     "InvalidSessionTimeoutError": "session= is outside of its group.min.session.timeout.ms and group.max.session.timeout.ms",
@@ -165,6 +177,13 @@ def error_of(failure: BaseException, doing: str, *, may_have_run: bool = True) -
         passes = isinstance(failure, OSError | TimeoutError) or bool(getattr(failure, "retriable", False))
         kind = Unavailable if passes or name in ("ProducerClosed", "ConsumerStoppedError") else Internal
     return kind(f"{doing}: {reason}", may_have_run=may_have_run)
+
+
+def reason_of(failure: Any) -> str:
+    """Returns what a broker answers, with Kafka's own name of the error."""
+    name = str(getattr(failure, "message", "") or type(failure).__name__)
+    advice = _ADVICE.get(type(failure).__name__)
+    return f"{name} ({advice})" if advice else name
 
 
 class Cluster:

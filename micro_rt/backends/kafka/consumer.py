@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from operator import ge, itemgetter
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import aiokafka  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 import aiokafka.coordinator.assignors.range  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
@@ -19,6 +19,7 @@ from aiokafka import ConsumerRebalanceListener  # pyright: ignore[reportMissingT
 from micro_rt.backends.kafka.by_hand import ByHand
 from micro_rt.backends.kafka.client import STOP, Cluster, KafkaError, connection_options, end_task, failures
 from micro_rt.broker.base import LONGEST_NOTE, Headers, Partition, Record
+from micro_rt.broker.embedded import warn_of_gap
 from micro_rt.errors import Error
 
 __all__ = ["FETCH_BYTES", "FETCH_WAIT", "PARTITION_BYTES", "GroupConsumer", "record_of"]
@@ -98,6 +99,12 @@ class GroupConsumer:
             max_partition_fetch_bytes=PARTITION_BYTES,
             isolation_level=f"read_{address.isolation}",
         )
+        self._expected: dict[Any, int] = {}
+        """Where partitions are, unless aiokafka has moved them since."""
+        self.gone: set[str] = set()
+        """Topics that were not there at some time since this member has its partitions."""
+        self.restarted: set[Partition] = set()
+        """Partitions that begin anew, whatever was read of them before."""
         self.by_hand = ByHand(cluster, group, self._consumer, self.seek)
         """What is read without aiokafka."""
 
@@ -105,6 +112,18 @@ class GroupConsumer:
         """Connects, and begins to join; raises what aiokafka raises."""
         await self._consumer.start()
         self._consumer.subscribe(topics=self._topics, listener=self._listener)
+
+    def begin_anew(self) -> None:
+        """Forgets how far partitions were read: all of them begin at their committed positions."""
+        self.by_hand.forget_all()
+        self._expected.clear()
+        self.restarted.clear()
+        self.gone.clear()
+
+    @property
+    def assigned(self) -> Collection[Partition]:
+        """The partitions that it has."""
+        return [Partition(*at) for at in self._consumer.assignment()]
 
     @property
     def generation(self) -> int:
@@ -122,7 +141,12 @@ class GroupConsumer:
                 return {partition: [_record(_at(partition), each) for each in taken]}
             partitions = [each for each in partitions if each not in self.by_hand]
         self._spare_records_of_aiokafka()
-        before = self._positions(map(_at, partitions))
+        before = self._places(map(_at, partitions))
+        for at, place in before.items():
+            if self._expected.get(at, place.offset) != place.offset:
+                self._note_moved(at, self._expected[at], place.offset)
+        if self.restarted:
+            return {}
         if len(before) < len(partitions):
             timeout = min(timeout, POSITIONS)
         by_library: dict[Any, Sequence[Any]]
@@ -134,25 +158,31 @@ class GroupConsumer:
             failed = self._take_back(before)
             if failed is None:
                 raise
-            self.by_hand.begin(Partition(*failed), before[failed])
+            self.by_hand.begin(Partition(*failed), before[failed].offset)
             return {}
         ready = self._consumer._fetcher._records
         for at in by_library:
             # aiokafka goes on with the first one until it has no more: the others come first next time.
             if at in ready:
                 ready[at] = ready.pop(at)
-        after = self._positions(by_library)
+        after = self._places(before)
+        self._expected.update((at, place.offset) for at, place in after.items())
         found: dict[Partition, Sequence[Record]] = {}
         for at, records in by_library.items():
             if not records:
                 continue
-            partition = Partition(*at)
+            partition, first = Partition(*at), before[at].offset
             ours = records if type(records[0]) is Record else [_record(at, each) for each in records]
-            if at in after and not self._plausible(at, ours, before[at], after[at]):
-                self.seek(partition, before[at])
-                self.by_hand.begin(partition, before[at])
-            else:
-                found[partition] = ours
+            if at in after and after[at].resets is not before[at].resets:
+                self._note_moved(at, first, first := ours[0].offset)
+                if partition in self.restarted:
+                    self.seek(partition, first)
+                    continue
+            if at in after and not self._plausible(at, ours, first, after[at].offset):
+                self.seek(partition, first)
+                self.by_hand.begin(partition, first)
+                continue
+            found[partition] = ours
         return found
 
     def _spare_records_of_aiokafka(self) -> None:
@@ -166,17 +196,32 @@ class GroupConsumer:
             if records is not None:  # It is not an error, and not used up.
                 records._consumer_record = _record
 
-    def _positions(self, partitions: Iterable[Any]) -> dict[Any, int]:
-        """Returns which offset comes next, of the partitions of which that is known."""
+    def _places(self, partitions: Iterable[Any]) -> dict[Any, _Place]:
+        """Returns where partitions are, of those of which that is known."""
         assignment = self._consumer._subscription.subscription.assignment
-        found: dict[Any, int] = {}
+        found: dict[Any, _Place] = {}
         if assignment is not None:
             for at in partitions:
                 if at in assignment.tps and (state := assignment.state_value(at)).has_valid_position:
-                    found[at] = state.position
+                    # A position that aiokafka resets has another future from then on; nothing else tells of that.
+                    found[at] = _Place(state.position, state._position_fut)
         return found
 
-    def _take_back(self, before: Mapping[Any, int]) -> Any:
+    def _note_moved(self, at: Any, expected: int, offset: int) -> None:
+        """Says why a partition is somewhere else than it was: aiokafka goes to the earliest record without a word."""
+        self._expected[at] = offset
+        if offset >= expected:
+            if offset > expected:
+                warn_of_gap(at.topic, at.partition, expected, offset)
+            return
+        reason = f"offset {expected}, where it was, is behind the end; the topic was made again, or the cluster has lost records"
+        self._restart(Partition(*at), offset, reason)
+
+    def _restart(self, partition: Partition, offset: int, reason: str) -> None:
+        self.restarted.add(partition)
+        _log.warning("group %s goes on with %s[%d] at offset %d: %s", self._group, *partition, offset, reason)
+
+    def _take_back(self, before: Mapping[Any, _Place]) -> Any:
         """Goes back to where everything was before aiokafka failed: what it had taken until then is lost with its exception.
 
         Returns:
@@ -187,9 +232,9 @@ class GroupConsumer:
             parsing = _parsing(fetched)
             if parsing is not None and parsing.gi_frame is None:
                 failed = at
-        for at, position in before.items():
+        for at, place in before.items():
             with contextlib.suppress(KafkaError):  # It went meanwhile.
-                self._consumer.seek(at, position)
+                self._consumer.seek(at, place.offset)
         return failed
 
     def _plausible(self, at: Any, records: Sequence[Record], first: int, position: int) -> bool:
@@ -227,7 +272,23 @@ class GroupConsumer:
     def seek(self, partition: Partition, offset: int) -> None:
         """Goes on from an offset."""
         self.by_hand.forget(partition)
-        self._consumer.seek(_TopicPartition(*partition), offset)
+        self._consumer.seek(_at(partition), offset)
+        self._expected[_at(partition)] = offset
+
+    def expect(self, positions: Mapping[Partition, int]) -> None:
+        """Takes note of where partitions begin: if they begin somewhere else, records are missing."""
+        self._expected.update((_at(partition), offset) for partition, offset in positions.items())
+
+    def restart(self, partitions: Collection[Partition]) -> None:
+        """Begins partitions anew at their first record: their topic was made again, and has other records at these offsets."""
+        for partition in partitions:
+            with contextlib.suppress(KafkaError):  # It went meanwhile.
+                self.seek(partition, 0)
+                self._restart(partition, 0, "the topic was made again")
+
+    async def refresh(self) -> None:
+        """Learns what has become of the topics, and joins the group again if that has changed."""
+        await self._consumer._client.force_metadata_update()
 
     async def position(self, partition: Partition) -> int:
         """Returns which offset comes next."""
@@ -328,6 +389,15 @@ class GroupConsumer:
                     await self._cluster.leave(self._group, member)
 
 
+class _Place(NamedTuple):
+    """Where a partition is."""
+
+    offset: int
+    """Of the record that comes next."""
+    resets: object
+    """Another one after aiokafka has reset the position."""
+
+
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """Told by aiokafka's task of the group, which waits for ``revoked`` and goes on with heartbeats meanwhile."""
 
@@ -351,7 +421,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         if hasattr(self._assignor, "on_generation_assignment"):
             # Nobody else tells it; without, an old claim of a partition weighs as much as a new one.
             self._assignor.on_generation_assignment(self._consumer.generation)
-        self._consumer.by_hand.forget_all()
+        self._consumer.begin_anew()
         self._assigned(frozenset(Partition(*each) for each in assigned))
 
 

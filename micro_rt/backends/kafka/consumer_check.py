@@ -7,18 +7,21 @@ one: it has happened to aiokafka after restarts of brokers (https://github.com/a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Collection
 
 from micro_rt.backends.kafka.client import Cluster, KafkaError, failures
 from micro_rt.backends.kafka.consumer import GroupConsumer
 from micro_rt.broker.base import Partition
-from micro_rt.errors import Error
+from micro_rt.errors import Error, NotFound
 
 __all__ = ["CHECK_EVERY", "ConsumerCheck"]
 
 CHECK_EVERY = 5.0
 """Seconds without records after which it is looked whether there are any."""
+SOON = 1.0
+"""Seconds between looks at the topics while one of them is not there."""
 STUCK_CHECKS = 3
 """Checks in a row that find records which are not read; then the consumer is replaced."""
 
@@ -32,6 +35,8 @@ class ConsumerCheck:
         self.problem = ""
         self.stuck = ""
         """Why the consumer is to be replaced; empty if it is not."""
+        self.missing = ""
+        """Which topics are not there, as far as it knows; empty if all are."""
         self.unreachable: Error | None = None
         self.joining = True
         """Whether the consumer has no partitions yet, or gave them up and has not joined again."""
@@ -45,6 +50,7 @@ class ConsumerCheck:
         self._strikes = 0
         self._patience = STUCK_CHECKS
         self._task: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """Starts anew, with a consumer that has not joined yet."""
@@ -80,11 +86,19 @@ class ConsumerCheck:
             self._task = asyncio.create_task(self._check(consumer, partitions), name=f"check of group {self._group}")
             self._task.add_done_callback(self._checked)
 
+    def watch(self, consumer: GroupConsumer) -> None:
+        """Looks from time to time, until ``end``, whether the topics of a consumer are there as it knows them."""
+        self._watching = asyncio.create_task(self._watch(consumer), name=f"topics of group {self._group}")
+
     async def end(self) -> None:
         """Looks no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
+        tasks = [task for task in (self._task, self._watching) if task is not None]
+        self._watching = None
+        self.missing = ""
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     def _checked(self, task: asyncio.Task[None]) -> None:
         self._task = None
@@ -95,6 +109,11 @@ class ConsumerCheck:
     async def _check(self, consumer: GroupConsumer, partitions: Collection[Partition]) -> None:
         try:
             await self.look()
+        except NotFound as error:
+            # The others are read.
+            self.unreachable = error if not partitions or len(self._topics) == 1 else None
+            self.problem = str(error)
+            return
         except Error as error:
             # Not the consumer's fault; it joins again by itself.
             self.unreachable, self.problem = error, str(error)
@@ -116,6 +135,28 @@ class ConsumerCheck:
         self.problem = f"group {self._group}: {reason}" if reason else ""
         if self._strikes >= self._patience:
             self._strike_out(reason)
+
+    async def _watch(self, consumer: GroupConsumer) -> None:
+        while True:
+            await asyncio.sleep(SOON if self.missing else CHECK_EVERY)
+            try:
+                found = await self._cluster.partitions_of_new(self._topics)
+            except Error:  # It is unreachable, which the check finds too.
+                continue
+            missing = [topic for topic, count in found.items() if isinstance(count, NotFound)]
+            self.missing = f"group {self._group}: there is no topic {', '.join(missing)} any more" if missing else ""
+            back = consumer.gone.difference(missing)
+            consumer.gone.difference_update(back)
+            consumer.gone.update(missing)
+            consumer.restart(sorted(each for each in consumer.assigned if each.topic in back))
+            if not missing and isinstance(self.unreachable, NotFound):
+                self.unreachable, self.problem = None, ""
+            if any(
+                isinstance(count, int) and count != len(consumer.partitions_of(topic)) for topic, count in found.items()
+            ):
+                with contextlib.suppress(KafkaError, OSError, TimeoutError):
+                    async with asyncio.timeout(self._cluster.timeout):
+                        await consumer.refresh()
 
     async def look(self) -> None:
         """Looks for the topics; raises why one cannot be read."""

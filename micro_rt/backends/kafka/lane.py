@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from micro_rt.backends.kafka.address import KafkaAddress
-from micro_rt.backends.kafka.client import KafkaError, error_of, failures
+from micro_rt.backends.kafka.client import KafkaError, error_of, failures, reason_of
 from micro_rt.backends.kafka.producer import BATCH, Gate, Producer, Refusal
 from micro_rt.broker.base import OutgoingRecord, Position
 from micro_rt.errors import Error, FailedPrecondition, InvalidArgument, PermissionDenied, Unavailable
@@ -101,20 +101,22 @@ class Lane:
         """When the broker answered last."""
         self._host = host
         self._address = address
-        self._topic = topic
+        self.topic = topic
         self._partition = partition
         self._queue: deque[Entry] = deque()
         self._sent: list[Entry] = []
         self._limit = BATCH
         self._parts: list[int] = []
         """How many messages the next batches have, last one first, while a message is looked for that Kafka refuses."""
+        self._producer: Producer | None = None
+        """With what was sent last."""
 
     def add(self, entry: Entry) -> None:
         """Puts a message behind the others."""
         self._queue.append(entry)
         entry.call.lanes[self] = None
         if self.task is None:
-            self.task = asyncio.create_task(self._run(), name=f"publishing to {self._topic}[{self._partition}]")
+            self._start()
 
     def withdraw(self, call: Call, reason: str | None) -> bool:
         """Takes back what is not sent, and ends the waiting for what is.
@@ -141,6 +143,31 @@ class Lane:
                 call.finish(entry.index, Unavailable(text, may_have_run=True))
         return call.missing < missing
 
+    @property
+    def busy(self) -> bool:
+        """Whether messages wait here, or are on their way."""
+        return bool(self._queue or self._sent)
+
+    @property
+    def answer(self) -> str:
+        """Why the broker does not accept what is on its way, as it answers each time; empty if it does not answer."""
+        refusal = None if self._producer is None else self._producer.refusal(self.topic, self._partition)
+        if refusal is None or not self._sent:
+            return ""
+        return f"it answers {reason_of(failures.for_code(refusal.code)())}"
+
+    async def abandon(self, error: Error) -> None:
+        """Ends the waiting for everything here, because there is no such partition."""
+        for entry in self._sent:
+            entry.call.finish(entry.index, copy.copy(error))
+        while self._queue:
+            self._settle(self._queue.popleft(), copy.copy(error))
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.wait((self.task,))
+        if self._queue and self.task is None:  # It has come meanwhile.
+            self._start()
+
     async def end(self) -> None:
         """Ends the lane, whatever is in it."""
         reason = f"Kafka at {self._address.place} did not accept it before the broker was closed"
@@ -149,6 +176,9 @@ class Lane:
         if self.task is not None:
             self.task.cancel()
             await asyncio.wait((self.task,))
+
+    def _start(self) -> None:
+        self.task = asyncio.create_task(self._run(), name=f"publishing to {self.topic}[{self._partition}]")
 
     async def _run(self) -> None:
         try:
@@ -161,13 +191,13 @@ class Lane:
                 except (KafkaError, OSError, TimeoutError) as failure:
                     await self._cannot(failure)
                 else:
-                    await self._send(producer, await producer.gate(self._topic, self._partition))
+                    await self._send(producer, await producer.gate(self.topic, self._partition))
         finally:
             self._parts.clear()
             self.task = None
 
     async def _cannot(self, failure: BaseException) -> None:
-        doing = f"Kafka at {self._address.place} takes no message for {self._topic}"
+        doing = f"Kafka at {self._address.place} takes no message for {self.topic}"
         error = error_of(failure, doing, may_have_run=False)
         if isinstance(error, PermissionDenied):  # Kafka only says that there is no topic that it may write to.
             error = PermissionDenied(f"{doing}: its ACLs do not let this client: it needs Write", may_have_run=False)
@@ -207,18 +237,20 @@ class Lane:
         if not sent:
             gate.leave()
             return
+        self._producer = producer
         try:
-            offset = await producer.send(builder, self._topic, self._partition)
+            offset = await producer.send(builder, self.topic, self._partition)
         except (KafkaError, OSError, TimeoutError) as failure:
             self._refused(producer, size, failure)
-        except asyncio.CancelledError:  # The lane ends, and those who wait have been told.
+        except asyncio.CancelledError:  # Those who wait have been told.
+            producer.refused = True  # It has this batch for as long as it lives.
             self._host.leave(size)
             raise
         else:
             self._host.problem = ""
             # A duplicate of long ago has no offset any more.
             for number, entry in enumerate(sent):
-                at = Position(self._topic, self._partition, offset + number if offset >= 0 else -1)
+                at = Position(self.topic, self._partition, offset + number if offset >= 0 else -1)
                 entry.call.finish(entry.index, at)
             self._host.leave(size)
         finally:
@@ -231,7 +263,7 @@ class Lane:
         sent = self._sent
         producer.refused = True
         name = type(failure).__name__
-        doing = f"Kafka at {self._address.place} did not accept a message for {self._topic}"
+        doing = f"Kafka at {self._address.place} did not accept a message for {self.topic}"
         if name in _TOO_LARGE:
             if len(sent) > 1:
                 self._limit = size // 2
@@ -243,13 +275,13 @@ class Lane:
                 may_have_run=False,
             )
         elif name in _SEQUENCE and all(entry.attempts < ATTEMPTS for entry in sent):
-            _log.info("%s[%d]: %s; sending again with another producer", self._topic, self._partition, name)
+            _log.info("%s[%d]: %s; sending again with another producer", self.topic, self._partition, name)
             for entry in sent:
                 entry.attempts += 1
             self._again(sent)
             return
         else:
-            refusal = producer.refusal(self._topic, self._partition)
+            refusal = producer.refusal(self.topic, self._partition)
             if refusal is not None and refusal.code == _INVALID_TIMESTAMP:  # All of a batch have the same.
                 error = _wrong_clock(next(iter(refusal.records.values()), refusal.text), doing)
             elif refusal is not None and (refusal.records or refusal.code in (_CORRUPT_MESSAGE, _INVALID_RECORD)):

@@ -22,6 +22,8 @@ The rules that it keeps, and why:
   call, so that a topic that grows is used as it grows. While the cluster does not answer, what was known stands.
 - A topic that is not found is asked for again for a moment, once: brokers learn of a new topic after it was made, and of all
   topics after they have started.
+- While nothing is accepted of a topic, it is looked whether it is still there: the partitions of one that was removed never answer.
+- What the broker answers each time is the reason of the error, where it answers.
 - One timer watches all calls: a publish takes less time than setting a timer does.
 - ``close`` lets what is being published finish, for at most ``timeout=``, and then leaves nobody waiting.
 """
@@ -38,7 +40,7 @@ from micro_rt.backends.kafka.lane import Call, Entry, Lane
 from micro_rt.backends.kafka.producer import Producer
 from micro_rt.broker.base import OutgoingRecord, Position, partition_of
 from micro_rt.broker.embedded import problem_of, size_of
-from micro_rt.errors import Error, FailedPrecondition, Unavailable
+from micro_rt.errors import Error, FailedPrecondition, NotFound, Unavailable
 from micro_rt.kit.chance import below
 from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.tasks import TaskSet, wait_for_event
@@ -55,6 +57,8 @@ KEYS = 10_000
 """Keys of a topic whose partitions are remembered: to compute one takes as long as all else that is done to find its lane."""
 KEY_BYTES = 64
 """Of a key that is remembered."""
+LOOK_AFTER = 2.0
+"""Seconds without an answer after which it is looked whether a topic is still there."""
 TOPIC_AGE = 30.0
 """Seconds after which it is asked again whether a topic is there."""
 
@@ -84,6 +88,9 @@ class Publisher:
         self._progress = 0.0
         self._waiting: OrderedSet[Call] = OrderedSet()
         self._sweeping: asyncio.TimerHandle | None = None
+        self._looks = TaskSet[None]()
+        self._looking: set[str] = set()
+        """Topics that are being looked for."""
         self._calls = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -141,6 +148,9 @@ class Publisher:
             self._ended = True
             if self._sweeping is not None:
                 self._sweeping.cancel()
+            for look in self._looks:
+                look.cancel()
+            await self._looks.wait()
             for _, admitted in self._room:
                 admitted.cancel()
             for lane in self._lanes.values():
@@ -248,7 +258,8 @@ class Publisher:
             return None
         self._no_room(size, admitted)
         return Unavailable(
-            f"Kafka at {self._address.place} accepts nothing, and {self._bytes} bytes wait already (buffer=)",
+            f"Kafka at {self._address.place} accepts nothing, and {self._bytes} bytes wait already (buffer=)"
+            + (f": {self.problem}" if self.problem else ""),
             may_have_run=False,
         )
 
@@ -273,7 +284,9 @@ class Publisher:
             self._waiting.discard(call)
 
     def _sweep_later(self) -> None:
-        self._sweeping = asyncio.get_running_loop().call_later(self._address.timeout / SWEEPS, self._sweep)
+        self._sweeping = asyncio.get_running_loop().call_later(
+            min(self._address.timeout / SWEEPS, LOOK_AFTER / 2), self._sweep
+        )
 
     def _sweep(self) -> None:
         """Gives up what makes no progress; one timer for all, since a publish takes less time than it is to set one."""
@@ -282,13 +295,49 @@ class Publisher:
             return
         self._sweep_later()
         timeout = self._address.timeout
-        long_ago = asyncio.get_running_loop().time() - timeout
+        now = asyncio.get_running_loop().time()
+        long_ago = now - timeout
         silent = f"Kafka at {self._address.place} did not answer in {timeout:g} s"
-        reason = f"{silent}: {self.problem}" if self.problem and self.problem != silent else silent
-        for call in [call for call in self._waiting if call.began <= long_ago]:
+        for call in list(self._waiting):
             for lane in call.lanes:
-                if lane.progress <= long_ago and lane.withdraw(call, reason):
-                    self.problem = self.problem or silent
+                since = max(call.began, lane.progress)
+                if since > now - LOOK_AFTER:
+                    continue
+                if answer := lane.answer:
+                    self.problem = f"Kafka at {self._address.place} accepts nothing for {lane.topic}: {answer}"
+                if since <= long_ago:
+                    reason = f"{silent}: {self.problem}" if self.problem and self.problem != silent else silent
+                    if answer:
+                        reason = f"Kafka at {self._address.place} did not accept it in {timeout:g} s: {answer}"
+                    if lane.withdraw(call, reason):
+                        self.problem = self.problem or silent
+                elif lane.busy and lane.topic not in self._looking:
+                    self._looking.add(lane.topic)
+                    self._looks.start(self._look(lane.topic))
+
+    async def _look(self, name: str) -> None:
+        """Looks whether a topic is still there of which nothing is accepted: its messages would wait for nothing."""
+        try:
+            found = (await self._cluster.partitions_of_new((name,)))[name]
+            if isinstance(found, NotFound):
+                self._topics.pop(name, None)
+                await self._abandon(name, 0, found)
+            elif isinstance(found, int):
+                topic = self._topics.get(name)
+                if topic is not None and topic.partitions != found:
+                    self._topics[name] = _Topic(found)
+                reason = f"topic {name} was made again, and has {found} partitions now: publish again"
+                await self._abandon(name, found, NotFound(reason, may_have_run=False))
+        except Error:  # The cluster does not answer, for which those who publish wait.
+            pass
+        finally:
+            self._looking.discard(name)
+
+    async def _abandon(self, topic: str, first: int, error: Error) -> None:
+        """Ends the waiting for the partitions of a topic from a number on, which are gone."""
+        for (name, number), lane in list(self._lanes.items()):
+            if name == topic and number >= first and lane.busy:
+                await lane.abandon(error)
 
 
 class _Topic:

@@ -26,7 +26,10 @@ The rules that it keeps, and why:
   partitions are lost.
 - Every question to the cluster has a time limit, which aiokafka's have not, and every failure becomes a
   ``micro.Error``.
-- A topic that does not exist is an error at once. A consumer would wait for it, and might have it created.
+- A topic that does not exist is an error at once. A consumer would wait for it, and might have it created. Whether the topics are
+  there, and with how many partitions, is asked again every few seconds, also while other topics are read.
+- Where retention has deleted records before they were read, the log says how many. Where a partition begins anew, because its
+  topic was made again, it is lost and assigned once more: offsets of before mean nothing.
 - Partitions are taken, asked about and announced in sorted order, so that two runs do the same.
 """
 
@@ -110,6 +113,8 @@ class KafkaSubscription(Subscription):
         self._paused: set[Partition] = set()
         self._changes: deque[_Change] = deque()
         self._wake = asyncio.Event()
+        self._committed: set[Partition] = set()
+        """Partitions of which this member has committed positions."""
         self._begun: set[str] = set()
         """Topics that the group has begun, as far as this member knows."""
         self._check = ConsumerCheck(cluster, group, self._topics)
@@ -122,7 +127,7 @@ class KafkaSubscription(Subscription):
     def problem(self) -> str:
         """What keeps it from reading, as far as it knows; empty if nothing does."""
         blocked = self._consumer.by_hand.blocked.values() if self._consumer is not None else ()
-        return "; ".join(filter(None, (self._check.problem, *blocked)))
+        return "; ".join(filter(None, (self._check.problem, self._check.missing, *blocked)))
 
     async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
         """Waits for records, and tells the listener what becomes of the partitions meanwhile."""
@@ -142,6 +147,9 @@ class KafkaSubscription(Subscription):
                     await self._tell(consumer)
                     continue
                 records = await self._poll(consumer, limit, deadline - loop.time())
+                if consumer.restarted:
+                    await self._restart(consumer)
+                    continue
                 self._check.member(consumer.generation)
                 if records:
                     self._check.progress()
@@ -177,6 +185,7 @@ class KafkaSubscription(Subscription):
         if mine and self._consumer is not None:
             try:
                 await self._ask(self._consumer.commit(mine, notes), "committing")
+                self._committed.update(mine)
             except Unavailable:
                 # aiokafka tries on also for a topic that was removed.
                 try:
@@ -203,6 +212,10 @@ class KafkaSubscription(Subscription):
             return {}
         doing = "asking for the lag"
         committed = await self._ask(consumer.committed(owned), doing)
+        if forgotten := [each for each in owned if committed[each] is None and each in self._committed]:
+            self._committed.difference_update(forgotten)
+            consumer.restart(forgotten)  # A group forgets its positions with the topic.
+            self._wake.set()
         ends = await self._ask(consumer.ends(owned), doing)
         beginnings = await self._ask(consumer.beginnings(owned), doing)
         return {
@@ -259,16 +272,29 @@ class KafkaSubscription(Subscription):
                     change.heard.set_result(None)
             return
         if len(self._changes) == 1:  # Otherwise they are revoked again, and nobody need know.
-            if self._start != "earliest" and not await self._unless_changed(self._begin(consumer, change.assigned)):
+            if not await self._unless_changed(self._begin(consumer, change.assigned)):
                 return
             if new := change.assigned - self._owned:
-                self._owned |= new
-                try:
-                    await self._listener.assigned(sorted(new))
-                except BaseException:
-                    self._owned -= new
-                    raise
+                await self._take(new)
         self._changes.popleft()
+
+    async def _take(self, partitions: Collection[Partition]) -> None:
+        self._owned.update(partitions)
+        try:
+            await self._listener.assigned(sorted(partitions))
+        except BaseException:
+            self._owned.difference_update(partitions)
+            raise
+
+    async def _restart(self, consumer: GroupConsumer) -> None:
+        """Has the listener begin partitions anew: what it knows of their positions holds no more."""
+        partitions = sorted(consumer.restarted & self._owned)
+        consumer.restarted.clear()
+        if partitions:
+            for partition in partitions:
+                consumer.resume(partition)
+            await self._give_up(partitions, lost=True)
+            await self._take(partitions)
 
     async def _give_up(self, partitions: Collection[Partition], *, lost: bool) -> None:
         try:
@@ -280,17 +306,20 @@ class KafkaSubscription(Subscription):
         finally:
             self._owned.difference_update(partitions)
             self._paused.difference_update(partitions)
+            self._committed.difference_update(partitions)
 
     async def _begin(self, consumer: GroupConsumer, partitions: Collection[Partition]) -> None:
         """Sets the positions of partitions that the group has none of."""
         if not partitions:
             return
         doing = "asking where to begin"
-        committed: Mapping[Partition, int | None] = await self._ask(consumer.committed(sorted(partitions)), doing)
+        committed: Mapping[Partition, int] = await self._ask(consumer.snapshot(partitions), doing)
+        if self._start == "earliest":
+            consumer.expect(committed)
+            return
         for partition, offset in committed.items():
-            if offset is not None:  # An earlier try may have committed it after the consumer had looked.
-                consumer.seek(partition, offset)
-        if new := [partition for partition, offset in committed.items() if offset is None]:
+            consumer.seek(partition, offset)  # An earlier try may have committed it after the consumer had looked.
+        if new := sorted(set(partitions) - committed.keys()):
             await self._begin_new(consumer, new, doing)
         self._begun.update(partition.topic for partition in partitions)
 
@@ -410,6 +439,7 @@ class KafkaSubscription(Subscription):
             )
             async with asyncio.timeout(self._cluster.timeout):
                 await consumer.start()
+            self._check.watch(consumer)
         except BaseException as failure:
             await self._stop()
             if isinstance(failure, Error):
