@@ -428,13 +428,15 @@ async def test_a_cancelled_loop_ends_its_call_even_if_the_task_is_kept(
     async with serve(lab, client_interceptors=[Around()] if intercepted else []) as service:
         client = LabClient(service)
 
-        async def read() -> None:
+        async def read(limit: asyncio.Timeout | None = None) -> None:
             async for _ in client.count(Number()) if method == "count" else client.talk([Text()]):
                 waiting.release()
+                if limit is not None:
+                    limit.reschedule(asyncio.get_running_loop().time() + 0.1)
 
         async def read_for_a_while() -> None:
-            async with asyncio.timeout(0.3):
-                await read()
+            async with asyncio.timeout(None) as limit:  # It begins with the first reply, however long that takes.
+                await read(limit)
 
         kept = [asyncio.create_task(read()) for _ in range(5)]
         kept += [asyncio.create_task(read_for_a_while()) for _ in range(5)]
