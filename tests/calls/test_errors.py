@@ -79,7 +79,7 @@ async def test_one_task_at_a_time_sends_and_one_receives(serve: Serve) -> None:
         waiting = asyncio.create_task(call.receive())
         await asyncio.sleep(0)
         with pytest.raises(RuntimeError, match="another task is receiving"):
-            await call.receive()
+            await asyncio.wait_for(call.receive(), 20)
         await call.send(Text(value="a"))
         assert (await waiting).value == "re: a", "and the first one goes on"
 
