@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from micro_rt.broker.base import Broker, Record
 from micro_rt.codec.proto import ProtoCodec
 from micro_rt.event import Event, EventsInfo
-from micro_rt.events.envelope import Envelope
+from micro_rt.events.envelope import Envelope, open_envelope
 from micro_rt.service.parts import part_at, setting_of
 
 __all__ = [
@@ -26,9 +26,11 @@ __all__ = [
     "InputError",
     "add_broker",
     "add_schema",
+    "as_text",
     "decoded",
     "known_events",
     "opened_broker",
+    "opened_envelope",
     "plain_json",
 ]
 
@@ -125,6 +127,19 @@ def decoded(envelope: Envelope, record: Record, types: EventTypes) -> tuple[str,
         return name, json_format.MessageToDict(message, descriptor_pool=types.pool)
     except (ValueError, TypeError, RecursionError, json_format.Error) as error:
         raise ValueError(str(error)) from None
+
+
+def opened_envelope(record: Record) -> tuple[Envelope, str]:
+    """Returns what a record holds, and what is wrong with its envelope; empty if nothing is."""
+    try:
+        return open_envelope(record), ""
+    except ValueError as error:
+        return Envelope("", "", record.value, {name.lower(): value for name, value in record.headers}), str(error)
+
+
+def as_text(value: bytes) -> str:
+    """Returns bytes as text; those that are not UTF-8 are escaped."""
+    return value.decode(errors="backslashreplace")
 
 
 def plain_json(text: str) -> Any:

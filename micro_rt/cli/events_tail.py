@@ -19,12 +19,14 @@ from micro_rt.cli.events_common import (
     InputError,
     add_broker,
     add_schema,
+    as_text,
     decoded,
     known_events,
     opened_broker,
+    opened_envelope,
 )
 from micro_rt.errors import Error, Unavailable
-from micro_rt.events.envelope import Envelope, open_envelope, rfc3339
+from micro_rt.events.envelope import rfc3339
 from micro_rt.kit.address import count, seconds, without_secrets
 from micro_rt.kit.clock import wall_time
 from micro_rt.text import printable
@@ -135,7 +137,7 @@ def _time(record: Record) -> float:
 
 def _as_line(record: Record, types: EventTypes) -> str:
     """Returns a record for a person; nothing in it can control a terminal."""
-    envelope, problem = _opened(record)
+    envelope, problem = opened_envelope(record)
     name, shown = envelope.type, ""
     if record.tombstone:
         shown = "(a tombstone: what has this key is deleted)"
@@ -150,7 +152,7 @@ def _as_line(record: Record, types: EventTypes) -> str:
         printable(when, _LONGEST_NAME),
         f"{record.topic}/{record.partition}@{record.offset}",
         printable(name, _LONGEST_NAME) or "-",
-        f"key={'-' if record.key is None else printable(_text(record.key), _LONGEST_NAME)}",
+        f"key={'-' if record.key is None else printable(as_text(record.key), _LONGEST_NAME)}",
         f"id={printable(envelope.text('ce_id'), _LONGEST_NAME) or '-'}",
         printable(shown, _LONGEST_MESSAGE)
         if shown
@@ -161,7 +163,7 @@ def _as_line(record: Record, types: EventTypes) -> str:
 
 def _as_json(record: Record, types: EventTypes) -> str:
     """Returns a record for a machine: ASCII alone, on one line."""
-    envelope, problem = _opened(record)
+    envelope, problem = opened_envelope(record)
     event: dict[str, Any] = {
         "topic": record.topic,
         "partition": record.partition,
@@ -171,8 +173,8 @@ def _as_json(record: Record, types: EventTypes) -> str:
         "type": envelope.type or None,
         "id": envelope.text("ce_id") or None,
         "source": envelope.text("ce_source") or None,
-        "key": None if record.key is None else _text(record.key),
-        "headers": {name: _text(value) for name, value in envelope.headers.items() if not name.startswith("ce_")},
+        "key": None if record.key is None else as_text(record.key),
+        "headers": {name: as_text(value) for name, value in envelope.headers.items() if not name.startswith("ce_")},
     }
     if record.tombstone:
         return json.dumps(event | {"tombstone": True})
@@ -184,19 +186,6 @@ def _as_json(record: Record, types: EventTypes) -> str:
         except ValueError as error:
             problem = str(error)
     return json.dumps(event | {"problem": problem, "data_base64": b64encode(envelope.data).decode()})
-
-
-def _opened(record: Record) -> tuple[Envelope, str]:
-    """Returns what a record holds, and what is wrong with it."""
-    try:
-        return open_envelope(record), ""
-    except ValueError as error:
-        return Envelope("", "", record.value, {name.lower(): value for name, value in record.headers}), str(error)
-
-
-def _text(value: bytes) -> str:
-    """Returns bytes as text; those that are not UTF-8 are escaped."""
-    return value.decode(errors="backslashreplace")
 
 
 def _start(text: str) -> Start:

@@ -99,7 +99,7 @@ def seal_tombstone(type: bytes, id: bytes, source: bytes, time: bytes, headers: 
 
 def rfc3339(time: float) -> bytes:
     """Writes seconds since 1970 as CloudEvents has a timestamp (https://www.rfc-editor.org/rfc/rfc3339), in milliseconds."""
-    text = datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
+    text = moment(time).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z").encode()
 
 

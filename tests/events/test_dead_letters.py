@@ -12,7 +12,7 @@ import micro_rt as micro
 from micro_rt.broker.base import OutgoingRecord, Record, TopicOptions
 from micro_rt.cli.main import main
 from micro_rt.events.dead_letter import DeadLetter, dead_letter, dead_letter_topic, put_back, replayed_record
-from micro_rt.events.envelope import event_time, open_envelope
+from micro_rt.events.envelope import event_time, open_envelope, rfc3339
 from micro_rt.events.replay import replay
 from tests.helpers.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed
 from tests.helpers.waiting import eventually
@@ -82,12 +82,59 @@ async def test_the_command_shows_them_and_puts_them_back(
             while len(lines := await command("--dry-run")) < 3:
                 pass
         assert all(line.startswith(f"{topic}/") for line in lines)
-        assert lines[0].endswith("1 attempts  INVALID_ARGUMENT: nobody can bill that")
+        assert all("  1 attempts  INVALID_ARGUMENT: nobody can bill that  " in line for line in lines)
         broken = False
         assert len(await command("--limit", "2")) == 2
         assert len(await command()) == 1
         assert await command() == []
         await eventually(lambda: len(handled) == 3)
+
+
+@pytest.mark.parametrize("broker", ["local"], indirect=True)
+async def test_the_command_shows_what_the_events_are(
+    broker: str, shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topic = shop.topic("orders")
+    when = datetime(2026, 11, 24, 12, 30, 15, tzinfo=UTC)
+    placed = OrderPlaced(order_id="4\x1b[2J2", total_cents=1999)
+    about = (("ce_type", b"shop.OrderPlaced"), ("ce_id", b"id-7\n"), ("ce_time", b"2026-11-24T12:30:15Z"))
+    records = [
+        (b"4\x1b[2J2", placed.SerializeToString(), about, False),
+        (None, b"\xff" * 100, (("ce_type", b"\x1b[31mred" + b"x" * 5000),), False),
+        (b"\xff\x00", b"{" * 5000, (("content-type", b"application/cloudevents+json"),), False),
+        (b"k", b'{"orderId": "' + b"y" * 90_000 + b'"}', (*about[:2], ("content-type", b"application/json")), False),
+        (b"k", b"", about, True),
+        (b"k", b"", (), False),
+    ]
+    async with micro.Service("s", registry=f"memory:{shop.mark}", broker=broker) as service:
+        own = await service.broker()
+        await own.prepare({topic: TopicOptions(), dead_letter_topic(topic, "g"): TopicOptions(partitions=1)})
+        letters = [
+            dead_letter(Record(topic, 0, offset, when.timestamp(), *record), "g", "\x1b]0;no\a" * 900, None, 5)
+            for offset, record in enumerate(records)
+        ]
+        assert not any(isinstance(outcome, micro.Error) for outcome in await own.publish(letters))
+    for schema in ([], ["--module", "tests.protos.shop_micro"]):
+        arguments = ["events", "replay", topic, "--group", "g", "--broker", broker, "--dry-run", *schema]
+        assert await asyncio.to_thread(main, arguments) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == len(records)
+        assert all(line.isprintable() and len(line) < 10_000 for line in lines)
+        assert all(line.startswith(f"{topic}/0@{number}  2026-11-24T12:30:15Z  ") for number, line in enumerate(lines))
+        assert r"  shop.OrderPlaced  key=4\u001b[2J2  id=id-7\n  5 attempts  \u001b]0;no\u0007" in lines[0]
+        if schema:
+            assert lines[0].endswith(r'  {"orderId":"4\u001b[2J2","totalCents":"1999"}')
+        else:
+            assert lines[0].endswith(f"  ({len(records[0][1])} bytes: {records[0][1].hex()})")
+        assert f"  (100 bytes: {'ff' * 32}…)" in lines[1]
+        assert r"  key=\xff\u0000  id=-  " in lines[2]
+        assert f"  (5000 bytes: {'7b' * 32}…)" in lines[2]
+        assert '  {"orderId":"yyyy' in lines[3]
+        assert lines[3].endswith(" characters)")
+        assert lines[4].endswith("  (tombstone)")
+        assert lines[5].endswith("  (0 bytes)")
+    missing = await asyncio.to_thread(main, [*arguments[:-1], "no_such_module"])
+    assert (missing, "no_such_module" in capsys.readouterr().err) == (2, True)
 
 
 async def test_of_a_group_that_is_not_there_it_says_so_and_makes_nothing(broker: str, shop: Shop) -> None:
@@ -177,6 +224,7 @@ def test_a_foreign_record_may_have_any_timestamp() -> None:
     for timestamp, year in ((-0.001, 1969), (-1e15, 1), (9.2e15, 9999)):
         record = Record("t", 0, 0, timestamp, None, b"", ())
         assert event_time(open_envelope(record), record).year == year
+        assert rfc3339(timestamp).startswith(b"%04d-" % year)
 
 
 async def test_a_dead_letter_is_stamped_when_it_is_written_and_keeps_the_time_of_its_event(
