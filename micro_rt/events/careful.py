@@ -154,9 +154,11 @@ class CarefulWork:
         """Adds a suspected record that may be handled."""
         self._ready.append(pending)
         if self._task is None:
-            self.gate.begin(self)
-            self._task = asyncio.get_running_loop().create_task(self._work(), name="suspected events")
-            self._task.add_done_callback(self._ended)
+            self._start_work()
+
+    def renew(self) -> None:
+        """Gives suspected records their time alone again: another process has ended."""
+        self._left = ALONE_IN_ALL
 
     async def close(self) -> None:
         """Begins nothing more."""
@@ -164,14 +166,28 @@ class CarefulWork:
             self._task.cancel()
             await asyncio.wait((self._task,))
 
+    def _start_work(self) -> None:
+        self.gate.begin(self)
+        self._task = asyncio.get_running_loop().create_task(self._work(), name="suspected events")
+        self._task.add_done_callback(self._ended)
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._task = None
         self.gate.end(self)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
             task.get_loop().call_exception_handler({"message": "careful handling failed", "exception": error})
+        elif self._ready:  # One came when the task had looked for the last time.
+            self._start_work()
 
     async def _work(self) -> None:
         while self._ready:
+            if len(self._running) >= self._most:
+                # These may take as long as they like, and no note says that one of them is alone.
+                self.gate.end(self)
+                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+                self.gate.begin(self)
             async with self.gate.turn:
                 committed = await self._next()
             if committed and not self._ready:
@@ -194,8 +210,6 @@ class CarefulWork:
             return True
         limit = NAMED_FOR if suspicion.named else min(ALONE_FOR, self._left)
         alone = limit > 0 and await self.gate.quiet(QUIET_WITHIN)
-        while len(self._running) >= self._most:
-            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
         together = [pending] if limit > 0 else [pending, *self._more()]
         for each in together:
             each.progress.begin_alone(each, alone=alone)
@@ -205,12 +219,11 @@ class CarefulWork:
             self._ready.extendleft(reversed(together))
             return False
         tasks = [self._begin(each) for each in together if not each.progress.released]
-        if not alone or not tasks:
-            return True
-        await asyncio.wait(tasks, timeout=limit)
+        if alone and tasks:
+            await asyncio.wait(tasks, timeout=limit)
         if not suspicion.named:
             self._left -= loop_time() - began
-        if tasks[0].done():
+        if not alone or all(task.done() for task in tasks):
             return True
         # Nothing begins beside it before the note does not say any more that it is alone.
         pending.progress.not_alone(pending)

@@ -322,6 +322,8 @@ class Delivery:
         except Exception as error:
             # The next commit says it. Until then, nobody would know that a handler has ended this process.
             _log.info("group %s cannot note that it begins: %s", self.options.group, error_text(error))
+            for progress in due:
+                progress.stay_unopened()
 
     async def _announce(self) -> bool:
         """Waits until what is known of suspected records is committed; returns whether it was."""
@@ -389,6 +391,7 @@ class Delivery:
         unclean = [each for each in found.values() if each.recall(notes.get(each.id, ""))]
         if unclean and member is not None:
             # What has come since it ended cannot have begun.
+            self._handling.suspect()
             lag = await member.lag()
             for progress in unclean:
                 progress.suspect(min(lag.get(progress.id, 0), self.options.max_in_flight))

@@ -136,6 +136,10 @@ class Handling:
         """Whether suspected records are being handled."""
         return self._careful.active
 
+    def suspect(self) -> None:
+        """Notes that a process has ended without a word, so that records to come are suspected."""
+        self._careful.renew()
+
     def go_on(self) -> None:
         """Begins in the usual way what is ready."""
         self._spawn()

@@ -255,6 +255,10 @@ class PartitionProgress:
         offset = records[0].offset
         return offset, encode_note(self._note(offset, self._token))
 
+    def stay_unopened(self) -> None:
+        """Notes that the commit of ``open`` has failed: the next one says it."""
+        self.opened = True
+
     def due(self, *, last: bool = False, marks: bool = False) -> tuple[int, str] | None:
         """Returns the position to commit, and its note; None if nothing is to be committed.
 

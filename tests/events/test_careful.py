@@ -202,6 +202,39 @@ async def test_a_suspected_event_that_takes_long_holds_up_the_others_for_a_while
         assert sum((await subscription.unhandled()).values()) == 0
 
 
+async def test_handlers_that_hang_do_not_hold_up_what_is_suspected_nor_other_subscriptions(
+    broker: str, shop: Shop, publish: Publishes, crashed: Crashed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ALONE_FOR", "ALONE_IN_ALL", "QUIET_WITHIN"):
+        monkeypatch.setattr(f"micro_rt.events.careful.{name}", 0.1)
+    await publish.many([OrderPlaced(order_id=f"o{number}") for number in range(20)])
+    await publish.many([OrderPlaced(order_id=f"hangs{number}") for number in range(3)])
+    records = await crashed.read(23)
+    placed, paid, hanging, end = Log(), Log(), set[str](), asyncio.Event()
+
+    def handler(log: Log) -> Any:
+        async def handle(event: Any, context: micro.EventContext) -> None:
+            if event.order_id.startswith("hangs"):
+                hanging.add(event.order_id)
+                await end.wait()
+            await log(event, context)
+
+        return handle
+
+    async with subscribed(broker, shop.subscriber(order_paid=handler(paid)), group="other"):
+        # A handler of another subscription hangs when the suspected events come, so that none of them can be alone.
+        await publish.paid("hangs-too")
+        await eventually(lambda: hanging)
+        await crashed.leave({Partition(*each[:2]): PositionNote(0, used=DEAD) for each in records})
+        async with subscribed(broker, shop.subscriber(order_placed=handler(placed)), group="g", concurrency=3):
+            # In the end, those that hang take every place there is, whatever still waits behind them.
+            await eventually(lambda: len(hanging) == 4)
+            await publish.many([OrderPaid(order_id=f"other{number}") for number in range(20)])
+            await eventually(lambda: len(paid) == 20)
+            end.set()
+            await eventually(lambda: len(placed) == 23)
+
+
 class Commits:
     """What the members of a broker in memory commit."""
 
