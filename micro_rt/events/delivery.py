@@ -23,6 +23,9 @@ The rules that it keeps, and why:
 - An error of the broker never ends the subscription, whatever its type. It is logged once, stays in ``problem`` until
   reading works again, and reading is tried again with back-off: a subscription that ends unseen is worse than one that
   goes on trying.
+- A member that sends no heartbeats for the time of its session loses its partitions, and with them what it has handled and
+  not committed: most often because a handler blocks the event loop. It remembers how far it was. If it gets such a partition
+  back and nobody has committed more, it passes over what it has handled, and does not handle it again and again.
 - When a partition goes to another member, nothing more of it begins, handlers get ``HAND_OVER`` seconds, and what then
   still runs is cancelled. So two members do not handle one key at once, as long as handlers can be cancelled. When a
   partition is lost, another member may have it already: its handlers are cancelled at once, and nothing is committed.
@@ -39,9 +42,10 @@ from dataclasses import dataclass
 from micro_rt.broker.base import Broker, Partition, Record, Subscription
 from micro_rt.errors import Aborted, Error
 from micro_rt.events.careful import ProcessGate
-from micro_rt.events.handling import FAIR_SHARE, Handling
+from micro_rt.events.handling import Handling
 from micro_rt.events.options import DeliveryOptions
-from micro_rt.events.progress import PartitionProgress, error_text
+from micro_rt.events.progress import DoneHere, PartitionProgress, error_text
+from micro_rt.events.sharing import LoopShare
 from micro_rt.events.subscriber import Route
 from micro_rt.kit import backoff
 from micro_rt.kit.clock import loop_time
@@ -54,7 +58,7 @@ FETCH_TIMEOUT = 0.5
 """Seconds that one fetch waits; with ``READ_ON_AFTER`` the longest that a commit waits for it."""
 CAREFUL_FETCH = 0.02
 """Seconds between two fetches while suspected records are handled, unless one of them is about to begin."""
-FETCH_LIMIT = FAIR_SHARE
+FETCH_LIMIT = 80
 """Records that one fetch brings at most: few enough that they are handled while the processor's cache still holds them."""
 READ_ON_AFTER = 0.1
 """Seconds after which more is read although records are being handled in a row: the broker may have something to say."""
@@ -100,6 +104,7 @@ class Delivery:
         options: how.
         exits: called with the ``SystemExit`` or ``KeyboardInterrupt`` of a handler.
         tombstones: what handles the tombstones of each topic, by the type that they say; empty if nothing does.
+        share: what it shares with the other subscriptions of the loop; None if there are no others.
     """
 
     def __init__(
@@ -109,14 +114,24 @@ class Delivery:
         options: DeliveryOptions,
         exits: Callable[[BaseException], None] | None = None,
         tombstones: Mapping[str, Mapping[str, Route]] | None = None,
+        share: LoopShare | None = None,
     ) -> None:
         self.options = options
         self.problem = ""
         """What keeps records from being read or committed now, or why the subscription has stopped; empty if nothing does."""
         self._broker = broker
         self._topics = tuple(dict.fromkeys(route.event.topic for route in routes))
+        share = share or LoopShare()
         self._handling = Handling(
-            broker, routes, options, self._make_room, self._stop_because, exits, tombstones, self._announce
+            broker,
+            routes,
+            options,
+            self._make_room,
+            self._stop_because,
+            exits,
+            tombstones,
+            self._announce,
+            share.turns,
         )
         self._gate = Shared(("events", "process"), ProcessGate)
         self._token = ""
@@ -125,6 +140,8 @@ class Delivery:
         self._announced = asyncio.Event()
         """Set when somebody does."""
         self._partitions: dict[Partition, PartitionProgress] = {}
+        self._done_here: dict[Partition, DoneHere] = {}
+        """What was handled and not committed of partitions that were lost."""
         self._paused = False
         self._patience = HAND_OVER
         self._stopping = asyncio.Event()
@@ -287,6 +304,10 @@ class Delivery:
         progress = self._partitions.get(partition)
         if progress is None:
             return  # it went while these were on their way
+        if self._done_here and (done := self._done_here.pop(partition, None)) is not None:
+            records = progress.pass_over(done, records)
+        if not records:
+            return
         self._handling.take(progress, records)
         if progress.becomes_full(self.options.max_in_flight, MAX_BYTES):
             member.pause((partition,))
@@ -412,14 +433,31 @@ class Delivery:
                 await self._commit(self._member, partitions, last=True)
             except Exception as error:
                 _log.warning("group %s: what was done last will be repeated: %s", self.options.group, error_text(error))
-        for partition in partitions:
-            self._partitions.pop(partition, None)
+        self._forget(partitions)
 
     async def lost(self, partitions: Collection[Partition]) -> None:
         """Drops what is left of these partitions: others may have it already."""
+        names = ", ".join(f"{topic}/{number}" for topic, number in sorted(partitions))
+        if block := self._handling.blocked:
+            _log.warning(
+                "group %s has given %s to others, because this member sent no heartbeat in time. The handler of %s blocked the "
+                "event loop for %.1f s: run blocking code in a thread, or raise session= in the address of the broker",
+                self.options.group,
+                names,
+                block.name,
+                block.seconds,
+            )
+        else:
+            _log.warning("group %s has lost %s: this member was not heard in time", self.options.group, names)
         await self._release(partitions, 0.0)
+        self._forget(partitions)
+
+    def _forget(self, partitions: Collection[Partition]) -> None:
+        """Forgets partitions that are not this member's any more, but for what it has handled of them and not committed."""
         for partition in partitions:
-            self._partitions.pop(partition, None)
+            progress = self._partitions.pop(partition, None)
+            if progress is not None and (done := progress.done_here()) is not None:
+                self._done_here[partition] = done
 
     async def _release(self, partitions: Collection[Partition], patience: float) -> None:
         """Begins nothing more of these partitions, and waits for what runs; cancels what runs longer."""

@@ -13,7 +13,9 @@ The rules that it keeps, and why:
 - The fast path ends as soon as a handler waits, fails or changes context variables, or a record is not as micro-rt
   itself writes it. Its records then go their own ways, by key; the one at work goes on as a record whose first attempt
   is running.
-- A worker gives way after ``FAIR_SHARE`` records, so that one partition does not keep the loop for itself.
+- Workers run in turns (``turns``), which all subscriptions of the loop share: after some milliseconds of handlers, everything
+  else in the loop gets its turn. A worker looks at the clock after each record, and steps of handlers that wait are measured
+  from outside. A handler that blocks the loop is named in the log.
 - Each attempt decodes the message anew and gets a context of its own: an attempt that failed may have changed what it
   was given. A handler that leaves its context variables changed ends its worker, and the next record runs in a clean
   one.
@@ -54,14 +56,12 @@ from micro_rt.events.envelope import Envelope, open_envelope, usual_type
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.progress import FastBatch, PartitionProgress, PendingRecord, error_text
 from micro_rt.events.subscriber import Route
+from micro_rt.events.turns import Block, Blocks, LoopTurns, Steps
 from micro_rt.kit import backoff
-from micro_rt.kit.clock import loop_time, wall_time
+from micro_rt.kit.clock import loop_time, monotonic, wall_time
 from micro_rt.kit.ordered import OrderedSet
 
-__all__ = ["FAIR_SHARE", "Handling"]
-
-FAIR_SHARE = 80
-"""Records that are handled in a row, where handlers do not wait for anything, before others get their turn."""
+__all__ = ["Handling"]
 
 _CANCELLED = "something that the handler waited for was cancelled"
 _log = logging.getLogger("micro_rt.events")
@@ -79,6 +79,7 @@ class Handling:
         exits: called with the ``SystemExit`` or ``KeyboardInterrupt`` of a handler.
         tombstones: what handles the tombstones of each topic, by the type that they say; empty if nothing does.
         announce: commits what is known of suspected records; returns whether it was committed.
+        turns: the time that handlers of this loop share; None for time of its own.
     """
 
     def __init__(
@@ -91,8 +92,11 @@ class Handling:
         exits: Callable[[BaseException], None] | None = None,
         tombstones: Mapping[str, Mapping[str, Route]] | None = None,
         announce: Callable[[], Awaitable[bool]] | None = None,
+        turns: LoopTurns | None = None,
     ) -> None:
         self.options = options
+        self._turns = turns or LoopTurns()
+        self._blocks = Blocks(options.group)
         self._exits = exits
         self._tombstones = tombstones or {}
         self._careful = CarefulWork(
@@ -116,6 +120,8 @@ class Handling:
         self._ready: deque[PendingRecord] = deque()
         self._workers: OrderedSet[asyncio.Task[None]] = OrderedSet()
         self._more = False
+        self._in_line = 0
+        """The number of workers that wait for their turn to handle whatever is ready."""
         self._stopped = False
         self.fast_batches = 0
         """The number of partitions that have a batch."""
@@ -158,6 +164,11 @@ class Handling:
             progress.advance()
             self._moved(progress)
             self._spawn()
+
+    @property
+    def blocked(self) -> Block | None:
+        """The handler that blocked the event loop longest within the last minute; None if none did."""
+        return self._blocks.recent()
 
     def begin_no_more(self) -> None:
         """Lets what runs end, and begins nothing new."""
@@ -262,34 +273,36 @@ class Handling:
     def _spawn(self) -> None:
         """Starts a worker if there is something to do and one more is allowed; each starts the next one if it must wait."""
         self._more = False
-        if (
-            self._ready
-            and not self._stopped
-            and not self._gate.closed
-            and len(self._workers) < self.options.concurrency
-        ):
+        if not self._ready or self._stopped or self._gate.closed or self._in_line:
+            return
+        if len(self._workers) < self.options.concurrency:
             self._start_worker(None)
 
     def _start_worker(self, batch: FastBatch | None) -> None:
-        self._start(self._work(batch), batch)
+        worker = _Worker(batch)
+        self._start(worker, self._work(worker))
+        if batch is None:
+            self._lines_up(worker, True)
 
     def _start_alone(self, pending: PendingRecord) -> asyncio.Task[None]:
         """Starts a worker for one suspected record."""
-        return self._start(self._work_alone(pending))
+        worker = _Worker(None)
+        worker.own = pending
+        return self._start(worker, self._work_alone(pending))
 
     def _give_up_killer(self, pending: PendingRecord) -> asyncio.Task[None]:
         """Starts a worker that makes a dead letter of a record that has ended too many processes."""
         deaths = 0 if pending.suspicion is None else len(pending.suspicion.deaths)
         pending.attempts = deaths
         pending.unreadable = f"the process ended {deaths} times while this was the only event that it was handling"
-        return self._start(self._work_alone(pending))
+        return self._start_alone(pending)
 
-    def _start(self, work: Coroutine[Any, Any, None], batch: FastBatch | None = None) -> asyncio.Task[None]:
+    def _start(self, worker: _Worker, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(
-            work, name=f"events of {self.options.group}", context=self._clean.copy()
+            self._run(worker, work), name=f"events of {self.options.group}", context=self._clean.copy()
         )
         self._workers.add(task)
-        task.add_done_callback(functools.partial(self._worker_done, batch))
+        task.add_done_callback(functools.partial(self._worker_done, worker, work))
         return task
 
     async def _work_alone(self, pending: PendingRecord) -> None:
@@ -304,26 +317,45 @@ class Handling:
                 pending.progress.survive(pending)
             self._left(pending)
 
-    def _worker_done(self, batch: FastBatch | None, task: asyncio.Task[None]) -> None:
+    def _lines_up(self, worker: _Worker, free: bool) -> None:
+        """Takes note whether a worker handles the next record that is ready, as soon as it is its turn."""
+        if worker.free is not free:
+            worker.free = free
+            self._in_line += 1 if free else -1
+
+    def _worker_done(self, worker: _Worker, work: Coroutine[Any, Any, None], task: asyncio.Task[None]) -> None:
         self._workers.discard(task)
-        if batch is not None:
-            self._end_batch(batch)  # It may have been cancelled before it began.
+        self._lines_up(worker, False)
+        work.close()  # It may have been cancelled before it began.
+        if worker.row is not None:
+            self._end_batch(worker.row)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.critical("a worker of group %s failed: this is a bug of micro-rt", self.options.group, exc_info=error)
         self._spawn()
 
-    async def _work(self, batch: FastBatch | None) -> None:
+    async def _run(self, worker: _Worker, work: Coroutine[Any, Any, None]) -> None:
+        """Lets a worker work, step by step."""
+        await Steps(self._turns, work, functools.partial(self._blocked_by, worker))
+
+    def _blocked_by(self, worker: _Worker, seconds: float) -> None:
+        """Says which handler has blocked the loop."""
+        route, record = worker.at_work()
+        if route is not None and record is not None:
+            self._blocks.note(route.event.name, f"{record.topic}/{record.partition}@{record.offset}", seconds)
+
+    async def _work(self, worker: _Worker) -> None:
         """Handles a batch, and then what is ready, one record after the other, until nothing is."""
-        ready = self._ready
+        ready, turns, batch = self._ready, self._turns, worker.row
+        self._lines_up(worker, False)
         task = asyncio.current_task()
         loop = asyncio.get_running_loop()
         if batch is not None:
             batch.task = task
             try:
-                await self._cancellable(batch.progress, self._handle_batch(batch))
+                await self._cancellable(batch.progress, self._handle_batch(batch, worker))
             finally:
                 self._left(self._end_batch(batch))
-        handled = 0
+                worker.row = None
         # What a handler leaves in its context variables is not the next one's business: then another worker goes on.
         while ready and not self._stopped and not self._gate.closed and copy_context() == self._clean:
             pending = ready.popleft()
@@ -333,13 +365,15 @@ class Handling:
                 self._more = True
                 loop.call_soon(self._spawn)  # runs when this record's handler waits, or when all of them are done
             pending.task = task
+            worker.own = pending
             try:
                 await self._cancellable(pending.progress, self._handle(pending))
             finally:
                 self._left(pending)
-            handled += 1
-            if not handled % FAIR_SHARE:
+            if monotonic() >= turns.until:
+                self._lines_up(worker, True)
                 await asyncio.sleep(0)
+                self._lines_up(worker, False)
 
     async def _cancellable(self, progress: PartitionProgress, handling: Coroutine[Any, Any, None]) -> None:
         """Awaits handling that is cancelled when its partition goes, which is no reason for its worker to end."""
@@ -368,7 +402,7 @@ class Handling:
                 pending.error = Error(_CANCELLED)
             self._later(pending, self._backoff(pending))
 
-    async def _handle_batch(self, batch: FastBatch) -> None:
+    async def _handle_batch(self, batch: FastBatch, worker: _Worker) -> None:
         """Handles records one after another, as most handlers let it: without an object, a place in line or a task for each.
 
         As soon as a handler waits, or something is not as usual, the records go their ways one by one.
@@ -382,6 +416,7 @@ class Handling:
         routes = self._usual[progress.id.topic]
         group, timeout, clean = self.options.group, self.options.timeout, self._clean
         set_context, reset_context = current_context.set, current_context.reset
+        turns = self._turns
         loop = asyncio.get_running_loop()
         loop.call_soon(self._look_at, batch)
         index = 0
@@ -432,7 +467,8 @@ class Handling:
             index = batch.handled()
             if copy_context() != clean:
                 break
-            if index == FAIR_SHARE:
+            if monotonic() >= turns.until:
+                worker.before = (route, record)
                 batch.settle()
                 index = 0
                 self._moved(progress)  # more can be on their way before these are done
@@ -611,6 +647,33 @@ class Handling:
 async def _refused() -> bool:
     """Announces nothing."""
     return False
+
+
+class _Worker:
+    """What a worker is at."""
+
+    __slots__ = ("before", "free", "own", "row")
+
+    def __init__(self, batch: FastBatch | None) -> None:
+        self.row = batch
+        """What it handles in a row; None once that has ended."""
+        self.own: PendingRecord | None = None
+        """The record that it handles, or has handled last, outside of a batch."""
+        self.before: tuple[Route | None, Record | None] = (None, None)
+        """What it has handled last in its batch, if the budget was used up then."""
+        self.free = False
+        """Whether it waits for its turn to handle whatever is ready."""
+
+    def at_work(self) -> tuple[Route | None, Record | None]:
+        """Returns the route and the record that it handles, or has handled last."""
+        own, batch = self.own, self.row
+        if batch is not None and batch.at_work is not None:
+            own = batch.at_work
+        if own is not None:
+            return own.route, own.record
+        if batch is not None and batch.route is not None:
+            return batch.route, batch.records[batch.index]
+        return self.before
 
 
 async def _within(timeout: float, deadline: float | None, handling: Awaitable[None]) -> None:

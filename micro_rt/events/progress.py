@@ -35,6 +35,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from micro_rt.broker.base import Partition, Record
 from micro_rt.errors import Error
@@ -44,7 +45,7 @@ from micro_rt.events.recollection import Recollection, Suspicion
 from micro_rt.events.subscriber import Route
 from micro_rt.kit.clock import loop_time
 
-__all__ = ["FastBatch", "PartitionProgress", "PendingRecord", "error_text"]
+__all__ = ["DoneHere", "FastBatch", "PartitionProgress", "PendingRecord", "error_text"]
 
 
 class PartitionProgress:
@@ -67,6 +68,7 @@ class PartitionProgress:
         "committed",
         "full",
         "id",
+        "tail",
         "moved_at",
         "opened",
         "pending",
@@ -95,6 +97,8 @@ class PartitionProgress:
         """The offset that may be committed; -1 before the first record is done."""
         self.committed = -1
         """The offset that was committed last; -1 before the first commit."""
+        self.tail: tuple[float, bytes | None] = (0.0, None)
+        """The time and the key of the record before ``position``, once one is done."""
         self.full = False
         """Whether no more of it is to be read for now."""
         self.released = False
@@ -198,6 +202,7 @@ class PartitionProgress:
             record = pending.popleft().record
             position = record.offset + 1
             self._bytes -= len(record.value)
+            self.tail = (record.timestamp, record.key)
         self.position = position
         self.moved_at = loop_time()
         return True
@@ -206,7 +211,8 @@ class PartitionProgress:
         """Moves the position over the records of a batch that are handled, and forgets them."""
         handled = batch.records[: batch.index]
         if handled:
-            self.position = handled[-1].offset + 1
+            last = handled[-1]
+            self.position, self.tail = last.offset + 1, (last.timestamp, last.key)
             self._bytes -= sum([len(record.value) for record in handled])
             del batch.records[: batch.index]
             batch.index = 0
@@ -320,6 +326,27 @@ class PartitionProgress:
             died += [each for each in self._told.named if each.offset >= position and (each.deaths or token)]
         return PositionNote(position, done, check, token, alone and len(run) == 1, run, died)
 
+    def done_here(self) -> DoneHere | None:
+        """Returns what is done and not committed, for this member to remember if the partition is lost; None if nothing is."""
+        if self.position <= self.committed:
+            return None
+        return DoneHere(self.committed, self.position, self.tail)
+
+    def pass_over(self, done: DoneHere, records: Sequence[Record]) -> Sequence[Record]:
+        """Passes over the first records, before any other has arrived, if this member has handled them before.
+
+        Args:
+            done: what it has handled.
+            records: the first ones.
+
+        Returns:
+            Those that are still to be handled.
+        """
+        rest = done.rest(records)
+        if len(rest) < len(records):
+            self.position, self.tail = done.position, done.last
+        return rest
+
     # What its owner decides
 
     def becomes_full(self, records: int, size: int) -> bool:
@@ -370,6 +397,31 @@ class PartitionProgress:
         if batch is None or batch.index >= len(batch.records):
             return ""
         return f"offset {batch.records[batch.index].offset}"
+
+
+class DoneHere(NamedTuple):
+    """What this member has handled of a partition and could not commit, because it had lost its place in the group by then."""
+
+    committed: int
+    """The position that was committed last; -1 for none."""
+    position: int
+    """The offset behind the last record that is done."""
+    last: tuple[float, bytes | None]
+    """The time and the key of that record."""
+
+    def rest(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Returns the records that follow what is done; all of them unless they certainly are the same as then.
+
+        They are not if the topic was deleted and made again, or if somebody has set the position of the group back.
+        """
+        count = 0
+        while count < len(records) and records[count].offset < self.position:
+            count += 1
+        if not count or records[0].offset < self.committed:
+            return records
+        last = records[count - 1]
+        same = last.offset == self.position - 1 and (last.timestamp, last.key) == self.last
+        return records[count:] if same else records
 
 
 class PendingRecord:

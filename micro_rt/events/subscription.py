@@ -11,8 +11,10 @@ from micro_rt.codec.base import Codec
 from micro_rt.events.delivery import Delivery, PartitionStatus
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.publisher import options_of
+from micro_rt.events.sharing import LoopShare
 from micro_rt.events.subscriber import Subscriber, routes_of, tombstone_routes_of
 from micro_rt.interceptor import Interceptor
+from micro_rt.kit.shared import Shared
 
 __all__ = ["EventSubscription"]
 
@@ -41,6 +43,7 @@ class EventSubscription:
         self._tombstones = tombstone_routes_of(subscriber, self.topics, interceptors)
         self._delivery: Delivery | None = None
         self._task: asyncio.Task[None] | None = None
+        self._share: Shared[LoopShare] | None = None
         self._paused = False
         self.exits: Callable[[BaseException], None] | None = None
         """Called with the ``SystemExit`` or ``KeyboardInterrupt`` of a handler."""
@@ -112,7 +115,9 @@ class EventSubscription:
             Error: its topics cannot be had.
         """
         await broker.prepare(options_of(route.event for route in self._routes))
-        self._delivery = delivery = Delivery(broker, self._routes, self.options, self.exits, self._tombstones)
+        self._share = Shared(("events",), LoopShare)
+        share = await self._share.acquire()
+        self._delivery = delivery = Delivery(broker, self._routes, self.options, self.exits, self._tombstones, share)
         if self._paused:
             delivery.pause()
         self._task = asyncio.create_task(delivery.run(grace), name=f"group {self.options.group}")
@@ -130,6 +135,8 @@ class EventSubscription:
             task.cancel()
             await asyncio.wait((task,))
             self._delivery = None
+            if self._share is not None:
+                await self._share.release()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -2,7 +2,8 @@
 
 - The loop's clock (``loop_time``) is for everything that an event loop waits for: it is what ``loop.call_at`` and
   ``asyncio.timeout_at`` compare with.
-- The monotonic clock (``monotonic``) is for threads, which have no loop.
+- The monotonic clock (``monotonic``) is for threads, which have no loop, and for how long something blocks a loop: the clock
+  of uvloop stands still meanwhile.
 - The wall clock (``wall_time``) is for times that leave the process: in records, events and files. It may jump.
 - The boot clock (``boot_clock``) is for leases: neither a change of the time of day nor suspending the machine bends it, and
   every process on the machine reads it alike.
@@ -19,15 +20,13 @@ from pathlib import Path
 
 __all__ = ["Clock", "boot_clock", "local_time", "loop_time", "monotonic", "pause_thread", "wall_time", "wall_time_us"]
 
+monotonic = time.monotonic
+"""Returns seconds that only increase, for code in a thread without an event loop, and for what blocks a loop."""
+
 
 def loop_time() -> float:
     """Returns the seconds on the clock of the running event loop."""
     return asyncio.get_running_loop().time()
-
-
-def monotonic() -> float:
-    """Returns seconds that only increase, for code in a thread without an event loop."""
-    return time.monotonic()
 
 
 def pause_thread(seconds: float) -> None:

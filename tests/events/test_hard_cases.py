@@ -18,7 +18,7 @@ from micro_rt.codec.proto import ProtoCodec
 from micro_rt.events.dead_letter import dead_letter_topic
 from micro_rt.events.delivery import PartitionStatus
 from micro_rt.events.envelope import seal
-from micro_rt.events.handling import FAIR_SHARE, Handling
+from micro_rt.events.handling import Handling
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.progress import PartitionProgress
 from micro_rt.events.subscriber import routes_of
@@ -397,35 +397,3 @@ async def test_a_partition_that_goes_before_a_worker_has_begun_is_not_handled(sh
         await asyncio.sleep(0)
     assert (len(log), progress.position, handling.fast_batches) == (0, -1, 0)
     await handling.close(1.0)
-
-
-@pytest.mark.parametrize("waits", [False, True])
-async def test_handlers_that_never_wait_give_others_their_turn(
-    broker: str, shop: Shop, publish: Publishes, waits: bool
-) -> None:
-    turns, row, longest, handled = 0, 0, 0, 0
-    seen: object = None
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
-        nonlocal row, longest, seen, handled
-        now = (turns, asyncio.current_task())
-        row = row + 1 if now == seen else 1
-        seen = now
-        longest = max(longest, row)
-        handled += 1
-        if waits and event.total_cents == 0:
-            await asyncio.sleep(0.05)  # so that a worker takes over from the loop that handles a batch in a row
-
-    await publish.many([OrderPlaced(order_id=f"{number % 3}", total_cents=number) for number in range(800)])
-    async with subscribed(broker, shop.subscriber(order_placed=handle), group="g"):
-        counting = asyncio.create_task(others())
-        await eventually(lambda: handled == 800)
-        counting.cancel()
-    assert turns > 800 // FAIR_SHARE
-    assert longest < 2 * FAIR_SHARE, "a batch that is handled in a row, and then a worker, may each have a share"

@@ -10,7 +10,7 @@ import pytest
 
 import micro_rt.events
 from micro_rt.broker.base import Partition, Record
-from micro_rt.events.progress import FastBatch, PartitionProgress
+from micro_rt.events.progress import DoneHere, FastBatch, PartitionProgress
 
 EVENTS = Path(micro_rt.events.__file__).parent
 OWNED = {*PartitionProgress.__slots__, *FastBatch.__slots__, "done"} - {"route", "task"}
@@ -250,3 +250,31 @@ async def test_what_has_survived_is_not_suspected_any_more() -> None:
     assert two.recall(due[1])
     two.suspect(0)
     assert suspected(two, range(5, 9)) == {}
+
+
+async def test_what_was_handled_before_the_partition_was_lost_is_passed_over() -> None:
+    before = PartitionProgress(Partition("t", 0))
+    records = [record(offset)._replace(timestamp=offset / 10) for offset in range(6)]
+    before.note_commit(1)
+    before.arrive(records[1:4])
+    for each in records[1:4]:
+        pending = before.add(each)
+        before.line_up(pending)
+        before.finish(pending)
+    before.advance()
+    done = before.done_here()
+    assert done is not None
+    again = PartitionProgress(Partition("t", 0))
+    assert list(again.pass_over(done, records[1:])) == records[4:]
+    assert again.position == 4
+    assert again.done_here() is not None, "it is still to be committed"
+
+
+async def test_nothing_is_passed_over_that_may_be_something_else() -> None:
+    done = DoneHere(committed=1, position=4, last=(0.3, b"k"))
+    records = [record(offset)._replace(timestamp=offset / 10) for offset in range(6)]
+    others = [each._replace(timestamp=each.timestamp + 60) for each in records]
+    for case in (records, others[1:], records[1:3], records[4:]):
+        progress = PartitionProgress(Partition("t", 0))
+        assert list(progress.pass_over(done, case)) == list(case)
+        assert progress.position == -1
