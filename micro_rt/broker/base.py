@@ -174,7 +174,7 @@ class Listener(Protocol):
 
 
 class Subscription(ABC):
-    """One member of a group. All its methods belong to one task, but ``pause`` and ``resume``."""
+    """One member of a group. All its methods belong to one task, but ``pause``, ``resume`` and ``lag``."""
 
     @abstractmethod
     async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
@@ -241,6 +241,8 @@ class Subscription(ABC):
     @abstractmethod
     async def lag(self) -> Mapping[Partition, int]:
         """Returns how many records follow the committed position of each partition of this member's.
+
+        Another task calls it while ``fetch`` waits: the reader does not wait for the answer.
 
         Raises:
             Unavailable: the broker cannot be reached.
@@ -322,6 +324,16 @@ class Broker(ABC):
             PermissionDenied: this client may not make them.
             Unavailable: the broker cannot be reached.
         """
+
+    async def retention(self, topics: Collection[str]) -> Mapping[str, float]:
+        """Returns for how many seconds the records of topics are kept, of those where that is known and has an end.
+
+        A broker need not implement it; by default, nothing is known.
+
+        Raises:
+            Unavailable: the broker cannot be reached.
+        """
+        return {}
 
     @abstractmethod
     async def publish(self, records: Sequence[OutgoingRecord]) -> list[Position | Error]:

@@ -20,6 +20,8 @@ The rules that it keeps, and why:
   cost more, in memory that the processor's cache does not hold, than everything that is done to a record.
 - ``fetch`` is called again and again, also while every partition is paused: it is what tells the broker that this
   member is well, and what tells this member which partitions come and go.
+- How far behind a member is, and for how long records are kept, is asked in a task of its own: while a part of the cluster is
+  away, the answer takes long, and the partitions of the other part are read meanwhile.
 - An error of the broker never ends the subscription, whatever its type. It is logged once, stays in ``problem`` until
   reading works again, and reading is tried again with back-off: a subscription that ends unseen is worse than one that
   goes on trying.
@@ -36,21 +38,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from micro_rt.broker.base import Broker, Partition, Record, Subscription
-from micro_rt.errors import Aborted, Error
+from micro_rt.errors import Aborted, Error, Unavailable
 from micro_rt.events.careful import ProcessGate
 from micro_rt.events.handling import Handling
 from micro_rt.events.options import DeliveryOptions
-from micro_rt.events.progress import DoneHere, PartitionProgress, error_text
+from micro_rt.events.progress import DoneHere, PartitionProgress, PendingRecord, error_text
 from micro_rt.events.sharing import LoopShare
 from micro_rt.events.subscriber import Route
 from micro_rt.kit import backoff
 from micro_rt.kit.clock import loop_time
 from micro_rt.kit.shared import Shared
-from micro_rt.kit.tasks import wait_for_event
+from micro_rt.kit.tasks import TaskSet, observed, wait_for_event
 
 __all__ = ["Delivery", "PartitionStatus"]
 
@@ -68,10 +71,16 @@ MAX_BYTES = 16 << 20
 """Bytes of one partition's records that are read and not done, after which no more are read."""
 LAG_EVERY = 15.0
 """Seconds between questions after the lag."""
+LAG_TIMEOUT = 30.0
+"""Seconds that the broker has for the answer."""
+RETENTION_EVERY = 600.0
+"""Seconds between questions for how long records are kept."""
 STUCK_AFTER = 60.0
 """Seconds without progress after which a partition that has work is called stuck."""
 HAND_OVER = 5.0
 """Seconds that handlers get to finish when their partition goes to another member."""
+
+AnswerT = TypeVar("AnswerT")
 
 _log = logging.getLogger("micro_rt.events")
 
@@ -147,6 +156,9 @@ class Delivery:
         self._stopping = asyncio.Event()
         self._lag: Mapping[Partition, int] = {}
         self._lag_problem = ""
+        self._watching = TaskSet[None]()
+        self._assigned = asyncio.Event()
+        """Set when it has got partitions, until their lag is asked for."""
         self._member: Subscription | None = None
 
     # What its owner says
@@ -162,9 +174,11 @@ class Delivery:
             self._token = gate.token
             self._handling.join(gate)
             member = self._member = self._broker.subscribe(self._topics, self.options.group, self.options.start, self)
+            self._watching.start(self._watch(member), name=f"lag of group {self.options.group}")
             try:
                 await self._read(member)
             finally:
+                self._watching.cancel()
                 await self._leave(member, grace)
         finally:
             await self._gate.release()
@@ -227,12 +241,30 @@ class Delivery:
             for pending in progress.pending
             if pending.dead_letter_problem
         ]
-        return "; ".join(filter(None, (self.problem, self._lag_problem, *problems[:1], *stuck)))
+        return "; ".join(filter(None, (self.problem, self._lag_problem, *problems[:1], *self._tried_on(), *stuck)))
+
+    def _tried_on(self) -> list[str]:
+        """Says of each topic which records are tried on because what their handlers need is away."""
+        by_topic: dict[str, list[PendingRecord]] = {}
+        for progress in self._partitions.values():
+            for pending in progress.pending:
+                if pending.retried and not pending.done:
+                    by_topic.setdefault(progress.id.topic, []).append(pending)
+        now = loop_time()
+        texts: list[str] = []
+        for topic, found in by_topic.items():
+            first = min(found, key=lambda pending: pending.failed_at)
+            more = f" and {len(found) - 1} more of {topic}" if len(found) > 1 else ""
+            texts.append(
+                f"{first}{more} cannot be handled for {now - first.failed_at:.0f} s now, and will be tried for "
+                f"{self._handling.retry_for(topic):.0f} s at most: {first.failure}"
+            )
+        return texts
 
     # Reading
 
     async def _read(self, member: Subscription) -> None:
-        committed_at = ask_at = loop_time()
+        committed_at = loop_time()
         failures = 0
         while not self._stopping.is_set():
             try:
@@ -250,8 +282,6 @@ class Delivery:
                 if now - committed_at >= COMMIT_EVERY:
                     committed_at = now
                     await self._commit(member, self._partitions)
-                if self._partitions and now >= ask_at:
-                    ask_at = now + await self._ask_for_lag(member)
             except Exception as error:
                 # Whatever a broker raises: a subscription that ends unseen is worse than one that goes on trying.
                 failures += 1
@@ -287,18 +317,46 @@ class Delivery:
             if not self._handling.fast_batches or self._stopping.is_set() or loop.time() >= until:
                 return
 
-    async def _ask_for_lag(self, member: Subscription) -> float:
-        """Asks how far behind this member is; returns after how many seconds to ask again."""
+    async def _watch(self, member: Subscription) -> None:
+        """Asks how far behind this member is, and for how long topics are kept: beside the reading, which waits for neither."""
+        ask_retention_at = loop_time()
+        while True:
+            await wait_for_event(self._assigned, LAG_EVERY)
+            self._assigned.clear()
+            if not self._partitions:
+                continue
+            if loop_time() >= ask_retention_at:
+                retention = await self._asked(self._broker.retention(self._topics))
+                if not isinstance(retention, Exception):
+                    self._handling.retention = retention
+                    ask_retention_at = loop_time() + RETENTION_EVERY
+            lag = await self._asked(member.lag())
+            if isinstance(lag, Aborted):
+                continue  # The group is about to say something else.
+            if isinstance(lag, Exception):
+                # Who cannot know how much there is can handle what there is.
+                problem = f"group {self.options.group} cannot tell how far behind it is: {error_text(lag)}"
+                if not self._lag_problem:
+                    _log.warning("%s", problem)
+                self._lag_problem = problem
+            else:
+                self._lag, self._lag_problem = lag, ""
+
+    async def _asked(self, question: Awaitable[AnswerT]) -> AnswerT | Exception:
+        """Awaits an answer, for a while; returns what went wrong otherwise, whatever a broker raises."""
+        asked = asyncio.ensure_future(question)
         try:
-            self._lag = await member.lag()
-        except Exception as error:
-            # Who cannot know how much there is can handle what there is.
-            if not self._lag_problem:
-                _log.warning("group %s cannot tell how far behind it is: %s", self.options.group, error_text(error))
-            self._lag_problem = f"group {self.options.group} cannot tell how far behind it is: {error_text(error)}"
-            return LAG_EVERY
-        self._lag_problem = ""
-        return LAG_EVERY if self._lag else 0.0
+            await asyncio.wait((asked,), timeout=LAG_TIMEOUT)
+        finally:
+            asked.cancel()
+            observed(asked)
+        await asyncio.sleep(0)
+        if not asked.done() or asked.cancelled():
+            return Unavailable(f"no answer in {LAG_TIMEOUT:g} s")
+        error = asked.exception()
+        if error is None:
+            return asked.result()
+        return error if isinstance(error, Exception) else Unavailable(error_text(error))
 
     def _take(self, member: Subscription, partition: Partition, records: Sequence[Record]) -> None:
         progress = self._partitions.get(partition)
@@ -422,6 +480,7 @@ class Delivery:
                 ", ".join(f"{each.id.topic}/{each.id.number}" for each in unclean),
             )
         self._partitions.update(found)
+        self._assigned.set()
         if self._paused and self._member is not None:
             self._member.pause(partitions)
 
@@ -483,4 +542,5 @@ class Delivery:
         finally:
             await member.close()
             self._member = None
+            await self._watching.wait(HAND_OVER)
             await self._handling.close(HAND_OVER)

@@ -23,6 +23,9 @@ The rules that it keeps, and why:
   asyncio's, ``SystemExit`` would end the event loop and every handler in it. So ``exits`` is called, and the service stops in good order.
 - A tombstone is never handed to the handler of an event, which could not tell it from an event whose fields have their defaults.
   It goes to the subscriber's method for tombstones, or is passed over and counted.
+- A failure that passes by itself, such as ``Unavailable``, says nothing about the record: it is tried on after its attempts, at
+  growing waits up to ``max_backoff``, for ``retry_for`` seconds. Its key waits, so that the order holds, and no more than what
+  may be in flight is read behind it. Otherwise an outage of seconds would make a dead letter of every record.
 - After the last attempt a record becomes a dead letter, or the subscription stops in front of it, as the options say.
   So does one that cannot be read, without an attempt. An event whose deadline has passed becomes a dead letter in any
   case.
@@ -41,14 +44,15 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
-from typing import Any
+from typing import Any, cast
 
 from micro_rt.broker.base import Broker, Record
 from micro_rt.context import current_context
-from micro_rt.errors import DeadlineExceeded, Error
+from micro_rt.errors import Aborted, DeadlineExceeded, Error, ResourceExhausted, Unavailable
 from micro_rt.events.careful import CarefulWork, ProcessGate
 from micro_rt.events.context import EventContext
 from micro_rt.events.dead_letter import DEADLINE_HEADER, GROUP_HEADER, dead_letter_topic, publish_dead_letter
@@ -63,6 +67,11 @@ from micro_rt.kit.ordered import OrderedSet
 
 __all__ = ["Handling"]
 
+SAY_AGAIN = 60.0
+"""Seconds between two warnings that records of a group are tried on after their attempts."""
+
+_PASSING = (Unavailable, DeadlineExceeded, ResourceExhausted, Aborted)
+"""Errors that say nothing about the record: what the handler needs is away, or busy."""
 _CANCELLED = "something that the handler waited for was cancelled"
 _log = logging.getLogger("micro_rt.events")
 
@@ -125,6 +134,9 @@ class Handling:
         self._stopped = False
         self.fast_batches = 0
         """The number of partitions that have a batch."""
+        self.retention: Mapping[str, float] = {}
+        """Seconds that the records of topics are kept, of those where that is known."""
+        self._say_again = -math.inf
         self._clean = copy_context()
 
     def join(self, gate: ProcessGate) -> None:
@@ -398,8 +410,7 @@ class Handling:
             return
         pending.task = None
         if not (pending.done or pending.timer is not None or pending.progress.released or self._stopped):
-            if pending.error is None:
-                pending.error = Error(_CANCELLED)
+            pending.failure = pending.failure or error_text(Error(_CANCELLED))
             self._later(pending, self._backoff(pending))
 
     async def _handle_batch(self, batch: FastBatch, worker: _Worker) -> None:
@@ -575,14 +586,22 @@ class Handling:
         if pending.progress.released and task is not None and task.cancelling():
             # It was cut short, whatever its handler made of that: who reads the partition next tries it again.
             return
-        pending.error = error
+        now = loop_time()
+        pending.failed_at = pending.failed_at or now
+        pending.failure = error_text(error)
         if isinstance(error, _Expired):
-            await self._dead_letter(pending, error_text(error), error)
+            await self._dead_letter(pending, pending.failure, error)
             return
-        if pending.attempts >= options.attempts:
-            await self._give_up(pending, error_text(error), error)
+        pending.refused += not _passes(error)
+        left = pending.failed_at + self.retry_for(pending.record.topic) - now
+        if max(pending.refused, pending.attempts if left <= 0 else 0) >= options.attempts:
+            await self._give_up(pending, pending.failure, error)
             return
         delay = self._backoff(pending)
+        pending.retried = pending.attempts >= options.attempts
+        if pending.retried:
+            self._try_on(pending, error, min(delay, left))
+            return
         _log.log(
             logging.WARNING if pending.attempts == 1 else logging.INFO,
             "%s: attempt %d of %d failed, the next one in %.1f s: %s",
@@ -590,9 +609,29 @@ class Handling:
             pending.attempts,
             options.attempts,
             delay,
-            error_text(error),
+            pending.failure,
             exc_info=error if pending.attempts == 1 and not isinstance(error, Error) else None,
         )
+        self._later(pending, delay)
+
+    def retry_for(self, topic: str) -> float:
+        """Returns how many seconds a record of a topic is tried while its failures may pass by themselves."""
+        retention = self.retention.get(topic)
+        return self.options.retry_for if retention is None else min(self.options.retry_for, retention / 2)
+
+    def _try_on(self, pending: PendingRecord, error: BaseException, delay: float) -> None:
+        """Tries a record on that has had its attempts; says so once a minute, however many there are."""
+        now = loop_time()
+        if now >= self._say_again:
+            self._say_again = now + SAY_AGAIN
+            _log.warning(
+                "%s: attempt %d failed, and it and others like it are tried on, for %.0f s at most: %s",
+                pending,
+                pending.attempts,
+                self.retry_for(pending.record.topic),
+                pending.failure,
+                exc_info=None if isinstance(error, Error) else error,
+            )
         self._later(pending, delay)
 
     async def _give_up(self, pending: PendingRecord, reason: str, error: BaseException | None) -> None:
@@ -647,6 +686,14 @@ class Handling:
 async def _refused() -> bool:
     """Announces nothing."""
     return False
+
+
+def _passes(error: BaseException) -> bool:
+    """Returns whether an error may pass by itself; of a group, every one must."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return all(map(_passes, group.exceptions))
+    return isinstance(error, _PASSING)
 
 
 class _Worker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,6 +32,9 @@ class DeliveryOptions:
         max_in_flight: records of one partition that are read and not done at most.
         crash_attempts: how many processes may end while a record is the only one that they are handling. After that, the record is
             not handled again: what becomes of it says ``on_failure``.
+        retry_for: seconds for which a record is tried, also beyond ``attempts``, while its handler raises an error that passes
+            by itself: ``Unavailable``, ``DeadlineExceeded``, ``ResourceExhausted`` or ``Aborted``. Where the retention of the topic
+            is known, half of it is the most.
     """
 
     group: str
@@ -43,6 +47,7 @@ class DeliveryOptions:
     on_failure: Literal["dead_letter", "stop"] = "dead_letter"
     max_in_flight: int = 1000
     crash_attempts: int = 5
+    retry_for: float = 3600.0
 
     def __post_init__(self) -> None:
         if not self.group:
@@ -57,5 +62,7 @@ class DeliveryOptions:
             raise ValueError(f"backoff={self.backoff}, max_backoff={self.max_backoff}: 0 <= backoff <= max_backoff")
         if self.timeout is not None and self.timeout <= 0:
             raise ValueError(f"timeout={self.timeout}: more than 0 seconds, or None")
+        if not 0 <= self.retry_for < math.inf:
+            raise ValueError(f"retry_for={self.retry_for}: 0 seconds or more, and not for ever")
         if self.on_failure not in ("dead_letter", "stop"):
             raise ValueError(f"on_failure={self.on_failure!r}: 'dead_letter' or 'stop'")

@@ -441,10 +441,13 @@ class PendingRecord:
         "dead_letter_problem",
         "done",
         "envelope",
-        "error",
+        "failed_at",
+        "failure",
         "given_up",
         "progress",
         "record",
+        "refused",
+        "retried",
         "route",
         "suspicion",
         "task",
@@ -461,9 +464,16 @@ class PendingRecord:
         self.dead_letter_problem = ""
         """Why it is not a dead letter yet, if it is to be one."""
         self.envelope: Envelope | None = None
-        self.error: BaseException | None = None
+        self.failed_at = 0.0
+        """When the first attempt failed, on the clock of the loop."""
+        self.failure = ""
+        """What the last attempt failed with; empty before the first failure. The exception itself would keep its event in memory."""
         self.given_up: tuple[str, BaseException | None] | None = None
         """The reason and the error, once it is to become a dead letter."""
+        self.refused = 0
+        """How many attempts failed in a way that does not pass by itself."""
+        self.retried = False
+        """Whether it has had its attempts, and is tried on because its failure may pass by itself."""
         self.route: Route | None = None
         self.suspicion: Suspicion | None = None
         """Why it is handled with care; None if it is not."""
@@ -480,8 +490,8 @@ class PendingRecord:
             return f"offset {self.record.offset}, attempt {self.attempts} is running"
         if self.dead_letter_problem:
             return f"offset {self.record.offset}, {self.dead_letter_problem}"
-        if self.error is not None:
-            return f"offset {self.record.offset}, attempt {self.attempts} failed: {error_text(self.error)}"
+        if self.failure:
+            return f"offset {self.record.offset}, attempt {self.attempts} failed: {self.failure}"
         return f"offset {self.record.offset}"
 
 

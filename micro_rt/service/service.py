@@ -199,6 +199,7 @@ class Service:
         on_failure: Literal["dead_letter", "stop"] = "dead_letter",
         max_in_flight: int = 1000,
         crash_attempts: int = 5,
+        retry_for: float = 3600.0,
         interceptors: Sequence[Interceptor] = (),
     ) -> EventSubscription:
         """Handles events for as long as the service runs; called before it starts.
@@ -222,6 +223,9 @@ class Service:
             crash_attempts: how many processes may end while an event is the only one that they are handling. After that it is not
                 handled again, and ``on_failure`` says what becomes of it. Processes that stop in good order, or that lose a
                 partition, do not count.
+            retry_for: seconds for which an event is tried, also beyond ``attempts``, while its handler raises an error that
+                passes by itself: ``Unavailable``, ``DeadlineExceeded``, ``ResourceExhausted`` or ``Aborted``; 0 for no longer
+                than other errors. Where the retention of the topic is known, half of it is the most.
             interceptors: run around each attempt, inside those of the service.
 
         Returns:
@@ -251,6 +255,7 @@ class Service:
             on_failure,
             max_in_flight,
             crash_attempts,
+            retry_for=retry_for,
         )
         chain = (*self._interceptors, *checked(interceptors))
         subscription = EventSubscription(subscriber, options, ProtoCodec(), chain)

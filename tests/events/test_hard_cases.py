@@ -24,7 +24,7 @@ from micro_rt.events.progress import PartitionProgress
 from micro_rt.events.subscriber import routes_of
 from tests.helpers.kafka_lab import make_topic
 from tests.helpers.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed
-from tests.helpers.waiting import eventually
+from tests.helpers.waiting import eventually, soon
 from tests.protos import shop_micro
 from tests.protos.shop_pb2 import Blob, OrderPlaced
 from tests.servers.server import Server
@@ -210,6 +210,31 @@ async def test_a_broker_that_cannot_tell_the_lag_is_read_all_the_same(
         assert "cannot read" not in subscription.problem
 
 
+async def test_a_broker_that_never_tells_the_lag_is_read_all_the_same(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, cancelled = asyncio.Event(), asyncio.Event()
+
+    class Reads(_MemoryMember):
+        async def lag(self) -> Mapping[Partition, int]:
+            asked.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cancelled.set()
+            return {}
+
+    monkeypatch.setattr("micro_rt.backends.memory.broker._MemoryMember", Reads)
+    log = Log()
+    async with subscribed(f"memory:{shop.mark}", shop.subscriber(order_placed=log), group="g") as (service, _):
+        await soon(asked.wait())
+        for number in range(20):
+            await Publishes(shop, service).placed("k", number)
+            await eventually(lambda expected=number + 1: len(log) == expected)
+        assert not cancelled.is_set()
+    assert cancelled.is_set()
+
+
 async def test_why_it_has_stopped_is_told_whatever_the_broker_does_then(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,7 +278,7 @@ async def test_a_timeout_says_that_it_was_one(broker: str, shop: Shop, publish: 
     async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
         await asyncio.sleep(SETTLE)
 
-    options: Any = {"group": "g", "attempts": 1, "timeout": 0.25}
+    options: Any = {"group": "g", "attempts": 1, "timeout": 0.25, "retry_for": 0.0}
     async with subscribed(broker, shop.subscriber(order_placed=handle), **options) as (service, _):
         await publish.placed("k")
         (letter,) = await read_all(service, f"{shop.topic('orders')}.g.dead")

@@ -119,6 +119,10 @@ class KafkaBroker(Broker):
         if missing:
             await cluster.make(missing)
 
+    async def retention(self, topics: Collection[str]) -> Mapping[str, float]:
+        """Returns for how many seconds the records of topics are kept, of those whose configuration this client may see."""
+        return await self._open_cluster().retention(topics)
+
     async def publish(self, records: Sequence[OutgoingRecord]) -> list[Position | Error]:
         """Publishes records, and waits until all replicas in sync have them."""
         if self._publisher is None:

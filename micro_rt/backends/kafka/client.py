@@ -79,6 +79,7 @@ HEADERS = 64 << 10
 _TOPIC = 2
 """What a topic is among the resources that have a configuration."""
 _LARGEST = "max.message.bytes"
+_RETENTION = "retention.ms"
 
 _log = logging.getLogger("micro_rt.broker")
 _library: Any = cast("Any", aiokafka)
@@ -345,6 +346,23 @@ class Cluster:
 
         request.prepare = prepare_newer
         return request
+
+    async def retention(self, topics: Collection[str]) -> dict[str, float]:
+        """Returns for how many seconds the records of topics are kept, of those whose configuration this client may see.
+
+        Raises:
+            Unavailable: no broker answers.
+        """
+        if not topics:
+            return {}
+        asked = [(_TOPIC, topic, [_RETENTION]) for topic in sorted(topics)]
+        answer = await self._ask(_library.protocol.admin.DescribeConfigsRequest(asked))
+        found: dict[str, float] = {}
+        for _, _, _, topic, entries in answer.resources:  # Without the right to see them, no entries.
+            for name, value, *_ in entries:
+                if name == _RETENTION and int(value) >= 0:  # -1 is for ever.
+                    found[topic] = int(value) / 1000
+        return found
 
     async def leave(self, group: str, member: str) -> None:
         """Says for a member of a group that it is gone.

@@ -131,6 +131,12 @@ class LocalBroker(Broker):
                 file.prepared.setdefault(topic, how)
             file.look_for_retention()
 
+    async def retention(self, topics: Collection[str]) -> Mapping[str, float]:
+        """Returns for how many seconds the records of topics are kept."""
+        names = list(topics)
+        found: Mapping[str, float] = await self._open_file().database.read(lambda c: log.retention(c, names))
+        return found
+
     async def publish(self, records: Sequence[OutgoingRecord]) -> list[Position | Error]:
         """Publishes records, and waits until they are committed to the file."""
         file = self._open_file()

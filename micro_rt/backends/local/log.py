@@ -7,7 +7,7 @@ records of a partition lie side by side, in order, without an index.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
@@ -16,7 +16,19 @@ from micro_rt.broker.base import Headers, OutgoingRecord, Partition, Position, R
 from micro_rt.broker.embedded import not_there, warn_of_gap
 from micro_rt.errors import Error
 
-__all__ = ["SCHEMA", "Topics", "append", "ends", "make", "offset_at", "partitions_of", "read", "tidy", "untidy"]
+__all__ = [
+    "SCHEMA",
+    "Topics",
+    "append",
+    "ends",
+    "make",
+    "offset_at",
+    "partitions_of",
+    "read",
+    "retention",
+    "tidy",
+    "untidy",
+]
 
 _OFFSETS = 40
 """Bits of a record's row id that are its offset."""
@@ -131,6 +143,16 @@ def make(connection: Connection, topic: str, partitions: int, retention: float) 
         [(row.lastrowid, number) for number in range(partitions)],
     )
     return _partitions(connection, topic)
+
+
+def retention(connection: Connection, topics: Collection[str]) -> dict[str, float]:
+    """Returns for how many seconds the records of topics are kept, of those that are there."""
+    found: dict[str, float] = {}
+    for topic in topics:
+        row = connection.execute("SELECT retention FROM topics WHERE name = ?", (topic,)).fetchone()
+        if row is not None:
+            found[topic] = row[0]
+    return found
 
 
 def append(

@@ -98,6 +98,10 @@ class MemoryBroker(Broker):
         for topic, options in topics.items():
             state.make(checked_topic(topic), *self._options.of(topic, options))
 
+    async def retention(self, topics: Collection[str]) -> Mapping[str, float]:
+        """Returns for how many seconds the records of topics are kept."""
+        return self._open_state().retention(topics)
+
     async def publish(self, records: Sequence[OutgoingRecord]) -> list[Position | Error]:
         """Publishes records, and lets the others in this loop have their turn."""
         state = self._open_state()
@@ -311,6 +315,9 @@ class _BrokerState:
             if self._timer is None:
                 self._tidy()
 
+    def retention(self, topics: Collection[str]) -> Mapping[str, float]:
+        return {topic: self._topics[topic][0].retention for topic in topics if topic in self._topics}
+
     def logs(self, topic: str) -> list[_Log]:
         try:
             return self._topics[topic]
@@ -347,7 +354,7 @@ class _Log:
         self.readers: OrderedSet[_Wakes] = OrderedSet()
         self._topic = topic
         self._number = number
-        self._retention = retention
+        self.retention = retention
         self._records: list[Record] = []
         self._marks: deque[tuple[float, int]] = deque()
         """Moments, and the offset that was the next one then: all before it is older than that moment."""
@@ -360,7 +367,7 @@ class _Log:
         offset = self.first + len(self._records)
         about = (record.key, record.value, record.headers, record.tombstone)
         self._records.append(Record(self._topic, self._number, offset, now, *about))
-        if not self._marks or moment >= self._marks[-1][0] + self._retention / 16:
+        if not self._marks or moment >= self._marks[-1][0] + self.retention / 16:
             self.tidy(moment)
         for reader in self.readers:
             reader.wake()
@@ -388,7 +395,7 @@ class _Log:
         if self._records and (not marks or marks[-1][1] != self.next):
             marks.append((moment, self.next))
         keep = self.first
-        while marks and marks[0][0] <= moment - self._retention:
+        while marks and marks[0][0] <= moment - self.retention:
             keep = marks.popleft()[1]
         if keep > self.first:
             del self._records[: keep - self.first]

@@ -56,6 +56,15 @@ class Publishing(BrokerSuite):
                 (value & 0x7FFFFFFF) % 7 for value in KAFKA_HASHES.values()
             ]
 
+    async def test_the_retention_of_topics_is_told_if_it_is_known(self) -> None:
+        async with self.open_broker() as broker:
+            topic, other = unique_name("t"), unique_name("t")
+            await broker.prepare({topic: TopicOptions(1, retention=3600.0), other: TopicOptions(1)})
+            found = await broker.retention([topic, other, unique_name("not-there")])
+            assert found.keys() <= {topic, other}
+            assert found.get(topic, 3600.0) == 3600.0
+            assert await broker.retention([]) == {}
+
     async def test_everything_about_a_message_survives(self) -> None:
         async with self.open_topic(1) as (broker, topic):
             every = bytes(range(256))

@@ -289,6 +289,18 @@ class Reading(BrokerSuite):
                     assert lag == {busy: 4, idle: 0}
                     await subscription.fetch(1, 0.1)
 
+    async def test_the_lag_is_told_while_a_fetch_waits(self) -> None:
+        async with self.open_topic(1) as (broker, topic), self.join(broker, topic) as (subscription, recorder):
+            await self.publish(broker, *(OutgoingRecord(topic, b"") for _ in range(3)))
+            await self.until_assigned(subscription, recorder, 1)
+            subscription.pause(recorder.partitions)
+            fetching = asyncio.ensure_future(subscription.fetch(10, 3 * self.settle))
+            async with asyncio.timeout(self.settle):
+                assert await subscription.lag() == {Partition(topic, 0): 3}
+            assert not fetching.done()
+            subscription.resume(recorder.partitions)
+            await fetching
+
     # Pausing
 
     async def test_a_paused_partition_is_not_read(self) -> None:
