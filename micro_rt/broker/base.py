@@ -176,6 +176,14 @@ class Listener(Protocol):
 class Subscription(ABC):
     """One member of a group. All its methods belong to one task, but ``pause``, ``resume`` and ``lag``."""
 
+    @property
+    def hand_over(self) -> float:
+        """Seconds that a listener may take in ``revoked``; after them, another may read the partitions all the same.
+
+        A broker that waits for as long as it takes need not implement it; then no more than 30 seconds are taken.
+        """
+        return 30.0
+
     @abstractmethod
     async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
         """Waits for records, and tells the listener what becomes of the partitions meanwhile.

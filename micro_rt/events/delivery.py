@@ -28,8 +28,8 @@ The rules that it keeps, and why:
 - A member that sends no heartbeats for the time of its session loses its partitions, and with them what it has handled and
   not committed: most often because a handler blocks the event loop. It remembers how far it was. If it gets such a partition
   back and nobody has committed more, it passes over what it has handled, and does not handle it again and again.
-- When a partition goes to another member, nothing more of it begins, handlers get ``HAND_OVER`` seconds, and what then
-  still runs is cancelled. So two members do not handle one key at once, as long as handlers can be cancelled. When a
+- When a partition goes to another member, nothing more of it begins, handlers get as long as the broker waits for this member,
+  but for a last part (``HAND_OVER``), and what then still runs is cancelled. So two members do not handle one key at once, as long as handlers can be cancelled. When a
   partition is lost, another member may have it already: its handlers are cancelled at once, and nothing is committed.
 - At the end, handlers get the grace period once: it is not given again when the member gives its partitions up.
 """
@@ -78,7 +78,8 @@ RETENTION_EVERY = 600.0
 STUCK_AFTER = 60.0
 """Seconds without progress after which a partition that has work is called stuck."""
 HAND_OVER = 5.0
-"""Seconds that handlers get to finish when their partition goes to another member."""
+"""Seconds that are kept, at most, of those in which a partition goes to another member: for handlers that are cancelled to end,
+and for the last commit."""
 
 AnswerT = TypeVar("AnswerT")
 
@@ -152,7 +153,7 @@ class Delivery:
         self._done_here: dict[Partition, DoneHere] = {}
         """What was handled and not committed of partitions that were lost."""
         self._paused = False
-        self._patience = HAND_OVER
+        self._leaving = False
         self._stopping = asyncio.Event()
         self._lag: Mapping[Partition, int] = {}
         self._lag_problem = ""
@@ -486,7 +487,10 @@ class Delivery:
 
     async def revoked(self, partitions: Collection[Partition]) -> None:
         """Lets what runs finish for a while, commits what is done, and gives the partitions up."""
-        await self._release(partitions, self._patience)
+        whole = 0.0 if self._leaving or self._member is None else self._member.hand_over
+        rest = min(HAND_OVER, whole / 2)
+        # Handlers have had their time if this member leaves, and somebody may be in a hurry.
+        await self._release(partitions, whole - rest, rest / 2 if whole else HAND_OVER)
         if self._member is not None:
             try:
                 await self._commit(self._member, partitions, last=True)
@@ -508,7 +512,7 @@ class Delivery:
             )
         else:
             _log.warning("group %s has lost %s: this member was not heard in time", self.options.group, names)
-        await self._release(partitions, 0.0)
+        await self._release(partitions, 0.0, HAND_OVER)
         self._forget(partitions)
 
     def _forget(self, partitions: Collection[Partition]) -> None:
@@ -518,20 +522,20 @@ class Delivery:
             if progress is not None and (done := progress.done_here()) is not None:
                 self._done_here[partition] = done
 
-    async def _release(self, partitions: Collection[Partition], patience: float) -> None:
+    async def _release(self, partitions: Collection[Partition], patience: float, more: float) -> None:
         """Begins nothing more of these partitions, and waits for what runs; cancels what runs longer."""
-        await self._handling.release(self._known(partitions), patience, HAND_OVER)
+        await self._handling.release(self._known(partitions), patience, more)
 
     def _known(self, partitions: Iterable[Partition]) -> list[PartitionProgress]:
         return [self._partitions[partition] for partition in partitions if partition in self._partitions]
 
     async def _leave(self, member: Subscription, grace: float) -> None:
         # Handlers get this time once: not again when the member gives its partitions up, nor if somebody is in a hurry.
-        self._patience = 0.0
+        self._leaving = True
         self._stopping.set()
         self._answer(self._announcements, False)
         try:
-            await self._release(list(self._partitions), grace)
+            await self._release(list(self._partitions), grace, HAND_OVER)
             if self._partitions:
                 try:
                     await self._commit(member, self._partitions, last=True)

@@ -24,6 +24,7 @@ from micro_rt.events.progress import PartitionProgress
 from micro_rt.events.subscriber import routes_of
 from tests.helpers.kafka_lab import make_topic
 from tests.helpers.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed
+from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import eventually, soon
 from tests.protos import shop_micro
 from tests.protos.shop_pb2 import Blob, OrderPlaced
@@ -422,3 +423,34 @@ async def test_a_partition_that_goes_before_a_worker_has_begun_is_not_handled(sh
         await asyncio.sleep(0)
     assert (len(log), progress.position, handling.fast_batches) == (0, -1, 0)
     await handling.close(1.0)
+
+
+@pytest.mark.verify("events")
+async def test_a_handler_finishes_although_members_come_and_go(
+    broker: str, shop: Shop, publish: Publishes, size: Size, figures: Figures
+) -> None:
+    seconds, changes = size(12.0, ci=6.5), size(4, ci=1)
+    started, cancelled, finished = 0, 0, 0
+
+    async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
+        nonlocal started, cancelled, finished
+        started += 1
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            cancelled += 1
+            raise
+        finished += 1
+
+    orders = 16 * changes
+    await publish.many([OrderPlaced(order_id=str(number)) for number in range(orders)])
+    async with subscribed(broker, shop.subscriber(order_placed=handle), group="g", concurrency=16, grace=2 * seconds):
+        await eventually(lambda: started >= 16)
+        for _ in range(changes):
+            async with subscribed(
+                broker, shop.subscriber(order_placed=handle), group="g", concurrency=16, grace=2 * seconds
+            ) as (_, comes):
+                await eventually(lambda: comes.status())
+        await eventually(lambda: finished >= orders)
+    figures.add("cancelled", cancelled)
+    assert (cancelled, finished) == (0, orders)

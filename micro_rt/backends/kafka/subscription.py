@@ -129,6 +129,11 @@ class KafkaSubscription(Subscription):
         blocked = self._consumer.by_hand.blocked.values() if self._consumer is not None else ()
         return "; ".join(filter(None, (self._check.problem, self._check.missing, *blocked)))
 
+    @property
+    def hand_over(self) -> float:
+        """Seconds that a listener may take in ``revoked``: ``rebalance=`` of the address."""
+        return self._cluster.address.rebalance
+
     async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
         """Waits for records, and tells the listener what becomes of the partitions meanwhile."""
         checked_limit(limit)

@@ -301,6 +301,10 @@ class Reading(BrokerSuite):
             subscription.resume(recorder.partitions)
             await fetching
 
+    async def test_a_listener_has_some_time_to_give_partitions_up(self) -> None:
+        async with self.open_topic() as (broker, topic), self.join(broker, topic) as (subscription, _):
+            assert subscription.hand_over > 0
+
     # Pausing
 
     async def test_a_paused_partition_is_not_read(self) -> None:
