@@ -14,8 +14,9 @@ The rules that it keeps, and why:
   does not any more. A member that is assigned a partition in use knows that a process has ended without a word. What that process may
   have begun is then handled with care (``careful``), with as many commits as that needs. Otherwise there are no others than these.
 - A commit that is refused because the partition is another member's is no failure: that member repeats the records.
-- Reading goes on while handlers wait, up to ``max_in_flight`` records or 16 MiB of values for each partition. Then only
-  that partition pauses: others are not held up by its handlers, and memory is bounded.
+- Reading goes on while handlers wait, up to ``max_in_flight`` records of each partition, and up to a part of the memory that all
+  subscriptions of the process share (``memory``). Then only that partition pauses: others are not held up by its handlers, and
+  memory is bounded. A fetch asks for as many records as there is memory for, judged by the size of the last ones.
 - While handlers do not wait for anything, no more is read than they handle in a moment. Reading far ahead of them would
   cost more, in memory that the processor's cache does not hold, than everything that is done to a record.
 - ``fetch`` is called again and again, also while every partition is paused: it is what tells the broker that this
@@ -46,6 +47,7 @@ from micro_rt.broker.base import Broker, Partition, Record, Subscription
 from micro_rt.errors import Aborted, Error, Unavailable
 from micro_rt.events.careful import ProcessGate
 from micro_rt.events.handling import Handling
+from micro_rt.events.memory import MAX_MEMORY, Allowance
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.progress import DoneHere, PartitionProgress, PendingRecord, error_text
 from micro_rt.events.sharing import LoopShare
@@ -67,8 +69,8 @@ READ_ON_AFTER = 0.1
 """Seconds after which more is read although records are being handled in a row: the broker may have something to say."""
 COMMIT_EVERY = 0.5
 """Seconds between commits while records become done: what is repeated at most after a crash."""
-MAX_BYTES = 16 << 20
-"""Bytes of one partition's records that are read and not done, after which no more are read."""
+FIRST_SIZE = 1 << 20
+"""Bytes that a record is taken to have before any was read."""
 LAG_EVERY = 15.0
 """Seconds between questions after the lag."""
 LAG_TIMEOUT = 30.0
@@ -115,6 +117,7 @@ class Delivery:
         exits: called with the ``SystemExit`` or ``KeyboardInterrupt`` of a handler.
         tombstones: what handles the tombstones of each topic, by the type that they say; empty if nothing does.
         share: what it shares with the other subscriptions of the loop; None if there are no others.
+        max_memory: bytes of events that may be in flight at most, those of the other subscriptions included.
     """
 
     def __init__(
@@ -125,6 +128,7 @@ class Delivery:
         exits: Callable[[BaseException], None] | None = None,
         tombstones: Mapping[str, Mapping[str, Route]] | None = None,
         share: LoopShare | None = None,
+        max_memory: int = MAX_MEMORY,
     ) -> None:
         self.options = options
         self.problem = ""
@@ -143,6 +147,9 @@ class Delivery:
             self._announce,
             share.turns,
         )
+        self._allowance = Allowance(share.memory, max_memory)
+        self._record_size: float = FIRST_SIZE
+        """Bytes of a record, as the last ones were."""
         self._gate = Shared(("events", "process"), ProcessGate)
         self._token = ""
         self._announcements: list[asyncio.Future[bool]] = []
@@ -175,6 +182,7 @@ class Delivery:
             self._token = gate.token
             self._handling.join(gate)
             member = self._member = self._broker.subscribe(self._topics, self.options.group, self.options.start, self)
+            self._allowance.memory.add(self._look_for_room)
             self._watching.start(self._watch(member), name=f"lag of group {self.options.group}")
             try:
                 await self._read(member)
@@ -271,9 +279,9 @@ class Delivery:
             try:
                 # Handlers that wait are read ahead of anyway.
                 waiting = any(progress.pending for progress in self._partitions.values())
-                limit = self.options.max_in_flight
-                timeout = 0.0 if self._handling.careful else FETCH_TIMEOUT
-                fetched = await member.fetch(limit if waiting else min(limit, FETCH_LIMIT), timeout)
+                limit = self.options.max_in_flight if waiting else min(self.options.max_in_flight, FETCH_LIMIT)
+                limit = max(1, min(limit, int(self._allowance.free / self._record_size)))
+                fetched = await member.fetch(limit, 0.0 if self._handling.careful else FETCH_TIMEOUT)
                 await self._open(member, fetched)
                 for partition, records in fetched.items():
                     self._take(member, partition, records)
@@ -368,7 +376,9 @@ class Delivery:
         if not records:
             return
         self._handling.take(progress, records)
-        if progress.becomes_full(self.options.max_in_flight, MAX_BYTES):
+        # What is large is believed at once, and what is small by and by.
+        self._record_size = max(1.0, progress.arrived / len(records), self._record_size / 2)
+        if progress.becomes_full(self.options.max_in_flight):
             member.pause((partition,))
 
     # What handling says
@@ -379,12 +389,14 @@ class Delivery:
 
     def _make_room(self, progress: PartitionProgress) -> None:
         """Reads a partition again that was full, if it has room."""
-        if (
-            progress.has_room_again(self.options.max_in_flight, MAX_BYTES)
-            and not self._paused
-            and self._member is not None
-        ):
+        if progress.has_room_again(self.options.max_in_flight) and not self._paused and self._member is not None:
             self._member.resume((progress.id,))
+
+    def _look_for_room(self) -> None:
+        """Looks at the partitions that are full: others have given memory back."""
+        for progress in self._partitions.values():
+            if progress.full:
+                self._make_room(progress)
 
     # Committing, and partitions that come and go
 
@@ -467,7 +479,7 @@ class Delivery:
         """Reads these partitions from now on; first reads what the members before this one have noted."""
         member = self._member
         notes: Mapping[Partition, str] = {} if member is None else await member.notes(partitions)
-        found = {partition: PartitionProgress(partition, self._token) for partition in partitions}
+        found = {partition: PartitionProgress(partition, self._token, self._allowance) for partition in partitions}
         unclean = [each for each in found.values() if each.recall(notes.get(each.id, ""))]
         if unclean and member is not None:
             # What has come since it ended cannot have begun.
@@ -519,7 +531,10 @@ class Delivery:
         """Forgets partitions that are not this member's any more, but for what it has handled of them and not committed."""
         for partition in partitions:
             progress = self._partitions.pop(partition, None)
-            if progress is not None and (done := progress.done_here()) is not None:
+            if progress is None:
+                continue
+            progress.drop()
+            if (done := progress.done_here()) is not None:
                 self._done_here[partition] = done
 
     async def _release(self, partitions: Collection[Partition], patience: float, more: float) -> None:
@@ -546,5 +561,7 @@ class Delivery:
         finally:
             await member.close()
             self._member = None
+            self._forget(list(self._partitions))
+            self._allowance.memory.remove(self._look_for_room)
             await self._watching.wait(HAND_OVER)
             await self._handling.close(HAND_OVER)

@@ -16,8 +16,8 @@ The rules that these classes keep:
   record that fails and waits for its next attempt keeps its key. Records without a key wait for nothing.
 - ``pending`` is in the order of offsets, and its first record is not done, except within a call of ``handling``: whatever marks
   records as done calls ``advance`` before the next record is handled.
-- A partition is ``full`` from the moment on at which it has ``max_in_flight`` records or a number of bytes in flight, until it
-  is down to half of that: so reading is not switched on and off for every record.
+- A partition is ``full`` from the moment on at which it has ``max_in_flight`` records in flight, or more bytes than are free
+  (``memory``), until it is down to half of that: so reading is not switched on and off for every record.
 - ``moved_at`` is when the position moved last, or when there was work again after there was none. So an idle partition is
   never called stuck, and one that waits for a record that cannot be handled is.
 - A partition that is ``released`` begins nothing any more; what still runs may finish and is counted.
@@ -40,6 +40,7 @@ from typing import NamedTuple
 from micro_rt.broker.base import Partition, Record
 from micro_rt.errors import Error
 from micro_rt.events.envelope import Envelope
+from micro_rt.events.memory import MAX_MEMORY, Allowance, LoopMemory
 from micro_rt.events.position_note import PositionNote, Suspect, check_of, encode_note
 from micro_rt.events.recollection import Recollection, Suspicion
 from micro_rt.events.subscriber import Route
@@ -56,14 +57,17 @@ class PartitionProgress:
     Args:
         id: the partition.
         token: names this process in the notes of positions; empty to say nothing of whether it uses the partition.
+        allowance: the memory that its records share with others; None for memory of its own.
     """
 
     __slots__ = (
+        "_allowance",
         "_behind",
         "_bytes",
         "_noted",
         "_told",
         "_token",
+        "arrived",
         "batch",
         "committed",
         "full",
@@ -77,8 +81,11 @@ class PartitionProgress:
         "tombstones",
     )
 
-    def __init__(self, id: Partition, token: str = "") -> None:
+    def __init__(self, id: Partition, token: str = "", allowance: Allowance | None = None) -> None:
         self.id = id
+        self._allowance = allowance or Allowance(LoopMemory(), MAX_MEMORY)
+        self.arrived = 0
+        """Bytes of the records that arrived last."""
         self.pending: deque[PendingRecord] = deque()
         """The records that are read, from the first one that is not done; empty while there is a batch."""
         self.batch: FastBatch | None = None
@@ -127,7 +134,9 @@ class PartitionProgress:
             self._told.arrive(records)
             if not self._told.says:
                 self._told = None
-        self._bytes += sum([len(record.value) for record in records])
+        self.arrived = size = sum([len(record.value) for record in records])
+        self._bytes += size
+        self._allowance.memory.take(size)
         if batch is None:
             return False
         batch.records.extend(records)
@@ -197,13 +206,14 @@ class PartitionProgress:
         pending = self.pending
         if not pending or not pending[0].done:
             return False
-        position = self.position
+        position, size = self.position, 0
         while pending and pending[0].done:
             record = pending.popleft().record
             position = record.offset + 1
-            self._bytes -= len(record.value)
+            size += len(record.value)
             self.tail = (record.timestamp, record.key)
         self.position = position
+        self._give_back(size)
         self.moved_at = loop_time()
         return True
 
@@ -213,7 +223,7 @@ class PartitionProgress:
         if handled:
             last = handled[-1]
             self.position, self.tail = last.offset + 1, (last.timestamp, last.key)
-            self._bytes -= sum([len(record.value) for record in handled])
+            self._give_back(sum([len(record.value) for record in handled]))
             del batch.records[: batch.index]
             batch.index = 0
         self.moved_at = loop_time()
@@ -349,29 +359,45 @@ class PartitionProgress:
 
     # What its owner decides
 
-    def becomes_full(self, records: int, size: int) -> bool:
+    def becomes_full(self, records: int) -> bool:
         """Checks whether it has as much in flight as it may; returns whether reading is to pause now.
 
         Args:
             records: how many may be in flight.
-            size: how many bytes of values may be in flight.
         """
-        if self.full or (self.in_flight < records and self._bytes < size):
+        if self.full:
+            return False
+        size, allowance = self._bytes, self._allowance
+        if size and size >= allowance.free:
+            allowance.memory.note_full()
+        elif self.in_flight < records:
             return False
         self.full = True
         return True
 
-    def has_room_again(self, records: int, size: int) -> bool:
+    def has_room_again(self, records: int) -> bool:
         """Checks whether half of what may be in flight is done; returns whether reading is to go on now.
 
         Args:
             records: how many may be in flight.
-            size: how many bytes of values may be in flight.
         """
-        if not self.full or self.in_flight > records // 2 or self._bytes > size // 2:
+        if not self.full or self.in_flight > records // 2:
+            return False
+        size, allowance = self._bytes, self._allowance
+        if size and size > allowance.free // 2:
+            allowance.memory.note_full()
             return False
         self.full = False
         return True
+
+    def drop(self) -> None:
+        """Gives back the memory of its records: the partition is not this member's any more."""
+        self._give_back(self._bytes)
+        self._allowance = Allowance(LoopMemory(), MAX_MEMORY)  # What still runs may end later.
+
+    def _give_back(self, size: int) -> None:
+        self._bytes -= size
+        self._allowance.memory.give_back(size)
 
     def note_commit(self, position: int, note: str) -> None:
         """Notes the position that was committed, and the note that was committed with it."""

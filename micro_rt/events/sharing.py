@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from micro_rt.events.memory import LoopMemory
 from micro_rt.events.turns import LoopTurns
 
 __all__ = ["LoopShare"]
@@ -11,12 +12,14 @@ class LoopShare:
     """What the subscriptions of one event loop share; an engine of ``kit.shared``.
 
     Attributes:
+        memory: the bytes of events in flight.
         turns: the time of the loop.
     """
 
-    __slots__ = ("turns",)
+    __slots__ = ("memory", "turns")
 
     def __init__(self) -> None:
+        self.memory = LoopMemory()
         self.turns = LoopTurns()
 
     async def open(self) -> None:

@@ -104,12 +104,13 @@ class EventSubscription:
         """
         return {} if self._delivery is None else await self._delivery.unhandled()
 
-    async def start(self, broker: Broker, grace: float) -> None:
+    async def start(self, broker: Broker, grace: float, max_memory: int) -> None:
         """Joins the group.
 
         Args:
             broker: open.
             grace: seconds that running handlers get when it stops.
+            max_memory: bytes of events that may be in flight in the process.
 
         Raises:
             Error: its topics cannot be had.
@@ -117,7 +118,9 @@ class EventSubscription:
         await broker.prepare(options_of(route.event for route in self._routes))
         self._share = Shared(("events",), LoopShare)
         share = await self._share.acquire()
-        self._delivery = delivery = Delivery(broker, self._routes, self.options, self.exits, self._tombstones, share)
+        self._delivery = delivery = Delivery(
+            broker, self._routes, self.options, self.exits, self._tombstones, share, max_memory
+        )
         if self._paused:
             delivery.pause()
         self._task = asyncio.create_task(delivery.run(grace), name=f"group {self.options.group}")

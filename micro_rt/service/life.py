@@ -30,6 +30,7 @@ from typing import Any
 
 from micro_rt.broker.base import Broker
 from micro_rt.client.nodes import Nodes
+from micro_rt.events.memory import MAX_MEMORY
 from micro_rt.events.subscription import EventSubscription
 from micro_rt.handler import Handler, service_info
 from micro_rt.health.handler import HealthHandler
@@ -48,7 +49,7 @@ from micro_rt.server.server import Server
 from micro_rt.service.addresses import advertised_address, listen_address
 from micro_rt.service.announce import place_of, started
 from micro_rt.service.environment import unknown_variables
-from micro_rt.service.parts import Transports, part_of, selector_factory
+from micro_rt.service.parts import Transports, number_of, part_of, selector_factory
 from micro_rt.transport.base import Transport
 
 __all__ = ["Life", "Plan"]
@@ -78,6 +79,8 @@ class Plan:
     """Seconds that calls and events in flight get when it stops."""
     ttl: float
     """Seconds that the registration outlives the process."""
+    max_memory: int | None
+    """Bytes of events that may be in flight."""
 
 
 class Life:
@@ -158,9 +161,10 @@ class Life:
         stack.push_async_callback(self._close_broker)
         if plan.lifespan is not None:
             await stack.enter_async_context(plan.lifespan())
+        max_memory = number_of(plan.max_memory, "max_memory", MAX_MEMORY)
         stack.push_async_callback(self._stop_subscriptions)
         for subscription in plan.subscriptions:
-            await subscription.start(await self.open_broker(), plan.grace)
+            await subscription.start(await self.open_broker(), plan.grace, max_memory)
             group = subscription.options.group
             plan.health.observe(f"group {group}", functools.partial(self._problem_of, group))
         if plan.handlers:

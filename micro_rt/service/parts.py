@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from micro_rt.codec.base import Codec
 from micro_rt.errors import FailedPrecondition
-from micro_rt.kit.address import scheme_of, without_secrets
+from micro_rt.kit.address import count, scheme_of, without_secrets
 from micro_rt.selector.base import Selector
 from micro_rt.service.missing import remedy
 from micro_rt.transport.base import Transport
@@ -31,6 +31,7 @@ __all__ = [
     "backend",
     "codec_named",
     "names_of",
+    "number_of",
     "part_at",
     "part_of",
     "selector_factory",
@@ -55,6 +56,26 @@ def setting_of(given: ValueT | str | None, name: str, default: str) -> tuple[Val
     variable = f"MICRO_{name.upper()}"
     value = os.environ.get(variable)
     return (value, variable) if value else (default, name)
+
+
+def number_of(given: int | None, name: str, default: int) -> int:
+    """Returns a setting that is a whole number above 0.
+
+    Args:
+        given: as given in code; None if it was not.
+        name: its name in code.
+        default: what it is otherwise.
+
+    Raises:
+        FailedPrecondition: the environment says something else.
+    """
+    chosen, setting = setting_of(given, name, str(default))
+    if isinstance(chosen, int):
+        return chosen
+    try:
+        return count(chosen)
+    except ValueError as error:
+        raise FailedPrecondition(f"{setting}={chosen!r}: {error}") from None
 
 
 def part_of(part: str, given: object, kind: type[Any]) -> Any:

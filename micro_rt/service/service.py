@@ -88,6 +88,12 @@ class Service:
         lifespan: runs around its life.
         grace: seconds that calls in flight get when it stops.
         ttl: seconds that it stays listed after it died.
+        max_memory: bytes of events that may be read and not done at once, by all subscriptions of the process together; else
+            ``MICRO_MAX_MEMORY``, else 32 MiB. Each partition may have one event, however large that is.
+
+    Raises:
+        TypeError: an argument is of a wrong kind.
+        ValueError: an argument makes no sense.
     """
 
     def __init__(
@@ -109,6 +115,7 @@ class Service:
         lifespan: Lifespan | None = None,
         grace: float = 10.0,
         ttl: float = LEASE_TTL,
+        max_memory: int | None = None,
     ) -> None:
         if not name:
             raise ValueError('a service needs a name: micro.Service("greeter")')
@@ -119,6 +126,8 @@ class Service:
                 f"{name!r} is not a name of a service: use at most 128 letters, digits, '.', '_' and '-', and begin with a "
                 "letter or a digit"
             )
+        if max_memory is not None and max_memory < 1:
+            raise ValueError(f"max_memory={max_memory}: at least 1 byte")
         self.name = name
         self.version = version
         self.metadata = dict(metadata or {})
@@ -136,6 +145,7 @@ class Service:
         self._lifespan = lifespan
         self._grace = grace
         self._ttl = ttl
+        self._max_memory = max_memory
         self._interceptors = checked(interceptors)
         self._dispatcher = Dispatcher(Codecs(self.codec, lambda: names_of("codec"), codec_named), interceptors)
         self._dispatcher.exits = self._handler_exits
@@ -418,6 +428,7 @@ class Service:
             health=self.health,
             grace=self._grace,
             ttl=self._ttl,
+            max_memory=self._max_memory,
         )
 
     def _handler_exits(self, error: BaseException) -> None:

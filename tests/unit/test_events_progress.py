@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 import micro_rt.events
 from micro_rt.broker.base import Partition, Record
+from micro_rt.events.memory import Allowance, LoopMemory
 from micro_rt.events.progress import DoneHere, FastBatch, PartitionProgress
 
 EVENTS = Path(micro_rt.events.__file__).parent
@@ -95,13 +97,85 @@ async def test_a_full_partition_has_room_again_at_half() -> None:
     records = [record(offset, None) for offset in range(4)]
     progress.arrive(records)
     added = [progress.add(each) for each in records]
-    assert not progress.becomes_full(5, 17)
-    assert progress.becomes_full(4, 17) and progress.full
-    assert not progress.becomes_full(4, 17), "it is full already"
+    assert not progress.becomes_full(5)
+    assert progress.becomes_full(4) and progress.full
+    assert not progress.becomes_full(4), "it is full already"
     for number, each in enumerate(added[:3]):
         progress.finish(each)
         progress.advance()
-        assert progress.has_room_again(4, 17) == (number == 1)
+        assert progress.has_room_again(4) == (number == 1)
+
+
+@pytest.mark.parametrize("partitions", [1, 2, 7, 24])
+async def test_partitions_share_memory_and_leave_some_for_the_next_one(partitions: int) -> None:
+    memory, limit = LoopMemory(), 4 * 24 * 100  # Records of four bytes.
+    shares = [
+        PartitionProgress(Partition("t", number), "", Allowance(memory, limit)) for number in range(partitions + 1)
+    ]
+    *busy, late = shares
+    offset = 0
+    while not all(each.full for each in busy):
+        for each in busy:
+            if not each.full:
+                arrive(each, offset)
+                each.becomes_full(1_000_000)
+        offset += 1
+    fair = limit / 4 / (partitions + 1)
+    assert all(abs(each.in_flight - fair) <= partitions for each in busy)
+    free = (limit - memory.used) // 4
+    assert free > fair / 2
+    for offset in range(free // 2 - 1):
+        arrive(late, offset)
+        assert not late.becomes_full(1_000_000), "it has no room, because others hang"
+
+
+async def test_a_partition_without_records_in_flight_may_read_whatever_is_free() -> None:
+    memory = LoopMemory()
+    first, second = (PartitionProgress(Partition("t", number), "", Allowance(memory, 6)) for number in range(2))
+    for number in range(3):
+        arrive(first, number)
+    assert first.becomes_full(100) and not second.becomes_full(100)
+    arrive(second, 0)
+    assert second.becomes_full(100) and not second.has_room_again(100)
+    second.skip(second.pending[0])
+    second.advance()
+    assert second.has_room_again(100)
+    first.drop()
+    assert memory.used == 0
+    first.skip(first.pending[0])
+    first.advance()
+    assert memory.used == 0, "what ends late has given its memory back"
+
+
+async def test_partitions_that_are_full_are_looked_at_when_others_give_memory_back() -> None:
+    memory, looks = LoopMemory(), 0
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+
+    memory.add(look)
+    allowance = Allowance(memory, 8 << 20)
+    hangs, works = (PartitionProgress(Partition("t", number), "", allowance) for number in range(2))
+    for number in range(6):
+        arrive(works, number, 1 << 20)
+    arrive(hangs, 0, 3 << 20)
+    assert hangs.becomes_full(100)
+    for pending in list(works.pending)[:3]:
+        works.skip(pending)
+    works.advance()
+    await asyncio.sleep(0)
+    assert looks == 1
+    memory.remove(look)
+    works.drop()
+    await asyncio.sleep(0)
+    assert looks == 1
+
+
+def arrive(progress: PartitionProgress, offset: int, size: int = 4) -> None:
+    arrived = record(offset, None)._replace(value=bytes(size))
+    progress.arrive([arrived])
+    progress.add(arrived)
 
 
 async def test_a_first_commit_of_nothing_is_not_due() -> None:
@@ -255,7 +329,7 @@ async def test_what_has_survived_is_not_suspected_any_more() -> None:
 async def test_what_was_handled_before_the_partition_was_lost_is_passed_over() -> None:
     before = PartitionProgress(Partition("t", 0))
     records = [record(offset)._replace(timestamp=offset / 10) for offset in range(6)]
-    before.note_commit(1)
+    before.note_commit(1, "")
     before.arrive(records[1:4])
     for each in records[1:4]:
         pending = before.add(each)

@@ -34,9 +34,7 @@ _OFFSETS = 40
 """Bits of a record's row id that are its offset."""
 _MASK = (1 << _OFFSETS) - 1
 _READ_BYTES = 8 * 1024 * 1024
-"""Bytes of keys and values after which one read ends."""
-_READ_ROWS = 64
-"""Rows between two looks at how many bytes they are."""
+"""Bytes of values after which one read ends."""
 _DELETED = 2000
 """Records deleted in one transaction, so that others get their turn."""
 _MARKS = 64
@@ -232,12 +230,13 @@ def read(
             (base | start, base | _MASK, limit),
         )
         records: list[Record] = []
-        while size < _READ_BYTES and (some := rows.fetchmany(_READ_ROWS)):
-            for id, timestamp, key, stored, headers in some:
-                value = stored or b""
-                size += len(value)
-                found_headers = _load(headers) if headers else ()
-                records.append(Record(topic, number, id & _MASK, timestamp, key, value, found_headers, stored is None))
+        for id, timestamp, key, stored, headers in rows:
+            value = stored or b""
+            found_headers = _load(headers) if headers else ()
+            records.append(Record(topic, number, id & _MASK, timestamp, key, value, found_headers, stored is None))
+            size += len(value)
+            if size >= _READ_BYTES:
+                break
         rows.close()
         if records:
             if records[0].offset > start:  # Offsets have no gaps; what is missing was deleted.
