@@ -32,16 +32,17 @@ The rules that it keeps, and why:
 - When a partition goes to another member, nothing more of it begins, handlers get as long as the broker waits for this member,
   but for a last part (``HAND_OVER``), and what then still runs is cancelled. So two members do not handle one key at once, as long as handlers can be cancelled. When a
   partition is lost, another member may have it already: its handlers are cancelled at once, and nothing is committed.
-- At the end, handlers get the grace period once: it is not given again when the member gives its partitions up.
+- At the end, handlers get the grace period once: it is not given again when the member gives its partitions up. A broker that
+  does not answer gets a few seconds after it: what it was to be told last is repeated, and its session ends by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from micro_rt.broker.base import Broker, Partition, Record, Subscription
 from micro_rt.errors import Aborted, Error, Unavailable
@@ -55,7 +56,7 @@ from micro_rt.events.subscriber import Route
 from micro_rt.kit import backoff
 from micro_rt.kit.clock import loop_time
 from micro_rt.kit.shared import Shared
-from micro_rt.kit.tasks import TaskSet, observed, wait_for_event
+from micro_rt.kit.tasks import TaskSet, cut_short, observed, wait_for_event
 
 __all__ = ["Delivery", "PartitionStatus"]
 
@@ -84,6 +85,17 @@ HAND_OVER = 5.0
 and for the last commit."""
 
 AnswerT = TypeVar("AnswerT")
+
+LEAVE = 4.0
+"""Seconds after the grace in which a member has left its group, also if the broker does not answer."""
+CANCELLED = 2.0
+"""Seconds of these that handlers get to end when they are cancelled."""
+CLOSE = 1.5
+"""Seconds of these that are left for leaving, after the last commit."""
+END_READING = 1.0
+"""Seconds that a fetch gets to return when it is to stop; more than ``FETCH_TIMEOUT``."""
+AT_LEAST = 0.5
+"""Seconds that a broker has for an answer, whatever else took the time."""
 
 _log = logging.getLogger("micro_rt.events")
 
@@ -160,7 +172,12 @@ class Delivery:
         self._done_here: dict[Partition, DoneHere] = {}
         """What was handled and not committed of partitions that were lost."""
         self._paused = False
+        self._grace = 0.0
+        self._stopped_at = 0.0
         self._leaving = False
+        self._giving_up = False
+        self._last_commit = False
+        """Whether everything that it does was committed, or could not be."""
         self._stopping = asyncio.Event()
         self._lag: Mapping[Partition, int] = {}
         self._lag_problem = ""
@@ -179,23 +196,32 @@ class Delivery:
         """
         gate = await self._gate.acquire()
         try:
+            self._grace = grace
             self._token = gate.token
             self._handling.join(gate)
             member = self._member = self._broker.subscribe(self._topics, self.options.group, self.options.start, self)
             self._allowance.memory.add(self._look_for_room)
             self._watching.start(self._watch(member), name=f"lag of group {self.options.group}")
+            reading = asyncio.get_running_loop().create_task(
+                self._read(member), name=f"reading of group {self.options.group}"
+            )
             try:
-                await self._read(member)
+                await self._until_read(reading)
             finally:
                 self._watching.cancel()
-                await self._leave(member, grace)
+                ended = await cut_short(reading, END_READING)
+                await self._leave(member)
+            if ended and not reading.cancelled():
+                reading.result()
         finally:
             await self._gate.release()
 
     def stop(self) -> None:
-        """Reads no more and begins nothing more; ``run`` ends when what runs has ended."""
+        """Reads no more and begins nothing more; ``run`` ends when what runs has ended, or the grace and a few seconds later."""
         self._stopping.set()
         self._handling.begin_no_more()
+        if not self._stopped_at:
+            self._stopped_at = loop_time()
 
     def pause(self) -> None:
         """Reads no more until ``resume``, and stays in the group; what is read already is handled."""
@@ -501,13 +527,17 @@ class Delivery:
         """Lets what runs finish for a while, commits what is done, and gives the partitions up."""
         whole = 0.0 if self._leaving or self._member is None else self._member.hand_over
         rest = min(HAND_OVER, whole / 2)
-        # Handlers have had their time if this member leaves, and somebody may be in a hurry.
-        await self._release(partitions, whole - rest, rest / 2 if whole else HAND_OVER)
-        if self._member is not None:
-            try:
-                await self._commit(self._member, partitions, last=True)
-            except Exception as error:
-                _log.warning("group %s: what was done last will be repeated: %s", self.options.group, error_text(error))
+        self._giving_up = True
+        try:
+            # Handlers have had their time if this member leaves, and somebody may be in a hurry.
+            await self._release(partitions, whole - rest, rest / 2 if whole else CANCELLED)
+            if self._member is not None and not self._last_commit:
+                try:
+                    await self._commit(self._member, partitions, last=True)
+                except Exception as error:
+                    self._warn_of_repetition(error)
+        finally:
+            self._giving_up = False
         self._forget(partitions)
 
     async def lost(self, partitions: Collection[Partition]) -> None:
@@ -544,24 +574,59 @@ class Delivery:
     def _known(self, partitions: Iterable[Partition]) -> list[PartitionProgress]:
         return [self._partitions[partition] for partition in partitions if partition in self._partitions]
 
-    async def _leave(self, member: Subscription, grace: float) -> None:
+    # The end
+
+    async def _until_read(self, reading: asyncio.Task[None]) -> None:
+        """Waits until no more is read; ends what waits for a broker that does not answer once this is to stop."""
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+        while not reading.done():
+            await asyncio.wait((reading,), timeout=END_READING)
+            # What gives partitions up waits for handlers, which have the grace.
+            if not self._giving_up or loop_time() >= self._stopped_at + self._grace:
+                return
+
+    async def _leave(self, member: Subscription) -> None:
+        """Lets handlers finish, commits, and leaves the group: all of it before the grace and ``LEAVE`` seconds are over."""
+        self.stop()
+        handlers_until = self._stopped_at + self._grace
+        until = handlers_until + LEAVE
         # Handlers get this time once: not again when the member gives its partitions up, nor if somebody is in a hurry.
         self._leaving = True
-        self._stopping.set()
         self._answer(self._announcements, False)
         try:
-            await self._release(list(self._partitions), grace, HAND_OVER)
+            await self._release(list(self._partitions), handlers_until - loop_time(), CANCELLED)
             if self._partitions:
-                try:
-                    await self._commit(member, self._partitions, last=True)
-                except Exception as error:
-                    _log.warning(
-                        "group %s: what was done last will be repeated: %s", self.options.group, error_text(error)
-                    )
+                self._last_commit = True
+                commit = await self._within(self._commit(member, self._partitions, last=True), until - CLOSE)
+                if not commit.done() or commit.cancelled():
+                    self._warn_of_repetition(Unavailable("the broker has not answered by the end of the grace"))
+                elif (error := commit.exception()) is not None:
+                    self._warn_of_repetition(error)
         finally:
-            await member.close()
+            closing = await self._within(member.close(), until)
+            closed = closing.done() and not closing.cancelled()
+            if not closed:
+                _log.warning("group %s: the broker has not answered that this member leaves", self.options.group)
             self._member = None
             self._forget(list(self._partitions))
             self._allowance.memory.remove(self._look_for_room)
-            await self._watching.wait(HAND_OVER)
-            await self._handling.close(HAND_OVER)
+            await self._watching.wait(CLOSE)
+            await self._handling.close(min(CANCELLED, HAND_OVER))
+        if closed:
+            closing.result()
+
+    async def _within(self, work: Coroutine[Any, Any, AnswerT], until: float) -> asyncio.Task[AnswerT]:
+        """Awaits what a broker does, until some time; returns its task, which has ended or is cancelled."""
+        task = asyncio.get_running_loop().create_task(work)
+        try:
+            await asyncio.wait((task,), timeout=max(until - loop_time(), AT_LEAST))
+        finally:
+            await cut_short(task, AT_LEAST)
+        return task
+
+    def _warn_of_repetition(self, error: BaseException) -> None:
+        _log.warning("group %s: what was done last will be repeated: %s", self.options.group, error_text(error))

@@ -126,6 +126,7 @@ class Handling:
             topic: {name.encode(): route for name, route in routes.items()} for topic, routes in self._by_topic.items()
         }
         self._group = options.group.encode()
+        self._name = f"events of {options.group}"
         self._ready: deque[PendingRecord] = deque()
         self._workers: OrderedSet[asyncio.Task[None]] = OrderedSet()
         self._more = False
@@ -291,16 +292,16 @@ class Handling:
             self._start_worker(None)
 
     def _start_worker(self, batch: FastBatch | None) -> None:
-        worker = _Worker(batch)
-        self._start(worker, self._work(worker))
+        worker = _Worker(self._turns, self._work, self._blocked_by, batch)
+        self._start(worker)
         if batch is None:
             self._lines_up(worker, True)
 
     def _start_alone(self, pending: PendingRecord) -> asyncio.Task[None]:
         """Starts a worker for one suspected record."""
-        worker = _Worker(None)
+        worker = _Worker(self._turns, self._work_alone, self._blocked_by, None)
         worker.own = pending
-        return self._start(worker, self._work_alone(pending))
+        return self._start(worker)
 
     def _give_up_killer(self, pending: PendingRecord) -> asyncio.Task[None]:
         """Starts a worker that makes a dead letter of a record that has ended too many processes."""
@@ -309,15 +310,15 @@ class Handling:
         pending.unreadable = f"the process ended {deaths} times while this was the only event that it was handling"
         return self._start_alone(pending)
 
-    def _start(self, worker: _Worker, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(
-            self._run(worker, work), name=f"events of {self.options.group}", context=self._clean.copy()
-        )
+    def _start(self, worker: _Worker) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(worker.run(), name=self._name, context=self._clean.copy())
         self._workers.add(task)
-        task.add_done_callback(functools.partial(self._worker_done, worker, work))
+        task.add_done_callback(functools.partial(self._worker_done, worker))
         return task
 
-    async def _work_alone(self, pending: PendingRecord) -> None:
+    async def _work_alone(self, worker: _Worker) -> None:
+        pending = worker.own
+        assert pending is not None
         pending.task = asyncio.current_task()
         try:
             await self._cancellable(pending.progress, self._handle(pending))
@@ -331,23 +332,18 @@ class Handling:
 
     def _lines_up(self, worker: _Worker, free: bool) -> None:
         """Takes note whether a worker handles the next record that is ready, as soon as it is its turn."""
-        if worker.free is not free:
-            worker.free = free
-            self._in_line += 1 if free else -1
+        worker.free = free
+        self._in_line += 1 if free else -1
 
-    def _worker_done(self, worker: _Worker, work: Coroutine[Any, Any, None], task: asyncio.Task[None]) -> None:
+    def _worker_done(self, worker: _Worker, task: asyncio.Task[None]) -> None:
         self._workers.discard(task)
-        self._lines_up(worker, False)
-        work.close()  # It may have been cancelled before it began.
+        if worker.free:
+            self._lines_up(worker, False)
         if worker.row is not None:
-            self._end_batch(worker.row)
+            self._end_batch(worker.row)  # It may have been cancelled before it began.
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.critical("a worker of group %s failed: this is a bug of micro-rt", self.options.group, exc_info=error)
         self._spawn()
-
-    async def _run(self, worker: _Worker, work: Coroutine[Any, Any, None]) -> None:
-        """Lets a worker work, step by step."""
-        await Steps(self._turns, work, functools.partial(self._blocked_by, worker))
 
     def _blocked_by(self, worker: _Worker, seconds: float) -> None:
         """Says which handler has blocked the loop."""
@@ -358,7 +354,8 @@ class Handling:
     async def _work(self, worker: _Worker) -> None:
         """Handles a batch, and then what is ready, one record after the other, until nothing is."""
         ready, turns, batch = self._ready, self._turns, worker.row
-        self._lines_up(worker, False)
+        if worker.free:
+            self._lines_up(worker, False)
         task = asyncio.current_task()
         loop = asyncio.get_running_loop()
         if batch is not None:
@@ -427,7 +424,7 @@ class Handling:
         routes = self._usual[progress.id.topic]
         group, timeout, clean = self.options.group, self.options.timeout, self._clean
         set_context, reset_context = current_context.set, current_context.reset
-        turns = self._turns
+        until = self._turns.until  # Nobody else changes it in this step.
         loop = asyncio.get_running_loop()
         loop.call_soon(self._look_at, batch)
         index = 0
@@ -478,7 +475,7 @@ class Handling:
             index = batch.handled()
             if copy_context() != clean:
                 break
-            if monotonic() >= turns.until:
+            if monotonic() >= until:
                 worker.before = (route, record)
                 batch.settle()
                 index = 0
@@ -488,6 +485,7 @@ class Handling:
                     return
                 if self._gate.closed:
                     break
+                until = self._turns.until
                 loop.call_soon(self._look_at, batch)
         self._end_batch(batch)
 
@@ -696,12 +694,21 @@ def _passes(error: BaseException) -> bool:
     return isinstance(error, _PASSING)
 
 
-class _Worker:
-    """What a worker is at."""
+class _Worker(Steps):
+    """One worker, and what it is at."""
 
-    __slots__ = ("before", "free", "own", "row")
+    __slots__ = ("_blocked", "_work", "before", "free", "own", "row")
 
-    def __init__(self, batch: FastBatch | None) -> None:
+    def __init__(
+        self,
+        turns: LoopTurns,
+        work: Callable[[_Worker], Coroutine[Any, Any, None]],
+        blocked: Callable[[_Worker, float], None],
+        batch: FastBatch | None,
+    ) -> None:
+        super().__init__(turns)
+        self._work = work
+        self._blocked = blocked
         self.row = batch
         """What it handles in a row; None once that has ended."""
         self.own: PendingRecord | None = None
@@ -710,6 +717,14 @@ class _Worker:
         """What it has handled last in its batch, if the budget was used up then."""
         self.free = False
         """Whether it waits for its turn to handle whatever is ready."""
+
+    def work(self) -> Coroutine[Any, Any, None]:
+        """Returns what it does."""
+        return self._work(self)
+
+    def blocked(self, seconds: float) -> None:
+        """Says that what it is at has blocked the loop."""
+        self._blocked(self, seconds)
 
     def at_work(self) -> tuple[Route | None, Record | None]:
         """Returns the route and the record that it handles, or has handled last."""

@@ -126,8 +126,13 @@ class EventSubscription:
         self._task = asyncio.create_task(delivery.run(grace), name=f"group {self.options.group}")
         self._task.add_done_callback(self._ended)
 
+    def begin_to_stop(self) -> None:
+        """Begins nothing more, and begins to leave the group: its handlers have their grace from now on."""
+        if self._delivery is not None:
+            self._delivery.stop()
+
     async def stop(self) -> None:
-        """Lets handlers finish, commits, and leaves the group."""
+        """Lets handlers finish, commits, and leaves the group: within the grace and a few seconds."""
         task, self._task = self._task, None
         if task is None or self._delivery is None:
             return

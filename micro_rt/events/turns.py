@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from typing import Any, NamedTuple
 
 from micro_rt.kit.clock import monotonic
@@ -103,35 +104,44 @@ class LoopTurns:
                 return
 
 
-class Steps:
+class Steps(ABC):
     """Runs a coroutine step by step, each when the loop has time for it, and reports steps that take long.
 
     Args:
         turns: the time that it shares.
-        work: what is run.
-        blocked: called with the seconds of a step that took longer than ``BLOCKED``.
     """
 
-    __slots__ = ("_blocked", "_turns", "_work")
+    __slots__ = ("_turns",)
 
-    def __init__(self, turns: LoopTurns, work: Coroutine[Any, Any, None], blocked: Callable[[float], None]) -> None:
+    def __init__(self, turns: LoopTurns) -> None:
         self._turns = turns
-        self._work = work
-        self._blocked = blocked
+
+    @abstractmethod
+    def work(self) -> Coroutine[Any, Any, None]:
+        """Returns what is run."""
+
+    @abstractmethod
+    def blocked(self, seconds: float) -> None:
+        """Called after a step that took longer than ``BLOCKED``."""
+
+    async def run(self) -> None:
+        """Runs it."""
+        await self
 
     def __await__(self) -> Generator[Any, None, None]:
-        turns, work = self._turns, self._work
+        turns, work = self._turns, self.work()
         failure: BaseException | None = None
         try:
             while True:
-                if failure is None and monotonic() >= turns.until and not turns.has_time():
+                began = monotonic()
+                if began >= turns.until and failure is None and not turns.has_time():
                     try:
                         yield from turns.wait()
                     except GeneratorExit:
                         raise
                     except BaseException as error:  # It was cancelled: what is run is to know.
                         failure = error
-                began = monotonic()
+                    began = monotonic()
                 try:
                     if failure is None:
                         awaited = work.send(None)
@@ -145,7 +155,7 @@ class Steps:
                     if took > 2 * BUDGET:
                         turns.blocked(took)
                         if took > BLOCKED:
-                            self._blocked(took)
+                            self.blocked(took)
                 try:
                     yield awaited
                 except GeneratorExit:

@@ -14,7 +14,10 @@ from typing import Any, Generic, TypeVar
 
 from micro_rt.kit.ordered import OrderedSet
 
-__all__ = ["TaskSet", "observed", "unless", "wait_for_event"]
+__all__ = ["TaskSet", "cut_short", "observed", "unless", "wait_for_event"]
+
+CANCEL_AGAIN = 0.2
+"""Seconds until what was cancelled and goes on is cancelled again."""
 
 T = TypeVar("T")
 
@@ -98,6 +101,26 @@ def observed(task: asyncio.Future[T]) -> asyncio.Future[T]:
     """
     task.add_done_callback(_observe)
     return task
+
+
+async def cut_short(task: asyncio.Future[Any], seconds: float) -> bool:
+    """Ends a task that takes too long, and looks at what becomes of it so that nobody else must.
+
+    It is cancelled again and again: what it does when it is cancelled may take too long as well.
+
+    Args:
+        task: what to end.
+        seconds: until it is left behind.
+
+    Returns:
+        Whether it has ended.
+    """
+    observed(task)
+    until = asyncio.get_running_loop().time() + seconds
+    while not task.done() and asyncio.get_running_loop().time() < until:
+        task.cancel()
+        await asyncio.wait((task,), timeout=min(CANCEL_AGAIN, seconds))
+    return task.done()
 
 
 async def unless(happens: Awaitable[Any], work: Awaitable[T]) -> asyncio.Future[T]:

@@ -13,7 +13,8 @@ Rules:
   it is registered, so that nobody finds a node that refuses.
 - To stop serving: refuse in the health service, deregister, wait until clients have seen it, drain, cut off what takes longer
   than the grace, close.
-- All subscriptions stop at once, so that none takes new events while another finishes, and one grace is enough for all.
+- All subscriptions begin to stop at once, with the calls, so that none takes new events while another finishes, and one grace is
+  enough for all. A broker that does not answer delays the end by a few seconds after the grace, whatever waits for it.
 - Each step that waits for others can be cut short (``hurry``). Whatever comes after it still happens.
 """
 
@@ -37,7 +38,7 @@ from micro_rt.health.handler import HealthHandler
 from micro_rt.health.state import Health
 from micro_rt.kit.home import Home
 from micro_rt.kit.ids import new_id
-from micro_rt.kit.tasks import unless
+from micro_rt.kit.tasks import cut_short, unless
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration, Registry
 from micro_rt.registry.registrar import Registrar
@@ -53,6 +54,11 @@ from micro_rt.service.parts import Transports, number_of, part_of, selector_fact
 from micro_rt.transport.base import Transport
 
 __all__ = ["Life", "Plan"]
+
+BROKER = 6.0
+"""Seconds after the grace in which the broker is closed, also if it does not answer."""
+BROKER_AT_LEAST = 1.5
+"""Seconds that the broker has in any case."""
 
 _log = logging.getLogger("micro_rt.service")
 
@@ -109,6 +115,8 @@ class Life:
         self._stack = AsyncExitStack()
         self._broker_lock = asyncio.Lock()
         self._server: Server | None = None
+        self._broker_until = 0.0
+        """When the broker is closed at the latest, once it stops."""
 
     @property
     def starting(self) -> bool:
@@ -130,6 +138,9 @@ class Life:
 
     async def stop(self) -> None:
         """Stops everything, in reverse order."""
+        self._broker_until = asyncio.get_running_loop().time() + self._plan.grace + BROKER
+        for subscription in self._plan.subscriptions:
+            subscription.begin_to_stop()
         await self._stack.aclose()
 
     async def open_broker(self) -> Broker:
@@ -232,8 +243,18 @@ class Life:
 
     async def _close_broker(self) -> None:
         broker, self.broker = self.broker, None
-        if broker is not None:
-            await broker.close()
+        if broker is None:
+            return
+        left = self._broker_until - asyncio.get_running_loop().time()
+        closing = asyncio.ensure_future(broker.close())
+        try:
+            await asyncio.wait((closing,), timeout=max(left, BROKER_AT_LEAST))
+        finally:
+            await cut_short(closing, BROKER_AT_LEAST)
+        if closing.done() and not closing.cancelled():
+            closing.result()
+        else:
+            _log.warning("the broker has not answered within the grace, and was closed without it: %s", broker.problem)
 
     async def _unless_hurried(self, step: Coroutine[Any, Any, Any]) -> None:
         """Awaits one step of stopping, and cuts it short once there is a hurry."""

@@ -10,8 +10,8 @@ import asyncio
 import logging
 import os
 import ssl
-from collections.abc import Collection, Coroutine, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from typing import Any, TypeVar, cast
 
 import aiokafka.client  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 import aiokafka.conn  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
@@ -45,11 +45,13 @@ __all__ = [
     "STOP",
     "Cluster",
     "KafkaError",
+    "abandon",
     "connection_options",
     "end_task",
     "error_of",
     "failures",
     "reason_of",
+    "keeping",
 ]
 
 STOP = 5.0
@@ -80,6 +82,8 @@ _TOPIC = 2
 """What a topic is among the resources that have a configuration."""
 _LARGEST = "max.message.bytes"
 _RETENTION = "retention.ms"
+
+T = TypeVar("T")
 
 _log = logging.getLogger("micro_rt.broker")
 _library: Any = cast("Any", aiokafka)
@@ -232,7 +236,10 @@ class Cluster:
                 task.cancel()
             await asyncio.wait(self._questions)
         if client is not None:
-            await client.close()
+            try:
+                await client.close()
+            finally:
+                abandon(client)
 
     async def partitions_of_new(self, topics: Collection[str]) -> dict[str, int | Error]:
         """Does what ``partitions`` does, and asks again for a while for topics that may have been made just now.
@@ -512,6 +519,42 @@ def _tls(address: KafkaAddress) -> ssl.SSLContext | None:
     return client_context(
         f"Kafka at {address.place}", ca=address.ca, cert=address.cert, key=address.key, verify=address.verify
     )
+
+
+def keeping(work: Callable[..., Coroutine[Any, Any, T]], tasks: OrderedSet[asyncio.Task[Any]]) -> Any:
+    """Returns a coroutine function that does the same and keeps its tasks: aiokafka forgets some, with what becomes of them.
+
+    Args:
+        work: what a task of its own does.
+        tasks: where the task is for as long as it runs.
+    """
+
+    async def kept(*arguments: Any) -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        observed(task)
+        return await work(*arguments)
+
+    return kept
+
+
+def abandon(client: Any, *tasks: asyncio.Future[Any] | None) -> None:
+    """Ends a client of aiokafka without waiting for anything, and looks at what becomes of it so that asyncio reports nothing.
+
+    Args:
+        client: an ``AIOKafkaClient``.
+        tasks: what still runs and uses it.
+    """
+    for task in (*tasks, client._sync_task):
+        if task is not None:
+            observed(task)
+            task.cancel()
+    for connection in list(client._conns.values()):
+        for _, _, answer in connection._requests:
+            observed(answer)
+        connection.close()
 
 
 async def end_task(task: asyncio.Task[Any] | None, within: float = STOP) -> None:

@@ -17,10 +17,19 @@ import aiokafka.structs  # type: ignore[import-untyped]  # pyright: ignore[repor
 from aiokafka import ConsumerRebalanceListener  # pyright: ignore[reportMissingTypeStubs]
 
 from micro_rt.backends.kafka.by_hand import ByHand
-from micro_rt.backends.kafka.client import STOP, Cluster, KafkaError, connection_options, end_task, failures
+from micro_rt.backends.kafka.client import (
+    STOP,
+    Cluster,
+    KafkaError,
+    abandon,
+    connection_options,
+    end_task,
+    failures,
+    keeping,
+)
 from micro_rt.broker.base import LONGEST_NOTE, Headers, Partition, Record
 from micro_rt.broker.embedded import warn_of_gap
-from micro_rt.errors import Error
+from micro_rt.kit.ordered import OrderedSet
 
 __all__ = ["FETCH_BYTES", "FETCH_WAIT", "PARTITION_BYTES", "GroupConsumer", "record_of"]
 
@@ -75,6 +84,7 @@ class GroupConsumer:
         self._instance = instance
         self._no_notes = False
         """Whether the brokers refuse notes of a usual length."""
+        self._commits: OrderedSet[asyncio.Task[Any]] = OrderedSet()
         address = cluster.address
         # aiokafka keeps what a sticky member had on the class: members of one process would take each other's.
         assignor: Any = type("Assignor", (_assignor(address.assignor),), {"member_assignment": None})
@@ -111,6 +121,9 @@ class GroupConsumer:
     async def start(self) -> None:
         """Connects, and begins to join; raises what aiokafka raises."""
         await self._consumer.start()
+        # It shields commits from being cancelled, and forgets them then.
+        coordinator = self._consumer._coordinator
+        coordinator._do_commit_offsets = keeping(coordinator._do_commit_offsets, self._commits)
         self._consumer.subscribe(topics=self._topics, listener=self._listener)
 
     def begin_anew(self) -> None:
@@ -360,33 +373,47 @@ class GroupConsumer:
         return {Partition(*at): None if each is None else each.offset for at, each in found.items()}
 
     async def stop(self) -> None:
-        """Leaves the group, unless it is a static member, and disconnects; never raises, and takes seconds at most."""
+        """Leaves the group, unless it is a static member, and disconnects; never raises, and takes seconds at most.
+
+        Cancelled, it ends everything at once, without an answer of the cluster.
+        """
         self.by_hand.forget_all()
-        consumer, coordinator = self._consumer, self._consumer._coordinator
-        member = ""
-        if coordinator is not None:
-            # It would wait until it has joined, which takes as long as the slowest other member; and it would say that
-            # it leaves on the connection on which it waits for that.
-            if not self._instance:
-                member = coordinator.member_id
-            coordinator.generation = -1
-            await end_task(coordinator._coordination_task)
-        stopping = asyncio.create_task(consumer.stop())
-        await asyncio.wait([stopping], timeout=STOP)
-        await end_task(stopping)
-        # What aiokafka waits for when it is closed can end it before it is done: a fetch that waits to try again.
-        fetcher = consumer._fetcher
-        if fetcher is not None:
-            for task in (fetcher._fetch_task, *fetcher._pending_tasks):
+        consumer, coordinator, fetcher = self._consumer, self._consumer._coordinator, self._consumer._fetcher
+        last: list[asyncio.Task[Any]] = []
+        try:
+            member = ""
+            if coordinator is not None:
+                # It would wait until it has joined, which takes as long as the slowest other member; and it would say that
+                # it leaves on the connection on which it waits for that.
+                if not self._instance:
+                    member = coordinator.member_id
+                coordinator.generation = -1
+                await end_task(coordinator._coordination_task)
+            last.append(asyncio.create_task(consumer.stop()))
+            if member:
+                last.append(asyncio.create_task(self._cluster.leave(self._group, member)))
+            await asyncio.wait(last, timeout=STOP)  # The session ends by itself.
+            for task in last:
                 await end_task(task)
-        if coordinator is not None:
-            for task in (coordinator._heartbeat_task, coordinator._commit_refresh_task):
-                await end_task(task)
-        await consumer._client.close()
-        if member:
-            with contextlib.suppress(Error, TimeoutError):  # The session ends by itself.
-                async with asyncio.timeout(STOP):
-                    await self._cluster.leave(self._group, member)
+            # What aiokafka waits for when it is closed can end it before it is done: a fetch that waits to try again.
+            if fetcher is not None:
+                for task in (fetcher._fetch_task, *fetcher._pending_tasks):
+                    await end_task(task)
+            if coordinator is not None:
+                for task in (coordinator._heartbeat_task, coordinator._commit_refresh_task, *self._commits):
+                    await end_task(task)
+            await consumer._client.close()
+        finally:
+            rest = [*last, *self._commits]
+            if fetcher is not None:
+                rest += (fetcher._fetch_task, *fetcher._pending_tasks)
+            if coordinator is not None:
+                rest += (
+                    coordinator._coordination_task,
+                    coordinator._heartbeat_task,
+                    coordinator._commit_refresh_task,
+                )
+            abandon(consumer._client, *rest)
 
 
 class _Place(NamedTuple):

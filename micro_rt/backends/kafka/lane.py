@@ -168,14 +168,13 @@ class Lane:
         if self._queue and self.task is None:  # It has come meanwhile.
             self._start()
 
-    async def end(self) -> None:
-        """Ends the lane, whatever is in it."""
+    def give_up(self) -> None:
+        """Begins to end the lane, whatever is in it; ``task`` then ends by itself."""
         reason = f"Kafka at {self._address.place} did not accept it before the broker was closed"
         for call in dict.fromkeys(entry.call for entry in (*self._queue, *self._sent)):
             self.withdraw(call, reason)
         if self.task is not None:
             self.task.cancel()
-            await asyncio.wait((self.task,))
 
     def _start(self) -> None:
         self.task = asyncio.create_task(self._run(), name=f"publishing to {self.topic}[{self._partition}]")

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, cast
 import aiokafka  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 import aiokafka.protocol.produce  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 
-from micro_rt.backends.kafka.client import STOP, Cluster, connection_options, end_task, failures
+from micro_rt.backends.kafka.client import STOP, Cluster, abandon, connection_options, end_task, failures, keeping
+from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.tasks import wait_for_event
 
 __all__ = ["BATCH", "Gate", "Producer", "Refusal"]
@@ -103,6 +104,12 @@ class Producer:
         self._ask: Callable[..., Awaitable[Any]] = client.send
         client.send = self._ask_in_detail
 
+        # When it is closed, it forgets all but one of the requests that are on their way, and what waits for them.
+        self._requests: OrderedSet[asyncio.Task[Any]] = OrderedSet()
+        sender, waiting = self._producer._sender, self._producer._message_accumulator
+        sender._send_produce_req = keeping(sender._send_produce_req, self._requests)
+        waiting.close = keeping(waiting.close, self._requests)
+
     async def start(self) -> None:
         """Connects; raises what aiokafka raises."""
         try:
@@ -179,11 +186,13 @@ class Producer:
 
     async def retire(self, timeout: float) -> None:
         """Disconnects when nothing is on its way any more, or after that many seconds."""
-        await wait_for_event(self._idle, timeout)
-        await self.stop()
+        try:
+            await wait_for_event(self._idle, timeout)
+        finally:
+            await self.stop()
 
     async def stop(self) -> None:
-        """Disconnects; never raises, and takes seconds at most, whatever is on its way."""
+        """Disconnects; never raises, and takes seconds at most, whatever is on its way. Cancelled, it ends everything at once."""
         producer = self._producer
         if self._busy:
             # An idempotent producer tries for ever; and what it tries now is nobody's any more.
@@ -191,12 +200,15 @@ class Producer:
             for connection in list(producer.client._conns.values()):
                 connection.close()
         stopping = asyncio.create_task(producer.stop())
-        await asyncio.wait((stopping,), timeout=STOP)
-        if not stopping.done():
-            producer._message_accumulator.fail_all(failures.ProducerClosed())
-        for task in (stopping, producer._sender.sender_task):
-            await end_task(task)
-        await producer.client.close()
+        try:
+            await asyncio.wait((stopping,), timeout=STOP)
+            if not stopping.done():
+                producer._message_accumulator.fail_all(failures.ProducerClosed())
+            for task in (stopping, producer._sender.sender_task, *self._requests):
+                await end_task(task)
+            await producer.client.close()
+        finally:
+            abandon(producer.client, stopping, producer._sender.sender_task, *self._requests)
 
 
 def _shown(text: str | None) -> str:

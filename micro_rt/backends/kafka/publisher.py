@@ -35,7 +35,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import cast
 
-from micro_rt.backends.kafka.client import Cluster
+from micro_rt.backends.kafka.client import STOP, Cluster
 from micro_rt.backends.kafka.lane import Call, Entry, Lane
 from micro_rt.backends.kafka.producer import Producer
 from micro_rt.broker.base import OutgoingRecord, Position, partition_of
@@ -140,7 +140,7 @@ class Publisher:
         return cast("list[Position | Error]", call.results)
 
     async def close(self) -> None:
-        """Finishes what is being published, for as long as ``timeout=`` says, and disconnects."""
+        """Finishes what is being published, for as long as ``timeout=`` says, and disconnects; cancelled, it waits for nothing."""
         self._closed = True
         try:
             await wait_for_event(self._quiet, self._address.timeout)
@@ -154,11 +154,18 @@ class Publisher:
             for _, admitted in self._room:
                 admitted.cancel()
             for lane in self._lanes.values():
-                await lane.end()
+                lane.give_up()
             producer, self._producer = self._producer, None
-            if producer is not None:
-                await producer.stop()
-            await self._retired.wait()
+            try:
+                if running := [lane.task for lane in self._lanes.values() if lane.task is not None]:
+                    await asyncio.wait(running)
+            finally:
+                try:
+                    if producer is not None:
+                        await producer.stop()
+                finally:
+                    self._retired.cancel()
+            await self._retired.wait(STOP)
 
     # What lanes ask for: a LaneHost
 
