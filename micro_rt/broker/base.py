@@ -14,6 +14,9 @@
   read it. Each commit of a partition replaces its note.
 - A new group begins where ``Start`` says: at the earliest record, unless told otherwise. A partition that a topic gets after the group
   has begun to read it begins at its earliest record.
+- Members may announce which types of events they handle. The partitions of a topic go only to members that handle every type
+  which any member of the group announces for it; a member that announces nothing counts as handling all. If no member handles all,
+  those that announce the most get them.
 - A member that reads slowly, or not at all, stays a member for as long as its process lives, its loop runs, and the task that called
   ``fetch`` last has not ended. When that task has ended without closing the subscription, and nothing uses the subscription for a
   session (the broker says how long that is), others get its partitions. The next ``fetch`` says that they are lost, and joins again.
@@ -39,6 +42,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from struct import unpack_from
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from micro_rt.errors import Error, InvalidArgument, Unimplemented
@@ -46,6 +50,7 @@ from micro_rt.errors import Error, InvalidArgument, Unimplemented
 __all__ = [
     "DEFAULT_PARTITIONS",
     "LONGEST_NOTE",
+    "NO_TYPES",
     "UNREADABLE",
     "Broker",
     "GroupOffset",
@@ -70,6 +75,9 @@ DEFAULT_PARTITIONS = 8
 
 LONGEST_NOTE = 1024
 """Bytes of UTF-8 that the note of a committed position can have."""
+
+NO_TYPES: Mapping[str, Collection[str]] = MappingProxyType({})
+"""What a member of a group announces that does not say which types of events it handles."""
 
 UNREADABLE = "micro-unreadable"
 """The header of a record that the broker has and its client cannot read. It says why; the value is the bytes that are there."""
@@ -257,6 +265,14 @@ class Subscription(ABC):
         """
 
     @abstractmethod
+    def announced(self, topic: str, type: str) -> bool:
+        """Returns whether a member of the group has announced that it handles this type of event.
+
+        What a member has announced is known to the others before they read anything that was published after it had partitions.
+        It is remembered for as long as this subscription lives, also when that member has left.
+        """
+
+    @abstractmethod
     async def close(self) -> None:
         """Leaves the group; the listener is told that its partitions are revoked."""
 
@@ -358,7 +374,15 @@ class Broker(ABC):
         """
 
     @abstractmethod
-    def subscribe(self, topics: Collection[str], group: str, start: Start, listener: Listener) -> Subscription:
+    def subscribe(
+        self,
+        topics: Collection[str],
+        group: str,
+        start: Start,
+        listener: Listener,
+        *,
+        types: Mapping[str, Collection[str]] = NO_TYPES,
+    ) -> Subscription:
         """Joins a group.
 
         The member is not in the group before its first ``fetch``.
@@ -368,6 +392,8 @@ class Broker(ABC):
             group: whose member it is; members of one group may read different topics.
             start: where the group begins to read a topic of which it has no position.
             listener: told what becomes of partitions.
+            types: which types of events this member handles, by topic; of a topic that is not there, or has none, it
+                announces nothing.
         """
 
     # What people look at. A broker works without these; commands that need them say that it does not implement them.

@@ -13,6 +13,8 @@ The rules that it keeps, and why:
 - Before the first record of a partition is handled, a commit notes that this member uses the partition; the last commit says that it
   does not any more. A member that is assigned a partition in use knows that a process has ended without a word. What that process may
   have begun is then handled with care (``careful``), with as many commits as that needs. Otherwise there are no others than these.
+- Members announce which types they handle when they join, and the broker gives a topic only to members that handle all of them. So
+  a rolling update that adds a handler loses nothing: the members of the old version do not pass over what only the new one handles.
 - A commit that is refused because the partition is another member's is no failure: that member repeats the records.
 - Reading goes on while handlers wait, up to ``max_in_flight`` records of each partition, and up to a part of the memory that all
   subscriptions of the process share (``memory``). Then only that partition pauses: others are not held up by its handlers, and
@@ -41,7 +43,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from micro_rt.broker.base import Broker, Partition, Record, Subscription
@@ -52,7 +54,7 @@ from micro_rt.events.memory import MAX_MEMORY, Allowance
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.progress import DoneHere, PartitionProgress, PendingRecord, error_text
 from micro_rt.events.sharing import LoopShare
-from micro_rt.events.subscriber import Route
+from micro_rt.events.subscriber import Route, types_of
 from micro_rt.kit import backoff
 from micro_rt.kit.clock import loop_time
 from micro_rt.kit.shared import Shared
@@ -117,6 +119,8 @@ class PartitionStatus:
     """Whether it has work and has not moved for a minute."""
     tombstones: int = 0
     """Tombstones that were passed over since this member reads the partition: the subscriber has no method ``tombstone``."""
+    unknown: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Records that were passed over since this member reads the partition, by type: the subscriber has no method for them."""
 
 
 class Delivery:
@@ -130,6 +134,7 @@ class Delivery:
         tombstones: what handles the tombstones of each topic, by the type that they say; empty if nothing does.
         share: what it shares with the other subscriptions of the loop; None if there are no others.
         max_memory: bytes of events that may be in flight at most, those of the other subscriptions included.
+        left_out: the types of each topic that the .proto has and the subscriber has no method for.
     """
 
     def __init__(
@@ -141,6 +146,7 @@ class Delivery:
         tombstones: Mapping[str, Mapping[str, Route]] | None = None,
         share: LoopShare | None = None,
         max_memory: int = MAX_MEMORY,
+        left_out: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         self.options = options
         self.problem = ""
@@ -148,6 +154,7 @@ class Delivery:
         self._broker = broker
         self._topics = tuple(dict.fromkeys(route.event.topic for route in routes))
         share = share or LoopShare()
+        self._types = types_of(routes, tombstones or {})
         self._handling = Handling(
             broker,
             routes,
@@ -158,6 +165,8 @@ class Delivery:
             tombstones,
             self._announce,
             share.turns,
+            left_out,
+            self._handled_elsewhere,
         )
         self._allowance = Allowance(share.memory, max_memory)
         self._record_size: float = FIRST_SIZE
@@ -199,7 +208,9 @@ class Delivery:
             self._grace = grace
             self._token = gate.token
             self._handling.join(gate)
-            member = self._member = self._broker.subscribe(self._topics, self.options.group, self.options.start, self)
+            member = self._member = self._broker.subscribe(
+                self._topics, self.options.group, self.options.start, self, types=self._types
+            )
             self._allowance.memory.add(self._look_for_room)
             self._watching.start(self._watch(member), name=f"lag of group {self.options.group}")
             reading = asyncio.get_running_loop().create_task(
@@ -250,6 +261,7 @@ class Delivery:
                     progress.waiting_for(),
                     idle > STUCK_AFTER,
                     progress.tombstones,
+                    dict(progress.unknown),
                 )
             )
         return found
@@ -412,6 +424,10 @@ class Delivery:
     def _stop_because(self, problem: str) -> None:
         self.problem = problem
         self.stop()
+
+    def _handled_elsewhere(self, topic: str, type: str) -> bool:
+        """Returns whether another member of the group handles a type that this one does not."""
+        return self._member is not None and self._member.announced(topic, type)
 
     def _make_room(self, progress: PartitionProgress) -> None:
         """Reads a partition again that was full, if it has room."""

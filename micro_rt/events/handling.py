@@ -21,6 +21,8 @@ The rules that it keeps, and why:
   one.
 - A handler may raise anything. It counts as a failed attempt, and so does a cancellation that is not this worker's. In a task of
   asyncio's, ``SystemExit`` would end the event loop and every handler in it. So ``exits`` is called, and the service stops in good order.
+- A record of a type that this subscriber has no method for is passed over, counted, and logged once for its type, or becomes what
+  ``on_unknown`` says. It is never passed over if another member of the group has announced that it handles the type.
 - A tombstone is never handed to the handler of an event, which could not tell it from an event whose fields have their defaults.
   It goes to the subscriber's method for tombstones, or is passed over and counted.
 - A failure that passes by itself, such as ``Unavailable``, says nothing about the record: it is tried on after its attempts, at
@@ -46,7 +48,7 @@ import functools
 import logging
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from typing import Any, cast
 
@@ -59,7 +61,7 @@ from micro_rt.events.dead_letter import DEADLINE_HEADER, GROUP_HEADER, dead_lett
 from micro_rt.events.envelope import Envelope, open_envelope, usual_type
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.progress import FastBatch, PartitionProgress, PendingRecord, error_text
-from micro_rt.events.subscriber import Route
+from micro_rt.events.subscriber import TOMBSTONES, Route
 from micro_rt.events.turns import Block, Blocks, LoopTurns, Steps
 from micro_rt.kit import backoff
 from micro_rt.kit.clock import loop_time, monotonic, wall_time
@@ -72,6 +74,11 @@ SAY_AGAIN = 60.0
 
 _PASSING = (Unavailable, DeadlineExceeded, ResourceExhausted, Aborted)
 """Errors that say nothing about the record: what the handler needs is away, or busy."""
+MOST_LOGGED = 100
+"""Types of which it is logged that they are passed over; further ones are only counted."""
+LONGEST_TYPE = 200
+"""Characters of a type that are shown and kept."""
+
 _CANCELLED = "something that the handler waited for was cancelled"
 _log = logging.getLogger("micro_rt.events")
 
@@ -89,6 +96,8 @@ class Handling:
         tombstones: what handles the tombstones of each topic, by the type that they say; empty if nothing does.
         announce: commits what is known of suspected records; returns whether it was committed.
         turns: the time that handlers of this loop share; None for time of its own.
+        left_out: the types of each topic that the .proto has and the subscriber has no method for.
+        elsewhere: returns whether another member of the group handles a type of a topic, which this one does not.
     """
 
     def __init__(
@@ -102,10 +111,16 @@ class Handling:
         tombstones: Mapping[str, Mapping[str, Route]] | None = None,
         announce: Callable[[], Awaitable[bool]] | None = None,
         turns: LoopTurns | None = None,
+        left_out: Mapping[str, Collection[str]] | None = None,
+        elsewhere: Callable[[str, str], bool] | None = None,
     ) -> None:
         self.options = options
         self._turns = turns or LoopTurns()
         self._blocks = Blocks(options.group)
+        self._left_out = left_out or {}
+        self._handled_elsewhere = elsewhere or _never
+        self._logged: set[tuple[str, str]] = set()
+        """The topics and types of which it is logged that they are passed over."""
         self._exits = exits
         self._tombstones = tombstones or {}
         self._careful = CarefulWork(
@@ -246,19 +261,63 @@ class Handling:
             return
         if record.tombstone:
             tombstones = self._tombstones.get(record.topic)
-            if tombstones is None:
-                progress.skip_tombstone(pending)
-                return
-            pending.route = tombstones.get(envelope.type) or tombstones[""]
+            if tombstones is not None:
+                pending.route = tombstones.get(envelope.type) or tombstones[""]
         else:
             pending.route = routes.get(envelope.type) or self._route_without_type(routes, envelope, pending)
         for_group = envelope.headers.get(GROUP_HEADER)
-        if pending.route is None and not pending.unreadable:
-            progress.skip(pending)  # an event that this subscriber does not handle
-        elif for_group is not None and for_group != self._group:
+        if for_group is not None and for_group != self._group:
             progress.skip(pending)  # replayed for another group
-        else:
+        elif pending.route is not None or pending.unreadable:
             self._line_up(pending)
+        else:
+            self._meet_unknown(progress, pending, TOMBSTONES if record.tombstone else envelope.type)
+
+    def _meet_unknown(self, progress: PartitionProgress, pending: PendingRecord, type: str) -> None:
+        """Decides what becomes of a record that this subscriber has no method for."""
+        topic = pending.record.topic
+        if self._handled_elsewhere(topic, type):
+            # The partition goes to members that handle it; what was read before that, or while there is none, is not passed over.
+            pending.unreadable = (
+                f"this member of group {self.options.group} has no method for {_shown(type)}, and another one has: "
+                "members of several versions were in the group; replay it when all handle it"
+            )
+            self._line_up(pending)
+        elif type == TOMBSTONES:
+            progress.skip_tombstone(pending)
+        elif self.options.on_unknown == "skip" or type in self._left_out.get(topic, ()):
+            type = type if len(type) <= LONGEST_TYPE else f"{type[:LONGEST_TYPE]}…"
+            self._log_unknown(topic, type)
+            progress.skip_unknown(pending, type)
+        else:
+            pending.on_failure = self.options.on_unknown
+            pending.unreadable = f"its type {_shown(type)} is unknown: the .proto has no such event of {topic}"
+            self._line_up(pending)
+
+    def _passes_over(self, progress: PartitionProgress, type: bytes) -> bool:
+        """Counts a record of a batch that is passed over; returns False if its type has not been met yet, or is another member's."""
+        name = type.decode(errors="replace")
+        if name not in progress.unknown or self._handled_elsewhere(progress.id.topic, name):
+            return False
+        progress.count_unknown(name)
+        return True
+
+    def _log_unknown(self, topic: str, type: str) -> None:
+        """Logs once that a type is passed over."""
+        if (topic, type) in self._logged or len(self._logged) > MOST_LOGGED:
+            return
+        self._logged.add((topic, type))
+        if len(self._logged) > MOST_LOGGED:
+            _log.warning("group %s passes over further types, which are not logged any more", self.options.group)
+        elif type in self._left_out.get(topic, ()):
+            _log.info("group %s passes over %s of %s: its method is left out", self.options.group, _shown(type), topic)
+        else:
+            _log.warning(
+                "group %s passes over events of %s: their type %s is unknown, the .proto has no such event; status() counts them",
+                self.options.group,
+                topic,
+                _shown(type),
+            )
 
     def _line_up(self, pending: PendingRecord) -> None:
         if pending.progress.line_up(pending):
@@ -472,6 +531,8 @@ class Handling:
                         await self._failed_attempt(at_work, failure)
                     return
                 batch.route = None
+            elif not self._passes_over(progress, type):
+                break
             index = batch.handled()
             if copy_context() != clean:
                 break
@@ -634,7 +695,7 @@ class Handling:
 
     async def _give_up(self, pending: PendingRecord, reason: str, error: BaseException | None) -> None:
         """Makes a dead letter of a record that cannot be handled, or stops in front of it, as the options say."""
-        if self.options.on_failure == "stop":
+        if (pending.on_failure or self.options.on_failure) == "stop":
             _log.error(
                 "group %s stops at %s after %d attempts", self.options.group, pending, pending.attempts, exc_info=error
             )
@@ -736,6 +797,16 @@ class _Worker(Steps):
         if batch is not None and batch.route is not None:
             return batch.route, batch.records[batch.index]
         return self.before
+
+
+def _never(_: str, __: str) -> bool:
+    """Returns that nobody has announced a type."""
+    return False
+
+
+def _shown(type: str) -> str:
+    """Returns a type for a person; a publisher may have put anything there."""
+    return ascii(type if len(type) <= LONGEST_TYPE + 1 else f"{type[:LONGEST_TYPE]}…")
 
 
 async def _within(timeout: float, deadline: float | None, handling: Awaitable[None]) -> None:

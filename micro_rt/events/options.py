@@ -35,6 +35,8 @@ class DeliveryOptions:
         retry_for: seconds for which a record is tried, also beyond ``attempts``, while its handler raises an error that passes
             by itself: ``Unavailable``, ``DeadlineExceeded``, ``ResourceExhausted`` or ``Aborted``. Where the retention of the topic
             is known, half of it is the most.
+        on_unknown: what becomes of a record whose type the .proto does not have: it is passed over, it goes to the dead-letter
+            topic, or the subscription stops in front of it.
     """
 
     group: str
@@ -48,6 +50,7 @@ class DeliveryOptions:
     max_in_flight: int = 1000
     crash_attempts: int = 5
     retry_for: float = 3600.0
+    on_unknown: Literal["skip", "dead_letter", "stop"] = "skip"
 
     def __post_init__(self) -> None:
         if not self.group:
@@ -66,3 +69,5 @@ class DeliveryOptions:
             raise ValueError(f"retry_for={self.retry_for}: 0 seconds or more, and not for ever")
         if self.on_failure not in ("dead_letter", "stop"):
             raise ValueError(f"on_failure={self.on_failure!r}: 'dead_letter' or 'stop'")
+        if self.on_unknown not in ("skip", "dead_letter", "stop"):
+            raise ValueError(f"on_unknown={self.on_unknown!r}: 'skip', 'dead_letter' or 'stop'")

@@ -35,7 +35,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from micro_rt.broker.base import Partition, Record
 from micro_rt.errors import Error
@@ -46,7 +46,12 @@ from micro_rt.events.recollection import Recollection, Suspicion
 from micro_rt.events.subscriber import Route
 from micro_rt.kit.clock import loop_time
 
-__all__ = ["DoneHere", "FastBatch", "PartitionProgress", "PendingRecord", "error_text"]
+__all__ = ["MOST_UNKNOWN", "OTHERS", "DoneHere", "FastBatch", "PartitionProgress", "PendingRecord", "error_text"]
+
+MOST_UNKNOWN = 100
+"""Types that nobody handles of which one partition counts the records apart."""
+OTHERS = "(other types)"
+"""What the records of further types are counted under."""
 
 
 class PartitionProgress:
@@ -79,6 +84,7 @@ class PartitionProgress:
         "position",
         "released",
         "tombstones",
+        "unknown",
     )
 
     def __init__(self, id: Partition, token: str = "", allowance: Allowance | None = None) -> None:
@@ -113,6 +119,9 @@ class PartitionProgress:
         self.moved_at = loop_time()
         self.tombstones = 0
         """How many tombstones were passed over."""
+        self.unknown: dict[str, int] = {}
+        """How many records were passed over because nobody handles their type, by type; beyond ``MOST_UNKNOWN`` types, under
+        ``OTHERS``."""
 
     # What is read
 
@@ -188,6 +197,16 @@ class PartitionProgress:
         """Marks a tombstone as done that nobody handles, and counts it; it was not lined up."""
         self.tombstones += 1
         self.skip(pending)
+
+    def skip_unknown(self, pending: PendingRecord, type: str) -> None:
+        """Marks a record as done whose type nobody handles, and counts it; it was not lined up."""
+        counted = type if type in self.unknown or len(self.unknown) < MOST_UNKNOWN else OTHERS
+        self.unknown[counted] = self.unknown.get(counted, 0) + 1
+        self.skip(pending)
+
+    def count_unknown(self, type: str) -> None:
+        """Counts a record of a batch whose type is counted already."""
+        self.unknown[type] += 1
 
     def finish(self, pending: PendingRecord) -> PendingRecord | None:
         """Marks a record as done that was lined up; returns the one of its key that may be handled now. ``advance`` moves the position."""
@@ -470,6 +489,7 @@ class PendingRecord:
         "failed_at",
         "failure",
         "given_up",
+        "on_failure",
         "progress",
         "record",
         "refused",
@@ -500,6 +520,8 @@ class PendingRecord:
         """How many attempts failed in a way that does not pass by itself."""
         self.retried = False
         """Whether it has had its attempts, and is tried on because its failure may pass by itself."""
+        self.on_failure: Literal["", "dead_letter", "stop"] = ""
+        """What becomes of it if it cannot be handled; empty for what the options say."""
         self.route: Route | None = None
         self.suspicion: Suspicion | None = None
         """Why it is handled with care; None if it is not."""

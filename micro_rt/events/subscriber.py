@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from micro_rt.codec.base import Codec
@@ -14,7 +14,19 @@ from micro_rt.events.json_data import json_decoder
 from micro_rt.interceptor import EventNext, Interceptor, chain_event
 from micro_rt.kit.methods import misspelled, takes
 
-__all__ = ["Route", "Subscriber", "events_info", "routes_of", "tombstone_routes_of"]
+__all__ = [
+    "TOMBSTONES",
+    "Route",
+    "Subscriber",
+    "events_info",
+    "left_out_of",
+    "routes_of",
+    "tombstone_routes_of",
+    "types_of",
+]
+
+TOMBSTONES = "(tombstones)"
+"""What a member announces, as if it were a type, that handles tombstones; no type of protobuf is called so."""
 
 
 class Subscriber:
@@ -137,6 +149,29 @@ def tombstone_routes_of(
         }
         for topic in topics
     }
+
+
+def types_of(routes: Iterable[Route], tombstones: Collection[str]) -> dict[str, list[str]]:
+    """Returns which types are handled, by topic, as members of a group announce them.
+
+    Args:
+        routes: the events that are handled.
+        tombstones: the topics whose tombstones are handled.
+    """
+    types: dict[str, list[str]] = {topic: [TOMBSTONES] for topic in tombstones}
+    for route in routes:
+        types.setdefault(route.event.topic, []).append(route.event.name)
+    return types
+
+
+def left_out_of(subscriber: Subscriber, routes: Iterable[Route]) -> dict[str, set[str]]:
+    """Returns the types of each topic that the .proto has and the subscriber has no method for."""
+    handled = {route.event for route in routes}
+    left_out: dict[str, set[str]] = {}
+    for event in events_info(subscriber).events:
+        if event not in handled:
+            left_out.setdefault(event.topic, set()).add(event.name)
+    return left_out
 
 
 def _nothing(data: bytes) -> None:

@@ -12,7 +12,7 @@ from micro_rt.events.delivery import Delivery, PartitionStatus
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.publisher import options_of
 from micro_rt.events.sharing import LoopShare
-from micro_rt.events.subscriber import Subscriber, routes_of, tombstone_routes_of
+from micro_rt.events.subscriber import Subscriber, left_out_of, routes_of, tombstone_routes_of, types_of
 from micro_rt.interceptor import Interceptor
 from micro_rt.kit.shared import Shared
 
@@ -41,6 +41,7 @@ class EventSubscription:
         self._name = type(subscriber).__name__
         self._routes = routes_of(subscriber, codec, interceptors)
         self._tombstones = tombstone_routes_of(subscriber, self.topics, interceptors)
+        self._left_out = left_out_of(subscriber, self._routes)
         self._delivery: Delivery | None = None
         self._task: asyncio.Task[None] | None = None
         self._share: Shared[LoopShare] | None = None
@@ -62,7 +63,7 @@ class EventSubscription:
         return "" if self._delivery is None else self._delivery.trouble
 
     def check_beside(self, other: EventSubscription) -> None:
-        """Checks that another subscription may be in the same group: each would pass over what only the other handles.
+        """Checks that another subscription may be in the same group: of different ones, one would get nothing of their topic.
 
         Raises:
             ValueError: they handle different events of one topic.
@@ -71,12 +72,12 @@ class EventSubscription:
             if topic in other.topics and (mine := self._events_of(topic)) != (theirs := other._events_of(topic)):
                 raise ValueError(
                     f"{self._name} and {other._name} are both in group {self.options.group!r}, and of topic {topic} one handles "
-                    f"{', '.join(sorted(mine))} and the other {', '.join(sorted(theirs))}: each event goes to one of them, and is "
-                    "passed over if it is the wrong one. Give them different groups (group=), or put the methods into one class"
+                    f"{', '.join(sorted(mine))} and the other {', '.join(sorted(theirs))}: a group gives a topic to those of its "
+                    "members that handle most of it. Give them different groups (group=), or put the methods into one class"
                 )
 
     def _events_of(self, topic: str) -> set[str]:
-        return {route.event.name for route in self._routes if route.event.topic == topic}
+        return set(types_of(self._routes, self._tombstones).get(topic, ()))
 
     def pause(self) -> None:
         """Reads no more until ``resume``; it stays in its group, and what is read already is handled."""
@@ -119,7 +120,7 @@ class EventSubscription:
         self._share = Shared(("events",), LoopShare)
         share = await self._share.acquire()
         self._delivery = delivery = Delivery(
-            broker, self._routes, self.options, self.exits, self._tombstones, share, max_memory
+            broker, self._routes, self.options, self.exits, self._tombstones, share, max_memory, self._left_out
         )
         if self._paused:
             delivery.pause()

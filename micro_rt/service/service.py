@@ -210,6 +210,7 @@ class Service:
         max_in_flight: int = 1000,
         crash_attempts: int = 5,
         retry_for: float = 3600.0,
+        on_unknown: Literal["skip", "dead_letter", "stop"] = "skip",
         interceptors: Sequence[Interceptor] = (),
     ) -> EventSubscription:
         """Handles events for as long as the service runs; called before it starts.
@@ -236,6 +237,9 @@ class Service:
             retry_for: seconds for which an event is tried, also beyond ``attempts``, while its handler raises an error that
                 passes by itself: ``Unavailable``, ``DeadlineExceeded``, ``ResourceExhausted`` or ``Aborted``; 0 for no longer
                 than other errors. Where the retention of the topic is known, half of it is the most.
+            on_unknown: what becomes of an event whose type the .proto does not have: it is passed over, which is logged once
+                and counted, it goes to the dead-letter topic, or the subscription stops in front of it. An event whose method
+                the subscriber leaves out is passed over in any case.
             interceptors: run around each attempt, inside those of the service.
 
         Returns:
@@ -266,6 +270,7 @@ class Service:
             max_in_flight,
             crash_attempts,
             retry_for=retry_for,
+            on_unknown=on_unknown,
         )
         chain = (*self._interceptors, *checked(interceptors))
         subscription = EventSubscription(subscriber, options, ProtoCodec(), chain)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from micro_rt.broker.base import (
+    NO_TYPES,
     Broker,
     GroupOffset,
     Listener,
@@ -90,9 +91,17 @@ class RecordingBroker(Broker):
                 self.partitions[Partition(outcome.topic, outcome.partition)] = None
         return outcomes
 
-    def subscribe(self, topics: Collection[str], group: str, start: Start, listener: Listener) -> Subscription:
+    def subscribe(
+        self,
+        topics: Collection[str],
+        group: str,
+        start: Start,
+        listener: Listener,
+        *,
+        types: Mapping[str, Collection[str]] = NO_TYPES,
+    ) -> Subscription:
         """Joins a group."""
-        return self._broker.subscribe(topics, group, start, listener)
+        return self._broker.subscribe(topics, group, start, listener, types=types)
 
     def read(self, topic: str, start: Start) -> TopicReader:
         """Reads a topic without being in a group."""

@@ -19,8 +19,9 @@ import pytest
 
 from micro_rt.backends.kafka.broker import KafkaBroker
 from micro_rt.broker.base import OutgoingRecord, Position, Record, TopicOptions, partition_of
+from micro_rt.errors import InvalidArgument
 from micro_rt.testing.contracts.broker.members import Reader
-from tests.helpers.kafka_lab import broker, name
+from tests.helpers.kafka_lab import broker, make_topic, name
 from tests.helpers.waiting import eventually
 from tests.servers.server import Server
 
@@ -228,13 +229,30 @@ async def test_a_record_without_value_and_headers_without_one(kafka: Server, one
     await asyncio.to_thread(producer.flush, 30)
     (record,) = await read(one, topic, 1)
     assert (record.key, record.value, record.headers) == (b"k", b"", (("none", b""), ("some", b"1")))
+    assert record.tombstone
+
+
+async def test_a_tombstone_of_ours_has_no_value_for_others_and_compaction_knows_it(
+    kafka: Server, one: KafkaBroker
+) -> None:
+    topic = await make_topic(kafka, {"cleanup.policy": "compact"}, partitions=1)
+    with_value = OutgoingRecord(topic, b"x", b"k", tombstone=True)
+    await published(one, OutgoingRecord(topic, b"v", b"k"), OutgoingRecord(topic, b"", b"k", (), tombstone=True))
+    (refused,) = await one.publish([with_value])  # also where the topic is known
+    assert isinstance(refused, InvalidArgument)
+    async with aiokafka.AIOKafkaConsumer(
+        topic, bootstrap_servers=kafka.address, auto_offset_reset="earliest"
+    ) as consumer:
+        values = [(await consumer.getone()).value for _ in range(2)]
+    assert values == [b"v", None]
 
 
 @pytest.mark.parametrize("assignor", ["range", "roundrobin"])
 async def test_a_group_is_shared_with_librdkafka(kafka: Server, assignor: str) -> None:
     async with broker(f"{kafka.url}/?session=6&assignor={assignor}") as one:
         topic, group = await topic_of(one, partitions=4), name("g")
-        reader = Reader(one, [topic], group, "earliest", True, 10, None, 60.0)
+        # It announces its types, which others know nothing of.
+        reader = Reader(one, [topic], group, "earliest", True, 10, None, 60.0, {topic: ["a", "b"]})
         await eventually(lambda: len(reader.partitions) == 4)
         consumer = confluent_kafka.Consumer(
             {

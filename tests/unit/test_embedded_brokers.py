@@ -115,3 +115,45 @@ def test_many_records_are_deleted_some_at_a_time() -> None:
     assert connection.execute("SELECT count(*) FROM marks").fetchone() == (0,)
     assert untidy(connection, 500.0)[0] == []
     connection.close()
+
+
+def test_a_file_of_an_earlier_version_keeps_its_records_and_takes_tombstones() -> None:
+    connection = sqlite3.connect(":memory:")
+    for statement in SCHEMA[0]:
+        connection.execute(statement)
+    topics = Topics({})
+    (id,) = make(connection, "t", 1, 60.0)
+    connection.execute("INSERT INTO records VALUES (?, 1.5, ?, ?, ?)", (id << 40, b"k", b"", '["name","value"]'))
+    connection.execute("UPDATE partitions SET next = 1 WHERE id = ?", (id,))
+    for version in SCHEMA[1:]:
+        for statement in version:
+            connection.execute(statement)
+    append(connection, topics, [OutgoingRecord("t", b"", b"k", tombstone=True)], 2.5)
+    partition = Partition("t", 0)
+    (records,) = read(connection, {partition: 0}, {partition: id}, 10).values()
+    assert [(each.offset, each.timestamp, each.value, each.headers, each.tombstone) for each in records] == [
+        (0, 1.5, b"", (("name", b"value"),), False),
+        (1, 2.5, b"", (), True),
+    ]
+    connection.close()
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_a_topic_goes_only_to_members_that_handle_all_its_types(seed: int) -> None:
+    chance = random.Random(seed)
+    topics = {"t": 4, "u": 3}
+    types = {
+        number: {topic: chance.sample("abc", chance.randrange(4)) for topic in topics}
+        for number in range(chance.randint(1, 5))
+    }
+    members = {number: chance.sample(["t", "u"], chance.randint(1, 2)) for number in types}
+    owners: dict[Partition, int] = {}
+    for _ in range(3):
+        owners = balance(topics, members, owners, types)
+        for topic, partitions in topics.items():
+            said = {number: set(types[number][topic]) for number, names in members.items() if topic in names}
+            readers = {owner for partition, owner in owners.items() if partition.topic == topic}
+            every = set[str]().union(*said.values())
+            able = {number for number, names in said.items() if not names or names == every}
+            assert readers <= (able or {number for number in said if len(said[number]) == max(map(len, said.values()))})
+            assert sum(partition.topic == topic for partition in owners) == (partitions if said else 0)

@@ -11,6 +11,7 @@ from micro_rt.backends.kafka.publisher import Publisher
 from micro_rt.backends.kafka.reader import KafkaReader, group_offsets
 from micro_rt.backends.kafka.subscription import KafkaSubscription
 from micro_rt.broker.base import (
+    NO_TYPES,
     Broker,
     GroupOffset,
     Listener,
@@ -129,10 +130,18 @@ class KafkaBroker(Broker):
             raise self._not_open()
         return await self._publisher.publish(records)
 
-    def subscribe(self, topics: Collection[str], group: str, start: Start, listener: Listener) -> Subscription:
+    def subscribe(
+        self,
+        topics: Collection[str],
+        group: str,
+        start: Start,
+        listener: Listener,
+        *,
+        types: Mapping[str, Collection[str]] = NO_TYPES,
+    ) -> Subscription:
         """Joins a group."""
         member = KafkaSubscription(
-            self._open_cluster(), topics, group, start, listener, self._instance(group), self._members.discard
+            self._open_cluster(), topics, group, start, listener, self._instance(group), self._members.discard, types
         )
         self._members.add(member)
         return member

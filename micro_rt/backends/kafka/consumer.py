@@ -10,12 +10,10 @@ from operator import ge, itemgetter
 from typing import Any, NamedTuple, cast
 
 import aiokafka  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
-import aiokafka.coordinator.assignors.range  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
-import aiokafka.coordinator.assignors.roundrobin  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
-import aiokafka.coordinator.assignors.sticky.sticky_assignor  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 import aiokafka.structs  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 from aiokafka import ConsumerRebalanceListener  # pyright: ignore[reportMissingTypeStubs]
 
+from micro_rt.backends.kafka.assignor import Assignor
 from micro_rt.backends.kafka.by_hand import ByHand
 from micro_rt.backends.kafka.client import (
     STOP,
@@ -27,7 +25,7 @@ from micro_rt.backends.kafka.client import (
     failures,
     keeping,
 )
-from micro_rt.broker.base import LONGEST_NOTE, Headers, Partition, Record
+from micro_rt.broker.base import LONGEST_NOTE, NO_TYPES, Headers, Partition, Record
 from micro_rt.broker.embedded import warn_of_gap
 from micro_rt.kit.ordered import OrderedSet
 
@@ -47,7 +45,6 @@ _NEVER_IDLE = 0x7FFFFFFF
 
 _log = logging.getLogger("micro_rt.broker")
 _library: Any = cast("Any", aiokafka)
-_assignors: Any = cast("Any", aiokafka.coordinator.assignors)
 _TopicPartition: Any = _library.TopicPartition
 _Position: Any = _library.structs.OffsetAndMetadata
 _new: Callable[[type[Record], tuple[Any, ...]], Record] = cast("Any", tuple).__new__
@@ -67,6 +64,7 @@ class GroupConsumer:
         instance: its name as a static member; empty for none.
         revoked: called before the member rejoins its group, and awaited, with what it had.
         assigned: called when it has joined, with what it has.
+        types: which types it handles, by topic.
     """
 
     def __init__(
@@ -77,18 +75,18 @@ class GroupConsumer:
         instance: str,
         revoked: Callable[[frozenset[Partition]], Awaitable[None]],
         assigned: Callable[[frozenset[Partition]], None],
+        types: Mapping[str, Collection[str]] = NO_TYPES,
     ) -> None:
         self._cluster = cluster
         self._topics = list(topics)
         self._group = group
-        self._instance = instance
+        self.instance = instance
         self._no_notes = False
         """Whether the brokers refuse notes of a usual length."""
         self._commits: OrderedSet[asyncio.Task[Any]] = OrderedSet()
         address = cluster.address
-        # aiokafka keeps what a sticky member had on the class: members of one process would take each other's.
-        assignor: Any = type("Assignor", (_assignor(address.assignor),), {"member_assignment": None})
-        self._listener = _Listener(self, assignor, revoked, assigned)
+        self._assignor = Assignor(address.assignor, group, types)
+        self._listener = _Listener(self, self._assignor, revoked, assigned)
         # Joining waits for the slowest member, so that a request may take that long.
         timeout = max(address.rebalance, cluster.timeout) + 5.0
         self._consumer: Any = _library.AIOKafkaConsumer(
@@ -98,7 +96,7 @@ class GroupConsumer:
             enable_auto_commit=False,
             # Where there is no position, or what it names was deleted, the earliest record loses nothing.
             auto_offset_reset="earliest",
-            partition_assignment_strategy=(assignor,),
+            partition_assignment_strategy=(self._assignor,),
             session_timeout_ms=int(address.session * 1000),
             heartbeat_interval_ms=int(min(address.session / HEARTBEATS, 1.0) * 1000),
             rebalance_timeout_ms=int(address.rebalance * 1000),
@@ -143,6 +141,15 @@ class GroupConsumer:
         """Of the group, as far as this member knows; below 0 if the group does not know this member any more."""
         # There is no public way to see that; committing would tell, and is not ours to do.
         return cast("int", self._consumer._coordinator.generation)
+
+    def rejoin(self) -> None:
+        """Joins the group again, so that its leader shares the partitions out anew."""
+        self._consumer._coordinator.request_rejoin()
+
+    @property
+    def announced(self) -> Collection[bytes]:
+        """What the members of the group announced when it joined: a ``pair`` for each type of each topic."""
+        return self._assignor.announced
 
     async def poll(
         self, partitions: Collection[Partition], limit: int, timeout: float
@@ -385,7 +392,7 @@ class GroupConsumer:
             if coordinator is not None:
                 # It would wait until it has joined, which takes as long as the slowest other member; and it would say that
                 # it leaves on the connection on which it waits for that.
-                if not self._instance:
+                if not self.instance:
                     member = coordinator.member_id
                 coordinator.generation = -1
                 await end_task(coordinator._coordination_task)
@@ -431,7 +438,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
     def __init__(
         self,
         consumer: GroupConsumer,
-        assignor: Any,
+        assignor: Assignor,
         revoked: Callable[[frozenset[Partition]], Awaitable[None]],
         assigned: Callable[[frozenset[Partition]], None],
     ) -> None:
@@ -445,19 +452,11 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         await self._revoked(frozenset(Partition(*each) for each in revoked))
 
     async def on_partitions_assigned(self, assigned: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if hasattr(self._assignor, "on_generation_assignment"):
-            # Nobody else tells it; without, an old claim of a partition weighs as much as a new one.
-            self._assignor.on_generation_assignment(self._consumer.generation)
+        self._assignor.on_generation_assignment(self._consumer.generation)  # Nobody else tells it.
         self._consumer.begin_anew()
         self._assigned(frozenset(Partition(*each) for each in assigned))
-
-
-def _assignor(name: str) -> Any:
-    if name == "range":
-        return _assignors.range.RangePartitionAssignor
-    if name == "roundrobin":
-        return _assignors.roundrobin.RoundRobinPartitionAssignor
-    return _assignors.sticky.sticky_assignor.StickyPartitionAssignor
+        if self._consumer.instance and self._assignor.is_unheard():
+            self._consumer.rejoin()
 
 
 def record_of(at: Any, raw: Any) -> Record:

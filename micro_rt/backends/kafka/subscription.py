@@ -45,10 +45,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from micro_rt.backends.kafka.assignor import pair
 from micro_rt.backends.kafka.client import Cluster, KafkaError, error_of
 from micro_rt.backends.kafka.consumer import GroupConsumer
 from micro_rt.backends.kafka.consumer_check import CHECK_EVERY, ConsumerCheck
-from micro_rt.broker.base import Listener, Partition, Record, Start, Subscription, checked_note, checked_start
+from micro_rt.broker.base import (
+    NO_TYPES,
+    Listener,
+    Partition,
+    Record,
+    Start,
+    Subscription,
+    checked_note,
+    checked_start,
+)
 from micro_rt.broker.embedded import checked_limit, checked_offset, not_owned
 from micro_rt.broker.reader_watch import ReaderWatch
 from micro_rt.errors import Aborted, Error, FailedPrecondition, NotFound, PermissionDenied, Unavailable
@@ -58,6 +68,12 @@ __all__ = ["KafkaSubscription"]
 
 RETRY = 0.05
 """Seconds before something is asked again that a change of the group came in the way of."""
+REMEMBERED_TYPES = 10_000
+"""Types of which a member remembers that another has announced them; then it learns no more."""
+ANSWERS = 1000
+"""Types of which a member remembers whether they are announced."""
+LONGEST_ANSWER = 300
+"""Characters of a type of which that is remembered."""
 TRY_AGAIN = 0.5
 """Seconds that a fetch takes at least that could not connect, so that whoever tries on does so at a walk."""
 
@@ -86,6 +102,7 @@ class KafkaSubscription(Subscription):
         listener: told what becomes of partitions.
         instance: its name as a static member; empty for none.
         ended: called when it is closed.
+        types: which types this member handles, by topic.
     """
 
     def __init__(
@@ -97,6 +114,7 @@ class KafkaSubscription(Subscription):
         listener: Listener,
         instance: str = "",
         ended: Callable[[KafkaSubscription], None] | None = None,
+        types: Mapping[str, Collection[str]] = NO_TYPES,
     ) -> None:
         if not topics or not group:
             raise ValueError("a subscription needs a group, and at least one topic")
@@ -105,6 +123,11 @@ class KafkaSubscription(Subscription):
         self._cluster = cluster
         self._topics = tuple(sorted(set(topics)))
         self._start = checked_start(start)
+        self._types = types
+        self._announced: set[bytes] = set()
+        """What any member of the group has announced, as far as this one knows, and has not forgotten."""
+        self._answers: dict[tuple[str, str], bool] = {}
+        """Whether a type of a topic is announced, for those that were asked for."""
         self._listener = listener
         self._ended = ended
         self._consumer: GroupConsumer | None = None
@@ -230,6 +253,18 @@ class KafkaSubscription(Subscription):
             if each in ends
         }
 
+    def announced(self, topic: str, type: str) -> bool:
+        """Returns whether a member of the group has announced that it handles this type."""
+        if not self._announced:
+            return False
+        asked = (topic, type)
+        answer = self._answers.get(asked)
+        if answer is None:  # A publisher may have put anything there, so only what is short and little is remembered.
+            answer = pair(topic, type) in self._announced
+            if len(type) <= LONGEST_ANSWER and len(self._answers) < ANSWERS:
+                self._answers[asked] = answer
+        return answer
+
     async def close(self) -> None:
         """Leaves the group; the listener is told that its partitions are revoked."""
         self._closed = True
@@ -260,6 +295,9 @@ class KafkaSubscription(Subscription):
     def _assigned(self, partitions: frozenset[Partition]) -> None:
         # Whoever waits here sends no heartbeats.
         self._check.joining = False
+        if self._consumer is not None and len(self._announced) < REMEMBERED_TYPES:
+            self._announced.update(self._consumer.announced)
+            self._answers.clear()
         self._changes.append(_Change(assigned=partitions))
         self._wake.set()
 
@@ -440,7 +478,7 @@ class KafkaSubscription(Subscription):
         try:
             await self._check.look()  # A consumer would wait for a topic, and might have it made.
             consumer = self._consumer = GroupConsumer(
-                self._cluster, self._topics, self.group, self.instance, self._revoked, self._assigned
+                self._cluster, self._topics, self.group, self.instance, self._revoked, self._assigned, self._types
             )
             async with asyncio.timeout(self._cluster.timeout):
                 await consumer.start()

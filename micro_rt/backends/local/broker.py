@@ -17,6 +17,7 @@ from micro_rt.backends.local.sqlite import Connection
 from micro_rt.backends.local.state import Sync, options_of, read_sync, state_path
 from micro_rt.backends.local.write_queue import Batch, WriteQueue
 from micro_rt.broker.base import (
+    NO_TYPES,
     Broker,
     GroupOffset,
     Listener,
@@ -160,10 +161,20 @@ class LocalBroker(Broker):
         rest = iter(results)
         return [next(rest) if problem is None else problem for problem in problems]
 
-    def subscribe(self, topics: Collection[str], group: str, start: Start, listener: Listener) -> Subscription:
+    def subscribe(
+        self,
+        topics: Collection[str],
+        group: str,
+        start: Start,
+        listener: Listener,
+        *,
+        types: Mapping[str, Collection[str]] = NO_TYPES,
+    ) -> Subscription:
         """Joins a group."""
         self._open_file()
-        member = _LocalMember(self._open_file, topics, group, start, listener, self._members.discard, self._session)
+        member = _LocalMember(
+            self._open_file, topics, group, start, listener, self._members.discard, types, self._session
+        )
         self._members.add(member)
         return member
 
@@ -192,9 +203,10 @@ class _LocalMember(Member):
         start: Start,
         listener: Listener,
         closed: Callable[[_LocalMember], None],
+        types: Mapping[str, Collection[str]],
         session: float,
     ) -> None:
-        super().__init__(topics, group, start, listener, session=session)
+        super().__init__(topics, group, start, listener, types, session=session)
         self.id = 0
         self.joined = groups.Joined(0, {})
         self._file = file
@@ -213,7 +225,8 @@ class _LocalMember(Member):
         # Another number each time: what is left of an earlier membership means nothing.
         self.id = new_number(62)
         # If this is cancelled and done all the same, nobody is that member, and it dies after its session.
-        self.joined = await file.database.write(partial(file.join, self.id, self.group, self.topics))
+        topics = {topic: self.types.get(topic, ()) for topic in self.topics}
+        self.joined = await file.database.write(partial(file.join, self.id, self.group, topics))
         self._names = {id: partition for partition, id in self.joined.ids.items()}
         file.add(self)
 
@@ -224,11 +237,11 @@ class _LocalMember(Member):
         if found is None:
             file.remove(self)
             return None
-        self._revision, owned, records = found
+        self._revision, owned, types, records = found
         if owned is None:
             return View(None, records)
         mine, wanted, free = (frozenset(self._names[id] for id in ids) for ids in owned)
-        return View(Ownership(mine, wanted, free), records)
+        return View(Ownership(mine, wanted, free, types), records)
 
     async def claim(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
         file = self._file()
@@ -295,8 +308,17 @@ class _LocalMember(Member):
         revision = groups.group_revision(connection, self.id)
         if revision is None:
             return None
-        owned = None if revision == seen else groups.ownership(connection, self.id, self.joined.group)
-        return revision, owned, log.read(connection, cursors, self.joined.ids, limit)
+        owned = None
+        types: Mapping[str, Collection[str]] = NO_TYPES
+        if revision != seen:
+            owned = groups.ownership(connection, self.id, self.joined.group)
+            types = groups.types(connection, self.joined.group, self.topics)
+        return revision, owned, types, log.read(connection, cursors, self.joined.ids, limit)
 
 
-_Found: TypeAlias = tuple[int, tuple[set[int], set[int], set[int]] | None, Mapping[Partition, Sequence[Record]]]
+_Found: TypeAlias = tuple[
+    int,
+    tuple[set[int], set[int], set[int]] | None,
+    Mapping[str, Collection[str]],
+    Mapping[Partition, Sequence[Record]],
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -102,8 +102,10 @@ class EventFile:
 
     # Members
 
-    def join(self, member: int, group: str, topics: Collection[str], connection: Connection) -> groups.Joined:
-        """Makes a member of a group, without any partition yet."""
+    def join(
+        self, member: int, group: str, topics: Mapping[str, Collection[str]], connection: Connection
+    ) -> groups.Joined:
+        """Makes a member of a group, without any partition yet; it announces the types of each topic."""
         return groups.join(connection, self._topics, self._lifetimes, member, group, topics, self._clock.now())
 
     def add(self, member: EventFileMember) -> None:

@@ -5,6 +5,7 @@ All of it runs in the threads of the database. A member's id is a random number,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +30,7 @@ __all__ = [
     "offsets",
     "ownership",
     "release",
+    "types",
 ]
 
 
@@ -92,10 +94,10 @@ def join(
     lifetimes: Lifetimes,
     member: int,
     group: str,
-    names: Collection[str],
+    names: Mapping[str, Collection[str]],
     now: float,
 ) -> Joined:
-    """Makes a member of a group.
+    """Makes a member of a group, which reads these topics and announces these types of each.
 
     Raises:
         NotFound: one of the topics is not there.
@@ -110,7 +112,8 @@ def join(
     (number,) = connection.execute("SELECT id FROM groups WHERE name = ?", (group,)).fetchone()
     lifetimes.begin(connection, member, number, now)
     connection.executemany(
-        "INSERT INTO member_topics SELECT ?, id FROM topics WHERE name = ?", [(member, name) for name in names]
+        "INSERT INTO member_topics (member, topic, types) SELECT ?, id, ? FROM topics WHERE name = ?",
+        [(member, json.dumps(sorted(types)) if types else None, name) for name, types in names.items()],
     )
     _balance(connection, number)
     return Joined(number, ids)
@@ -150,6 +153,15 @@ def ownership(connection: Connection, member: int, group: int) -> tuple[set[int]
         ).fetchall()
     )
     return owned, set(wanted), {id for id, owner in wanted.items() if owner is None}
+
+
+def types(connection: Connection, group: int, topics: Collection[str]) -> dict[str, set[str]]:
+    """Returns the types that the members of a group announce, of these topics."""
+    found: dict[str, set[str]] = {topic: set() for topic in topics}
+    for _, topic, announced in _members(connection, group):
+        if topic in found:
+            found[topic].update(announced)
+    return found
 
 
 def claim(
@@ -274,13 +286,9 @@ def _position(connection: Connection, group: int, id: int, start: str) -> int | 
 
 
 def _balance(connection: Connection, group: int) -> None:
-    members: dict[int, list[str]] = {}
-    for member, topic in connection.execute(
-        """SELECT members.id, name FROM members JOIN member_topics ON member = members.id JOIN topics ON topics.id = topic
-        WHERE grp = ? ORDER BY members.id, name""",
-        (group,),
-    ):
-        members.setdefault(member, []).append(topic)
+    members: dict[int, dict[str, list[str]]] = {}
+    for member, topic, announced in _members(connection, group):
+        members.setdefault(member, {})[topic] = announced
     ids: dict[Partition, int] = {}
     topics: dict[str, int] = {}
     owners: dict[Partition, int] = {}
@@ -298,9 +306,19 @@ def _balance(connection: Connection, group: int) -> None:
     connection.execute("DELETE FROM targets WHERE grp = ?", (group,))
     connection.executemany(
         "INSERT INTO targets VALUES (?, ?, ?)",
-        [(group, ids[partition], member) for partition, member in balance(topics, members, owners).items()],
+        [(group, ids[partition], member) for partition, member in balance(topics, members, owners, members).items()],
     )
     _changed(connection, group)
+
+
+def _members(connection: Connection, group: int) -> list[tuple[int, str, list[str]]]:
+    """Returns the members of a group in the order of their ids, each with one of its topics and the types that it announces."""
+    rows = connection.execute(
+        """SELECT members.id, name, types FROM members JOIN member_topics ON member = members.id
+        JOIN topics ON topics.id = topic WHERE grp = ? ORDER BY members.id, name""",
+        (group,),
+    )
+    return [(member, topic, json.loads(announced) if announced else []) for member, topic, announced in rows]
 
 
 def _changed(connection: Connection, group: int) -> None:

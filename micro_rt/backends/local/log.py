@@ -92,6 +92,10 @@ SCHEMA = (
     ),
     # What the member that commits a position leaves to the next one.
     ("ALTER TABLE positions ADD COLUMN note TEXT NOT NULL DEFAULT ''",),
+    (
+        # The types of events that a member announces for a topic, as JSON; NULL if it announces none.
+        "ALTER TABLE member_topics ADD COLUMN types TEXT",
+    ),
 )
 
 

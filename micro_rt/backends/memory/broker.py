@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from micro_rt.broker.base import (
+    NO_TYPES,
     Broker,
     GroupOffset,
     Listener,
@@ -110,10 +111,20 @@ class MemoryBroker(Broker):
         limit = self._options.max_message
         return [problem_of(record, limit) or state.append(record, now) for record in records]
 
-    def subscribe(self, topics: Collection[str], group: str, start: Start, listener: Listener) -> Subscription:
+    def subscribe(
+        self,
+        topics: Collection[str],
+        group: str,
+        start: Start,
+        listener: Listener,
+        *,
+        types: Mapping[str, Collection[str]] = NO_TYPES,
+    ) -> Subscription:
         """Joins a group."""
         self._open_state()
-        member = _MemoryMember(self._open_state, topics, group, start, listener, self._members.discard, self._session)
+        member = _MemoryMember(
+            self._open_state, topics, group, start, listener, self._members.discard, types, self._session
+        )
         self._members.add(member)
         return member
 
@@ -146,9 +157,10 @@ class _MemoryMember(Member):
         start: Start,
         listener: Listener,
         closed: Callable[[_MemoryMember], None],
+        types: Mapping[str, Collection[str]],
         session: float,
     ) -> None:
-        super().__init__(topics, group, start, listener, session=session)
+        super().__init__(topics, group, start, listener, types, session=session)
         self._state = state
         self._tell_closed = closed
         self._members = _Group()
@@ -181,7 +193,7 @@ class _MemoryMember(Member):
         self._seen = group.revision
         wanted = frozenset(each for each, member in group.targets.items() if member is self)
         owned = frozenset(each for each, member in group.owners.items() if member is self)
-        return View(Ownership(owned, wanted, wanted.difference(group.owners)), records)
+        return View(Ownership(owned, wanted, wanted.difference(group.owners), group.types(self.topics)), records)
 
     async def claim(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
         state, group = self._state(), self._members
@@ -456,8 +468,13 @@ class _Group:
         member = f"member {members.index(owner) + 1}" if owner in members else ""
         return GroupOffset(log.first, log.next, committed, member)
 
+    def types(self, topics: Collection[str]) -> dict[str, set[str]]:
+        """Returns the types that members announce, of these topics."""
+        return {topic: {type for member in self._members for type in member.types.get(topic, ())} for topic in topics}
+
     def _balance(self) -> None:
-        self.targets = balance(self._topics, self._members, self.owners)
+        types = {member: member.types for member in self._members if member.types}
+        self.targets = balance(self._topics, self._members, self.owners, types)
         self._changed()
 
     def _changed(self) -> None:

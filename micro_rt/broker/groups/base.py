@@ -7,7 +7,7 @@ is to give up, then releases them, and only then another member can claim them. 
 A broker derives a class from ``Member`` and implements its abstract methods and ``commit``, ``notes`` and ``lag`` of ``Subscription``; ``fetch``,
 ``pause``, ``resume`` and ``close`` are here. It keeps for each group, where all processes that share the broker find it:
 
-- the members, with the topics of each, in the order in which they joined;
+- the members, with the topics and the types of each, in the order in which they joined;
 - the target of each partition, as ``balance`` says, computed again when a member joins or leaves;
 - the owner of each partition, set by ``claim`` and removed by ``release``; only the owner reads and commits;
 - the committed position of each partition, and the note that was committed with it.
@@ -21,15 +21,18 @@ import asyncio
 import logging
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
-from micro_rt.broker.base import Listener, Partition, Record, Start, Subscription, checked_start
+from micro_rt.broker.base import NO_TYPES, Listener, Partition, Record, Start, Subscription, checked_start
 from micro_rt.broker.reader_watch import ReaderWatch
 from micro_rt.errors import Error, FailedPrecondition
 from micro_rt.kit.tasks import TaskSet
 
-__all__ = ["Member", "Ownership", "View", "balance"]
+__all__ = ["Member", "Ownership", "View", "balance", "capable"]
+
+REMEMBERED_TYPES = 10_000
+"""Types of one topic of which a member remembers that another has announced them; then it learns no more."""
 
 MemberT = TypeVar("MemberT")
 
@@ -49,6 +52,8 @@ class Ownership:
     """This member is to read these, now or as soon as they are released."""
     free: frozenset[Partition]
     """Of those wanted, these are nobody's."""
+    types: Mapping[str, Collection[str]] = field(default_factory=dict[str, Collection[str]])
+    """The types that the members of the group announce, by topic; of topics that this member reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +73,30 @@ class Member(Subscription):
         group: whose member it is.
         start: where partitions begin that the group has no position of.
         listener: told what becomes of partitions.
+        types: which types of events it handles, by topic.
         session: seconds after which the member gives its partitions up if the task that read has ended and nothing uses it.
     """
 
     def __init__(
-        self, topics: Collection[str], group: str, start: Start, listener: Listener, *, session: float = SESSION
+        self,
+        topics: Collection[str],
+        group: str,
+        start: Start,
+        listener: Listener,
+        types: Mapping[str, Collection[str]] = NO_TYPES,
+        *,
+        session: float = SESSION,
     ) -> None:
         if not topics or not group:
             raise ValueError("a subscription needs a group, and at least one topic")
         self.topics = tuple(dict.fromkeys(topics))
         self.group = group
         self.start: Start = checked_start(start)
+        self.types: Mapping[str, Collection[str]] = {
+            topic: frozenset(types[topic]) for topic in self.topics if types.get(topic)
+        }
+        """The types that it announces, by topic."""
+        self._announced: dict[str, set[str]] = {}
         self._listener = listener
         self._cursors: dict[Partition, int] = {}
         """The offset to read next, of each partition that is this member's as far as it knows."""
@@ -116,6 +134,7 @@ class Member(Subscription):
                     self._joined = False
                     continue
                 if view.ownership is not None:
+                    self._hear(view.ownership.types)
                     self._settled = False
                     if await self._adapt(view.ownership):
                         continue
@@ -152,6 +171,10 @@ class Member(Subscription):
             finally:
                 self._forget(list(self._cursors))
                 await self.leave()
+
+    def announced(self, topic: str, type: str) -> bool:
+        """Returns whether a member of the group has announced that it handles this type of event."""
+        return type in self._announced.get(topic, ())
 
     def wake(self) -> None:
         """Has a fetch that waits look again."""
@@ -252,6 +275,12 @@ class Member(Subscription):
             except Error as error:
                 _log.warning("group %s keeps partitions for a member that nobody reads: %s", self.group, error)
 
+    def _hear(self, types: Mapping[str, Collection[str]]) -> None:
+        for topic, names in types.items():
+            known = self._announced.setdefault(topic, set())
+            if len(known) < REMEMBERED_TYPES:
+                known.update(names)
+
     async def _announce(self) -> None:
         await self._listener.assigned(sorted(self._unannounced))
         self._unannounced.clear()
@@ -281,8 +310,28 @@ class Member(Subscription):
         return True
 
 
+def capable(announced: Mapping[MemberT, Collection[object]]) -> set[MemberT]:
+    """Returns which of the members that read a topic get its partitions: those that handle every type that any of them announces.
+
+    Args:
+        announced: the types that each member announces for the topic; one that announces none counts as handling all.
+
+    Returns:
+        Those members; if there are none, those that announce the most types.
+    """
+    every = set[object]().union(*announced.values())
+    able = {member for member, types in announced.items() if not types or every.issubset(types)}
+    if able:
+        return able
+    most = max(map(len, announced.values()), default=0)
+    return {member for member, types in announced.items() if len(types) == most}
+
+
 def balance(
-    topics: Mapping[str, int], members: Mapping[MemberT, Iterable[str]], owners: Mapping[Partition, MemberT]
+    topics: Mapping[str, int],
+    members: Mapping[MemberT, Iterable[str]],
+    owners: Mapping[Partition, MemberT],
+    types: Mapping[MemberT, Mapping[str, Collection[str]]] | None = None,
 ) -> dict[Partition, MemberT]:
     """Says which member of a group reads which partition: evenly in each topic, then evenly over all, moving few.
 
@@ -291,6 +340,7 @@ def balance(
         members: which topics each of them reads, the one that came first being the first; those that are not in ``topics``
             do not count.
         owners: who reads what at present.
+        types: the types of events that members announce, by topic; ``capable`` says what follows.
 
     Returns:
         A member for each partition of a topic that anybody reads.
@@ -303,6 +353,10 @@ def balance(
             if name in topics:
                 held[name][member] = []
     held = {name: readers for name, readers in held.items() if readers}
+    if types:
+        for name, readers in held.items():
+            able = capable({member: types.get(member, NO_TYPES).get(name, ()) for member in readers})
+            held[name] = {member: numbers for member, numbers in readers.items() if member in able}
     free: dict[str, list[int]] = {}
     for name, readers in held.items():
         for number in range(topics[name]):

@@ -179,6 +179,56 @@ class Groups(BrokerSuite):
                     )
             expect_each_once([one, two, three], 100)
 
+    # Members that handle different types
+
+    async def test_a_topic_goes_to_the_members_that_handle_every_type(self) -> None:
+        async with self.open_topic() as (one, topic), self.open_broker() as two:
+            group = unique_name("g")
+            board: dict[Partition, Reader] = {}
+            async with self.start_reader(one, topic, group=group, board=board, types=["a"]) as old:
+                await self.until_all_assigned(old, topic)
+                await self.publish(one, *(OutgoingRecord(topic, b"a", b"%d" % number) for number in range(50)))
+                await old.until(50)
+                assert not old.announced(topic, "b")
+                async with self.start_reader(two, topic, group=group, board=board, types=["b", "a"]) as new:
+                    await self.until_all_assigned(new, topic)
+                    await eventually(lambda: not old.partitions, within=self.settle)
+                    await eventually(lambda: old.announced(topic, "b"), within=self.settle)
+                    assert new.announced(topic, "a") and new.announced(topic, "b")
+                    assert not old.announced(topic, "c") and not old.announced(unique_name("t"), "b")
+                    await self.publish(one, *(OutgoingRecord(topic, b"b", b"%d" % number) for number in range(50)))
+                    await new.until(50)
+                    async with self.start_reader(one, topic, group=group, board=board, types=["a", "b"]) as newer:
+                        await self.until_shared(topic, new, newer)
+                await self.until_all_assigned(old, topic)
+                assert old.announced(topic, "b"), "what has been announced is remembered"
+            assert {record.value for record in old.records} == {b"a"}
+            expect_each_once([old, new, newer], 100)
+
+    async def test_of_members_none_of_which_handles_every_type_those_with_the_most_read(self) -> None:
+        async with self.open_topic() as (one, topic), self.open_broker() as two:
+            group = unique_name("g")
+            async with (
+                self.start_reader(one, topic, group=group, types=["a"]) as few,
+                self.start_reader(two, topic, group=group, types=["b", "c"]) as many,
+            ):
+                await self.until_all_assigned(many, topic)
+                await eventually(lambda: not few.partitions, within=self.settle)
+                await eventually(lambda: many.announced(topic, "a"), within=self.settle)
+
+    async def test_a_member_that_announces_nothing_counts_as_handling_every_type(self) -> None:
+        async with self.open_topic() as (one, topic), self.open_broker() as two:
+            group = unique_name("g")
+            other = await self.prepare_topic(one)
+            async with (
+                self.start_reader(one, topic, group=group, types=["a", "b"]) as says,
+                self.start_reader(two, topic, group=group) as silent,
+            ):
+                await self.until_shared(topic, says, silent)
+                async with self.start_reader(one, other, group=group, types=["c"]) as elsewhere:
+                    await self.until_all_assigned(elsewhere, other)
+                    await self.until_shared(topic, says, silent)
+
     # Closing
 
     async def test_closing_a_subscription_revokes_and_ends_it(self) -> None:

@@ -9,13 +9,13 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from micro_rt.broker.base import Broker, Partition, Record, Start, Subscription
+from micro_rt.broker.base import NO_TYPES, Broker, Partition, Record, Start, Subscription
 from micro_rt.errors import Aborted
 from micro_rt.testing.contracts.registry import OtherProcess
 from micro_rt.testing.contracts.suite import eventually
@@ -73,6 +73,7 @@ class Reader(Recorder):
         limit: records of one fetch.
         board: who reads which partition, of all readers that have the same one: no two may at once.
         settle: seconds that stopping may take.
+        types: the types that it announces, by topic.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Reader(Recorder):
         limit: int,
         board: dict[Partition, Reader] | None,
         settle: float,
+        types: Mapping[str, Collection[str]] = NO_TYPES,
     ) -> None:
         super().__init__()
         self.records: list[Record] = []
@@ -95,7 +97,7 @@ class Reader(Recorder):
         self._settle = settle
         self._done: dict[Partition, int] = {}
         self._going = True
-        self._subscription: Subscription = broker.subscribe(topics, group, start, self)
+        self._subscription: Subscription = broker.subscribe(topics, group, start, self, types=types)
         self._task = asyncio.ensure_future(self._run())
 
     async def until(self, count: int, within: float | None = None) -> None:
@@ -104,6 +106,10 @@ class Reader(Recorder):
         await eventually(lambda: len(self.records) >= count or self._task.done(), f"not {count} records", within=within)
         if len(self.records) < count:
             await self._task  # It failed.
+
+    def announced(self, topic: str, type: str) -> bool:
+        """Returns whether a member of the group has announced a type, as far as this one knows."""
+        return self._subscription.announced(topic, type)
 
     async def stop(self) -> None:
         """Leaves the group; raises what went wrong."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from typing import ClassVar
 
 import pytest
@@ -124,9 +124,11 @@ class BrokerSuite(Contract):
         commit: bool = True,
         limit: int = 50,
         board: dict[Partition, Reader] | None = None,
+        types: Collection[str] = (),
     ) -> AsyncGenerator[Reader]:
-        """Starts a member that reads on its own; the group is one of its own, if not given."""
-        reader = Reader(broker, topics, group or unique_name("g"), start, commit, limit, board, self.settle)
+        """Starts a member that reads on its own; the group is one of its own, if not given. It announces the types for each topic."""
+        announced = dict.fromkeys(topics, types)
+        reader = Reader(broker, topics, group or unique_name("g"), start, commit, limit, board, self.settle, announced)
         try:
             yield reader
         finally:

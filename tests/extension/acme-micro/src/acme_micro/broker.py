@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 from micro_rt.broker.base import (
     DEFAULT_PARTITIONS,
+    NO_TYPES,
     Broker,
     Listener,
     OutgoingRecord,
@@ -88,10 +89,18 @@ class AcmeBroker(Broker):
         await asyncio.sleep(0)  # let the others have their turn
         return [self._refusal(record) or state.append(record) for record in records]
 
-    def subscribe(self, topics: Collection[str], group: str, start: Start, listener: Listener) -> Subscription:
+    def subscribe(
+        self,
+        topics: Collection[str],
+        group: str,
+        start: Start,
+        listener: Listener,
+        *,
+        types: Mapping[str, Collection[str]] = NO_TYPES,
+    ) -> Subscription:
         """Joins a group."""
         self.state()
-        member = _AcmeMember(self, topics, group, start, listener)
+        member = _AcmeMember(self, topics, group, start, listener, types)
         self._members.append(member)
         return member
 
@@ -119,9 +128,15 @@ class _AcmeMember(Member):
     """One member of a group: what ``Member`` leaves to the broker."""
 
     def __init__(
-        self, broker: AcmeBroker, topics: Collection[str], group: str, start: Start, listener: Listener
+        self,
+        broker: AcmeBroker,
+        topics: Collection[str],
+        group: str,
+        start: Start,
+        listener: Listener,
+        types: Mapping[str, Collection[str]],
     ) -> None:
-        super().__init__(topics, group, start, listener, session=SESSION)
+        super().__init__(topics, group, start, listener, types, session=SESSION)
         self._broker = broker
 
     async def join(self) -> None:
@@ -139,7 +154,7 @@ class _AcmeMember(Member):
                 limit -= len(found)
         wanted = frozenset(each for each, member in group.targets.items() if member is self)
         owned = frozenset(each for each, member in group.owners.items() if member is self)
-        return View(Ownership(owned, wanted, wanted.difference(group.owners)), records)
+        return View(Ownership(owned, wanted, wanted.difference(group.owners), group.types(self.topics)), records)
 
     async def claim(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
         state = self._broker.state()
@@ -291,8 +306,13 @@ class _Group:
             return self.positions[partition]
         return self._begins.setdefault(partition, log.offset_of(start))
 
+    def types(self, topics: Collection[str]) -> dict[str, set[str]]:
+        """Returns the types that members announce, of these topics."""
+        return {topic: {type for member in self._members for type in member.types.get(topic, ())} for topic in topics}
+
     def _balance(self) -> None:
-        self.targets = balance(self._topics, self._members, self.owners)
+        types = {member: member.types for member in self._members}
+        self.targets = balance(self._topics, self._members, self.owners, types)
         self._wake()
 
     def _wake(self) -> None:
