@@ -320,6 +320,8 @@ class Broker(ABC):
 
     envelope: Literal["cloudevents", "micro"] = "cloudevents"
     """In which form events are written, as the address says: ``?envelope=micro`` is go-micro's."""
+    framing: Literal["none", "confluent"] = "none"
+    """Which framing of values is read beside bare messages, as the address says: ``?framing=confluent`` is that of schema registries."""
 
     @property
     def problem(self) -> str:

@@ -40,6 +40,7 @@ class EmbeddedOptions:
     """Seconds that records are kept, of a topic that is made and does not say."""
     max_message: int = MAX_MESSAGE
     """Bytes."""
+    framing: Literal["none", "confluent"] = "none"
 
     @classmethod
     def read(cls, given: Options, retention: float) -> EmbeddedOptions:
@@ -53,11 +54,13 @@ class EmbeddedOptions:
             ValueError: an option has a value that makes no sense.
         """
         envelope = given.one_of("envelope", ("cloudevents", "micro"), "cloudevents")
+        framing = given.one_of("framing", ("none", "confluent"), "none")
         return cls(
             "micro" if envelope == "micro" else "cloudevents",
             given.read("partitions", count, DEFAULT_PARTITIONS),
             given.read("retention", seconds, retention),
             given.read("max_message", count, MAX_MESSAGE),
+            "confluent" if framing == "confluent" else "none",
         )
 
     def of(self, topic: str, options: TopicOptions) -> tuple[int, float]:

@@ -59,6 +59,7 @@ from micro_rt.events.careful import CarefulWork, ProcessGate
 from micro_rt.events.context import EventContext
 from micro_rt.events.dead_letter import DEADLINE_HEADER, GROUP_HEADER, dead_letter_topic, publish_dead_letter
 from micro_rt.events.envelope import Envelope, open_envelope, usual_type
+from micro_rt.events.framing import framing_of, reads_framed
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.progress import FastBatch, PartitionProgress, PendingRecord, error_text
 from micro_rt.events.subscriber import TOMBSTONES, Route
@@ -135,6 +136,14 @@ class Handling:
         self._moved = moved
         self._stop = stop
         self._by_topic: dict[str, dict[str, Route]] = {}
+        if broker.framing == "confluent":
+            routes = [
+                route._replace(
+                    decode=reads_framed(route.decode, json=False),
+                    decode_json=reads_framed(route.decode_json, json=True),
+                )
+                for route in routes
+            ]
         for route in routes:
             self._by_topic.setdefault(route.event.topic, {})[route.event.name] = route
         self._usual = {
@@ -587,7 +596,15 @@ class Handling:
             # Anew for each attempt: the one before may have changed what it was given.
             event = (route.decode_json if envelope.is_json else route.decode)(envelope.data)
         except Exception as error:
-            await self._give_up(pending, str(error) if isinstance(error, ValueError) else error_text(error), None)
+            reason = str(error) if isinstance(error, ValueError) else error_text(error)
+            if framing := framing_of(envelope.data):
+                how = (
+                    ""
+                    if self._broker.framing == "confluent"
+                    else ", which ?framing=confluent in the broker's address reads"
+                )
+                reason = f"its value is in {framing}{how}: {reason}"
+            await self._give_up(pending, reason, None)
             return
         pending.attempts += 1
         try:

@@ -59,6 +59,7 @@ class RecordingBroker(Broker):
 
     def __init__(self, broker: Broker) -> None:
         self.envelope = broker.envelope
+        self.framing = broker.framing
         self._broker = broker
         self.records = 0
         """How many records it has accepted."""

@@ -62,6 +62,8 @@ class KafkaAddress:
     """How long publishing waits without progress, and at most what a request may take."""
     isolation: Literal["committed", "uncommitted"] = "committed"
     envelope: Literal["cloudevents", "micro"] = "cloudevents"
+    framing: Literal["none", "confluent"] = "none"
+    """Which framing of values is read beside bare messages."""
 
     @property
     def place(self) -> str:
@@ -130,6 +132,7 @@ def parse_kafka_address(address: str, environ: Mapping[str, str] | None = None) 
         envelope=cast(
             "Literal['cloudevents', 'micro']", options.one_of("envelope", ("cloudevents", "micro"), "cloudevents")
         ),
+        framing=cast("Literal['none', 'confluent']", options.one_of("framing", ("none", "confluent"), "none")),
     )
     options.end()
     return _checked(made)

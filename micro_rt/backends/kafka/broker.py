@@ -43,6 +43,7 @@ class KafkaBroker(Broker):
     def __init__(self, address: str = "kafka://") -> None:
         self._address = parse_kafka_address(address)
         self.envelope = self._address.envelope
+        self.framing = self._address.framing
         self._cluster: Cluster | None = None
         self._publisher: Publisher | None = None
         self._members: OrderedSet[KafkaSubscription] = OrderedSet()

@@ -57,7 +57,8 @@ class LocalBroker(Broker):
     Args:
         address: ``"local:"``. Parameters: ``sync=full`` (what is accepted survives a loss of power, not only a kill),
             ``session`` (seconds after which a silent member is taken for dead), ``retention`` (seconds that records are kept,
-            a week if not given) and ``partitions`` of a topic that does not say, ``max_message`` (bytes) and ``envelope``.
+            a week if not given) and ``partitions`` of a topic that does not say, ``max_message`` (bytes), ``envelope`` and
+            ``framing``.
         home: the state folder; else ``MICRO_HOME``, else the user's.
         namespace: who does not meet others; else ``MICRO_NAMESPACE``, else ``"default"``.
         clock: what sessions are measured with.
@@ -77,6 +78,7 @@ class LocalBroker(Broker):
         self._session = options.read("session", seconds, SESSION)
         options.end()
         self.envelope = self._options.envelope
+        self.framing = self._options.framing
         self._address = address
         self._home = home
         self._namespace = namespace

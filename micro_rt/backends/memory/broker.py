@@ -59,7 +59,7 @@ class MemoryBroker(Broker):
         address: ``"memory:"``, or ``"memory:NAME"`` for a place of its own; each event loop has its own of either. Parameters:
             ``retention`` (seconds that records are kept; an hour, if not given), ``session`` (seconds that a member keeps its
             partitions after the task that read them has ended; 10, if not given), ``partitions`` (of a topic that does not say),
-            ``max_message`` (bytes) and ``envelope``.
+            ``max_message`` (bytes), ``envelope`` and ``framing``.
         clock: what retention is measured with.
     """
 
@@ -72,6 +72,7 @@ class MemoryBroker(Broker):
         self._session = options.read("session", seconds, SESSION)
         options.end()
         self.envelope = self._options.envelope
+        self.framing = self._options.framing
         self._address = address
         used = clock or boot_clock()
         self._shared = Shared(("broker", place), lambda: _BrokerState(used))
