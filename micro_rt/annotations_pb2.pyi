@@ -239,6 +239,10 @@ class EventOptions(_message.Message):
         """How long records are to be kept: a hint for whoever creates the topic."""
     partitions: int
     """Into how many partitions the topic is to be divided: a hint for whoever creates it."""
+    type: str
+    """The CloudEvents type that travels with it (`ce_type`), for topics that others write or read too; without it, the
+    full name of the message.
+    """
 
     def __init__(
         self,
@@ -248,15 +252,19 @@ class EventOptions(_message.Message):
         version: str | None = ...,
         retention: Duration | None = ...,
         partitions: int | None = ...,
+        type: str | None = ...,
     ) -> None: ...
     def HasField(self, field_name: _typing.Literal["retention"]) -> bool: ...
-    def ClearField(self, field_name: _typing.Literal["topic", "key", "version", "retention", "partitions"]) -> None: ...
+    def ClearField(
+        self, field_name: _typing.Literal["topic", "key", "version", "retention", "partitions", "type"]
+    ) -> None: ...
 
     TOPIC_FIELD_NUMBER: _typing.Final = 1
     KEY_FIELD_NUMBER: _typing.Final = 2
     VERSION_FIELD_NUMBER: _typing.Final = 3
     RETENTION_FIELD_NUMBER: _typing.Final = 4
     PARTITIONS_FIELD_NUMBER: _typing.Final = 5
+    TYPE_FIELD_NUMBER: _typing.Final = 6
 
 SERVICE_FIELD_NUMBER: int
 service: _extensions._ExtensionFieldDescriptor[_ServiceOptions, ServiceOptions]

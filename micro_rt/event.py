@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -15,7 +16,7 @@ class Event(Generic[EventT]):
     """One event: a message with ``option (micro.event)``. Compared and hashed by identity: there is one object per event.
 
     Attributes:
-        name: full proto name of the message: ``"orders.OrderPlaced"``; what travels as its type.
+        name: full proto name of the message: ``"orders.OrderPlaced"``.
         python_name: name of the method that publishes or handles it: ``"order_placed"``.
         topic: where it is published: ``"orders.placed"``.
         message_type: class of the message.
@@ -24,16 +25,22 @@ class Event(Generic[EventT]):
         version: of the schema, as the .proto says; empty if it does not.
         retention: seconds that records are to be kept, as a hint for who creates the topic; None if nothing is said.
         partitions: into how many parts the topic is to be divided, as a hint; None if nothing is said.
+        type: what travels as its type, as the .proto says; else its name. Subscribers understand its name too.
     """
 
     name: str
     python_name: str
     topic: str
-    message_type: type[EventT]
+    message_type: builtins.type[EventT]
     key: str = ""
     version: str = ""
     retention: float | None = None
     partitions: int | None = None
+    type: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.type:
+            object.__setattr__(self, "type", self.name)
 
 
 @dataclass(frozen=True, eq=False)

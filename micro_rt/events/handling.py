@@ -62,7 +62,7 @@ from micro_rt.events.envelope import Envelope, open_envelope, usual_type
 from micro_rt.events.framing import framing_of, reads_framed
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.progress import FastBatch, PartitionProgress, PendingRecord, error_text
-from micro_rt.events.subscriber import TOMBSTONES, Route
+from micro_rt.events.subscriber import TOMBSTONES, Route, by_type
 from micro_rt.events.turns import Block, Blocks, LoopTurns, Steps
 from micro_rt.kit import backoff
 from micro_rt.kit.clock import loop_time, monotonic, wall_time
@@ -144,8 +144,10 @@ class Handling:
                 )
                 for route in routes
             ]
-        for route in routes:
-            self._by_topic.setdefault(route.event.topic, {})[route.event.name] = route
+        by_event = {route.event: route for route in routes}
+        for topic in dict.fromkeys(route.event.topic for route in routes):
+            named = by_type(event for event in by_event if event.topic == topic)
+            self._by_topic[topic] = {name: by_event[event] for name, event in named.items()}
         self._usual = {
             topic: {name.encode(): route for name, route in routes.items()} for topic, routes in self._by_topic.items()
         }
@@ -344,9 +346,10 @@ class Handling:
     ) -> Route | None:
         if envelope.type:
             return None
-        if len(routes) == 1:
-            return next(iter(routes.values()))
-        pending.unreadable = f"it does not say its type (header ce_type), and {pending.record.topic} has several: {', '.join(sorted(routes))}"
+        types = {route.event.type: route for route in routes.values()}
+        if len(types) == 1:
+            return next(iter(types.values()))
+        pending.unreadable = f"it does not say its type (header ce_type), and {pending.record.topic} has several: {', '.join(sorted(types))}"
         return None
 
     # Workers

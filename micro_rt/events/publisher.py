@@ -14,7 +14,7 @@ The rules that it keeps, and why:
   order would be lost otherwise; those of different keys go side by side.
 - Topics are made before the first event, once for each broker that the service opens, not once for each event. One that is
   removed later is made again when an event is refused because of that, and the event is published once more.
-- What depends only on the type of an event (its name, its encoder, its key, its interceptors) is computed once, in
+- What depends only on the event (its type, its encoder, its key, its interceptors) is computed once, in
   ``_Outlet``. Publishing an event then encodes it, makes its headers and calls the broker.
 - Ids are a random prefix of the publisher and a number: unique without a random number for each event. In a forked child,
   a publisher takes another prefix.
@@ -314,12 +314,12 @@ class Publisher:
         source, stamp = self._source, rfc3339(when)
         for id, (outlet, message, key, sent) in zip(ids, batch, strict=True):
             data = outlet.encode(message)
-            headers = seal(outlet.name, id.encode(), source, stamp, sent + trace)
+            headers = seal(outlet.type, id.encode(), source, stamp, sent + trace)
             topic = outlet.event.topic
             if (
                 outlet.tombstone
             ):  # The value holds go-micro's envelope, and there is none: the headers stay where they are.
-                headers = seal_tombstone(outlet.name, id.encode(), source, stamp, sent + trace)
+                headers = seal_tombstone(outlet.type, id.encode(), source, stamp, sent + trace)
                 records.append(OutgoingRecord(topic, b"", key, headers, tombstone=True))
                 continue
             if broker.envelope == "micro":
@@ -358,14 +358,14 @@ class Publisher:
 class _Outlet:
     """One event of a publisher, with everything that does not depend on the message."""
 
-    __slots__ = ("_encode", "_key", "event", "name", "proceed")
+    __slots__ = ("_encode", "_key", "event", "proceed", "type")
 
     tombstone = False
     """Whether it publishes tombstones of the event."""
 
     def __init__(self, event: Event[Any], codec: Codec, interceptors: Sequence[Interceptor]) -> None:
         self.event = event
-        self.name = event.name.encode()
+        self.type = event.type.encode()
         self._encode = codec.encoder(event.message_type)
         self._key = attrgetter(event.key) if event.key else None
         self.proceed: Callable[[PublishNext], PublishNext] | None = chain_publish(interceptors)
@@ -402,7 +402,7 @@ class _TombstoneOutlet(_Outlet):
     tombstone = True
 
     def __init__(self, outlet: _Outlet) -> None:
-        self.event, self.name, self.proceed = outlet.event, outlet.name, outlet.proceed
+        self.event, self.type, self.proceed = outlet.event, outlet.type, outlet.proceed
 
     def encode(self, message: Any) -> bytes:
         """Returns nothing."""

@@ -18,6 +18,7 @@ __all__ = [
     "TOMBSTONES",
     "Route",
     "Subscriber",
+    "by_type",
     "events_info",
     "left_out_of",
     "routes_of",
@@ -139,16 +140,23 @@ def tombstone_routes_of(
         await subscriber.tombstone(context)
 
     chain = chain_event(interceptors, handle)
+    nameless = {topic: Event("", "tombstone", topic, type(None)) for topic in topics}
     return {
         topic: {
-            event.name: Route(event, _nothing, _nothing, chain)
-            for event in (
-                Event("", "tombstone", topic, type(None)),
-                *(event for event in events_info(subscriber).events if event.topic == topic),
-            )
+            name: Route(event, _nothing, _nothing, chain)
+            for name, event in by_type(each for each in events if each.topic == topic).items()
         }
-        for topic in topics
+        for topic, events in ((topic, (nameless[topic], *events_info(subscriber).events)) for topic in topics)
     }
+
+
+def by_type(events: Iterable[Event[Any]]) -> dict[str, Event[Any]]:
+    """Returns events of one topic by what a record may call them: their types, and the names of those whose .proto gives a type."""
+    known = list(events)
+    found = {event.type: event for event in known}
+    for event in known:
+        found.setdefault(event.name, event)
+    return found
 
 
 def types_of(routes: Iterable[Route], tombstones: Collection[str]) -> dict[str, list[str]]:
@@ -160,7 +168,7 @@ def types_of(routes: Iterable[Route], tombstones: Collection[str]) -> dict[str, 
     """
     types: dict[str, list[str]] = {topic: [TOMBSTONES] for topic in tombstones}
     for route in routes:
-        types.setdefault(route.event.topic, []).append(route.event.name)
+        types.setdefault(route.event.topic, []).extend(dict.fromkeys((route.event.type, route.event.name)))
     return types
 
 
@@ -170,7 +178,7 @@ def left_out_of(subscriber: Subscriber, routes: Iterable[Route]) -> dict[str, se
     left_out: dict[str, set[str]] = {}
     for event in events_info(subscriber).events:
         if event not in handled:
-            left_out.setdefault(event.topic, set()).add(event.name)
+            left_out.setdefault(event.topic, set()).update((event.type, event.name))
     return left_out
 
 

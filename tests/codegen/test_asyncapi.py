@@ -113,6 +113,8 @@ def test_what_it_says_of_events(generated: Path) -> None:
         "type": "string",
         "description": "The text of the field whole.order_id.",
     }
+    assert placed["headers"]["properties"]["ce_type"]["const"] == "order_events.Placed"
+    assert part["headers"]["properties"]["ce_type"]["const"] == "com.example.order.part-returned"
     assert lost["deprecated"] is True
     assert "correlationId" not in lost and "bindings" not in lost
     schemas = document["components"]["schemas"]

@@ -98,6 +98,9 @@ def test_what_the_stubs_know(stubs: dict[str, ModuleType]) -> None:
         ("order_events.Placed.Part", "placed_part", "orders.placed", "whole.order_id", "2.10", None, 3),
         ("order_events.Lost", "lost", "orders.lost", "", "", None, None),
     ]
+    assert [event.type for event in info.events] == [
+        *("order_events.Placed", "com.example.order.part-returned", "order_events.Lost")
+    ]
     for stub in (module.OrderEventsPublisher, module.OrderEventsSubscriberBase):
         assert stub.placed.__doc__ == "An order was placed."
         assert inspect.getdoc(stub.lost) == "Was in use once.\n\nDeprecated."
@@ -130,6 +133,20 @@ def test_no_event_can_hide_what_its_classes_have() -> None:
     members = {name for base in (micro.Publisher, micro.Subscriber) for name in dir(base) if not name.startswith("_")}
     for name in {*members, "publish_all"}:
         assert name not in names.event_names([name, name.title().replace("_", "")]).values(), "reserve it in names.py"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "type"),
+    [('type: "com.x"', 'type: "com.x"', "com.x"), ("", 'type: "p.M"', "p.M"), ('type: "com.x"', 'type: "p.M"', "p.M")],
+)
+def test_two_events_of_a_topic_with_one_type_are_refused(one: str, other: str, type: str, tmp_path: Path) -> None:
+    events = [
+        f'message {name} {{ option (micro.event) = {{topic: "{topic}" {option}}}; }}\n'
+        for name, topic, option in (("M", "t", one), ("N", "t", other), ("Elsewhere", "u", other))
+    ]
+    response = generate(tmp_path, {"p.proto": _source("".join(events))})
+    assert f"p.N: would travel with the type {type!r} on topic t, as p.M does" in response.error
+    assert "Elsewhere" not in response.error
 
 
 def test_keys_in_the_words_of_the_dialect(tmp_path: Path) -> None:
@@ -216,6 +233,16 @@ TAKE = "which orders nothing; take a field with one string, bytes, integer, bool
         ),
         ('topic: "t" retention: {seconds: -1}', "retention of option (micro.event) is -1 s; it must be more than 0"),
         ('topic: "t" retention: {}', "retention of option (micro.event) is 0 s; it must be more than 0"),
+        *(
+            (
+                f'topic: "t" type: "{type}"',
+                (
+                    f"type of option (micro.event) cannot be {shown!r}: it has at most 200 characters that can be printed, and "
+                    'no space around them, such as "com.example.order.placed"'
+                ),
+            )
+            for type, shown in ((" x", " x"), ("a\\nb", "a\nb"), ("x" * 201, "x" * 201))
+        ),
         (
             'topic: "t" key: "idd"',
             "key 'idd' of option (micro.event): p.M has no field 'idd'; did you mean 'id'?",

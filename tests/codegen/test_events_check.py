@@ -308,6 +308,20 @@ CASES: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
         [("message M ", "message Mm ")],
         [f"{M}: p.M: event removed (is it p.Mm now? a record says its type by full name): breaks delivery"],
     ),
+    "a type added": (
+        [('key: "id"', 'key: "id" type: "com.m"')],
+        [f"{M}: p.M: type changed p.M -> com.m: breaks delivery {OLD}"],
+    ),
+    "an event renamed that keeps its type": (
+        [("message M ", "message Mm "), ('key: "id"', 'key: "id" type: "p.M"'), ("  string note = 9;\n", "")],
+        [
+            f"{M}: p.Mm: was p.M, and has kept its type p.M: breaks nothing",
+            (
+                f'{M}: p.Mm.note: field removed, and a later one can be taken for it: write reserved 9; reserved "note";: '
+                f"{BOTH}"
+            ),
+        ],
+    ),
     "a version and hints": ([('key: "id"', 'key: "id" version: "2" retention: {seconds: 5}')], []),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,10 +19,16 @@ SETTLE = 30.0
 
 
 class Shop:
-    """The generated stubs of shop.proto, with topics of one test's own."""
+    """The generated stubs of shop.proto, with topics of one test's own.
 
-    def __init__(self, mark: str = "") -> None:
+    Args:
+        mark: what the topics end with.
+        types: the types that travel, of events that have another than their name, by Python name.
+    """
+
+    def __init__(self, mark: str = "", types: Mapping[str, str] | None = None) -> None:
         self.mark = mark or uuid.uuid4().hex[:8]
+        self._types = types or {}
         self.info = EventsInfo("shop.proto", tuple(self._own(event) for event in shop_micro._SHOP_EVENTS.events))
         self.events = {event.python_name: event for event in self.info.events}
         self.Publisher = type("Publisher", (micro.Publisher,), {"_info_": self.info})
@@ -42,6 +48,7 @@ class Shop:
             event.version,
             event.retention,
             4,
+            self._types.get(event.python_name, event.type),
         )
 
     def topic(self, name: str) -> str:

@@ -129,7 +129,13 @@ def _headers(event: Event) -> Schema:
     return {
         "type": "object",
         "properties": {
-            "ce_type": {"type": "string", "const": event.full_name, "description": "The full name of the message."}
+            "ce_type": {
+                "type": "string",
+                "const": event.type,
+                "description": "The full name of the message."
+                if event.type == event.full_name
+                else "What the event is called on the wire.",
+            }
         },
         "required": ["ce_type"],
         "allOf": [{"$ref": f"#/components/schemas/{_CLOUD_EVENTS}"}],

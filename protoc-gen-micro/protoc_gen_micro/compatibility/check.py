@@ -123,6 +123,12 @@ class _Comparison:
         new = self._new.events.get(name)
         if before is None:
             return
+        if new is None and (renamed := self._of_type(event)) is not None:
+            # It is found by its type, whatever its message is called.
+            message = self._new.message(renamed.full_name)
+            if message is not None:
+                self._add(message.place, renamed.full_name, f"was {name}, and has kept its type {event.type}", [])
+                new, after = renamed, message
         if new is None or after is None:
             gone = "event removed" if after is None else "is no event any more"
             self._add(before.place if after is None else after.place, name, gone + self._successor(event), [DELIVERY])
@@ -134,6 +140,11 @@ class _Comparison:
             self._add(after.place, name, moved, [])
         if event.topic != new.topic:
             self._add(after.place, name, f"topic changed {event.topic} -> {new.topic}", [DELIVERY])
+        if event.type != new.type:
+            # Subscribers understand the full name in any case.
+            for_old = [] if new.type == name else [DELIVERY]
+            for_new = [] if event.type == new.full_name else [DELIVERY]
+            self._add(after.place, name, f"type changed {event.type} -> {new.type}", [], for_old, for_new)
         same_field = self._path(before, event.key, self._old) == self._path(after, new.key, self._new)
         if event.key != new.key and not same_field:
             change = (
@@ -150,7 +161,7 @@ class _Comparison:
                 "up the order of its keys"
             )
             self._add(after.place, name, hint, [])
-        self._refer(name, name)
+        self._refer(name, after.full_name)
 
     def messages(self) -> None:
         """Compares all messages of the files."""
@@ -202,6 +213,13 @@ class _Comparison:
         if (old, new) not in self._compared and not (old == new and old.startswith("google.protobuf.")):
             self._compared.add((old, new))
             self._pending.append((old, new))
+
+    def _of_type(self, event: Event) -> Event | None:
+        """Returns the new event of the same topic and type, if the old schema says the type or the new one does."""
+        for new in self._new.events.values():
+            if (new.topic, new.type) == (event.topic, event.type) and new.full_name not in self._old.events:
+                return new
+        return None
 
     def _successor(self, event: Event) -> str:
         """Returns a question, where a new event looks like one that is gone."""

@@ -106,6 +106,8 @@ class EventStubs:
             arguments.append(f"retention={event.retention!r}")
         if event.partitions is not None:
             arguments.append(f"partitions={event.partitions}")
+        if event.type != event.full_name:
+            arguments.append(f"type={literal(event.type)}")
         return arguments
 
     def deprecation(self, event: Event) -> str:

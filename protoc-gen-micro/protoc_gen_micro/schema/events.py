@@ -40,6 +40,9 @@ def read_events(
     found = list(_declared(file.message_type, (4,), prefix, options, source))
     python_names = event_names(full_name[len(prefix) :] for full_name, _, _ in found)
     by_python_name: dict[str, str] = {}
+    by_type: dict[tuple[str, str], str] = {}
+    for full_name, _, option in found:
+        by_type.setdefault((option.topic, full_name), full_name)
     events: list[Event] = []
     for full_name, path, option in found:
         python_name = python_names[full_name[len(prefix) :]]
@@ -47,6 +50,10 @@ def read_events(
         if other != full_name:
             problem = f"would be the method {python_name!r} in Python, as {other} is; rename one of the two"
             source.refuse(path, full_name, problem)
+        other = by_type.setdefault((option.topic, option.type), full_name) if option.type else full_name
+        if other != full_name:
+            problem = f"would travel with the type {option.type!r} on topic {option.topic}, as {other} does; give each a type of its own"
+            source.refuse((*path, 7, EVENT), full_name, problem)
         message = find(find_type(full_name))
         try:
             fields = fields_of_key(message, option.key, find) if option.key else []
@@ -56,6 +63,7 @@ def read_events(
         events.append(
             Event(
                 full_name=full_name,
+                type=option.type or full_name,
                 python_name=python_name,
                 type_name=message.type_name,
                 topic=option.topic,

@@ -225,7 +225,8 @@ class Event(NamedTuple):
     """A message with ``(micro.event)``.
 
     Attributes:
-        full_name: full name of the message, ``"orders.OrderPlaced"``: what travels as its type.
+        full_name: full name of the message, ``"orders.OrderPlaced"``.
+        type: what travels as its type: what the .proto says, or else the full name.
         python_name: name in Python of the method that publishes or handles it, ``"order_placed"``.
         type_name: the message.
         topic: where it is published.
@@ -240,6 +241,7 @@ class Event(NamedTuple):
     """
 
     full_name: str
+    type: str
     python_name: str
     type_name: TypeName
     topic: str

@@ -35,6 +35,7 @@ class EventOption(NamedTuple):
     version: str
     retention: float | None
     partitions: int | None
+    type: str
 
 
 class Options:
@@ -95,7 +96,7 @@ _DEFAULT_BACKOFF, _DEFAULT_MAX_BACKOFF = 0.05, 2.0
 _KNOWN = {
     "micro.service": {"name"},
     "micro.method": {"timeout", "retry", "auth"},
-    "micro.event": {"topic", "key", "version", "retention", "partitions"},
+    "micro.event": {"topic", "key", "version", "retention", "partitions", "type"},
     "micro.RetryOptions": {"attempts", "backoff", "max_backoff", "codes", "idempotent", "attempt_timeout"},
     "micro.AuthOptions": {"scopes", "public"},
 }
@@ -161,16 +162,24 @@ def _event(said: dict[str, Any]) -> EventOption:
             f"topic of option (micro.event) cannot be {topic!r}: letters, digits, '.', '_' and '-' are what a topic is "
             f"made of, {_MAX_TOPIC} at most, and it is neither '.' nor '..'; rename it"
         )
+    type = str(said.get("type", ""))
+    if type and (len(type) > _MAX_TYPE or not type.isprintable() or type != type.strip()):
+        raise ValueError(
+            f"type of option (micro.event) cannot be {type!r}: it has at most {_MAX_TYPE} characters that can be printed, and no "
+            'space around them, such as "com.example.order.placed"'
+        )
     return EventOption(
         topic=topic,
         key=str(said.get("key", "")),
         version=str(said.get("version", "")),
         retention=None if retention is None else _seconds("retention of option (micro.event)", retention),
         partitions=said.get("partitions"),
+        type=type,
     )
 
 
 _MAX_TOPIC = 249
+_MAX_TYPE = 200
 _TOPIC = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 """What Kafka's topics are made of; whatever the broker, a topic must be able to move to it."""
 

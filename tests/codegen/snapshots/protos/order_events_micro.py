@@ -73,6 +73,7 @@ _PLACED_PART = _micro.Event(
     key="whole.order_id",
     version="2.10",
     partitions=3,
+    type="com.example.order.part-returned",
 )
 _LOST = _micro.Event("order_events.Lost", "lost", "orders.lost", Lost)
 _ORDER_EVENTS_EVENTS = _micro.EventsInfo("order_events.proto", (_PLACED, _PLACED_PART, _LOST))
