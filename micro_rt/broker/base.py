@@ -269,7 +269,7 @@ class Subscription(ABC):
         """Returns whether a member of the group has announced that it handles this type of event.
 
         What a member has announced is known to the others before they read anything that was published after it had partitions.
-        It is remembered for as long as this subscription lives, also when that member has left.
+        It is remembered for ten minutes after that member has left, in which it may return.
         """
 
     @abstractmethod

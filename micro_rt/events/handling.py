@@ -136,6 +136,8 @@ class Handling:
         self._moved = moved
         self._stop = stop
         self._by_topic: dict[str, dict[str, Route]] = {}
+        self._only: dict[str, Route] = {}
+        """The routes of topics that have one: records there need not say their type."""
         if broker.framing == "confluent":
             routes = [
                 route._replace(
@@ -148,6 +150,8 @@ class Handling:
         for topic in dict.fromkeys(route.event.topic for route in routes):
             named = by_type(event for event in by_event if event.topic == topic)
             self._by_topic[topic] = {name: by_event[event] for name, event in named.items()}
+            if len(set(named.values())) == 1:
+                self._only[topic] = next(iter(self._by_topic[topic].values()))
         self._usual = {
             topic: {name.encode(): route for name, route in routes.items()} for topic, routes in self._by_topic.items()
         }
@@ -290,11 +294,11 @@ class Handling:
         if self._handled_elsewhere(topic, type):
             # The partition goes to members that handle it; what was read before that, or while there is none, is not passed over.
             pending.unreadable = (
-                f"this member of group {self.options.group} has no method for {_shown(type)}, and another one has: "
-                "members of several versions were in the group; replay it when all handle it"
+                f"this member of group {self.options.group} has no method for {_shown(type)}, and another one has, or had "
+                "a moment ago: there are members of several versions; replay it when one handles it again"
             )
             self._line_up(pending)
-        elif type == TOMBSTONES:
+        elif pending.record.tombstone:
             progress.skip_tombstone(pending)
         elif self.options.on_unknown == "skip" or type in self._left_out.get(topic, ()):
             type = type if len(type) <= LONGEST_TYPE else f"{type[:LONGEST_TYPE]}…"
@@ -346,11 +350,13 @@ class Handling:
     ) -> Route | None:
         if envelope.type:
             return None
-        types = {route.event.type: route for route in routes.values()}
-        if len(types) == 1:
-            return next(iter(types.values()))
-        pending.unreadable = f"it does not say its type (header ce_type), and {pending.record.topic} has several: {', '.join(sorted(types))}"
-        return None
+        only = self._only.get(pending.record.topic)
+        if only is None:
+            types = sorted({route.event.type for route in routes.values()})
+            pending.unreadable = (
+                f"it does not say its type (header ce_type), and {pending.record.topic} has several: {', '.join(types)}"
+            )
+        return only
 
     # Workers
 

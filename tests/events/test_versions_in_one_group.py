@@ -20,7 +20,7 @@ from tests.helpers.waiting import PATIENCE, eventually
 from tests.servers.server import Server
 
 
-def has_all(shop: Shop, subscription: micro.EventSubscription) -> bool:
+def has_all(subscription: micro.EventSubscription) -> bool:
     return len(subscription.status()) == 4
 
 
@@ -61,7 +61,7 @@ async def test_a_rolling_update_that_adds_a_handler_loses_nothing(
         _, second = await first.enter_async_context(old())
         await eventually(lambda: second.status())
         _, third = await last.enter_async_context(new())
-        await eventually(lambda: has_all(shop, third), within=PATIENCE)
+        await eventually(lambda: has_all(third), within=PATIENCE)
         publishing = asyncio.ensure_future(publish_both())  # The new event appears once a new member is there.
         until = monotonic() + size(60.0, ci=3.0)
         await first.aclose()
@@ -74,7 +74,7 @@ async def test_a_rolling_update_that_adds_a_handler_loses_nothing(
         going = False
         await publishing
         await eventually(lambda: published <= handled, lambda: f"{len(published - handled)} unseen", within=PATIENCE)
-        await eventually(lambda: has_all(shop, third), within=PATIENCE)
+        await eventually(lambda: has_all(third), within=PATIENCE)
         assert not any(each.unknown for each in third.status())
     figures.add("published", len(published))
     figures.add("unseen", len(published - handled))
@@ -86,7 +86,7 @@ async def test_what_no_member_handles_any_more_is_no_longer_passed_over_but_put_
     log = Log()
     async with subscribed(broker, shop.subscriber(order_placed=log), group="g") as (service, old):
         async with subscribed(broker, shop.subscriber(order_placed=log, order_paid=log), group="g") as (_, new):
-            await eventually(lambda: has_all(shop, new), within=PATIENCE)
+            await eventually(lambda: has_all(new), within=PATIENCE)
             await eventually(lambda: not old.status(), within=PATIENCE)
         await publish.paid("k")  # as after a rollback
         await publish.placed("k")
@@ -98,6 +98,21 @@ async def test_what_no_member_handles_any_more_is_no_longer_passed_over_but_put_
         b"this member of group g has no method for 'shop.OrderPaid', and another one has"
         in headers["micro-dead-reason"]
     )
+
+
+async def test_what_an_update_has_removed_is_passed_over_after_a_while(
+    broker: str, shop: Shop, publish: Publishes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("micro_rt.broker.groups.announced.REMEMBERED_FOR", 0.0)
+    log = Log()
+    async with subscribed(broker, shop.subscriber(order_placed=log), group="g") as (_, new):
+        async with subscribed(broker, shop.subscriber(order_placed=log, order_paid=log), group="g") as (_, old):
+            await eventually(lambda: has_all(old) and not new.status(), within=PATIENCE)
+        await eventually(lambda: has_all(new), within=PATIENCE)
+        await publish.paid("k")
+        await publish.placed("k")
+        await eventually(lambda: len(log) == 1)
+        assert [each.unknown for each in new.status() if each.unknown] == [{"shop.OrderPaid": 1}]
 
 
 async def test_members_none_of_which_handles_everything_put_aside_what_they_do_not(
@@ -150,7 +165,7 @@ async def test_an_update_that_adds_the_method_for_tombstones_loses_none(
 
     async with subscribed(broker, shop.subscriber(order_placed=log), group="g") as (service, old):
         async with subscribed(broker, subscriber_with(shop, tombstone, order_placed=log), group="g") as (_, new):
-            await eventually(lambda: has_all(shop, new), within=PATIENCE)
+            await eventually(lambda: has_all(new), within=PATIENCE)
             await (await service.broker()).publish(
                 [OutgoingRecord(shop.topic("orders"), b"", b"%d" % number, tombstone=True) for number in range(20)]
             )

@@ -60,6 +60,7 @@ from micro_rt.broker.base import (
     checked_start,
 )
 from micro_rt.broker.embedded import checked_limit, checked_offset, not_owned
+from micro_rt.broker.groups.announced import Announced
 from micro_rt.broker.reader_watch import ReaderWatch
 from micro_rt.errors import Aborted, Error, FailedPrecondition, NotFound, PermissionDenied, Unavailable
 from micro_rt.kit.tasks import TaskSet, unless
@@ -68,12 +69,10 @@ __all__ = ["KafkaSubscription"]
 
 RETRY = 0.05
 """Seconds before something is asked again that a change of the group came in the way of."""
-REMEMBERED_TYPES = 10_000
-"""Types of which a member remembers that another has announced them; then it learns no more."""
-ANSWERS = 1000
-"""Types of which a member remembers whether they are announced."""
-LONGEST_ANSWER = 300
-"""Characters of a type of which that is remembered."""
+PAIRS = 1000
+"""Types of which a member keeps what stands for them."""
+LONGEST_TYPE = 300
+"""Characters of a type of which it does."""
 TRY_AGAIN = 0.5
 """Seconds that a fetch takes at least that could not connect, so that whoever tries on does so at a walk."""
 
@@ -124,10 +123,9 @@ class KafkaSubscription(Subscription):
         self._topics = tuple(sorted(set(topics)))
         self._start = checked_start(start)
         self._types = types
-        self._announced: set[bytes] = set()
-        """What any member of the group has announced, as far as this one knows, and has not forgotten."""
-        self._answers: dict[tuple[str, str], bool] = {}
-        """Whether a type of a topic is announced, for those that were asked for."""
+        self._announced = Announced[bytes]()
+        self._pairs: dict[tuple[str, str], bytes] = {}
+        """What stands for a type of a topic, for those that were asked for: it takes longer to compute than to find."""
         self._listener = listener
         self._ended = ended
         self._consumer: GroupConsumer | None = None
@@ -255,15 +253,14 @@ class KafkaSubscription(Subscription):
 
     def announced(self, topic: str, type: str) -> bool:
         """Returns whether a member of the group has announced that it handles this type."""
-        if not self._announced:
-            return False
         asked = (topic, type)
-        answer = self._answers.get(asked)
-        if answer is None:  # A publisher may have put anything there, so only what is short and little is remembered.
-            answer = pair(topic, type) in self._announced
-            if len(type) <= LONGEST_ANSWER and len(self._answers) < ANSWERS:
-                self._answers[asked] = answer
-        return answer
+        found = self._pairs.get(asked)
+        if found is None:
+            found = pair(topic, type)
+            # A publisher may have put anything there, so only what is short is kept, and not much of it.
+            if len(type) <= LONGEST_TYPE and len(self._pairs) < PAIRS:
+                self._pairs[asked] = found
+        return found in self._announced
 
     async def close(self) -> None:
         """Leaves the group; the listener is told that its partitions are revoked."""
@@ -295,9 +292,8 @@ class KafkaSubscription(Subscription):
     def _assigned(self, partitions: frozenset[Partition]) -> None:
         # Whoever waits here sends no heartbeats.
         self._check.joining = False
-        if self._consumer is not None and len(self._announced) < REMEMBERED_TYPES:
-            self._announced.update(self._consumer.announced)
-            self._answers.clear()
+        if self._consumer is not None:
+            self._announced.hear(self._consumer.announced)
         self._changes.append(_Change(assigned=partitions))
         self._wake.set()
 

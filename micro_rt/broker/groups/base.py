@@ -25,14 +25,12 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from micro_rt.broker.base import NO_TYPES, Listener, Partition, Record, Start, Subscription, checked_start
+from micro_rt.broker.groups.announced import Announced
 from micro_rt.broker.reader_watch import ReaderWatch
 from micro_rt.errors import Error, FailedPrecondition
 from micro_rt.kit.tasks import TaskSet
 
 __all__ = ["Member", "Ownership", "View", "balance", "capable"]
-
-REMEMBERED_TYPES = 10_000
-"""Types of one topic of which a member remembers that another has announced them; then it learns no more."""
 
 MemberT = TypeVar("MemberT")
 
@@ -96,7 +94,7 @@ class Member(Subscription):
             topic: frozenset(types[topic]) for topic in self.topics if types.get(topic)
         }
         """The types that it announces, by topic."""
-        self._announced: dict[str, set[str]] = {}
+        self._announced = Announced[tuple[str, str]]()
         self._listener = listener
         self._cursors: dict[Partition, int] = {}
         """The offset to read next, of each partition that is this member's as far as it knows."""
@@ -134,7 +132,8 @@ class Member(Subscription):
                     self._joined = False
                     continue
                 if view.ownership is not None:
-                    self._hear(view.ownership.types)
+                    announced = view.ownership.types
+                    self._announced.hear((topic, type) for topic, types in announced.items() for type in types)
                     self._settled = False
                     if await self._adapt(view.ownership):
                         continue
@@ -174,7 +173,7 @@ class Member(Subscription):
 
     def announced(self, topic: str, type: str) -> bool:
         """Returns whether a member of the group has announced that it handles this type of event."""
-        return type in self._announced.get(topic, ())
+        return (topic, type) in self._announced
 
     def wake(self) -> None:
         """Has a fetch that waits look again."""
@@ -274,12 +273,6 @@ class Member(Subscription):
                 await self.die()
             except Error as error:
                 _log.warning("group %s keeps partitions for a member that nobody reads: %s", self.group, error)
-
-    def _hear(self, types: Mapping[str, Collection[str]]) -> None:
-        for topic, names in types.items():
-            known = self._announced.setdefault(topic, set())
-            if len(known) < REMEMBERED_TYPES:
-                known.update(names)
 
     async def _announce(self) -> None:
         await self._listener.assigned(sorted(self._unannounced))

@@ -201,7 +201,7 @@ class Groups(BrokerSuite):
                     async with self.start_reader(one, topic, group=group, board=board, types=["a", "b"]) as newer:
                         await self.until_shared(topic, new, newer)
                 await self.until_all_assigned(old, topic)
-                assert old.announced(topic, "b"), "what has been announced is remembered"
+                assert old.announced(topic, "b"), "it is not remembered"
             assert {record.value for record in old.records} == {b"a"}
             expect_each_once([old, new, newer], 100)
 
