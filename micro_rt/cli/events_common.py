@@ -19,6 +19,8 @@ from micro_rt.broker.base import Broker, Record
 from micro_rt.codec.proto import ProtoCodec
 from micro_rt.event import Event, EventsInfo
 from micro_rt.events.envelope import Envelope, open_envelope
+from micro_rt.events.framing import reads_framed
+from micro_rt.events.subscriber import by_type
 from micro_rt.service.parts import part_at, setting_of
 
 __all__ = [
@@ -89,6 +91,10 @@ class EventTypes:
         """Returns the events of a topic."""
         return [event for event in self.by_name.values() if event.topic == topic]
 
+    def of_type(self, topic: str, type: str) -> Event[Any] | None:
+        """Returns the event that a record of a topic holds; None if it is not known."""
+        return by_type(self.on_topic(topic)).get(type) or self.by_name.get(type)
+
 
 def known_events(arguments: argparse.Namespace) -> EventTypes:
     """Returns the events that the command line names; none if it names no schema.
@@ -112,16 +118,16 @@ def decoded(envelope: Envelope, record: Record, types: EventTypes) -> tuple[str,
     name = envelope.type
     events = types.on_topic(record.topic)
     if not name and len(events) == 1:
-        name = events[0].name
+        name = events[0].type
     if envelope.is_json:
         return name, plain_json(envelope.data.decode())
-    event = types.by_name.get(name)
+    event = types.of_type(record.topic, name)
     if event is None:
         if types.source:
             raise ValueError(f"{types.source} has no event {name!r}" if name else "it does not say its type")
         raise ValueError("it is protobuf: --module or --descriptors names its schema")
     try:
-        message = ProtoCodec().decoder(event.message_type)(envelope.data)
+        message = reads_framed(ProtoCodec().decoder(event.message_type), json=False)(envelope.data)
         if getattr(event.message_type, "DESCRIPTOR", None) is None:
             return name, message.to_dict()
         return name, json_format.MessageToDict(message, descriptor_pool=types.pool)
@@ -233,6 +239,7 @@ def _of_descriptors(path: Path) -> EventTypes:
                 event.version,
                 event.retention,
                 event.partitions,
+                event.type,
             )
             for event in found
         ],

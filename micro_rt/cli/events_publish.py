@@ -133,7 +133,12 @@ def _chosen(name: str, types: EventTypes) -> Event[Any]:
     event = types.by_name.get(name)
     if event is not None:
         return event
-    found = types.on_topic(name) or [each for each in types.by_name.values() if each.name.rpartition(".")[2] == name]
+    known = types.by_name.values()
+    found = (
+        [each for each in known if each.type == name]
+        or types.on_topic(name)
+        or [each for each in known if each.name.rpartition(".")[2] == name]
+    )
     if len(found) == 1:
         return found[0]
     if found:

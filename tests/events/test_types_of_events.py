@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
 from typing import Any
 
 import micro_rt as micro
-from micro_rt.broker.base import OutgoingRecord
+from micro_rt.broker.base import OutgoingRecord, Record
+from micro_rt.cli.events_common import EventTypes, decoded, known_events
+from micro_rt.cli.events_publish import _chosen
+from micro_rt.events.envelope import open_envelope
+from tests.codegen.tools import ROOT, SCRIPTS, run
 from tests.events.test_unknown_types import counted, record
 from tests.helpers.shop import Log, Publishes, Shop, read_all, subscribed
 from tests.helpers.waiting import eventually
@@ -61,6 +67,25 @@ async def test_members_before_and_after_a_type_is_given_share_a_topic_in_order(b
         await eventually(lambda: len(after) == 2)
     assert [event.total_cents for event in after.events] == [1, 2]
     assert not before
+
+
+def test_commands_know_an_event_by_its_type_and_by_its_name(tmp_path: Path) -> None:
+    shop = Shop(types={"order_placed": TYPE})
+    types = EventTypes("shop", shop.info.events)
+    value = b"\x00\x00\x00\x00\x07\x00" + OrderPlaced(order_id="42").SerializeToString()
+    for said in (TYPE, "shop.OrderPlaced"):
+        headers = (("ce_type", said.encode()), ("content-type", b"application/protobuf"))
+        read = Record(shop.topic("orders"), 0, 0, 0.0, b"k", value, headers)  # in the framing of a schema registry
+        assert decoded(open_envelope(read), read, types) == (said, {"orderId": "42"})
+    assert _chosen(TYPE, types) is _chosen("OrderPlaced", types) is shop.events["order_placed"]
+    protos = ROOT / "tests" / "codegen" / "protos"
+    described = tmp_path / "events.binpb"
+    arguments = ["--include_imports", f"-I{ROOT}", f"-I{protos}", f"-o{described}", "order_events.proto"]
+    run(SCRIPTS / "protoc", *arguments)
+    known = known_events(argparse.Namespace(module="", descriptors=described))
+    assert [event.type for event in known.on_topic("orders.placed")] == [
+        *("order_events.Placed", "com.example.order.part-returned")
+    ]
 
 
 async def test_a_record_without_a_type_on_a_topic_of_one_event_has_that_type(broker: str) -> None:
