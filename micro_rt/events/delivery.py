@@ -527,13 +527,16 @@ class Delivery:
             # What has come since it ended cannot have begun.
             self._handling.suspect()
             lag = await member.lag()
-            for progress in unclean:
-                progress.suspect(min(lag.get(progress.id, 0), self.options.max_in_flight))
-            _log.warning(
-                "group %s: a process has ended without giving up %s: what it may have begun is handled one by one",
-                self.options.group,
-                ", ".join(f"{each.id.topic}/{each.id.number}" for each in unclean),
-            )
+            suspected = {each: min(lag.get(each.id, 0), self.options.max_in_flight) for each in unclean}
+            for progress, count in suspected.items():
+                progress.suspect(count)
+            if names := [f"{each.id.topic}/{each.id.number}" for each, count in suspected.items() if count]:
+                _log.warning(
+                    "group %s: a process has ended, or has lost its place, without giving up %s: what it may have begun is handled "
+                    "one at a time",
+                    self.options.group,
+                    ", ".join(names),
+                )
         self._partitions.update(found)
         self._assigned.set()
         if self._paused and self._member is not None:
