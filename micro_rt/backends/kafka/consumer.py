@@ -109,8 +109,6 @@ class GroupConsumer:
         )
         self._expected: dict[Any, int] = {}
         """Where partitions are, unless aiokafka has moved them since."""
-        self.gone: set[str] = set()
-        """Topics that were not there at some time since this member has its partitions."""
         self.restarted: set[Partition] = set()
         """Partitions that begin anew, whatever was read of them before."""
         self.by_hand = ByHand(cluster, group, self._consumer, self.seek)
@@ -119,9 +117,10 @@ class GroupConsumer:
     async def start(self) -> None:
         """Connects, and begins to join; raises what aiokafka raises."""
         await self._consumer.start()
-        # It shields commits from being cancelled, and forgets them then.
         coordinator = self._consumer._coordinator
-        coordinator._do_commit_offsets = keeping(coordinator._do_commit_offsets, self._commits)
+        self._commit_once: Callable[..., Awaitable[None]] = coordinator._do_commit_offsets
+        # aiokafka shields commits from being cancelled, and forgets them then.
+        coordinator._do_commit_offsets = keeping(self._commit_if_there, self._commits)
         self._consumer.subscribe(topics=self._topics, listener=self._listener)
 
     def begin_anew(self) -> None:
@@ -129,7 +128,6 @@ class GroupConsumer:
         self.by_hand.forget_all()
         self._expected.clear()
         self.restarted.clear()
-        self.gone.clear()
 
     @property
     def assigned(self) -> Collection[Partition]:
@@ -295,6 +293,10 @@ class GroupConsumer:
         self._consumer.seek(_at(partition), offset)
         self._expected[_at(partition)] = offset
 
+    def expected(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """Returns where partitions are, of those of which that is known."""
+        return {each: self._expected[_at(each)] for each in partitions if _at(each) in self._expected}
+
     def expect(self, positions: Mapping[Partition, int]) -> None:
         """Takes note of where partitions begin: if they begin somewhere else, records are missing."""
         self._expected.update((_at(partition), offset) for partition, offset in positions.items())
@@ -333,6 +335,13 @@ class GroupConsumer:
             )
             self._no_notes = True
             await self.commit(positions)
+
+    async def _commit_if_there(self, assignment: Any, offsets: Any) -> None:
+        """Commits for aiokafka, which tries on for a topic that was removed, and so commits old positions if it is made again."""
+        try:
+            await self._commit_once(assignment, offsets)
+        except failures.UnknownTopicOrPartitionError:
+            raise failures.IllegalStateError("a topic is not there any more") from None
 
     async def notes(self, partitions: Collection[Partition]) -> dict[Partition, str]:
         """Returns what was committed beside the positions of those partitions that have one."""

@@ -49,6 +49,8 @@ class ConsumerCheck:
         self._behind: dict[Partition, int] = {}
         self._strikes = 0
         self._patience = STUCK_CHECKS
+        self._gone: set[str] = set()
+        """Topics that were not there when it was looked last."""
         self._task: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
 
@@ -145,9 +147,8 @@ class ConsumerCheck:
                 continue
             missing = [topic for topic, count in found.items() if isinstance(count, NotFound)]
             self.missing = f"group {self._group}: there is no topic {', '.join(missing)} any more" if missing else ""
-            back = consumer.gone.difference(missing)
-            consumer.gone.difference_update(back)
-            consumer.gone.update(missing)
+            back = self._gone.difference(missing)
+            self._gone = set(missing)
             consumer.restart(sorted(each for each in consumer.assigned if each.topic in back))
             if not missing and isinstance(self.unreachable, NotFound):
                 self.unreachable, self.problem = None, ""

@@ -333,6 +333,8 @@ class KafkaSubscription(Subscription):
             for partition in partitions:
                 consumer.resume(partition)
             await self._give_up(partitions, lost=True)
+            with contextlib.suppress(Error):  # What was committed last may be of the topic that was before.
+                await self._ask(consumer.begin(consumer.expected(partitions)), "beginning anew")
             await self._take(partitions)
 
     async def _give_up(self, partitions: Collection[Partition], *, lost: bool) -> None:
