@@ -214,3 +214,53 @@ async def test_a_publisher_that_may_not_make_topics_says_that_one_is_gone(strict
 
 async def accepted(one: Broker, topic: str) -> bool:
     return isinstance((await one.publish([OutgoingRecord(topic, b"")]))[0], Position)
+
+
+async def test_the_lag_is_0_behind_what_a_transaction_took_back(kafka: Server) -> None:
+    async with broker(kafka.url) as one:
+        topic, group = name("t"), name("g")
+        partition = Partition(topic, 0)
+        await one.prepare({topic: TopicOptions(partitions=1)})
+        recorder = Recorder()
+        member = one.subscribe([topic], group, "earliest", recorder)
+        await one.publish([OutgoingRecord(topic, b"") for _ in range(5)])
+        assert await read(member, 5) == [0, 1, 2, 3, 4]
+        await member.commit({partition: 4})
+        await take_back(kafka, topic, 18, times=3)
+
+        async def lag() -> int:
+            assert not await member.fetch(10, 0.1)
+            return (await member.lag())[partition]
+
+        assert await lag() > 50  # One record is not committed, and what comes behind it is not known.
+        await member.commit({partition: 5})
+        await eventually(lag, equals=0)
+        await one.publish([OutgoingRecord(topic, b"")])
+        assert (await member.lag())[partition] == 1
+        (offset,) = await read(member, 1)
+        assert offset > 54
+        await member.commit({partition: offset + 1})
+        await take_back(kafka, topic, 1)
+        await eventually(lag, equals=0)
+        await member.commit({partition: offset + 1})
+        await member.close()
+        # Whoever reads on has nothing to pass over.
+        recorder = Recorder()
+        member = one.subscribe([topic], group, "earliest", recorder)
+        await eventually(lambda: fetched(member, recorder))
+        assert await member.lag() == {partition: 0}
+        await member.close()
+
+
+async def take_back(server: Server, topic: str, count: int, times: int = 1) -> None:
+    """Publishes records in transactions that are aborted."""
+    producer = aiokafka.AIOKafkaProducer(bootstrap_servers=server.address, transactional_id=name("tx"))
+    await producer.start()
+    try:
+        for _ in range(times):
+            await producer.begin_transaction()
+            for _ in range(count):
+                await producer.send_and_wait(topic, b"taken back")
+            await producer.abort_transaction()
+    finally:
+        await producer.stop()

@@ -316,6 +316,14 @@ class GroupConsumer:
         """Returns which offset comes next."""
         return cast("int", await self._consumer.position(_TopicPartition(*partition)))
 
+    def next_offsets(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """Returns where partitions are that aiokafka reads, of those of which that is known.
+
+        Behind the last record that was read, that can be behind others: those of aborted transactions, and the brokers' own.
+        """
+        found = self._places(_at(each) for each in partitions if each not in self.by_hand)
+        return {Partition(*at): place.offset for at, place in found.items()}
+
     async def commit(self, positions: Mapping[Partition, int], notes: Mapping[Partition, str] = {}) -> None:
         """Commits; tries on for as long as nobody cancels it."""
         if self._no_notes:

@@ -28,6 +28,8 @@ The rules that it keeps, and why:
   ``micro.Error``.
 - A topic that does not exist is an error at once. A consumer would wait for it, and might have it created. Whether the topics are
   there, and with how many partitions, is asked again every few seconds, also while other topics are read.
+- The lag, and a commit behind the last record that was read, go past what follows and is not for readers: records of aborted
+  transactions, and the brokers' own. Otherwise a group that has done everything would never look like it.
 - Where retention has deleted records before they were read, the log says how many. Where a partition begins anew, because its
   topic was made again, it is lost and assigned once more: offsets of before mean nothing.
 - Partitions are taken, asked about and announced in sorted order, so that two runs do the same.
@@ -134,6 +136,8 @@ class KafkaSubscription(Subscription):
         self._paused: set[Partition] = set()
         self._changes: deque[_Change] = deque()
         self._wake = asyncio.Event()
+        self._delivered: dict[Partition, int] = {}
+        """The offset behind the last record that a fetch has returned."""
         self._committed: set[Partition] = set()
         """Partitions of which this member has committed positions."""
         self._begun: set[str] = set()
@@ -179,6 +183,8 @@ class KafkaSubscription(Subscription):
                 self._check.member(consumer.generation)
                 if records:
                     self._check.progress()
+                    for partition, found in records.items():
+                        self._delivered[partition] = found[-1].offset + 1
                     return records
                 self._check.idle(consumer, sorted(self._owned - self._paused - consumer.by_hand.blocked.keys()))
                 if self._check.unreachable is not None:
@@ -210,7 +216,7 @@ class KafkaSubscription(Subscription):
         mine = {partition: offset for partition, offset in positions.items() if partition in self._owned}
         if mine and self._consumer is not None:
             try:
-                await self._ask(self._consumer.commit(mine, notes), "committing")
+                await self._ask(self._consumer.commit(self._past(mine, self._consumer), notes), "committing")
                 self._committed.update(mine)
             except Unavailable:
                 # aiokafka tries on also for a topic that was removed.
@@ -244,11 +250,17 @@ class KafkaSubscription(Subscription):
             self._wake.set()
         ends = await self._ask(consumer.ends(owned), doing)
         beginnings = await self._ask(consumer.beginnings(owned), doing)
+        # What ran out of a position's way cannot follow it any more.
+        positions = {each: max(beginnings[each], committed[each] or 0) for each in owned if each in beginnings}
+        positions = self._past(positions, consumer)
+        return {each: max(0, ends[each] - positions[each]) for each in positions if each in ends}
+
+    def _past(self, positions: Mapping[Partition, int], consumer: GroupConsumer) -> dict[Partition, int]:
+        """Returns positions, those past what follows and is not for readers: aborted transactions, and the brokers' own records."""
+        read_to = consumer.next_offsets(positions)
         return {
-            # What ran out of a position's way cannot follow it any more.
-            each: max(0, ends[each] - max(beginnings[each], committed[each] or 0))
-            for each in owned
-            if each in ends
+            each: max(offset, read_to.get(each, 0)) if offset >= self._delivered.get(each, 0) else offset
+            for each, offset in positions.items()
         }
 
     def announced(self, topic: str, type: str) -> bool:
@@ -348,6 +360,8 @@ class KafkaSubscription(Subscription):
             self._owned.difference_update(partitions)
             self._paused.difference_update(partitions)
             self._committed.difference_update(partitions)
+            for partition in partitions:
+                self._delivered.pop(partition, None)
 
     async def _begin(self, consumer: GroupConsumer, partitions: Collection[Partition]) -> None:
         """Sets the positions of partitions that the group has none of."""
@@ -523,6 +537,8 @@ class KafkaSubscription(Subscription):
         self._changes.clear()
         self._owned.clear()
         self._paused.clear()
+        self._delivered.clear()
+        self._committed.clear()
         if consumer is not None:
             await consumer.stop()
 
