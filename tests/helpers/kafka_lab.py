@@ -26,13 +26,15 @@ def name(text: str) -> str:
     return f"{text}-{uuid.uuid4().hex[:10]}"
 
 
-async def make_topic(server: Server, config: Mapping[str, str], partitions: int = 1, *, named: str = "") -> str:
+async def make_topic(
+    server: Server, config: Mapping[str, str], partitions: int = 1, *, named: str = "", replicas: int = 1
+) -> str:
     """Makes a topic as somebody else makes it."""
     topic = named or name("t")
     admin = aiokafka.admin.AIOKafkaAdminClient(bootstrap_servers=server.address)
     await admin.start()
     try:
-        await admin.create_topics([aiokafka.admin.NewTopic(topic, partitions, 1, topic_configs=dict(config))])
+        await admin.create_topics([aiokafka.admin.NewTopic(topic, partitions, replicas, topic_configs=dict(config))])
     finally:
         await admin.close()
     return topic
