@@ -44,6 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
     except Error as error:
         print(f"micro-rt events lag: {printable(error.message)}", file=sys.stderr)
         return 1
+    if not offsets:
+        group = printable(arguments.group)
+        print(f"group {group} reads nothing at present, and has committed nothing", file=sys.stderr)
     total = sum(offset.lag for offset in offsets.values())
     if arguments.json:
         partitions = [

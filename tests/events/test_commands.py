@@ -21,7 +21,7 @@ import micro_rt as micro
 from micro_rt.broker.base import OutgoingRecord, TopicOptions
 from micro_rt.cli.main import main
 from tests.codegen.tools import ROOT, SCRIPTS, run
-from tests.helpers.shop import Log, Publishes, Shop, subscribed
+from tests.helpers.shop import Ignores, Log, Publishes, Shop, subscribed
 from tests.helpers.waiting import PATIENCE, eventually, soon
 
 SHARED = pytest.mark.parametrize("broker", ["local", "kafka"], indirect=True)  # a command is a process of its own
@@ -381,7 +381,8 @@ async def test_lag_says_how_far_a_group_is_and_leaves_it_alone(
 
         async def read_by_a_member() -> Any:
             found = await lag()
-            return found if found and all(each["member"] for each in found["partitions"]) else None
+            read = [bool(each["member"]) for each in found["partitions"]] if found else []
+            return found if read and all(read) else None
 
         found = await eventually(read_by_a_member, within=PATIENCE)
         assert (found["group"], found["total"]) == (group, 10)
@@ -404,6 +405,16 @@ async def test_lag_says_how_far_a_group_is_and_leaves_it_alone(
     assert len(table) == 6
     assert table[1].split()[:2] == [topic, "0"]
     assert all(row.split()[-1] == "-" for row in table[1:-1])
+    async with micro.Service("s", registry=f"memory:{shop.mark}", broker=broker) as service:
+        member = (await service.broker()).subscribe([topic], f"new-{shop.mark}", "earliest", Ignores())
+        async with asyncio.timeout(PATIENCE):
+            while not await member.lag():
+                await member.fetch(1, 0.1)
+        await member.close()
+    said = await command("lag", "--group", f"new-{shop.mark}")
+    if said.status == 0:  # Kafka forgets a group without members that has committed nothing.
+        assert said.lines[-1].split() == ["total", "0"]
+        assert said.problem == f"group new-{shop.mark} reads nothing at present, and has committed nothing\n"
     for arguments, problem in (
         (("--group", f"biling-{shop.mark}"), f"there is no group 'biling-{shop.mark}'"),
         (("--group", group, f"ordres-{shop.mark}"), f"there is no topic ordres-{shop.mark}"),

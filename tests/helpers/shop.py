@@ -135,7 +135,7 @@ async def read_all(service: micro.Service, topic: str, expected: int = 1) -> lis
     """Reads a topic by a group of its own until what is expected is there."""
     broker = await service.broker()
     await broker.prepare({topic: TopicOptions(partitions=1)})
-    member = broker.subscribe([topic], "reads-all", "earliest", _Ignores())
+    member = broker.subscribe([topic], "reads-all", "earliest", Ignores())
     records: list[Record] = []
     try:
         async with asyncio.timeout(SETTLE):
@@ -147,7 +147,7 @@ async def read_all(service: micro.Service, topic: str, expected: int = 1) -> lis
     return records
 
 
-class _Ignores:
+class Ignores:
     async def assigned(self, partitions: Collection[Partition]) -> None: ...
     async def revoked(self, partitions: Collection[Partition]) -> None: ...
     async def lost(self, partitions: Collection[Partition]) -> None: ...
