@@ -10,6 +10,8 @@ import signal
 import sqlite3
 import sys
 import uuid
+from base64 import b64decode
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +23,7 @@ import micro_rt as micro
 from micro_rt.broker.base import OutgoingRecord, TopicOptions
 from micro_rt.cli.main import main
 from tests.codegen.tools import ROOT, SCRIPTS, run
+from tests.helpers.kafka_raw import RawRecord, batch_of, produce
 from tests.helpers.shop import Ignores, Log, Publishes, Shop, subscribed
 from tests.helpers.waiting import PATIENCE, eventually, soon
 
@@ -434,3 +437,23 @@ def test_where_tail_begins_is_checked(capsys: pytest.CaptureFixture[str]) -> Non
             main(["events", "tail", "t", "--from", text])
         assert ended.value.code == 2
         assert problem in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("broker", ["kafka"], indirect=True)
+async def test_tail_shows_what_is_behind_a_record_that_aiokafka_cannot_parse(
+    broker: str, shop: Shop, command: Command
+) -> None:
+    topic = shop.topic("raw")
+    async with micro.Service("s", registry=f"memory:{shop.mark}", broker=broker) as service:
+        own = await service.broker()
+        await own.prepare({topic: TopicOptions(partitions=2)})
+        for outcome in await own.publish([OutgoingRecord(topic, b"{}", str(key).encode()) for key in range(4)]):
+            assert not isinstance(outcome, Exception)
+    good = RawRecord(b'{"text": "good"}')
+    odd = RawRecord(b"{}", headers=[(b"\xff\x00", b"x")])
+    for batch in (batch_of([good, odd, good]), batch_of([good])):
+        await produce(broker.removeprefix("kafka://"), topic, batch)
+    shown = await command("tail", topic, "--from", "earliest", "--no-follow", "--json")
+    assert shown.status == 0
+    values = Counter(b64decode(json.loads(text)["data_base64"]) for text in shown.lines)
+    assert values == {b"{}": 5, b'{"text": "good"}': 3}

@@ -29,7 +29,7 @@ from micro_rt.broker.base import LONGEST_NOTE, NO_TYPES, Headers, Partition, Rec
 from micro_rt.broker.embedded import warn_of_gap
 from micro_rt.kit.ordered import OrderedSet
 
-__all__ = ["FETCH_BYTES", "FETCH_WAIT", "PARTITION_BYTES", "GroupConsumer", "record_of"]
+__all__ = ["FETCH_BYTES", "FETCH_WAIT", "PARTITION_BYTES", "GroupConsumer", "record_of", "unparsed"]
 
 HEARTBEATS = 10
 """That many in a session; one a second at least, since they tell of rebalances too."""
@@ -245,11 +245,7 @@ class GroupConsumer:
         Returns:
             The partition with the records that it cannot parse; None if it has failed of something else.
         """
-        failed = None
-        for at, fetched in self._consumer._fetcher._records.items():
-            parsing = _parsing(fetched)
-            if parsing is not None and parsing.gi_frame is None:
-                failed = at
+        failed = unparsed(self._consumer)
         for at, place in before.items():
             with contextlib.suppress(KafkaError):  # It went meanwhile.
                 self._consumer.seek(at, place.offset)
@@ -474,6 +470,16 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         self._assigned(frozenset(Partition(*each) for each in assigned))
         if self._consumer.instance and self._assignor.is_unheard():
             self._consumer.rejoin()
+
+
+def unparsed(consumer: Any) -> Any:
+    """Returns the partition with the records that a consumer of aiokafka has just failed to parse; None if it failed of something else."""
+    failed = None
+    for at, fetched in consumer._fetcher._records.items():
+        parsing = _parsing(fetched)
+        if parsing is not None and parsing.gi_frame is None:
+            failed = at
+    return failed
 
 
 def record_of(at: Any, raw: Any) -> Record:
