@@ -26,7 +26,10 @@ class TestNamedMemoryBroker(BrokerContract):
 @pytest.mark.parametrize(
     ("address", "problem"),
     [
-        ("memory:?speed=3", "there is no option 'speed'; known: envelope, max_message, partitions, retention, session"),
+        (
+            "memory:?speed=3",
+            "there is no option 'speed'; known: envelope, framing, max_message, partitions, retention, session",
+        ),
         ("memory:?session=0", "above 0"),
         ("memory:?partitions=0", "above 0"),
         ("memory:?partitions=1.5", "whole"),
