@@ -17,9 +17,10 @@
 - Members may announce which types of events they handle. The partitions of a topic go only to members that handle every type
   which any member of the group announces for it; a member that announces nothing counts as handling all. If no member handles all,
   those that announce the most get them.
-- A member that reads slowly, or not at all, stays a member for as long as its process lives, its loop runs, and the task that called
-  ``fetch`` last has not ended. When that task has ended without closing the subscription, and nothing uses the subscription for a
-  session (the broker says how long that is), others get its partitions. The next ``fetch`` says that they are lost, and joins again.
+- A member that reads slowly, or not at all, stays a member for as long as its process lives, its loop runs, and a task goes on that has
+  called ``fetch``, ``pause`` or ``resume``. When all these tasks have ended without closing the subscription, and no other calls one
+  of these methods for a session (the broker says how long that is), others get its partitions. The next ``fetch`` says that they are
+  lost, and joins again.
 - A record that is there and cannot be read is returned with its bytes as its value and the header ``UNREADABLE``; those behind it
   are read.
 - A record without a value, a tombstone, stays distinct from one with an empty value.

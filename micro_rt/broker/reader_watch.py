@@ -1,50 +1,54 @@
-"""Notices that nobody reads a subscription any more: the task that read has ended, and no other has taken over."""
+"""Notices that nobody uses a subscription any more: every task that did has ended."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
+from micro_rt.kit.ordered import OrderedSet
+
 __all__ = ["ReaderWatch"]
 
 
 class ReaderWatch:
-    """Watches the task that reads a subscription.
+    """Watches the tasks that use a subscription.
 
     Args:
-        session: seconds after the end of the task until ``gone`` is called, unless the subscription is used meanwhile.
-        gone: called when nobody reads any more.
+        session: seconds after the end of the last of them until ``gone`` is called, unless another one uses the subscription meanwhile.
+        gone: called when nobody uses it any more.
     """
 
     def __init__(self, session: float, gone: Callable[[], None]) -> None:
         self._session = session
         self._gone = gone
-        self._task: asyncio.Task[object] | None = None
-        self._uses = 0
+        self._tasks: OrderedSet[asyncio.Task[object]] = OrderedSet()
+        """The tasks that have used it and have not ended."""
         self._timer: asyncio.TimerHandle | None = None
+        self._over = False
 
     def used(self) -> None:
-        """Notes that the current task uses the subscription."""
-        self._uses += 1
-        task = asyncio.current_task()
-        if task is not self._task and task is not None:
-            self._task = task
-            task.add_done_callback(self._ended)
+        """Notes that the current task, if there is one, uses the subscription."""
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:  # Not in an event loop.
+            return
+        if task is None or task in self._tasks or self._over:
+            return
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        self._stop_timer()
 
     def end(self) -> None:
         """Watches no more."""
-        self._task = None
+        self._over = True
+        self._stop_timer()
+
+    def _ended(self, task: asyncio.Task[object]) -> None:
+        self._tasks.discard(task)
+        if not self._tasks and not self._over:
+            self._timer = task.get_loop().call_later(self._session, self._gone)
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _ended(self, task: asyncio.Task[object]) -> None:
-        if task is self._task:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = task.get_loop().call_later(self._session, self._check, self._uses)
-
-    def _check(self, uses: int) -> None:
-        self._timer = None
-        if uses == self._uses:
-            self._gone()

@@ -615,6 +615,7 @@ class Delivery:
         until = handlers_until + LEAVE
         # Handlers get this time once: not again when the member gives its partitions up, nor if somebody is in a hurry.
         self._leaving = True
+        member.pause(list(self._partitions))  # Nobody reads any more, and the member is still in use.
         self._answer(self._announcements, False)
         try:
             await self._release(list(self._partitions), handlers_until - loop_time(), CANCELLED)

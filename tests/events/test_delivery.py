@@ -10,6 +10,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -367,6 +368,31 @@ async def test_stopping_finishes_what_runs_and_commits_it(broker: str, shop: Sho
     async with subscribed(broker, shop.subscriber(order_placed=again), group="g"):
         await eventually(lambda: again)
     assert again.orders == ["2"]
+
+
+@pytest.mark.parametrize("address", ["memory:long-grace?session=0.3", "local:?session=0.5"])
+async def test_a_grace_that_is_longer_than_the_session_loses_no_partition(
+    address: str, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MICRO_HOME", str(tmp_path))
+    log, again = Log(), Log()
+    started = asyncio.Event()
+
+    async def handle(event: OrderPlaced, context: micro.EventContext) -> None:
+        started.set()
+        await asyncio.sleep(1.5)
+        await log(event, context)
+
+    async with micro.Service("publisher", registry=f"memory:{uuid.uuid4()}", broker=address) as service:
+        publish = Publishes(shop, service)
+        await publish.placed("1")
+        async with subscribed(address, shop.subscriber(order_placed=handle), group="g", grace=60.0):
+            await started.wait()
+        assert log.orders == ["1"]
+        await publish.placed("2")
+        async with subscribed(address, shop.subscriber(order_placed=again), group="g"):
+            await eventually(lambda: "2" in again.orders)
+    assert again.orders == ["2"], "what was handled within the grace was not committed"
 
 
 async def test_two_groups_get_all_and_members_of_one_share(broker: str, shop: Shop, publish: Publishes) -> None:

@@ -195,6 +195,7 @@ class KafkaSubscription(Subscription):
 
     def pause(self, partitions: Iterable[Partition]) -> None:
         """Reads no more records of these partitions until they are resumed; of one that is not this member's, does nothing."""
+        self._watch.used()
         for partition in [each for each in partitions if each in self._owned]:
             self._paused.add(partition)
             if self._consumer is not None:
@@ -202,6 +203,7 @@ class KafkaSubscription(Subscription):
 
     def resume(self, partitions: Iterable[Partition]) -> None:
         """Reads these partitions again."""
+        self._watch.used()
         for partition in [each for each in partitions if each in self._paused]:
             self._paused.discard(partition)
             if self._consumer is not None:

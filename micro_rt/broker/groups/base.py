@@ -147,10 +147,12 @@ class Member(Subscription):
 
     def pause(self, partitions: Iterable[Partition]) -> None:
         """Reads no more records of these partitions until they are resumed; of one that is not this member's, does nothing."""
+        self._watch.used()
         self._paused.update(partition for partition in partitions if partition in self._cursors)
 
     def resume(self, partitions: Iterable[Partition]) -> None:
         """Reads these partitions again."""
+        self._watch.used()
         self._paused.difference_update(partitions)
         self.wake()
 
