@@ -134,6 +134,13 @@ async def test_what_aiokafka_cannot_parse_is_read_or_named_and_the_rest_is_read(
         records = await read(member, last, limit)
         await member.close()
         assert not member.problem
+        reader = one.read(topic, "earliest")
+        seen: list[Record] = []
+        while not seen or seen[-1].offset < last:
+            for found in (await soon(reader.fetch(limit, 0.5))).values():
+                seen += found
+        await reader.close()
+    assert {record.value for record in seen} >= {b"good", b"value", b"last"}
     expect_all_offsets(records, {places[what] + 1 for what in ("offsets twice", "an offset before the batch")})
     assert records[-1].value == b"last"
     at = {record.offset: record for record in records}

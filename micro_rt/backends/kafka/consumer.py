@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from operator import ge, itemgetter
-from typing import Any, NamedTuple, cast
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, cast
 
 import aiokafka  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 import aiokafka.structs  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 from aiokafka import ConsumerRebalanceListener  # pyright: ignore[reportMissingTypeStubs]
 
 from micro_rt.backends.kafka.assignor import Assignor
-from micro_rt.backends.kafka.by_hand import ByHand
+from micro_rt.backends.kafka.by_hand import ByHand, places, plausible, take_back
 from micro_rt.backends.kafka.client import (
     STOP,
     Cluster,
@@ -29,7 +28,7 @@ from micro_rt.broker.base import LONGEST_NOTE, NO_TYPES, Headers, Partition, Rec
 from micro_rt.broker.embedded import warn_of_gap
 from micro_rt.kit.ordered import OrderedSet
 
-__all__ = ["FETCH_BYTES", "FETCH_WAIT", "PARTITION_BYTES", "GroupConsumer", "record_of", "unparsed"]
+__all__ = ["FETCH_BYTES", "FETCH_WAIT", "PARTITION_BYTES", "GroupConsumer", "record_of"]
 
 HEARTBEATS = 10
 """That many in a session; one a second at least, since they tell of rebalances too."""
@@ -48,8 +47,6 @@ _library: Any = cast("Any", aiokafka)
 _TopicPartition: Any = _library.TopicPartition
 _Position: Any = _library.structs.OffsetAndMetadata
 _new: Callable[[type[Record], tuple[Any, ...]], Record] = cast("Any", tuple).__new__
-_OFFSET = 2
-"""Where in a record its offset is."""
 _NOTHING = _TopicPartition("", -1)
 """No partition: aiokafka takes an empty list of partitions for all of them."""
 
@@ -111,7 +108,7 @@ class GroupConsumer:
         """Where partitions are, unless aiokafka has moved them since."""
         self.restarted: set[Partition] = set()
         """Partitions that begin anew, whatever was read of them before."""
-        self.by_hand = ByHand(cluster, group, self._consumer, self.seek)
+        self.by_hand = ByHand(cluster, f"group {group}", self._consumer, self.seek)
         """What is read without aiokafka."""
 
     async def start(self) -> None:
@@ -159,7 +156,7 @@ class GroupConsumer:
                 return {partition: [_record(_at(partition), each) for each in taken]}
             partitions = [each for each in partitions if each not in self.by_hand]
         self._spare_records_of_aiokafka()
-        before = self._places(map(_at, partitions))
+        before = places(self._consumer, map(_at, partitions))
         for at, place in before.items():
             if self._expected.get(at, place.offset) != place.offset:
                 self._note_moved(at, self._expected[at], place.offset)
@@ -173,7 +170,7 @@ class GroupConsumer:
                 *(before or (_NOTHING,)), timeout_ms=int(timeout * 1000), max_records=limit
             )
         except Exception:
-            failed = self._take_back(before)
+            failed = take_back(self._consumer, before)
             if failed is None:
                 raise
             self.by_hand.begin(Partition(*failed), before[failed].offset)
@@ -183,7 +180,7 @@ class GroupConsumer:
             # aiokafka goes on with the first one until it has no more: the others come first next time.
             if at in ready:
                 ready[at] = ready.pop(at)
-        after = self._places(before)
+        after = places(self._consumer, before)
         self._expected.update((at, place.offset) for at, place in after.items())
         found: dict[Partition, Sequence[Record]] = {}
         for at, records in by_library.items():
@@ -196,7 +193,7 @@ class GroupConsumer:
                 if partition in self.restarted:
                     self.seek(partition, first)
                     continue
-            if at in after and not self._plausible(at, ours, first, after[at].offset):
+            if at in after and not plausible(self._consumer, at, ours, first, after[at].offset):
                 self.seek(partition, first)
                 self.by_hand.begin(partition, first)
                 continue
@@ -214,17 +211,6 @@ class GroupConsumer:
             if records is not None:  # It is not an error, and not used up.
                 records._consumer_record = _record
 
-    def _places(self, partitions: Iterable[Any]) -> dict[Any, _Place]:
-        """Returns where partitions are, of those of which that is known."""
-        assignment = self._consumer._subscription.subscription.assignment
-        found: dict[Any, _Place] = {}
-        if assignment is not None:
-            for at in partitions:
-                if at in assignment.tps and (state := assignment.state_value(at)).has_valid_position:
-                    # A position that aiokafka resets has another future from then on; nothing else tells of that.
-                    found[at] = _Place(state.position, state._position_fut)
-        return found
-
     def _note_moved(self, at: Any, expected: int, offset: int) -> None:
         """Says why a partition is somewhere else than it was: aiokafka goes to the earliest record without a word."""
         self._expected[at] = offset
@@ -238,40 +224,6 @@ class GroupConsumer:
     def _restart(self, partition: Partition, offset: int, reason: str) -> None:
         self.restarted.add(partition)
         _log.warning("group %s goes on with %s[%d] at offset %d: %s", self._group, *partition, offset, reason)
-
-    def _take_back(self, before: Mapping[Any, _Place]) -> Any:
-        """Goes back to where everything was before aiokafka failed: what it had taken until then is lost with its exception.
-
-        Returns:
-            The partition with the records that it cannot parse; None if it has failed of something else.
-        """
-        failed = unparsed(self._consumer)
-        for at, place in before.items():
-            with contextlib.suppress(KafkaError):  # It went meanwhile.
-                self._consumer.seek(at, place.offset)
-        return failed
-
-    def _plausible(self, at: Any, records: Sequence[Record], first: int, position: int) -> bool:
-        """Returns whether the offsets of records can be their own: a producer may write any, and aiokafka believes them.
-
-        Args:
-            at: whose records.
-            records: what aiokafka gives.
-            first: the offset that aiokafka was to go on at.
-            position: the one that it goes on at now.
-        """
-        count, last = len(records), records[-1].offset
-        # None is lower than its own, because aiokafka passes such records over: then the sum says whether all are right.
-        if count != last - first + 1 or sum(map(itemgetter(_OFFSET), records)) * 2 != (first + last) * count:
-            offsets = [*map(itemgetter(_OFFSET), records)]
-            if any(map(ge, offsets, offsets[1:])):
-                return False  # Some may have been removed since, but those that are left are in order.
-        if position <= last:
-            return False
-        parsing = _parsing(self._consumer._fetcher._records.get(at))
-        frame = None if parsing is None else parsing.gi_frame
-        batch = None if frame is None else frame.f_locals.get("next_batch")
-        return batch is None or batch.next_offset > last
 
     def pause(self, partition: Partition) -> None:
         """Has no more of it fetched."""
@@ -317,7 +269,7 @@ class GroupConsumer:
 
         Behind the last record that was read, that can be behind others: those of aborted transactions, and the brokers' own.
         """
-        found = self._places(_at(each) for each in partitions if each not in self.by_hand)
+        found = places(self._consumer, [_at(each) for each in partitions if each not in self.by_hand])
         return {Partition(*at): place.offset for at, place in found.items()}
 
     async def commit(self, positions: Mapping[Partition, int], notes: Mapping[Partition, str] = {}) -> None:
@@ -436,15 +388,6 @@ class GroupConsumer:
             abandon(consumer._client, *rest)
 
 
-class _Place(NamedTuple):
-    """Where a partition is."""
-
-    offset: int
-    """Of the record that comes next."""
-    resets: object
-    """Another one after aiokafka has reset the position."""
-
-
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """Told by aiokafka's task of the group, which waits for ``revoked`` and goes on with heartbeats meanwhile."""
 
@@ -470,16 +413,6 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         self._assigned(frozenset(Partition(*each) for each in assigned))
         if self._consumer.instance and self._assignor.is_unheard():
             self._consumer.rejoin()
-
-
-def unparsed(consumer: Any) -> Any:
-    """Returns the partition with the records that a consumer of aiokafka has just failed to parse; None if it failed of something else."""
-    failed = None
-    for at, fetched in consumer._fetcher._records.items():
-        parsing = _parsing(fetched)
-        if parsing is not None and parsing.gi_frame is None:
-            failed = at
-    return failed
 
 
 def record_of(at: Any, raw: Any) -> Record:
@@ -508,11 +441,6 @@ def _record(at: Any, raw: Any) -> Record:
 
 def _at(partition: Partition) -> Any:
     return _TopicPartition(*partition)
-
-
-def _parsing(fetched: Any) -> Any:
-    """Returns the generator that parses what was fetched of a partition; None if there is none."""
-    return getattr(getattr(fetched, "_partition_records", None), "_records_iterator", None)
 
 
 def _plain(found: Mapping[Any, int]) -> dict[Partition, int]:

@@ -12,9 +12,9 @@ import aiokafka.coordinator.protocol  # type: ignore[import-untyped]  # pyright:
 import aiokafka.protocol.admin  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 import aiokafka.protocol.commit  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 
-from micro_rt.backends.kafka.by_hand import ByHand
+from micro_rt.backends.kafka.by_hand import ByHand, places, plausible, take_back
 from micro_rt.backends.kafka.client import STOP, Cluster, KafkaError, connection_options, end_task, error_of, failures
-from micro_rt.backends.kafka.consumer import FETCH_BYTES, FETCH_WAIT, PARTITION_BYTES, record_of, unparsed
+from micro_rt.backends.kafka.consumer import FETCH_BYTES, FETCH_WAIT, PARTITION_BYTES, record_of
 from micro_rt.broker.base import GroupOffset, Partition, Record, Start, TopicReader, checked_start
 from micro_rt.broker.embedded import checked_limit, no_group
 from micro_rt.errors import Error, FailedPrecondition, Unavailable
@@ -49,7 +49,8 @@ class KafkaReader(TopicReader):
         self._start: Start = checked_start(start)
         self._doing = f"Kafka at {cluster.address.place}, reading {topic}"
         self._consumer: Any = None
-        self._by_hand: ByHand | None = None
+        self._by_hand = ByHand(cluster, "", None, self._seek)
+        """What is read without aiokafka."""
         self._partitions: list[Any] = []
         self._looked = 0.0
         self._closed = False
@@ -62,27 +63,36 @@ class KafkaReader(TopicReader):
         if by_hand:
             partition, taken = await by_hand.read([Partition(*at) for at in self._partitions], limit)
             if taken:
-                at = _TopicPartition(*partition)
-                return {partition: [record_of(at, each) for each in taken]}
-        wanted = [at for at in self._partitions if Partition(*at) not in by_hand] if by_hand else self._partitions
-        if not wanted:
-            await asyncio.sleep(timeout)
+                return {partition: [record_of(_TopicPartition(*partition), each) for each in taken]}
+            if reasons := by_hand.blocked:
+                raise FailedPrecondition("; ".join(reasons.values()), may_have_run=False)
+        before = places(consumer, [at for at in self._partitions if Partition(*at) not in by_hand])
+        if not before:
+            await asyncio.sleep(min(timeout, ASK_AGAIN))
             return {}
-        before = {at: await self._ask(consumer.position(at)) for at in wanted}
         try:
-            found = await consumer.getmany(*wanted, timeout_ms=int(timeout * 1000), max_records=limit)
-        except (KafkaError, OSError) as failure:
-            raise error_of(failure, self._doing, may_have_run=False) from failure
-        except Exception:
-            failed = unparsed(consumer)
-            if failed is None or by_hand is None:
-                raise
-            # What aiokafka had taken of the others is lost with its exception.
-            for at, offset in before.items():
-                consumer.seek(at, offset)
-            by_hand.begin(Partition(*failed), before[failed])
-            return {}
-        return {Partition(*at): [record_of(at, each) for each in records] for at, records in found.items() if records}
+            found = await consumer.getmany(*before, timeout_ms=int(timeout * 1000), max_records=limit)
+        except Exception as failure:
+            if (failed := take_back(consumer, before)) is not None:
+                by_hand.begin(Partition(*failed), before[failed].offset)
+                return {}
+            if isinstance(failure, KafkaError | OSError):
+                raise error_of(failure, self._doing, may_have_run=False) from failure
+            raise
+        after = places(consumer, before)
+        read: dict[Partition, Sequence[Record]] = {}
+        for at, records in found.items():
+            ours = [record_of(at, each) for each in records]
+            if ours and not plausible(consumer, at, ours, before[at].offset, after[at].offset):
+                self._seek(Partition(*at), before[at].offset)
+                by_hand.begin(Partition(*at), before[at].offset)
+            elif ours:
+                read[Partition(*at)] = ours
+        return read
+
+    def _seek(self, partition: Partition, offset: int) -> None:
+        self._by_hand.forget(partition)
+        self._consumer.seek(_TopicPartition(*partition), offset)
 
     async def remaining(self) -> int:
         """Returns how many offsets are left to read."""
@@ -93,17 +103,10 @@ class KafkaReader(TopicReader):
     async def close(self) -> None:
         """Ends it."""
         self._closed = True
-        if self._by_hand is not None:
-            self._by_hand.forget_all()
+        self._by_hand.forget_all()
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await _stop(consumer)
-
-    def _seek(self, partition: Partition, offset: int) -> None:
-        """Goes on from an offset."""
-        assert self._by_hand is not None
-        self._by_hand.forget(partition)
-        self._consumer.seek(_TopicPartition(*partition), offset)
 
     async def _ready(self) -> Any:
         """Returns the consumer; it begins to read partitions that are new."""
@@ -117,7 +120,7 @@ class KafkaReader(TopicReader):
             raise count
         if self._consumer is None:
             self._consumer = await _started(self._cluster)
-            self._by_hand = ByHand(self._cluster, "(none)", self._consumer, self._seek)
+            self._by_hand = ByHand(self._cluster, f"the reader of {self._topic}", self._consumer, self._seek)
         self._looked = clock()
         if count > len(self._partitions):
             known = len(self._partitions)
