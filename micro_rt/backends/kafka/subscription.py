@@ -261,7 +261,8 @@ class KafkaSubscription(Subscription):
         """Returns positions, those past what follows and is not for readers: aborted transactions, and the brokers' own records."""
         read_to = consumer.next_offsets(positions)
         return {
-            each: max(offset, read_to.get(each, 0)) if offset >= self._delivered.get(each, 0) else offset
+            # Of a partition that nothing was returned of, a position may be set back.
+            each: max(offset, read_to.get(each, 0)) if offset >= self._delivered.get(each, offset + 1) else offset
             for each, offset in positions.items()
         }
 
