@@ -23,6 +23,7 @@ import micro_rt as micro
 from micro_rt.broker.base import OutgoingRecord, TopicOptions
 from micro_rt.cli.main import main
 from tests.codegen.tools import ROOT, SCRIPTS, run
+from tests.helpers.interrupts import INTERRUPTIBLE
 from tests.helpers.kafka_raw import RawRecord, batch_of, produce
 from tests.helpers.shop import Ignores, Log, Publishes, Shop, subscribed
 from tests.helpers.waiting import PATIENCE, eventually, soon
@@ -120,7 +121,8 @@ def command(broker: str, capsys: pytest.CaptureFixture[str]) -> Command:
 async def process(name: str, broker: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """The command in a process of its own."""
     made = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "micro_rt", "events", name, "--broker", broker, *arguments),
+        *(sys.executable, "-c", INTERRUPTIBLE, sys.executable, "-m", "micro_rt", "events", name),
+        *("--broker", broker, *arguments),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

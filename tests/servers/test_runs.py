@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.interrupts import IN_THE_BACKGROUND, INTERRUPTIBLE
 from tests.helpers.waiting import eventually
 from tests.servers.cache import Unobtainable
 from tests.servers.etcd import Etcd
@@ -31,15 +32,7 @@ async def test_hangs(servers, etcd, make_etcd):
     path.with_suffix(".new").rename(path)
     await asyncio.sleep(3600)
 """
-INTERRUPTIBLE = (
-    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
-)
-"""Runs a command that hears SIGINT, although a shell that started this in the background had it ignored."""
 USES = "def test_uses(etcd, make_consul, kafka): pass"
-
-
-IN_THE_BACKGROUND = INTERRUPTIBLE.replace("SIG_DFL", "SIG_IGN")
-"""Runs a command as a shell's background: it ignores SIGINT."""
 
 
 class PytestRun:
