@@ -441,7 +441,9 @@ class Handling:
                 await self._cancellable(batch.progress, self._handle_batch(batch, worker))
             finally:
                 self._left(self._end_batch(batch))
-                worker.row = None
+            if monotonic() >= turns.until:  # Otherwise the next record would begin in the step that this one used up.
+                await self._give_way(worker)
+            worker.row = None
         # What a handler leaves in its context variables is not the next one's business: then another worker goes on.
         while ready and not self._stopped and not self._gate.closed and copy_context() == self._clean:
             pending = ready.popleft()
@@ -457,9 +459,13 @@ class Handling:
             finally:
                 self._left(pending)
             if monotonic() >= turns.until:
-                self._lines_up(worker, True)
-                await asyncio.sleep(0)
-                self._lines_up(worker, False)
+                await self._give_way(worker)
+
+    async def _give_way(self, worker: _Worker) -> None:
+        """Ends the step of a worker; the next one begins when the loop has time for it."""
+        self._lines_up(worker, True)
+        await asyncio.sleep(0)
+        self._lines_up(worker, False)
 
     async def _cancellable(self, progress: PartitionProgress, handling: Coroutine[Any, Any, None]) -> None:
         """Awaits handling that is cancelled when its partition goes, which is no reason for its worker to end."""

@@ -54,8 +54,9 @@ async def test_everything_else_has_its_turn_after_each_handler_that_blocks(
     assert max(Counter(blocks).values()) <= 2, "handlers blocked the loop one after the other"
 
 
+@pytest.mark.parametrize("one_by_one", [False, True])
 async def test_a_handler_that_blocks_is_named_in_the_log_once(
-    broker: str, shop: Shop, publish: Publishes, caplog: pytest.LogCaptureFixture
+    broker: str, shop: Shop, publish: Publishes, caplog: pytest.LogCaptureFixture, one_by_one: bool
 ) -> None:
     log = Log()
 
@@ -72,7 +73,11 @@ async def test_a_handler_that_blocks_is_named_in_the_log_once(
         async with subscribed(broker, shop.subscriber(order_placed=placed, order_paid=paid), group="g"):
             for number in range(3):
                 await publish.placed("k", number)
+                if one_by_one:  # Then nothing follows in the step that the handler ends.
+                    await eventually(lambda: len(log), equals=2 * number + 1)
                 await publish.paid("k", number)
+                if one_by_one:
+                    await eventually(lambda: len(log), equals=2 * number + 2)
             await eventually(lambda: len(log) == 6)
     found = [record.getMessage() for record in caplog.records if "blocked the event loop" in record.getMessage()]
     assert len(found) == 2, "each event's handler is named once a minute"
