@@ -452,10 +452,12 @@ class Delivery:
         if not due:
             return
         try:
-            await self._commit_due(member, due)
+            noted = await self._commit_due(member, due)
         except Exception as error:
-            # The next commit says it. Until then, nobody would know that a handler has ended this process.
             _log.info("group %s cannot note that it begins: %s", self.options.group, error_text(error))
+            noted = False
+        if not noted:
+            # The next regular commit notes it. Another attempt here would commit the offset of later records, and so pass these.
             for progress in due:
                 progress.stay_unopened()
 
