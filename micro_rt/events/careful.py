@@ -49,7 +49,7 @@ QUIET_WITHIN = 5.0
 _LOOK = 0.005
 """Seconds between two looks whether other handlers run."""
 _AGAIN = 0.1
-"""Seconds before a record is announced again after a commit was refused."""
+"""Seconds before a record is announced again after a commit was refused; longer, if that took longer."""
 
 
 class Worker(Protocol):
@@ -189,13 +189,14 @@ class CarefulWork:
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
                 self.gate.begin(self)
             async with self.gate.turn:
+                began = loop_time()
                 committed = await self._next()
             if committed and not self._ready:
                 committed = await self._announced()  # From now on, no note says that one of them is alone.
             if not committed and self._ready:
-                # The broker has a problem. Others, which may use another broker, do not wait for that.
+                # The broker has a problem. Others, which may use another broker, get at least half of the time meanwhile.
                 self.gate.end(self)
-                await asyncio.sleep(_AGAIN)
+                await asyncio.sleep(max(_AGAIN, loop_time() - began))
                 self.gate.begin(self)
 
     async def _next(self) -> bool:

@@ -207,10 +207,10 @@ class Delivery:
         try:
             self._grace = grace
             self._token = gate.token
-            self._handling.join(gate)
             member = self._member = self._broker.subscribe(
                 self._topics, self.options.group, self.options.start, self, types=self._types
             )
+            self._handling.join(gate)
             self._allowance.memory.add(self._look_for_room)
             self._watching.start(self._watch(member), name=f"lag of group {self.options.group}")
             reading = asyncio.get_running_loop().create_task(

@@ -396,12 +396,17 @@ class Handling:
     async def _work_alone(self, worker: _Worker) -> None:
         pending = worker.own
         assert pending is not None
+        if pending.progress.released:
+            pending.progress.cut_short(pending)  # Its partition went before its worker began.
+            return
         pending.task = asyncio.current_task()
         try:
             await self._cancellable(pending.progress, self._handle(pending))
         finally:
-            # Whatever its handler has done, it has not ended the process; unless it was cut short, or has not begun.
-            if pending.progress.released:
+            # Whatever its handler has done, it has not ended the process; unless it was cut short, or not called because the record
+            # has ended too many processes. That is known until the record is a dead letter.
+            refused = pending.unreadable and pending.given_up is not None and not pending.done
+            if pending.progress.released or refused:
                 pending.progress.cut_short(pending)
             else:
                 pending.progress.survive(pending)

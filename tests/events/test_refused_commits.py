@@ -1,18 +1,30 @@
-"""What a member commits after the broker has refused a commit of its."""
+"""What a member does when the broker refuses a commit or a dead letter, or does not answer."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 
 import micro_rt as micro
 from micro_rt.backends.memory import broker as memory
-from micro_rt.broker.base import Partition
-from tests.helpers.shop import Log, Publishes, Shop, subscribed
+from micro_rt.broker.base import OutgoingRecord, Partition, Position, Record
+from micro_rt.codec.proto import ProtoCodec
+from micro_rt.events.careful import CarefulWork
+from micro_rt.events.envelope import seal
+from micro_rt.events.handling import Handling
+from micro_rt.events.options import DeliveryOptions
+from micro_rt.events.position_note import PositionNote, Suspect, check_of, encode_note
+from micro_rt.events.progress import PartitionProgress, PendingRecord
+from micro_rt.events.recollection import Suspicion
+from micro_rt.events.subscriber import routes_of
+from micro_rt.events.subscription import EventSubscription
+from tests.events.test_careful import Crashed
+from tests.helpers.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed
 from tests.helpers.waiting import eventually
 from tests.protos.shop_pb2 import OrderPlaced
 
@@ -48,3 +60,95 @@ async def test_no_position_passes_an_event_that_runs_after_the_first_commit_was_
         assert not any(committed)
         end.set()
         await eventually(lambda: committed[-1:] == [2])
+
+
+def reports(subscription: EventSubscription, problem: str) -> bool:
+    return problem in subscription.problem
+
+
+async def test_a_record_that_has_ended_processes_is_not_forgotten_before_it_is_a_dead_letter(shop: Shop) -> None:
+    refuses = True
+
+    class Broken(memory.MemoryBroker):
+        async def publish(self, records: Sequence[OutgoingRecord]) -> list[Position | micro.Error]:
+            if refuses and records[0].topic.endswith(".dead"):
+                raise micro.Unavailable("no dead letters now")
+            return await super().publish(records)
+
+    address, log = f"memory:{shop.mark}", Log()
+    async with micro.Service("publisher", registry=f"memory:{uuid.uuid4()}", broker=address) as service:
+        await Publishes(shop, service).placed("k")
+        crashed = Crashed(address, shop.topic("orders"), "g")
+        (record,) = await crashed.read(1)
+        partition = Partition(*record[:2])
+        died = Suspect(record.offset, check_of(record), ["0000000a", "0000000b"])
+        await crashed.leave({partition: PositionNote(0, died=[died])})
+        for refuses in (True, False):
+            member = micro.Service("s", registry=f"memory:{uuid.uuid4()}", broker=Broken(address))
+            subscription = member.subscribe(shop.subscriber(order_placed=log), group="g", crash_attempts=2)
+            async with member:
+                if refuses:
+                    await eventually(partial(reports, subscription, "cannot be put into"))
+                else:
+                    await read_all(member, f"{shop.topic('orders')}.g.dead")
+            assert bool((await crashed.notes())[partition.number]) == refuses
+    assert not log
+
+
+async def test_a_suspected_record_of_a_partition_that_has_gone_does_not_begin(shop: Shop) -> None:
+    log = Log()
+    routes = routes_of(shop.subscriber(order_placed=log), ProtoCodec(), ())
+    (event,) = [each.event for each in routes]
+    record = Record(event.topic, 0, 0, 0.0, b"k", b"", seal(event.name.encode(), b"1", b"test", b"", ()))
+    progress = PartitionProgress(Partition(event.topic, 0))
+    progress.recall(encode_note(PositionNote(0, used="0000000a")))
+    progress.suspect(1)
+
+    async def announce() -> bool:
+        return True
+
+    handling = Handling(
+        memory.MemoryBroker(), routes, DeliveryOptions("g"), lambda progress: None, lambda why: None, announce=announce
+    )
+    handling.take(progress, [record])
+    async with asyncio.timeout(SETTLE):
+        while not handling.busy:
+            await asyncio.sleep(0)
+    assert not log, "its worker has not begun"
+    await handling.release([progress], 0.0, 0.0)
+    await eventually(lambda: not handling.busy)
+    assert not log
+    await handling.close(1.0)
+
+
+async def test_others_are_handled_for_half_of_the_time_while_a_broker_does_not_answer_about_suspected_records(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The gate, which holds up every subscription of the process, is open for as long as it was closed."""
+    monkeypatch.setattr("micro_rt.events.careful.ANNOUNCED_WITHIN", 0.3)
+    waits: list[float] = []
+    sleep = asyncio.sleep
+
+    async def sleeps(seconds: float) -> None:
+        assert not work.gate.closed
+        waits.append(seconds)
+        await sleep(0)
+
+    async def announce() -> bool:
+        await asyncio.Event().wait()
+        return False
+
+    def nothing(pending: PendingRecord) -> Any:
+        raise AssertionError(f"{pending} was not announced")
+
+    work = CarefulWork(1, nothing, announce, nothing, 5)
+    progress = PartitionProgress(Partition("t", 0))
+    pending = progress.add(Record("t", 0, 0, 0.0, None, b"", ()))
+    pending.suspicion = Suspicion((), True)
+    monkeypatch.setattr("micro_rt.events.careful.asyncio.sleep", sleeps)
+    work.add(pending)
+    async with asyncio.timeout(SETTLE):
+        while len(waits) < 2:
+            await sleep(0.01)
+    await work.close()
+    assert all(seconds >= 0.3 for seconds in waits)
