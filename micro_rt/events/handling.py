@@ -58,7 +58,7 @@ from micro_rt.errors import Aborted, DeadlineExceeded, Error, ResourceExhausted,
 from micro_rt.events.careful import CarefulWork, ProcessGate
 from micro_rt.events.context import EventContext
 from micro_rt.events.dead_letter import DEADLINE_HEADER, GROUP_HEADER, dead_letter_topic, publish_dead_letter
-from micro_rt.events.envelope import Envelope, open_envelope, usual_type
+from micro_rt.events.envelope import Envelope, open_envelope, seconds_of, usual_type
 from micro_rt.events.framing import framing_of, reads_framed
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.progress import FastBatch, PartitionProgress, PendingRecord, error_text
@@ -664,17 +664,17 @@ class Handling:
         """Returns how many seconds an attempt may take that begins now."""
         timeout = self.options.timeout
         # A replayed record is to be handled now, whatever its deadline was.
-        text = None if GROUP_HEADER in envelope.headers else envelope.headers.get(DEADLINE_HEADER)
-        if text is not None:
-            try:
-                left = float(text) - wall_time()
-            except ValueError:
-                _log.info("%s=%r is not a number of seconds since 1970, and is passed over", DEADLINE_HEADER, text)
-            else:
-                if left <= 0:
-                    raise _Expired(f"its deadline passed {-left:.1f} s ago")
-                timeout = left if timeout is None else min(timeout, left)
-        return timeout
+        text = "" if GROUP_HEADER in envelope.headers else envelope.text(DEADLINE_HEADER)
+        if not text:
+            return timeout
+        until = seconds_of(text, math.nan)
+        if math.isnan(until):
+            _log.info("%s=%.40r is not a number of seconds since 1970, and is ignored", DEADLINE_HEADER, text)
+            return timeout
+        left = until - wall_time()
+        if left <= 0:
+            raise _Expired(f"its deadline passed {-left:.1f} s ago")
+        return left if timeout is None else min(timeout, left)
 
     async def _failed_attempt(self, pending: PendingRecord, error: BaseException) -> None:
         options = self.options

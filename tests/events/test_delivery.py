@@ -528,6 +528,17 @@ async def test_a_deadline_in_the_headers_bounds_the_handler(broker: str, shop: S
     assert b"deadline passed" in dict(letter.headers)["micro-dead-reason"]
 
 
+@pytest.mark.parametrize("deadline", ["nan", "inf", "1e300", "tomorrow"])
+async def test_a_deadline_that_is_not_a_time_is_ignored(
+    broker: str, shop: Shop, publish: Publishes, deadline: str
+) -> None:
+    log = Log()
+    async with subscribed(broker, shop.subscriber(order_placed=log), group="g"):
+        await publish.placed("k", headers={"micro-deadline": deadline})
+        await eventually(lambda: log)
+    assert log.contexts[0].deadline is None
+
+
 async def test_trace_context_goes_from_event_to_event(broker: str, shop: Shop, publish: Publishes) -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     paid = Log()
