@@ -142,6 +142,7 @@ class Delivery:
         broker: Broker,
         routes: Sequence[Route],
         options: DeliveryOptions,
+        *,
         exits: Callable[[BaseException], None] | None = None,
         tombstones: Mapping[str, Mapping[str, Route]] | None = None,
         share: LoopShare | None = None,
@@ -161,12 +162,12 @@ class Delivery:
             options,
             self._make_room,
             self._stop_because,
-            exits,
-            tombstones,
-            self._announce,
-            share.turns,
-            left_out,
-            self._handled_elsewhere,
+            exits=exits,
+            tombstones=tombstones,
+            announce=self._announce,
+            turns=share.turns,
+            left_out=left_out,
+            elsewhere=self._handled_elsewhere,
         )
         self._allowance = Allowance(share.memory, max_memory)
         self._record_size: float = FIRST_SIZE
@@ -304,7 +305,7 @@ class Delivery:
             more = f" and {len(found) - 1} more of {topic}" if len(found) > 1 else ""
             texts.append(
                 f"{first}{more} cannot be handled for {now - first.failed_at:.0f} s now, and will be tried for "
-                f"{self._handling.retry_for(topic):.0f} s at most: {first.failure}"
+                f"{self._handling.failures.retry_for(topic):.0f} s at most: {first.failure}"
             )
         return texts
 
@@ -375,7 +376,7 @@ class Delivery:
             if loop_time() >= ask_retention_at:
                 retention = await self._asked(self._broker.retention(self._topics))
                 if not isinstance(retention, Exception):
-                    self._handling.retention = retention
+                    self._handling.failures.retention = retention
                     ask_retention_at = loop_time() + RETENTION_EVERY
             lag = await self._asked(member.lag())
             if isinstance(lag, Aborted):

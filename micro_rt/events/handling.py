@@ -1,6 +1,8 @@
-"""Handling: what becomes of the records of this member's partitions, from the moment they are read until they are done.
+"""Handling: the workers that handle the records of this member's partitions, from the moment they are read until they are done.
 
-The rules that it keeps, and why:
+``routing`` decides which method handles a record, and ``failures`` what becomes of one that cannot be handled.
+
+The rules that this module keeps, and why:
 
 - Records of one key are handled one after another, in order. Records of different keys, and records without a key, are
   handled side by side. A failed record waits for its next attempt without a worker, and only its key waits with it.
@@ -21,22 +23,10 @@ The rules that it keeps, and why:
   one.
 - A handler may raise anything. It counts as a failed attempt, and so does a cancellation that is not this worker's. In a task of
   asyncio's, ``SystemExit`` would end the event loop and every handler in it. So ``exits`` is called, and the service stops in good order.
-- A record of a type that this subscriber has no method for is passed over, counted, and logged once for its type, or becomes what
-  ``on_unknown`` says. It is never passed over if another member of the group has announced that it handles the type.
-- A tombstone is never handed to the handler of an event, which could not tell it from an event whose fields have their defaults.
-  It goes to the subscriber's method for tombstones, or is passed over and counted.
-- A failure that passes by itself, such as ``Unavailable``, says nothing about the record: it is tried on after its attempts, at
-  growing waits up to ``max_backoff``, for ``retry_for`` seconds. Its key waits, so that the order holds, and no more than what
-  may be in flight is read behind it. Otherwise an outage of seconds would make a dead letter of every record.
-- After the last attempt a record becomes a dead letter, or the subscription stops in front of it, as the options say.
-  So does one that cannot be read, without an attempt. An event whose deadline has passed becomes a dead letter in any
-  case.
-- A dead letter that the broker does not accept is tried again for as long as it takes: dropping the record would lose
-  it.
 - Of a partition that is released, nothing more begins; handlers that run past their patience are cancelled, which does
   not count as a failed attempt: the member that reads the partition next tries the record again.
-- A record that may have ended a process is handled by ``careful``, one at a time. While it does so, nothing else begins here: fast
-  batches end after ``FAIR_SHARE`` records, and what is ready waits.
+- A record that may have ended a process is handled by ``careful``, one at a time. While it does so, nothing else begins here: a
+  fast batch ends with its turn, and what is ready waits.
 - Only ``progress`` changes the position and the order of keys. This module decides when a record is done, never what
   follows.
 """
@@ -50,35 +40,26 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextvars import copy_context
-from typing import Any, cast
+from typing import Any
 
 from micro_rt.broker.base import Broker, Record
 from micro_rt.context import current_context
-from micro_rt.errors import Aborted, DeadlineExceeded, Error, ResourceExhausted, Unavailable
+from micro_rt.errors import DeadlineExceeded, Error
 from micro_rt.events.careful import CarefulWork, ProcessGate
 from micro_rt.events.context import EventContext
-from micro_rt.events.dead_letter import DEADLINE_HEADER, GROUP_HEADER, dead_letter_topic, publish_dead_letter
+from micro_rt.events.dead_letter import DEADLINE_HEADER, GROUP_HEADER
 from micro_rt.events.envelope import Envelope, open_envelope, seconds_of, usual_type
-from micro_rt.events.framing import framing_of, reads_framed
+from micro_rt.events.failures import Expired, Failures
+from micro_rt.events.framing import framing_of
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.progress import FastBatch, PartitionProgress, PendingRecord, error_text
-from micro_rt.events.subscriber import TOMBSTONES, Route, by_type
+from micro_rt.events.routing import Routing
+from micro_rt.events.subscriber import Route
 from micro_rt.events.turns import Block, Blocks, LoopTurns, Steps
-from micro_rt.kit import backoff
 from micro_rt.kit.clock import loop_time, monotonic, wall_time
 from micro_rt.kit.ordered import OrderedSet
 
 __all__ = ["Handling"]
-
-SAY_AGAIN = 60.0
-"""Seconds between two warnings that records of a group are tried on after their attempts."""
-
-_PASSING = (Unavailable, DeadlineExceeded, ResourceExhausted, Aborted)
-"""Errors that say nothing about the record: what the handler needs is away, or busy."""
-MOST_LOGGED = 100
-"""Types of which it is logged that they are passed over; further ones are only counted."""
-LONGEST_TYPE = 200
-"""Characters of a type that are shown and kept."""
 
 _CANCELLED = "something that the handler waited for was cancelled"
 _log = logging.getLogger("micro_rt.events")
@@ -108,6 +89,7 @@ class Handling:
         options: DeliveryOptions,
         moved: Callable[[PartitionProgress], None],
         stop: Callable[[str], None],
+        *,
         exits: Callable[[BaseException], None] | None = None,
         tombstones: Mapping[str, Mapping[str, Route]] | None = None,
         announce: Callable[[], Awaitable[bool]] | None = None,
@@ -116,14 +98,19 @@ class Handling:
         elsewhere: Callable[[str, str], bool] | None = None,
     ) -> None:
         self.options = options
+        self.failures = Failures(broker, options, again=self._again, done=self._done, stop=stop)
+        self._routing = Routing(
+            routes,
+            options,
+            tombstones=tombstones or {},
+            left_out=left_out or {},
+            elsewhere=elsewhere or _never,
+            framed=broker.framing == "confluent",
+        )
+        self._framing = broker.framing
         self._turns = turns or LoopTurns()
         self._blocks = Blocks(options.group)
-        self._left_out = left_out or {}
-        self._handled_elsewhere = elsewhere or _never
-        self._logged: set[tuple[str, str]] = set()
-        """The topics and types of which it is logged that they are passed over."""
         self._exits = exits
-        self._tombstones = tombstones or {}
         self._careful = CarefulWork(
             options.concurrency,
             self._start_alone,
@@ -132,30 +119,7 @@ class Handling:
             options.crash_attempts,
         )
         self._gate = self._careful.gate
-        self._broker = broker
         self._moved = moved
-        self._stop = stop
-        self._by_topic: dict[str, dict[str, Route]] = {}
-        self._only: dict[str, Route] = {}
-        """The routes of topics that have one: records there need not say their type."""
-        if broker.framing == "confluent":
-            routes = [
-                route._replace(
-                    decode=reads_framed(route.decode, json=False),
-                    decode_json=reads_framed(route.decode_json, json=True),
-                )
-                for route in routes
-            ]
-        by_event = {route.event: route for route in routes}
-        for topic in dict.fromkeys(route.event.topic for route in routes):
-            named = by_type(event for event in by_event if event.topic == topic)
-            self._by_topic[topic] = {name: by_event[event] for name, event in named.items()}
-            if len(set(named.values())) == 1:
-                self._only[topic] = next(iter(self._by_topic[topic].values()))
-        self._usual = {
-            topic: {name.encode(): route for name, route in routes.items()} for topic, routes in self._by_topic.items()
-        }
-        self._group = options.group.encode()
         self._name = f"events of {options.group}"
         self._ready: deque[PendingRecord] = deque()
         self._workers: OrderedSet[asyncio.Task[None]] = OrderedSet()
@@ -165,9 +129,6 @@ class Handling:
         self._stopped = False
         self.fast_batches = 0
         """The number of partitions that have a batch."""
-        self.retention: Mapping[str, float] = {}
-        """Seconds that the records of topics are kept, of those where that is known."""
-        self._say_again = -math.inf
         self._clean = copy_context()
 
     def join(self, gate: ProcessGate) -> None:
@@ -265,74 +226,9 @@ class Handling:
     def _add(self, progress: PartitionProgress, record: Record) -> None:
         """Lets a record go its own way."""
         pending = progress.add(record)
-        if pending.done:
-            return  # The member that has read the partition before has handled it.
-        routes = self._by_topic[progress.id.topic]
-        try:
-            envelope = pending.envelope = open_envelope(record)
-        except Exception as error:
-            pending.unreadable = str(error) if isinstance(error, ValueError) else error_text(error)
+        # One that is done already was handled by the member that has read the partition before.
+        if not pending.done and self._routing.find(pending):
             self._line_up(pending)
-            return
-        if record.tombstone:
-            tombstones = self._tombstones.get(record.topic)
-            if tombstones is not None:
-                pending.route = tombstones.get(envelope.type) or tombstones[""]
-        else:
-            pending.route = routes.get(envelope.type) or self._route_without_type(routes, envelope, pending)
-        for_group = envelope.headers.get(GROUP_HEADER)
-        if for_group is not None and for_group != self._group:
-            progress.skip(pending)  # replayed for another group
-        elif pending.route is not None or pending.unreadable:
-            self._line_up(pending)
-        else:
-            self._meet_unknown(progress, pending, TOMBSTONES if record.tombstone else envelope.type)
-
-    def _meet_unknown(self, progress: PartitionProgress, pending: PendingRecord, type: str) -> None:
-        """Decides what becomes of a record that this subscriber has no method for."""
-        topic = pending.record.topic
-        if self._handled_elsewhere(topic, type):
-            # The partition goes to members that handle it; what was read before that, or while there is none, is not passed over.
-            pending.unreadable = (
-                f"this member of group {self.options.group} has no method for {_shown(type)}, and another one has, or had "
-                "a moment ago: there are members of several versions; replay it when one handles it again"
-            )
-            self._line_up(pending)
-        elif pending.record.tombstone:
-            progress.skip_tombstone(pending)
-        elif self.options.on_unknown == "skip" or type in self._left_out.get(topic, ()):
-            type = type if len(type) <= LONGEST_TYPE else f"{type[:LONGEST_TYPE]}…"
-            self._log_unknown(topic, type)
-            progress.skip_unknown(pending, type)
-        else:
-            pending.on_failure = self.options.on_unknown
-            pending.unreadable = f"its type {_shown(type)} is unknown: the .proto has no such event of {topic}"
-            self._line_up(pending)
-
-    def _passes_over(self, progress: PartitionProgress, type: bytes) -> bool:
-        """Counts a record of a batch that is passed over; returns False if its type has not been met yet, or is another member's."""
-        name = type.decode(errors="replace")
-        if name not in progress.unknown or self._handled_elsewhere(progress.id.topic, name):
-            return False
-        progress.count_unknown(name)
-        return True
-
-    def _log_unknown(self, topic: str, type: str) -> None:
-        """Logs once that a type is passed over."""
-        if (topic, type) in self._logged or len(self._logged) > MOST_LOGGED:
-            return
-        self._logged.add((topic, type))
-        if len(self._logged) > MOST_LOGGED:
-            _log.warning("group %s passes over further types, which are not logged any more", self.options.group)
-        elif type in self._left_out.get(topic, ()):
-            _log.info("group %s passes over %s of %s: its method is left out", self.options.group, _shown(type), topic)
-        else:
-            _log.warning(
-                "group %s passes over events of %s: their type %s is unknown, the .proto has no such event; status() counts them",
-                self.options.group,
-                topic,
-                _shown(type),
-            )
 
     def _line_up(self, pending: PendingRecord) -> None:
         if pending.progress.line_up(pending):
@@ -344,19 +240,6 @@ class Handling:
             self._ready.append(pending)
         elif not self._stopped:
             self._careful.add(pending)
-
-    def _route_without_type(
-        self, routes: Mapping[str, Route], envelope: Envelope, pending: PendingRecord
-    ) -> Route | None:
-        if envelope.type:
-            return None
-        only = self._only.get(pending.record.topic)
-        if only is None:
-            types = sorted({route.event.type for route in routes.values()})
-            pending.unreadable = (
-                f"it does not say its type (header ce_type), and {pending.record.topic} has several: {', '.join(types)}"
-            )
-        return only
 
     # Workers
 
@@ -495,8 +378,7 @@ class Handling:
             return
         pending.task = None
         if not (pending.done or pending.timer is not None or pending.progress.released or self._stopped):
-            pending.failure = pending.failure or error_text(Error(_CANCELLED))
-            self._later(pending, self._backoff(pending))
+            self.failures.interrupted(pending, Error(_CANCELLED))
 
     async def _handle_batch(self, batch: FastBatch, worker: _Worker) -> None:
         """Handles records one after another, as most handlers let it: without an object, a place in line or a task for each.
@@ -509,7 +391,7 @@ class Handling:
             self._end_batch(batch)
             return
         progress, records = batch.progress, batch.records
-        routes = self._usual[progress.id.topic]
+        routes = self._routing.usual[progress.id.topic]
         group, timeout, clean = self.options.group, self.options.timeout, self._clean
         set_context, reset_context = current_context.set, current_context.reset
         until = self._turns.until  # Nobody else changes it in this step.
@@ -560,7 +442,7 @@ class Handling:
                         await self._failed_attempt(at_work, failure)
                     return
                 batch.route = None
-            elif not self._passes_over(progress, type):
+            elif not self._routing.passes_over(progress, type):
                 break
             index = batch.handled()
             if copy_context() != clean:
@@ -604,10 +486,10 @@ class Handling:
     async def _handle(self, pending: PendingRecord) -> None:
         """Makes one attempt at a record."""
         if pending.unreadable:
-            await self._give_up(pending, pending.unreadable, None)
+            await self.failures.give_up(pending, pending.unreadable, None)
             return
         if pending.given_up is not None:
-            await self._dead_letter(pending, *pending.given_up)
+            await self.failures.dead_letter(pending, *pending.given_up)
             return
         route, envelope = pending.route, pending.envelope
         assert route is not None
@@ -618,13 +500,9 @@ class Handling:
         except Exception as error:
             reason = str(error) if isinstance(error, ValueError) else error_text(error)
             if framing := framing_of(envelope.data):
-                how = (
-                    ""
-                    if self._broker.framing == "confluent"
-                    else ", which ?framing=confluent in the broker's address reads"
-                )
+                how = "" if self._framing == "confluent" else ", which ?framing=confluent in the broker's address reads"
                 reason = f"its value is in {framing}{how}: {reason}"
-            await self._give_up(pending, reason, None)
+            await self.failures.give_up(pending, reason, None)
             return
         pending.attempts += 1
         try:
@@ -673,102 +551,19 @@ class Handling:
             return timeout
         left = until - wall_time()
         if left <= 0:
-            raise _Expired(f"its deadline passed {-left:.1f} s ago")
+            raise Expired(f"its deadline passed {-left:.1f} s ago")
         return left if timeout is None else min(timeout, left)
 
     async def _failed_attempt(self, pending: PendingRecord, error: BaseException) -> None:
-        options = self.options
         task = asyncio.current_task()
         if pending.progress.released and task is not None and task.cancelling():
-            # It was cut short, whatever its handler made of that: who reads the partition next tries it again.
-            return
-        now = loop_time()
-        pending.failed_at = pending.failed_at or now
-        pending.failure = error_text(error)
-        if isinstance(error, _Expired):
-            await self._dead_letter(pending, pending.failure, error)
-            return
-        pending.refused += not _passes(error)
-        left = pending.failed_at + self.retry_for(pending.record.topic) - now
-        if max(pending.refused, pending.attempts if left <= 0 else 0) >= options.attempts:
-            await self._give_up(pending, pending.failure, error)
-            return
-        delay = self._backoff(pending)
-        pending.retried = pending.attempts >= options.attempts
-        if pending.retried:
-            self._try_on(pending, error, min(delay, left))
-            return
-        _log.log(
-            logging.WARNING if pending.attempts == 1 else logging.INFO,
-            "%s: attempt %d of %d failed, the next one in %.1f s: %s",
-            pending,
-            pending.attempts,
-            options.attempts,
-            delay,
-            pending.failure,
-            exc_info=error if pending.attempts == 1 and not isinstance(error, Error) else None,
-        )
-        self._later(pending, delay)
-
-    def retry_for(self, topic: str) -> float:
-        """Returns how many seconds a record of a topic is tried while its failures may pass by themselves."""
-        retention = self.retention.get(topic)
-        return self.options.retry_for if retention is None else min(self.options.retry_for, retention / 2)
-
-    def _try_on(self, pending: PendingRecord, error: BaseException, delay: float) -> None:
-        """Tries a record on that has had its attempts; says so once a minute, however many there are."""
-        now = loop_time()
-        if now >= self._say_again:
-            self._say_again = now + SAY_AGAIN
-            _log.warning(
-                "%s: attempt %d failed, and it and others like it are tried on, for %.0f s at most: %s",
-                pending,
-                pending.attempts,
-                self.retry_for(pending.record.topic),
-                pending.failure,
-                exc_info=None if isinstance(error, Error) else error,
-            )
-        self._later(pending, delay)
-
-    async def _give_up(self, pending: PendingRecord, reason: str, error: BaseException | None) -> None:
-        """Makes a dead letter of a record that cannot be handled, or stops in front of it, as the options say."""
-        if (pending.on_failure or self.options.on_failure) == "stop":
-            _log.error(
-                "group %s stops at %s after %d attempts", self.options.group, pending, pending.attempts, exc_info=error
-            )
-            self._stop(f"group {self.options.group} has stopped at {pending}: {reason}")
-        else:
-            await self._dead_letter(pending, reason, error)
-
-    def _backoff(self, pending: PendingRecord) -> float:
-        """Returns how many seconds a record waits before it is tried again."""
-        options = self.options
-        return backoff.delay(pending.attempts, options.backoff, options.max_backoff)
-
-    def _later(self, pending: PendingRecord, delay: float) -> None:
-        pending.timer = asyncio.get_running_loop().call_later(delay, self._again, pending)
+            return  # It was cut short, whatever its handler made of that: the member that reads the partition next tries it again.
+        await self.failures.attempt_failed(pending, error)
 
     def _again(self, pending: PendingRecord) -> None:
-        pending.timer = None
-        if not pending.progress.released:
-            self._ready.append(pending)
-            self._spawn()
-
-    async def _dead_letter(self, pending: PendingRecord, reason: str, error: BaseException | None) -> None:
-        """Puts a record into the dead-letter topic; then it is done. If that fails, tries again for as long as it takes."""
-        pending.given_up = (reason, error)
-        topic = dead_letter_topic(pending.record.topic, self.options.group)
-        try:
-            await publish_dead_letter(self._broker, pending.record, self.options.group, reason, error, pending.attempts)
-        except Exception as failure:
-            pending.dead_letter_failures += 1
-            pending.dead_letter_problem = f"cannot be put into {topic}: {error_text(failure)}"
-            delay = backoff.delay(pending.dead_letter_failures + 1, 0.5, 30.0, jitter=0.5)
-            _log.error("%s cannot be put into %s, and waits %.1f s: %s", pending, topic, delay, error_text(failure))
-            self._later(pending, delay)
-            return
-        _log.error("%s is in %s after %d attempts: %s", pending, topic, pending.attempts, reason, exc_info=error)
-        self._done(pending)
+        """Has a record tried again, whose wait is over."""
+        self._ready.append(pending)
+        self._spawn()
 
     def _done(self, pending: PendingRecord) -> None:
         progress = pending.progress
@@ -782,14 +577,6 @@ class Handling:
 async def _refused() -> bool:
     """Announces nothing."""
     return False
-
-
-def _passes(error: BaseException) -> bool:
-    """Returns whether an error may pass by itself; of a group, every one must."""
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return all(map(_passes, group.exceptions))
-    return isinstance(error, _PASSING)
 
 
 class _Worker(Steps):
@@ -841,11 +628,6 @@ def _never(_: str, __: str) -> bool:
     return False
 
 
-def _shown(type: str) -> str:
-    """Returns a type for a person; a publisher may have put anything there."""
-    return ascii(type if len(type) <= LONGEST_TYPE + 1 else f"{type[:LONGEST_TYPE]}…")
-
-
 async def _within(timeout: float, deadline: float | None, handling: Awaitable[None]) -> None:
     """Awaits a handler that has so many seconds, until its deadline."""
     limit = asyncio.timeout_at(deadline)
@@ -856,7 +638,3 @@ async def _within(timeout: float, deadline: float | None, handling: Awaitable[No
         if not limit.expired():
             raise
         raise DeadlineExceeded(f"its handler did not finish within {timeout:.3g} s") from error
-
-
-class _Expired(DeadlineExceeded):
-    """The deadline of an event passed before it could be handled."""

@@ -1,8 +1,8 @@
 """The progress of one partition: which records are read and not done, and how far the position is that may be committed.
 
-Only this module changes that state. ``handling`` and ``delivery`` call methods of ``PartitionProgress`` and ``FastBatch``; they
-read attributes, and assign none. (``handling`` writes what its workers do: the attempts of a ``PendingRecord``, the ``route`` and
-``task`` of a batch.)
+Only this module changes that state. Others call methods of ``PartitionProgress`` and ``FastBatch``; they read attributes, and assign
+none. (``routing``, ``handling`` and ``failures`` write what they do with a ``PendingRecord``: its route, its attempts, its wait.
+``handling`` writes the ``route`` and ``task`` of a batch.)
 
 The rules that these classes keep:
 
@@ -477,7 +477,7 @@ class PendingRecord:
         record: the record.
         done: whether it is handled, or a dead letter, or nothing to handle.
 
-    The other attributes are the state of its attempts: ``handling`` writes them.
+    The other attributes are the state of its attempts: ``routing``, ``handling`` and ``failures`` write them.
     """
 
     __slots__ = (

@@ -120,7 +120,14 @@ class EventSubscription:
         self._share = Shared(("events",), LoopShare)
         share = await self._share.acquire()
         self._delivery = delivery = Delivery(
-            broker, self._routes, self.options, self.exits, self._tombstones, share, max_memory, self._left_out
+            broker,
+            self._routes,
+            self.options,
+            exits=self.exits,
+            tombstones=self._tombstones,
+            share=share,
+            max_memory=max_memory,
+            left_out=self._left_out,
         )
         if self._paused:
             delivery.pause()

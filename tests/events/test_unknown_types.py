@@ -10,8 +10,8 @@ import pytest
 import micro_rt as micro
 from micro_rt.broker.base import OutgoingRecord
 from micro_rt.events.dead_letter import dead_letter_topic
-from micro_rt.events.handling import MOST_LOGGED
 from micro_rt.events.progress import MOST_UNKNOWN, OTHERS
+from micro_rt.events.routing import MOST_LOGGED
 from tests.helpers.shop import Log, Publishes, Shop, read_all, subscribed
 from tests.helpers.waiting import eventually
 

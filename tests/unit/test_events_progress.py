@@ -24,7 +24,7 @@ def record(offset: int, key: bytes | None = b"k") -> Record:
     return Record("t", 0, offset, 0.0, key, b"1234", ())
 
 
-@pytest.mark.parametrize("module", ["careful", "delivery", "handling"])
+@pytest.mark.parametrize("module", ["careful", "delivery", "failures", "handling", "routing"])
 def test_no_other_module_changes_the_progress_of_a_partition(module: str) -> None:
     assert not list(changes_of_progress((EVENTS / f"{module}.py").read_text()))
 
