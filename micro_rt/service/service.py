@@ -259,16 +259,16 @@ class Service:
         if self._life is not None:
             raise RuntimeError("subscriptions are made before the service starts")
         options = DeliveryOptions(
-            self.name if group is None else group,
-            start,
-            concurrency,
-            attempts,
-            backoff,
-            max_backoff,
-            timeout,
-            on_failure,
-            max_in_flight,
-            crash_attempts,
+            group=self.name if group is None else group,
+            start=start,
+            concurrency=concurrency,
+            attempts=attempts,
+            backoff=backoff,
+            max_backoff=max_backoff,
+            timeout=timeout,
+            on_failure=on_failure,
+            max_in_flight=max_in_flight,
+            crash_attempts=crash_attempts,
             retry_for=retry_for,
             on_unknown=on_unknown,
         )
