@@ -1,7 +1,8 @@
 """Careful handling: after a process has ended without a word, finds the record whose handler ends it.
 
 A handler can end its process: it uses too much memory, calls a library that crashes, or calls ``os._exit``. The member that takes over
-reads the same record, and would end as well, for ever. Nobody can see afterwards which record it was, because many are handled at once.
+reads the same record and ends as well, and so does every member after it. Many records are handled at once, so afterwards nothing shows
+which of them it was.
 
 The rules that it keeps, and why:
 
@@ -15,9 +16,8 @@ The rules that it keeps, and why:
   alone for ``NAMED_FOR`` seconds at most. Any other one is alone for ``ALONE_FOR`` seconds at most, and all of them for
   ``ALONE_IN_ALL``. After that, suspected records begin side by side. A commit still names them before they begin. So if the process
   ends once more, the next member knows them by name.
-- A member that lost its partition while it goes on, because it did not answer in time, is not told from one whose process has ended.
-  So a record is counted with the names of the processes. When a process reads a partition again that it had lost, it takes its own
-  name off.
+- A member that loses its partition because it does not answer in time looks like one whose process has ended. So a record is counted
+  with the names of the processes. When a process reads a partition again that it had lost, it removes its own name.
 - A record that cannot be alone, because another handler does not end within ``QUIET_WITHIN`` seconds, runs beside it and is not counted.
 - The commits of this module are extra ones. There are none unless a process has ended without a word.
 """
@@ -43,7 +43,7 @@ ALONE_FOR = 10.0
 ALONE_IN_ALL = 15.0
 """Seconds that those records are alone at most, all together."""
 ANNOUNCED_WITHIN = 5.0
-"""Seconds that a commit may take until others need not wait any more."""
+"""Seconds that others wait for a commit at most."""
 QUIET_WITHIN = 5.0
 """Seconds to wait until no other handler runs."""
 _LOOK = 0.005
@@ -74,7 +74,7 @@ class ProcessGate:
         self.closed = False
         """Whether nothing begins in the usual way."""
         self.turn = asyncio.Lock()
-        """Held by whoever handles a suspected record alone."""
+        """Held by the careful work that handles a suspected record alone."""
         self._workers: OrderedSet[Worker] = OrderedSet()
         self._careful: OrderedSet[CarefulWork] = OrderedSet()
 

@@ -31,7 +31,7 @@ GROUP_HEADER = "micro-for-group"
 _PREFIX = "micro-dead-"
 _LONGEST_REASON = 4000
 _SHORT_REASON = 100
-"""Characters that are said of the reason where there is no room for more."""
+"""Characters of the reason that a dead letter keeps if the topic accepts no larger record."""
 _LONGEST_TOPIC = 249  # of Kafka's
 
 
@@ -59,22 +59,22 @@ class DeadLetter:
     @classmethod
     def of(cls, record: Record) -> DeadLetter | None:
         """Returns what the headers of a record say; None if it is not a dead letter."""
-        said: Mapping[str, str] = {
+        about: Mapping[str, str] = {
             name.removeprefix(_PREFIX): value.decode(errors="replace")
             for name, value in record.headers
             if name.startswith(_PREFIX)
         }
         try:
             return cls(
-                said["topic"],
-                int(said["partition"]),
-                int(said["offset"]),
-                said["group"],
-                said.get("reason", ""),
-                said.get("error", ""),
-                int(said.get("attempts", 0)),
-                seconds_of(said.get("time", ""), record.timestamp),
-                seconds_of(said.get("published", ""), record.timestamp),
+                about["topic"],
+                int(about["partition"]),
+                int(about["offset"]),
+                about["group"],
+                about.get("reason", ""),
+                about.get("error", ""),
+                int(about.get("attempts", 0)),
+                seconds_of(about.get("time", ""), record.timestamp),
+                seconds_of(about.get("published", ""), record.timestamp),
                 record,
             )
         except (KeyError, ValueError):
@@ -100,7 +100,7 @@ async def publish_dead_letter(
     await broker.prepare({letter.topic: TopicOptions(partitions=1, holds=record.topic)})
     (outcome,) = await broker.publish([letter])
     if isinstance(outcome, InvalidArgument):
-        # A topic that somebody else has made may have no room for a reason.
+        # A topic that another program has made may accept no record of this size.
         (outcome,) = await broker.publish([dead_letter(record, group, reason[:_SHORT_REASON], error, attempts)])
     if isinstance(outcome, Error):
         raise outcome
@@ -116,7 +116,7 @@ def dead_letter(record: Record, group: str, reason: str, error: BaseException | 
         error: what the handler raised last; None if it was not called.
         attempts: how many times it was called.
     """
-    said = {
+    about = {
         "topic": record.topic,
         "partition": str(record.partition),
         "offset": str(record.offset),
@@ -128,7 +128,7 @@ def dead_letter(record: Record, group: str, reason: str, error: BaseException | 
         "published": f"{_published(record):.3f}",
     }
     headers = _without(record.headers) + tuple(
-        [(_PREFIX + name, text.encode(errors="replace")) for name, text in said.items()]
+        [(_PREFIX + name, text.encode(errors="replace")) for name, text in about.items()]
     )
     return OutgoingRecord(
         dead_letter_topic(record.topic, group),
@@ -141,7 +141,7 @@ def dead_letter(record: Record, group: str, reason: str, error: BaseException | 
 
 
 def put_back(letter: DeadLetter) -> OutgoingRecord:
-    """Returns a dead letter as it is, to be put behind the others of its topic."""
+    """Returns a dead letter as it is, to be published after the others of its topic."""
     record = letter.record
     about = (record.value, record.key, record.headers)
     return OutgoingRecord(record.topic, *about, republished=True, tombstone=record.tombstone)

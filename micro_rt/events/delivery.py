@@ -7,7 +7,7 @@ The rules that it keeps, and why:
   dead-letter topic.
 - What is done is committed every half second while records become done, before a partition goes to another member, and
   at the end. So a crash repeats what was done since then.
-- A record that is not done holds the position, whatever is done behind it. So each commit carries a note of what is done behind the
+- A record that is not done holds the position, whatever is done after it. So each commit carries a note of what is done after the
   position. The next member reads the note and does not handle these records again. A hand-over in good order repeats nothing that
   was done.
 - Before the first record of a partition is handled, a commit notes that this member uses the partition; the last commit says that it
@@ -23,19 +23,20 @@ The rules that it keeps, and why:
   cost more, in memory that the processor's cache does not hold, than everything that is done to a record.
 - ``fetch`` is called again and again, also while every partition is paused: it is what tells the broker that this
   member is well, and what tells this member which partitions come and go.
-- How far behind a member is, and for how long records are kept, is asked in a task of its own: while a part of the cluster is
+- A task of its own asks the broker for the lag and for the retention of topics: while a part of the cluster is
   away, the answer takes long, and the partitions of the other part are read meanwhile.
 - An error of the broker never ends the subscription, whatever its type. It is logged once, stays in ``problem`` until
   reading works again, and reading is tried again with back-off: a subscription that ends unseen is worse than one that
   goes on trying.
 - A member that sends no heartbeats for the time of its session loses its partitions, and with them what it has handled and
   not committed: most often because a handler blocks the event loop. It remembers how far it was. If it gets such a partition
-  back and nobody has committed more, it passes over what it has handled, and does not handle it again and again.
+  back and no other member has committed more, it passes over what it has handled, and does not handle it again and again.
 - When a partition goes to another member, nothing more of it begins, handlers get as long as the broker waits for this member,
-  but for a last part (``HAND_OVER``), and what then still runs is cancelled. So two members do not handle one key at once, as long as handlers can be cancelled. When a
-  partition is lost, another member may have it already: its handlers are cancelled at once, and nothing is committed.
+  but for a last part (``HAND_OVER``), and what then still runs is cancelled. So two members do not handle one key at once, as long as
+  handlers can be cancelled. When a partition is lost, another member may have it already: its handlers are cancelled at once, and
+  nothing is committed.
 - At the end, handlers get the grace period once: it is not given again when the member gives its partitions up. A broker that
-  does not answer gets a few seconds after it: what it was to be told last is repeated, and its session ends by itself.
+  does not answer gets a few seconds after it: what could not be committed is repeated, and the session of the member ends by itself.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ class PartitionStatus:
 
     partition: Partition
     lag: int | None
-    """Records behind the committed position, when it was asked for last; None if it was not yet."""
+    """Records after the committed position, when the broker was asked last; None before the first answer."""
     in_flight: int
     """Records that are read and not done."""
     idle: float
@@ -175,9 +176,9 @@ class Delivery:
         self._gate = Shared(("events", "process"), ProcessGate)
         self._token = ""
         self._announcements: list[asyncio.Future[bool]] = []
-        """Who waits for a commit of what is known of suspected records."""
+        """The futures of those that wait for a commit of what is known of suspected records."""
         self._announced = asyncio.Event()
-        """Set when somebody does."""
+        """Set when one waits."""
         self._partitions: dict[Partition, PartitionProgress] = {}
         self._done_here: dict[Partition, DoneHere] = {}
         """What was handled and not committed of partitions that were lost."""
@@ -366,7 +367,7 @@ class Delivery:
                 return
 
     async def _watch(self, member: Subscription) -> None:
-        """Asks how far behind this member is, and for how long topics are kept: beside the reading, which waits for neither."""
+        """Asks for the lag and for the retention of topics, beside the reading, which waits for neither."""
         ask_retention_at = loop_time()
         while True:
             await wait_for_event(self._assigned, LAG_EVERY)
@@ -380,9 +381,9 @@ class Delivery:
                     ask_retention_at = loop_time() + RETENTION_EVERY
             lag = await self._asked(member.lag())
             if isinstance(lag, Aborted):
-                continue  # The group is about to say something else.
+                continue  # The next fetch reports that the partitions have changed.
             if isinstance(lag, Exception):
-                # Who cannot know how much there is can handle what there is.
+                # Lag is informational: reading continues without it.
                 problem = f"group {self.options.group} cannot tell how far behind it is: {error_text(lag)}"
                 if not self._lag_problem:
                     _log.warning("%s", problem)
@@ -431,7 +432,7 @@ class Delivery:
         return self._member is not None and self._member.announced(topic, type)
 
     def _make_room(self, progress: PartitionProgress) -> None:
-        """Reads a partition again that was full, if it has room."""
+        """Resumes reading a partition that was full, if half of what may be in flight is done."""
         if progress.has_room_again(self.options.max_in_flight) and not self._paused and self._member is not None:
             self._member.resume((progress.id,))
 
@@ -527,7 +528,7 @@ class Delivery:
         found = {partition: PartitionProgress(partition, self._token, self._allowance) for partition in partitions}
         unclean = [each for each in found.values() if each.recall(notes.get(each.id, ""))]
         if unclean and member is not None:
-            # What has come since it ended cannot have begun.
+            # Only so many can have begun: no more than may be in flight, nor than are there.
             self._handling.suspect()
             lag = await member.lag()
             suspected = {each: min(lag.get(each.id, 0), self.options.max_in_flight) for each in unclean}
@@ -551,7 +552,7 @@ class Delivery:
         rest = min(HAND_OVER, whole / 2)
         self._giving_up = True
         try:
-            # Handlers have had their time if this member leaves, and somebody may be in a hurry.
+            # Handlers have had their time if this member leaves, and the service may be in a hurry to stop.
             await self._release(partitions, whole - rest, rest / 2 if whole else CANCELLED)
             if self._member is not None and not self._last_commit:
                 try:
@@ -616,9 +617,11 @@ class Delivery:
         self.stop()
         handlers_until = self._stopped_at + self._grace
         until = handlers_until + LEAVE
-        # Handlers get this time once: not again when the member gives its partitions up, nor if somebody is in a hurry.
+        # Handlers get this time once: not again when the member gives its partitions up, nor if the service is in a hurry to stop.
         self._leaving = True
-        member.pause(list(self._partitions))  # Nobody reads any more, and the member is still in use.
+        member.pause(
+            list(self._partitions)
+        )  # Its reading has ended: this call shows the broker that the member is still in use.
         self._answer(self._announcements, False)
         try:
             await self._release(list(self._partitions), handlers_until - loop_time(), CANCELLED)

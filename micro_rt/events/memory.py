@@ -9,8 +9,8 @@ The rules that these classes keep, and why:
   (https://doi.org/10.1109/90.664262, "dynamic thresholds").
 - A partition that has nothing in flight may always read, whatever is free: then at least one event of it is handled, and
   nothing waits for ever.
-- Reading a partition again that was full is its own matter when its events are done. When others give bytes back, those that
-  are full are looked at again, but only when much has become free, and once for all of them.
+- A partition that was full is read again when its own events are done. When other partitions give bytes back, the full ones are looked
+  at again, but only when much has become free, and once for all of them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class LoopMemory:
         self._scheduled = False
 
     def add(self, look: Callable[[], None]) -> None:
-        """Calls a function, from now on, when partitions that are full may have room again."""
+        """Calls a function, from now on, when partitions that are full may be read again."""
         self._looking.add(look)
 
     def remove(self, look: Callable[[], None]) -> None:

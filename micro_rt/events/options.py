@@ -66,7 +66,7 @@ class DeliveryOptions:
         if self.timeout is not None and self.timeout <= 0:
             raise ValueError(f"timeout={self.timeout}: more than 0 seconds, or None")
         if not 0 <= self.retry_for < math.inf:
-            raise ValueError(f"retry_for={self.retry_for}: 0 seconds or more, and not for ever")
+            raise ValueError(f"retry_for={self.retry_for}: a finite number of seconds, 0 or more")
         if self.on_failure not in ("dead_letter", "stop"):
             raise ValueError(f"on_failure={self.on_failure!r}: 'dead_letter' or 'stop'")
         if self.on_unknown not in ("skip", "dead_letter", "stop"):

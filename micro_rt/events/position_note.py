@@ -1,6 +1,6 @@
 """The note of a committed position: what the member that commits tells the member that reads the partition next.
 
-The position alone says that everything before it is done. The note says which records behind it are done as well, so that the next
+The position alone says that everything before it is done. The note says which records after it are done as well, so that the next
 member does not repeat them; and whether the member has ended in good order. If it has not, a handler may have ended the process,
 and the note says what is known of that.
 
@@ -9,21 +9,21 @@ It is one line of ASCII, at most ``LONGEST_NOTE`` bytes, in a format with a vers
     micro-rt/1 POSITION name=value …
 
 - ``POSITION`` is the offset that was committed with the note. So a note that does not belong to a position is recognised.
-- ``used=TOKEN``: a process has begun records behind the position, and has not given the partition up since. The last commit of a
+- ``used=TOKEN``: a process has begun records after the position, and has not given the partition up since. The last commit of a
   member leaves this out. ``TOKEN`` names the process.
 - ``alone``: the only record of ``run`` is the only one that the process was handling.
 - ``run=RECORD,…``: records that had begun, after a process had ended and the next one was careful. Each is
-  ``DISTANCE.CHECKSUM.TOKEN~…``: how far behind the position it is, its checksum, and the processes that have ended while it was
-  alone. If there are none, the last part is left out.
+  ``DISTANCE.CHECKSUM.TOKEN~…``: how far after the position it is, its checksum, and the processes that have ended while it was
+  alone. Without such processes, the last part is left out.
 - ``died=RECORD,…``: more records that had begun when a process ended, and that have not been handled since.
-- ``done=CHECK:RUNS``: the done records behind the position. ``RUNS`` is base64 of the lengths of runs of offsets in turns, from the
+- ``done=CHECK:RUNS``: the done records after the position. ``RUNS`` is base64 of the lengths of runs of offsets in turns, from the
   position on: not done, done, not done, done, … Each length is an Elias gamma code, which takes one bit for a length of 1 and
   about two bits for each doubling. The first length is written plus 1, because it can be 0. If not all runs fit, the
   first ones are written.
 - ``CHECK`` is the checksum of the first done record, or ``-``. If a topic was deleted and made again, another record has that offset,
   and the runs mean nothing.
 
-A text that is not such a note is not an error: another program may have committed the position. It says nothing.
+A text that is not such a note is not an error: another program may have committed the position. It is ignored.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class PositionNote:
 
     Attributes:
         position: the offset that it was committed with.
-        done: the done records behind the position, as ranges of offsets: the first one, and the one behind the last; in order.
+        done: the done records after the position, as ranges of offsets: the first one, and the one after the last; in order.
         check: the checksum of the first of these records; None if it is not known.
         used: the token of the process that has begun records; empty if it has ended in good order.
         alone: whether the only record of ``run`` was the only one that the process was handling.
@@ -187,6 +187,6 @@ def _runs(position: int, text: str) -> list[tuple[int, int]]:
 
 
 def _gamma(number: int) -> str:
-    """Returns the Elias gamma code of a number above 0: its binary digits behind as many zeros as it has digits but one."""
+    """Returns the Elias gamma code of a number above 0: its binary digits after as many zeros as it has digits but one."""
     digits = format(number, "b")
     return "0" * (len(digits) - 1) + digits

@@ -6,7 +6,7 @@ none. (``routing``, ``handling`` and ``failures`` write what they do with a ``Pe
 
 The rules that these classes keep:
 
-- ``position`` is the offset behind the last record that is done with no undone record before it. It only grows, and
+- ``position`` is the offset after the last record that is done with no undone record before it. It only grows, and
   ``advance`` and ``settle`` alone move it. So what is committed never passes a record that is not done, in whatever order
   handlers finish.
 - A partition is in one of two states. In a fast batch, its records are handled one after another by one worker: no object for
@@ -21,12 +21,12 @@ The rules that these classes keep:
 - ``moved_at`` is when the position moved last, or when there was work again after there was none. So an idle partition is
   never called stuck, and one that waits for a record that cannot be handled is.
 - A partition that is ``released`` begins nothing any more; what still runs may finish and is counted.
-- The note that is committed with the position says which records behind it are done. The member that reads the partition next
-  ``recall``s it: these records are done when they arrive, and nobody handles them again. A note is believed only if the record at
+- The note that is committed with the position says which records after it are done. The member that reads the partition next
+  ``recall``s it: these records are done when they arrive, and are not handled again. A note is believed only if the record at
   its first offset is the one that the note was written about; otherwise everything is handled. What a note said of records that have
   not arrived yet goes into the next note.
-- The note also says that a member uses the partition; only its last commit does not. So who finds such a note knows that a process
-  has ended without a word, perhaps because of a handler, and ``suspect``s what it may have begun (``careful`` has the rest).
+- The note also says that a member uses the partition; only its last commit does not. So a member that finds such a note knows that a
+  process has ended without a word, perhaps because of a handler, and ``suspect``s what it may have begun (``careful`` has the rest).
 - Bytes in flight are those of values alone: keys and headers are small, and counting them would cost more than it tells.
 """
 
@@ -49,7 +49,7 @@ from micro_rt.kit.clock import loop_time
 __all__ = ["MOST_UNKNOWN", "OTHERS", "DoneHere", "FastBatch", "PartitionProgress", "PendingRecord", "error_text"]
 
 MOST_UNKNOWN = 100
-"""Types that nobody handles of which one partition counts the records apart."""
+"""Unknown types of which one partition counts the records separately."""
 OTHERS = "(other types)"
 """What the records of further types are counted under."""
 
@@ -120,7 +120,7 @@ class PartitionProgress:
         self.tombstones = 0
         """How many tombstones were passed over."""
         self.unknown: dict[str, int] = {}
-        """How many records were passed over because nobody handles their type, by type; beyond ``MOST_UNKNOWN`` types, under
+        """How many records were passed over because the subscriber has no method for their type, by type; beyond ``MOST_UNKNOWN`` types, under
         ``OTHERS``."""
 
     # What is read
@@ -162,7 +162,7 @@ class PartitionProgress:
         return self._told is not None
 
     def add(self, record: Record) -> PendingRecord:
-        """Adds a record that has arrived, behind the others; it has no place in line yet, and needs none if it is done already."""
+        """Adds a record that has arrived, after the others; it has no place in line yet, and needs none if it is done already."""
         pending = PendingRecord(self, record)
         if self._told is not None:
             pending.done = self._told.was_done(record)
@@ -194,12 +194,12 @@ class PartitionProgress:
         pending.done = True
 
     def skip_tombstone(self, pending: PendingRecord) -> None:
-        """Marks a tombstone as done that nobody handles, and counts it; it was not lined up."""
+        """Marks a tombstone as done that the subscriber has no method for, and counts it; it was not lined up."""
         self.tombstones += 1
         self.skip(pending)
 
     def skip_unknown(self, pending: PendingRecord, type: str) -> None:
-        """Marks a record as done whose type nobody handles, and counts it; it was not lined up."""
+        """Marks a record as done whose type the subscriber has no method for, and counts it; it was not lined up."""
         counted = type if type in self.unknown or len(self.unknown) < MOST_UNKNOWN else OTHERS
         self.unknown[counted] = self.unknown.get(counted, 0) + 1
         self.skip(pending)
@@ -260,7 +260,7 @@ class PartitionProgress:
         return self._told.unclean
 
     def suspect(self, count: int) -> None:
-        """Has so many offsets behind the committed position handled with care: the member before this one may have begun them."""
+        """Has so many offsets after the committed position handled with care: the member before this one may have begun them."""
         if self._told is not None:
             self._told.suspect(count)
 
@@ -280,7 +280,7 @@ class PartitionProgress:
             pending.suspicion.begun = False
 
     def survive(self, pending: PendingRecord) -> None:
-        """Notes that a suspected record was handled and that the process goes on."""
+        """Notes that a suspected record was handled and did not end the process."""
         pending.suspicion = None
 
     def open(self, records: Sequence[Record]) -> tuple[int, str]:
@@ -298,7 +298,7 @@ class PartitionProgress:
         """Returns the position to commit, and its note; None if nothing is to be committed.
 
         Args:
-            last: whether this is the last commit of this member. Then it is also due where only records behind the position are
+            last: whether this is the last commit of this member. Then it is also due where only records after the position are
                 done, or to say that the partition is given up in good order.
             marks: whether it is also due where only the note has changed.
         """
@@ -428,14 +428,14 @@ class PartitionProgress:
         """Lets nothing more begin."""
         self.released = True
 
-    # What is said of it
+    # What is reported of it
 
     def idle(self) -> float:
-        """Returns the seconds since the position moved, or since there was work; 0 if there is none."""
+        """Returns the seconds since the position moved, or since there was work; 0 if no record is in flight."""
         return loop_time() - self.moved_at if self.in_flight else 0.0
 
     def waiting_for(self) -> str:
-        """Says which record the position waits for, and what is happening to it, for a person; empty if there is none."""
+        """Says which record the position waits for, and what is happening to it, for a person; empty if no record is in flight."""
         if self.pending:
             return self.pending[0].state_text()
         batch = self.batch
@@ -450,7 +450,7 @@ class DoneHere(NamedTuple):
     committed: int
     """The position that was committed last; -1 for none."""
     position: int
-    """The offset behind the last record that is done."""
+    """The offset after the last record that is done."""
     last: tuple[float, bytes | None]
     """The time and the key of that record."""
 

@@ -318,7 +318,7 @@ class Publisher:
             topic = outlet.event.topic
             if (
                 outlet.tombstone
-            ):  # The value holds go-micro's envelope, and there is none: the headers stay where they are.
+            ):  # go-micro's envelope is in the value, which a tombstone does not have: its headers stay outside.
                 headers = seal_tombstone(outlet.type, id.encode(), source, stamp, sent + trace)
                 records.append(OutgoingRecord(topic, b"", key, headers, tombstone=True))
                 continue

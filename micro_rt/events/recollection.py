@@ -1,4 +1,4 @@
-"""What the member that has read a partition before says of records that have not arrived yet: done, or suspected.
+"""What the note of the member before this one says of records that have not arrived yet: done, or suspected.
 
 A suspected record may be the one whose handler has ended a process. There are two kinds: those that the note names, because they were
 running when a process ended, and, if a member has not ended in good order, every record that it may have begun.
@@ -54,15 +54,15 @@ class Recollection:
         died = {note.used} if note.alone and len(note.run) == 1 else set[str]()
         self._named: dict[int, Suspect] = {}
         for each in (*note.died, *note.run):
-            # Whoever lost a partition without its end is taken for dead, and may come back to say that it is not.
+            # A process that lost a partition without ending is taken for dead. It removes its name when it reads the partition again.
             deaths = {*each.deaths, *(died if each in note.run else ())} - {token, ""}
             self._named[each.offset] = each._replace(deaths=sorted(deaths))
         self._until = 0
-        """The offset behind the last record that the member before this one may have begun; 0 if it has ended in good order."""
+        """The offset after the last record that the member before this one may have begun; 0 if it has ended in good order."""
         self._from = note.position
 
     def suspect(self, count: int) -> None:
-        """Suspects so many offsets behind the position of the note."""
+        """Suspects so many offsets after the position of the note."""
         self._until = self._from + count if count else 0
 
     @property
@@ -73,7 +73,7 @@ class Recollection:
     def arrive(self, records: Sequence[Record]) -> None:
         """Forgets what is said of records in front of these, or everything if it is about other records."""
         first = records[0].offset
-        if first < self._from:  # Somebody has set the position back, to have the records handled again.
+        if first < self._from:  # An operator has set the position back, to have the records handled again.
             self._done.clear()
             self._named.clear()
             self._until = 0

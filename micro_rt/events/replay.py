@@ -29,20 +29,24 @@ async def replay(
 ) -> AsyncIterator[DeadLetter]:
     """Replays dead letters, oldest first, and yields each one once the broker has accepted it; none is replayed twice.
 
-    It replays those that are there when it begins: a record that becomes a dead letter meanwhile, because its handler still fails, waits for the next replay. As everywhere, this is at least once: records that were replayed just before a crash are replayed again.
+    It replays those that are there when it begins: a record that becomes a dead letter meanwhile, because its handler still fails, waits
+    for the next replay. As everywhere, this is at least once: records that were replayed just before a crash are replayed again.
 
-    Dead letters are replayed in batches of up to 500. Who ends the loop early has replayed the rest of a batch, too: ``limit`` replays no more than that many.
+    Dead letters are replayed in batches of up to 500. A loop that is left early has replayed the rest of its batch, too; ``limit``
+    replays no more than that many.
 
     Args:
         broker: open.
         topic: where the records were.
         group: the group that could not handle them; others pass them over.
-        limit: how many at most; None for all that there are.
+        limit: how many at most; None for all of them.
         dry_run: whether to only yield them, and change nothing.
 
     Raises:
         NotFound: the group has no dead letters of this topic, or this client may not see them.
-        Error: the broker cannot be reached, or does not accept a record, which the message names; those yielded are replayed, the others still are dead letters.
+        DeadlineExceeded: no partition of the dead-letter topic was assigned within 60 s, because another replay reads them.
+        Error: the broker cannot be reached, or does not accept a record, which the message names; those yielded are replayed, the others
+            still are dead letters.
     """
     name = dead_letter_topic(topic, group)
     listener = _Assigned()
@@ -101,7 +105,7 @@ async def replay(
 
 
 def _letters(records: Sequence[Record], topic: str, group: str, limit: int | None) -> tuple[Sequence[DeadLetter], int]:
-    """Returns the dead letters of a group among records, up to a limit, and the offset behind the last record that it looked at."""
+    """Returns the dead letters of a group among records, up to a limit, and the offset after the last record that it looked at."""
     letters: list[DeadLetter] = []
     done = 0
     for record in records:
@@ -125,21 +129,21 @@ async def _publish_again(
         for letter, outcome in zip(letters, outcomes, strict=True)
         if isinstance(outcome, Error)
     }
-    if refused and not await _put_behind(broker, letters, refused):
+    if refused and not await _put_last(broker, letters, refused):
         done = min(refused)
     await member.commit({partition: done})
     return refused
 
 
-async def _put_behind(broker: Broker, letters: Sequence[DeadLetter], refused: dict[int, Error]) -> bool:
-    """Puts those that were refused behind all others, so that those behind them are not replayed again the next time.
+async def _put_last(broker: Broker, letters: Sequence[DeadLetter], refused: dict[int, Error]) -> bool:
+    """Publishes those that were refused to their topic again, after all others, so that the others are not replayed again the next time.
 
     Returns:
         Whether the position may pass them.
     """
     first = min(refused)
     if all(letter.record.offset in refused for letter in letters if letter.record.offset > first):
-        return False  # There is none behind them.
+        return False  # No others follow them.
     if any(isinstance(error, Unavailable) for error in refused.values()):
         return False
     again = await broker.publish([put_back(letter) for letter in letters if letter.record.offset in refused])

@@ -138,7 +138,7 @@ class Routing:
         """Decides what becomes of a record that this subscriber has no method for; returns whether it is to be lined up."""
         topic, options = pending.record.topic, self._options
         if self._handled_elsewhere(topic, type):
-            # The partition goes to members that handle it; what was read before that, or while there is none, is not passed over.
+            # The partition goes to a member that handles it. What was read before that, or while no such member runs, is not passed over.
             pending.unreadable = (
                 f"this member of group {options.group} has no method for {_shown(type)}, and another one has, or had "
                 "a moment ago: there are members of several versions; replay it when one handles it again"
