@@ -14,7 +14,8 @@ import pytest
 from aiokafka.record.util import calc_crc32c
 
 import micro_rt as micro
-from micro_rt.backends.kafka import by_hand
+from micro_rt.backends.kafka import by_hand, compression
+from micro_rt.backends.kafka.batch import Batch, batch_at
 from micro_rt.broker.base import UNREADABLE, OutgoingRecord, Partition, Position, Record, Subscription, TopicOptions
 from tests.helpers.kafka_lab import broker, make_topic, name
 from tests.helpers.kafka_raw import RawRecord, Refused, batch_of, produce, varint
@@ -149,6 +150,53 @@ async def test_what_aiokafka_cannot_parse_is_read_or_named_and_the_rest_is_read(
     for what in ("an offset far behind", "a stream with something behind it"):
         if what in places:
             assert [at[places[what] + number].value for number in range(3)] == [b"good"] * 3, what
+
+
+@pytest.mark.parametrize("codec", [1, 3, 4])
+async def test_a_batch_that_would_fill_the_memory_is_not_decompressed(kafka: Server, codec: int) -> None:
+    topic = await ready_topic(kafka)
+    plain = RawRecord(bytes(compression.MOST)).encode(0)
+    payload = bytes({1: gzip.compress, 3: aiokafka.codec.lz4_encode, 4: aiokafka.codec.zstd_encode}[codec](plain))
+    assert len(payload) < 512 << 10
+    bad = await produce(kafka.address, topic, batch_of([GOOD], codec=codec, payload=payload))
+    last = await produce(kafka.address, topic, batch_of([RawRecord(b"last")]))
+    async with broker(kafka.url) as one:
+        member = one.subscribe([topic], name("g"), "earliest", Nobody())
+        records = await read(member, last, 100)
+        await member.close()
+        reader = one.read(topic, "earliest")
+        seen: list[Record] = []
+        while not seen or seen[-1].offset < last:
+            for found in (await soon(reader.fetch(100, 0.5))).values():
+                seen += found
+        await reader.close()
+    for each in (records, seen):
+        assert [record.offset for record in each] == [*range(bad), bad, last]
+        said = dict(each[bad].headers)[UNREADABLE]
+        assert b"more than %d bytes" % compression.MOST in said
+        assert each[-1].value == b"last"
+
+
+async def test_a_batch_that_aiokafka_cannot_parse_is_requested_once(
+    kafka: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def look(data: bytes, offset: int) -> Batch | None:
+        asked.append(offset)
+        return batch_at(data, offset)
+
+    monkeypatch.setattr(by_hand, "batch_at", look)
+    topic = await ready_topic(kafka)
+    odd = batch_of([*[GOOD] * 50, RawRecord(headers=[(b"\xff", b"x")]), *[GOOD] * 50])
+    first = await produce(kafka.address, topic, odd)
+    last = await produce(kafka.address, topic, batch_of([RawRecord(b"last")]))
+    async with broker(kafka.url) as one:
+        member = one.subscribe([topic], name("g"), "earliest", Nobody())
+        records = await read(member, last, 1)
+        await member.close()
+    expect_all_offsets(records)
+    assert [offset for offset in asked if offset >= first] == [first + 50]
 
 
 async def test_other_partitions_lose_nothing_to_what_cannot_be_parsed(kafka: Server) -> None:

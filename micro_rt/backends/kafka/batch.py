@@ -1,54 +1,50 @@
-r"""Reads batches of records without trust: for what aiokafka cannot parse, and so could never read on from.
+r"""Reads batches of records without trust: those that aiokafka cannot parse, and would fail at each time.
 
 The rules that it keeps, and why:
 
 - Kafka checks little of what a producer sends. It stores names of headers that are not UTF-8, records in compressed batches
-  whose lengths are wrong, offsets that are not the records' own, and data behind a compressed stream. aiokafka raises
-  at such a record each time, and all records behind it wait for ever.
+  whose lengths are wrong, offsets that are not the records' own, and data after a compressed stream. aiokafka raises
+  at such a record each time, and all records after it wait for ever.
 - What can be read of such a batch is read. A name of a header that is not UTF-8 is written with escapes: ``b"\xff"`` becomes
   ``"\\xff"``.
 - A record that cannot be read is returned with its bytes as its value, and with the reason in the header ``UNREADABLE``.
-- The offsets of a batch are those that the broker gave it: a record has the offset of its place, whatever it says itself, unless
-  records were removed from the batch since (compaction).
-- What is not the producer's doing is not passed over: a batch that was damaged since the broker checked it, and one whose
-  compression nothing here can read. Another broker may have it whole, and another installation may read it.
-- Nothing is decompressed beyond ``MOST`` bytes, as far as the format allows to stop.
+- The offset of a record follows from its place in the batch, whatever the record itself states. The exception is a batch from which
+  compaction has removed records.
+- A batch that was damaged after the broker had checked it is not passed over, nor is one whose compression cannot be read here:
+  another broker may have an intact copy, and another installation may have the library.
+- A batch that is larger after it is decompressed than ``compression.limit_of`` allows counts as one record that cannot be read.
+- Records are parsed as they are asked for: a batch can have millions of them.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Mapping
-from struct import unpack_from
+from collections.abc import Callable, Iterator
+from struct import Struct, pack_into, unpack_from
 from typing import Any, NamedTuple, cast
 
-import aiokafka.codec  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 import aiokafka.record.util  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 
+from micro_rt.backends.kafka.compression import DamagedError, decompress, is_bounded
 from micro_rt.broker.base import UNREADABLE
 
-__all__ = ["Batch", "DamagedError", "RawRecord", "batch_at", "records_of"]
+__all__ = ["Batch", "RawRecord", "batch_at", "bounded", "records_of"]
 
-MOST = 256 << 20
-"""Bytes of a batch that is decompressed."""
 KEPT = 256 << 10
-"""Bytes that are kept of a record which cannot be read; a dead letter must have room for them."""
+"""Bytes that are kept of a record which cannot be read; few enough for a dead letter."""
 
 _HEAD = ">qiibIhiqqqhii"
 _HEAD_SIZE = 61
+_LENGTH_AT = 8
 _AFTER_LENGTH = 12
+_ABOUT = Struct(">i4xb4xh").unpack_from
+"""Reads the length, the format and the attributes of a batch, from ``_LENGTH_AT`` on."""
 _CHECKED_FROM = 21
-"""Where begins what the checksum covers."""
+"""Where the bytes begin that the checksum covers."""
 _MAGIC = 2
 _CODEC, _LOG_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
 _LONGEST_VARINT = 10
 
-_codecs: Any = cast("Any", aiokafka.codec)
 _crc32c: Callable[[bytes], int] = cast("Any", aiokafka.record.util).calc_crc32c
-
-
-class DamagedError(Exception):
-    """A batch that must not be passed over, and why."""
 
 
 class RawRecord(NamedTuple):
@@ -63,12 +59,12 @@ class RawRecord(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What the head of a batch says, and what follows it."""
+    """The head of a batch, and the bytes that follow it."""
 
     base: int
     """The offset of its first record."""
     last: int
-    """The offset of its last record, also if that was removed."""
+    """The offset of its last record, even if compaction has removed that record."""
     attributes: int
     timestamp: int
     """Of the first record, in milliseconds since 1970."""
@@ -76,12 +72,12 @@ class Batch(NamedTuple):
     """The latest timestamp of a record."""
     producer: int
     records: int
-    """How many records it says that it has."""
+    """The number of its records, as the head states it."""
     payload: bytes
 
     @property
     def control(self) -> bool:
-        """Whether it is a broker's own, such as the end of a transaction."""
+        """Whether the broker wrote it for itself, such as the end of a transaction."""
         return bool(self.attributes & _CONTROL)
 
     @property
@@ -95,14 +91,14 @@ class _WrongError(Exception):
 
 
 def batch_at(data: bytes, offset: int) -> Batch | None:
-    """Returns the batch that holds an offset, or the first one behind it; None if there is none.
+    """Returns the batch that holds an offset, or the first one after it. Returns None if ``data`` has no such batch.
 
     Args:
         data: as a broker answers a request for records.
         offset: of a record.
 
     Raises:
-        DamagedError: the batch is not as the broker that accepted it checked it, or is of a format that is not known.
+        DamagedError: the checksum of the batch is wrong, or its format is not known.
     """
     at = 0
     while len(data) - at >= _HEAD_SIZE:
@@ -110,7 +106,7 @@ def batch_at(data: bytes, offset: int) -> Batch | None:
         base, length, _, magic, crc, attributes, last, timestamp, latest, producer, _, _, count = head
         end = at + _AFTER_LENGTH + length
         if length < _HEAD_SIZE - _AFTER_LENGTH or end > len(data):
-            break  # A broker may cut the last one off.
+            break  # A broker may cut off the last batch.
         if magic != _MAGIC:
             raise DamagedError(f"the format of its batch is {magic}, and only {_MAGIC} is known")
         if _crc32c(data[at + _CHECKED_FROM : end]) != crc:
@@ -122,20 +118,53 @@ def batch_at(data: bytes, offset: int) -> Batch | None:
     return None
 
 
-def records_of(batch: Batch) -> list[RawRecord]:
-    """Returns the records of a batch; those that cannot be read with the header ``UNREADABLE``.
+def bounded(data: bytes) -> bytes:
+    """Returns batches up to the first one that aiokafka must not decompress, because it may be too large.
+
+    Args:
+        data: as a broker answers a request for records.
+
+    Returns:
+        The batches before that one; if it is the first, its head with a wrong checksum, at which aiokafka fails.
+    """
+    at, size, about = 0, len(data), _ABOUT
+    while size - at >= _HEAD_SIZE:  # Some programs write each record in a batch of its own, so this is short.
+        length, magic, attributes = about(data, at + _LENGTH_AT)
+        end = at + _AFTER_LENGTH + length
+        # A broker may cut off the last batch.
+        compressed = attributes & _CODEC and magic == _MAGIC and end <= size
+        if compressed and not is_bounded(attributes & _CODEC, data[at + _HEAD_SIZE : end]):
+            return data[:at] or _head_alone(data)
+        if end <= at:
+            break
+        at = end
+    return data
+
+
+def _head_alone(data: bytes) -> bytes:
+    head = bytearray(data[:_HEAD_SIZE])
+    pack_into(">i", head, _LENGTH_AT, _HEAD_SIZE - _AFTER_LENGTH)
+    pack_into(">I", head, _CHECKED_FROM - 4, _crc32c(bytes(head[_CHECKED_FROM:])) ^ 1)
+    return bytes(head)
+
+
+def records_of(batch: Batch) -> Iterator[RawRecord]:
+    """Returns the records of a batch, those that cannot be read with the header ``UNREADABLE``.
 
     Raises:
         DamagedError: nothing here can read its compression.
     """
     try:
-        data = _decompress(batch.attributes & _CODEC, batch.payload)
+        data = decompress(batch.attributes & _CODEC, batch.payload)
     except DamagedError:
         raise
     except Exception as error:
         reason = f"it cannot be decompressed: {type(error).__name__}: {error}"
-        return [_unreadable(batch, batch.base, batch.last, batch.payload, reason)]
-    records: list[RawRecord] = []
+        return iter([_unreadable(batch, batch.base, batch.last, batch.payload, reason)])
+    return _parsed(batch, data)
+
+
+def _parsed(batch: Batch, data: bytes) -> Iterator[RawRecord]:
     removed = batch.records != batch.last - batch.base + 1
     previous, at = batch.base - 1, 0
     for index in range(batch.records):
@@ -150,23 +179,22 @@ def records_of(batch: Batch) -> list[RawRecord]:
                 if not previous < offset <= batch.last:
                     raise _WrongError(f"its offset would be {offset}")
         except _WrongError as wrong:
-            # Where the next one begins is not known, nor which offset it has.
+            # Neither the place nor the offset of the next record is known.
             first = min(previous + 1, batch.last)
-            records.append(_unreadable(batch, first, batch.last, data[start:], str(wrong)))
-            break
+            yield _unreadable(batch, first, batch.last, data[start:], str(wrong))
+            return
         body = data[at : at + length]
         at += length
         previous = offset
         try:
-            records.append(_record(batch, offset, body))
+            yield _record(batch, offset, body)
         except _WrongError as wrong:
-            records.append(_unreadable(batch, offset, offset, body, str(wrong)))
-    return records
+            yield _unreadable(batch, offset, offset, body, str(wrong))
 
 
 def _record(batch: Batch, offset: int, data: bytes) -> RawRecord:
     end = len(data)
-    later, at = _varint(data, 1, end)  # behind attributes, of which there are none
+    later, at = _varint(data, 1, end)  # The first byte is for attributes, and Kafka defines none.
     _, at = _varint(data, at, end)
     key, at = _bytes(data, at, end, "key")
     value, at = _bytes(data, at, end, "value")
@@ -191,12 +219,12 @@ def _unreadable(batch: Batch, first: int, last: int, data: bytes, reason: str) -
     text = f"{which} cannot be read: {reason}"
     if len(data) > KEPT:
         text += f"; the first {KEPT} of {len(data)} bytes are kept"
-    # Whoever is done with it is done with all of them.
+    # It has the last offset: to commit it is to commit all of them.
     return RawRecord(last, batch.latest, None, data[:KEPT], ((UNREADABLE, text.encode(errors="backslashreplace")),))
 
 
 def _delta(data: bytes, at: int, end: int) -> int:
-    """Returns how far the offset of a record is behind that of its batch, as the record says."""
+    """Returns the distance from the offset of the batch to that of a record, as the record states it."""
     _, at = _varint(data, at + 1, end)
     return _varint(data, at, end)[0]
 
@@ -204,7 +232,7 @@ def _delta(data: bytes, at: int, end: int) -> int:
 def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
     """Reads a number, zigzag with seven bits a byte; returns it and where it ends."""
     number = shift = 0
-    for at in range(at, min(end, at + _LONGEST_VARINT)):  # noqa: B020 - goes on from there
+    for at in range(at, min(end, at + _LONGEST_VARINT)):  # noqa: B020 - the new value begins where the old one is
         byte = data[at]
         number |= (byte & 0x7F) << shift
         if byte < 0x80:
@@ -214,46 +242,10 @@ def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
 
 
 def _bytes(data: bytes, at: int, end: int, what: str) -> tuple[bytes | None, int]:
-    """Reads bytes with their length before them; a length below 0 is none."""
+    """Reads bytes that follow their length; returns them and where they end. A negative length stands for None."""
     length, at = _varint(data, at, end)
     if length < 0:
         return None, at
     if length > end - at:
         raise _WrongError(f"its {what} has {length} bytes, and {end - at} follow")
     return data[at : at + length], at + length
-
-
-def _decompress(codec: int, data: bytes) -> bytes:
-    if codec == 0:
-        return data
-    if codec == 1:
-        return _gunzip(data)
-    name, decode = _DECODERS.get(codec, ("", None))
-    if decode is None:
-        raise DamagedError(f"its compression is {codec}, which is not known")
-    if not getattr(_codecs, f"has_{name}")():
-        raise DamagedError(f"it is compressed with {name}, and the library for that is not installed: install cramjam")
-    return decode(data)
-
-
-def _gunzip(data: bytes) -> bytes:
-    """Decompresses as Java does, which passes over what follows a stream and is none."""
-    found: list[bytes] = []
-    left = MOST
-    while data[:2] == b"\x1f\x8b" or not found:
-        stream = zlib.decompressobj(wbits=31)
-        found.append(stream.decompress(data, left))
-        left -= len(found[-1])
-        if not stream.eof:
-            raise ValueError(f"more than {MOST} bytes, or cut off" if stream.unconsumed_tail else "cut off")
-        data = stream.unused_data
-        if not left:
-            break
-    return b"".join(found)
-
-
-_DECODERS: Mapping[int, tuple[str, Callable[[bytes], bytes] | None]] = {
-    2: ("snappy", _codecs.snappy_decode),
-    3: ("lz4", _codecs.lz4_decode),
-    4: ("zstd", _codecs.zstd_decode),
-}
