@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import aiokafka
 import aiokafka.admin
@@ -12,6 +12,7 @@ import pytest
 
 import micro_rt as micro
 from micro_rt.backends.kafka import client, publisher
+from micro_rt.backends.kafka.consumer import GroupConsumer
 from micro_rt.broker.base import Broker, OutgoingRecord, Partition, Position, Start, Subscription, TopicOptions
 from micro_rt.errors import Error, NotFound
 from micro_rt.testing.contracts.broker.members import Recorder
@@ -197,6 +198,30 @@ async def test_a_topic_that_somebody_makes_again_at_once_is_read_from_its_beginn
         await eventually(from_the_beginning, lambda: f"{found} were read, and {recorder.history}")
         await member.commit({Partition(topic, 0): count})
         assert await member.lag() == {Partition(topic, 0): 0}
+        await member.close()
+
+
+async def test_a_commit_while_the_lag_is_asked_for_does_not_begin_the_partition_anew(
+    kafka: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with broker(kafka.url) as one:
+        topic = name("t")
+        partition = Partition(topic, 0)
+        await one.prepare({topic: TopicOptions(partitions=1)})
+        member = one.subscribe([topic], name("g"), "earliest", Recorder())
+        await one.publish([OutgoingRecord(topic, b"") for _ in range(5)])
+        assert await read(member, 5) == [0, 1, 2, 3, 4]
+        ask = GroupConsumer.snapshot
+
+        async def slowly(consumer: GroupConsumer, partitions: Collection[Partition]) -> dict[Partition, int]:
+            found = await ask(consumer, partitions)
+            await member.commit({partition: 5})
+            return found
+
+        monkeypatch.setattr(GroupConsumer, "snapshot", slowly)
+        await member.lag()
+        await one.publish([OutgoingRecord(topic, b"")])
+        assert await read(member, 1) == [5]
         await member.close()
 
 

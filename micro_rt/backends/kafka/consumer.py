@@ -306,12 +306,6 @@ class GroupConsumer:
         found = await self._consumer._coordinator.fetch_committed_offsets(asked)
         return {Partition(*at): committed.metadata or "" for at, committed in found.items()}
 
-    async def committed(self, partitions: Collection[Partition]) -> dict[Partition, int | None]:
-        """Returns the committed positions."""
-        asked = list(partitions)
-        found = await _all(self._consumer.committed(_TopicPartition(*each)) for each in asked)
-        return dict(zip(asked, found, strict=True))
-
     def partitions_of(self, topic: str) -> list[Partition]:
         """Returns the partitions of a topic, as far as they are known."""
         return [Partition(topic, number) for number in sorted(self._consumer.partitions_for_topic(topic) or ())]
@@ -445,12 +439,3 @@ def _at(partition: Partition) -> Any:
 
 def _plain(found: Mapping[Any, int]) -> dict[Partition, int]:
     return {Partition(*at): offset for at, offset in found.items()}
-
-
-async def _all(questions: Any) -> list[Any]:
-    """Asks all at once, and leaves none behind if one fails."""
-    answers = await asyncio.gather(*questions, return_exceptions=True)
-    for answer in answers:
-        if isinstance(answer, BaseException):
-            raise answer
-    return answers

@@ -245,15 +245,17 @@ class KafkaSubscription(Subscription):
         if consumer is None or not owned:
             return {}
         doing = "asking for the lag"
-        committed = await self._ask(consumer.committed(owned), doing)
-        if forgotten := [each for each in owned if committed[each] is None and each in self._committed]:
+        before = frozenset(self._committed)
+        committed: Mapping[Partition, int] = await self._ask(consumer.snapshot(owned), doing)
+        # The answer may be older than a commit that has succeeded meanwhile.
+        if forgotten := sorted((before & self._committed).intersection(owned).difference(committed)):
             self._committed.difference_update(forgotten)
             consumer.restart(forgotten)  # A group forgets its positions with the topic.
             self._wake.set()
         ends = await self._ask(consumer.ends(owned), doing)
         beginnings = await self._ask(consumer.beginnings(owned), doing)
-        # What ran out of a position's way cannot follow it any more.
-        positions = {each: max(beginnings[each], committed[each] or 0) for each in owned if each in beginnings}
+        # Records that retention has deleted do not follow the position any more.
+        positions = {each: max(beginnings[each], committed.get(each, 0)) for each in owned if each in beginnings}
         positions = self._past(positions, consumer)
         return {each: max(0, ends[each] - positions[each]) for each in positions if each in ends}
 
