@@ -7,10 +7,12 @@ import random
 import struct
 from collections.abc import Awaitable, Callable, Collection, Container, Mapping
 from pathlib import Path
+from typing import Any
 
 import aiokafka
 import aiokafka.codec
 import pytest
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.record.util import calc_crc32c
 
 import micro_rt as micro
@@ -341,6 +343,35 @@ async def test_what_a_transaction_took_back_is_not_read(kafka: Server) -> None:
         records = await read(member, last, 10)
         await member.close()
     assert [record.value for record in records[1:]] == [b"first of 1", b"odd of 1", b"last"]
+
+
+class Claims(RoundRobinPartitionAssignor):
+    """Gives each member partitions that do not exist, too."""
+
+    name = "claims"
+
+    @classmethod
+    def assign(cls, cluster: Any, members: Any) -> Any:
+        made = super().assign(cluster, members)
+        for assignment in made.values():
+            assignment.assignment = [(topic, [*numbers, -7, 99]) for topic, numbers in assignment.assignment]
+        return made
+
+
+async def test_offsets_of_a_group_whose_members_claim_partitions_that_do_not_exist(kafka: Server) -> None:
+    topic, group = await ready_topic(kafka), name("g")
+    foreign = aiokafka.AIOKafkaConsumer(
+        topic, bootstrap_servers=kafka.address, group_id=group, partition_assignment_strategy=(Claims,)
+    )
+    async with broker(kafka.url) as one:
+        await foreign.start()
+        try:
+            for topics in ((), (topic,)):
+                found = await soon(one.offsets(group, topics))
+                assert found.keys() == {Partition(topic, 0)}
+                assert found[Partition(topic, 0)].member
+        finally:
+            await foreign.stop()
 
 
 async def test_damage_of_the_broker_blocks_its_partition_alone_and_health_says_so(

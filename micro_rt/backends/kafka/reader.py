@@ -166,16 +166,18 @@ async def group_offsets(cluster: Cluster, group: str, topics: Collection[str]) -
     committed = await _committed(cluster, group)
     if not known and not committed:
         raise no_group(group)
-    wanted = {partition for partition in (*members, *committed) if not topics or partition.topic in topics}
-    for topic, count in (await cluster.partitions(topics)).items() if topics else ():
+    read = {*members, *committed}
+    names = topics or {partition.topic for partition in read}
+    counts = await cluster.partitions(names) if names else {}
+    wanted: set[Partition] = set()
+    for topic, count in counts.items():
         if isinstance(count, Error):
-            raise count
-        wanted.update(Partition(topic, number) for number in range(count))
-    if not topics:
-        # Positions outlive a topic that was deleted.
-        there = await cluster.partitions({partition.topic for partition in wanted}) if wanted else {}
-        counts = {topic: count for topic, count in there.items() if isinstance(count, int)}
-        wanted = {partition for partition in wanted if partition.number < counts.get(partition.topic, 0)}
+            if topics:
+                raise count
+            continue
+        every = {Partition(topic, number) for number in range(count)}
+        # Positions outlive a topic that was deleted, and members of other clients may claim partitions that never existed.
+        wanted |= every if topics else every & read
     if not wanted:
         return {}
     consumer = await _started(cluster)
