@@ -1,14 +1,14 @@
-"""The assignor of a Kafka group: aiokafka's own, for members that say which types of events they handle.
+"""The assignor of a Kafka group: aiokafka's own, for members that announce the types of events that they handle.
 
-Members announce their types in the group's own protocol, so nothing else has to be stored or asked for:
+Members announce their types in the group's own protocol, so no other storage or request is needed:
 
 - A member appends its types to the user data with which it joins. The leader gives the partitions of a topic only to members that
   handle every type which any member announces for that topic (``capable``), and lets aiokafka's assignor do the rest.
 - The leader appends all types that were announced to the user data of each assignment. So every member knows them before it reads.
 
-What is appended is at the end, behind whatever the assignor itself writes: the assignors of aiokafka, Java and librdkafka read what
-they know from the front and leave the rest. It is bounded, has a fixed form and holds hashes instead of names: a group of a
-hundred members keeps all of it in one record of Kafka's, and nothing that a foreign member sends can be larger or mean something
+The types are appended after the data of the assignor itself: the assignors of aiokafka, Java and librdkafka read what they know
+from the front and ignore the rest. The appended part is bounded, has a fixed form and holds hashes instead of names: a group of a
+hundred members fits into one record of Kafka, and nothing that a foreign member sends can be larger or mean something
 else. Members that announce nothing, such as those of other clients, count as handling every type.
 """
 
@@ -42,7 +42,7 @@ _log = logging.getLogger("micro_rt.broker")
 
 
 class Assignor:
-    """What aiokafka asks of an assignor, for one member of a group.
+    """The interface that aiokafka expects of an assignor, for one member of a group.
 
     Args:
         name: ``"sticky"``, ``"range"`` or ``"roundrobin"``.
@@ -51,7 +51,7 @@ class Assignor:
     """
 
     def __init__(self, name: str, group: str, types: Mapping[str, Collection[str]]) -> None:
-        # aiokafka keeps what a sticky member had on the class: members of one process would take each other's.
+        # aiokafka stores the assignment of a sticky member on the class: members of one process would share it.
         self._inner: Any = type("Assignor", (_class_of(name),), {"member_assignment": None})
         self._sticky = name == "sticky"
         self._group = group
@@ -59,7 +59,7 @@ class Assignor:
         self.name = name
         self._again = b""
         self.announced: frozenset[bytes] = frozenset()
-        """What the members announced, as the leader said last: a ``pair`` for each type of each topic."""
+        """What the members announced, from the last assignment: a ``pair`` for each type of each topic."""
         if len(self._own) > MOST_TYPES:
             _log.warning(
                 "group %s: %d types of events are more than the %d that a member announces; this one counts as handling every type",
@@ -70,11 +70,11 @@ class Assignor:
             self._own = frozenset[bytes]()
 
     def metadata(self, topics: Iterable[str]) -> Any:
-        """Returns with what the member joins."""
+        """Returns the metadata with which the member joins."""
         made = self._inner.metadata(topics)
         if self._own:
             user_data = made.user_data or b""
-            if self._sticky and not user_data:  # What is read from the front has to be there.
+            if self._sticky and not user_data:  # Other assignors read this part from the front.
                 user_data = _library.assignors.sticky.sticky_assignor.StickyAssignorUserDataV1([], -1).encode()
             made.user_data = appended(user_data + self._again, self._own)
         return made
@@ -119,10 +119,10 @@ class Assignor:
         self.announced = announced_in(assignment.user_data)
 
     def is_unheard(self) -> bool:
-        """Returns, once, whether the leader has not heard what this member announces, so that it has to join again.
+        """Returns whether this member has to join again because the leader does not know its types. Returns True at most once.
 
-        It is so when a static member returns with other types: Kafka gives it what it had, and does not ask the leader. It does so
-        again, unless the member joins with something else than it joined with before.
+        That happens when a static member returns with other types: Kafka returns its old assignment without asking the leader. Kafka
+        does so again unless the metadata of the member differs from before.
         """
         if self._again or self._own <= self.announced:
             return False
@@ -130,7 +130,7 @@ class Assignor:
         return True
 
     def on_generation_assignment(self, generation: int) -> None:
-        """Takes note of the generation of the group: without it, an old claim of a partition weighs as much as a new one."""
+        """Notes the generation of the group: without it, an old claim of a partition counts as much as a new one."""
         if self._sticky:
             self._inner.on_generation_assignment(generation)
 
@@ -147,7 +147,7 @@ def appended(user_data: bytes, pairs: Iterable[bytes]) -> bytes:
 
 
 def announced_in(user_data: bytes | None) -> frozenset[bytes]:
-    """Returns the pairs at the end of user data; none if a client of another kind wrote it, or if it is damaged."""
+    """Returns the pairs at the end of user data. Returns an empty set if another client wrote it, or if it is damaged."""
     if not user_data or not user_data.endswith(_MARK):
         return frozenset()
     end = len(user_data) - len(_MARK) - _COUNT

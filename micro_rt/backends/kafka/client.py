@@ -1,7 +1,6 @@
-"""A Kafka cluster: connections to it, what it says of topics, and its errors as ours.
+"""A Kafka cluster: connections to it, its topics, and requests to coordinators of groups.
 
-aiokafka is used here and in the modules of the consumer and the publisher, nowhere else. It has no types of its own,
-and keeps some things to itself; where those are needed, the reason is said.
+aiokafka has no type annotations. Where private attributes of aiokafka are used, a comment gives the reason.
 """
 
 from __future__ import annotations
@@ -55,31 +54,31 @@ __all__ = [
 ]
 
 STOP = 5.0
-"""Seconds that anything of aiokafka's may take to end."""
+"""Seconds that a task or client of aiokafka may take to end."""
 CANCEL_AGAIN = 0.2
-"""Seconds until what was cancelled and goes on is cancelled again."""
+"""Seconds until a task that has ignored its cancellation is cancelled again."""
 METADATA_AGE = 60.0
-"""Seconds after which new partitions of a topic are seen."""
+"""Seconds after which clients learn of new partitions of a topic."""
 REQUEST_TIMEOUT = 10.0
-"""Seconds that the cluster has for an answer to a question about itself, unless ``timeout=`` is less."""
+"""Seconds that the cluster has to answer a request, unless ``timeout=`` is less."""
 CLUSTER_DEFAULT = -1
-"""Replicas of a topic that is made, if the address does not say: as many as the cluster's default.replication.factor. What is up at
-the moment says nothing about that."""
+"""Asks for the cluster's default.replication.factor, if the address has no ``replication=``. The number of brokers that are up at the
+moment is no guide."""
 CLUSTER_DEFAULT_FROM = 4
-"""The version of the request to make topics from which on it can ask for the cluster's default (Kafka 2.4)."""
+"""The first version of CreateTopics that can ask for the cluster's default (Kafka 2.4)."""
 MOST_REPLICAS = 3
-"""Of a topic that is made in an older cluster, as far as there are brokers."""
+"""Replicas of a topic in an older cluster, if it has as many brokers."""
 SETTLE = 0.1
-"""Seconds between looks for a topic that was made just now."""
+"""Seconds between checks for a topic that was made just now."""
 APPEARS = 3.0
-"""Seconds for which a topic that a broker does not know is asked for again, unless ``timeout=`` is less: brokers learn of a new
-topic a moment after it was made."""
+"""Seconds for which requests for an unknown topic are repeated, unless ``timeout=`` is less: brokers learn of a new topic a
+moment after it was made."""
 
 HEADERS = 64 << 10
-"""Bytes that a record which is held for another topic may have more than there."""
+"""Bytes by which a record of another topic may grow in a topic that ``holds`` its records."""
 
 _TOPIC = 2
-"""What a topic is among the resources that have a configuration."""
+"""The number of topics among the types of resources with a configuration."""
 _LARGEST = "max.message.bytes"
 _RETENTION = "retention.ms"
 
@@ -88,7 +87,7 @@ T = TypeVar("T")
 _log = logging.getLogger("micro_rt.broker")
 _library: Any = cast("Any", aiokafka)
 NO_BROKERS = 0.1
-"""Seconds until a cluster that knows no brokers is asked again."""
+"""Seconds until the next request to a cluster that knows no brokers."""
 failures: Any = cast("Any", aiokafka.errors)
 """aiokafka's errors, by name."""
 KafkaError: type[Exception] = failures.KafkaError
@@ -137,7 +136,7 @@ _ADVICE: Mapping[str, str] = {
 
 
 class _NoSecrets(logging.Filter):
-    """Keeps aiokafka from writing passwords into its log, which it does at the level DEBUG."""
+    """Drops log entries of aiokafka with passwords, which it writes at the level DEBUG."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not any(type(each).__name__.startswith("SaslAuthenticate") for each in record.args or ())
@@ -147,7 +146,7 @@ _NO_SECRETS = _NoSecrets()
 
 
 def connection_options(address: KafkaAddress, tls: ssl.SSLContext | None) -> dict[str, Any]:
-    """Returns what every aiokafka client of an address is made with."""
+    """Returns the arguments with which every aiokafka client of an address is made."""
     options: dict[str, Any] = {
         "bootstrap_servers": list(address.servers),
         "client_id": address.client_id,
@@ -192,7 +191,7 @@ def reason_of(failure: Any) -> str:
 
 
 class Cluster:
-    """What is asked of the cluster itself, over connections of its own.
+    """Requests to the cluster itself, over connections of their own.
 
     Args:
         address: where it is.
@@ -214,8 +213,8 @@ class Cluster:
             FailedPrecondition: a TLS file cannot be used.
         """
         self.tls = await asyncio.to_thread(_tls, self.address)
-        quieten("aiokafka", logging.CRITICAL)  # What matters of it is said by the broker's own errors and warnings.
-        logging.getLogger("aiokafka.conn").addFilter(_NO_SECRETS)  # Once is enough, and more do nothing.
+        quieten("aiokafka", logging.CRITICAL)  # Our own errors and warnings cover what matters.
+        logging.getLogger("aiokafka.conn").addFilter(_NO_SECRETS)  # Adding it again has no effect.
         options = connection_options(self.address, self.tls) | {"request_timeout_ms": int(self.timeout * 1000)}
         client = _library.client.AIOKafkaClient(**options)
         try:
@@ -229,7 +228,7 @@ class Cluster:
         self._client = client
 
     async def close(self) -> None:
-        """Disconnects; whoever waits for an answer is told."""
+        """Disconnects; requests without an answer raise ``Unavailable``."""
         client, self._client = self._client, None
         if self._questions:
             for task in self._questions:
@@ -242,7 +241,7 @@ class Cluster:
                 abandon(client)
 
     async def partitions_of_new(self, topics: Collection[str]) -> dict[str, int | Error]:
-        """Does what ``partitions`` does, and asks again for a while for topics that may have been made just now.
+        """Does what ``partitions`` does, and repeats the request for a while for topics that may have been made just now.
 
         Raises:
             Unavailable: no broker answers.
@@ -256,12 +255,12 @@ class Cluster:
         return found
 
     async def partitions(self, topics: Collection[str]) -> dict[str, int | Error]:
-        """Returns how many partitions each topic has, or why that is not known; makes none.
+        """Returns how many partitions each topic has, or the error why that is not known; creates no topic.
 
         Raises:
             Unavailable: no broker answers.
         """
-        # aiokafka's own way would have the broker make topics that are not there, if it is configured so.
+        # aiokafka's own request would let a broker create missing topics, if it is configured so.
         answer = await self._ask(_library.protocol.metadata.MetadataRequest(list(topics), False))
         found: dict[str, int | Error] = {topic: not_there(topic) for topic in topics}
         for topic in answer.to_object()["topics"]:
@@ -270,7 +269,7 @@ class Cluster:
             if failure is failures.NoError or failure is failures.LeaderNotAvailableError:
                 if topic["partitions"]:
                     found[name] = len(topic["partitions"])
-                    # A client that knows of no topic keeps itself informed of all that the cluster has.
+                    # A client without topics requests the metadata of all topics of the cluster.
                     self._open_client().add_topic(name)
             elif failure is not failures.UnknownTopicOrPartitionError:
                 found[name] = error_of(failure(), f"Kafka at {self.address.place}, topic {name}", may_have_run=False)
@@ -291,8 +290,8 @@ class Cluster:
         except (InvalidArgument, FailedPrecondition) as error:
             if not any(largest.values()):
                 raise
-            _log.warning("making %s with no more room than other topics have: %s", ", ".join(topics), error)
-            # The cluster may allow no topic more than the others have; then small dead letters are better than none.
+            _log.warning("making %s without a larger max.message.bytes: %s", ", ".join(topics), error)
+            # The cluster may not allow a topic larger messages than its default; then small dead letters are better than none.
             await self._make(topics, {})
         try:
             async with asyncio.timeout(self.address.timeout):
@@ -301,7 +300,9 @@ class Cluster:
                 ):
                     await asyncio.sleep(SETTLE)
         except TimeoutError:
-            raise Unavailable(f"Kafka at {self.address.place} made {', '.join(topics)}, and does not show it") from None
+            raise Unavailable(
+                f"Kafka at {self.address.place} made {', '.join(topics)}, and did not show it in {self.address.timeout:g} s: try again"
+            ) from None
         if self.address.replication is None:
             await self._warn_of_one_replica(topics)
 
@@ -316,7 +317,7 @@ class Cluster:
             raise error_of(failure(reason), f"Kafka at {self.address.place} did not make topic {name}")
 
     async def _warn_of_one_replica(self, topics: Collection[str]) -> None:
-        """Says which of these topics are on one broker alone, though the cluster has several: Kafka's own default is that."""
+        """Logs which of these topics have one replica although the cluster has several brokers: that is Kafka's own default."""
         if len(self._open_client().cluster.brokers()) < 2:
             return
         answer = await self._ask(_library.protocol.metadata.MetadataRequest(list(topics), False))
@@ -333,7 +334,7 @@ class Cluster:
             )
 
     def _creation(self, topics: list[tuple[Any, ...]]) -> Any:
-        """Returns the request that makes topics; in a cluster that has no default for their replicas, as many as it has brokers."""
+        """Returns the request that makes topics; for a cluster that cannot apply its own default, with a number of replicas."""
         admin = _library.protocol.admin
         request: Any = admin.CreateTopicsRequest(topics, int(self.timeout * 1000), False)
         prepare = request.prepare
@@ -355,7 +356,7 @@ class Cluster:
         return request
 
     async def retention(self, topics: Collection[str]) -> dict[str, float]:
-        """Returns for how many seconds the records of topics are kept, of those whose configuration this client may see.
+        """Returns for how many seconds the records of topics are kept; leaves out topics whose configuration this client may not see.
 
         Raises:
             Unavailable: no broker answers.
@@ -367,15 +368,15 @@ class Cluster:
         found: dict[str, float] = {}
         for _, _, _, topic, entries in answer.resources:  # Without the right to see them, no entries.
             for name, value, *_ in entries:
-                if name == _RETENTION and int(value) >= 0:  # -1 is for ever.
+                if name == _RETENTION and int(value) >= 0:  # -1 means for ever.
                     found[topic] = int(value) / 1000
         return found
 
     async def leave(self, group: str, member: str) -> None:
-        """Says for a member of a group that it is gone.
+        """Removes a member from its group.
 
         Raises:
-            Unavailable: nobody hears it.
+            Unavailable: the coordinator does not answer.
         """
         client = self._open_client()
 
@@ -410,7 +411,7 @@ class Cluster:
         return await self._run(self._answer(self._open_client(), request, controller))
 
     async def _run(self, question: Coroutine[Any, Any, Any]) -> Any:
-        """Awaits an answer, or that it is closed: a client of aiokafka that is closed does not say so."""
+        """Awaits an answer, until ``close`` cancels it: a client of aiokafka that is closed does not end its requests."""
         task = asyncio.create_task(question)
         observed(task)
         self._questions.add(task)
@@ -441,13 +442,13 @@ class Cluster:
                     failure = raised
             if isinstance(failure, failures.RequestTimedOutError):
                 break
-            # A connection may have broken while nobody used it; and brokers may have moved.
+            # A connection may have broken while it was idle, and brokers may have moved.
             await client.force_metadata_update()
         assert failure is not None
         raise error_of(failure, f"Kafka at {self.address.place} does not answer", may_have_run=False) from failure
 
     async def _brokers(self, client: Any) -> list[int]:
-        """Returns the ids of the brokers; waits for the first one, because a cluster that starts answers before it knows any.
+        """Returns the ids of the brokers; waits for the first one, because a cluster that is starting answers before it knows any.
 
         Raises:
             Unavailable: it knows none within ``timeout=``.
@@ -462,7 +463,7 @@ class Cluster:
         return nodes
 
     async def _largest(self, options: TopicOptions) -> int | None:
-        """Returns how many bytes a message of a topic must be able to have; None for what the cluster says."""
+        """Returns how many bytes a message of a topic must be able to have. Returns None for the cluster's default."""
         if not options.holds:
             return None
         asked = _library.protocol.admin.DescribeConfigsRequest([(_TOPIC, options.holds, [_LARGEST])])
@@ -482,7 +483,7 @@ class Cluster:
         return (name, partitions, replication, [], config)
 
     async def _why(self, options: Mapping[str, Any]) -> Error:
-        """Returns why no broker could be connected to, which aiokafka only logs."""
+        """Returns why no broker could be connected to; aiokafka only logs the reason."""
         doing = f"Kafka cannot be reached at {self.address.place}"
         for host, port, _ in _library.conn.collect_hosts(options["bootstrap_servers"]):
             given = {name: value for name, value in options.items() if name.startswith(("sasl", "security", "ssl"))}
@@ -507,7 +508,7 @@ def _unreachable(doing: str, failure: BaseException) -> Unavailable:
     if isinstance(failure, ssl.SSLError):
         hint = "does it speak TLS there, and is its certificate of an authority that ca= names?"
     number = getattr(failure, "errno", None)
-    # What asyncio says of a connection names the address once more, and not always what is wrong with it.
+    # asyncio's text repeats the address, and does not always name the reason.
     plain = isinstance(number, int) and number > 0 and not isinstance(failure, ssl.SSLError)
     reason = os.strerror(cast("int", number)) if plain else str(failure) or type(failure).__name__
     return Unavailable(f"{doing}: {reason}; {hint}", may_have_run=False)
@@ -522,11 +523,11 @@ def _tls(address: KafkaAddress) -> ssl.SSLContext | None:
 
 
 def keeping(work: Callable[..., Coroutine[Any, Any, T]], tasks: OrderedSet[asyncio.Task[Any]]) -> Any:
-    """Returns a coroutine function that does the same and keeps its tasks: aiokafka forgets some, with what becomes of them.
+    """Returns a coroutine function that does the same and keeps a reference to its task: aiokafka loses some, with their exceptions.
 
     Args:
-        work: what a task of its own does.
-        tasks: where the task is for as long as it runs.
+        work: what the task runs.
+        tasks: holds the task for as long as it runs.
     """
 
     async def kept(*arguments: Any) -> T:
@@ -541,11 +542,11 @@ def keeping(work: Callable[..., Coroutine[Any, Any, T]], tasks: OrderedSet[async
 
 
 def abandon(client: Any, *tasks: asyncio.Future[Any] | None) -> None:
-    """Ends a client of aiokafka without waiting for anything, and looks at what becomes of it so that asyncio reports nothing.
+    """Ends a client of aiokafka without waiting, and retrieves all exceptions so that asyncio logs none.
 
     Args:
         client: an ``AIOKafkaClient``.
-        tasks: what still runs and uses it.
+        tasks: tasks that still use it.
     """
     for task in (*tasks, client._sync_task):
         if task is not None:
@@ -558,13 +559,13 @@ def abandon(client: Any, *tasks: asyncio.Future[Any] | None) -> None:
 
 
 async def end_task(task: asyncio.Task[Any] | None, within: float = STOP) -> None:
-    """Ends a task, and looks at what became of it so that nobody else must; leaves one behind that does not end.
+    """Ends a task and retrieves its exception; abandons a task that does not end.
 
-    One cancellation is not enough: aiokafka swallows one that meets it while it waits for a heartbeat to end.
+    One cancellation is not enough: aiokafka swallows one that arrives while it waits for a heartbeat to end.
 
     Args:
-        task: what to end; nothing is done without one.
-        within: seconds until it is left behind.
+        task: what to end; None for nothing.
+        within: seconds until it is abandoned.
     """
     if task is None:
         return
@@ -574,6 +575,6 @@ async def end_task(task: asyncio.Task[Any] | None, within: float = STOP) -> None
         task.cancel()
         await asyncio.wait([task], timeout=min(CANCEL_AGAIN, within))
     if not task.done():
-        _log.error("%s goes on although it was cancelled again and again", task.get_name())
+        _log.error("%s still runs after %g s of cancelling it", task.get_name(), within)
     elif not task.cancelled():
         task.exception()

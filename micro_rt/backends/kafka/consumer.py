@@ -31,14 +31,14 @@ from micro_rt.kit.ordered import OrderedSet
 __all__ = ["FETCH_BYTES", "FETCH_WAIT", "PARTITION_BYTES", "GroupConsumer", "record_of"]
 
 HEARTBEATS = 10
-"""That many in a session; one a second at least, since they tell of rebalances too."""
+"""Heartbeats in a session; at least one a second, because their answers announce rebalances."""
 FETCH_WAIT = 0.25
-"""Seconds that a broker keeps a request for records that are not there yet."""
+"""Seconds that a broker holds a request while it has no records."""
 FETCH_BYTES = 16 << 20
 """Bytes that one broker sends at a time at most, of all partitions together."""
 PARTITION_BYTES = 1 << 20
 POSITIONS = 0.05
-"""Seconds that are waited for records while the position of a partition is not known yet."""
+"""Seconds to wait for records while the position of a partition is not known yet."""
 _NEVER_IDLE = 0x7FFFFFFF
 """Milliseconds that may pass between fetches: a member is not thrown out because its handlers are slow."""
 
@@ -79,7 +79,7 @@ class GroupConsumer:
         self._group = group
         self.instance = instance
         self._no_notes = False
-        """Whether the brokers refuse notes of a usual length."""
+        """Whether the brokers refuse notes of up to ``LONGEST_NOTE`` bytes."""
         self._commits: OrderedSet[asyncio.Task[Any]] = OrderedSet()
         address = cluster.address
         self._assignor = Assignor(address.assignor, group, types)
@@ -91,7 +91,7 @@ class GroupConsumer:
             group_id=group,
             group_instance_id=instance or None,
             enable_auto_commit=False,
-            # Where there is no position, or what it names was deleted, the earliest record loses nothing.
+            # Without a position, or if its record was deleted, the earliest record loses nothing.
             auto_offset_reset="earliest",
             partition_assignment_strategy=(self._assignor,),
             session_timeout_ms=int(address.session * 1000),
@@ -105,7 +105,7 @@ class GroupConsumer:
             isolation_level=f"read_{address.isolation}",
         )
         self._expected: dict[Any, int] = {}
-        """Where partitions are, unless aiokafka has moved them since."""
+        """The offset at which each partition continues, unless aiokafka has moved it since."""
         self.restarted: set[Partition] = set()
         """Partitions that begin anew, whatever was read of them before."""
         self.by_hand = ByHand(cluster, f"group {group}", self._consumer, self.seek)
@@ -116,12 +116,12 @@ class GroupConsumer:
         await self._consumer.start()
         coordinator = self._consumer._coordinator
         self._commit_once: Callable[..., Awaitable[None]] = coordinator._do_commit_offsets
-        # aiokafka shields commits from being cancelled, and forgets them then.
+        # aiokafka shields commits from cancellation, and then keeps no reference to them.
         coordinator._do_commit_offsets = keeping(self._commit_if_there, self._commits)
         self._consumer.subscribe(topics=self._topics, listener=self._listener)
 
     def begin_anew(self) -> None:
-        """Forgets how far partitions were read: all of them begin at their committed positions."""
+        """Forgets how far partitions were read: all of them continue at their committed positions."""
         self.by_hand.forget_all()
         self._expected.clear()
         self.restarted.clear()
@@ -133,8 +133,8 @@ class GroupConsumer:
 
     @property
     def generation(self) -> int:
-        """Of the group, as far as this member knows; below 0 if the group does not know this member any more."""
-        # There is no public way to see that; committing would tell, and is not ours to do.
+        """The generation of the group, as far as this member knows; below 0 if the group has expelled this member."""
+        # aiokafka has no public way to see that.
         return cast("int", self._consumer._coordinator.generation)
 
     def rejoin(self) -> None:
@@ -149,7 +149,7 @@ class GroupConsumer:
     async def poll(
         self, partitions: Collection[Partition], limit: int, timeout: float
     ) -> dict[Partition, Sequence[Record]]:
-        """Returns records of these partitions only; without any, waits, and raises what goes wrong meanwhile."""
+        """Returns records of these partitions; waits for the first one, and raises what goes wrong meanwhile."""
         if self.by_hand:
             partition, taken = await self.by_hand.read(partitions, limit)
             if taken:
@@ -177,7 +177,7 @@ class GroupConsumer:
             return {}
         ready = self._consumer._fetcher._records
         for at in by_library:
-            # aiokafka goes on with the first one until it has no more: the others come first next time.
+            # aiokafka empties its first partition before it reads the next one: move this one to the end.
             if at in ready:
                 ready[at] = ready.pop(at)
         after = places(self._consumer, before)
@@ -201,58 +201,58 @@ class GroupConsumer:
         return found
 
     def _spare_records_of_aiokafka(self) -> None:
-        """Has what was fetched become records of ours at once.
+        """Makes aiokafka build records of ours from what it has fetched.
 
-        aiokafka makes an object of its own of each record, which takes as long as reading the record does. There is no public
-        way around that; records that were not there yet come as aiokafka makes them.
+        Otherwise aiokafka builds an object of its own for each record, which takes as long as reading the record. It has no public
+        way around that. Records that arrive after this call are still objects of aiokafka's.
         """
         for fetched in self._consumer._fetcher._records.values():
             records = getattr(fetched, "_partition_records", None)
-            if records is not None:  # It is not an error, and not used up.
+            if records is not None:  # Neither an error nor used up.
                 records._consumer_record = _record
 
     def _note_moved(self, at: Any, expected: int, offset: int) -> None:
-        """Says why a partition is somewhere else than it was: aiokafka goes to the earliest record without a word."""
+        """Logs that a position has changed: aiokafka continues at the earliest record without a message."""
         self._expected[at] = offset
         if offset >= expected:
             if offset > expected:
                 warn_of_gap(at.topic, at.partition, expected, offset)
             return
-        reason = f"offset {expected}, where it was, is behind the end; the topic was made again, or the cluster has lost records"
+        reason = f"its offset {expected} is beyond the end; the topic was made again, or the cluster has lost records"
         self._restart(Partition(*at), offset, reason)
 
     def _restart(self, partition: Partition, offset: int, reason: str) -> None:
         self.restarted.add(partition)
-        _log.warning("group %s goes on with %s[%d] at offset %d: %s", self._group, *partition, offset, reason)
+        _log.warning("group %s continues %s[%d] at offset %d: %s", self._group, *partition, offset, reason)
 
     def pause(self, partition: Partition) -> None:
-        """Has no more of it fetched."""
-        with contextlib.suppress(KafkaError):  # It went meanwhile.
+        """Stops fetching a partition."""
+        with contextlib.suppress(KafkaError):  # The partition was revoked meanwhile.
             self._consumer.pause(_TopicPartition(*partition))
 
     def resume(self, partition: Partition) -> None:
-        """Has it fetched again."""
+        """Fetches a partition again."""
         with contextlib.suppress(KafkaError):
             self._consumer.resume(_TopicPartition(*partition))
 
     def seek(self, partition: Partition, offset: int) -> None:
-        """Goes on from an offset."""
+        """Continues a partition at an offset."""
         self.by_hand.forget(partition)
         self._consumer.seek(_at(partition), offset)
         self._expected[_at(partition)] = offset
 
     def expected(self, partitions: Collection[Partition]) -> dict[Partition, int]:
-        """Returns where partitions are, of those of which that is known."""
+        """Returns the offsets at which partitions continue; leaves out those that are not known."""
         return {each: self._expected[_at(each)] for each in partitions if _at(each) in self._expected}
 
     def expect(self, positions: Mapping[Partition, int]) -> None:
-        """Takes note of where partitions begin: if they begin somewhere else, records are missing."""
+        """Notes where partitions begin: if one begins at a later offset, records are missing."""
         self._expected.update((_at(partition), offset) for partition, offset in positions.items())
 
     def restart(self, partitions: Collection[Partition]) -> None:
         """Begins partitions anew at their first record: their topic was made again, and has other records at these offsets."""
         for partition in partitions:
-            with contextlib.suppress(KafkaError):  # It went meanwhile.
+            with contextlib.suppress(KafkaError):  # The partition was revoked meanwhile.
                 self.seek(partition, 0)
                 self._restart(partition, 0, "the topic was made again")
 
@@ -265,15 +265,16 @@ class GroupConsumer:
         return cast("int", await self._consumer.position(_TopicPartition(*partition)))
 
     def next_offsets(self, partitions: Collection[Partition]) -> dict[Partition, int]:
-        """Returns where partitions are that aiokafka reads, of those of which that is known.
+        """Returns the next offsets of partitions that aiokafka reads; leaves out those that are not known.
 
-        Behind the last record that was read, that can be behind others: those of aborted transactions, and the brokers' own.
+        Such an offset is after the last record that was read, and after records that consumers never see: those of aborted
+        transactions, and the brokers' own.
         """
         found = places(self._consumer, [_at(each) for each in partitions if each not in self.by_hand])
         return {Partition(*at): place.offset for at, place in found.items()}
 
     async def commit(self, positions: Mapping[Partition, int], notes: Mapping[Partition, str] = {}) -> None:
-        """Commits; tries on for as long as nobody cancels it."""
+        """Commits; retries until it is cancelled."""
         if self._no_notes:
             notes = {}
         try:
@@ -293,15 +294,15 @@ class GroupConsumer:
             await self.commit(positions)
 
     async def _commit_if_there(self, assignment: Any, offsets: Any) -> None:
-        """Commits for aiokafka, which tries on for a topic that was removed, and so commits old positions if it is made again."""
+        """Commits for aiokafka, which would retry for a topic that was deleted, and commit old positions if it is made again."""
         try:
             await self._commit_once(assignment, offsets)
         except failures.UnknownTopicOrPartitionError:
-            raise failures.IllegalStateError("a topic is not there any more") from None
+            raise failures.IllegalStateError("a topic does not exist any more") from None
 
     async def notes(self, partitions: Collection[Partition]) -> dict[Partition, str]:
-        """Returns what was committed beside the positions of those partitions that have one."""
-        # The public way leaves the text out.
+        """Returns the notes of partitions; leaves out those without a committed position."""
+        # aiokafka's public method does not return the text.
         asked = [_TopicPartition(*each) for each in partitions]
         found = await self._consumer._coordinator.fetch_committed_offsets(asked)
         return {Partition(*at): committed.metadata or "" for at, committed in found.items()}
@@ -312,13 +313,13 @@ class GroupConsumer:
 
     async def begin(self, offsets: Mapping[Partition, int]) -> None:
         """Commits the positions where a new group begins, also of partitions that other members read."""
-        # The public way takes only the partitions of this member.
+        # aiokafka's public method accepts only partitions of this member.
         assignment = self._consumer._subscription.subscription.assignment
         begun = {_TopicPartition(*each): _Position(offset, "") for each, offset in offsets.items()}
         await self._consumer._coordinator.commit_offsets(assignment, begun)
 
     async def snapshot(self, partitions: Collection[Partition]) -> dict[Partition, int]:
-        """Returns the committed positions of those partitions that have one, all as they were at one moment."""
+        """Returns the committed positions of partitions, all from one moment; leaves out partitions without one."""
         found = await self._consumer._coordinator.fetch_committed_offsets(
             [_TopicPartition(*each) for each in partitions]
         )
@@ -329,11 +330,11 @@ class GroupConsumer:
         return _plain(await self._consumer.beginning_offsets([_TopicPartition(*each) for each in partitions]))
 
     async def ends(self, partitions: Collection[Partition]) -> dict[Partition, int]:
-        """Returns the offset behind each partition's last record that can be read."""
+        """Returns the offset after each partition's last record that can be read."""
         return _plain(await self._consumer.end_offsets([_TopicPartition(*each) for each in partitions]))
 
     async def offsets_at(self, partitions: Collection[Partition], timestamp: float) -> dict[Partition, int | None]:
-        """Returns the offset of the first record of a time or later; None where there is none."""
+        """Returns the offset of the first record of a time or later. It is None for a partition without such a record."""
         asked = {_TopicPartition(*each): int(timestamp * 1000) for each in partitions}
         found = await self._consumer.offsets_for_times(asked)
         return {Partition(*at): None if each is None else each.offset for at, each in found.items()}
@@ -349,8 +350,8 @@ class GroupConsumer:
         try:
             member = ""
             if coordinator is not None:
-                # It would wait until it has joined, which takes as long as the slowest other member; and it would say that
-                # it leaves on the connection on which it waits for that.
+                # aiokafka would first wait until it has joined, which takes as long as the slowest member, and it would send
+                # its leave request on the connection on which it waits.
                 if not self.instance:
                     member = coordinator.member_id
                 coordinator.generation = -1
@@ -361,7 +362,7 @@ class GroupConsumer:
             await asyncio.wait(last, timeout=STOP)  # The session ends by itself.
             for task in last:
                 await end_task(task)
-            # What aiokafka waits for when it is closed can end it before it is done: a fetch that waits to try again.
+            # An exception of what aiokafka waits for, such as a fetch that waits to retry, can end its closing early.
             if fetcher is not None:
                 for task in (fetcher._fetch_task, *fetcher._pending_tasks):
                     await end_task(task)
@@ -383,7 +384,7 @@ class GroupConsumer:
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """Told by aiokafka's task of the group, which waits for ``revoked`` and goes on with heartbeats meanwhile."""
+    """The listener for aiokafka's task of the group, which waits for ``revoked`` and sends heartbeats meanwhile."""
 
     def __init__(
         self,
@@ -397,12 +398,12 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         self._revoked = revoked
         self._assigned = assigned
 
-    # Both may be coroutines, says aiokafka in words.
+    # aiokafka documents that both may be coroutines; its signatures do not say so.
     async def on_partitions_revoked(self, revoked: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         await self._revoked(frozenset(Partition(*each) for each in revoked))
 
     async def on_partitions_assigned(self, assigned: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        self._assignor.on_generation_assignment(self._consumer.generation)  # Nobody else tells it.
+        self._assignor.on_generation_assignment(self._consumer.generation)  # aiokafka does not call it.
         self._consumer.begin_anew()
         self._assigned(frozenset(Partition(*each) for each in assigned))
         if self._consumer.instance and self._assignor.is_unheard():
@@ -425,7 +426,7 @@ def _record(at: Any, raw: Any) -> Record:
         if value is None:  # pyright: ignore[reportUnnecessaryComparison]
             headers = tuple([(name, value or b"") for name, value in headers])
             break
-    # As Record(…) does, without the call of Python that is half of it.
+    # The same as Record(…), without a call of a Python function, which takes half of the time.
     value = raw.value
     return _new(
         Record,

@@ -19,7 +19,7 @@ from micro_rt.errors import Error, NotFound
 __all__ = ["CHECK_EVERY", "ConsumerCheck"]
 
 CHECK_EVERY = 5.0
-"""Seconds without records after which it is looked whether there are any."""
+"""Seconds without records until the consumer is checked."""
 SOON = 1.0
 """Seconds between looks at the topics while one of them is not there."""
 STUCK_CHECKS = 3
@@ -36,7 +36,7 @@ class ConsumerCheck:
         self.stuck = ""
         """Why the consumer is to be replaced; empty if it is not."""
         self.missing = ""
-        """Which topics are not there, as far as it knows; empty if all are."""
+        """Names the topics that do not exist, as far as is known; empty if all exist."""
         self.unreachable: Error | None = None
         self.joining = True
         """Whether the consumer has no partitions yet, or gave them up and has not joined again."""
@@ -50,7 +50,7 @@ class ConsumerCheck:
         self._strikes = 0
         self._patience = STUCK_CHECKS
         self._gone: set[str] = set()
-        """Topics that were not there when it was looked last."""
+        """Topics that did not exist at the last look."""
         self._task: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
 
@@ -83,7 +83,7 @@ class ConsumerCheck:
             self._strike_out("the group does not know it any more, and it does not join again")
 
     def idle(self, consumer: GroupConsumer, partitions: Collection[Partition]) -> None:
-        """Takes note that there were none, and looks into it from time to time."""
+        """Notes that a fetch returned nothing, and starts a check from time to time."""
         if self._task is None and self._now() >= self._next:
             self._task = asyncio.create_task(self._check(consumer, partitions), name=f"check of group {self._group}")
             self._task.add_done_callback(self._checked)
@@ -93,7 +93,7 @@ class ConsumerCheck:
         self._watching = asyncio.create_task(self._watch(consumer), name=f"topics of group {self._group}")
 
     async def end(self) -> None:
-        """Looks no more."""
+        """Stops looking."""
         tasks = [task for task in (self._task, self._watching) if task is not None]
         self._watching = None
         self.missing = ""
@@ -166,7 +166,7 @@ class ConsumerCheck:
                 raise found
 
     async def _unread(self, consumer: GroupConsumer, partitions: Collection[Partition]) -> str:
-        """Says what was to be read when it was looked last, and still is; nothing is said the first time."""
+        """Returns which records were unread at the last check and still are; empty if none, and at the first check."""
         if not partitions:
             self._behind.clear()
             return ""
@@ -181,7 +181,7 @@ class ConsumerCheck:
         except TimeoutError:
             return "its connections do not answer, while the cluster does"
         except KafkaError as failure:
-            # Of a partition that went meanwhile, for one.
+            # IllegalStateError: a partition was revoked meanwhile.
             return "" if isinstance(failure, failures.IllegalStateError) else f"{type(failure).__name__}: {failure}"
         before, self._behind = self._behind, behind
         for partition, position in sorted(behind.items()):
@@ -192,7 +192,7 @@ class ConsumerCheck:
     def _strike_out(self, reason: str) -> None:
         self.stuck = reason
         self.problem = f"group {self._group}: {reason}"
-        # Whatever it is, if a new consumer does not help, replacing it all the time does not either.
+        # If a new consumer does not help, replacing it more often does not help either.
         self._patience = min(self._patience * 2, 64)
 
     def _now(self) -> float:

@@ -1,4 +1,4 @@
-"""Lanes to Kafka: one for each partition, of which one batch is on its way at a time."""
+"""Lanes to Kafka: the queue of each partition, with one batch on its way at a time."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from micro_rt.kit.clock import wall_time
 __all__ = ["Call", "Entry", "Lane", "LaneHost"]
 
 RETRY = 0.2
-"""Seconds before it is tried again to connect."""
+"""Seconds until the next attempt to connect."""
 ATTEMPTS = 5
-"""Of a batch that the broker refuses because of its sequence number; each is another producer's."""
+"""How often a batch is sent that the broker refuses because of its sequence number, each time by another producer."""
 
 _CORRUPT_MESSAGE, _INVALID_TIMESTAMP, _INVALID_RECORD = 2, 32, 87
 """Kafka's errors about single records; before Kafka 2.4, the first one stands for the last one too."""
@@ -50,7 +50,7 @@ class LaneHost(Protocol):
         ...
 
     def leave(self, size: int) -> None:
-        """Gives back the room of messages that are accepted, refused or withdrawn."""
+        """Frees the bytes of messages that are accepted, refused or withdrawn."""
         ...
 
     def answered(self) -> None:
@@ -93,7 +93,7 @@ class Entry:
 
 
 class Lane:
-    """What waits for one partition, and the batch of it that is on its way."""
+    """The messages that wait for one partition, and the batch that is on its way."""
 
     def __init__(self, host: LaneHost, address: KafkaAddress, topic: str, partition: int) -> None:
         self.task: asyncio.Task[None] | None = None
@@ -107,12 +107,12 @@ class Lane:
         self._sent: list[Entry] = []
         self._limit = BATCH
         self._parts: list[int] = []
-        """How many messages the next batches have, last one first, while a message is looked for that Kafka refuses."""
+        """The sizes of the next batches, in reverse order, while the message that Kafka refuses is being searched for."""
         self._producer: Producer | None = None
-        """With what was sent last."""
+        """The producer that sent the last batch."""
 
     def add(self, entry: Entry) -> None:
-        """Puts a message behind the others."""
+        """Appends a message."""
         self._queue.append(entry)
         entry.call.lanes[self] = None
         if self.task is None:
@@ -123,10 +123,10 @@ class Lane:
 
         Args:
             call: whose messages.
-            reason: for their errors; None if nobody asks any more.
+            reason: for their errors; None if the caller was cancelled.
 
         Returns:
-            Whether there was something to wait for.
+            Whether the call had messages here that were not finished.
         """
         missing = call.missing
         kept: deque[Entry] = deque()
@@ -157,7 +157,7 @@ class Lane:
         return f"it answers {reason_of(failures.for_code(refusal.code)())}"
 
     async def abandon(self, error: Error) -> None:
-        """Ends the waiting for everything here, because there is no such partition."""
+        """Ends all messages with an error, because the partition does not exist."""
         for entry in self._sent:
             entry.call.finish(entry.index, copy.copy(error))
         while self._queue:
@@ -165,11 +165,11 @@ class Lane:
         if self.task is not None:
             self.task.cancel()
             await asyncio.wait((self.task,))
-        if self._queue and self.task is None:  # It has come meanwhile.
+        if self._queue and self.task is None:  # Messages were added meanwhile.
             self._start()
 
     def give_up(self) -> None:
-        """Begins to end the lane, whatever is in it; ``task`` then ends by itself."""
+        """Ends all messages and cancels ``task``; does not wait for it."""
         reason = f"Kafka at {self._address.place} did not accept it before the broker was closed"
         for call in dict.fromkeys(entry.call for entry in (*self._queue, *self._sent)):
             self.withdraw(call, reason)
@@ -181,7 +181,7 @@ class Lane:
 
     async def _run(self) -> None:
         try:
-            # This begins a turn of the loop later than the first message came: what is published at once goes at once.
+            # The task starts one turn of the loop after the first message, so messages published in one turn share a batch.
             if self._address.linger:
                 await asyncio.sleep(self._address.linger)
             while self._queue:
@@ -198,11 +198,11 @@ class Lane:
     async def _cannot(self, failure: BaseException) -> None:
         doing = f"Kafka at {self._address.place} takes no message for {self.topic}"
         error = error_of(failure, doing, may_have_run=False)
-        if isinstance(error, PermissionDenied):  # Kafka only says that there is no topic that it may write to.
+        if isinstance(error, PermissionDenied):  # Kafka names neither the topic nor the right that is missing.
             error = PermissionDenied(f"{doing}: its ACLs do not let this client: it needs Write", may_have_run=False)
         self._host.problem = str(error)
         if isinstance(error, Unavailable):
-            await asyncio.sleep(RETRY)  # Those who publish give up when they have waited long enough.
+            await asyncio.sleep(RETRY)  # The publisher ends calls that have waited for too long.
             return
         while self._queue:
             self._settle(self._queue.popleft(), copy.copy(error))
@@ -241,13 +241,13 @@ class Lane:
             offset = await producer.send(builder, self.topic, self._partition)
         except (KafkaError, OSError, TimeoutError) as failure:
             self._refused(producer, size, failure)
-        except asyncio.CancelledError:  # Those who wait have been told.
-            producer.refused = True  # It has this batch for as long as it lives.
+        except asyncio.CancelledError:  # The calls have their results already.
+            producer.refused = True  # It keeps trying to send this batch.
             self._host.leave(size)
             raise
         else:
             self._host.problem = ""
-            # A duplicate of long ago has no offset any more.
+            # Kafka gives no offset for a duplicate of an old batch.
             for number, entry in enumerate(sent):
                 at = Position(self.topic, self._partition, offset + number if offset >= 0 else -1)
                 entry.call.finish(entry.index, at)
@@ -281,16 +281,16 @@ class Lane:
             return
         else:
             refusal = producer.refusal(self.topic, self._partition)
-            if refusal is not None and refusal.code == _INVALID_TIMESTAMP:  # All of a batch have the same.
+            if refusal is not None and refusal.code == _INVALID_TIMESTAMP:  # All records of a batch have one timestamp.
                 error = _wrong_clock(next(iter(refusal.records.values()), refusal.text), doing)
             elif refusal is not None and (refusal.records or refusal.code in (_CORRUPT_MESSAGE, _INVALID_RECORD)):
                 self._single_out(refusal, doing)
                 return
             else:
-                unknown = isinstance(failure, failures.UnknownError)  # to Kafka, or only to aiokafka
+                unknown = isinstance(failure, failures.UnknownError)  # Kafka's own, or one that aiokafka does not know.
                 if refusal is not None and unknown:
                     failure = failures.UnknownError(f"error {refusal.code} of Kafka {refusal.text}")
-                # Other errors come before anything of the batch is written.
+                # Kafka answers with any other error before it writes anything of the batch.
                 refused = isinstance(failure, failures.BrokerResponseError) and not unknown
                 error = error_of(failure, doing, may_have_run=not refused)
             self._host.problem = str(error)
@@ -298,7 +298,7 @@ class Lane:
             self._settle(entry, copy.copy(error))
 
     def _single_out(self, refusal: Refusal, doing: str) -> None:
-        """Ends the messages that Kafka refuses, and has the others sent again; if Kafka names none, looks for them in halves."""
+        """Ends the messages that Kafka refuses, and sends the others again. If Kafka names none, sends the batch again in halves."""
         sent = self._sent
         refused = {number: why for number, why in refusal.records.items() if 0 <= number < len(sent)}
         if not refused:
@@ -315,7 +315,7 @@ class Lane:
         self._again([entry for number, entry in enumerate(sent) if number not in refused])
 
     def _again(self, entries: Sequence[Entry]) -> None:
-        """Puts what was sent in front again, but for that which nobody waits for any more."""
+        """Puts messages back at the front of the queue, except those that have a result already."""
         for entry in reversed(entries):
             if entry.call.results[entry.index] is None:
                 self._queue.appendleft(entry)

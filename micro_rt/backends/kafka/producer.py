@@ -17,12 +17,12 @@ from micro_rt.kit.tasks import wait_for_event
 __all__ = ["BATCH", "Gate", "Producer", "Refusal"]
 
 BATCH = 128 << 10
-"""Bytes of a batch, before compression, unless one message has more."""
+"""Bytes of a batch before compression; a larger message is a batch of its own."""
 TOGETHER = 0.02
-"""Seconds that a batch waits at most, and grows, because its broker is busy."""
+"""Seconds that a batch waits at most, and collects messages, while its broker is busy."""
 
 DETAILED = 8
-"""The version of the request to write from which on Kafka says which records it refuses, and why."""
+"""The first version of the produce request whose answer names the refused records and the reasons."""
 
 _MOST_TEXT = 300
 """Characters that are kept of what Kafka says."""
@@ -63,7 +63,7 @@ class Gate:
             loop.call_soon(self._close)  # When all who wait by now have entered.
 
     def leave(self) -> None:
-        """Says that a batch is answered, or was none."""
+        """Notes that a batch is answered, or was not sent."""
         self._under_way -= 1
         if not self._under_way and self._opened is not None:
             self._opened.set_result(None)
@@ -97,7 +97,7 @@ class Producer:
         )
 
         # aiokafka gives a batch up after the time of one request if its partition has no leader, as while a broker starts. That
-        # is sooner than timeout=, and may be after the batch was sent. The publisher gives up, when nothing is answered.
+        # is sooner than timeout=, and may be after the batch was sent. The publisher applies timeout= instead.
         self._producer._message_accumulator._batch_ttl = math.inf
         # Of an answer, aiokafka keeps the class of the error, and has none for some errors.
         client = self._producer.client
@@ -153,9 +153,9 @@ class Producer:
                 self._idle.set()
 
     def refusal(self, topic: str, partition: int) -> Refusal | None:
-        """Returns what Kafka answered last to a batch of a partition; None if it accepted it, or has not answered yet.
+        """Returns Kafka's last answer to a batch of a partition. Returns None if Kafka accepted the batch, or has not answered yet.
 
-        It is there also while aiokafka sends the batch again because of that answer.
+        The answer is available while aiokafka sends the batch again because of it.
         """
         return self._refusals.get((topic, partition))
 
@@ -195,7 +195,7 @@ class Producer:
         """Disconnects; never raises, and takes seconds at most, whatever is on its way. Cancelled, it ends everything at once."""
         producer = self._producer
         if self._busy:
-            # An idempotent producer tries for ever; and what it tries now is nobody's any more.
+            # An idempotent producer retries for ever, and no call waits for these batches any more.
             producer._message_accumulator.fail_all(failures.ProducerClosed())
             for connection in list(producer.client._conns.values()):
                 connection.close()
@@ -217,6 +217,6 @@ def _shown(text: str | None) -> str:
 
 
 def _look_at(answer: asyncio.Future[Any]) -> None:
-    """Nobody may be there any more who looks what became of it."""
+    """Retrieves the exception of an answer: the call that waited for it may be gone."""
     if not answer.cancelled():
         answer.exception()

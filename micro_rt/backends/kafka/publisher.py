@@ -13,8 +13,8 @@ The rules that it keeps, and why:
   one partition until it has ``STICK`` bytes, so that batches fill.
 - Bytes that wait are bounded by ``buffer=``. Beyond that, callers wait in the order in which they came. A record that
   is larger than the buffer is admitted when nothing else is under way.
-- A publish gives up when a lane that it waits for had no answer for ``timeout=``, and a caller that waits for room when
-  the whole cluster had none, not when a record is slow: as long as answers come, waiting helps.
+- A publish gives up when a lane that it waits for had no answer for ``timeout=``, and a call that waits for the buffer when
+  the whole cluster had none. A slow record alone is no reason: as long as answers arrive, waiting helps.
 - What was not sent is withdrawn, and certainly is not there (``may_have_run`` False). What was sent may be there.
 - A caller that is cancelled withdraws its records in the same way. Others in the same lane are not affected.
 - Each record of a call has an outcome of its own. The first outcome stands.
@@ -25,7 +25,7 @@ The rules that it keeps, and why:
 - While nothing is accepted of a topic, it is looked whether it is still there: the partitions of one that was removed never answer.
 - What the broker answers each time is the reason of the error, where it answers.
 - One timer watches all calls: a publish takes less time than setting a timer does.
-- ``close`` lets what is being published finish, for at most ``timeout=``, and then leaves nobody waiting.
+- ``close`` lets open calls finish, for at most ``timeout=``, and then ends those that still wait.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ __all__ = ["Publisher"]
 STICK = 16 << 10
 """Bytes of messages without a key that go to one partition before it is another's turn, so that batches get full."""
 AROUND = 128
-"""Bytes that are counted for what is around a message."""
+"""Bytes that are counted for the framing of a message."""
 SWEEPS = 20
-"""How often it is looked, while ``timeout=`` passes, whether it has passed for somebody."""
+"""How many times during ``timeout=`` the calls are checked for whether it has passed."""
 KEYS = 10_000
-"""Keys of a topic whose partitions are remembered: to compute one takes as long as all else that is done to find its lane."""
+"""Keys of a topic whose partitions are cached: computing one takes as long as everything else that finds the lane."""
 KEY_BYTES = 64
-"""Of a key that is remembered."""
+"""The longest key that is cached, in bytes."""
 LOOK_AFTER = 2.0
-"""Seconds without an answer after which it is looked whether a topic is still there."""
+"""Seconds without an answer after which the publisher checks whether the topic still exists."""
 TOPIC_AGE = 30.0
-"""Seconds after which it is asked again whether a topic is there."""
+"""Seconds after which the publisher asks again whether a topic exists."""
 
 
 class Publisher:
@@ -79,7 +79,7 @@ class Publisher:
         self._topics: dict[str, _Topic] = {}
         self._asking: dict[str, asyncio.Lock] = {}
         self._missing: set[str] = set()
-        """Topics that were asked for again, and were not there all the same."""
+        """Topics that did not exist when they were asked for last."""
         self._producer: Producer | None = None
         self._connecting = asyncio.Lock()
         self._retired = TaskSet[None]()
@@ -124,7 +124,7 @@ class Publisher:
                     if error is not None:
                         call.finish(index, error)
                         continue
-                    topic = self._topics.get(record.topic, topic)  # It may have grown meanwhile.
+                    topic = self._topics.get(record.topic, topic)  # It may have more partitions now.
                 else:
                     self._bytes += entry.size
                 self._line_up(entry, topic)
@@ -180,7 +180,7 @@ class Publisher:
                 return current
             self._producer = None
             if current is not None:
-                # Batches of other partitions may be on its way: it ends when they have.
+                # It may still be sending batches of other partitions, and stops after them.
                 self._retired.start(current.retire(self._address.timeout))
             made = Producer(self._cluster)
             await made.start()
@@ -188,7 +188,7 @@ class Publisher:
             return made
 
     def leave(self, size: int) -> None:
-        """Gives back the room of messages that are accepted, refused or withdrawn."""
+        """Frees the bytes of messages that are accepted, refused or withdrawn."""
         self._bytes -= size
         if self._room:
             self._admit()
@@ -200,7 +200,7 @@ class Publisher:
     # Where a message goes
 
     def _line_up(self, entry: Entry, topic: _Topic) -> None:
-        """Puts a message that has its room into its lane."""
+        """Puts a message into its lane; its bytes are counted already."""
         record = entry.record
         if self._ended:
             self.leave(entry.size)
@@ -224,7 +224,7 @@ class Publisher:
             try:
                 count = (await ask((name,)))[name]
             except Unavailable as error:
-                # It was there; that the cluster does not answer now is for its lanes to find.
+                # The topic existed. If the cluster does not answer now, its lanes find out.
                 return error if topic is None else topic
             if isinstance(count, Error):
                 self._topics.pop(name, None)
@@ -296,7 +296,7 @@ class Publisher:
         )
 
     def _sweep(self) -> None:
-        """Gives up what makes no progress; one timer for all, since a publish takes less time than it is to set one."""
+        """Ends calls that make no progress. All calls share one timer, because setting one takes longer than a publish."""
         self._sweeping = None
         if not self._waiting:
             return
@@ -323,7 +323,7 @@ class Publisher:
                     self._looks.start(self._look(lane.topic))
 
     async def _look(self, name: str) -> None:
-        """Looks whether a topic is still there of which nothing is accepted: its messages would wait for nothing."""
+        """Checks whether a topic still exists for which nothing is accepted; otherwise its messages would wait in vain."""
         try:
             found = (await self._cluster.partitions_of_new((name,)))[name]
             if isinstance(found, NotFound):
@@ -335,20 +335,20 @@ class Publisher:
                     self._topics[name] = _Topic(found)
                 reason = f"topic {name} was made again, and has {found} partitions now: publish again"
                 await self._abandon(name, found, NotFound(reason, may_have_run=False))
-        except Error:  # The cluster does not answer, for which those who publish wait.
+        except Error:  # The cluster does not answer; the calls wait for that.
             pass
         finally:
             self._looking.discard(name)
 
     async def _abandon(self, topic: str, first: int, error: Error) -> None:
-        """Ends the waiting for the partitions of a topic from a number on, which are gone."""
+        """Ends the messages of the partitions of a topic from a number on, which do not exist any more."""
         for (name, number), lane in list(self._lanes.items()):
             if name == topic and number >= first and lane.busy:
                 await lane.abandon(error)
 
 
 class _Topic:
-    """A topic that is there, with so many partitions."""
+    """A topic that exists, and its number of partitions."""
 
     __slots__ = ("_next", "_of_keys", "_stuck", "known_until", "partitions")
 

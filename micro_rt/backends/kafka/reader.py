@@ -1,4 +1,4 @@
-"""What is read from Kafka outside of every group: a topic's records, and how far a group is. Nothing is committed."""
+"""Reads from Kafka outside of every group: the records of a topic, and the offsets of a group. Commits nothing."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from micro_rt.errors import Error, FailedPrecondition, Unavailable
 __all__ = ["KafkaReader", "group_offsets"]
 
 NEW_PARTITIONS = 5.0
-"""Seconds between two looks for partitions that a topic has got, and whether it is still there."""
+"""Seconds between two checks for new partitions of a topic, and for whether it still exists."""
 ASK_AGAIN = 0.2
-"""Seconds until a coordinator that is moving is asked again."""
+"""Seconds until the next request to a coordinator that is moving."""
 MOST_MEMBERS = 10_000
-"""Of a group whose members are shown."""
+"""Members of a group whose partitions are shown."""
 
 AnswerT = TypeVar("AnswerT")
 
@@ -50,7 +50,7 @@ class KafkaReader(TopicReader):
         self._doing = f"Kafka at {cluster.address.place}, reading {topic}"
         self._consumer: Any = None
         self._by_hand = ByHand(cluster, "", None, self._seek)
-        """What is read without aiokafka."""
+        """Reads the batches that aiokafka cannot parse."""
         self._partitions: list[Any] = []
         self._looked = 0.0
         self._closed = False
@@ -109,7 +109,7 @@ class KafkaReader(TopicReader):
             await _stop(consumer)
 
     async def _ready(self) -> Any:
-        """Returns the consumer; it begins to read partitions that are new."""
+        """Returns the consumer, after it has begun to read new partitions."""
         if self._closed:
             raise FailedPrecondition(f"this reader of {self._topic} is closed")
         clock = asyncio.get_running_loop().time
@@ -126,7 +126,7 @@ class KafkaReader(TopicReader):
             known = len(self._partitions)
             partitions = [_TopicPartition(self._topic, number) for number in range(count)]
             positions = {at: await self._ask(self._consumer.position(at)) for at in self._partitions}
-            # A partition that has come since belongs to what was to be read: it begins with its first record.
+            # A partition that was added later is read from its first record.
             positions |= await self._offsets(partitions[known:], "earliest" if known else self._start)
             self._consumer.assign(partitions)
             for at, offset in positions.items():
@@ -155,7 +155,7 @@ class KafkaReader(TopicReader):
 
 
 async def group_offsets(cluster: Cluster, group: str, topics: Collection[str]) -> dict[Partition, GroupOffset]:
-    """Returns how far a group is.
+    """Returns the offsets of a group.
 
     Raises:
         NotFound: there is no such group, or no such topic.
@@ -196,7 +196,7 @@ async def group_offsets(cluster: Cluster, group: str, topics: Collection[str]) -
 
 
 async def _members(cluster: Cluster, group: str) -> tuple[bool, dict[Partition, str]]:
-    """Returns whether the cluster knows a group, and who of it reads what."""
+    """Returns whether the cluster knows a group, and which member reads each partition."""
     request = _library.protocol.admin.DescribeGroupsRequest([group])
     answer = await _coordinator(cluster, group, request, _code_of_description)
     code, _, state, kind, _, members, *_ = answer.groups[0]
@@ -212,11 +212,11 @@ async def _members(cluster: Cluster, group: str) -> tuple[bool, dict[Partition, 
 
 
 def _assigned(assignment: bytes) -> list[Partition]:
-    """Returns the partitions of a member; none if what it stores is not as Kafka's own clients write it."""
+    """Returns the partitions of a member. Returns an empty list if its assignment is not in the format of Kafka's own clients."""
     try:
         read = _library.coordinator.protocol.ConsumerProtocolMemberAssignment.decode(assignment)
         return [Partition(topic, number) for topic, numbers in read.assignment for number in numbers]
-    except Exception:  # Whatever foreign bytes are taken for.
+    except Exception:  # Foreign bytes can raise anything.
         return []
 
 
@@ -244,13 +244,13 @@ def _code_of_positions(answer: Any) -> int:
 
 
 async def _coordinator(cluster: Cluster, group: str, request: Any, code: Callable[[Any], int]) -> Any:
-    """Asks the coordinator of a group, again while it moves or reads what it stores."""
+    """Asks the coordinator of a group; asks again while it moves or loads the group."""
     clock = asyncio.get_running_loop().time
     until = clock() + cluster.timeout
     while True:
         try:
             answer = await cluster.ask_coordinator(group, request)
-        except Unavailable:  # So is a cluster that makes the topic of positions, because there was no group before.
+        except Unavailable:  # For the first group of a cluster, Kafka creates the topic of positions first.
             if clock() > until:
                 raise
         else:

@@ -2,12 +2,11 @@
 
 The rules that it keeps, and why:
 
-- aiokafka talks with the group in a task of its own. What it says there is kept until the next ``fetch``, so that the
-  listener hears everything in the task that reads, one thing at a time, and never during a handler.
-- The group waits while the listener gives partitions up: that is the listener's last chance to commit. Heartbeats go on
-  meanwhile. It does not wait when partitions are assigned, because a task that waits there sends no heartbeats.
-- An assignment that is followed by a revocation before anybody heard of it is not announced: the partitions are gone
-  again.
+- aiokafka talks with the group in a task of its own. Changes are queued there until the next ``fetch``, so that the listener is
+  called in the task that reads, for one change at a time, and never during a handler.
+- The group waits while the listener gives partitions up: that is the listener's last chance to commit. Heartbeats continue
+  meanwhile. The group does not wait when partitions are assigned, because a task that waits there sends no heartbeats.
+- An assignment that is revoked before the listener was called is not announced.
 - Partitions are *lost*, not revoked, if the group has already forgotten this member, or if its consumer is replaced:
   then another member may have them, and nothing can be committed.
 - ``fetch`` returns records of partitions that are owned and not paused. Records that were fetched and cannot be
@@ -19,20 +18,19 @@ The rules that it keeps, and why:
 - The member that begins first commits that position for every partition of the topic. So a partition without a position,
   where others have one, was added later, and begins at its earliest record: nothing that was published since the group
   began is passed over. The same holds for a topic that this member has read before, and that was made again.
-- A consumer whose reading task has ended without closing the subscription leaves the group after a session: aiokafka would send
-  heartbeats for it for ever. The next ``fetch`` replaces it, and its partitions are lost.
+- A consumer whose reading task has ended without closing the subscription leaves the group after a session: otherwise aiokafka would
+  send heartbeats for ever. The next ``fetch`` replaces it, and its partitions are lost.
 - A consumer that reads nothing is checked: is there nothing to read, is the cluster unreachable, or is the consumer
   stuck? aiokafka can get stuck after restarts of brokers (``consumer_check``). A stuck consumer is replaced, and its
   partitions are lost.
-- Every question to the cluster has a time limit, which aiokafka's have not, and every failure becomes a
-  ``micro.Error``.
-- A topic that does not exist is an error at once. A consumer would wait for it, and might have it created. Whether the topics are
-  there, and with how many partitions, is asked again every few seconds, also while other topics are read.
-- The lag, and a commit behind the last record that was read, go past what follows and is not for readers: records of aborted
-  transactions, and the brokers' own. Otherwise a group that has done everything would never look like it.
-- Where retention has deleted records before they were read, the log says how many. Where a partition begins anew, because its
-  topic was made again, it is lost and assigned once more: offsets of before mean nothing.
-- Partitions are taken, asked about and announced in sorted order, so that two runs do the same.
+- Every request to the cluster has a time limit, which aiokafka does not set, and every failure becomes a ``micro.Error``.
+- A topic that does not exist is an error at once. A consumer would wait for it, and might have it created. Every few seconds, also
+  while other topics are read, the consumer checks whether the topics exist and how many partitions they have.
+- The lag, and a commit after the last record that was read, skip the records after it that consumers never see: those of aborted
+  transactions, and the brokers' own. Otherwise the lag of a group that has done everything would stay above 0.
+- If retention has deleted records before they were read, the log says how many. If a topic was made again, its partitions are
+  lost and assigned once more: the old offsets mean nothing.
+- Partitions are processed in sorted order, so that two runs do the same.
 """
 
 from __future__ import annotations
@@ -70,25 +68,25 @@ from micro_rt.kit.tasks import TaskSet, unless
 __all__ = ["KafkaSubscription"]
 
 RETRY = 0.05
-"""Seconds before something is asked again that a change of the group came in the way of."""
+"""Seconds until a request is repeated that failed because the group was changing."""
 PAIRS = 1000
-"""Types of which a member keeps what stands for them."""
+"""Types whose ``pair`` a member caches."""
 LONGEST_TYPE = 300
-"""Characters of a type of which it does."""
+"""Characters of the longest type that it caches."""
 TRY_AGAIN = 0.5
-"""Seconds that a fetch takes at least that could not connect, so that whoever tries on does so at a walk."""
+"""The shortest time in seconds that a fetch takes if it cannot connect, so that a caller that retries at once does not spin."""
 
 _log = logging.getLogger("micro_rt.broker")
 
 
 @dataclass(slots=True)
 class _Change:
-    """What the group said, and the listener has not heard yet."""
+    """A change of the group for which the listener has not been called yet."""
 
     assigned: frozenset[Partition] = frozenset()
     revoked: frozenset[Partition] = frozenset()
     lost: bool = False
-    """Whether those revoked may be another's already."""
+    """Whether another member may have the revoked partitions already."""
     heard: asyncio.Future[None] | None = None
 
 
@@ -97,10 +95,10 @@ class KafkaSubscription(Subscription):
 
     Args:
         cluster: open.
-        topics: what to read; they are there.
+        topics: what to read; they exist.
         group: whose member it is.
-        start: where partitions begin that the group has no position of.
-        listener: told what becomes of partitions.
+        start: where partitions begin for which the group has no position.
+        listener: called when partitions are assigned, revoked or lost.
         instance: its name as a static member; empty for none.
         ended: called when it is closed.
         types: which types this member handles, by topic.
@@ -127,19 +125,19 @@ class KafkaSubscription(Subscription):
         self._types = types
         self._announced = Announced[bytes]()
         self._pairs: dict[tuple[str, str], bytes] = {}
-        """What stands for a type of a topic, for those that were asked for: it takes longer to compute than to find."""
+        """A cache: the ``pair`` of each topic and type that was asked for."""
         self._listener = listener
         self._ended = ended
         self._consumer: GroupConsumer | None = None
         self._owned: set[Partition] = set()
-        """What the listener was told is this member's."""
+        """The partitions that the listener has."""
         self._paused: set[Partition] = set()
         self._changes: deque[_Change] = deque()
         self._wake = asyncio.Event()
         self._delivered: dict[Partition, int] = {}
-        """The offset behind the last record that a fetch has returned."""
+        """The offset after the last record that a fetch has returned."""
         self._committed: set[Partition] = set()
-        """Partitions of which this member has committed positions."""
+        """Partitions for which this member has committed positions."""
         self._begun: set[str] = set()
         """Topics that the group has begun, as far as this member knows."""
         self._check = ConsumerCheck(cluster, group, self._topics)
@@ -150,7 +148,7 @@ class KafkaSubscription(Subscription):
 
     @property
     def problem(self) -> str:
-        """What keeps it from reading, as far as it knows; empty if nothing does."""
+        """What keeps it from reading, as far as is known; empty if nothing does."""
         blocked = self._consumer.by_hand.blocked.values() if self._consumer is not None else ()
         return "; ".join(filter(None, (self._check.problem, self._check.missing, *blocked)))
 
@@ -160,7 +158,7 @@ class KafkaSubscription(Subscription):
         return self._cluster.address.rebalance
 
     async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
-        """Waits for records, and tells the listener what becomes of the partitions meanwhile."""
+        """Waits for records, and calls the listener for changes of its partitions."""
         checked_limit(limit)
         self._watch.used()
         loop = asyncio.get_running_loop()
@@ -188,7 +186,7 @@ class KafkaSubscription(Subscription):
                     return records
                 self._check.idle(consumer, sorted(self._owned - self._paused - consumer.by_hand.blocked.keys()))
                 if self._check.unreachable is not None:
-                    # Nothing was read, so nothing is missed; and whoever reads should know.
+                    # Nothing was read, so no records are lost with this error.
                     raise copy.copy(self._check.unreachable)
                 if loop.time() >= deadline and not self._changes:
                     return {}
@@ -221,7 +219,7 @@ class KafkaSubscription(Subscription):
                 await self._ask(self._consumer.commit(self._past(mine, self._consumer), notes), "committing")
                 self._committed.update(mine)
             except Unavailable:
-                # aiokafka tries on also for a topic that was removed.
+                # aiokafka retries also for a topic that was deleted.
                 try:
                     await self._check.look()
                 except NotFound as error:
@@ -260,10 +258,10 @@ class KafkaSubscription(Subscription):
         return {each: max(0, ends[each] - positions[each]) for each in positions if each in ends}
 
     def _past(self, positions: Mapping[Partition, int], consumer: GroupConsumer) -> dict[Partition, int]:
-        """Returns positions, those past what follows and is not for readers: aborted transactions, and the brokers' own records."""
+        """Returns positions, moved past records that consumers never see: those of aborted transactions, and the brokers' own."""
         read_to = consumer.next_offsets(positions)
         return {
-            # Of a partition that nothing was returned of, a position may be set back.
+            # A position of a partition from which nothing was returned stays: it may set the partition back.
             each: max(offset, read_to.get(each, 0)) if offset >= self._delivered.get(each, offset + 1) else offset
             for each, offset in positions.items()
         }
@@ -274,13 +272,13 @@ class KafkaSubscription(Subscription):
         found = self._pairs.get(asked)
         if found is None:
             found = pair(topic, type)
-            # A publisher may have put anything there, so only what is short is kept, and not much of it.
+            # A publisher may send any type, so the cache takes only short ones, and not many.
             if len(type) <= LONGEST_TYPE and len(self._pairs) < PAIRS:
                 self._pairs[asked] = found
         return found in self._announced
 
     async def close(self) -> None:
-        """Leaves the group; the listener is told that its partitions are revoked."""
+        """Leaves the group; first calls the listener's ``revoked``."""
         self._closed = True
         self._watch.end()
         self._wake.set()
@@ -295,7 +293,7 @@ class KafkaSubscription(Subscription):
                 if self._ended is not None:
                     self._ended(self)
 
-    # What the group says, in aiokafka's task
+    # Changes of the group, in aiokafka's task
 
     async def _revoked(self, partitions: frozenset[Partition]) -> None:
         self._check.joining = True
@@ -307,14 +305,14 @@ class KafkaSubscription(Subscription):
         await heard
 
     def _assigned(self, partitions: frozenset[Partition]) -> None:
-        # Whoever waits here sends no heartbeats.
+        # aiokafka sends no heartbeats until this returns.
         self._check.joining = False
         if self._consumer is not None:
             self._announced.hear(self._consumer.announced)
         self._changes.append(_Change(assigned=partitions))
         self._wake.set()
 
-    # What the listener hears, in the reader's task
+    # Calls of the listener, in the task that reads
 
     async def _tell(self, consumer: GroupConsumer) -> None:
         change = self._changes[0]
@@ -327,7 +325,7 @@ class KafkaSubscription(Subscription):
                 if not change.heard.done():
                     change.heard.set_result(None)
             return
-        if len(self._changes) == 1:  # Otherwise they are revoked again, and nobody need know.
+        if len(self._changes) == 1:  # Otherwise they are revoked again, and the listener need not know.
             if not await self._unless_changed(self._begin(consumer, change.assigned)):
                 return
             if new := change.assigned - self._owned:
@@ -343,14 +341,14 @@ class KafkaSubscription(Subscription):
             raise
 
     async def _restart(self, consumer: GroupConsumer) -> None:
-        """Has the listener begin partitions anew: what it knows of their positions holds no more."""
+        """Has the listener begin partitions anew: their old positions mean nothing."""
         partitions = sorted(consumer.restarted & self._owned)
         consumer.restarted.clear()
         if partitions:
             for partition in partitions:
                 consumer.resume(partition)
             await self._give_up(partitions, lost=True)
-            with contextlib.suppress(Error):  # What was committed last may be of the topic that was before.
+            with contextlib.suppress(Error):  # The last commit may belong to the topic of before.
                 await self._ask(consumer.begin(consumer.expected(partitions)), "beginning anew")
             await self._take(partitions)
 
@@ -369,7 +367,7 @@ class KafkaSubscription(Subscription):
                 self._delivered.pop(partition, None)
 
     async def _begin(self, consumer: GroupConsumer, partitions: Collection[Partition]) -> None:
-        """Sets the positions of partitions that the group has none of."""
+        """Sets the positions of partitions for which the group has none."""
         if not partitions:
             return
         doing = "asking where to begin"
@@ -386,11 +384,11 @@ class KafkaSubscription(Subscription):
     async def _begin_new(self, consumer: GroupConsumer, new: Collection[Partition], doing: str) -> None:
         topics = sorted({partition.topic for partition in new} - self._begun)
         everything = sorted({*new, *(each for topic in topics for each in consumer.partitions_of(topic))})
-        # Asked for before the positions: what another member commits meanwhile lies at or behind these offsets.
+        # Requested before the positions: what another member commits meanwhile is at these offsets or after them.
         starts = await self._starts(consumer, everything, doing)
         known: Mapping[Partition, int] = await self._ask(consumer.snapshot(everything), doing)
         grown = self._begun | {partition.topic for partition in known}
-        # What comes now is to be read, also by the member that reads on if this one dies before it has committed.
+        # If this member dies before it commits, the next one must read what is published from now on.
         begun = {each: offset for each, offset in starts.items() if each.topic not in grown}
         if begun:
             await self._ask(consumer.begin(begun), doing)
@@ -413,13 +411,13 @@ class KafkaSubscription(Subscription):
         return ends
 
     async def _unless_changed(self, doing: Any) -> bool:
-        """Awaits something; gives it up if the group has more to say, and returns whether it was done."""
+        """Awaits something, and cancels it if the group changes again; returns whether it was done."""
         task = await unless(self._until_changed(), doing)
         if task.cancelled():
             return False
         try:
             task.result()
-        except Aborted:  # The group is about to say more.
+        except Aborted:  # The group is about to change again.
             await asyncio.sleep(RETRY)
             return False
         return True
@@ -455,7 +453,7 @@ class KafkaSubscription(Subscription):
             finally:
                 woken.cancel()
                 if not reading.done():
-                    # aiokafka hands records out without waiting in between: either they are here, or nothing was taken.
+                    # aiokafka does not await between taking records and returning them: so nothing was taken.
                     reading.cancel()
                     await asyncio.wait((reading,))
             if reading.cancelled():
@@ -463,7 +461,7 @@ class KafkaSubscription(Subscription):
             records = reading.result()
         except KafkaError as failure:
             raise self._failed(failure) from failure
-        if self._paused and not self._paused.isdisjoint(records):  # It was paused while they were on their way.
+        if self._paused and not self._paused.isdisjoint(records):  # A partition was paused meanwhile.
             self._put_back(consumer, records, [each for each in records if each in self._paused])
             return {each: found for each, found in records.items() if each not in self._paused}
         return records
@@ -474,15 +472,15 @@ class KafkaSubscription(Subscription):
         records: Mapping[Partition, Sequence[Record]],
         partitions: Collection[Partition],
     ) -> None:
-        """Has records read again that nobody has seen."""
+        """Seeks back to records that were not returned, so that they are read again."""
         for partition in partitions:
-            with contextlib.suppress(KafkaError):  # It went meanwhile.
+            with contextlib.suppress(KafkaError):  # The partition was revoked meanwhile.
                 consumer.seek(partition, records[partition][0].offset)
 
     def _failed(self, failure: Exception) -> Error:
         error = error_of(failure, f"Kafka at {self._cluster.address.place}, group {self.group}")
         if not isinstance(error, PermissionDenied):
-            # aiokafka's task of the group may have ended with this; a new one does not.
+            # This may have ended aiokafka's task of the group: replace the consumer.
             self._check.stuck = str(error)
         return error
 
@@ -525,7 +523,7 @@ class KafkaSubscription(Subscription):
                 await self._consumer.stop()
 
     async def _drop(self) -> None:
-        """Gives the consumer up, and what it had."""
+        """Stops the consumer; its partitions are lost."""
         _log.warning("replacing a consumer of group %s: %s", self.group, self._check.stuck)
         try:
             if self._owned:
@@ -548,7 +546,7 @@ class KafkaSubscription(Subscription):
             await consumer.stop()
 
     async def _ask(self, question: Any, doing: str) -> Any:
-        """Awaits an answer, for a while."""
+        """Awaits an answer, within the time limit of requests."""
         text = f"Kafka at {self._cluster.address.place}, group {self.group}, {doing}"
         try:
             async with asyncio.timeout(self._cluster.timeout):
