@@ -125,9 +125,11 @@ async def test_more_nodes_at_one_address_than_a_call_can_name_all_get_its_calls(
 @pytest.mark.parametrize("id", ["x" * 10_000, "no header\r\nholds: this", "☃"])
 async def test_no_entry_of_the_registry_makes_calls_fail_by_its_id(town: Town, id: str) -> None:
     """A server that does not know the id serves the call, as it does one without an id: such an id is not sent."""
-    here = await town.serve(Lab())
+    lab = Lab()
+    here = await town.serve(lab)
     await town.list(Node(id, here.address, town.transport, services=SERVES))
-    await LabClient(town.client).act(Text(value="x"), timeout=20)
+    reply = await LabClient(town.client).act(Text(value="x"), timeout=20)
+    assert (reply.value, lab.ran) == ("x", ["x"])
 
 
 async def test_a_node_that_no_longer_shares_its_address_gets_only_calls_for_it(town: Town) -> None:

@@ -269,7 +269,7 @@ async def test_a_node_that_does_not_answer_consul_goes(consul: Any) -> None:
 # What is refused
 
 
-async def opening(address: str, error: type[Exception], match: str) -> None:
+async def assert_opening_fails(address: str, error: type[Exception], match: str) -> None:
     registry = ConsulRegistry(address)
     with pytest.raises(error, match=match) as raised:
         await registry.open()
@@ -280,16 +280,22 @@ async def test_nobody_is_there() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-        await opening(
+        await assert_opening_fails(
             f"consul://127.0.0.1:{port}", Unavailable, f"127.0.0.1:{port} .*refused.*consul agent -dev.*MICRO_REG"
         )
 
 
 async def test_something_else_is_there(consul: Any, etcd: Any) -> None:
-    await opening(f"consul://{consul.address}/?tls=true", Unavailable, "does not speak TLS there: take tls=true out")
-    await opening(f"consul://{consul.address}/?namespace=a", FailedPrecondition, "needs? Consul Enterprise.*namespace=")
-    await opening(f"consul://{consul.address}/?dc=nowhere", FailedPrecondition, "no datacenter 'nowhere': check dc=")
-    await opening(f"consul://{etcd.address}", Unavailable, "is something else, not Consul")
+    await assert_opening_fails(
+        f"consul://{consul.address}/?tls=true", Unavailable, "does not speak TLS there: take tls=true out"
+    )
+    await assert_opening_fails(
+        f"consul://{consul.address}/?namespace=a", FailedPrecondition, "needs? Consul Enterprise.*namespace="
+    )
+    await assert_opening_fails(
+        f"consul://{consul.address}/?dc=nowhere", FailedPrecondition, "no datacenter 'nowhere': check dc="
+    )
+    await assert_opening_fails(f"consul://{etcd.address}", Unavailable, "is something else, not Consul")
 
 
 async def test_tls_is_explained(make_consul: MakeConsul) -> None:
@@ -297,12 +303,14 @@ async def test_tls_is_explained(make_consul: MakeConsul) -> None:
     await server.start()
     files = server.certificates
     assert files is not None
-    await opening(server.url, Unavailable, "speaks TLS there: add tls=true")
-    await opening(f"{server.url}/?tls=true", Unavailable, "certificate that is not trusted.*ca=")
-    await opening(f"{server.url}/?tls=true&ca={files.ca}", Unavailable, "TLS|closed|does not answer")
-    await opening(f"{server.url}/?tls=true&ca={files.key}", FailedPrecondition, "TLS files .* cannot be used")
+    await assert_opening_fails(server.url, Unavailable, "speaks TLS there: add tls=true")
+    await assert_opening_fails(f"{server.url}/?tls=true", Unavailable, "certificate that is not trusted.*ca=")
+    await assert_opening_fails(f"{server.url}/?tls=true&ca={files.ca}", Unavailable, "TLS|closed|does not answer")
+    await assert_opening_fails(
+        f"{server.url}/?tls=true&ca={files.key}", FailedPrecondition, "TLS files .* cannot be used"
+    )
     both = f"cert={files.client_certificate}&key={files.client_key}"
-    await opening(
+    await assert_opening_fails(
         f"{server.url}/?tls=true&ca={files.ca}&{both}&server_name=other.test", Unavailable, "not trusted.*other"
     )
     for ways in (f"ca={files.ca}&server_name=localhost", "verify=false"):
@@ -316,7 +324,7 @@ async def test_permissions_are_named(make_consul: MakeConsul) -> None:
     server = make_consul(acl=True)
     await server.start()
     name = name_of("a")
-    await opening(f"{server.url}/?token=secret", Unauthenticated, "does not know the token")
+    await assert_opening_fails(f"{server.url}/?token=secret", Unauthenticated, "does not know the token")
     reader = await server.make_token('service_prefix "" { policy = "read" }\nnode_prefix "" { policy = "read" }')
     blind = await server.make_token('service_prefix "" { policy = "write" }')
     registry = ConsulRegistry(f"{server.url}/?token={reader}")
