@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 import micro_rt as micro
-from tests.helpers.shop import Publishes, Shop
+from tests.helpers.shop import Publishes, Shop, broker_address
 
 
 @pytest.fixture(params=["memory", "local", "kafka"])
-def broker(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def broker(request: pytest.FixtureRequest) -> str:
     """The address of a broker."""
-    if request.param == "memory":
-        return f"memory:{uuid.uuid4()}"
-    if request.param == "kafka":
-        address: str = request.getfixturevalue("kafka").url
-        return address
-    monkeypatch.setenv("MICRO_HOME", str(tmp_path))
-    return "local:"
+    return broker_address(request)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import micro_rt as micro
 from micro_rt.backends.memory import broker as memory
 from micro_rt.broker.base import Partition, Record
 from micro_rt.events.position_note import PositionNote, Suspect, check_of, decode_note, encode_note
-from tests.events.test_delivery import Assigned
+from micro_rt.testing.contracts.broker.members import Recorder
 from tests.helpers.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed
 from tests.helpers.waiting import eventually
 from tests.protos.shop_pb2 import OrderPaid, OrderPlaced
@@ -39,7 +39,7 @@ class Crashed:
         """Reads the topic as a group of its own."""
         async with micro.Service("reads", registry=f"memory:{uuid.uuid4()}", broker=self._broker) as service:
             broker = await service.broker()
-            member = broker.subscribe([self._topic], uuid.uuid4().hex, "earliest", Assigned())
+            member = broker.subscribe([self._topic], uuid.uuid4().hex, "earliest", Recorder())
             async with asyncio.timeout(SETTLE):
                 while len(self.records) < count:
                     for found in (await member.fetch(100, 0.2)).values():
@@ -57,7 +57,7 @@ class Crashed:
 
     async def _as_member(self, notes: Mapping[Partition, PositionNote]) -> dict[int, str]:
         async with micro.Service("dead", registry=f"memory:{uuid.uuid4()}", broker=self._broker) as service:
-            assigned = Assigned()
+            assigned = Recorder()
             member = (await service.broker()).subscribe([self._topic], self._group, "earliest", assigned)
             try:
                 async with asyncio.timeout(SETTLE):

@@ -8,7 +8,6 @@ import logging
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
-from micro_rt.broker.base import OutgoingRecord, Partition
+from micro_rt.broker.base import OutgoingRecord
+from micro_rt.testing.contracts.broker.members import Recorder
 from tests.helpers.shop import SETTLE, Log, Publishes, Shop, read_all, subscribed
 from tests.helpers.waiting import eventually
 from tests.protos.shop_pb2 import OrderPaid, OrderPlaced
@@ -321,7 +321,7 @@ async def test_positions_that_an_operator_sets_back_have_everything_handled_agai
         await eventually(lambda: len(log) == 2)
     waits = False
     async with micro.Service("operator", registry=f"memory:{uuid.uuid4()}", broker=broker) as service:
-        operator = Assigned()
+        operator = Recorder()
         member = (await service.broker()).subscribe([shop.topic("orders")], "g", "earliest", operator)
         try:
             async with asyncio.timeout(SETTLE):
@@ -333,22 +333,6 @@ async def test_positions_that_an_operator_sets_back_have_everything_handled_agai
     async with subscribed(broker, shop.subscriber(order_placed=handle), group="g"):
         await eventually(lambda: len(log) == 5)
     assert sorted(log.orders) == ["before", "before", "behind", "behind", "waits"]
-
-
-class Assigned:
-    """Knows which partitions it has."""
-
-    def __init__(self) -> None:
-        self.partitions: set[Partition] = set()
-
-    async def assigned(self, partitions: Collection[Partition]) -> None:
-        self.partitions.update(partitions)
-
-    async def revoked(self, partitions: Collection[Partition]) -> None:
-        self.partitions.difference_update(partitions)
-
-    async def lost(self, partitions: Collection[Partition]) -> None:
-        self.partitions.difference_update(partitions)
 
 
 async def test_stopping_finishes_what_runs_and_commits_it(broker: str, shop: Shop, publish: Publishes) -> None:

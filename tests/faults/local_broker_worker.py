@@ -8,28 +8,14 @@ import asyncio
 import contextlib
 import itertools
 import sys
-from collections.abc import Collection
 from pathlib import Path
 
 from micro_rt.backends.local.broker import LocalBroker
-from micro_rt.broker.base import OutgoingRecord, Partition, Position, TopicOptions
+from micro_rt.broker.base import OutgoingRecord, Position, TopicOptions
 from micro_rt.errors import Aborted, Unavailable
+from tests.helpers.shop import Ignores
 
 TOPICS = {"numbers": TopicOptions(partitions=6)}
-
-
-class Listener:
-    def __init__(self) -> None:
-        self.partitions: set[Partition] = set()
-
-    async def assigned(self, partitions: Collection[Partition]) -> None:
-        self.partitions.update(partitions)
-
-    async def revoked(self, partitions: Collection[Partition]) -> None:
-        self.partitions.difference_update(partitions)
-
-    async def lost(self, partitions: Collection[Partition]) -> None:
-        self.partitions.difference_update(partitions)
 
 
 async def publish(broker: LocalBroker, name: str, path: Path, stop: asyncio.Event) -> None:
@@ -53,7 +39,7 @@ async def publish(broker: LocalBroker, name: str, path: Path, stop: asyncio.Even
 
 
 async def handle(broker: LocalBroker, path: Path, stop: asyncio.Event) -> None:
-    subscription = broker.subscribe(["numbers"], "group", "earliest", Listener())
+    subscription = broker.subscribe(["numbers"], "group", "earliest", Ignores())
     with path.open("a") as handled:
         while not stop.is_set():
             found = await subscription.fetch(50, 0.2)

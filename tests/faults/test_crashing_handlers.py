@@ -8,13 +8,13 @@ import signal
 import sys
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 import micro_rt as micro
-from tests.helpers.shop import Publishes, Shop, read_all
+from micro_rt.events.dead_letter import dead_letter_topic
+from tests.helpers.shop import Publishes, Shop, broker_address, read_all
 from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import eventually
 from tests.protos.shop_pb2 import OrderPaid, OrderPlaced
@@ -23,8 +23,9 @@ from tests.protos.shop_pb2 import OrderPaid, OrderPlaced
 class Crashing:
     """One member after another, each in a process of its own that is started when the one before it has ended."""
 
-    def __init__(self, broker: str, mark: str, folder: Path, crash_attempts: int) -> None:
-        self._arguments = (broker, mark, "g", str(folder / "log"), str(crash_attempts))
+    def __init__(self, broker: str, shop: Shop, folder: Path, crash_attempts: int) -> None:
+        self.group = shop.topic("g")  # Static members do not leave: no other test is to wait for their sessions to end.
+        self._arguments = (broker, shop.mark, self.group, str(folder / "log"), str(crash_attempts))
         self._folder = folder
         self._log = folder / "log"
         self._log.touch()
@@ -84,24 +85,10 @@ class Crashing:
 
 
 @pytest.fixture(params=["local", "kafka"])
-def broker(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def broker(request: pytest.FixtureRequest) -> str:
     """A broker on which a member that has died is missed at once, or soon."""
-    if request.param == "kafka":
-        # A static member that comes back within its session gets its partitions at once.
-        return f"{request.getfixturevalue('kafka').url}/?session=10&instance={uuid.uuid4().hex}"
-    monkeypatch.setenv("MICRO_HOME", str(tmp_path))
-    return "local:?session=1"
-
-
-@pytest.fixture
-def shop() -> Shop:
-    return Shop()
-
-
-@pytest.fixture
-async def publish(shop: Shop, broker: str) -> AsyncIterator[Publishes]:
-    async with micro.Service("publisher", registry="memory:", broker=broker.partition("/?")[0]) as service:
-        yield Publishes(shop, service)
+    # A static member of Kafka that comes back within its session gets its partitions at once.
+    return broker_address(request, local="?session=1", kafka=f"/?session=10&instance={uuid.uuid4().hex}")
 
 
 @pytest.mark.verify("events")
@@ -115,11 +102,11 @@ async def test_only_what_ends_the_process_becomes_a_dead_letter(
     await publish.many(events)
     await publish.many([OrderPaid(order_id=f"p{number}", paid_cents=number) for number in range(40)])
     good = {event.order_id for event in events if event.total_cents >= 0} | {f"p{number}" for number in range(40)}
-    crashing = Crashing(broker, shop.mark, tmp_path, attempts)
+    crashing = Crashing(broker, shop, tmp_path, attempts)
     try:
         await eventually(lambda: good <= set(crashing.lines("done")), crashing.said)
         async with micro.Service("reader", registry="memory:", broker=broker.partition("/?")[0]) as service:
-            letters = await read_all(service, f"{shop.topic('orders')}.g.dead", killers)
+            letters = await read_all(service, dead_letter_topic(shop.topic("orders"), crashing.group), killers)
     finally:
         await crashing.stop()
     dead = {OrderPlaced.FromString(letter.value).order_id: dict(letter.headers) for letter in letters}
@@ -140,7 +127,7 @@ async def test_processes_that_are_killed_from_outside_or_stopped_make_no_dead_le
 ) -> None:
     events = [OrderPlaced(order_id=f"o{number}", total_cents=20 + number % 20) for number in range(150)]
     await publish.many(events)
-    crashing = Crashing(broker, shop.mark, tmp_path, 3)
+    crashing = Crashing(broker, shop, tmp_path, 3)
     try:
         for end in (crashing.kill, crashing.terminate, crashing.kill):
             before = len(crashing.lines("done"))
@@ -149,5 +136,5 @@ async def test_processes_that_are_killed_from_outside_or_stopped_make_no_dead_le
         await eventually(lambda: {event.order_id for event in events} <= set(crashing.lines("done")), crashing.said)
     finally:
         await crashing.stop()
-    assert not crashing.all_said(".g.dead")
+    assert not crashing.all_said(dead_letter_topic(shop.topic("orders"), crashing.group))
     assert crashing.deaths == 2

@@ -23,7 +23,7 @@ import pytest
 import micro_rt as micro
 from micro_rt.testing import FaultProxy
 from tests.helpers.kafka_lab import proxied
-from tests.helpers.shop import Publishes, Shop, read_all, subscribed
+from tests.helpers.shop import Publishes, Shop, broker_address, read_all, subscribed
 from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import eventually
 from tests.protos.shop_pb2 import OrderPlaced
@@ -149,17 +149,9 @@ async def all_handled(published: dict[str, int], handled: Any) -> Count:
 
 
 @pytest.fixture(params=["local", "kafka"])
-def broker(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def broker(request: pytest.FixtureRequest) -> str:
     """A broker whose members are missed soon."""
-    if request.param == "kafka":
-        return f"{request.getfixturevalue('kafka').url}/?session=6"
-    monkeypatch.setenv("MICRO_HOME", str(tmp_path))
-    return "local:?session=2"
-
-
-@pytest.fixture
-def shop() -> Shop:
-    return Shop()
+    return broker_address(request, local="?session=2", kafka="/?session=6")
 
 
 @pytest.fixture
@@ -167,12 +159,6 @@ async def workers(broker: str, shop: Shop, tmp_path: Path) -> AsyncIterator[Work
     workers = Workers(broker, shop.mark, tmp_path, 0.002)
     yield workers
     await workers.end()
-
-
-@pytest.fixture
-async def publish(shop: Shop, broker: str) -> AsyncIterator[Publishes]:
-    async with micro.Service("publisher", registry="memory:", broker=broker) as service:
-        yield Publishes(shop, service)
 
 
 @pytest.mark.verify("events")

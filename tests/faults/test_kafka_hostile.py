@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import random
 import struct
-from collections.abc import Awaitable, Callable, Collection, Container, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from micro_rt.backends.kafka.batch import Batch, batch_at
 from micro_rt.broker.base import UNREADABLE, OutgoingRecord, Partition, Position, Record, Subscription, TopicOptions
 from tests.helpers.kafka_lab import broker, make_topic, name
 from tests.helpers.kafka_raw import RawRecord, Refused, batch_of, produce, varint
-from tests.helpers.shop import Log, Publishes, Shop, read_all, subscribed
+from tests.helpers.shop import Ignores, Log, Publishes, Shop, read_all, subscribed
 from tests.helpers.sizes import Size
 from tests.helpers.waiting import eventually, soon
 from tests.protos.shop_pb2 import OrderPlaced
@@ -70,12 +70,6 @@ HOSTILE: Mapping[str, bytes] = {
     "a wrong checksum": batch_of([GOOD] * 3, crc=1),
     "a compression that does not exist": batch_of([GOOD] * 3, codec=6),
 }
-
-
-class Nobody:
-    async def assigned(self, partitions: Collection[Partition]) -> None: ...
-    async def revoked(self, partitions: Collection[Partition]) -> None: ...
-    async def lost(self, partitions: Collection[Partition]) -> None: ...
 
 
 async def ready_topic(server: Server) -> str:
@@ -133,7 +127,7 @@ async def test_what_aiokafka_cannot_parse_is_read_or_named_and_the_rest_is_read(
     last = await produce(kafka.address, topic, batch_of([RawRecord(b"last")]))
     assert len(places) > 8, refused
     async with broker(kafka.url) as one:
-        member = one.subscribe([topic], name("g"), "earliest", Nobody())
+        member = one.subscribe([topic], name("g"), "earliest", Ignores())
         records = await read(member, last, limit)
         await member.close()
         assert not member.problem
@@ -206,7 +200,7 @@ async def test_other_partitions_lose_nothing_to_what_cannot_be_parsed(kafka: Ser
     topics = [await ready_topic(kafka) for _ in range(6)]
     bad = HOSTILE["a name of a header that is not UTF-8"]
     async with broker(kafka.url) as one:
-        member = one.subscribe(topics, name("g"), "earliest", Nobody())
+        member = one.subscribe(topics, name("g"), "earliest", Ignores())
         found: list[Record] = []
         for wave in range(4):
             for number, topic in enumerate(topics):
@@ -309,7 +303,7 @@ async def test_whatever_kafka_takes_is_read_or_named(kafka: Server, size: Size) 
         accepted += 1
         last = await produce(kafka.address, topic, batch_of([RawRecord(b"%d" % accepted)]))
     async with broker(kafka.url) as one:
-        member = one.subscribe([topic], name("g"), "earliest", Nobody())
+        member = one.subscribe([topic], name("g"), "earliest", Ignores())
         records = await read(member, last, 50)
         await member.close()
     expect_all_offsets(records, hostile)
@@ -339,7 +333,7 @@ async def test_what_a_transaction_took_back_is_not_read(kafka: Server) -> None:
             await producer.stop()
     last = await produce(kafka.address, topic, batch_of([RawRecord(b"last")]))
     async with broker(kafka.url) as one:
-        member = one.subscribe([topic], name("g"), "earliest", Nobody())
+        member = one.subscribe([topic], name("g"), "earliest", Ignores())
         records = await read(member, last, 10)
         await member.close()
     assert [record.value for record in records[1:]] == [b"first of 1", b"odd of 1", b"last"]
@@ -389,7 +383,7 @@ async def test_damage_of_the_broker_blocks_its_partition_alone_and_health_says_s
     log.write_bytes(log.read_bytes().replace(b"fragile", b"gragile", 1))
     await own_kafka.start()
     async with broker(own_kafka.url) as one:
-        member = one.subscribe([topic], name("g"), "earliest", Nobody())
+        member = one.subscribe([topic], name("g"), "earliest", Ignores())
         whole: list[Record] = []
 
         async def blocked() -> bool:

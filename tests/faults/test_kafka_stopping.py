@@ -19,11 +19,6 @@ from tests.protos.shop_pb2 import OrderPlaced
 from tests.servers.kafka import Kafka
 
 
-@pytest.fixture
-def shop() -> Shop:
-    return Shop()
-
-
 @contextlib.asynccontextmanager
 async def nothing_is_lost(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
     """Fails if asyncio reports an exception that nobody looked at, or a task that was left behind."""

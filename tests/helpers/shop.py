@@ -6,13 +6,16 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import micro_rt as micro
 from micro_rt.broker.base import Partition, Record, TopicOptions
 from micro_rt.event import Event, EventsInfo
 from tests.protos import shop_micro
 from tests.protos.shop_pb2 import OrderPaid, OrderPlaced, Ping
+
+if TYPE_CHECKING:
+    import pytest
 
 SETTLE = 30.0
 """Seconds within which something must happen, however busy the machine is."""
@@ -110,6 +113,22 @@ async def subscribed(
     subscription = service.subscribe(subscriber, **options)
     async with service:
         yield service, subscription
+
+
+def broker_address(request: pytest.FixtureRequest, *, local: str = "", kafka: str = "") -> str:
+    """Returns the address of the broker that the parameter of a fixture names: ``"memory"``, ``"local"`` or ``"kafka"``.
+
+    Args:
+        request: of the fixture.
+        local: the options of ``local:``, as ``"?session=1"``.
+        kafka: those of Kafka, as ``"/?session=6"``.
+    """
+    if request.param == "memory":
+        return f"memory:{uuid.uuid4()}"
+    if request.param == "kafka":
+        return f"{request.getfixturevalue('kafka').url}{kafka}"
+    request.getfixturevalue("monkeypatch").setenv("MICRO_HOME", str(request.getfixturevalue("tmp_path")))
+    return f"local:{local}"
 
 
 class Log:
