@@ -396,6 +396,10 @@ async def test_lag_says_how_far_a_group_is_and_leaves_it_alone(
         assert (
             sum(each["lag"] for each in found["partitions"]) == sum(each["end"] for each in found["partitions"]) == 10
         )
+        rows = [row.split() for row in (await command("lag", "--group", group)).lines]
+        assert rows[-1] == ["total", "10"]
+        assert sum(int(row[4]) for row in rows[1:-1]) == 10
+        assert all(row[2] in ("-", "0") and row[5] != "-" for row in rows[1:-1])
         go.set()
         await eventually(lambda: len(handled), equals=10, within=PATIENCE)
 

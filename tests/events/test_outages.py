@@ -108,12 +108,13 @@ async def test_it_is_tried_for_half_of_the_retention_at_most(
     options: Any = {"group": "g", "attempts": 1, "backoff": 0.05, "max_backoff": 0.05}
     async with micro.Service("maker", registry=f"memory:{shop.mark}", broker=broker) as maker:
         await (await maker.broker()).prepare({shop.topic("orders"): TopicOptions(4, retention=4.0)})
-        with caplog.at_level(logging.ERROR, "micro_rt.events"):
+        with caplog.at_level(logging.WARNING, "micro_rt.events"):
             async with subscribed(broker, shop.subscriber(order_placed=handle), **options) as (_, subscription):
                 await eventually(lambda: any(each.lag is not None for each in subscription.status()))
                 await Publishes(shop, maker).placed("k")
                 await eventually(lambda: ".dead after" in caplog.text)
     assert calls > 3
+    assert "tried on, for 2 s at most" in caplog.text
 
 
 async def test_with_on_failure_stop_it_stops_only_when_retry_for_is_over(
