@@ -137,6 +137,23 @@ async def test_the_command_shows_what_the_events_are(
     assert (missing, "no_such_module" in capsys.readouterr().err) == (2, True)
 
 
+@pytest.mark.parametrize("broker", ["local"], indirect=True)
+async def test_the_command_shows_the_type_that_an_event_does_not_say(
+    broker: str, shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = Record("pings", 0, 0, 0.0, b"k", Ping(text="hello").SerializeToString(), ())  # as in the module
+    async with micro.Service("s", registry=f"memory:{shop.mark}", broker=broker) as service:
+        own = await service.broker()
+        await own.prepare({dead_letter_topic("pings", "g"): TopicOptions(partitions=1)})
+        await own.publish([dead_letter(record, "g", "broken", None, 5)])
+    schema = ["--module", "tests.protos.shop_micro"]
+    for given, type, message in ((schema, "shop.Ping", '{"text":"hello"}'), ([], "-", "(7 bytes: 0a0568656c6c6f)")):
+        arguments = ["events", "replay", "pings", "--group", "g", "--broker", broker, "--dry-run", *given]
+        assert await asyncio.to_thread(main, arguments) == 0
+        (line,) = capsys.readouterr().out.splitlines()
+        assert line.endswith(f"  {type}  key=k  id=-  5 attempts  broken  {message}")
+
+
 async def test_of_a_group_that_is_not_there_it_says_so_and_makes_nothing(broker: str, shop: Shop) -> None:
     topic = shop.topic("orders")
     async with micro.Service("s", registry=f"memory:{shop.mark}", broker=broker) as service:

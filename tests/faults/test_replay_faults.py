@@ -49,14 +49,20 @@ async def test_from_far_away_it_finds_and_replays_all(make_kafka: Callable[..., 
     async with proxied(server) as proxy:
         await server.start()
         async with broker(server.url) as near, broker(f"kafka://{proxy.address}") as far:
-            topic = name("t")
-            await fill(near, topic, *(b"%d" % number for number in range(5)))
+            shown, replayed = name("shown"), name("replayed")
+            for topic in (shown, replayed):
+                await fill(near, topic, *(b"%d" % number for number in range(5)))
+
+            async def offsets(one: Broker, topic: str, *, dry_run: bool) -> list[int]:
+                return [letter.offset async for letter in replay(one, topic, "g", dry_run=dry_run)]
+
             await proxy.delay(0.1)
-            assert len([letter async for letter in replay(far, topic, "g", dry_run=True)]) == 5
-            assert [letter.offset async for letter in replay(far, topic, "g")] == [0, 1, 2, 3, 4]
-            assert [letter async for letter in replay(near, topic, "g", dry_run=True)] == []
+            found = await asyncio.gather(offsets(far, shown, dry_run=True), offsets(far, replayed, dry_run=False))
+            assert found == [[0, 1, 2, 3, 4]] * 2
             await proxy.restore()
-            assert await values(near, topic, 5) == [b"0", b"1", b"2", b"3", b"4"]
+            assert await offsets(near, shown, dry_run=True) == [0, 1, 2, 3, 4]
+            assert await offsets(near, replayed, dry_run=True) == []
+            assert await values(near, replayed, 5) == [b"0", b"1", b"2", b"3", b"4"]
 
 
 async def test_one_that_is_refused_is_named_and_keeps_no_other_back(kafka: Server, one: KafkaBroker) -> None:
