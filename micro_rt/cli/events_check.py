@@ -25,17 +25,17 @@ and field by field, for protobuf's binary encoding ("wire") and its JSON ("JSON"
 consumers ("delivery"), and in order ("order").
 
 OLD and NEW are each a folder of .proto files, a .proto file, or a descriptor set (protoc --include_imports
---include_source_info -o). What git had is had with: git worktree add ../old main
+--include_source_info -o). To get the schema of a branch in git: git worktree add ../old main
 
-Ends with 0 if nothing breaks, with 1 if something does, and with 2 if the schemas cannot be read."""
+Exit status: 0 if nothing breaks; 1 if something does; 2 if the command line makes no sense or a schema cannot be read."""
 
 
 def configure(command: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     command.description = _DESCRIPTION
     command.formatter_class = argparse.RawDescriptionHelpFormatter
-    command.add_argument("old", type=Path, metavar="OLD", help="the schema that records were written by")
-    command.add_argument("new", type=Path, metavar="NEW", help="the schema to be")
+    command.add_argument("old", type=Path, metavar="OLD", help="the schema that records were written with")
+    command.add_argument("new", type=Path, metavar="NEW", help="the schema that is to replace it")
     command.add_argument(
         "-I",
         dest="roots",
@@ -43,9 +43,9 @@ def configure(command: argparse.ArgumentParser) -> None:
         type=Path,
         default=[],
         metavar="DIR",
-        help="another folder that imports start from, of both; may be given more than once",
+        help="another folder that imports of both schemas start from; may be given more than once",
     )
-    command.add_argument("--wire", action="store_true", help="nobody reads JSON: only what else breaks counts")
+    command.add_argument("--wire", action="store_true", help="ignore what breaks JSON only")
     command.add_argument("--all", action="store_true", help="compare all messages, not only those of events")
     command.add_argument("--json", action="store_true", help="print the findings as JSON")
     command.set_defaults(run=check)

@@ -1,4 +1,4 @@
-"""``micro-rt events lag``: how far a group is behind."""
+"""``micro-rt events lag``: shows the lag of a group."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from micro_rt.text import printable
 __all__ = ["configure", "run"]
 
 _DESCRIPTION = """\
-Shows how far a group is in each partition: the position that it has committed, the end of the partition, how many events are
-between them, and which member reads it. Where the group has committed nothing, all that is kept counts.
+Shows the position that a group has committed in each partition, the end of the partition, the number of events between them
+(the lag), and the member that reads it. In a partition without a committed position, all events that are kept count.
 
-It does not join the group, so it can be used while members run.
+The command does not join the group, so it can be used while members run.
 
-Ends with 0, however large the lag is, and with 1 if there is no such group or topic, or the broker cannot be reached."""
+Exit status: 0, however large the lag is; 1 if there is no such group or topic, or the broker cannot be reached; 2 if the command
+line makes no sense; 130 after Ctrl-C."""
 
 _LONGEST_MEMBER = 80
 
@@ -30,10 +31,12 @@ def configure(command: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     command.description = _DESCRIPTION
     command.formatter_class = argparse.RawDescriptionHelpFormatter
-    command.add_argument("topics", nargs="*", metavar="TOPIC", help="of which topics; else of all that the group reads")
-    command.add_argument("--group", required=True, help="whose lag")
+    command.add_argument(
+        "topics", nargs="*", metavar="TOPIC", help="topics to show (default: all that the group reads)"
+    )
+    command.add_argument("--group", required=True, help="the group whose lag is shown")
     add_broker(command)
-    command.add_argument("--json", action="store_true", help="print it as one JSON object, for machines")
+    command.add_argument("--json", action="store_true", help="print one JSON object, for programs")
     command.set_defaults(run=run)
 
 
