@@ -3,58 +3,123 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import importlib
 import json
 import os
 import sys
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 from google.protobuf.message import DecodeError
 
 from micro_rt.broker.base import Broker, Record
 from micro_rt.codec.proto import ProtoCodec
+from micro_rt.errors import Error
 from micro_rt.event import Event, EventsInfo
 from micro_rt.events.envelope import Envelope, open_envelope
 from micro_rt.events.framing import reads_framed
 from micro_rt.events.subscriber import by_type
 from micro_rt.service.parts import part_at, setting_of
+from micro_rt.text import printable
 
 __all__ = [
+    "LONGEST_MESSAGE",
+    "Content",
     "EventTypes",
     "InputError",
     "add_broker",
     "add_schema",
     "as_text",
+    "checked",
+    "content_of",
     "decoded",
+    "finish",
     "known_events",
+    "names_of",
     "opened_broker",
-    "opened_envelope",
     "plain_json",
 ]
 
+LONGEST_MESSAGE = 4000
+"""Characters of a message that a person is shown."""
+_LONGEST_NAME = 120
+
+ValueT = TypeVar("ValueT")
+
 
 class InputError(Exception):
-    """What was given to a command makes no sense; the message says what, and why."""
+    """An argument or the input of a command makes no sense; the message says which, and why."""
+
+
+class Content(NamedTuple):
+    """What a record holds."""
+
+    envelope: Envelope
+    type: str
+    """The type of the event; empty if it is not known."""
+    message: object
+    """The message as JSON has it; None if it is a tombstone or cannot be shown."""
+    problem: str
+    """Why the message cannot be shown; empty otherwise."""
+
+
+def finish(command: str, work: Callable[[], Coroutine[Any, Any, None]]) -> int:
+    """Does the work of a command.
+
+    Args:
+        command: its name.
+        work: what it does; called outside the event loop that its coroutine then runs in.
+
+    Returns:
+        The exit status: 0, 1 for an error of the broker, 2 for a command line that makes no sense. Errors are printed.
+    """
+    try:
+        asyncio.run(work())
+    except InputError as error:
+        print(f"micro-rt events {command}: {printable(str(error))}", file=sys.stderr)
+        return 2
+    except Error as error:
+        print(f"micro-rt events {command}: {printable(error.message)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def checked(read: Callable[[str], ValueT]) -> Callable[[str], ValueT]:
+    """Returns a function that reads an argument as another one does; argparse shows the message of its errors.
+
+    Args:
+        read: raises a ``ValueError`` that says what is wrong. Of such an error, argparse shows the name of the function instead.
+    """
+
+    def reader(text: str) -> ValueT:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return reader
 
 
 def add_broker(command: argparse.ArgumentParser) -> None:
     """Adds the argument that names the broker."""
-    command.add_argument("--broker", metavar="ADDRESS", help="else MICRO_BROKER, else local:")
+    command.add_argument(
+        "--broker", metavar="ADDRESS", help="address of the broker (default: MICRO_BROKER, else local:)"
+    )
 
 
 def add_schema(command: argparse.ArgumentParser, *, required: bool) -> None:
-    """Adds the arguments that name what events there are."""
+    """Adds the arguments that name the schema of events."""
     group = command.add_mutually_exclusive_group(required=required)
-    group.add_argument("--module", metavar="NAME", help="the generated module that has the events: shop.orders_micro")
+    group.add_argument("--module", metavar="NAME", help="the generated module of the events, such as shop.orders_micro")
     group.add_argument(
         "--descriptors",
         type=Path,
         metavar="FILE",
-        help="a descriptor set: protoc --include_imports -o FILE, or buf build -o FILE",
+        help="a descriptor set, written by protoc --include_imports -o FILE, or buf build -o FILE",
     )
 
 
@@ -109,6 +174,30 @@ def known_events(arguments: argparse.Namespace) -> EventTypes:
     return EventTypes("", ())
 
 
+def content_of(record: Record, types: EventTypes) -> Content:
+    """Returns what a record holds, as far as it can be read."""
+    try:
+        envelope = open_envelope(record)
+    except ValueError as error:
+        envelope = Envelope("", "", record.value, {name.lower(): value for name, value in record.headers})
+        return Content(envelope, "", None, "" if record.tombstone else str(error))
+    if record.tombstone:
+        return Content(envelope, envelope.type, None, "")
+    try:
+        return Content(envelope, *decoded(envelope, record, types), "")
+    except ValueError as error:
+        return Content(envelope, envelope.type, None, str(error))
+
+
+def names_of(content: Content, key: bytes | None) -> list[str]:
+    """Returns the type, the key and the id of an event for a person; nothing in them can control a terminal."""
+    return [
+        printable(content.type, _LONGEST_NAME) or "-",
+        f"key={'-' if key is None else printable(as_text(key), _LONGEST_NAME)}",
+        f"id={printable(content.envelope.text('ce_id'), _LONGEST_NAME) or '-'}",
+    ]
+
+
 def decoded(envelope: Envelope, record: Record, types: EventTypes) -> tuple[str, object]:
     """Returns the type of an event, and its message as JSON has it.
 
@@ -133,14 +222,6 @@ def decoded(envelope: Envelope, record: Record, types: EventTypes) -> tuple[str,
         return name, json_format.MessageToDict(message, descriptor_pool=types.pool)
     except (ValueError, TypeError, RecursionError, json_format.Error) as error:
         raise ValueError(str(error)) from None
-
-
-def opened_envelope(record: Record) -> tuple[Envelope, str]:
-    """Returns what a record holds, and what is wrong with its envelope; empty if nothing is."""
-    try:
-        return open_envelope(record), ""
-    except ValueError as error:
-        return Envelope("", "", record.value, {name.lower(): value for name, value in record.headers}), str(error)
 
 
 def as_text(value: bytes) -> str:

@@ -7,26 +7,35 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any, ClassVar
 
 from micro_rt.broker.base import Broker
-from micro_rt.cli.events_common import EventTypes, InputError, add_broker, add_schema, known_events, opened_broker
+from micro_rt.cli.events_common import (
+    EventTypes,
+    InputError,
+    add_broker,
+    add_schema,
+    checked,
+    finish,
+    known_events,
+    opened_broker,
+)
 from micro_rt.cli.events_message import message_of
-from micro_rt.errors import Error
 from micro_rt.event import Event, EventsInfo
 from micro_rt.events.publisher import Published, Publisher
 from micro_rt.kit.address import seconds
-from micro_rt.text import near, printable
+from micro_rt.text import near
 
 __all__ = ["configure", "run"]
 
 _DESCRIPTION = """\
-Publishes events, and prints the place and the id of each one when the broker has durably accepted it. A message is the JSON of
-protobuf's mapping. Without MESSAGE, each line of standard input is one.
+Publishes events, and prints the place and the id of each one when the broker has durably accepted it. A message is written in
+protobuf's JSON mapping. Without MESSAGE, each line of standard input is a message; empty lines are skipped.
 
-Ends with 0 when all are published, with 1 if the broker cannot be reached or does not accept one, and with 2 if the schema, the
-type or a message makes no sense. It stops at the first that fails; those printed are published."""
+Exit status: 0 when all are published; 1 if the broker cannot be reached or does not accept an event; 2 if the command line, the
+schema or a message makes no sense; 130 after Ctrl-C. The command stops at the first event that fails; those printed are
+published."""
 
 _LONGEST_LINE = 64 << 20
 _CHUNK = 1 << 16
@@ -37,40 +46,40 @@ def configure(command: argparse.ArgumentParser) -> None:
     command.description = _DESCRIPTION
     command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.add_argument(
-        "event", metavar="TOPIC|TYPE", help="the topic, if it has one type; else the type: shop.OrderPaid, or OrderPaid"
+        "event", metavar="TOPIC|TYPE", help="the topic, if it has one type; else the type: shop.OrderPaid or OrderPaid"
     )
     command.add_argument(
-        "message", nargs="?", metavar="MESSAGE", help="the message as JSON; else the lines of standard input"
+        "message", nargs="?", metavar="MESSAGE", help="the message as JSON (default: the lines of standard input)"
     )
     add_broker(command)
     add_schema(command, required=True)
-    command.add_argument("--key", help="in place of the value of the key field")
+    command.add_argument("--key", help="the key, in place of the value of the key field")
     command.add_argument(
         "--header",
         dest="headers",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="may be given more than once",
+        help="a header of each event; may be given more than once",
     )
     command.add_argument(
-        "--timeout", type=seconds, default=30.0, metavar="SECONDS", help="for each event (default: 30)"
+        "--timeout",
+        type=checked(seconds),
+        default=30.0,
+        metavar="SECONDS",
+        help="for each event, such as 5 or 1m30s (default: 30)",
     )
     command.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Publishes them."""
-    try:
+
+    def publish() -> Coroutine[Any, Any, None]:
         types = known_events(arguments)
-        asyncio.run(_publish(arguments, types, _chosen(arguments.event, types)))
-    except InputError as error:
-        print(f"micro-rt events publish: {printable(str(error))}", file=sys.stderr)
-        return 2
-    except Error as error:
-        print(f"micro-rt events publish: {printable(error.message)}", file=sys.stderr)
-        return 1
-    return 0
+        return _publish(arguments, types, _chosen(arguments.event, types))
+
+    return finish("publish", publish)
 
 
 class _Publisher(Publisher):
@@ -96,7 +105,7 @@ class _Host:
 
 async def _publish(arguments: argparse.Namespace, types: EventTypes, event: Event[Any]) -> None:
     given: str | None = arguments.message
-    # What was given at once is checked before anything is connected to.
+    # A message on the command line is checked before the command connects to the broker.
     only = None if given is None else _message(given, event, types, "MESSAGE")
     kind = type("CommandPublisher", (_Publisher,), {"_info_": EventsInfo(types.source, (event,))})
     host = _Host()
@@ -163,8 +172,8 @@ def _headers(given: list[str]) -> list[tuple[str, str]]:
 async def _lines() -> AsyncIterator[str]:
     """Yields the lines of standard input as they come.
 
-    A thread reads them, because a terminal and a file cannot be waited for in one way. It is nobody's business at the end: it
-    holds no lock that Python waits for.
+    A thread reads them, because a terminal and a file cannot be waited for in one way. Nobody ends the thread: as a daemon, it
+    does not keep the process.
     """
     loop = asyncio.get_running_loop()
     chunks: asyncio.Queue[bytes] = asyncio.Queue(maxsize=4)

@@ -1,4 +1,4 @@
-"""``micro-rt events tail``: shows the events of a topic as they come."""
+"""``micro-rt events tail``: shows the events of a topic as they arrive."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from typing import Any
 
 from micro_rt.broker.base import Partition, Record, Start, TopicReader
 from micro_rt.cli.events_common import (
+    LONGEST_MESSAGE,
     EventTypes,
-    InputError,
     add_broker,
     add_schema,
     as_text,
-    decoded,
+    checked,
+    content_of,
+    finish,
     known_events,
+    names_of,
     opened_broker,
-    opened_envelope,
 )
-from micro_rt.errors import Error, Unavailable
+from micro_rt.errors import Unavailable
 from micro_rt.events.envelope import rfc3339
 from micro_rt.kit.address import count, seconds, without_secrets
 from micro_rt.kit.clock import wall_time
@@ -34,20 +36,18 @@ from micro_rt.text import printable
 __all__ = ["configure", "run"]
 
 _DESCRIPTION = """\
-Prints the events of a topic as they come, one a line: time, place, type, key, id, and the message as JSON. With --module or
---descriptors it reads protobuf; what is in JSON needs neither.
+Prints the events of a topic as they arrive, one a line: time, place, type, key, id, and the message as JSON. A message in
+protobuf needs --module or --descriptors; one in JSON needs neither.
 
-It is in no group: it takes no event from a service, commits nothing, and leaves nothing behind. Ctrl-C ends it.
+The command joins no group: it takes no event from a service, and commits nothing. Ctrl-C ends it.
 
-Ends with 0 after --limit or --no-follow, with 130 after Ctrl-C, with 1 if the broker cannot be read, and with 2 if the schema or
-the command line makes no sense."""
+Exit status: 0 after --limit or --no-follow; 1 if there is no such topic, or the broker cannot be reached; 2 if the command line or
+the schema makes no sense; 130 after Ctrl-C."""
 
 _BATCH = 500
 _WAIT = 0.5
 _TRY_AGAIN = 1.0
-_LONGEST_NAME = 120
-_LONGEST_MESSAGE = 4000
-"""Characters of a message that a person is shown; with --json, all are."""
+_LONGEST_TIME = 120
 _PLACE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?", re.ASCII).fullmatch
 
 
@@ -55,7 +55,7 @@ def configure(command: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     command.description = _DESCRIPTION
     command.formatter_class = argparse.RawDescriptionHelpFormatter
-    command.add_argument("topic", metavar="TOPIC", help="what to read")
+    command.add_argument("topic", metavar="TOPIC", help="the topic to read")
     add_broker(command)
     add_schema(command, required=False)
     command.add_argument(
@@ -66,28 +66,22 @@ def configure(command: argparse.ArgumentParser) -> None:
         metavar="PLACE",
         help="earliest, latest (the default), a time (2026-11-28T09:30:00Z), or how long ago (15m)",
     )
-    command.add_argument("--limit", type=count, metavar="N", help="how many at most")
+    command.add_argument("--limit", type=checked(count), metavar="N", help="end after N events")
     command.add_argument(
         "--follow",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="wait for more (the default), or end when all that is there is printed",
+        help="wait for more events (the default), or end when those that are there are printed",
     )
-    command.add_argument("--json", action="store_true", help="print each event as a JSON object, for machines")
+    command.add_argument(
+        "--json", action="store_true", help="print each event as a JSON object on a line, for programs"
+    )
     command.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints them."""
-    try:
-        asyncio.run(_tail(arguments, known_events(arguments)))
-    except InputError as error:
-        print(f"micro-rt events tail: {printable(str(error))}", file=sys.stderr)
-        return 2
-    except Error as error:
-        print(f"micro-rt events tail: {printable(error.message)}", file=sys.stderr)
-        return 1
-    return 0
+    return finish("tail", lambda: _tail(arguments, known_events(arguments)))
 
 
 async def _tail(arguments: argparse.Namespace, types: EventTypes) -> None:
@@ -117,17 +111,17 @@ async def _tail(arguments: argparse.Namespace, types: EventTypes) -> None:
 
 
 async def _next(reader: TopicReader, follow: bool) -> Mapping[Partition, Sequence[Record]]:
-    """Fetches more; while it follows, a broker that is away for a while is waited for."""
-    said = False
+    """Fetches more; while the command follows the topic, it waits for a broker that cannot be reached."""
+    reported = False
     while True:
         try:
             return await reader.fetch(_BATCH, _WAIT)
         except Unavailable as error:
             if not follow:
                 raise
-            if not said:
+            if not reported:
                 print(f"micro-rt events tail: {printable(error.message)}; trying again", file=sys.stderr, flush=True)
-                said = True
+                reported = True
             await asyncio.sleep(_TRY_AGAIN)
 
 
@@ -137,40 +131,30 @@ def _time(record: Record) -> float:
 
 def _as_line(record: Record, types: EventTypes) -> str:
     """Returns a record for a person; nothing in it can control a terminal."""
-    envelope, problem = opened_envelope(record)
-    name, shown = envelope.type, ""
+    content = content_of(record, types)
     if record.tombstone:
         shown = "(a tombstone: what has this key is deleted)"
-    elif not problem:
-        try:
-            name, message = decoded(envelope, record, types)
-            shown = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-        except ValueError as error:
-            problem = str(error)
-    when = envelope.text("ce_time") or rfc3339(record.timestamp).decode()
-    parts = [
-        printable(when, _LONGEST_NAME),
-        f"{record.topic}/{record.partition}@{record.offset}",
-        printable(name, _LONGEST_NAME) or "-",
-        f"key={'-' if record.key is None else printable(as_text(record.key), _LONGEST_NAME)}",
-        f"id={printable(envelope.text('ce_id'), _LONGEST_NAME) or '-'}",
-        printable(shown, _LONGEST_MESSAGE)
-        if shown
-        else f"({len(record.value)} bytes; {printable(problem, _LONGEST_MESSAGE)})",
-    ]
-    return "  ".join(parts)
+    elif content.problem:
+        shown = f"({len(record.value)} bytes; {printable(content.problem, LONGEST_MESSAGE)})"
+    else:
+        text = json.dumps(content.message, ensure_ascii=False, separators=(",", ":"))
+        shown = printable(text, LONGEST_MESSAGE)
+    when = content.envelope.text("ce_time") or rfc3339(record.timestamp).decode()
+    place = f"{record.topic}/{record.partition}@{record.offset}"
+    return "  ".join([printable(when, _LONGEST_TIME), place, *names_of(content, record.key), shown])
 
 
 def _as_json(record: Record, types: EventTypes) -> str:
     """Returns a record for a machine: ASCII alone, on one line."""
-    envelope, problem = opened_envelope(record)
+    content = content_of(record, types)
+    envelope = content.envelope
     event: dict[str, Any] = {
         "topic": record.topic,
         "partition": record.partition,
         "offset": record.offset,
         "accepted": rfc3339(record.timestamp).decode(),
         "time": envelope.text("ce_time") or None,
-        "type": envelope.type or None,
+        "type": content.type or None,
         "id": envelope.text("ce_id") or None,
         "source": envelope.text("ce_source") or None,
         "key": None if record.key is None else as_text(record.key),
@@ -178,14 +162,9 @@ def _as_json(record: Record, types: EventTypes) -> str:
     }
     if record.tombstone:
         return json.dumps(event | {"tombstone": True})
-    if not problem:
-        try:
-            name, event["message"] = decoded(envelope, record, types)
-            event["type"] = name or None
-            return json.dumps(event)
-        except ValueError as error:
-            problem = str(error)
-    return json.dumps(event | {"problem": problem, "data_base64": b64encode(envelope.data).decode()})
+    if not content.problem:
+        return json.dumps(event | {"message": content.message})
+    return json.dumps(event | {"problem": content.problem, "data_base64": b64encode(envelope.data).decode()})
 
 
 def _start(text: str) -> Start:
@@ -197,7 +176,9 @@ def _start(text: str) -> Start:
         except ValueError as error:
             raise argparse.ArgumentTypeError(f"{text!r} is not a time: {error}") from None
         if moment.tzinfo is None:
-            raise argparse.ArgumentTypeError(f"{text!r} has no time zone: write {text}Z for UTC")
+            raise argparse.ArgumentTypeError(
+                f"{text!r} has no time zone: write {text}{'' if 'T' in text else 'T00:00'}Z for UTC"
+            )
         return moment
     try:
         if text[-1:].isdigit():
