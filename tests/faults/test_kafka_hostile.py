@@ -157,7 +157,7 @@ async def test_a_batch_that_would_fill_the_memory_is_not_decompressed(kafka: Ser
     bad = await produce(kafka.address, topic, batch_of([GOOD], codec=codec, payload=payload))
     last = await produce(kafka.address, topic, batch_of([RawRecord(b"last")]))
     async with broker(kafka.url) as one:
-        member = one.subscribe([topic], name("g"), "earliest", Nobody())
+        member = one.subscribe([topic], name("g"), "earliest", Ignores())
         records = await read(member, last, 100)
         await member.close()
         reader = one.read(topic, "earliest")
@@ -188,7 +188,7 @@ async def test_a_batch_that_aiokafka_cannot_parse_is_requested_once(
     first = await produce(kafka.address, topic, odd)
     last = await produce(kafka.address, topic, batch_of([RawRecord(b"last")]))
     async with broker(kafka.url) as one:
-        member = one.subscribe([topic], name("g"), "earliest", Nobody())
+        member = one.subscribe([topic], name("g"), "earliest", Ignores())
         records = await read(member, last, 1)
         await member.close()
     expect_all_offsets(records)
