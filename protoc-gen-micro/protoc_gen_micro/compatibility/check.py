@@ -9,7 +9,6 @@ What is compared: events (topic, key), and field by field the messages that they
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from protoc_gen_micro.compatibility.comparable import (
     ComparableEnum,
@@ -19,74 +18,20 @@ from protoc_gen_micro.compatibility.comparable import (
     SourceLocation,
 )
 from protoc_gen_micro.compatibility.effects import (
-    JSON,
     RANGES,
-    WIRE,
     Effects,
     field_effects,
     message_like,
     type_effects,
     wire_form,
 )
+from protoc_gen_micro.compatibility.finding import DELIVERY, JSON, ORDER, WIRE, Finding
 from protoc_gen_micro.schema.model import Event
 from protoc_gen_micro.schema.names import json_name
 
 __all__ = ["Finding", "compare"]
 
-DELIVERY, ORDER = "delivery", "order"
 _BOOLS = {"true": "1", "false": "0"}
-
-
-class Finding(NamedTuple):
-    """One change.
-
-    Attributes:
-        path: the .proto file, as protoc names it.
-        line: the line in it, in the new schema; in the old one where the new has it no more. 0 when unknown.
-        symbol: full name of what has changed, ``"orders.OrderPlaced.total_cents"``.
-        message: what has changed.
-        old_consumers: what breaks for consumers with the old schema that read new records: ``"wire"``, ``"JSON"``,
-            ``"delivery"``, ``"order"``.
-        new_consumers: what breaks for consumers with the new schema that read old records.
-    """
-
-    path: str
-    line: int
-    symbol: str
-    message: str
-    old_consumers: tuple[str, ...] = ()
-    new_consumers: tuple[str, ...] = ()
-
-    @property
-    def breaks(self) -> bool:
-        """Whether anything breaks, for anybody."""
-        return bool(self.old_consumers or self.new_consumers)
-
-    @property
-    def effect(self) -> str:
-        """What breaks and for whom, in words."""
-        if not self.breaks:
-            return "breaks nothing"
-        if self.old_consumers == self.new_consumers:
-            return f"breaks {' and '.join(self.old_consumers)}"
-        parts = [
-            f"breaks {' and '.join(broken)} for consumers with the {whose} schema"
-            for broken, whose in ((self.old_consumers, "old"), (self.new_consumers, "new"))
-            if broken
-        ]
-        return " and ".join(parts)
-
-    def __str__(self) -> str:
-        """Returns one line in the form of a compiler."""
-        place = f"{self.path}:{self.line}" if self.line else self.path
-        return f"{place}: {self.symbol}: {self.message}: {self.effect}"
-
-    def without_json(self) -> Finding:
-        """Returns the finding for consumers that never read JSON."""
-        old, new = (
-            tuple(what for what in broken if what != JSON) for broken in (self.old_consumers, self.new_consumers)
-        )
-        return self._replace(old_consumers=old, new_consumers=new)
 
 
 def compare(old: SchemaSet, new: SchemaSet, *, everything: bool = False) -> list[Finding]:

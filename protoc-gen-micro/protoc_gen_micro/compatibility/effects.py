@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from protoc_gen_micro.compatibility.comparable import ComparableField
+from protoc_gen_micro.compatibility.finding import JSON, WIRE
 
-__all__ = ["JSON", "RANGES", "WIRE", "Effects", "field_effects", "message_like", "type_effects", "wire_form"]
-
-WIRE, JSON = "wire", "JSON"
+__all__ = ["RANGES", "Effects", "field_effects", "message_like", "type_effects", "wire_form"]
 
 
 class Effects(NamedTuple):
