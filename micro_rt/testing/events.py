@@ -104,6 +104,10 @@ class RecordingBroker(Broker):
         """Joins a group."""
         return self._broker.subscribe(topics, group, start, listener, types=types)
 
+    async def retention(self, topics: Collection[str]) -> Mapping[str, float]:
+        """Returns the retention of topics."""
+        return await self._broker.retention(topics)
+
     def read(self, topic: str, start: Start) -> TopicReader:
         """Reads a topic without being in a group."""
         return self._broker.read(topic, start)
