@@ -101,7 +101,7 @@ async def _tail(arguments: argparse.Namespace, types: EventTypes) -> None:
                 records = list(heapq.merge(*found.values(), key=_time))
                 for record in records[:left]:
                     print(show(record, types))
-                sys.stdout.flush()
+                print(end="", flush=True)  # Also where the process has no standard output.
                 left = None if left is None else max(0, left - len(records))
                 if left == 0 or (not found and not arguments.follow and not await reader.remaining()):
                     return

@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     try:
         status = int(parsed.run(parsed))
-        sys.stdout.flush()
+        print(end="", flush=True)  # Also where the process has no standard output.
     except BrokenPipeError:
         _discard_output()
         return 1
