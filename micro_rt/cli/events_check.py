@@ -12,6 +12,7 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.message import DecodeError
 
 from micro_rt.cli.compiling import CommandError, check_roots, compile_protos
+from micro_rt.text import printable
 from protoc_gen_micro.compatibility.check import Finding, compare
 from protoc_gen_micro.compatibility.comparable import SchemaSet
 from protoc_gen_micro.errors import GenerateError
@@ -61,8 +62,8 @@ def check(arguments: argparse.Namespace) -> int:
                 f"OLD ({arguments.old}) has no message with option (micro.event); --all compares all messages"
             )
     except CommandError as error:
-        for problem in error.problems:
-            print(f"micro-rt events check: {problem}", file=sys.stderr)
+        for problem in "\n".join(error.problems).splitlines():
+            print(f"micro-rt events check: {printable(problem)}", file=sys.stderr)
         return 2
     findings = compare(old, new, everything=arguments.all)
     if arguments.wire:
@@ -73,7 +74,7 @@ def check(arguments: argparse.Namespace) -> int:
         print(json.dumps({"breaks": breaking > 0, "findings": [_plain(finding) for finding in findings]}, indent=2))
     else:
         for finding in findings:
-            print(finding)
+            print(printable(str(finding)))
         print(f"{compared} compared: {_count(len(findings), 'change')}, {breaking or 'none'} breaking")
     return 1 if breaking else 0
 
