@@ -140,9 +140,9 @@ class EventTypes:
     """The events that a command knows.
 
     Args:
-        source: where they come from, for errors.
+        source: the module or file that they come from, for errors.
         events: all of them.
-        pool: what knows the messages in an ``Any``; None for the one of generated code.
+        pool: the pool that has the messages in an ``Any``; None for the default pool, which generated code uses.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class EventTypes:
 
 
 def known_events(arguments: argparse.Namespace) -> EventTypes:
-    """Returns the events that the command line names; none if it names no schema.
+    """Returns the events of the schema that the command line names; no events if it names none.
 
     Raises:
         InputError: there is no such module or file, or it has no events.
@@ -329,7 +329,7 @@ def _of_descriptors(path: Path) -> EventTypes:
 
 
 def _ordered(files: Iterable[descriptor_pb2.FileDescriptorProto]) -> list[descriptor_pb2.FileDescriptorProto]:
-    """Returns files behind those that they import."""
+    """Returns files in an order in which each one follows those that it imports."""
     by_name = {file.name: file for file in files}
     ordered: dict[str, descriptor_pb2.FileDescriptorProto] = {}
     waiting = list(by_name)

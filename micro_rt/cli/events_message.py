@@ -25,7 +25,7 @@ def message_of(text: str, message_type: type[Any], pool: descriptor_pool.Descrip
     Args:
         text: the JSON.
         message_type: class of the message, of whichever dialect.
-        pool: what knows the messages in an ``Any``; None for the one of generated code.
+        pool: the pool that has the messages in an ``Any``; None for the default pool, which generated code uses.
 
     Raises:
         ValueError: it is not the JSON of such a message; the message says what is wrong, and where.
@@ -135,12 +135,12 @@ def _kind(field: FieldDescriptor) -> str:
 
 
 def _object(value: Any) -> dict[str, Any] | None:
-    """Returns a JSON object; None of anything else."""
+    """Returns a value that is a JSON object; None for any other value."""
     return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 
 def _list(value: Any) -> Sequence[Any] | None:
-    """Returns a JSON list; None of anything else."""
+    """Returns a value that is a JSON list; None for any other value."""
     return cast("Sequence[Any]", value) if isinstance(value, list) else None
 
 

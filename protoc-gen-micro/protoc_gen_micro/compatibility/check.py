@@ -3,7 +3,7 @@
 Records outlive the schema that they were written by, and consumers are updated at other times than publishers. So both
 directions count: consumers with the old schema read new records, and consumers with the new one read old records.
 What is compared: events (topic, key), and field by field the messages that they hold, as protobuf's binary encoding
-("wire") and as its JSON mapping. A consumer passes over fields that it does not know, in JSON too, as micro-rt does.
+("wire") and as its JSON mapping. A consumer skips fields that it does not know, in JSON too, as micro-rt does.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class _Comparison:
             place: where it is.
             symbol: what it is about.
             message: what has changed.
-            both: what breaks for everybody.
+            both: what breaks for all consumers.
             old: what breaks for consumers with the old schema besides.
             new: what breaks for consumers with the new schema besides.
         """
@@ -160,7 +160,7 @@ class _Comparison:
             self._pending.append((old, new))
 
     def _of_type(self, event: Event) -> Event | None:
-        """Returns the new event of the same topic and type, if the old schema says the type or the new one does."""
+        """Returns the event of the same topic and type that the old schema does not have; None if there is no such event."""
         for new in self._new.events.values():
             if (new.topic, new.type) == (event.topic, event.type) and new.full_name not in self._old.events:
                 return new
@@ -196,7 +196,7 @@ class _Comparison:
             if named is None and there is None:
                 self._removed(field, new)
             elif named is None and there is not None and _named(there, old) is not None:
-                # Its number went to a field that had another one; that one says so.
+                # Its number went to a field that had another one; the finding of that field names it.
                 self._removed(field, new)
             elif named is None or named is there:
                 assert there is not None
@@ -276,7 +276,7 @@ class _Comparison:
                 self._add(after.place, symbol, moved, [], old=[WIRE, JSON])
 
     def _freed(self, old: ComparableMessage | ComparableEnum, new: ComparableMessage | ComparableEnum) -> None:
-        """Adds what was reserved, and is not any more; what is used again has been said."""
+        """Adds what is no longer reserved, except what is used again: that has a finding of its own."""
         used = [(field.number, field.number) for field in new.fields] if isinstance(new, ComparableMessage) else []
         if isinstance(new, ComparableEnum):
             used = [(number, number) for number in new.values]
@@ -372,7 +372,7 @@ class _Comparison:
         if entry[1].map:
             return None
         (old_key, old_value), (new_key, new_value) = (pair, entry) if old.map else (entry, pair)
-        reader, other = ("old", "new") if old.map else ("new", "old")  # Who reads a map, and who a list.
+        reader, other = ("old", "new") if old.map else ("new", "old")  # Which consumers read a map, and which a list.
         lost: set[str] = set()
         if (entry[0].oneof and entry[0].oneof == entry[1].oneof) or any(
             field.required and number > len(entry) for number, field in fields.items()

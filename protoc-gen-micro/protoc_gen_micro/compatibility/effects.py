@@ -32,7 +32,7 @@ def field_effects(old: ComparableField, new: ComparableField) -> list[Effects]:
 
 
 def _key_in_json(writer: str, reader: str) -> set[str]:
-    """Returns what breaks for who reads a map with other keys: in JSON all keys are text."""
+    """Returns what breaks for a consumer that reads a map with other keys: in JSON all keys are text."""
     if reader in ("string", writer) or {reader, writer} <= RANGES.keys() - {"bool"}:
         return set()
     return {JSON}
@@ -44,7 +44,7 @@ def type_effects(old: ComparableField, new: ComparableField) -> Effects:
     for_new: set[str] = set()
     note = ""
     if old.repeated != new.repeated:
-        # Who expects one value takes the last of several, and none of those that are packed.
+        # A consumer that expects one value reads the last of several, and none of those that are packed.
         (for_old if new.repeated else for_new).add(WIRE)
         for_old.add(JSON)
         for_new.add(JSON)
@@ -67,7 +67,7 @@ def type_effects(old: ComparableField, new: ComparableField) -> Effects:
         for_old.add(JSON)
         for_new.add(JSON)
     if {old.type, new.type} == {"message", "bytes"}:
-        # Bytes need not be an encoded message; who reads bytes has the message encoded.
+        # Bytes need not be an encoded message; a consumer that reads bytes gets the encoded message.
         (for_old if new.type == "bytes" else for_new).add(WIRE)
     elif {old.type, new.type} == {"string", "bytes"}:
         # Text must be UTF-8, and bytes need not be.
