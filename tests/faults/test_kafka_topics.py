@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection
 
 import aiokafka
@@ -11,8 +12,9 @@ import aiokafka.errors
 import pytest
 
 import micro_rt as micro
-from micro_rt.backends.kafka import client, publisher
+from micro_rt.backends.kafka import client, consumer_check, publisher
 from micro_rt.backends.kafka.consumer import GroupConsumer
+from micro_rt.backends.kafka.subscription import KafkaSubscription
 from micro_rt.broker.base import Broker, OutgoingRecord, Partition, Position, Start, Subscription, TopicOptions
 from micro_rt.errors import Error, NotFound
 from micro_rt.testing.contracts.broker.members import Recorder
@@ -164,8 +166,9 @@ async def keep_busy(publish: Publishes) -> None:
 
 @pytest.mark.parametrize("count", [3, 10])
 async def test_a_topic_that_somebody_makes_again_at_once_is_read_from_its_beginning(
-    strict_kafka: Kafka, count: int
+    strict_kafka: Kafka, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(consumer_check, "CHECK_EVERY", 3600.0)  # No look at the topics falls between the two.
     async with broker(strict_kafka.url) as one:
         topic, group = name("t"), name("g")
         await one.prepare({topic: TopicOptions(partitions=1)})
@@ -222,6 +225,37 @@ async def test_a_commit_while_the_lag_is_asked_for_does_not_begin_the_partition_
         await member.lag()
         await one.publish([OutgoingRecord(topic, b"")])
         assert await read(member, 1) == [5]
+        await member.close()
+
+
+async def test_a_topic_that_is_made_again_after_it_was_missed_is_read_from_its_beginning(strict_kafka: Kafka) -> None:
+    async with broker(strict_kafka.url) as one:
+        topic = name("t")
+        await one.prepare({topic: TopicOptions(partitions=1)})
+        member = one.subscribe([topic], name("g"), "earliest", Recorder())
+        assert isinstance(member, KafkaSubscription)
+        await one.publish([OutgoingRecord(topic, b"before") for _ in range(10)])
+        assert await read(member, 10) == list(range(10))
+        await member.commit({Partition(topic, 0): 10})
+        await delete(strict_kafka, topic)
+        found: list[int] = []
+
+        async def fetch() -> list[int]:
+            with contextlib.suppress(NotFound):
+                for records in (await member.fetch(100, 0.2)).values():
+                    found.extend(record.offset for record in records)
+            return found
+
+        async def missed() -> bool:
+            await fetch()
+            return topic in member.problem
+
+        await eventually(missed)
+        await make_topic(strict_kafka, {}, named=topic)
+        await eventually(lambda: accepted(one, topic))
+        await one.publish([OutgoingRecord(topic, b"after") for _ in range(9)])
+        # Its end is where the position is: only that the topic was gone says that there is something to read.
+        await eventually(fetch, equals=list(range(10)))
         await member.close()
 
 
