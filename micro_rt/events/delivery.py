@@ -27,7 +27,7 @@ The rules that it keeps, and why:
   away, the answer takes long, and the partitions of the other part are read meanwhile.
 - An error of the broker never ends the subscription, whatever its type. It is logged once, stays in ``problem`` until
   reading works again, and reading is tried again with back-off: a subscription that ends unseen is worse than one that
-  goes on trying.
+  goes on trying. A commit that fails is reported likewise, and does not slow down reading: the next commit covers it.
 - A member that sends no heartbeats for the time of its session loses its partitions, and with them what it has handled and
   not committed: most often because a handler blocks the event loop. It remembers how far it was. If it gets such a partition
   back and no other member has committed more, it passes over what it has handled, and does not handle it again and again.
@@ -152,7 +152,8 @@ class Delivery:
     ) -> None:
         self.options = options
         self.problem = ""
-        """What keeps records from being read or committed now, or why the subscription has stopped; empty if nothing does."""
+        """What keeps records from being read now, or why the subscription has stopped; empty if nothing does."""
+        self._commit_problem = ""
         self._broker = broker
         self._topics = tuple(dict.fromkeys(route.event.topic for route in routes))
         share = share or LoopShare()
@@ -290,7 +291,11 @@ class Delivery:
             for pending in progress.pending
             if pending.dead_letter_problem
         ]
-        return "; ".join(filter(None, (self.problem, self._lag_problem, *problems[:1], *self._tried_on(), *stuck)))
+        return "; ".join(
+            filter(
+                None, (self.problem, self._commit_problem, self._lag_problem, *problems[:1], *self._tried_on(), *stuck)
+            )
+        )
 
     def _tried_on(self) -> list[str]:
         """Says of each topic which records are tried on because what their handlers need is away."""
@@ -330,7 +335,7 @@ class Delivery:
                 now = loop_time()
                 if now - committed_at >= COMMIT_EVERY:
                     committed_at = now
-                    await self._commit(member, self._partitions)
+                    await self._commit_regularly(member)
             except Exception as error:
                 # Whatever a broker raises: a subscription that ends unseen is worse than one that goes on trying.
                 failures += 1
@@ -486,6 +491,20 @@ class Delivery:
         for announced in waiting:
             if not announced.done():
                 announced.set_result(committed)
+
+    async def _commit_regularly(self, member: Subscription) -> None:
+        """Commits what is done. If that fails, the next commit covers it, and reading continues meanwhile."""
+        try:
+            await self._commit(member, self._partitions)
+        except Exception as error:
+            problem = f"group {self.options.group} cannot commit what is done: {error_text(error)}"
+            if not self._commit_problem:
+                _log.warning("%s", problem, exc_info=None if isinstance(error, Error) else error)
+            self._commit_problem = problem
+        else:
+            if self._commit_problem:
+                _log.info("group %s commits again", self.options.group)
+            self._commit_problem = ""
 
     async def _commit(
         self,

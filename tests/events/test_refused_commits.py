@@ -62,6 +62,44 @@ async def test_no_position_passes_an_event_that_runs_after_the_first_commit_was_
         await eventually(lambda: committed[-1:] == [2])
 
 
+async def test_a_group_that_cannot_commit_reads_on_and_reports_it_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    commit, log = memory._MemoryMember.commit, Log()
+    refused = 0
+    refuses = True
+
+    async def commits(member: Any, positions: Mapping[Partition, int], notes: Mapping[Partition, str]) -> None:
+        nonlocal refused
+        if refuses:
+            refused += 1
+            raise micro.Unavailable("no coordinator")
+        await commit(member, positions, notes)
+
+    async def is_refused_again() -> None:
+        before = refused
+        await eventually(lambda: refused > before + 1)
+
+    monkeypatch.setattr(memory._MemoryMember, "commit", commits)
+    monkeypatch.setattr("micro_rt.events.delivery.COMMIT_EVERY", 0.05)
+    async with subscribed(f"memory:{shop.mark}", shop.subscriber(order_placed=log), group="g") as (
+        service,
+        subscription,
+    ):
+        publish = Publishes(shop, service)
+        for number in range(5):
+            await publish.placed("k", number)
+            await eventually(partial(len, log), equals=number + 1)
+            await is_refused_again()
+            assert "cannot commit what is done: UNAVAILABLE" in subscription.problem
+            assert "cannot read" not in subscription.problem
+        refuses = False
+        await eventually(lambda: not subscription.problem)
+    warnings = [record for record in caplog.records if "group g cannot" in record.getMessage()]
+    assert [record.levelname for record in warnings if "cannot commit" in record.getMessage()] == ["WARNING"]
+    assert not [record for record in warnings if "cannot read" in record.getMessage()]
+
+
 def reports(subscription: EventSubscription, problem: str) -> bool:
     return problem in subscription.problem
 
