@@ -438,7 +438,9 @@ class Delivery:
 
     def _make_room(self, progress: PartitionProgress) -> None:
         """Resumes reading a partition that was full, if half of what may be in flight is done."""
-        if progress.has_room_again(self.options.max_in_flight) and not self._paused and self._member is not None:
+        if not progress.has_room_again(self.options.max_in_flight) or progress.released:
+            return  # A handler of a partition that has gone may end when this member reads that partition anew.
+        if not self._paused and self._member is not None:
             self._member.resume((progress.id,))
 
     def _look_for_room(self) -> None:

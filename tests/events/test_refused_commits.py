@@ -15,6 +15,7 @@ from micro_rt.backends.memory import broker as memory
 from micro_rt.broker.base import OutgoingRecord, Partition, Position, Record
 from micro_rt.codec.proto import ProtoCodec
 from micro_rt.events.careful import CarefulWork
+from micro_rt.events.delivery import Delivery
 from micro_rt.events.envelope import seal
 from micro_rt.events.handling import Handling
 from micro_rt.events.options import DeliveryOptions
@@ -190,3 +191,31 @@ async def test_others_are_handled_for_half_of_the_time_while_a_broker_does_not_a
             await sleep(0.01)
     await work.close()
     assert all(seconds >= 0.3 for seconds in waits)
+
+
+async def test_what_ends_late_of_a_partition_that_has_gone_does_not_resume_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The member may read the partition anew by then, and have paused it because it is full."""
+    routes = routes_of(shop.subscriber(order_placed=Log()), ProtoCodec(), ())
+    broker = memory.MemoryBroker(f"memory:{shop.mark}")
+    resumed: list[Partition] = []
+    monkeypatch.setattr(memory._MemoryMember, "resume", lambda _, partitions: resumed.extend(partitions))
+    await broker.open()
+    delivery = Delivery(broker, routes, DeliveryOptions("g", max_in_flight=2))
+    delivery._member = broker.subscribe([shop.topic("orders")], "g", "earliest", delivery)
+    for gone in (False, True):
+        progress = PartitionProgress(Partition(shop.topic("orders"), 0))
+        records = [Record(shop.topic("orders"), 0, offset, 0.0, None, b"", ()) for offset in range(2)]
+        progress.arrive(records)
+        pending = [progress.add(record) for record in records]
+        assert progress.becomes_full(2)
+        if gone:
+            progress.release()
+        for each in pending:
+            progress.finish(each)
+        progress.advance()
+        delivery._make_room(progress)
+        assert bool(resumed) != gone
+        resumed.clear()
+    await broker.close()
