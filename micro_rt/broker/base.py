@@ -2,36 +2,36 @@
 
 - A topic is divided into partitions. A record with a key goes to the partition that Kafka's own default partitioner
   would choose; records of one partition are kept, and read, in the order in which they were accepted.
-- A record's timestamp is the time of its acceptance, and retention counts from there. When an event happened is not the broker's
-  business: the event says so itself, in a header.
-- When ``publish`` says that a record is accepted, it survives whatever the broker survives: for an embedded one the death
-  of any process, for a distributed one that of a server.
-- A group has members; each partition is read by one member at a time. A member that leaves, dies or stops answering
-  gives its partitions to others, who go on at the last committed position.
-- Committing says that everything before a position is done. The broker commits nothing itself, but for the position where a
-  new group begins, if it must to remember it.
+- A record's timestamp is the time of its acceptance, and retention counts from there. The time at which an event happened is in a
+  header of the event; the broker does not read it.
+- A record that ``publish`` reports as accepted survives what the broker survives: the death of any process for an embedded broker, the
+  loss of a server for a distributed one.
+- A group has members; each partition is read by one member at a time. When a member leaves, dies or stops answering, other members
+  take its partitions and continue at the last committed positions.
+- A commit states that everything before a position is done. The broker commits nothing itself, except the position where a
+  new group begins, if it has no other way to store it.
 - A commit can store a note beside each position: a short text for the member that reads the partition next. The broker does not
   read it. Each commit of a partition replaces its note.
-- A new group begins where ``Start`` says: at the earliest record, unless told otherwise. A partition that a topic gets after the group
-  has begun to read it begins at its earliest record.
+- A new group begins where ``Start`` says. A partition that is added to a topic after the group has begun to read the topic begins at
+  its earliest record.
 - Members may announce which types of events they handle. The partitions of a topic go only to members that handle every type
   which any member of the group announces for it; a member that announces nothing counts as handling all. If no member handles all,
   those that announce the most get them.
-- A member that reads slowly, or not at all, stays a member for as long as its process lives, its loop runs, and a task goes on that has
-  called ``fetch``, ``pause`` or ``resume``. When all these tasks have ended without closing the subscription, and no other calls one
-  of these methods for a session (the broker says how long that is), others get its partitions. The next ``fetch`` says that they are
-  lost, and joins again.
-- A record that is there and cannot be read is returned with its bytes as its value and the header ``UNREADABLE``; those behind it
+- A member that reads slowly, or not at all, stays a member for as long as its process lives, its loop runs, and a task runs that has
+  called ``fetch``, ``pause`` or ``resume``. When all these tasks have ended without closing the subscription, and no other task calls
+  one of these methods for a session (the broker defines its length), other members get its partitions. The next ``fetch`` calls
+  ``lost`` of the listener, and joins again.
+- A record that exists and cannot be read is returned with its bytes as its value and the header ``UNREADABLE``; the records after it
   are read.
 - A record without a value, a tombstone, stays distinct from one with an empty value.
-- A topic exists when somebody has prepared it, and not before. Its name is one that Kafka takes too (``checked_topic``).
+- A topic exists after ``prepare``, and not before. Its name is one that Kafka accepts too (``checked_topic``).
 - A broker that is not open raises ``FailedPrecondition``. It can be opened again after it was closed, and closed twice.
 
 The address of a broker is the only argument of its class: ``Service(broker="acme://host")`` calls the entry point ``acme`` with
-``"acme://host"``. A ``ValueError`` says what is wrong with an address. ``broker.groups.base`` has what a broker needs whose engine knows
-no groups.
+``"acme://host"``. A ``ValueError`` says what is wrong with an address. ``broker.groups.base`` implements groups for brokers whose engine has
+none.
 
-What is made of that (order per key, concurrency, retries, dead letters) is ``micro_rt.events``, the same for every broker.
+Order per key, concurrency, retries and dead letters are in ``micro_rt.events``, the same for every broker.
 ``micro_rt.testing.contracts.BrokerContract`` checks these promises.
 """
 
@@ -72,16 +72,16 @@ __all__ = [
 ]
 
 DEFAULT_PARTITIONS = 8
-"""Partitions of a topic that the embedded brokers make, when nothing else is said."""
+"""Partitions of a new topic, if neither its options nor the address set a number."""
 
 LONGEST_NOTE = 1024
 """Bytes of UTF-8 that the note of a committed position can have."""
 
 NO_TYPES: Mapping[str, Collection[str]] = MappingProxyType({})
-"""What a member of a group announces that does not say which types of events it handles."""
+"""The announcement of a member that does not state which types of events it handles."""
 
 UNREADABLE = "micro-unreadable"
-"""The header of a record that the broker has and its client cannot read. It says why; the value is the bytes that are there."""
+"""The header of a record that its client cannot read. It holds the reason; the value of the record is its raw bytes."""
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}").fullmatch
 
@@ -89,7 +89,7 @@ Headers: TypeAlias = tuple[tuple[str, bytes], ...]
 """Names and values, in order; a name may occur more than once."""
 
 Start: TypeAlias = Literal["earliest", "latest"] | datetime | int
-"""Where a new group begins: at the first record, behind the last one, at the first one that was accepted at a time or later,
+"""Where a new group begins: at the first record, after the last one, at the first one that was accepted at a time or later,
 or at an offset."""
 
 
@@ -109,7 +109,7 @@ class Position(NamedTuple):
 
 
 class OutgoingRecord(NamedTuple):
-    """A record to publish; where it goes within its topic is the broker's choice."""
+    """A record to publish; the broker chooses the partition."""
 
     topic: str
     value: bytes
@@ -118,7 +118,7 @@ class OutgoingRecord(NamedTuple):
     republished: bool = False
     """Whether a broker accepted this record before. Then the limit ``max_message`` of the address does not apply to it."""
     tombstone: bool = False
-    """Whether it is a tombstone: it has no value, which says that what was published with its key is deleted."""
+    """Whether it is a tombstone: a record without a value, which deletes the earlier records with its key."""
 
 
 class Record(NamedTuple):
@@ -128,7 +128,7 @@ class Record(NamedTuple):
     partition: int
     offset: int
     timestamp: float
-    """When the broker accepted it, in seconds since 1970. A record of another program may have any time that its publisher chose."""
+    """When the broker accepted it, in seconds since 1970. The publisher of another program may have chosen any other time."""
     key: bytes | None
     value: bytes
     headers: Headers
@@ -137,86 +137,86 @@ class Record(NamedTuple):
 
 
 class GroupOffset(NamedTuple):
-    """How far a group is in one partition."""
+    """The position of a group in one partition."""
 
     first: int
     """The offset of the first record that is kept."""
     end: int
-    """The offset behind the last record that can be read."""
+    """The offset after the last record that can be read."""
     committed: int | None = None
-    """The position that the group has committed, or that it begins at; None if the broker stores none yet."""
+    """The position that the group has committed, or at which it begins; None if the broker stores neither."""
     member: str = ""
-    """Who reads the partition, as the broker names it; empty if nobody does, or it is not known."""
+    """The member that reads the partition, as the broker names it; empty if no member does, or if it is not known."""
 
     @property
     def lag(self) -> int:
-        """How many records follow the committed position; all that are kept, if there is none."""
+        """How many records follow the committed position. Without a position, how many records are kept."""
         return max(0, self.end - max(self.first, self.committed or 0))
 
 
 @dataclass(frozen=True, slots=True)
 class TopicOptions:
-    """How a topic is made if it is not there. A topic that is there stays as it is."""
+    """How a topic is made that does not exist. An existing topic is not changed."""
 
     partitions: int | None = None
     """None for the broker's default."""
     retention: float | None = None
     """Seconds that records are kept; None for the broker's default."""
     holds: str = ""
-    """A topic of which it can hold every record, with some thousand bytes of headers more; empty if it need not."""
+    """The name of a topic. The new topic accepts every record of that one, with 64 KiB more of headers; empty for no such topic."""
 
 
 class Listener(Protocol):
-    """What a subscription tells about its partitions; one call at a time."""
+    """Is called by a subscription when its partitions change; one call at a time."""
 
     async def assigned(self, partitions: Collection[Partition]) -> None:
         """This member reads these partitions from now on, each from its committed position."""
         ...
 
     async def revoked(self, partitions: Collection[Partition]) -> None:
-        """This member is to give these partitions up: the last chance to commit what is done. Another reads them once this returns."""
+        """This member gives these partitions up: the last chance to commit what is done. When this returns, another member reads them."""
         ...
 
     async def lost(self, partitions: Collection[Partition]) -> None:
-        """These partitions may be another's already: nothing of them can be committed."""
+        """Another member may have these partitions already: nothing can be committed for them."""
         ...
 
 
 class Subscription(ABC):
-    """One member of a group. All its methods belong to one task, but ``pause``, ``resume`` and ``lag``."""
+    """One member of a group. One task calls its methods; other tasks may call ``pause``, ``resume`` and ``lag``."""
 
     @property
     def hand_over(self) -> float:
-        """Seconds that a listener may take in ``revoked``; after them, another may read the partitions all the same.
+        """Seconds that a listener may take in ``revoked``; after that, another member may read the partitions in any case.
 
-        A broker that waits for as long as it takes need not implement it; then no more than 30 seconds are taken.
+        A broker that waits without a limit need not implement it. The listener then takes at most 30 seconds.
         """
         return 30.0
 
     @abstractmethod
     async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
-        """Waits for records, and tells the listener what becomes of the partitions meanwhile.
+        """Waits for records, and calls the listener for changes of its partitions.
 
-        To be called again and again, also while every partition is paused: it is what says that this member is well.
+        Call it continuously, also while every partition is paused: it also joins the group and handles its changes.
 
         Args:
             limit: how many records to return at most.
             timeout: seconds to wait for the first one.
 
         Returns:
-            Records of partitions that are this member's and not paused, each partition's in order, following those
-            returned before.
+            Records of partitions that this member has and that are not paused: the records of each partition in order,
+            continuing after those returned before.
 
         Raises:
-            NotFound: a topic is not there.
+            NotFound: a topic does not exist.
             FailedPrecondition: the subscription or the broker is closed.
-            Error: the broker cannot be read; trying again makes sense if it is ``Unavailable``.
+            Error: the broker cannot be read; try again if it is ``Unavailable``.
             ValueError: the limit is below 1.
         """
 
     @abstractmethod
     def pause(self, partitions: Iterable[Partition]) -> None:
-        """Reads no more records of these partitions until they are resumed; of one that is not this member's, does nothing."""
+        """Reads no more records of these partitions until they are resumed. Ignores partitions that this member does not have."""
 
     @abstractmethod
     def resume(self, partitions: Iterable[Partition]) -> None:
@@ -224,7 +224,7 @@ class Subscription(ABC):
 
     @abstractmethod
     async def commit(self, positions: Mapping[Partition, int], notes: Mapping[Partition, str] = {}) -> None:
-        """Says that all records before these offsets are done.
+        """States that all records before these offsets are done.
 
         Args:
             positions: the offset for each partition.
@@ -232,23 +232,23 @@ class Subscription(ABC):
                 without one has an empty note from now on.
 
         Raises:
-            Aborted: a partition is not this member's any more; the others may have been committed.
+            Aborted: this member does not have a partition any more; the others may have been committed.
             Unavailable: the broker cannot be reached.
-            ValueError: an offset is below 0, a note is too long, or it is of a partition without a position.
+            ValueError: an offset is below 0, a note is too long, or it belongs to a partition without a position.
         """
 
     @abstractmethod
     async def notes(self, partitions: Collection[Partition]) -> Mapping[Partition, str]:
         """Returns the notes that are stored beside the committed positions of partitions.
 
-        A note may come from another program: whoever set the position with a tool of the broker may have stored a text of its own,
-        of any length. The reader checks what it reads.
+        A note may come from another program: a tool that sets positions may store a text of its own, of any length. The caller checks
+        what it reads.
 
         Args:
-            partitions: which ones; they need not be this member's.
+            partitions: which ones; this member need not have them.
 
         Returns:
-            The note of each partition that the group has committed a position of, empty if the commit had none. Other partitions
+            The note of each partition for which the group has committed a position, empty if the commit had none. Other partitions
             are left out.
 
         Raises:
@@ -257,9 +257,9 @@ class Subscription(ABC):
 
     @abstractmethod
     async def lag(self) -> Mapping[Partition, int]:
-        """Returns how many records follow the committed position of each partition of this member's.
+        """Returns how many records follow the committed position of each partition of this member.
 
-        Another task calls it while ``fetch`` waits: the reader does not wait for the answer.
+        Another task calls it while ``fetch`` waits, so that reading does not wait for the answer.
 
         Raises:
             Unavailable: the broker cannot be reached.
@@ -269,17 +269,17 @@ class Subscription(ABC):
     def announced(self, topic: str, type: str) -> bool:
         """Returns whether a member of the group has announced that it handles this type of event.
 
-        What a member has announced is known to the others before they read anything that was published after it had partitions.
-        It is remembered for ten minutes after that member has left, in which it may return.
+        The other members know what a member has announced before they read anything that was published after it had partitions.
+        They remember it for ten minutes after that member has left, because it may return.
         """
 
     @abstractmethod
     async def close(self) -> None:
-        """Leaves the group; the listener is told that its partitions are revoked."""
+        """Leaves the group; first calls the listener's ``revoked``."""
 
 
 class TopicReader(ABC):
-    """Reads all partitions of a topic outside of every group, so that no group notices. All its methods belong to one task."""
+    """Reads all partitions of a topic outside of every group, and changes nothing. One task calls its methods."""
 
     @abstractmethod
     async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
@@ -290,12 +290,12 @@ class TopicReader(ABC):
             timeout: seconds to wait for the first one.
 
         Returns:
-            Each partition's records in order, following those returned before.
+            Each partition's records in order, continuing after those returned before.
 
         Raises:
-            NotFound: the topic is not there.
+            NotFound: the topic does not exist.
             FailedPrecondition: the reader or the broker is closed.
-            Error: the broker cannot be read; trying again makes sense if it is ``Unavailable``.
+            Error: the broker cannot be read; try again if it is ``Unavailable``.
             ValueError: the limit is below 1.
         """
 
@@ -304,13 +304,13 @@ class TopicReader(ABC):
         """Returns how many offsets are between what was read and the present end of the topic; 0 if nothing is left to read.
 
         Raises:
-            NotFound: the topic is not there.
+            NotFound: the topic does not exist.
             Unavailable: the broker cannot be reached.
         """
 
     @abstractmethod
     async def close(self) -> None:
-        """Ends it; nothing of it is left."""
+        """Ends it, and leaves nothing behind at the broker."""
 
 
 class Broker(ABC):
@@ -326,7 +326,7 @@ class Broker(ABC):
 
     @property
     def problem(self) -> str:
-        """What keeps it from working, as far as it knows; empty if nothing does."""
+        """What keeps it from working, as far as is known; empty if nothing does."""
         return ""
 
     @abstractmethod
@@ -343,19 +343,19 @@ class Broker(ABC):
 
     @abstractmethod
     async def prepare(self, topics: Mapping[str, TopicOptions]) -> None:
-        """Makes topics that are not there.
+        """Makes topics that do not exist.
 
         Raises:
-            InvalidArgument: a name, or what is asked for, is impossible.
-            NotFound: one is not there, and the address says that none are to be made.
+            InvalidArgument: a name or an option is impossible.
+            NotFound: a topic does not exist, and the address forbids making topics.
             PermissionDenied: this client may not make them.
             Unavailable: the broker cannot be reached.
         """
 
     async def retention(self, topics: Collection[str]) -> Mapping[str, float]:
-        """Returns for how many seconds the records of topics are kept, of those where that is known and has an end.
+        """Returns for how many seconds the records of topics are kept. Leaves out topics that keep them for ever or where it is not known.
 
-        A broker need not implement it; by default, nothing is known.
+        A broker need not implement it; the default leaves out all topics.
 
         Raises:
             Unavailable: the broker cannot be reached.
@@ -366,14 +366,14 @@ class Broker(ABC):
     async def publish(self, records: Sequence[OutgoingRecord]) -> list[Position | Error]:
         """Publishes records, and waits until they are durably accepted.
 
-        Waits first while too much is on its way (back pressure). Cancelled, it withdraws what has not been sent.
+        Waits first while too many bytes are being sent (back pressure). If it is cancelled, it withdraws what has not been sent.
 
         Returns:
-            For each record where it is, or why it is nowhere: ``InvalidArgument`` for one that is too large, that its topic does
-            not take, or whose topic has an impossible name, ``NotFound`` for a topic that is not there, ``PermissionDenied``,
-            ``ResourceExhausted`` where there is no space left, ``FailedPrecondition`` where this machine's clock is wrong,
-            ``Unavailable``. The error's ``may_have_run`` says whether the record may be there all the same. A record that is
-            refused keeps no other from being accepted.
+            For each record its position, or an error: ``InvalidArgument`` if it is too large, if its topic does not accept it, or
+            if its topic has an impossible name, ``NotFound`` for a topic that does not exist, ``PermissionDenied``,
+            ``ResourceExhausted`` if there is no space left, ``FailedPrecondition`` if this machine's clock is wrong,
+            ``Unavailable``. The error's ``may_have_run`` says whether the record may have been accepted nevertheless. A refused
+            record does not keep the others from being accepted.
         """
 
     @abstractmethod
@@ -391,35 +391,35 @@ class Broker(ABC):
         The member is not in the group before its first ``fetch``.
 
         Args:
-            topics: what to read; they are there.
+            topics: what to read; they exist.
             group: whose member it is; members of one group may read different topics.
-            start: where the group begins to read a topic of which it has no position.
-            listener: told what becomes of partitions.
-            types: which types of events this member handles, by topic; of a topic that is not there, or has none, it
-                announces nothing.
+            start: where the group begins to read a topic for which it has no position.
+            listener: called when partitions are assigned, revoked or lost.
+            types: which types of events this member handles, by topic. It announces nothing for a topic that is left out or
+                has no types.
         """
 
-    # What people look at. A broker works without these; commands that need them say that it does not implement them.
+    # For inspection. A broker works without these; the commands that need them report that it does not implement them.
 
     def read(self, topic: str, start: Start) -> TopicReader:
         """Reads a topic without being in a group: nothing is committed, and nothing is left behind.
 
         Args:
-            topic: what to read; whether it is there shows at the first ``fetch``.
+            topic: what to read; the first ``fetch`` raises if it does not exist.
             start: where each partition begins.
 
         Raises:
             Unimplemented: this broker cannot do that.
-            ValueError: the start is not a place.
+            ValueError: ``checked_start`` refuses the start.
         """
         raise Unimplemented(f"{type(self).__name__} cannot read a topic outside of a group", may_have_run=False)
 
     async def offsets(self, group: str, topics: Collection[str] = ()) -> Mapping[Partition, GroupOffset]:
-        """Returns how far a group is; it joins no group, and changes nothing.
+        """Returns the offsets of a group; joins no group, and changes nothing.
 
         Args:
             group: whose offsets.
-            topics: of which topics; all that the group reads or has positions of, if there are none.
+            topics: which topics; if empty, all that the group reads or has positions for.
 
         Raises:
             Unimplemented: this broker cannot do that.
@@ -427,7 +427,7 @@ class Broker(ABC):
             PermissionDenied: this client may not see it.
             Unavailable: the broker cannot be reached.
         """
-        raise Unimplemented(f"{type(self).__name__} cannot say how far a group is", may_have_run=False)
+        raise Unimplemented(f"{type(self).__name__} cannot return the offsets of a group", may_have_run=False)
 
 
 def checked_note(notes: Mapping[Partition, str], positions: Collection[Partition]) -> None:
@@ -438,11 +438,11 @@ def checked_note(notes: Mapping[Partition, str], positions: Collection[Partition
         positions: the partitions that are committed.
 
     Raises:
-        ValueError: a note is longer than ``LONGEST_NOTE`` bytes of UTF-8, or is of a partition that is not committed.
+        ValueError: a note is longer than ``LONGEST_NOTE`` bytes of UTF-8, or belongs to a partition that is not committed.
     """
     for partition, note in notes.items():
         if partition not in positions:
-            raise ValueError(f"a note of {partition.topic}[{partition.number}], which is not committed")
+            raise ValueError(f"there is a note but no position for {partition.topic}[{partition.number}]")
         size = len(note.encode(errors="surrogatepass"))
         if size > LONGEST_NOTE:
             raise ValueError(
@@ -451,10 +451,10 @@ def checked_note(notes: Mapping[Partition, str], positions: Collection[Partition
 
 
 def checked_start(start: Start) -> Start:
-    """Returns where a group is to begin, if that is a place.
+    """Returns a start if it is valid.
 
     Raises:
-        ValueError: a time without a zone, an offset below 0, or a word that is not known.
+        ValueError: it is a time without a zone, an offset below 0, or an unknown word.
     """
     if isinstance(start, datetime):
         if start.utcoffset() is None:
@@ -468,14 +468,15 @@ def checked_start(start: Start) -> Start:
 
 
 def checked_topic(topic: str) -> str:
-    """Returns the name of a topic if Kafka, too, would take it.
+    """Returns the name of a topic if Kafka accepts it.
 
     Raises:
-        InvalidArgument: it would not.
+        InvalidArgument: Kafka does not accept it.
     """
     if not _TOPIC(topic) or topic in (".", ".."):
         raise InvalidArgument(
-            f"{topic!r} is not a name of a topic: use up to 249 letters, digits, '.', '_' and '-'", may_have_run=False
+            f"{topic!r} is not a valid name of a topic: use up to 249 letters, digits, '.', '_' and '-'",
+            may_have_run=False,
         )
     return topic
 

@@ -24,27 +24,27 @@ __all__ = [
 ]
 
 MAX_MESSAGE = 1024 * 1024
-"""Bytes of key, value and headers; what Kafka's own default is, so that what works here works there."""
+"""Bytes of key, value and headers; Kafka's default, so that what works here works there."""
 
 _log = logging.getLogger("micro_rt.broker")
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedOptions:
-    """The parameters that every embedded broker's address takes."""
+    """The options that the address of every embedded broker accepts."""
 
     envelope: Literal["cloudevents", "micro"] = "cloudevents"
     partitions: int = DEFAULT_PARTITIONS
-    """Of a topic that is made and does not say."""
+    """Of a new topic whose options set no number."""
     retention: float = 7 * 86400.0
-    """Seconds that records are kept, of a topic that is made and does not say."""
+    """Seconds that records are kept, of a new topic whose options set no time."""
     max_message: int = MAX_MESSAGE
     """Bytes."""
     framing: Literal["none", "confluent"] = "none"
 
     @classmethod
     def read(cls, given: Options, retention: float) -> EmbeddedOptions:
-        """Reads the options that every embedded broker's address takes; the caller reads its own, and then calls ``end``.
+        """Reads the options that the address of every embedded broker accepts; the caller reads its own, and then calls ``end``.
 
         Args:
             given: the options of the address.
@@ -64,10 +64,10 @@ class EmbeddedOptions:
         )
 
     def of(self, topic: str, options: TopicOptions) -> tuple[int, float]:
-        """Returns how many partitions a topic is to have, and how many seconds its records are kept.
+        """Returns the number of partitions of a new topic, and how many seconds its records are kept.
 
         Raises:
-            InvalidArgument: that is impossible.
+            InvalidArgument: one of them is not above 0.
         """
         partitions = self.partitions if options.partitions is None else options.partitions
         retention = self.retention if options.retention is None else options.retention
@@ -79,13 +79,13 @@ class EmbeddedOptions:
 
 
 def checked_limit(limit: int) -> int:
-    """Returns how many records to fetch.
+    """Returns the limit of a fetch.
 
     Raises:
-        ValueError: none.
+        ValueError: it is below 1.
     """
     if limit < 1:
-        raise ValueError(f"limit={limit}: nothing can be fetched")
+        raise ValueError(f"limit={limit}: fetch at least one record")
     return limit
 
 
@@ -101,23 +101,23 @@ def checked_offset(partition: Partition, offset: int) -> int:
 
 
 def not_there(topic: str) -> Error:
-    """Returns the error of a topic that nobody made."""
+    """Returns the error of a topic that does not exist."""
     return NotFound(f"there is no topic {topic}: prepare it first", may_have_run=False)
 
 
 def no_group(group: str) -> Error:
-    """Returns the error of a group that nobody knows."""
+    """Returns the error of a group that does not exist."""
     return NotFound(f"there is no group {group!r}: none of its members ever joined here", may_have_run=False)
 
 
 def not_owned(group: str, partitions: Collection[Partition]) -> Error:
-    """Returns the error of committing for partitions that are not the member's."""
+    """Returns the error of a commit for partitions that the member does not have."""
     names = ", ".join(f"{topic}[{number}]" for topic, number in sorted(partitions))
     return Aborted(f"not committed, because this member of group {group} does not read them any more: {names}")
 
 
 def warn_of_gap(topic: str, number: int, expected: int, first: int) -> None:
-    """Says that records were deleted before this reader had read them."""
+    """Logs that records were deleted before this reader had read them."""
     _log.warning(
         "%d records of %s[%d] from offset %d on ran out before they were read: read faster, or keep them longer (retention)",
         first - expected,
@@ -128,11 +128,11 @@ def warn_of_gap(topic: str, number: int, expected: int, first: int) -> None:
 
 
 def problem_of(record: OutgoingRecord, limit: int) -> Error | None:
-    """Returns why a record cannot be published whatever the state of the broker; None if it can be.
+    """Returns why a record can never be published. Returns None if it is valid.
 
     Args:
         record: what is to be published.
-        limit: bytes of key, value and headers together, unless it was a record before.
+        limit: the most bytes of key, value and headers together; it does not apply to a record that was ``republished``.
     """
     size = size_of(record)
     if size > limit and not record.republished:

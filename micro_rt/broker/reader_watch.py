@@ -1,4 +1,4 @@
-"""Notices that nobody uses a subscription any more: every task that did has ended."""
+"""Notices that every task that has used a subscription has ended."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class ReaderWatch:
     """Watches the tasks that use a subscription.
 
     Args:
-        session: seconds after the end of the last of them until ``gone`` is called, unless another one uses the subscription meanwhile.
-        gone: called when nobody uses it any more.
+        session: seconds from the end of the last of them until ``gone`` is called, unless another task uses the subscription meanwhile.
+        gone: called when no task uses it any more.
     """
 
     def __init__(self, session: float, gone: Callable[[], None]) -> None:
@@ -27,7 +27,7 @@ class ReaderWatch:
         self._over = False
 
     def used(self) -> None:
-        """Notes that the current task, if there is one, uses the subscription."""
+        """Notes that the current task uses the subscription; does nothing outside of a task."""
         try:
             task = asyncio.current_task()
         except RuntimeError:  # Not in an event loop.
@@ -39,7 +39,7 @@ class ReaderWatch:
         self._stop_timer()
 
     def end(self) -> None:
-        """Watches no more."""
+        """Stops watching."""
         self._over = True
         self._stop_timer()
 

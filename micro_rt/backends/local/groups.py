@@ -1,6 +1,6 @@
-"""What ``local:`` keeps of groups in its file: their members, who is to read what and who does, and how far it is done.
+"""Groups in the file of ``local:``: their members, the targets and owners of partitions, and the committed positions.
 
-All of it runs in the threads of the database. A member's id is a random number, so that one of another file is nobody here.
+These functions run in the threads of the database. The id of a member is a random number, so that ids of another file match none here.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """What a member knows of itself since it joined."""
+    """What a member learns when it joins."""
 
     group: int
     ids: Mapping[Partition, int]
-    """The partitions of its topics."""
+    """The ids of the partitions of its topics."""
 
 
 class Lifetimes:
-    """Says when members are taken for dead: by the boot clock, and after every boot.
+    """Decides when members are taken for dead: by the boot clock, and after every boot.
 
     Args:
         epoch: names the start of the clock.
@@ -60,7 +60,7 @@ class Lifetimes:
         connection.execute("INSERT INTO members VALUES (?, ?, ?, ?)", (member, group, self._epoch, now + self.session))
 
     def renew(self, connection: Connection, members: Iterable[int], now: float) -> list[int]:
-        """Says that members live, also if they were late and nobody has noticed; returns those that are none any more."""
+        """Extends the sessions of members, even if they have run out; returns the members that were removed already."""
         gone: list[int] = []
         for member in members:
             row = connection.execute(
@@ -71,14 +71,14 @@ class Lifetimes:
         return gone
 
     def next_death(self, connection: Connection) -> float:
-        """Returns when the next member dies if it is not renewed; 0 if there are some of another boot."""
+        """Returns when the session of the next member ends if it is not renewed. Returns 0 if a member is of another boot."""
         row = connection.execute(
             "SELECT min(CASE WHEN epoch = ? THEN expires ELSE 0 END) FROM members", (self._epoch,)
         ).fetchone()
         return float("inf") if row[0] is None else row[0]
 
     def remove_dead(self, connection: Connection, now: float) -> None:
-        """Removes the members whose session ran out, and shares their partitions out among the others."""
+        """Removes the members whose sessions have run out, and gives their partitions to the others."""
         dead = connection.execute(
             "SELECT id, grp FROM members WHERE epoch <> ? OR expires <= ?", (self._epoch, now)
         ).fetchall()
@@ -100,7 +100,7 @@ def join(
     """Makes a member of a group, which reads these topics and announces these types of each.
 
     Raises:
-        NotFound: one of the topics is not there.
+        NotFound: one of the topics does not exist.
     """
     ids: dict[Partition, int] = {}
     for name in sorted(names):
@@ -123,18 +123,19 @@ def leave(connection: Connection, member: int, group: int) -> None:
     """Ends a membership."""
     connection.execute("DELETE FROM members WHERE id = ?", (member,))
     if connection.execute("SELECT 1 FROM members WHERE grp = ?", (group,)).fetchone() is None:
-        # Nobody reads on from where the group began; but if the last one was killed, it is to miss nothing.
+        # A group that ended in good order begins anew. If its last member is killed instead, the beginning stays, so that no records
+        # are skipped.
         connection.execute("DELETE FROM starts WHERE grp = ?", (group,))
     _balance(connection, group)
 
 
 def expire(connection: Connection, member: int) -> None:
-    """Ends the session of a member, as time does: whoever notices first shares its partitions out."""
+    """Ends the session of a member at once: the first process that notices gives its partitions to the others."""
     connection.execute("UPDATE members SET expires = 0 WHERE id = ?", (member,))
 
 
 def group_revision(connection: Connection, member: int) -> int | None:
-    """Returns the revision of a member's group; None if it is not a member."""
+    """Returns the revision of a member's group. Returns None if the member was removed."""
     row = connection.execute(
         "SELECT revision FROM groups JOIN members ON grp = groups.id WHERE members.id = ?", (member,)
     ).fetchone()
@@ -142,7 +143,7 @@ def group_revision(connection: Connection, member: int) -> int | None:
 
 
 def ownership(connection: Connection, member: int, group: int) -> tuple[set[int], set[int], set[int]]:
-    """Returns the ids of the partitions that a member owns, of those it is to read, and which of these nobody owns."""
+    """Returns the ids of the partitions that a member owns, of those that it is to read, and of those among them without an owner."""
     owned = {id for (id,) in connection.execute("SELECT partition FROM owners WHERE member = ?", (member,))}
     wanted = dict(
         connection.execute(
@@ -167,18 +168,18 @@ def types(connection: Connection, group: int, topics: Collection[str]) -> dict[s
 def claim(
     connection: Connection, member: int, group: int, ids: Iterable[int], start: Start, begin: Mapping[int, int]
 ) -> dict[int, int]:
-    """Takes partitions that are nobody's or the member's own.
+    """Takes partitions that have no owner or are the member's own.
 
     Args:
         connection: within a write.
-        member: who takes them.
-        group: whose partitions they are.
-        ids: of the partitions.
+        member: the id of the member.
+        group: the id of its group.
+        ids: the ids of the partitions.
         start: where the group begins.
-        begin: the offsets of that, where they are known already.
+        begin: the offsets at which partitions begin, if they are known already.
 
     Returns:
-        Those that are the member's now, and where to read on.
+        The partitions that the member owns now, with the offsets to read next.
     """
     taken: dict[int, int] = {}
     name = start.isoformat() if isinstance(start, datetime) else str(start)
@@ -206,7 +207,7 @@ def release(connection: Connection, member: int, group: int, ids: Iterable[int])
 
 
 def commit(connection: Connection, member: int, group: int, positions: Mapping[int, tuple[int, str]]) -> list[int]:
-    """Commits positions with their notes; returns the partitions that are not the member's, of which none is committed."""
+    """Commits positions with their notes. Skips partitions that the member does not own, and returns them."""
     owned = {id for (id,) in connection.execute("SELECT partition FROM owners WHERE member = ?", (member,))}
     connection.executemany(
         """INSERT INTO positions (grp, partition, position, note) VALUES (?, ?, ?, ?)
@@ -217,7 +218,7 @@ def commit(connection: Connection, member: int, group: int, positions: Mapping[i
 
 
 def notes(connection: Connection, group: int, ids: Iterable[int]) -> dict[int, str]:
-    """Returns the note of each partition that has a committed position."""
+    """Returns the notes of those partitions that have a committed position."""
     found: dict[int, str] = {}
     for id in ids:
         row = connection.execute("SELECT note FROM positions WHERE grp = ? AND partition = ?", (group, id)).fetchone()
@@ -244,10 +245,10 @@ def lag(connection: Connection, group: int, ids: Iterable[int], cursors: Mapping
 
 
 def offsets(connection: Connection, group: str, topics: Collection[str]) -> dict[Partition, GroupOffset]:
-    """Returns how far a group is, in these topics; in all that it reads or has positions of, if there are none.
+    """Returns the offsets of a group in these topics. Without topics, in all that it reads or has positions for.
 
     Raises:
-        NotFound: there is no such group, or no such topic.
+        NotFound: the group or a topic does not exist.
     """
     row = connection.execute("SELECT id FROM groups WHERE name = ?", (group,)).fetchone()
     if row is None:
@@ -312,7 +313,7 @@ def _balance(connection: Connection, group: int) -> None:
 
 
 def _members(connection: Connection, group: int) -> list[tuple[int, str, list[str]]]:
-    """Returns the members of a group in the order of their ids, each with one of its topics and the types that it announces."""
+    """Returns a row for each topic of each member: the member, the topic, and the types that it announces; in the order of ids."""
     rows = connection.execute(
         """SELECT members.id, name, types FROM members JOIN member_topics ON member = members.id
         JOIN topics ON topics.id = topic WHERE grp = ? ORDER BY members.id, name""",

@@ -1,4 +1,4 @@
-"""What a member of a group remembers of the types of events that the members announce."""
+"""Remembers the types of events that the members of a group announce."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ TypeT = TypeVar("TypeT")
 
 
 class Announced(Generic[TypeT]):
-    """The types that members of a group announce, and those that they have announced a while ago."""
+    """The types that members of a group announce, and those of members that have left recently."""
 
     def __init__(self) -> None:
         self._until: dict[TypeT, float] = {}
-        """When each type is forgotten, on the clock of the loop; never, while a member announces it."""
+        """The time at which each type is forgotten, on the clock of the loop; infinite while a member announces it."""
 
     def hear(self, types: Iterable[TypeT]) -> None:
-        """Takes note of all types that the members announce now."""
+        """Notes all types that the members announce now."""
         now = loop_time()
         current = dict.fromkeys(types, math.inf)
         former = {

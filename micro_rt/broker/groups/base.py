@@ -1,14 +1,14 @@
-"""Groups for a broker whose engine knows none: the broker keeps who is a member and who reads what, and this does the rest.
+"""Groups for a broker whose engine has none: the broker stores the members and their partitions, and this does the rest.
 
-Members give partitions up, and take them, each by itself (Kafka calls it cooperative rebalancing). The group says which member is
-to read which partition: ``balance`` decides that whenever a member comes or goes. A member tells its listener of those that it
-is to give up, then releases them, and only then another member can claim them. The other partitions are read on meanwhile.
+Each member gives up and takes partitions by itself (Kafka calls it cooperative rebalancing). ``balance`` decides which member is to
+read which partition whenever a member joins or leaves. A member calls its listener for the partitions that it is to give up, then
+releases them, and only then another member can claim them. It reads its other partitions meanwhile.
 
 A broker derives a class from ``Member`` and implements its abstract methods and ``commit``, ``notes`` and ``lag`` of ``Subscription``; ``fetch``,
-``pause``, ``resume`` and ``close`` are here. It keeps for each group, where all processes that share the broker find it:
+``pause``, ``resume`` and ``close`` are here. It stores for each group, shared by all processes that use the broker:
 
 - the members, with the topics and the types of each, in the order in which they joined;
-- the target of each partition, as ``balance`` says, computed again when a member joins or leaves;
+- the target of each partition, as ``balance`` returns it, computed again when a member joins or leaves;
 - the owner of each partition, set by ``claim`` and removed by ``release``; only the owner reads and commits;
 - the committed position of each partition, and the note that was committed with it.
 
@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from micro_rt.broker.base import NO_TYPES, Listener, Partition, Record, Start, Subscription, checked_start
+from micro_rt.broker.embedded import checked_limit
 from micro_rt.broker.groups.announced import Announced
 from micro_rt.broker.reader_watch import ReaderWatch
 from micro_rt.errors import Error, FailedPrecondition
@@ -35,21 +36,21 @@ __all__ = ["Member", "Ownership", "View", "balance", "capable"]
 MemberT = TypeVar("MemberT")
 
 SESSION = 10.0
-"""Seconds that the membership of a task that has ended lasts, by default."""
+"""Seconds that a membership lasts after the task that read has ended, by default."""
 
 _log = logging.getLogger("micro_rt.broker")
 
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """What the group says of one member's partitions."""
+    """The partitions of one member, as the group has them."""
 
     owned: frozenset[Partition]
-    """Nobody else can read these."""
+    """The member reads these; no other member can."""
     wanted: frozenset[Partition]
-    """This member is to read these, now or as soon as they are released."""
+    """The member is to read these, now or as soon as they are released."""
     free: frozenset[Partition]
-    """Of those wanted, these are nobody's."""
+    """Those of ``wanted`` without an owner."""
     types: Mapping[str, Collection[str]] = field(default_factory=dict[str, Collection[str]])
     """The types that the members of the group announce, by topic; of topics that this member reads."""
 
@@ -64,13 +65,13 @@ class View:
 
 
 class Member(Subscription):
-    """One member of a group; where the group is kept is the subclass's.
+    """One member of a group; the subclass stores the group.
 
     Args:
         topics: what to read.
         group: whose member it is.
-        start: where partitions begin that the group has no position of.
-        listener: told what becomes of partitions.
+        start: where partitions begin for which the group has no position.
+        listener: called when partitions are assigned, revoked or lost.
         types: which types of events it handles, by topic.
         session: seconds after which the member gives its partitions up if the task that read has ended and nothing uses it.
     """
@@ -97,12 +98,12 @@ class Member(Subscription):
         self._announced = Announced[tuple[str, str]]()
         self._listener = listener
         self._cursors: dict[Partition, int] = {}
-        """The offset to read next, of each partition that is this member's as far as it knows."""
+        """The offset to read next, for each partition that this member has as far as it knows."""
         self._paused: set[Partition] = set()
         self._unannounced: set[Partition] = set()
         self._joined = False
         self._settled = False
-        """Whether all that the group says of partitions has been done."""
+        """Whether this member has its partitions as the group wants them."""
         self._closed = False
         self._wake = asyncio.Event()
         self._busy = asyncio.Lock()
@@ -111,9 +112,8 @@ class Member(Subscription):
         self._tasks = TaskSet[None]()
 
     async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
-        """Waits for records, and tells the listener what becomes of the partitions meanwhile."""
-        if limit < 1:
-            raise ValueError(f"limit={limit}: nothing can be fetched")
+        """Waits for records, and calls the listener for changes of its partitions."""
+        checked_limit(limit)
         self._watch.used()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
@@ -122,7 +122,7 @@ class Member(Subscription):
                 if self._closed:
                     raise FailedPrecondition(f"this member of group {self.group} is closed")
                 if not self._joined:
-                    await self._lose(list(self._cursors))  # It had some if nobody read it for a while.
+                    await self._lose(list(self._cursors))  # It has some if its session ended while no task read.
                     await self.join()
                     self._joined = True
                     self._settled = False
@@ -146,7 +146,7 @@ class Member(Subscription):
                     return {}
 
     def pause(self, partitions: Iterable[Partition]) -> None:
-        """Reads no more records of these partitions until they are resumed; of one that is not this member's, does nothing."""
+        """Reads no more records of these partitions until they are resumed. Ignores partitions that this member does not have."""
         self._watch.used()
         self._paused.update(partition for partition in partitions if partition in self._cursors)
 
@@ -157,7 +157,7 @@ class Member(Subscription):
         self.wake()
 
     async def close(self) -> None:
-        """Leaves the group; the listener is told that its partitions are revoked."""
+        """Leaves the group; first calls the listener's ``revoked``."""
         self._closed = True
         self._watch.end()
         self.wake()
@@ -178,7 +178,7 @@ class Member(Subscription):
         return (topic, type) in self._announced
 
     def wake(self) -> None:
-        """Has a fetch that waits look again."""
+        """Makes a fetch that waits look again."""
         self._wake.set()
 
     # What a backend does
@@ -189,20 +189,20 @@ class Member(Subscription):
 
     @abstractmethod
     async def look(self, cursors: Mapping[Partition, int], limit: int, settled: bool) -> View | None:
-        """Returns records, and what the group says of this member's partitions.
+        """Returns records, and the ownership of this member's partitions.
 
         Args:
             cursors: the partitions to read, each from this offset on; the first ones first.
             limit: how many records at most.
-            settled: whether the ownership can be left out where it is as it was returned last.
+            settled: whether the ownership can be left out if it has not changed since it was returned last.
 
         Returns:
-            What there is; None if this is not a member any more, because it was taken for dead.
+            The records and the ownership. None if the group has removed this member because it took it for dead.
         """
 
     @abstractmethod
     async def claim(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
-        """Takes those of these partitions that are nobody's or its own already; returns them, and where to read on."""
+        """Takes those of these partitions that have no owner or are its own already; returns them with the offsets to read next."""
 
     @abstractmethod
     async def release(self, partitions: Collection[Partition]) -> None:
@@ -213,16 +213,16 @@ class Member(Subscription):
         """Gives up all partitions and ends the membership."""
 
     async def die(self) -> None:
-        """Gives up all partitions and ends the membership, as if the process had died: where a new group began is still known.
+        """Gives up all partitions and ends the membership, as if the process had died: the group remembers where it began.
 
-        Called when the task that read has ended without closing the member.
+        It is called when the task that read has ended without closing the member.
         """
         await self.leave()
 
-    # What becomes of partitions
+    # Changes of partitions
 
     def _readable(self) -> dict[Partition, int]:
-        """Returns the partitions to read, beginning with another each time so that none waits for ever."""
+        """Returns the partitions to read; begins with another one each time, so that none waits for ever."""
         cursors = self._cursors
         if self._paused:
             cursors = {each: offset for each, offset in cursors.items() if each not in self._paused}
@@ -240,14 +240,14 @@ class Member(Subscription):
         return records
 
     async def _adapt(self, ownership: Ownership) -> bool:
-        """Says whether anything had to be done."""
+        """Gives up or claims partitions as the group wants it; returns whether anything had to be done."""
         if lost := [each for each in self._cursors if each not in ownership.owned]:
             await self._lose(lost)
             return True
         if surplus := sorted(ownership.owned - ownership.wanted):
             if known := [each for each in surplus if each in self._cursors and each not in self._unannounced]:
                 await self._listener.revoked(known)
-            # They are as good as gone: if releasing is interrupted, the next look finds them again.
+            # If releasing is interrupted, the next look finds these partitions again.
             self._forget(surplus)
             await self.release(surplus)
             return True
@@ -294,7 +294,7 @@ class Member(Subscription):
             self._unannounced.discard(partition)
 
     async def _sleep(self, seconds: float) -> bool:
-        """Waits until there is something to see; says whether there may be."""
+        """Waits until ``wake`` is called; returns whether it was called in time."""
         if seconds <= 0:
             return False
         try:
@@ -312,7 +312,7 @@ def capable(announced: Mapping[MemberT, Collection[object]]) -> set[MemberT]:
         announced: the types that each member announces for the topic; one that announces none counts as handling all.
 
     Returns:
-        Those members; if there are none, those that announce the most types.
+        Those members. If no member handles every type, those that announce the most types.
     """
     every = set[object]().union(*announced.values())
     able = {member for member, types in announced.items() if not types or every.issubset(types)}
@@ -328,19 +328,19 @@ def balance(
     owners: Mapping[Partition, MemberT],
     types: Mapping[MemberT, Mapping[str, Collection[str]]] | None = None,
 ) -> dict[Partition, MemberT]:
-    """Says which member of a group reads which partition: evenly in each topic, then evenly over all, moving few.
+    """Decides which member of a group reads which partition: evenly in each topic, then evenly over all, moving few.
 
     Args:
         topics: how many partitions each has.
-        members: which topics each of them reads, the one that came first being the first; those that are not in ``topics``
-            do not count.
-        owners: who reads what at present.
-        types: the types of events that members announce, by topic; ``capable`` says what follows.
+        members: which topics each of them reads, in the order in which they joined; topics that are not in ``topics`` do not
+            count.
+        owners: the present owners of partitions.
+        types: the types of events that members announce, by topic; only members that are ``capable`` get partitions of it.
 
     Returns:
-        A member for each partition of a topic that anybody reads.
+        A member for each partition of the topics that any member reads.
     """
-    # In the order of the topics' names: the order in which members name them may be another in each process.
+    # Sorted by topic: members may name their topics in another order in each process.
     held: dict[str, dict[MemberT, list[int]]] = {name: {} for name in sorted(topics)}
     load = dict.fromkeys(members, 0)
     for member, names in members.items():
