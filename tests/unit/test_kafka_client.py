@@ -52,7 +52,7 @@ async def test_a_task_that_never_ends_is_left_behind(caplog: pytest.LogCaptureFi
     try:
         async with asyncio.timeout(SETTLE):
             await end_task(task, 0.3)
-        assert "stubborn goes on" in caplog.text
+        assert "stubborn still runs" in caplog.text
     finally:
         enough.set()
         await task

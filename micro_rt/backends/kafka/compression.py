@@ -30,9 +30,9 @@ _GZIP = 1
 _GZIP_RATIO = 1032
 """The most that deflate can compress."""
 _GZIP_HEAD = b"\x1f\x8b"
-_XERIAL_HEAD = b"\x82SNAPPY\x00" + (1).to_bytes(4, "big") * 2
+_XERIAL_HEAD = b"\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01"
 _LZ4_HEAD = 0x184D2204
-_LZ4_BLOCKS = {4: 64 << 10, 5: 256 << 10, 6: 1 << 20, 7: 4 << 20}
+_LZ4_BLOCKS: Mapping[int, int] = {4: 64 << 10, 5: 256 << 10, 6: 1 << 20, 7: 4 << 20}
 _LZ4_RATIO = 255
 _ZSTD_HEAD = 0xFD2FB528
 _ZSTD_BLOCK = 128 << 10
