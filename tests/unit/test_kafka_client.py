@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from aiokafka import TopicPartition  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 
 from micro_rt.backends.kafka import client
 from micro_rt.backends.kafka.address import parse_kafka_address
-from micro_rt.backends.kafka.client import end_task
+from micro_rt.backends.kafka.client import end_task, failures
+from micro_rt.backends.kafka.producer import Producer
 from micro_rt.errors import Unavailable
 
 SETTLE = 20.0
@@ -103,3 +106,34 @@ async def test_a_cluster_without_brokers_is_unavailable(monkeypatch: pytest.Monk
     with pytest.raises(Unavailable, match="has no brokers; is it starting") as failed:
         await client.Cluster(parse_kafka_address("kafka://h:1/?timeout=0.1"))._brokers(Starting(1 << 30))
     assert not failed.value.may_have_run
+
+
+@pytest.mark.parametrize("sent", ["not sent", "sent", "sent again"])
+async def test_a_batch_that_nothing_waits_for_any_more_leaves_no_exception(sent: str) -> None:
+    """As when a service stops while Kafka is silent: its lanes are cancelled first, and then the producer ends its batches."""
+    reports: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
+    producer = Producer(client.Cluster(parse_kafka_address("kafka://h:1")))
+    aiokafkas: Any = producer._producer
+    accumulator, partition = aiokafkas._message_accumulator, TopicPartition("t", 0)
+    answer = await accumulator.add_batch(producer.batch(), partition, 1.0)
+    (batch,) = accumulator._batches[partition]
+    if sent != "not sent":
+        accumulator._txn_manager.set_pid_and_epoch(1, 0)
+        assert accumulator._pop_batch(partition) is batch
+    if sent == "sent again":
+        accumulator.reenqueue(batch)
+    lane = asyncio.create_task(asyncio.wait([answer]))
+    await asyncio.sleep(0)
+    lane.cancel()
+    answer.cancel()
+    await asyncio.wait([lane])
+    accumulator.fail_all(failures.ProducerClosed())
+    await asyncio.sleep(0)
+    accumulator._batches.clear()
+    accumulator._pending_batches.clear()
+    del answer, batch
+    gc.collect()
+    await aiokafkas.client.close()
+    aiokafkas._closed = True
+    assert not reports

@@ -12,7 +12,7 @@ import aiokafka.protocol.produce  # type: ignore[import-untyped]  # pyright: ign
 
 from micro_rt.backends.kafka.client import STOP, Cluster, abandon, connection_options, end_task, failures, keeping
 from micro_rt.kit.ordered import OrderedSet
-from micro_rt.kit.tasks import wait_for_event
+from micro_rt.kit.tasks import observed, wait_for_event
 
 __all__ = ["BATCH", "Gate", "Producer", "Refusal"]
 
@@ -109,6 +109,7 @@ class Producer:
         sender, waiting = self._producer._sender, self._producer._message_accumulator
         sender._send_produce_req = keeping(sender._send_produce_req, self._requests)
         waiting.close = keeping(waiting.close, self._requests)
+        _end_silently(waiting)
 
     async def start(self) -> None:
         """Connects; raises what aiokafka raises."""
@@ -214,6 +215,38 @@ class Producer:
 def _shown(text: str | None) -> str:
     """Returns what Kafka says in one line that can be logged."""
     return "".join(each if each.isprintable() else " " for each in (text or "")[:_MOST_TEXT]).strip()
+
+
+class _PendingBatches(set[Any]):
+    """The batches that aiokafka has sent. When one ends that it is to send again, aiokafka removes it although it is not there."""
+
+    def remove(self, batch: Any, /) -> None:
+        self.discard(batch)
+
+
+def _end_silently(accumulator: Any) -> None:
+    """Keeps asyncio from logging how batches end that nothing waits for.
+
+    A lane that is cancelled no longer waits for its batch. aiokafka's shield then no longer retrieves its exception either.
+
+    Args:
+        accumulator: aiokafka's, which has no batches yet.
+    """
+    append, fail_all = accumulator._append_batch, accumulator.fail_all
+
+    def append_batch(builder: Any, partition: Any) -> Any:
+        batch = append(builder, partition)
+        observed(batch.future)
+        return batch
+
+    def fail(error: BaseException) -> None:
+        for batches in accumulator._batches.values():
+            for batch in batches:
+                observed(batch._drain_waiter)  # A batch that is to be sent again has a new one.
+        fail_all(error)
+
+    accumulator._append_batch, accumulator.fail_all = append_batch, fail
+    accumulator._pending_batches = _PendingBatches()
 
 
 def _look_at(answer: asyncio.Future[Any]) -> None:
