@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from protoc_gen_micro.python import text
 from protoc_gen_micro.run import parameters
 from protoc_gen_micro.schema import names
+from protoc_gen_micro.schema.comments import cleaned
 
 
 @pytest.mark.parametrize("module", [names, parameters, text], ids=lambda module: module.__name__)
@@ -55,8 +56,9 @@ def test_method_names_can_be_written_and_are_public(name: str) -> None:
 
 @given(st.text())
 def test_a_docstring_reads_back_as_its_text(comment: str) -> None:
-    comment = comment.strip("\n")  # as every comment of a file is
-    assert eval(text.docstring(comment)).strip("\n") == comment
+    read = eval(text.docstring(comment))
+    assert read.strip("\n") == cleaned(comment) == cleaned(read)
+    assert read.split() == comment.split(), "only blanks change"
 
 
 @given(st.binary(max_size=400))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from protoc_gen_micro.schema.comments import cleaned
+
 __all__ = [
     "WIDTH",
     "annotated",
@@ -22,23 +24,39 @@ WIDTH = 120
 
 
 def docstring(text: str, deprecated: bool = False) -> str:
-    """Returns a comment as a docstring that reads back as the comment.
+    """Returns a comment as a docstring that reads back as the comment, as the formatters write it.
+
+    Every docstring of the output is written here.
 
     >>> eval(docstring('Says "hello".'))
     'Says "hello".'
+
+    Args:
+        text: the comment: any text. What the formatters would change in it is changed first, by ``cleaned``.
+        deprecated: whether the docstring also says that the thing is deprecated.
     """
+    text = cleaned(text)
     if deprecated:
         text = f"{text}\n\nDeprecated." if text else "Deprecated."
-    text = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    first, *rest = text.split("\n")
+    text = text.replace("\\", "\\\\")
     if not text.replace("\n", "").replace("\t", "").isprintable():
         text = "".join(letter if letter in "\n\t" or letter.isprintable() else _escaped(letter) for letter in text)
-    if "\n" in text or text.startswith('"'):
-        first, *rest = text.split("\n")
-        if first[:1] in ('"', " ", "\t") or (first and all(line[0] in " \t" for line in rest if line)):
-            # Formatters would move such a first line, or lines that are further to the right than it.
-            text = f"\n{text}"
-        return f'"""{text}\n"""'
-    return f'"""{text[:-1]}\\""""' if text.endswith('"') else f'"""{text}"""'
+    if not rest and not first.startswith('"'):
+        # A quote at the end would be one of those that close the docstring.
+        body = text.rstrip('"')
+        return f'"""{_without_triple_quotes(body)}{_QUOTE * (len(text) - len(body))}"""'
+    if first[:1] in ('"', " ") or (first and all(line[0] == " " for line in rest if line)):
+        # Formatters would move such a first line, or lines that are further to the right than it.
+        text = f"\n{text}"
+    return f'"""{_without_triple_quotes(text)}\n"""'
+
+
+_QUOTE = '\\"'
+
+
+def _without_triple_quotes(text: str) -> str:
+    return text.replace('"""', _QUOTE * 3)
 
 
 def indented(text: str, levels: int = 1) -> str:

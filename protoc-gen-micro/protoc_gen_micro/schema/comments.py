@@ -6,7 +6,7 @@ from google.protobuf import descriptor_pb2
 
 from protoc_gen_micro.errors import GenerateError, SeveralGenerateError
 
-__all__ = ["Path", "Source"]
+__all__ = ["Path", "Source", "cleaned"]
 
 Path = tuple[int, ...]
 """How protoc names a part of a file: field numbers of ``FileDescriptorProto`` and indices, in turn."""
@@ -67,18 +67,66 @@ class Source:
         return found
 
 
-def _plain(comment: str | bytes) -> str:
-    """Takes away what the comment's markers left: the space behind them, and blanks at the ends of lines.
+def cleaned(text: str) -> str:
+    """Returns a text as a docstring can hold it: without what the formatters would change there.
+
+    The lines have no blanks at their ends, no empty lines are around them, tabs in front of them are spaces, and what all
+    of them are indented by is taken away.
 
     Args:
-        comment: the comment; bytes, where it is not UTF-8.
+        text: any text. A tab in front of a line is four spaces; the first one is five, because it is also in the place of
+            the space that separates a comment from its marker.
+    """
+    if "\n" not in text:
+        return text.strip()
+    lines = [_spaced(line.rstrip()) for line in text.split("\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    start = next((index for index, line in enumerate(lines) if line), 0)
+    lines = lines[start:]
+    if len(lines) < 2:
+        return "".join(lines).strip()
+    margin = min(len(line) - len(line.lstrip(" ")) for line in lines if line)
+    if margin:
+        return "\n".join(line[margin:] for line in lines)
+    # Of a block comment, only the first line still has the space behind its marker.
+    return "\n".join(lines).lstrip(" ")
+
+
+def _spaced(line: str) -> str:
+    """Returns a line with spaces instead of the tabs in front of it."""
+    text = line.lstrip(" \t")
+    blank = line[: len(line) - len(text)]
+    if "\t" not in blank:
+        return line
+    spaces = blank.replace("\t", "    ")
+    return f" {spaces}{text}" if blank[0] == "\t" else f"{spaces}{text}"
+
+
+def _plain(comment: str | bytes) -> str:
+    """Returns the text of a comment.
+
+    Args:
+        comment: what is between its markers, in protoc's words; bytes, where it is not UTF-8.
     """
     if isinstance(comment, bytes):
         comment = comment.decode(errors="replace")
-    text = comment.strip()
-    if "\n" not in text:
+    return cleaned(_without_stars(comment))
+
+
+def _without_stars(comment: str) -> str:
+    """Returns a comment without the stars that are left of the markers ``/**`` and ``**/``: protoc takes one of them.
+
+    A comment of protoc does not say how it was written. Only that of ``/* … */`` on one line ends without a newline.
+    """
+    block = not comment.endswith("\n")
+    if block:
+        comment = comment.rstrip("*")
+    if not comment.startswith("*"):
+        return comment
+    text = comment.lstrip("*")
+    if block or not text or text[0].isspace():
         return text
-    lines = [line.rstrip() for line in comment.split("\n")]
-    if all(line.startswith(" ") for line in lines if line):
-        lines = [line[1:] for line in lines]
-    return "\n".join(lines).strip("\n")
+    if "*" not in text.partition("\n")[0]:
+        return f" {text}"  # The other lines have the space behind their stars.
+    return comment  # The star begins an emphasis, such as ``**this**``.
