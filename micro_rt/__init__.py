@@ -40,6 +40,7 @@ from micro_rt.method import AuthPolicy, Idempotency, Kind, Method, Policy, Retry
 from micro_rt.node import Node
 from micro_rt.service.service import Lifespan, Service
 from micro_rt.telemetry.access_log import AccessLog
+from micro_rt.version import require_version
 
 __all__ = [
     "Aborted",
@@ -107,4 +108,5 @@ __all__ = [
     "deprecated",
     "detached",
     "replay",
+    "require_version",
 ]

@@ -22,8 +22,9 @@ from betterproto.casing import camel_case
 from micro_rt.dialects import proto_json
 from micro_rt.dialects.fields import UNSET, Spec, field, install, tags
 from micro_rt.dialects.wire import DecodeError, StructError, read_varint, varint
+from micro_rt.version import require_version
 
-__all__ = ["UNSET", "DecodeError", "Enum", "Message", "Spec", "field", "message"]
+__all__ = ["UNSET", "DecodeError", "Enum", "Message", "Spec", "field", "message", "require_version"]
 
 if TYPE_CHECKING:
 

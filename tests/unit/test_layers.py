@@ -40,6 +40,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "status",
             "status_pb2",
             "text",
+            "version",
         }
     ),
 )

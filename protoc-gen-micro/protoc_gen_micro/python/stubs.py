@@ -93,6 +93,14 @@ class Stubs:
         """Returns the name of the constant that describes a method."""
         return self._constants[method.full_name]
 
+    def client_text(self, service: Service) -> str:
+        """Returns what the docstring of a service's client says."""
+        return service.comment or _described("Calls the service", service)
+
+    def base_text(self, service: Service) -> str:
+        """Returns what the docstring of the base class of a service's handlers says."""
+        return service.comment or _described("Handles calls of the service", service)
+
     def tuple(self, service: Service) -> str:
         """Returns the constants of a service's methods, as a tuple."""
         names = [self.constant(method) for method in service.methods]
@@ -214,6 +222,18 @@ def _title(file: File) -> str:
     if not file.events:
         return "Clients and service bases"
     return "Clients, service bases and events" if file.services else "Events"
+
+
+def _described(verb: str, service: Service) -> str:
+    """Returns the text for a service without a comment: its full name and its rpcs, as the .proto declares them."""
+    lines = [f"{verb} {service.full_name}."]
+    if service.methods:
+        lines.append("")
+    for method in service.methods:
+        sends, gives = ("stream " if streams else "" for streams in (method.client_streams, method.server_streams))
+        request, reply = method.request.full_name, method.reply.full_name
+        lines.append(f"rpc {method.name}({sends}{request}) returns ({gives}{reply})")
+    return "\n".join(lines)
 
 
 def _auth(auth: Auth) -> list[str]:

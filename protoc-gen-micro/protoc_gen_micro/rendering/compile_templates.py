@@ -93,6 +93,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from protoc_gen_micro.python.header import header, protobuf_guard, protobuf_needed, runtime_guard
 from protoc_gen_micro.python.hints import Hints
 from protoc_gen_micro.python.imports import Imports
 from protoc_gen_micro.python.stubs import Stubs

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from protoc_gen_micro.python.header import header, protobuf_guard, protobuf_needed, runtime_guard
 from protoc_gen_micro.python.hints import Hints
 from protoc_gen_micro.python.imports import Imports
 from protoc_gen_micro.python.stubs import Stubs
@@ -30,7 +31,10 @@ __all__ = ["dataclasses_py", "messages_py", "messages_pyi", "stubs_py"]
 def dataclasses_py(file: File, use: Classes) -> str:
     """Renders ``dataclasses.py.j2``."""
     out: list[str] = []
-    out += ('"""Messages of ', file.path, ', written by protoc-gen-micro: change the .proto instead."""\n',)
+    out += (
+        header(file.path), "\n",
+        docstring("Messages of " + file.path + ".\n\n" + file.comment), "\n",
+    )
     if use.imports.checked:
         out += ('# mypy: disable-error-code="', use.imports.disabled, '"\n',)
     out += (
@@ -61,6 +65,11 @@ def dataclasses_py(file: File, use: Classes) -> str:
         out += ("else:\n",)
         for line in use.imports.outside:
             out += ("    ", indented(line), "\n",)
+    if file.messages or file.enums:
+        out += (
+            "\n",
+            runtime_guard("_betterproto"), "\n",
+        )
     if use.functions:
         out += (
             "\n",
@@ -135,11 +144,14 @@ def dataclasses_py(file: File, use: Classes) -> str:
 def messages_py(file: File, imports: Imports) -> str:
     """Renders ``messages.py.j2``."""
     out: list[str] = []
-    out += ('"""Messages of ', file.path, ', written by protoc-gen-micro: change the .proto instead."""\n',)
+    out += (
+        header(file.path), "\n",
+        docstring("Messages of " + file.path + ".\n\n" + file.comment), "\n",
+    )
     if file.dependencies:
         out += ("# pyright: reportUnusedImport=false\n",)
     out += ("\n",)
-    if file.edition == "2024":
+    if protobuf_needed(file.edition):
         out += ("from google.protobuf import __version__ as _version\n",)
     out += (
         "from google.protobuf import descriptor_pool as _descriptor_pool\n",
@@ -159,10 +171,9 @@ def messages_py(file: File, imports: Imports) -> str:
             out += ("    ", line, "\n",)
     if imports.plain or imports.inside:
         out += ("\n",)
-    if file.edition == "2024":
+    if protobuf_needed(file.edition):
         out += (
-            'if tuple(map(int, _version.split(".")[:2])) < (6, 32):\n',
-            "    ", indented(layout("raise ImportError(", ["f" + literal(file.path + " is of edition 2024, which protobuf {_version} does not know: update protobuf")], ")", 1)), "\n",
+            protobuf_guard(file.path, file.edition), "\n",
             "\n",
         )
     out += (
@@ -292,7 +303,10 @@ def messages_pyi(file: File, use: Hints) -> str:
             )
         return "".join(out)
 
-    out += ('"""Messages of ', file.path, ', written by protoc-gen-micro: change the .proto instead."""\n',)
+    out += (
+        header(file.path), "\n",
+        docstring("Messages of " + file.path + ".\n\n" + file.comment), "\n",
+    )
     for line in use.suppressed:
         out += (line, "\n",)
     out += ("\n",)
@@ -350,7 +364,10 @@ def messages_pyi(file: File, use: Hints) -> str:
 def stubs_py(file: File, imports: Imports, stubs: Stubs) -> str:
     """Renders ``stubs.py.j2``."""
     out: list[str] = []
-    out += ('"""', stubs.title, " of ", file.path, ', written by protoc-gen-micro: change the .proto instead."""\n',)
+    out += (
+        header(file.path), "\n",
+        docstring(stubs.title + " of " + file.path + ".\n\n" + file.comment), "\n",
+    )
     for line in stubs.suppressed:
         out += (line, "\n",)
     out += (
@@ -381,6 +398,8 @@ def stubs_py(file: File, imports: Imports, stubs: Stubs) -> str:
             out += ("    ", indented(line), "\n",)
     out += (
         "\n",
+        runtime_guard(stubs.micro), "\n",
+        "\n",
         layout("__all__ = [", stubs.exported, "]"), "\n",
     )
     for service in file.services:
@@ -394,13 +413,10 @@ def stubs_py(file: File, imports: Imports, stubs: Stubs) -> str:
             "\n",
             "\n",
             layout("class " + service.name + "Client(", [stubs.micro + ".Client"], "):"), "\n",
+            "    ", indented(docstring(stubs.client_text(service), service.deprecated)), "\n",
+            "\n",
+            "    _info_ = ", stubs.info(service), "\n",
         )
-        if service.comment or service.deprecated:
-            out += (
-                "    ", indented(docstring(service.comment, service.deprecated)), "\n",
-                "\n",
-            )
-        out += ("    _info_ = ", stubs.info(service), "\n",)
         for method in service.methods:
             out += ("\n",)
             if method.deprecated:
@@ -422,13 +438,10 @@ def stubs_py(file: File, imports: Imports, stubs: Stubs) -> str:
             "\n",
             "\n",
             layout("class " + service.name + "Base(", [stubs.micro + ".Handler"], "):"), "\n",
+            "    ", indented(docstring(stubs.base_text(service), service.deprecated)), "\n",
+            "\n",
+            "    _info_ = ", stubs.info(service), "\n",
         )
-        if service.comment or service.deprecated:
-            out += (
-                "    ", indented(docstring(service.comment, service.deprecated)), "\n",
-                "\n",
-            )
-        out += ("    _info_ = ", stubs.info(service), "\n",)
         for method in service.methods:
             out += (
                 "\n",

@@ -7,7 +7,7 @@ from typing import Any
 
 import jinja2
 
-from protoc_gen_micro.python import text
+from protoc_gen_micro.python import header, text
 
 __all__ = ["FUNCTIONS", "TEMPLATES", "environment", "template_folder", "user_environment"]
 
@@ -15,10 +15,14 @@ FUNCTIONS: dict[str, Any] = {
     "annotated": text.annotated,
     "bytes_literal": text.bytes_literal,
     "docstring": text.docstring,
+    "header": header.header,
     "indented": text.indented,
     "layout": text.layout,
     "literal": text.literal,
+    "protobuf_guard": header.protobuf_guard,
+    "protobuf_needed": header.protobuf_needed,
     "returned": text.returned,
+    "runtime_guard": header.runtime_guard,
     "signature": text.signature,
     "str": str,
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from google.protobuf import descriptor_pb2
 
 from protoc_gen_micro.errors import GenerateError, SeveralGenerateError
@@ -39,6 +41,21 @@ class Source:
         """Returns the comment above a part of the file, and the one behind it; or empty."""
         return self._comments.get(path, "")
 
+    def file_comment(self) -> str:
+        """Returns what the comments above ``syntax`` or ``edition`` and above ``package`` say of the file, or empty.
+
+        Those that an empty line separates from the statement count too. A licence is left out.
+        """
+        said: list[str] = []
+        for location in self._file.source_code_info.location:
+            path = tuple(location.path)
+            if path[:1] in _DECLARATIONS:
+                break
+            if path in _ABOUT_FILE:
+                comments = (*location.leading_detached_comments, location.leading_comments, location.trailing_comments)
+                said += (_without_licence(_plain(comment)) for comment in comments)
+        return "\n\n".join(text for text in said if any(map(str.isalnum, text)))
+
     def error(self, path: Path, symbol: str, message: str) -> GenerateError:
         """Returns an error that names the place of a part of the file."""
         line, column = self.place(path)
@@ -65,6 +82,31 @@ class Source:
             if len(here) > best and path[: len(here)] == here and len(location.span) > 1:
                 best, found = len(here), (location.span[0] + 1, location.span[1] + 1)
         return found
+
+
+_ABOUT_FILE = {(12,), (14,), (2,)}
+"""The paths of ``syntax``, ``edition`` and ``package``."""
+
+_DECLARATIONS = {(4,), (5,), (6,), (7,)}
+"""What the paths of messages, enums, services and extensions begin with."""
+
+_LICENCE = (
+    r"spdx-license-identifier|licen[cs]ed (under|to)|all rights reserved|source code is governed by|permission is hereby granted"
+    r"|redistribution and use in|copyright\b.{0,20}(\d{4}|\(c\)|©)|(©|\(c\)) ?\d{4}"
+)
+"""By one of these, the comment of a licence is known."""
+
+_OF_LICENCE = rf"{_LICENCE}|copyright|licen[cs]|warrant|liab(le|ility)|this software|redistribut"
+"""By one of these, a paragraph in the comment of a licence is known as a part of it."""
+
+
+def _without_licence(comment: str) -> str:
+    """Returns the paragraphs of a comment that are behind a licence: the whole comment if it holds none."""
+    if not re.search(_LICENCE, comment, re.IGNORECASE):
+        return comment
+    paragraphs = comment.split("\n\n")
+    last = max(index for index, text in enumerate(paragraphs) if re.search(_OF_LICENCE, text, re.IGNORECASE))
+    return "\n\n".join(paragraphs[last + 1 :]).strip("\n")
 
 
 def cleaned(text: str) -> str:

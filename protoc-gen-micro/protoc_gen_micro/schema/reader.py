@@ -163,7 +163,7 @@ class _FileReader:
             path=file.name,
             package=file.package,
             edition=edition_of(file),
-            comment=self.source.comment(_SYNTAX) or self.source.comment(_EDITION) or self.source.comment(_PACKAGE),
+            comment=self.source.file_comment(),
             dependencies=tuple(file.dependency),
             public_dependencies=tuple(file.dependency[index] for index in file.public_dependency),
             messages=self._messages(file.message_type, (4,), prefix),
@@ -354,7 +354,6 @@ class _FileReader:
         )
 
 
-_SYNTAX, _EDITION, _PACKAGE = (12,), (14,), (2,)
 _REPEATED = descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED
 _IDEMPOTENCY = ("UNKNOWN", "NO_SIDE_EFFECTS", "IDEMPOTENT")
 _NEVER_PACKED = frozenset({"string", "bytes", "message"})
