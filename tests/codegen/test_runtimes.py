@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.codegen import test_widths
 from tests.codegen.tools import PURELIB, ROOT, tree
 
 FLOOR = re.findall(r'"protobuf>=([\d.]+)', (ROOT / "pyproject.toml").read_text())[0]
@@ -73,3 +74,20 @@ def test_modules_load(runtime: str, implementation: str, generated: Path, reques
     version, used = result.stdout.split()
     assert used == implementation
     assert version.startswith(f"{FLOOR}.") == (runtime == "floor")
+
+
+@pytest.mark.parametrize("implementation", ["upb", "python"])
+@pytest.mark.parametrize("runtime", ["floor", "newest"])
+def test_what_the_types_accept_runs(
+    runtime: str, implementation: str, generated: Path, request: pytest.FixtureRequest
+) -> None:
+    python = request.getfixturevalue("floor") if runtime == "floor" else Path(sys.executable)
+    script = test_widths.HEAD + test_widths.PROTOC + test_widths.MYPY_PROTOBUF + test_widths.RUNTIME
+    script += test_widths.NEWER if runtime == "newest" else ""
+    environment = {
+        **os.environ,
+        "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": implementation,
+        "PYTHONPATH": str(generated),
+    }
+    result = subprocess.run([str(python), "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

@@ -2,17 +2,35 @@
 
 A stub is full of scopes: inside a class, its fields and nested types hide what the module calls so. Whatever a
 hint refers to is therefore written under a name that no message, field or value of the file has.
+
+The hints accept what protoc's own stubs accept, so that code which is clean with those stays clean, and what every
+supported runtime accepts besides. Names of fields and oneofs are the exception: they are checked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from protoc_gen_micro.python.imports import plan_names
-from protoc_gen_micro.python.modules import Modules
+from protoc_gen_micro.python.imports import plan_names, runtime_order
+from protoc_gen_micro.python.modules import Modules, typed_by_typeshed
+from protoc_gen_micro.python.scopes import (
+    ENUM_BODY,
+    ENUM_MEMBERS,
+    deprecated,
+    enums_of,
+    extensions_of,
+    members,
+    nested,
+    overridden,
+    overrides,
+    own_names,
+    types_of,
+    walk,
+    writable,
+)
 from protoc_gen_micro.python.text import layout, literal
 from protoc_gen_micro.schema.model import Enum, EnumValue, Field, File, Message, Oneof, TypeName
-from protoc_gen_micro.schema.names import KEYWORDS, unused
+from protoc_gen_micro.schema.names import unused
 
 __all__ = ["Hints"]
 
@@ -26,8 +44,6 @@ class Hints:
 
     Attributes:
         imports: how the types of other files are imported.
-        helpers: the lines that import what hints are made of.
-        aliases: (alias, name) of the types of this file that something in it hides.
         extends: whether the file has extensions.
         describes: whether ``DESCRIPTOR`` of the module is the file's; not so when a message is called so.
         suppressed: comments that switch off what type checkers would say of names that protobuf allows.
@@ -35,73 +51,91 @@ class Hints:
     """
 
     def __init__(self, file: File, modules: Modules) -> None:
-        exports = modules.exports
-        everything = list(_walk(file.messages))
-        members = {name for message in everything for name in _members(message)}
-        top = exports[file.path]
-        needs = {path: set(filter(_writable, exports[path])) for path in file.public_dependencies}
-        hidden: set[str] = set()
-        for used in _used(file, everything):
+        everything = list(walk(file.messages))
+        hiding = {name for message in everything for name in members(message)}
+        top = modules.exports[file.path]
+        own = set(own_names(file))
+        enums = enums_of(file, everything)
+        needs = _public(file, modules, own)
+        hidden = {enum.type_name.names[0] for enum in enums} & ENUM_BODY
+        for used in types_of(file, everything):
             if used.file != file.path:
                 needs.setdefault(used.file, set()).add(used.names[0])
-            elif used.names[0] in members:
+            elif used.names[0] in hiding:
                 hidden.add(used.names[0])
+        hidden |= {enum.type_name.names[0] for enum in enums} & hiding
         self._file = file.path
-        self._identifiers = members | top | {name for names in needs.values() for name in names}
-        own_top = {name for name in top if not any(name in exports[path] for path in file.public_dependencies)}
-        self.imports = plan_names(file.path, needs, modules, members | own_top)
-        taken = self._identifiers | set(self.imports.local.values())
-        self.exported = sorted(filter(_writable, top))
+        self._identifiers = hiding | top | {name for names in needs.values() for name in names}
+        self.imports = plan_names(file.path, needs, modules, hiding | own)
+        self.exported = sorted(filter(writable, top))
         self.describes = "DESCRIPTOR" not in top
-        self._aliases = {name: unused(f"_{name}", taken) for name in sorted(hidden)}
-        self.aliases = [(alias, name) for name, alias in self._aliases.items()]
-        taken |= set(self._aliases.values())
-        self.abc = unused("_abc", taken)
-        self.builtins = unused("_builtins", taken)
-        self.containers = unused("_containers", taken)
-        self.descriptor = unused("_descriptor", taken)
-        self.enums = unused("_enums", taken)
-        self.extensions = unused("_extensions", taken)
-        self.message = unused("_message", taken)
-        self.typing = unused("_typing", taken)
-        self._typing_extensions = unused("_typing_extensions", taken)
+        self.extends = bool(extensions_of(file, everything))
+        taken = {*self._identifiers, *self.imports.local.values(), *(ENUM_BODY if enums else ())}
+        self._aliases: dict[str, str] = {}
+        for name in sorted(hidden):
+            self._aliases[name] = unused(f"_{name}", taken)
+            taken.add(self._aliases[name])
+        self._names = {name: unused(f"_{name}", taken) for name in _HELPERS}
+        taken.update(self._names.values())
+        self._written: set[str] = set()
         self._keywords = self._unwritable(everything, taken)
-        self.extends = bool(_extensions(file, everything))
-        self.suppressed = self._suppressed(file, everything)
-        self.helpers = self._helpers(file, everything)
+        self.suppressed = self._suppressed(file, everything, enums)
+
+    def helper(self, name: str) -> str:
+        """Returns how to write something that the stub imports or defines for its hints; ``helpers`` then has it."""
+        self._written.add(name)
+        return self._names[name]
+
+    @property
+    def helpers(self) -> list[str]:
+        """The lines that import what the hints written so far are made of."""
+        lines = ((line, name) for name, line in _HELPERS.items() if line and name in self._written)
+        return [f"{line} as {self._names[name]}" for line, name in lines]
+
+    @property
+    def aliases(self) -> list[tuple[str, str]]:
+        """(alias, type): what hints call the types of this file that something in it hides, and mappings."""
+        aliases = [(alias, name) for name, alias in self._aliases.items()]
+        if "Mapping" in self._written:
+            anything = self.helper("typing") + ".Any"
+            aliases.append((self._names["Mapping"], f"{self.helper('abc')}.Mapping[{anything}, {anything}]"))
+        return aliases
 
     def builtin(self, name: str) -> str:
         """Returns how to write a builtin."""
-        return f"{self.builtins}.{name}" if name in self._identifiers else name
+        return f"{self.helper('builtins')}.{name}" if name in self._identifiers else name
 
     def type(self, field: Field) -> str:
         """Returns the type of one value of a field."""
         if field.type_name is None:
             return self.builtin(_SCALARS[field.type])
-        return self.type_name(field.type_name)
+        name = self.type_name(field.type_name)
+        # In the types of the runtime's own messages, the class of an enum is not the type of its values.
+        foreign = field.type == "enum" and typed_by_typeshed(field.type_name.file)
+        return f"{name}.ValueType" if foreign else name
 
     def type_name(self, type_name: TypeName) -> str:
         """Returns how to write a message or an enum."""
         if type_name.file != self._file:
             return self.imports.name(type_name)
-        top, *nested = type_name.names
-        return ".".join([self._aliases.get(top, top), *nested])
+        top, *inner = type_name.names
+        return ".".join([self._aliases.get(top, top), *inner])
 
     def attribute(self, field: Field) -> str:
         """Returns the type of the attribute of a field."""
         value = self.type(field)
         if field.map_key:
             container = "MessageMap" if field.type == "message" else "ScalarMap"
-            return f"{self.containers}.{container}[{self.builtin(_SCALARS[field.map_key])}, {value}]"
+            return f"{self.helper('containers')}.{container}[{self.builtin(_SCALARS[field.map_key])}, {value}]"
         if field.repeated:
             kind = "Composite" if field.type == "message" else "Scalar"
-            return f"{self.containers}.Repeated{kind}FieldContainer[{value}]"
+            return f"{self.helper('containers')}.Repeated{kind}FieldContainer[{value}]"
         return value
 
     def extension(self, field: Field) -> str:
         """Returns the type of an extension."""
-        extendee = self.type_name(field.extendee) if field.extendee else self.typing + ".Any"
-        return f"{self.extensions}._ExtensionFieldDescriptor[{extendee}, {self.attribute(field)}]"
+        extendee = self.type_name(field.extendee) if field.extendee else self.helper("typing") + ".Any"
+        return f"{self.helper('extension_dict')}._ExtensionFieldDescriptor[{extendee}, {self.attribute(field)}]"
 
     def overloaded(self, message: Message) -> bool:
         """Returns whether ``WhichOneof`` of a message has more than one signature."""
@@ -111,18 +145,48 @@ class Hints:
         """Returns whether the attribute of a field can be assigned to."""
         return not (field.map_key or field.repeated or field.type == "message")
 
+    def assigned(self, field: Field) -> str:
+        """Returns what can be assigned to the attribute of a message field: nothing to most of them."""
+        if self.assignable(field) or field.repeated or field.map_key or field.type_name is None:
+            return ""
+        match field.type_name.full_name:
+            case "google.protobuf.Timestamp":
+                return self.helper("datetime") + ".datetime"
+            case "google.protobuf.Duration":
+                return self.helper("datetime") + ".timedelta"
+            case "google.protobuf.Struct":
+                return f"{self.type(field)} | {self.helper('Mapping')}"
+            case "google.protobuf.ListValue":
+                return f"{self.type(field)} | {self._list()}"
+            case _:
+                return ""
+
+    def nested(self, message: Message) -> tuple[Message, ...]:
+        """Returns the messages nested in a message, with the entries of its maps, which are messages too."""
+        return nested(message)
+
     def accessible(self, field: Field) -> bool:
         """Returns whether Python can write the name of a field."""
-        return _writable(field.name)
+        return writable(field.name)
 
     def defines(self, message: Message, method: str) -> bool:
         """Returns whether a method of a message is to be declared: it has fields, and none that is called so."""
         return bool(message.fields) and all(field.name != method for field in message.fields)
 
-    def items(self, enum: Enum) -> str:
+    def name(self) -> str:
+        """Returns the type of the name of an enum's value."""
+        return f"{self.builtin('str')} | {self.builtin('bytes')}"
+
+    def listed(self) -> str:
+        """Returns the type of what ``values`` of an enum returns.
+
+        A list of the enum would be no list of ``int`` to a checker, which it is in protoc's stubs; this is both.
+        """
+        return f"{self.builtin('list')}[{self.helper('typing')}.Any]"
+
+    def items(self) -> str:
         """Returns the type of what ``items`` of an enum returns."""
-        pair = f"{self.builtin('tuple')}[{self.builtin('str')}, {self.type_name(enum.type_name)}]"
-        return f"{self.builtin('list')}[{pair}]"
+        return f"{self.builtin('list')}[{self.builtin('tuple')}[{self.builtin('str')}, {self.helper('typing')}.Any]]"
 
     def oneofs(self, message: Message) -> list[Oneof]:
         """Returns the oneofs that ``WhichOneof`` tells of; none where a field is called so."""
@@ -135,16 +199,16 @@ class Hints:
 
     def values(self, enum: Enum) -> list[EnumValue]:
         """Returns the values of an enum whose names Python can write."""
-        return [value for value in enum.values if _writable(value.name)]
+        return [value for value in enum.values if writable(value.name)]
 
     def members(self, enum: Enum) -> list[EnumValue]:
         """Returns the values that are attributes of the enum: its class has methods, which go before them."""
-        return [value for value in self.values(enum) if value.name not in _ENUM_MEMBERS]
+        return [value for value in self.values(enum) if value.name not in ENUM_MEMBERS]
 
     def deprecation(self, type_name: TypeName) -> str:
         """Returns the decorator of a deprecated message or enum."""
         said = literal(f"{type_name.full_name} is deprecated")
-        return layout(f"@{self._typing_extensions}.deprecated(", [said], ")", len(type_name.names) - 1)
+        return layout(f"@{self.helper('typing_extensions')}.deprecated(", [said], ")", len(type_name.names) - 1)
 
     @property
     def keywords(self) -> list[str]:
@@ -153,13 +217,15 @@ class Hints:
         for name, fields in self._keywords.values():
             items = [f"{literal(field.name)}: {self._argument(field)} | None" for field in fields]
             arguments = [literal(name), layout("{", items, "},", 1).removesuffix(","), "total=False"]
-            definitions.append(layout(f"{name} = {self.typing}.TypedDict(", arguments, ")"))
+            definitions.append(layout(f"{name} = {self.helper('typing')}.TypedDict(", arguments, ")"))
         return definitions
 
     def apart(self, message: Message) -> bool:
         """Returns whether the formatters want a blank line between the fields and the methods of a message."""
         fields = [field for field in message.fields if self.accessible(field)]
-        return bool(fields) and (self.assignable(fields[-1]) or bool(fields[-1].comment or fields[-1].deprecated))
+        if not fields or self.assigned(fields[-1]):
+            return False
+        return self.assignable(fields[-1]) or bool(fields[-1].comment or fields[-1].deprecated)
 
     def parameters(self, message: Message) -> list[str]:
         """Returns the parameters of the constructor of a message."""
@@ -171,7 +237,7 @@ class Hints:
         parameters += [f"{field.name}: {self._argument(field)} | None = ..." for field in accessible]
         if len(accessible) < len(message.fields):
             name, _ = self._keywords[message.type_name.full_name]
-            parameters.append(f"**keywords: {self.typing}.Unpack[{name}]")
+            parameters.append(f"**keywords: {self.helper('typing')}.Unpack[{name}]")
         return parameters if accessible else [name for name in parameters if name != "*"]
 
     def present(self, message: Message) -> list[str]:
@@ -186,7 +252,7 @@ class Hints:
 
     def literal(self, *names: str) -> str:
         """Returns the type of the strings given."""
-        return f"{self.typing}.Literal[{', '.join(literal(name) for name in names)}]"
+        return f"{self.helper('typing')}.Literal[{', '.join(literal(name) for name in names)}]"
 
     def choices(self, oneof: Oneof) -> str:
         """Returns the type of what ``WhichOneof`` returns."""
@@ -207,14 +273,35 @@ class Hints:
     def _argument(self, field: Field) -> str:
         value = self.type(field)
         if field.map_key:
-            return f"{self.abc}.Mapping[{self.builtin(_SCALARS[field.map_key])}, {value}]"
-        return f"{self.abc}.Iterable[{value}]" if field.repeated else value
+            if field.type == "message":
+                value = f"{value} | {self.helper('Mapping')}"
+            return f"{self.helper('abc')}.Mapping[{self.builtin(_SCALARS[field.map_key])}, {value}]"
+        if field.type_name is not None:
+            value = f"{value} | {self._convertible(field, field.type_name)}"
+        return f"{self.helper('abc')}.Iterable[{value}]" if field.repeated else value
+
+    def _convertible(self, field: Field, type_name: TypeName) -> str:
+        """Returns what a constructor turns into a message or a value of an enum."""
+        if field.type == "enum":
+            return self.builtin("str")
+        match type_name.full_name:
+            case "google.protobuf.Timestamp":
+                return f"{self.helper('datetime')}.datetime | {self.helper('Mapping')}"
+            case "google.protobuf.Duration":
+                return f"{self.helper('datetime')}.timedelta | {self.helper('Mapping')}"
+            case "google.protobuf.ListValue" if not field.repeated:
+                return f"{self._list()} | {self.helper('Mapping')}"
+            case _:
+                return self.helper("Mapping")
+
+    def _list(self) -> str:
+        return f"{self.builtin('list')}[{self.helper('typing')}.Any]"
 
     def _field_name(self, message: Message, names: list[str]) -> list[str]:
         if not names:
-            return ["self", f"field_name: {self.typing}.Never"]
+            return ["self", f"field_name: {self.helper('typing')}.Never"]
         quoted = [literal(name) for name in names]
-        hint = layout(f"field_name: {self.typing}.Literal[", quoted, "],", self.depth(message) + 1)
+        hint = layout(f"field_name: {self.helper('typing')}.Literal[", quoted, "],", self.depth(message) + 1)
         return ["self", hint.removesuffix(",")]
 
     def _unwritable(self, everything: Iterable[Message], taken: Iterable[str]) -> dict[str, tuple[str, list[Field]]]:
@@ -222,28 +309,25 @@ class Hints:
         used = set(taken)
         result: dict[str, tuple[str, list[Field]]] = {}
         for message in everything:
-            fields = [field for field in message.fields if not _writable(field.name)]
+            fields = [field for field in message.fields if not writable(field.name)]
             if fields:
                 name = unused(f"_{'_'.join(message.type_name.names)}_keywords", used)
                 used.add(name)
                 result[message.type_name.full_name] = name, fields
         return result
 
-    def _suppressed(self, file: File, everything: list[Message]) -> list[str]:
+    def _suppressed(self, file: File, everything: list[Message], enums: list[Enum]) -> list[str]:
         mypy: list[str] = []
         pyright: list[str] = []
         if self.imports.checked:
             mypy.append(self.imports.disabled)
         if self.extends:
             pyright.append("reportPrivateUsage=false")
-        enums = [*file.enums, *(enum for message in everything for enum in message.enums)]
-        fields = any(field.name in _MESSAGE_MEMBERS for message in everything for field in message.fields)
-        values = any(value.name in _INT_MEMBERS for enum in enums for value in enum.values)
-        if fields or values:
+        if any(map(overrides, everything)) or any(map(overridden, enums)):
             # Something has the name of a member of its base class, and hides it at run time too.
             mypy += ["assignment", "override"]
             pyright += ["reportIncompatibleMethodOverride=false", "reportIncompatibleVariableOverride=false"]
-        if any(used.deprecated for used in _used(file, everything)) or _deprecated(file.enums, everything):
+        if any(used.deprecated for used in types_of(file, everything)) or deprecated(enums, everything):
             # What is deprecated is still referred to by its own file.
             mypy.append("deprecated")
             pyright.append("reportDeprecated=false")
@@ -254,27 +338,21 @@ class Hints:
             lines.append(f"# pyright: {', '.join(pyright)}")
         return lines
 
-    def _helpers(self, file: File, everything: list[Message]) -> list[str]:
-        fields = [field for message in everything for field in message.fields]
-        extensions = _extensions(file, everything)
-        enums = bool(file.enums) or any(message.enums for message in everything)
-        arguments = any(field.repeated or field.map_key for field in fields)
-        held = [field for field in fields if _writable(field.name)] + extensions
-        containers = any(field.repeated or field.map_key for field in held)
-        builtins = self._identifiers & {*_SCALARS.values(), "classmethod", "list", "property", "tuple"}
-        lines = [
-            ("import builtins", self.builtins, bool(builtins)),
-            ("import collections.abc", self.abc, arguments),
-            ("import typing", self.typing, bool(everything) or enums),
-            ("import typing_extensions", self._typing_extensions, _deprecated(file.enums, everything)),
-            ("from google.protobuf import descriptor", self.descriptor, self.describes),
-            ("from google.protobuf import message", self.message, bool(everything)),
-            ("from google.protobuf.internal import containers", self.containers, containers),
-            ("from google.protobuf.internal import enum_type_wrapper", self.enums, enums),
-            ("from google.protobuf.internal import extension_dict", self.extensions, self.extends),
-        ]
-        return [f"{line} as {name}" for line, name, used in lines if used]
 
+_HELPERS = {
+    "builtins": "import builtins",
+    "abc": "import collections.abc",
+    "datetime": "import datetime",
+    "typing": "import typing",
+    "typing_extensions": "import typing_extensions",
+    "descriptor": "from google.protobuf import descriptor",
+    "message": "from google.protobuf import message",
+    "containers": "from google.protobuf.internal import containers",
+    "enums": "from google.protobuf.internal import enum_type_wrapper",
+    "extension_dict": "from google.protobuf.internal import extension_dict",
+    "Mapping": "",
+}
+"""What hints are made of, by the name that follows the underscore: the import of each, or empty where it is an alias."""
 
 _SCALARS = {
     "double": "float",
@@ -295,69 +373,14 @@ _SCALARS = {
 }
 
 
-# What the classes of messages and enums, and int, have already; of int, what a value can be called.
-# fmt: off
-_MESSAGE_MEMBERS = frozenset((
-    "ByteSize", "Clear", "ClearExtension", "ClearField", "CopyFrom", "DESCRIPTOR", "DiscardUnknownFields",
-    "Extensions", "FromString", "HasExtension", "HasField", "IsInitialized", "ListFields", "MergeFrom",
-    "MergeFromString", "ParseFromString", "SerializePartialToString", "SerializeToString", "SetInParent",
-    "UnknownFields", "WhichOneof",
-))
-_ENUM_MEMBERS = frozenset({"DESCRIPTOR", "Name", "Value", "items", "keys", "values"})
-_INT_MEMBERS = frozenset((
-    "as_integer_ratio", "bit_count", "bit_length", "conjugate", "denominator", "from_bytes", "imag", "is_integer",
-    "numerator", "real", "to_bytes",
-))
-# fmt: on
+def _public(file: File, modules: Modules, own: set[str]) -> dict[str, set[str]]:
+    """Returns the names that the module hands on, by the file whose module brings each.
 
-
-def _writable(name: str) -> bool:
-    """Returns whether Python can write a name: a keyword it cannot, and one with two underscores it would change."""
-    return name not in KEYWORDS and not name.startswith("__")
-
-
-def _walk(messages: Iterable[Message]) -> Iterator[Message]:
-    for message in messages:
-        yield message
-        yield from _walk(message.messages)
-
-
-def _members(message: Message) -> Iterator[str]:
-    """Yields the names that the class of a message gives to something."""
-    yield from (field.name for field in message.fields)
-    yield from (field.name for field in message.extensions)
-    yield from (nested.type_name.names[-1] for nested in message.messages)
-    for enum in message.enums:
-        yield enum.type_name.names[-1]
-        yield from (value.name for value in enum.values)
-
-
-def _extensions(file: File, everything: Iterable[Message]) -> list[Field]:
-    """Returns the extensions of the file whose names Python can write."""
-    extensions = [*file.extensions, *(field for message in everything for field in message.extensions)]
-    return [field for field in extensions if _writable(field.name)]
-
-
-def _used(file: File, everything: list[Message]) -> Iterator[TypeName]:
-    """Yields every message and enum that a hint of the file refers to."""
-    for message in everything:
-        for field in message.fields:
-            yield from _of(field)
-        for enum in message.enums:
-            yield enum.type_name
-    for field in _extensions(file, everything):
-        yield from _of(field)
-
-
-def _deprecated(enums: Iterable[Enum], everything: Iterable[Message]) -> bool:
-    """Returns whether a message or an enum is deprecated."""
-    return any(enum.deprecated for enum in enums) or any(
-        message.deprecated or any(enum.deprecated for enum in message.enums) for message in everything
-    )
-
-
-def _of(field: Field) -> Iterator[TypeName]:
-    if field.type_name is not None:
-        yield field.type_name
-    if field.extendee is not None:
-        yield field.extendee
+    A name that several bring is that of the last one at run time, and one that the file defines is its own.
+    """
+    needs: dict[str, set[str]] = {}
+    seen = set(own)
+    for path in reversed(runtime_order(file.path, file.public_dependencies, modules)):
+        needs[path] = {name for name in modules.exports[path] if writable(name)} - seen
+        seen |= needs[path]
+    return needs

@@ -22,7 +22,7 @@ from protoc_gen_micro.python.text import WIDTH
 from protoc_gen_micro.schema.model import TypeName
 from protoc_gen_micro.schema.names import unused
 
-__all__ = ["Imports", "Needs", "plan_modules", "plan_names"]
+__all__ = ["Imports", "Needs", "plan_modules", "plan_names", "runtime_order"]
 
 Needs = Mapping[str, Iterable[str]]
 """The top-level names that a module needs, by the .proto file that defines them."""
@@ -149,6 +149,17 @@ def plan_names(here: str, needs: Needs, modules: Modules, taken: Iterable[str]) 
         local=local,
         redefines=redefines,
     )
+
+
+def runtime_order(here: str, paths: Iterable[str], modules: Modules) -> list[str]:
+    """Returns .proto files in the order in which the importing module imports their modules at run time.
+
+    Args:
+        here: the .proto file of the importing module.
+        paths: the .proto files, in their order.
+        modules: where the modules are.
+    """
+    return sorted(paths, key=lambda path: not modules.absolute(path) and not _same_top(here, path, modules))
 
 
 _MISSING = "  # pyright: ignore[reportMissingImports]"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from protoc_gen_micro.schema.names import KEYWORDS, module_name, protoc_module_name
 
-__all__ = ["Modules", "shipped", "unimportable"]
+__all__ = ["Modules", "shipped", "typed_by_typeshed", "unimportable"]
 
 
 class Modules(NamedTuple):
@@ -63,6 +63,14 @@ class Modules(NamedTuple):
 def shipped(path: str) -> bool:
     """Returns whether a .proto file comes with a library, which then has its module: nobody generates it again."""
     return path.startswith(_SHIPPED)
+
+
+def typed_by_typeshed(path: str) -> bool:
+    """Returns whether the types of a .proto file's module are those of types-protobuf.
+
+    mypy-protobuf writes them, and in its stubs ``Syntax.ValueType`` is the type of the values of ``Syntax``.
+    """
+    return path.startswith("google/protobuf/") and shipped(path)
 
 
 _SHIPPED = ("google/protobuf/", "micro_rt/")

@@ -178,39 +178,53 @@ def broken(part: str, levels: int) -> str:
     room = WIDTH - 4 * levels
     if "\n" in part or len(part) + 1 <= room or (part.startswith('"') and ": " not in part):
         return part
-    for tail in (f"{_OPTIONAL} = ...", f"{_OPTIONAL} = None", _OPTIONAL):
-        if part.endswith(tail):
-            value = part.removesuffix(tail)
-            if len(value) > room and value.endswith("]"):
-                value = _exploded(value, levels)
-            return f"{value}\n{tail[1:]}"
-    return _exploded(part, levels) if part.endswith("]") else part
+    hint, equals, default = part.partition(" = ")
+    return _wrapped(hint, equals + default, levels, 1)
+
+
+def _wrapped(hint: str, default: str, levels: int, behind: int) -> str:
+    """Breaks a type before each ``|``, or behind its bracket where it has none.
+
+    Args:
+        hint: the type, with the name before it.
+        default: what comes behind it.
+        levels: how far the result will be moved to the right.
+        behind: how long what follows the default is.
+    """
+    room = WIDTH - 4 * levels
+    first, *others = _split(hint, " | ")
+    operands = [first, *(f"| {other}" for other in others)]
+    operands[-1] += default
+    ends = [0] * len(others) + [behind]
+    lines = [
+        _exploded(operand, levels) if len(operand) + end > room and operand.endswith("]") else operand
+        for operand, end in zip(operands, ends, strict=True)
+    ]
+    return "\n".join(lines)
 
 
 def _exploded(hint: str, levels: int) -> str:
     """Breaks what ends with a subscript behind its bracket."""
     head, _, inner = hint[:-1].partition("[")
-    items = _items(inner)
+    items = _split(inner, ", ")
     room = WIDTH - 4 * (levels + 1)
     if len(inner) <= room:
         return f"{head}[\n    {inner}\n]"
-    lines = [
-        indented(_exploded(item, levels + 1)) if len(item) + (len(items) > 1) > room and item.endswith("]") else item
-        for item in items
-    ]
+    more = len(items) > 1
+    lines = [indented(_wrapped(item, "", levels + 1, more)) if len(item) + more > room else item for item in items]
     return f"{head}[\n    {lines[0]}\n]" if len(lines) == 1 else f"{head}[\n    " + ",\n    ".join(lines) + ",\n]"
 
 
-def _items(inner: str) -> list[str]:
-    """Splits the items of a subscript at the commas outside of brackets within it."""
-    items, depth = [""], 0
-    for piece in inner.split(", "):
+def _split(hint: str, separator: str) -> list[str]:
+    """Splits a type at the separators outside of its brackets."""
+    parts, depth = [""], 0
+    for piece in hint.split(separator):
         if depth:
-            items[-1] += f", {piece}"
+            parts[-1] += separator + piece
         else:
-            items.append(piece)
+            parts.append(piece)
         depth += piece.count("[") - piece.count("]")
-    return items[1:]
+    return parts[1:]
 
 
 def literal(text: str) -> str:

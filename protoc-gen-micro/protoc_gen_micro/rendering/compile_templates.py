@@ -20,6 +20,7 @@ __all__ = ["TemplateError", "compile_template", "compile_templates", "main"]
 MACRO_ARGUMENTS = {
     "enum": "Enum",
     "field": "Field",
+    "file": "File",
     "levels": "int",
     "message": "Message",
     "method": "Method",

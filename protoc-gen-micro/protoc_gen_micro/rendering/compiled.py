@@ -198,25 +198,25 @@ def messages_pyi(file: File, use: Hints) -> str:
         out: list[str] = []
         if enum.deprecated:
             out += (use.deprecation(enum.type_name), "\n",)
-        out += (layout("class " + use.class_name(enum) + "(", [use.builtin("int"), "metaclass=" + use.enums + ".EnumTypeWrapper"], "):", use.level(enum)), "\n",)
+        out += (layout("class " + use.class_name(enum) + "(", [use.builtin("int"), "metaclass=" + use.helper("enums") + ".EnumTypeWrapper"], "):", use.level(enum)), "\n",)
         if enum.comment or enum.deprecated:
             out += (
                 "    ", indented(docstring(enum.comment, enum.deprecated)), "\n",
                 "\n",
             )
         for value in use.members(enum):
-            out += ("    ", indented(annotated(value.name, use.typing + ".ClassVar[" + use.type_name(enum.type_name) + "]", use.depth(enum))), "\n",)
+            out += ("    ", indented(annotated(value.name, use.helper("typing") + ".ClassVar[" + use.type_name(enum.type_name) + "]", use.depth(enum))), "\n",)
             if value.comment or value.deprecated:
                 out += ("    ", indented(docstring(value.comment, value.deprecated)), "\n",)
-        if use.members(enum):
-            out += ("\n",)
         out += (
+            "    ", indented(annotated("ValueType", use.helper("typing") + ".TypeAlias = " + use.type_name(enum.type_name), use.depth(enum))), "\n",
+            "\n",
             "    @", use.builtin("classmethod"), "\n",
-            "    ", indented(signature("def Value(", ["cls", "name: " + use.builtin("str")], use.type_name(enum.type_name), ": ...", use.depth(enum))), "\n",
+            "    ", indented(signature("def Value(", ["cls", "name: " + use.name()], use.type_name(enum.type_name), ": ...", use.depth(enum))), "\n",
             "    @", use.builtin("classmethod"), "\n",
-            "    ", indented(signature("def values(", ["cls"], use.builtin("list") + "[" + use.type_name(enum.type_name) + "]", ": ...", use.depth(enum))), "\n",
+            "    ", indented(signature("def values(", ["cls"], use.listed(), ": ...", use.depth(enum))), "\n",
             "    @", use.builtin("classmethod"), "\n",
-            "    ", indented(signature("def items(", ["cls"], use.items(enum), ": ...", use.depth(enum))), "\n",
+            "    ", indented(signature("def items(", ["cls"], use.items(), ": ...", use.depth(enum))), "\n",
         )
         return "".join(out)
 
@@ -238,6 +238,11 @@ def messages_pyi(file: File, use: Hints) -> str:
                 "@", use.builtin("property"), "\n",
                 signature("def " + field.name + "(", ["self"], use.attribute(field), ": ...", use.depth(message)), "\n",
             )
+        if use.assigned(field):
+            out += (
+                "@", field.name, ".setter\n",
+                layout("def " + field.name + "(", ["self", "value: " + use.assigned(field)], ") -> None: ...", use.depth(message)), "\n",
+            )
         return "".join(out)
 
 
@@ -256,8 +261,8 @@ def messages_pyi(file: File, use: Hints) -> str:
         if message.deprecated:
             out += (use.deprecation(message.type_name), "\n",)
         out += (
-            "@", use.typing, ".final\n",
-            layout("class " + use.class_name(message) + "(", [use.message + ".Message"], "):", use.level(message)), "\n",
+            "@", use.helper("typing"), ".final\n",
+            layout("class " + use.class_name(message) + "(", [use.helper("message") + ".Message"], "):", use.level(message)), "\n",
         )
         if message.comment or message.deprecated:
             out += (
@@ -276,12 +281,12 @@ def messages_pyi(file: File, use: Hints) -> str:
             out += ("    ", indented(layout("def ClearField(", use.clearable(message), ") -> None: ...", use.depth(message))), "\n",)
         for oneof in use.oneofs(message):
             if use.overloaded(message):
-                out += ("    @", use.typing, ".overload\n",)
+                out += ("    @", use.helper("typing"), ".overload\n",)
             out += ("    ", indented(signature("def WhichOneof(", ["self", "oneof_group: " + use.literal(oneof.name)], use.choices(oneof), ": ...", use.depth(message))), "\n",)
         if message.fields:
             out += ("\n",)
             for field in use.numbered(message):
-                out += ("    ", field.name.upper(), "_FIELD_NUMBER: ", use.typing, ".Final = ", str(field.number), "\n",)
+                out += ("    ", field.name.upper(), "_FIELD_NUMBER: ", use.helper("typing"), ".Final = ", str(field.number), "\n",)
         for enum in message.enums:
             out += (
                 "\n",
@@ -290,8 +295,8 @@ def messages_pyi(file: File, use: Hints) -> str:
             if use.values(enum):
                 out += ("\n",)
             for value in use.values(enum):
-                out += ("    ", indented(annotated(value.name, use.typing + ".ClassVar[" + use.type_name(enum.type_name) + "]", use.depth(message))), "\n",)
-        for nested in message.messages:
+                out += ("    ", indented(annotated(value.name, use.helper("typing") + ".ClassVar[" + use.type_name(enum.type_name) + "]", use.depth(message))), "\n",)
+        for nested in use.nested(message):
             out += (
                 "\n",
                 "    ", indented(message_class(nested)), "\n",
@@ -303,6 +308,53 @@ def messages_pyi(file: File, use: Hints) -> str:
             )
         return "".join(out)
 
+
+    def contents(file: File) -> str:
+        out: list[str] = []
+        if use.exported:
+            out += ("__all__ = [\n",)
+            for name in use.exported:
+                out += ("    ", literal(name), ",\n",)
+            out += ("]\n",)
+        else:
+            out += ("__all__: ", use.builtin("list"), "[", use.builtin("str"), "] = []\n",)
+        if use.describes:
+            out += (
+                "\n",
+                "DESCRIPTOR: ", use.helper("descriptor"), ".FileDescriptor\n",
+            )
+        for enum in file.enums:
+            out += (
+                "\n",
+                indented(enum_class(enum), 0), "\n",
+            )
+            if use.values(enum):
+                out += ("\n",)
+            for value in use.values(enum):
+                out += (annotated(value.name, use.type_name(enum.type_name)), "\n",)
+        for message in file.messages:
+            out += (
+                "\n",
+                indented(message_class(message), 0), "\n",
+            )
+        for field in file.extensions:
+            out += (
+                "\n",
+                indented(extension(field, 0), 0), "\n",
+            )
+        for definition in use.keywords:
+            out += (
+                "\n",
+                definition, "\n",
+            )
+        for name, target in use.aliases:
+            out += (
+                "\n",
+                name, ": ", use.helper("typing"), ".TypeAlias = ", target, "\n",
+            )
+        return "".join(out)
+
+    body = contents(file)
     out += (
         header(file.path), "\n",
         docstring("Messages of " + file.path + ".\n\n" + file.comment), "\n",
@@ -316,48 +368,10 @@ def messages_pyi(file: File, use: Hints) -> str:
         out += (line, "\n",)
     for line in use.imports.checked:
         out += (line, "\n",)
-    out += ("\n",)
-    if use.exported:
-        out += ("__all__ = [\n",)
-        for name in use.exported:
-            out += ("    ", literal(name), ",\n",)
-        out += ("]\n",)
-    else:
-        out += ("__all__: ", use.builtin("list"), "[", use.builtin("str"), "] = []\n",)
-    if use.describes:
-        out += (
-            "\n",
-            "DESCRIPTOR: ", use.descriptor, ".FileDescriptor\n",
-        )
-    for enum in file.enums:
-        out += (
-            "\n",
-            indented(enum_class(enum), 0), "\n",
-        )
-        if use.values(enum):
-            out += ("\n",)
-        for value in use.values(enum):
-            out += (annotated(value.name, use.type_name(enum.type_name)), "\n",)
-    for message in file.messages:
-        out += (
-            "\n",
-            indented(message_class(message), 0), "\n",
-        )
-    for field in file.extensions:
-        out += (
-            "\n",
-            indented(extension(field, 0), 0), "\n",
-        )
-    for name, target in use.aliases:
-        out += (
-            "\n",
-            name, ": ", use.typing, ".TypeAlias = ", target, "\n",
-        )
-    for definition in use.keywords:
-        out += (
-            "\n",
-            definition, "\n",
-        )
+    out += (
+        "\n",
+        body,
+    )
     return "".join(out)
 
 

@@ -105,13 +105,27 @@ class Oneof(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A message, with all that is nested in it; the entries of maps are left out."""
+    """A message, with all that is nested in it.
+
+    Attributes:
+        name: its name in the .proto.
+        type_name: how it is referred to.
+        fields: its fields.
+        oneofs: its oneofs; an ``optional`` makes none.
+        messages: the messages nested in it, without the entries of maps.
+        entries: the entries of its maps, which are nested messages too.
+        enums: the enums nested in it.
+        extensions: the extensions written in it.
+        comment: its comment, or empty.
+        deprecated: whether the .proto says so.
+    """
 
     name: str
     type_name: TypeName
     fields: tuple[Field, ...]
     oneofs: tuple[Oneof, ...]
     messages: tuple[Message, ...]
+    entries: tuple[Message, ...]
     enums: tuple[Enum, ...]
     extensions: tuple[Field, ...]
     comment: str

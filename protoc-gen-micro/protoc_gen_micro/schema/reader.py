@@ -192,12 +192,12 @@ class _FileReader:
                 yield from self._aliases(inner, f"{key}.", (*thing.nested_type, *thing.enum_type))
 
     def _messages(
-        self, messages: Iterable[descriptor_pb2.DescriptorProto], path: Path, prefix: str
+        self, messages: Iterable[descriptor_pb2.DescriptorProto], path: Path, prefix: str, *, entries: bool = False
     ) -> tuple[Message, ...]:
         return tuple(
             self._message(message, (*path, index), prefix)
             for index, message in enumerate(messages)
-            if not message.options.map_entry
+            if message.options.map_entry == entries
         )
 
     def _message(self, message: descriptor_pb2.DescriptorProto, path: Path, prefix: str) -> Message:
@@ -220,6 +220,7 @@ class _FileReader:
                 if name
             ),
             messages=self._messages(message.nested_type, (*path, 3), f"{full_name}."),
+            entries=self._messages(message.nested_type, (*path, 3), f"{full_name}.", entries=True),
             enums=self._enums(message.enum_type, (*path, 4), f"{full_name}."),
             extensions=tuple(
                 self._field(field, (*path, 6, index), ()) for index, field in enumerate(message.extension)
