@@ -11,12 +11,13 @@ writes, and `micro-rt generate` on its own. Nobody generates it again: `micro_rt
 # pyright: reportPrivateUsage=false
 
 import collections.abc as _abc
+import datetime as _datetime
 import typing as _typing
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enums
-from google.protobuf.internal import extension_dict as _extensions
+from google.protobuf.internal import extension_dict as _extension_dict
 from google.protobuf.descriptor_pb2 import (
     MessageOptions,
     MethodOptions as _MethodOptions,
@@ -95,13 +96,14 @@ class Code(int, metaclass=_enums.EnumTypeWrapper):
     """Data is lost."""
     CODE_UNAUTHENTICATED: _typing.ClassVar[Code]
     """The caller did not say who it is."""
+    ValueType: _typing.TypeAlias = Code
 
     @classmethod
-    def Value(cls, name: str) -> Code: ...
+    def Value(cls, name: str | bytes) -> Code: ...
     @classmethod
-    def values(cls) -> list[Code]: ...
+    def values(cls) -> list[_typing.Any]: ...
     @classmethod
-    def items(cls) -> list[tuple[str, Code]]: ...
+    def items(cls) -> list[tuple[str, _typing.Any]]: ...
 
 CODE_UNSPECIFIED: Code
 CODE_CANCELLED: Code
@@ -145,6 +147,8 @@ class MethodOptions(_message.Message):
         """How long a call takes at most: for clients, unless the call or the client says otherwise (`timeout=`); and for
         the server in any case, which cancels a handler that takes longer and answers DEADLINE_EXCEEDED.
         """
+    @timeout.setter
+    def timeout(self, value: _datetime.timedelta) -> None: ...
     @property
     def retry(self) -> RetryOptions:
         """How failed calls are sent again, unless the client says otherwise (`retry=`)."""
@@ -155,7 +159,11 @@ class MethodOptions(_message.Message):
         """
 
     def __init__(
-        self, *, timeout: Duration | None = ..., retry: RetryOptions | None = ..., auth: AuthOptions | None = ...
+        self,
+        *,
+        timeout: Duration | _datetime.timedelta | _Mapping | None = ...,
+        retry: RetryOptions | _Mapping | None = ...,
+        auth: AuthOptions | _Mapping | None = ...,
     ) -> None: ...
     def HasField(self, field_name: _typing.Literal["timeout", "retry", "auth"]) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["timeout", "retry", "auth"]) -> None: ...
@@ -173,9 +181,13 @@ class RetryOptions(_message.Message):
     @property
     def backoff(self) -> Duration:
         """The wait before the second try is a random part of this, and doubles with each further try."""
+    @backoff.setter
+    def backoff(self, value: _datetime.timedelta) -> None: ...
     @property
     def max_backoff(self) -> Duration:
         """The longest wait."""
+    @max_backoff.setter
+    def max_backoff(self, value: _datetime.timedelta) -> None: ...
     @property
     def codes(self) -> _containers.RepeatedScalarFieldContainer[Code]:
         """The codes after which a call is sent again; UNAVAILABLE alone when none is given."""
@@ -186,16 +198,17 @@ class RetryOptions(_message.Message):
     @property
     def attempt_timeout(self) -> Duration:
         """The longest time of one attempt at a unary call that may run twice: after it, the call goes to another node."""
-
+    @attempt_timeout.setter
+    def attempt_timeout(self, value: _datetime.timedelta) -> None: ...
     def __init__(
         self,
         *,
         attempts: int | None = ...,
-        backoff: Duration | None = ...,
-        max_backoff: Duration | None = ...,
-        codes: _abc.Iterable[Code] | None = ...,
+        backoff: Duration | _datetime.timedelta | _Mapping | None = ...,
+        max_backoff: Duration | _datetime.timedelta | _Mapping | None = ...,
+        codes: _abc.Iterable[Code | str] | None = ...,
         idempotent: bool | None = ...,
-        attempt_timeout: Duration | None = ...,
+        attempt_timeout: Duration | _datetime.timedelta | _Mapping | None = ...,
     ) -> None: ...
     def HasField(
         self, field_name: _typing.Literal["attempts", "backoff", "max_backoff", "idempotent", "attempt_timeout"]
@@ -246,6 +259,8 @@ class EventOptions(_message.Message):
     @property
     def retention(self) -> Duration:
         """How long records are to be kept: a hint for whoever creates the topic."""
+    @retention.setter
+    def retention(self, value: _datetime.timedelta) -> None: ...
     partitions: int
     """Into how many partitions the topic is to be divided: a hint for whoever creates it."""
     type: str
@@ -259,7 +274,7 @@ class EventOptions(_message.Message):
         topic: str | None = ...,
         key: str | None = ...,
         version: str | None = ...,
-        retention: Duration | None = ...,
+        retention: Duration | _datetime.timedelta | _Mapping | None = ...,
         partitions: int | None = ...,
         type: str | None = ...,
     ) -> None: ...
@@ -276,16 +291,18 @@ class EventOptions(_message.Message):
     TYPE_FIELD_NUMBER: _typing.Final = 6
 
 SERVICE_FIELD_NUMBER: int
-service: _extensions._ExtensionFieldDescriptor[_ServiceOptions, ServiceOptions]
+service: _extension_dict._ExtensionFieldDescriptor[_ServiceOptions, ServiceOptions]
 """What a service says of itself: `option (micro.service) = { name: "greetings" };`"""
 
 METHOD_FIELD_NUMBER: int
-method: _extensions._ExtensionFieldDescriptor[_MethodOptions, MethodOptions]
+method: _extension_dict._ExtensionFieldDescriptor[_MethodOptions, MethodOptions]
 """The policy of a method: `option (micro.method) = { timeout: { seconds: 2 } retry: { attempts: 3 } };`"""
 
 EVENT_FIELD_NUMBER: int
-event: _extensions._ExtensionFieldDescriptor[MessageOptions, EventOptions]
+event: _extension_dict._ExtensionFieldDescriptor[MessageOptions, EventOptions]
 """Makes a message an event: `option (micro.event) = { topic: "orders.placed" key: "order_id" };`
 
 The events of a file become a typed publisher, a typed base of subscribers, and an AsyncAPI document.
 """
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

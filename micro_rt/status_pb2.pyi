@@ -35,7 +35,7 @@ class Status(_message.Message):
         """Typed details."""
 
     def __init__(
-        self, *, code: int | None = ..., message: str | None = ..., details: _abc.Iterable[Any] | None = ...
+        self, *, code: int | None = ..., message: str | None = ..., details: _abc.Iterable[Any | _Mapping] | None = ...
     ) -> None: ...
     def HasField(self, field_name: _typing.Never) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["code", "message", "details"]) -> None: ...
@@ -66,6 +66,18 @@ class ErrorInfo(_message.Message):
     DOMAIN_FIELD_NUMBER: _typing.Final = 2
     METADATA_FIELD_NUMBER: _typing.Final = 3
 
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        key: str
+        value: str
+
+        def __init__(self, *, key: str | None = ..., value: str | None = ...) -> None: ...
+        def HasField(self, field_name: _typing.Never) -> bool: ...
+        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing.Final = 1
+        VALUE_FIELD_NUMBER: _typing.Final = 2
+
 @_typing.final
 class GoMicroError(_message.Message):
     """errors.Error of go-micro (errors/proto/errors.proto), the detail that its clients look for first."""
@@ -89,3 +101,5 @@ class GoMicroError(_message.Message):
     CODE_FIELD_NUMBER: _typing.Final = 2
     DETAIL_FIELD_NUMBER: _typing.Final = 3
     STATUS_FIELD_NUMBER: _typing.Final = 4
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

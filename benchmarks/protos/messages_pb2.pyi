@@ -27,13 +27,14 @@ class State(int, metaclass=_enums.EnumTypeWrapper):
     STATE_UNKNOWN: _typing.ClassVar[State]
     STATE_OPEN: _typing.ClassVar[State]
     STATE_ACTIVE: _typing.ClassVar[State]
+    ValueType: _typing.TypeAlias = State
 
     @classmethod
-    def Value(cls, name: str) -> State: ...
+    def Value(cls, name: str | bytes) -> State: ...
     @classmethod
-    def values(cls) -> list[State]: ...
+    def values(cls) -> list[_typing.Any]: ...
     @classmethod
-    def items(cls) -> list[tuple[str, State]]: ...
+    def items(cls) -> list[tuple[str, _typing.Any]]: ...
 
 STATE_UNKNOWN: State
 STATE_OPEN: State
@@ -85,15 +86,15 @@ class Reply(_message.Message):
         description: str | None = ...,
         created: int | None = ...,
         revision: int | None = ...,
-        state: State | None = ...,
+        state: State | str | None = ...,
         digest: bytes | None = ...,
         note: str | None = ...,
         score: float | None = ...,
         active: bool | None = ...,
-        items: _abc.Iterable[Item] | None = ...,
+        items: _abc.Iterable[Item | _Mapping] | None = ...,
         labels: _abc.Mapping[str, str] | None = ...,
         counts: _abc.Iterable[int] | None = ...,
-        owner: Owner | None = ...,
+        owner: Owner | _Mapping | None = ...,
     ) -> None: ...
     def HasField(self, field_name: _typing.Literal["note", "owner"]) -> bool: ...
     def ClearField(
@@ -130,6 +131,18 @@ class Reply(_message.Message):
     LABELS_FIELD_NUMBER: _typing.Final = 12
     COUNTS_FIELD_NUMBER: _typing.Final = 13
     OWNER_FIELD_NUMBER: _typing.Final = 14
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        key: str
+        value: str
+
+        def __init__(self, *, key: str | None = ..., value: str | None = ...) -> None: ...
+        def HasField(self, field_name: _typing.Never) -> bool: ...
+        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing.Final = 1
+        VALUE_FIELD_NUMBER: _typing.Final = 2
 
 @_typing.final
 class Item(_message.Message):
@@ -174,3 +187,5 @@ class Owner(_message.Message):
     NAME_FIELD_NUMBER: _typing.Final = 1
     EMAIL_FIELD_NUMBER: _typing.Final = 2
     ID_FIELD_NUMBER: _typing.Final = 3
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

@@ -131,7 +131,7 @@ class Rests(_message.Message):
     def rests(self) -> _containers.RepeatedCompositeFieldContainer[Rest]:
         """All that have ended."""
 
-    def __init__(self, *, rests: _abc.Iterable[Rest] | None = ...) -> None: ...
+    def __init__(self, *, rests: _abc.Iterable[Rest | _Mapping] | None = ...) -> None: ...
     def HasField(self, field_name: _typing.Never) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["rests"]) -> None: ...
 
@@ -150,6 +150,18 @@ class Pairs(_message.Message):
     def ClearField(self, field_name: _typing.Literal["values"]) -> None: ...
 
     VALUES_FIELD_NUMBER: _typing.Final = 1
+
+    @_typing.final
+    class ValuesEntry(_message.Message):
+        key: str
+        value: str
+
+        def __init__(self, *, key: str | None = ..., value: str | None = ...) -> None: ...
+        def HasField(self, field_name: _typing.Never) -> bool: ...
+        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing.Final = 1
+        VALUE_FIELD_NUMBER: _typing.Final = 2
 
 @_typing.final
 class Shapes(_message.Message):
@@ -205,16 +217,16 @@ class Shapes(_message.Message):
         a_bool: bool | None = ...,
         a_string: str | None = ...,
         some_bytes: bytes | None = ...,
-        colour: Shapes.Colour | None = ...,
-        inner: Shapes.Inner | None = ...,
+        colour: Shapes.Colour | str | None = ...,
+        inner: Shapes.Inner | _Mapping | None = ...,
         numbers: _abc.Iterable[int] | None = ...,
         chunks: _abc.Iterable[bytes] | None = ...,
-        inners: _abc.Iterable[Shapes.Inner] | None = ...,
-        colours: _abc.Iterable[Shapes.Colour] | None = ...,
-        by_name: _abc.Mapping[str, Number] | None = ...,
+        inners: _abc.Iterable[Shapes.Inner | _Mapping] | None = ...,
+        colours: _abc.Iterable[Shapes.Colour | str] | None = ...,
+        by_name: _abc.Mapping[str, Number | _Mapping] | None = ...,
         maybe: str | None = ...,
         left: str | None = ...,
-        right: Number | None = ...,
+        right: Number | _Mapping | None = ...,
     ) -> None: ...
     def HasField(self, field_name: _typing.Literal["inner", "maybe", "left", "right", "choice"]) -> bool: ...
     def ClearField(
@@ -283,16 +295,29 @@ class Shapes(_message.Message):
         """None."""
         COLOUR_RED: _typing.ClassVar[Shapes.Colour]
         """Red."""
+        ValueType: _typing.TypeAlias = Shapes.Colour
 
         @classmethod
-        def Value(cls, name: str) -> Shapes.Colour: ...
+        def Value(cls, name: str | bytes) -> Shapes.Colour: ...
         @classmethod
-        def values(cls) -> list[Shapes.Colour]: ...
+        def values(cls) -> list[_typing.Any]: ...
         @classmethod
-        def items(cls) -> list[tuple[str, Shapes.Colour]]: ...
+        def items(cls) -> list[tuple[str, _typing.Any]]: ...
 
     COLOUR_UNSPECIFIED: _typing.ClassVar[Shapes.Colour]
     COLOUR_RED: _typing.ClassVar[Shapes.Colour]
+
+    @_typing.final
+    class ByNameEntry(_message.Message):
+        key: str
+        @property
+        def value(self) -> Number: ...
+        def __init__(self, *, key: str | None = ..., value: Number | _Mapping | None = ...) -> None: ...
+        def HasField(self, field_name: _typing.Literal["value"]) -> bool: ...
+        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing.Final = 1
+        VALUE_FIELD_NUMBER: _typing.Final = 2
 
     @_typing.final
     class Inner(_message.Message):
@@ -305,9 +330,13 @@ class Shapes(_message.Message):
         def texts(self) -> _containers.RepeatedCompositeFieldContainer[Text]:
             """Some."""
 
-        def __init__(self, *, number: Number | None = ..., texts: _abc.Iterable[Text] | None = ...) -> None: ...
+        def __init__(
+            self, *, number: Number | _Mapping | None = ..., texts: _abc.Iterable[Text | _Mapping] | None = ...
+        ) -> None: ...
         def HasField(self, field_name: _typing.Literal["number"]) -> bool: ...
         def ClearField(self, field_name: _typing.Literal["number", "texts"]) -> None: ...
 
         NUMBER_FIELD_NUMBER: _typing.Final = 1
         TEXTS_FIELD_NUMBER: _typing.Final = 2
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

@@ -7,6 +7,7 @@ The events of a shop.
 """
 
 import collections.abc as _abc
+import datetime as _datetime
 import typing as _typing
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -37,13 +38,14 @@ class Channel(int, metaclass=_enums.EnumTypeWrapper):
     """Nobody said."""
     CHANNEL_WEB: _typing.ClassVar[Channel]
     CHANNEL_PHONE: _typing.ClassVar[Channel]
+    ValueType: _typing.TypeAlias = Channel
 
     @classmethod
-    def Value(cls, name: str) -> Channel: ...
+    def Value(cls, name: str | bytes) -> Channel: ...
     @classmethod
-    def values(cls) -> list[Channel]: ...
+    def values(cls) -> list[_typing.Any]: ...
     @classmethod
-    def items(cls) -> list[tuple[str, Channel]]: ...
+    def items(cls) -> list[tuple[str, _typing.Any]]: ...
 
 CHANNEL_UNSPECIFIED: Channel
 CHANNEL_WEB: Channel
@@ -61,6 +63,8 @@ class OrderPlaced(_message.Message):
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Line]: ...
     @property
     def placed_at(self) -> Timestamp: ...
+    @placed_at.setter
+    def placed_at(self, value: _datetime.datetime) -> None: ...
     channel: Channel
     """Where it came from."""
 
@@ -69,9 +73,9 @@ class OrderPlaced(_message.Message):
         *,
         order_id: str | None = ...,
         total_cents: int | None = ...,
-        lines: _abc.Iterable[Line] | None = ...,
-        placed_at: Timestamp | None = ...,
-        channel: Channel | None = ...,
+        lines: _abc.Iterable[Line | _Mapping] | None = ...,
+        placed_at: Timestamp | _datetime.datetime | _Mapping | None = ...,
+        channel: Channel | str | None = ...,
     ) -> None: ...
     def HasField(self, field_name: _typing.Literal["placed_at"]) -> bool: ...
     def ClearField(
@@ -106,7 +110,7 @@ class Shipped(_message.Message):
     def shipment(self) -> Shipment: ...
     carrier: str
 
-    def __init__(self, *, shipment: Shipment | None = ..., carrier: str | None = ...) -> None: ...
+    def __init__(self, *, shipment: Shipment | _Mapping | None = ..., carrier: str | None = ...) -> None: ...
     def HasField(self, field_name: _typing.Literal["shipment"]) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["shipment", "carrier"]) -> None: ...
 
@@ -166,3 +170,17 @@ class Shipment(_message.Message):
 
     ID_FIELD_NUMBER: _typing.Final = 1
     ARTICLES_FIELD_NUMBER: _typing.Final = 2
+
+    @_typing.final
+    class ArticlesEntry(_message.Message):
+        key: str
+        value: int
+
+        def __init__(self, *, key: str | None = ..., value: int | None = ...) -> None: ...
+        def HasField(self, field_name: _typing.Never) -> bool: ...
+        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing.Final = 1
+        VALUE_FIELD_NUMBER: _typing.Final = 2
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

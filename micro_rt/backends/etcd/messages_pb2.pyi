@@ -125,7 +125,7 @@ class Event(_message.Message):
     def kv(self) -> KeyValue:
         """Of a deleted key, only the key and the revision."""
 
-    def __init__(self, *, type: Event.EventType | None = ..., kv: KeyValue | None = ...) -> None: ...
+    def __init__(self, *, type: Event.EventType | str | None = ..., kv: KeyValue | _Mapping | None = ...) -> None: ...
     def HasField(self, field_name: _typing.Literal["kv"]) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["type", "kv"]) -> None: ...
 
@@ -135,13 +135,14 @@ class Event(_message.Message):
     class EventType(int, metaclass=_enums.EnumTypeWrapper):
         PUT: _typing.ClassVar[Event.EventType]
         DELETE: _typing.ClassVar[Event.EventType]
+        ValueType: _typing.TypeAlias = Event.EventType
 
         @classmethod
-        def Value(cls, name: str) -> Event.EventType: ...
+        def Value(cls, name: str | bytes) -> Event.EventType: ...
         @classmethod
-        def values(cls) -> list[Event.EventType]: ...
+        def values(cls) -> list[_typing.Any]: ...
         @classmethod
-        def items(cls) -> list[tuple[str, Event.EventType]]: ...
+        def items(cls) -> list[tuple[str, _typing.Any]]: ...
 
     PUT: _typing.ClassVar[Event.EventType]
     DELETE: _typing.ClassVar[Event.EventType]
@@ -186,8 +187,8 @@ class RangeResponse(_message.Message):
     def __init__(
         self,
         *,
-        header: ResponseHeader | None = ...,
-        kvs: _abc.Iterable[KeyValue] | None = ...,
+        header: ResponseHeader | _Mapping | None = ...,
+        kvs: _abc.Iterable[KeyValue | _Mapping] | None = ...,
         more: bool | None = ...,
         count: int | None = ...,
     ) -> None: ...
@@ -217,7 +218,7 @@ class PutRequest(_message.Message):
 class PutResponse(_message.Message):
     @property
     def header(self) -> ResponseHeader: ...
-    def __init__(self, *, header: ResponseHeader | None = ...) -> None: ...
+    def __init__(self, *, header: ResponseHeader | _Mapping | None = ...) -> None: ...
     def HasField(self, field_name: _typing.Literal["header"]) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["header"]) -> None: ...
 
@@ -241,7 +242,7 @@ class DeleteRangeResponse(_message.Message):
     def header(self) -> ResponseHeader: ...
     deleted: int
 
-    def __init__(self, *, header: ResponseHeader | None = ..., deleted: int | None = ...) -> None: ...
+    def __init__(self, *, header: ResponseHeader | _Mapping | None = ..., deleted: int | None = ...) -> None: ...
     def HasField(self, field_name: _typing.Literal["header"]) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["header", "deleted"]) -> None: ...
 
@@ -261,9 +262,9 @@ class RequestOp(_message.Message):
     def __init__(
         self,
         *,
-        request_range: RangeRequest | None = ...,
-        request_put: PutRequest | None = ...,
-        request_delete_range: DeleteRangeRequest | None = ...,
+        request_range: RangeRequest | _Mapping | None = ...,
+        request_put: PutRequest | _Mapping | None = ...,
+        request_delete_range: DeleteRangeRequest | _Mapping | None = ...,
     ) -> None: ...
     def HasField(
         self, field_name: _typing.Literal["request_range", "request_put", "request_delete_range", "request"]
@@ -290,9 +291,9 @@ class ResponseOp(_message.Message):
     def __init__(
         self,
         *,
-        response_range: RangeResponse | None = ...,
-        response_put: PutResponse | None = ...,
-        response_delete_range: DeleteRangeResponse | None = ...,
+        response_range: RangeResponse | _Mapping | None = ...,
+        response_put: PutResponse | _Mapping | None = ...,
+        response_delete_range: DeleteRangeResponse | _Mapping | None = ...,
     ) -> None: ...
     def HasField(
         self, field_name: _typing.Literal["response_range", "response_put", "response_delete_range", "response"]
@@ -324,8 +325,8 @@ class Compare(_message.Message):
     def __init__(
         self,
         *,
-        result: Compare.CompareResult | None = ...,
-        target: Compare.CompareTarget | None = ...,
+        result: Compare.CompareResult | str | None = ...,
+        target: Compare.CompareTarget | str | None = ...,
         key: bytes | None = ...,
         version: int | None = ...,
         create_revision: int | None = ...,
@@ -361,13 +362,14 @@ class Compare(_message.Message):
         GREATER: _typing.ClassVar[Compare.CompareResult]
         LESS: _typing.ClassVar[Compare.CompareResult]
         NOT_EQUAL: _typing.ClassVar[Compare.CompareResult]
+        ValueType: _typing.TypeAlias = Compare.CompareResult
 
         @classmethod
-        def Value(cls, name: str) -> Compare.CompareResult: ...
+        def Value(cls, name: str | bytes) -> Compare.CompareResult: ...
         @classmethod
-        def values(cls) -> list[Compare.CompareResult]: ...
+        def values(cls) -> list[_typing.Any]: ...
         @classmethod
-        def items(cls) -> list[tuple[str, Compare.CompareResult]]: ...
+        def items(cls) -> list[tuple[str, _typing.Any]]: ...
 
     EQUAL: _typing.ClassVar[Compare.CompareResult]
     GREATER: _typing.ClassVar[Compare.CompareResult]
@@ -380,13 +382,14 @@ class Compare(_message.Message):
         MOD: _typing.ClassVar[Compare.CompareTarget]
         VALUE: _typing.ClassVar[Compare.CompareTarget]
         LEASE: _typing.ClassVar[Compare.CompareTarget]
+        ValueType: _typing.TypeAlias = Compare.CompareTarget
 
         @classmethod
-        def Value(cls, name: str) -> Compare.CompareTarget: ...
+        def Value(cls, name: str | bytes) -> Compare.CompareTarget: ...
         @classmethod
-        def values(cls) -> list[Compare.CompareTarget]: ...
+        def values(cls) -> list[_typing.Any]: ...
         @classmethod
-        def items(cls) -> list[tuple[str, Compare.CompareTarget]]: ...
+        def items(cls) -> list[tuple[str, _typing.Any]]: ...
 
     VERSION: _typing.ClassVar[Compare.CompareTarget]
     CREATE: _typing.ClassVar[Compare.CompareTarget]
@@ -405,9 +408,9 @@ class TxnRequest(_message.Message):
     def __init__(
         self,
         *,
-        compare: _abc.Iterable[Compare] | None = ...,
-        success: _abc.Iterable[RequestOp] | None = ...,
-        failure: _abc.Iterable[RequestOp] | None = ...,
+        compare: _abc.Iterable[Compare | _Mapping] | None = ...,
+        success: _abc.Iterable[RequestOp | _Mapping] | None = ...,
+        failure: _abc.Iterable[RequestOp | _Mapping] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: _typing.Never) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["compare", "success", "failure"]) -> None: ...
@@ -426,9 +429,9 @@ class TxnResponse(_message.Message):
     def __init__(
         self,
         *,
-        header: ResponseHeader | None = ...,
+        header: ResponseHeader | _Mapping | None = ...,
         succeeded: bool | None = ...,
-        responses: _abc.Iterable[ResponseOp] | None = ...,
+        responses: _abc.Iterable[ResponseOp | _Mapping] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: _typing.Literal["header"]) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["header", "succeeded", "responses"]) -> None: ...
@@ -453,7 +456,7 @@ class CompactionRequest(_message.Message):
 class CompactionResponse(_message.Message):
     @property
     def header(self) -> ResponseHeader: ...
-    def __init__(self, *, header: ResponseHeader | None = ...) -> None: ...
+    def __init__(self, *, header: ResponseHeader | _Mapping | None = ...) -> None: ...
     def HasField(self, field_name: _typing.Literal["header"]) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["header"]) -> None: ...
 
@@ -470,9 +473,9 @@ class WatchRequest(_message.Message):
     def __init__(
         self,
         *,
-        create_request: WatchCreateRequest | None = ...,
-        cancel_request: WatchCancelRequest | None = ...,
-        progress_request: WatchProgressRequest | None = ...,
+        create_request: WatchCreateRequest | _Mapping | None = ...,
+        cancel_request: WatchCancelRequest | _Mapping | None = ...,
+        progress_request: WatchProgressRequest | _Mapping | None = ...,
     ) -> None: ...
     def HasField(
         self, field_name: _typing.Literal["create_request", "cancel_request", "progress_request", "request_union"]
@@ -542,13 +545,13 @@ class WatchResponse(_message.Message):
     def __init__(
         self,
         *,
-        header: ResponseHeader | None = ...,
+        header: ResponseHeader | _Mapping | None = ...,
         watch_id: int | None = ...,
         created: bool | None = ...,
         canceled: bool | None = ...,
         compact_revision: int | None = ...,
         cancel_reason: str | None = ...,
-        events: _abc.Iterable[Event] | None = ...,
+        events: _abc.Iterable[Event | _Mapping] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: _typing.Literal["header"]) -> bool: ...
     def ClearField(
@@ -588,7 +591,9 @@ class LeaseGrantResponse(_message.Message):
     ttl: int
     """Seconds; what the server made of what was asked for."""
 
-    def __init__(self, *, header: ResponseHeader | None = ..., id: int | None = ..., ttl: int | None = ...) -> None: ...
+    def __init__(
+        self, *, header: ResponseHeader | _Mapping | None = ..., id: int | None = ..., ttl: int | None = ...
+    ) -> None: ...
     def HasField(self, field_name: _typing.Literal["header"]) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["header", "id", "ttl"]) -> None: ...
 
@@ -610,7 +615,7 @@ class LeaseRevokeRequest(_message.Message):
 class LeaseRevokeResponse(_message.Message):
     @property
     def header(self) -> ResponseHeader: ...
-    def __init__(self, *, header: ResponseHeader | None = ...) -> None: ...
+    def __init__(self, *, header: ResponseHeader | _Mapping | None = ...) -> None: ...
     def HasField(self, field_name: _typing.Literal["header"]) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["header"]) -> None: ...
 
@@ -634,7 +639,9 @@ class LeaseKeepAliveResponse(_message.Message):
     ttl: int
     """Seconds; 0 if there is no such lease."""
 
-    def __init__(self, *, header: ResponseHeader | None = ..., id: int | None = ..., ttl: int | None = ...) -> None: ...
+    def __init__(
+        self, *, header: ResponseHeader | _Mapping | None = ..., id: int | None = ..., ttl: int | None = ...
+    ) -> None: ...
     def HasField(self, field_name: _typing.Literal["header"]) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["header", "id", "ttl"]) -> None: ...
 
@@ -668,7 +675,7 @@ class LeaseTimeToLiveResponse(_message.Message):
     def __init__(
         self,
         *,
-        header: ResponseHeader | None = ...,
+        header: ResponseHeader | _Mapping | None = ...,
         id: int | None = ...,
         ttl: int | None = ...,
         granted_ttl: int | None = ...,
@@ -701,7 +708,7 @@ class AuthenticateResponse(_message.Message):
     def header(self) -> ResponseHeader: ...
     token: str
 
-    def __init__(self, *, header: ResponseHeader | None = ..., token: str | None = ...) -> None: ...
+    def __init__(self, *, header: ResponseHeader | _Mapping | None = ..., token: str | None = ...) -> None: ...
     def HasField(self, field_name: _typing.Literal["header"]) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["header", "token"]) -> None: ...
 
@@ -746,9 +753,13 @@ class MemberListResponse(_message.Message):
     def header(self) -> ResponseHeader: ...
     @property
     def members(self) -> _containers.RepeatedCompositeFieldContainer[Member]: ...
-    def __init__(self, *, header: ResponseHeader | None = ..., members: _abc.Iterable[Member] | None = ...) -> None: ...
+    def __init__(
+        self, *, header: ResponseHeader | _Mapping | None = ..., members: _abc.Iterable[Member | _Mapping] | None = ...
+    ) -> None: ...
     def HasField(self, field_name: _typing.Literal["header"]) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["header", "members"]) -> None: ...
 
     HEADER_FIELD_NUMBER: _typing.Final = 1
     MEMBERS_FIELD_NUMBER: _typing.Final = 2
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

@@ -3,6 +3,7 @@
 # source: edition.proto
 """Messages of edition.proto."""
 
+import collections.abc as _abc
 import typing as _typing
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -19,10 +20,14 @@ class Settings(_message.Message):
     known: str
     @property
     def part(self) -> Settings: ...
-    def __init__(self, *, plain: str | None = ..., known: str | None = ..., part: Settings | None = ...) -> None: ...
+    def __init__(
+        self, *, plain: str | None = ..., known: str | None = ..., part: Settings | _Mapping | None = ...
+    ) -> None: ...
     def HasField(self, field_name: _typing.Literal["known", "part"]) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["plain", "known", "part"]) -> None: ...
 
     PLAIN_FIELD_NUMBER: _typing.Final = 1
     KNOWN_FIELD_NUMBER: _typing.Final = 2
     PART_FIELD_NUMBER: _typing.Final = 3
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

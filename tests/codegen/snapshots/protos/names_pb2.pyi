@@ -30,13 +30,14 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 class Kind(_builtins.int, metaclass=_enums.EnumTypeWrapper):
     print: _typing_.ClassVar[_Kind]
+    ValueType: _typing_.TypeAlias = _Kind
 
     @classmethod
-    def Value(cls, name: _builtins.str) -> _Kind: ...
+    def Value(cls, name: _builtins.str | _builtins.bytes) -> _Kind: ...
     @classmethod
-    def values(cls) -> _builtins.list[_Kind]: ...
+    def values(cls) -> _builtins.list[_typing_.Any]: ...
     @classmethod
-    def items(cls) -> _builtins.list[tuple[_builtins.str, _Kind]]: ...
+    def items(cls) -> _builtins.list[tuple[_builtins.str, _typing_.Any]]: ...
 
 items: _Kind
 print: _Kind
@@ -77,10 +78,10 @@ class Fields(_message.Message):
         float: _builtins.float | None = ...,
         list: _abc_.Iterable[_builtins.str] | None = ...,
         dict: _abc_.Mapping[_builtins.str, _builtins.int] | None = ...,
-        property: Fields | None = ...,
+        property: Fields | _Mapping | None = ...,
         self: _builtins.str | None = ...,
-        Thing: _Thing | None = ...,
-        Kind: _Kind | None = ...,
+        Thing: _Thing | _Mapping | None = ...,
+        Kind: _Kind | _builtins.str | None = ...,
         _typing: _builtins.str | None = ...,
         _abc: _abc_.Iterable[_builtins.str] | None = ...,
         type: _builtins.str | None = ...,
@@ -134,6 +135,18 @@ class Fields(_message.Message):
     LITERAL_FIELD_NUMBER: _typing_.Final = 18
     NONE_FIELD_NUMBER: _typing_.Final = 19
 
+    @_typing_.final
+    class DictEntry(_message.Message):
+        key: _builtins.str
+        value: _builtins.int
+
+        def __init__(self, *, key: _builtins.str | None = ..., value: _builtins.int | None = ...) -> None: ...
+        def HasField(self, field_name: _typing_.Never) -> _builtins.bool: ...
+        def ClearField(self, field_name: _typing_.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing_.Final = 1
+        VALUE_FIELD_NUMBER: _typing_.Final = 2
+
 @_typing_.final
 class Thing(_message.Message):
     def __init__(self) -> None: ...
@@ -168,12 +181,14 @@ class KeywordsClient(_message.Message):
 class import_(_message.Message):
     def __init__(self) -> None: ...
 
-_Kind: _typing_.TypeAlias = Kind
-
-_Thing: _typing_.TypeAlias = Thing
-
 _Fields_keywords = _typing_.TypedDict(
     "_Fields_keywords",
     {"from": _builtins.str | None, "class": _builtins.int | None, "None": _builtins.str | None},
     total=False,
 )
+
+_Kind: _typing_.TypeAlias = Kind
+
+_Thing: _typing_.TypeAlias = Thing
+
+_Mapping: _typing_.TypeAlias = _abc_.Mapping[_typing_.Any, _typing_.Any]

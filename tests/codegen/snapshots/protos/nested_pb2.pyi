@@ -4,6 +4,7 @@
 """Messages of nested.proto."""
 
 import collections.abc as _abc
+import datetime as _datetime
 import typing as _typing
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -31,13 +32,14 @@ class State(int, metaclass=_enums.EnumTypeWrapper):
     STATE_GOOD: _typing.ClassVar[State]
     STATE_OK: _typing.ClassVar[State]
     """Deprecated."""
+    ValueType: _typing.TypeAlias = State
 
     @classmethod
-    def Value(cls, name: str) -> State: ...
+    def Value(cls, name: str | bytes) -> State: ...
     @classmethod
-    def values(cls) -> list[State]: ...
+    def values(cls) -> list[_typing.Any]: ...
     @classmethod
-    def items(cls) -> list[tuple[str, State]]: ...
+    def items(cls) -> list[tuple[str, _typing.Any]]: ...
 
 STATE_UNKNOWN: State
 STATE_GOOD: State
@@ -57,11 +59,17 @@ class Outer(_message.Message):
     def words(self) -> _containers.RepeatedScalarFieldContainer[str]: ...
     @property
     def time(self) -> Timestamp: ...
+    @time.setter
+    def time(self, value: _datetime.datetime) -> None: ...
     @property
     def duration(self) -> Duration: ...
+    @duration.setter
+    def duration(self, value: _datetime.timedelta) -> None: ...
     @property
     def data(self) -> Struct: ...
-    nothing: NullValue
+    @data.setter
+    def data(self, value: Struct | _Mapping) -> None: ...
+    nothing: NullValue.ValueType
     state: State
     @property
     def outer(self) -> _Outer.Outer: ...
@@ -71,17 +79,17 @@ class Outer(_message.Message):
     def __init__(
         self,
         *,
-        by_name: _abc.Mapping[str, _Outer.Inner] | None = ...,
+        by_name: _abc.Mapping[str, _Outer.Inner | _Mapping] | None = ...,
         by_number: _abc.Mapping[int, str] | None = ...,
         by_truth: _abc.Mapping[bool, State] | None = ...,
-        inners: _abc.Iterable[_Outer.Inner] | None = ...,
+        inners: _abc.Iterable[_Outer.Inner | _Mapping] | None = ...,
         words: _abc.Iterable[str] | None = ...,
-        time: Timestamp | None = ...,
-        duration: Duration | None = ...,
-        data: Struct | None = ...,
-        nothing: NullValue | None = ...,
-        state: State | None = ...,
-        outer: _Outer.Outer | None = ...,
+        time: Timestamp | _datetime.datetime | _Mapping | None = ...,
+        duration: Duration | _datetime.timedelta | _Mapping | None = ...,
+        data: Struct | _Mapping | None = ...,
+        nothing: NullValue.ValueType | str | None = ...,
+        state: State | str | None = ...,
+        outer: _Outer.Outer | _Mapping | None = ...,
         old: int | None = ...,
     ) -> None: ...
     def HasField(self, field_name: _typing.Literal["time", "duration", "data", "outer"]) -> bool: ...
@@ -117,6 +125,42 @@ class Outer(_message.Message):
     OLD_FIELD_NUMBER: _typing.Final = 12
 
     @_typing.final
+    class ByNameEntry(_message.Message):
+        key: str
+        @property
+        def value(self) -> _Outer.Inner: ...
+        def __init__(self, *, key: str | None = ..., value: _Outer.Inner | _Mapping | None = ...) -> None: ...
+        def HasField(self, field_name: _typing.Literal["value"]) -> bool: ...
+        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing.Final = 1
+        VALUE_FIELD_NUMBER: _typing.Final = 2
+
+    @_typing.final
+    class ByNumberEntry(_message.Message):
+        key: int
+        value: str
+
+        def __init__(self, *, key: int | None = ..., value: str | None = ...) -> None: ...
+        def HasField(self, field_name: _typing.Never) -> bool: ...
+        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing.Final = 1
+        VALUE_FIELD_NUMBER: _typing.Final = 2
+
+    @_typing.final
+    class ByTruthEntry(_message.Message):
+        key: bool
+        value: State
+
+        def __init__(self, *, key: bool | None = ..., value: State | str | None = ...) -> None: ...
+        def HasField(self, field_name: _typing.Never) -> bool: ...
+        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing.Final = 1
+        VALUE_FIELD_NUMBER: _typing.Final = 2
+
+    @_typing.final
     class Inner(_message.Message):
         """A thing inside."""
 
@@ -129,9 +173,9 @@ class Outer(_message.Message):
         def __init__(
             self,
             *,
-            innermost: _Outer.Inner.Innermost | None = ...,
-            kinds: _abc.Iterable[_Outer.Inner.Kind] | None = ...,
-            state: State | None = ...,
+            innermost: _Outer.Inner.Innermost | _Mapping | None = ...,
+            kinds: _abc.Iterable[_Outer.Inner.Kind | str] | None = ...,
+            state: State | str | None = ...,
         ) -> None: ...
         def HasField(self, field_name: _typing.Literal["innermost"]) -> bool: ...
         def ClearField(self, field_name: _typing.Literal["innermost", "kinds", "state"]) -> None: ...
@@ -143,13 +187,14 @@ class Outer(_message.Message):
         class Kind(int, metaclass=_enums.EnumTypeWrapper):
             KIND_UNKNOWN: _typing.ClassVar[_Outer.Inner.Kind]
             KIND_ODD: _typing.ClassVar[_Outer.Inner.Kind]
+            ValueType: _typing.TypeAlias = _Outer.Inner.Kind
 
             @classmethod
-            def Value(cls, name: str) -> _Outer.Inner.Kind: ...
+            def Value(cls, name: str | bytes) -> _Outer.Inner.Kind: ...
             @classmethod
-            def values(cls) -> list[_Outer.Inner.Kind]: ...
+            def values(cls) -> list[_typing.Any]: ...
             @classmethod
-            def items(cls) -> list[tuple[str, _Outer.Inner.Kind]]: ...
+            def items(cls) -> list[tuple[str, _typing.Any]]: ...
 
         KIND_UNKNOWN: _typing.ClassVar[_Outer.Inner.Kind]
         KIND_ODD: _typing.ClassVar[_Outer.Inner.Kind]
@@ -160,7 +205,9 @@ class Outer(_message.Message):
             def parent(self) -> _Outer.Inner: ...
             kind: _Outer.Inner.Kind
 
-            def __init__(self, *, parent: _Outer.Inner | None = ..., kind: _Outer.Inner.Kind | None = ...) -> None: ...
+            def __init__(
+                self, *, parent: _Outer.Inner | _Mapping | None = ..., kind: _Outer.Inner.Kind | str | None = ...
+            ) -> None: ...
             def HasField(self, field_name: _typing.Literal["parent"]) -> bool: ...
             def ClearField(self, field_name: _typing.Literal["parent", "kind"]) -> None: ...
 
@@ -173,10 +220,12 @@ class Outer(_message.Message):
 
         @property
         def inner(self) -> _Outer.Inner: ...
-        def __init__(self, *, inner: _Outer.Inner | None = ...) -> None: ...
+        def __init__(self, *, inner: _Outer.Inner | _Mapping | None = ...) -> None: ...
         def HasField(self, field_name: _typing.Literal["inner"]) -> bool: ...
         def ClearField(self, field_name: _typing.Literal["inner"]) -> None: ...
 
         INNER_FIELD_NUMBER: _typing.Final = 1
 
 _Outer: _typing.TypeAlias = Outer
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

@@ -29,13 +29,14 @@ class Members(int, metaclass=_enums.EnumTypeWrapper):
     real: _typing.ClassVar[Members]
     from_bytes: _typing.ClassVar[Members]
     mro: _typing.ClassVar[Members]
+    ValueType: _typing.TypeAlias = Members
 
     @classmethod
-    def Value(cls, name: str) -> Members: ...
+    def Value(cls, name: str | bytes) -> Members: ...
     @classmethod
-    def values(cls) -> list[Members]: ...
+    def values(cls) -> list[_typing.Any]: ...
     @classmethod
-    def items(cls) -> list[tuple[str, Members]]: ...
+    def items(cls) -> list[tuple[str, _typing.Any]]: ...
 
 real: Members
 from_bytes: Members
@@ -65,7 +66,7 @@ class Odd(_message.Message):
         *,
         Clear: str | None = ...,
         DESCRIPTOR: int | None = ...,
-        Extensions: Odd | None = ...,
+        Extensions: Odd | _Mapping | None = ...,
         ByteSize: _abc.Iterable[int] | None = ...,
         SerializeToString: str | None = ...,
         HasField: str | None = ...,
@@ -106,3 +107,5 @@ class globals(_message.Message):
     def __init__(self) -> None: ...
 
 _Odd_keywords = _typing.TypedDict("_Odd_keywords", {"__init__": str | None, "__slots__": str | None}, total=False)
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

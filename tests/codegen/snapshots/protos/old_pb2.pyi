@@ -9,7 +9,7 @@ import typing as _typing
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
-from google.protobuf.internal import extension_dict as _extensions
+from google.protobuf.internal import extension_dict as _extension_dict
 
 __all__ = [
     "NUMBERS_FIELD_NUMBER",
@@ -36,8 +36,8 @@ class Record(_message.Message):
         *,
         number: int | None = ...,
         text: str | None = ...,
-        part: Record.Part | None = ...,
-        piece: _abc.Iterable[Record.Piece] | None = ...,
+        part: Record.Part | _Mapping | None = ...,
+        piece: _abc.Iterable[Record.Piece | _Mapping] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: _typing.Literal["number", "text", "part"]) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["number", "text", "part", "piece"]) -> None: ...
@@ -68,15 +68,17 @@ class Record(_message.Message):
         NAME_FIELD_NUMBER: _typing.Final = 1
 
     INSIDE_FIELD_NUMBER: int
-    inside: _extensions._ExtensionFieldDescriptor[Record, Record]
+    inside: _extension_dict._ExtensionFieldDescriptor[Record, Record]
     """An extension inside."""
 
 OUTSIDE_FIELD_NUMBER: int
-outside: _extensions._ExtensionFieldDescriptor[Record, str]
+outside: _extension_dict._ExtensionFieldDescriptor[Record, str]
 """An extension outside."""
 
 NUMBERS_FIELD_NUMBER: int
-numbers: _extensions._ExtensionFieldDescriptor[Record, _containers.RepeatedScalarFieldContainer[int]]
+numbers: _extension_dict._ExtensionFieldDescriptor[Record, _containers.RepeatedScalarFieldContainer[int]]
 
 RECORDS_FIELD_NUMBER: int
-records: _extensions._ExtensionFieldDescriptor[Record, _containers.RepeatedCompositeFieldContainer[Record]]
+records: _extension_dict._ExtensionFieldDescriptor[Record, _containers.RepeatedCompositeFieldContainer[Record]]
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

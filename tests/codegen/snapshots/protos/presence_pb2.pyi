@@ -40,9 +40,9 @@ class Presence(_message.Message):
         maybe: str | None = ...,
         data: bytes | None = ...,
         numbers: _abc.Iterable[float] | None = ...,
-        itself: Presence | None = ...,
+        itself: Presence | _Mapping | None = ...,
         first: int | None = ...,
-        second: Presence | None = ...,
+        second: Presence | _Mapping | None = ...,
         third: bool | None = ...,
     ) -> None: ...
     def HasField(
@@ -71,3 +71,5 @@ class Presence(_message.Message):
 @_typing.final
 class Empty(_message.Message):
     def __init__(self) -> None: ...
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

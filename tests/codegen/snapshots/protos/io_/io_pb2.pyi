@@ -3,6 +3,7 @@
 # source: io/io.proto
 """Messages of io/io.proto."""
 
+import collections.abc as _abc
 import typing as _typing
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -17,10 +18,12 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class io(_message.Message):
     @property
     def io(self) -> _io: ...
-    def __init__(self, *, io: _io | None = ...) -> None: ...
+    def __init__(self, *, io: _io | _Mapping | None = ...) -> None: ...
     def HasField(self, field_name: _typing.Literal["io"]) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["io"]) -> None: ...
 
     IO_FIELD_NUMBER: _typing.Final = 1
 
 _io: _typing.TypeAlias = io
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

@@ -4,6 +4,7 @@
 """Messages of shop/order.proto."""
 # mypy: disable-error-code="import-not-found"
 
+import collections.abc as _abc
 import typing as _typing
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -25,10 +26,14 @@ class Order(_message.Message):
     def total(self) -> Money: ...
     @property
     def label(self) -> Label: ...
-    def __init__(self, *, id: str | None = ..., total: Money | None = ..., label: Label | None = ...) -> None: ...
+    def __init__(
+        self, *, id: str | None = ..., total: Money | _Mapping | None = ..., label: Label | _Mapping | None = ...
+    ) -> None: ...
     def HasField(self, field_name: _typing.Literal["total", "label"]) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["id", "total", "label"]) -> None: ...
 
     ID_FIELD_NUMBER: _typing.Final = 1
     TOTAL_FIELD_NUMBER: _typing.Final = 2
     LABEL_FIELD_NUMBER: _typing.Final = 3
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

@@ -10,7 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enums
-from google.protobuf.internal import extension_dict as _extensions
+from google.protobuf.internal import extension_dict as _extension_dict
 
 __all__ = [
     "CLOSED_FIVE",
@@ -24,13 +24,14 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 class Closed(int, metaclass=_enums.EnumTypeWrapper):
     CLOSED_FIVE: _typing.ClassVar[Closed]
+    ValueType: _typing.TypeAlias = Closed
 
     @classmethod
-    def Value(cls, name: str) -> Closed: ...
+    def Value(cls, name: str | bytes) -> Closed: ...
     @classmethod
-    def values(cls) -> list[Closed]: ...
+    def values(cls) -> list[_typing.Any]: ...
     @classmethod
-    def items(cls) -> list[tuple[str, Closed]]: ...
+    def items(cls) -> list[tuple[str, _typing.Any]]: ...
 
 CLOSED_FIVE: Closed
 
@@ -52,10 +53,10 @@ class Features(_message.Message):
         implicit: int | None = ...,
         explicit: int | None = ...,
         required: int | None = ...,
-        delimited: Features | None = ...,
+        delimited: Features | _Mapping | None = ...,
         expanded: _abc.Iterable[int] | None = ...,
         unchecked: str | None = ...,
-        closed: Closed | None = ...,
+        closed: Closed | str | None = ...,
     ) -> None: ...
     def HasField(self, field_name: _typing.Literal["explicit", "required", "delimited", "closed"]) -> bool: ...
     def ClearField(
@@ -72,4 +73,6 @@ class Features(_message.Message):
     CLOSED_FIELD_NUMBER: _typing.Final = 7
 
 EXTENDED_FIELD_NUMBER: int
-extended: _extensions._ExtensionFieldDescriptor[Features, str]
+extended: _extension_dict._ExtensionFieldDescriptor[Features, str]
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

@@ -3,6 +3,7 @@
 # source: torture/edition2024.proto
 """Messages of torture/edition2024.proto."""
 
+import collections.abc as _abc
 import typing as _typing
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -23,7 +24,7 @@ class Seen(_message.Message):
     inner: Seen.Inner
 
     def __init__(
-        self, *, name: str | None = ..., unseen: Unseen | None = ..., inner: Seen.Inner | None = ...
+        self, *, name: str | None = ..., unseen: Unseen | _Mapping | None = ..., inner: Seen.Inner | str | None = ...
     ) -> None: ...
     def HasField(self, field_name: _typing.Literal["name", "unseen", "inner"]) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["name", "unseen", "inner"]) -> None: ...
@@ -34,13 +35,14 @@ class Seen(_message.Message):
 
     class Inner(int, metaclass=_enums.EnumTypeWrapper):
         INNER_NOTHING: _typing.ClassVar[Seen.Inner]
+        ValueType: _typing.TypeAlias = Seen.Inner
 
         @classmethod
-        def Value(cls, name: str) -> Seen.Inner: ...
+        def Value(cls, name: str | bytes) -> Seen.Inner: ...
         @classmethod
-        def values(cls) -> list[Seen.Inner]: ...
+        def values(cls) -> list[_typing.Any]: ...
         @classmethod
-        def items(cls) -> list[tuple[str, Seen.Inner]]: ...
+        def items(cls) -> list[tuple[str, _typing.Any]]: ...
 
     INNER_NOTHING: _typing.ClassVar[Seen.Inner]
 
@@ -53,3 +55,5 @@ class Unseen(_message.Message):
     def ClearField(self, field_name: _typing.Literal["number"]) -> None: ...
 
     NUMBER_FIELD_NUMBER: _typing.Final = 1
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

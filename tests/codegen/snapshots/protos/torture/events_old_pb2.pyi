@@ -13,7 +13,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enums
-from google.protobuf.internal import extension_dict as _extensions
+from google.protobuf.internal import extension_dict as _extension_dict
 
 __all__ = [
     "COLOR_BLUE",
@@ -31,13 +31,14 @@ class Color(int, metaclass=_enums.EnumTypeWrapper):
     COLOR_RED: _typing.ClassVar[Color]
     COLOR_BLUE: _typing.ClassVar[Color]
     """Deprecated."""
+    ValueType: _typing.TypeAlias = Color
 
     @classmethod
-    def Value(cls, name: str) -> Color: ...
+    def Value(cls, name: str | bytes) -> Color: ...
     @classmethod
-    def values(cls) -> list[Color]: ...
+    def values(cls) -> list[_typing.Any]: ...
     @classmethod
-    def items(cls) -> list[tuple[str, Color]]: ...
+    def items(cls) -> list[tuple[str, _typing.Any]]: ...
 
 COLOR_RED: Color
 COLOR_BLUE: Color
@@ -62,16 +63,16 @@ class Old(_message.Message):
     def __init__(
         self,
         *,
-        id: Id | None = ...,
+        id: Id | _Mapping | None = ...,
         name: str | None = ...,
         data: bytes | None = ...,
         much: float | None = ...,
-        color: Color | None = ...,
+        color: Color | str | None = ...,
         numbers: _abc.Iterable[int] | None = ...,
-        part: _abc.Iterable[Old.Part] | None = ...,
+        part: _abc.Iterable[Old.Part | _Mapping] | None = ...,
         first: str | None = ...,
-        second: Old.Second | None = ...,
-        by_name: _abc.Mapping[str, Id] | None = ...,
+        second: Old.Second | _Mapping | None = ...,
+        by_name: _abc.Mapping[str, Id | _Mapping] | None = ...,
     ) -> None: ...
     def HasField(
         self, field_name: _typing.Literal["id", "name", "data", "much", "color", "first", "second", "choice"]
@@ -96,13 +97,25 @@ class Old(_message.Message):
     BY_NAME_FIELD_NUMBER: _typing.Final = 10
 
     @_typing.final
+    class ByNameEntry(_message.Message):
+        key: str
+        @property
+        def value(self) -> Id: ...
+        def __init__(self, *, key: str | None = ..., value: Id | _Mapping | None = ...) -> None: ...
+        def HasField(self, field_name: _typing.Literal["key", "value"]) -> bool: ...
+        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing.Final = 1
+        VALUE_FIELD_NUMBER: _typing.Final = 2
+
+    @_typing.final
     class Part(_message.Message):
         """A group."""
 
         text: str
         @property
         def inner(self) -> Old.Part.Inner: ...
-        def __init__(self, *, text: str | None = ..., inner: Old.Part.Inner | None = ...) -> None: ...
+        def __init__(self, *, text: str | None = ..., inner: Old.Part.Inner | _Mapping | None = ...) -> None: ...
         def HasField(self, field_name: _typing.Literal["text", "inner"]) -> bool: ...
         def ClearField(self, field_name: _typing.Literal["text", "inner"]) -> None: ...
 
@@ -140,4 +153,6 @@ class Id(_message.Message):
     NUMBER_FIELD_NUMBER: _typing.Final = 1
 
 MORE_FIELD_NUMBER: int
-more: _extensions._ExtensionFieldDescriptor[Old, str]
+more: _extension_dict._ExtensionFieldDescriptor[Old, str]
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

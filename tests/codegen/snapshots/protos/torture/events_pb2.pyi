@@ -5,6 +5,7 @@
 
 import builtins as _builtins
 import collections.abc as _abc
+import datetime as _datetime
 import typing as _typing
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -198,25 +199,33 @@ class Everything(_message.Message):
     first: _builtins.str
     @property
     def second(self) -> In: ...
-    third: NullValue
+    third: NullValue.ValueType
     only: bool
     maybe: _builtins.str
     @property
     def any(self) -> Any: ...
     @property
     def duration(self) -> Duration: ...
+    @duration.setter
+    def duration(self, value: _datetime.timedelta) -> None: ...
     @property
     def empty(self) -> Empty: ...
     @property
     def mask(self) -> FieldMask: ...
     @property
     def struct(self) -> Struct: ...
+    @struct.setter
+    def struct(self, value: Struct | _Mapping) -> None: ...
     @property
     def value(self) -> Value: ...
     @property
     def values(self) -> ListValue: ...
+    @values.setter
+    def values(self, value: ListValue | _builtins.list[_typing.Any]) -> None: ...
     @property
     def time(self) -> Timestamp: ...
+    @time.setter
+    def time(self, value: _datetime.datetime) -> None: ...
     @property
     def bool_value(self) -> BoolValue: ...
     @property
@@ -260,38 +269,38 @@ class Everything(_message.Message):
         a_bool: bool | None = ...,
         a_string: _builtins.str | None = ...,
         a_bytes: _builtins.bytes | None = ...,
-        kind: Everything.Kind | None = ...,
-        itself: Everything | None = ...,
-        many: _abc.Iterable[Everything] | None = ...,
+        kind: Everything.Kind | _builtins.str | None = ...,
+        itself: Everything | _Mapping | None = ...,
+        many: _abc.Iterable[Everything | _Mapping] | None = ...,
         numbers: _abc.Iterable[int] | None = ...,
-        by_name: _abc.Mapping[_builtins.str, Everything] | None = ...,
+        by_name: _abc.Mapping[_builtins.str, Everything | _Mapping] | None = ...,
         by_number: _abc.Mapping[int, Everything.Kind] | None = ...,
         by_flag: _abc.Mapping[bool, _builtins.bytes] | None = ...,
         by_unsigned: _abc.Mapping[int, float] | None = ...,
         first: _builtins.str | None = ...,
-        second: In | None = ...,
-        third: NullValue | None = ...,
+        second: In | _Mapping | None = ...,
+        third: NullValue.ValueType | _builtins.str | None = ...,
         only: bool | None = ...,
         maybe: _builtins.str | None = ...,
-        any: Any | None = ...,
-        duration: Duration | None = ...,
-        empty: Empty | None = ...,
-        mask: FieldMask | None = ...,
-        struct: Struct | None = ...,
-        value: Value | None = ...,
-        values: ListValue | None = ...,
-        time: Timestamp | None = ...,
-        bool_value: BoolValue | None = ...,
-        bytes_value: BytesValue | None = ...,
-        double_value: DoubleValue | None = ...,
-        float_value: FloatValue | None = ...,
-        int32_value: Int32Value | None = ...,
-        int64_value: Int64Value | None = ...,
-        string_value: StringValue | None = ...,
-        uint32_value: UInt32Value | None = ...,
-        uint64_value: UInt64Value | None = ...,
+        any: Any | _Mapping | None = ...,
+        duration: Duration | _datetime.timedelta | _Mapping | None = ...,
+        empty: Empty | _Mapping | None = ...,
+        mask: FieldMask | _Mapping | None = ...,
+        struct: Struct | _Mapping | None = ...,
+        value: Value | _Mapping | None = ...,
+        values: ListValue | _builtins.list[_typing.Any] | _Mapping | None = ...,
+        time: Timestamp | _datetime.datetime | _Mapping | None = ...,
+        bool_value: BoolValue | _Mapping | None = ...,
+        bytes_value: BytesValue | _Mapping | None = ...,
+        double_value: DoubleValue | _Mapping | None = ...,
+        float_value: FloatValue | _Mapping | None = ...,
+        int32_value: Int32Value | _Mapping | None = ...,
+        int64_value: Int64Value | _Mapping | None = ...,
+        string_value: StringValue | _Mapping | None = ...,
+        uint32_value: UInt32Value | _Mapping | None = ...,
+        uint64_value: UInt64Value | _Mapping | None = ...,
         old: _builtins.str | None = ...,
-        mixed: Everything.Mixed | None = ...,
+        mixed: Everything.Mixed | _Mapping | None = ...,
     ) -> None: ...
     def HasField(
         self,
@@ -440,17 +449,66 @@ class Everything(_message.Message):
         """Nobody said."""
         KIND_ONE: _typing.ClassVar[Everything.Kind]
         KIND_EINS: _typing.ClassVar[Everything.Kind]
+        ValueType: _typing.TypeAlias = Everything.Kind
 
         @classmethod
-        def Value(cls, name: _builtins.str) -> Everything.Kind: ...
+        def Value(cls, name: _builtins.str | _builtins.bytes) -> Everything.Kind: ...
         @classmethod
-        def values(cls) -> _builtins.list[Everything.Kind]: ...
+        def values(cls) -> _builtins.list[_typing.Any]: ...
         @classmethod
-        def items(cls) -> _builtins.list[tuple[_builtins.str, Everything.Kind]]: ...
+        def items(cls) -> _builtins.list[tuple[_builtins.str, _typing.Any]]: ...
 
     KIND_UNSPECIFIED: _typing.ClassVar[Everything.Kind]
     KIND_ONE: _typing.ClassVar[Everything.Kind]
     KIND_EINS: _typing.ClassVar[Everything.Kind]
+
+    @_typing.final
+    class ByNameEntry(_message.Message):
+        key: _builtins.str
+        @property
+        def value(self) -> Everything: ...
+        def __init__(self, *, key: _builtins.str | None = ..., value: Everything | _Mapping | None = ...) -> None: ...
+        def HasField(self, field_name: _typing.Literal["value"]) -> bool: ...
+        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing.Final = 1
+        VALUE_FIELD_NUMBER: _typing.Final = 2
+
+    @_typing.final
+    class ByNumberEntry(_message.Message):
+        key: int
+        value: Everything.Kind
+
+        def __init__(self, *, key: int | None = ..., value: Everything.Kind | _builtins.str | None = ...) -> None: ...
+        def HasField(self, field_name: _typing.Never) -> bool: ...
+        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing.Final = 1
+        VALUE_FIELD_NUMBER: _typing.Final = 2
+
+    @_typing.final
+    class ByFlagEntry(_message.Message):
+        key: bool
+        value: _builtins.bytes
+
+        def __init__(self, *, key: bool | None = ..., value: _builtins.bytes | None = ...) -> None: ...
+        def HasField(self, field_name: _typing.Never) -> bool: ...
+        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing.Final = 1
+        VALUE_FIELD_NUMBER: _typing.Final = 2
+
+    @_typing.final
+    class ByUnsignedEntry(_message.Message):
+        key: int
+        value: float
+
+        def __init__(self, *, key: int | None = ..., value: float | None = ...) -> None: ...
+        def HasField(self, field_name: _typing.Never) -> bool: ...
+        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing.Final = 1
+        VALUE_FIELD_NUMBER: _typing.Final = 2
 
     @_typing.final
     class Mixed(_message.Message):
@@ -464,6 +522,8 @@ class Everything(_message.Message):
 
 _str_keywords = _typing.TypedDict("_str_keywords", {"from": _builtins.str | None}, total=False)
 
-_bytes_keywords = _typing.TypedDict("_bytes_keywords", {"class": In | None}, total=False)
+_bytes_keywords = _typing.TypedDict("_bytes_keywords", {"class": In | _Mapping | None}, total=False)
 
 _In_keywords = _typing.TypedDict("_In_keywords", {"import": int | None}, total=False)
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

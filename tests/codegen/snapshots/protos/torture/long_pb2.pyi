@@ -30,6 +30,7 @@ class AMessageWhoseNameIsSoLongThatTwoOfThemDoNotFitInOneLineOfAnySensibleWidthE
         *,
         inside: _abc.Iterable[
             AMessageWhoseNameIsSoLongThatTwoOfThemDoNotFitInOneLineOfAnySensibleWidthEvenWithoutIndentation.AndThenItHasAMessageInsideThatIsJustAsTalkativeAsTheOneThatHoldsItSoThatTheirNamesAddUp
+            | _Mapping
         ]
         | None = ...,
         **keywords: _typing.Unpack[
@@ -60,6 +61,7 @@ class AMessageWhoseNameIsSoLongThatTwoOfThemDoNotFitInOneLineOfAnySensibleWidthE
             self,
             *,
             a_field_whose_name_is_long_as_well_and_whose_type_is_longer_still: AMessageWhoseNameIsSoLongThatTwoOfThemDoNotFitInOneLineOfAnySensibleWidthEvenWithoutIndentation.AndThenItHasAMessageInsideThatIsJustAsTalkativeAsTheOneThatHoldsItSoThatTheirNamesAddUp.AnEnumThatDoesNotStayBehind
+            | str
             | None = ...,
             a_map_whose_name_is_long_as_well_and_whose_type_is_longer: _abc.Mapping[
                 str,
@@ -107,30 +109,39 @@ class AMessageWhoseNameIsSoLongThatTwoOfThemDoNotFitInOneLineOfAnySensibleWidthE
             AN_ENUM_THAT_DOES_NOT_STAY_BEHIND_BUT_NAMES_ITS_VALUES_AT_THE_SAME_LENGTH_AS_EVERYTHING_ELSE_HERE: _typing.ClassVar[
                 AMessageWhoseNameIsSoLongThatTwoOfThemDoNotFitInOneLineOfAnySensibleWidthEvenWithoutIndentation.AndThenItHasAMessageInsideThatIsJustAsTalkativeAsTheOneThatHoldsItSoThatTheirNamesAddUp.AnEnumThatDoesNotStayBehind
             ]
+            ValueType: _typing.TypeAlias = AMessageWhoseNameIsSoLongThatTwoOfThemDoNotFitInOneLineOfAnySensibleWidthEvenWithoutIndentation.AndThenItHasAMessageInsideThatIsJustAsTalkativeAsTheOneThatHoldsItSoThatTheirNamesAddUp.AnEnumThatDoesNotStayBehind
 
             @classmethod
             def Value(
-                cls, name: str
+                cls, name: str | bytes
             ) -> AMessageWhoseNameIsSoLongThatTwoOfThemDoNotFitInOneLineOfAnySensibleWidthEvenWithoutIndentation.AndThenItHasAMessageInsideThatIsJustAsTalkativeAsTheOneThatHoldsItSoThatTheirNamesAddUp.AnEnumThatDoesNotStayBehind: ...
             @classmethod
-            def values(
-                cls,
-            ) -> list[
-                AMessageWhoseNameIsSoLongThatTwoOfThemDoNotFitInOneLineOfAnySensibleWidthEvenWithoutIndentation.AndThenItHasAMessageInsideThatIsJustAsTalkativeAsTheOneThatHoldsItSoThatTheirNamesAddUp.AnEnumThatDoesNotStayBehind
-            ]: ...
+            def values(cls) -> list[_typing.Any]: ...
             @classmethod
-            def items(
-                cls,
-            ) -> list[
-                tuple[
-                    str,
-                    AMessageWhoseNameIsSoLongThatTwoOfThemDoNotFitInOneLineOfAnySensibleWidthEvenWithoutIndentation.AndThenItHasAMessageInsideThatIsJustAsTalkativeAsTheOneThatHoldsItSoThatTheirNamesAddUp.AnEnumThatDoesNotStayBehind,
-                ]
-            ]: ...
+            def items(cls) -> list[tuple[str, _typing.Any]]: ...
 
         AN_ENUM_THAT_DOES_NOT_STAY_BEHIND_BUT_NAMES_ITS_VALUES_AT_THE_SAME_LENGTH_AS_EVERYTHING_ELSE_HERE: _typing.ClassVar[
             AMessageWhoseNameIsSoLongThatTwoOfThemDoNotFitInOneLineOfAnySensibleWidthEvenWithoutIndentation.AndThenItHasAMessageInsideThatIsJustAsTalkativeAsTheOneThatHoldsItSoThatTheirNamesAddUp.AnEnumThatDoesNotStayBehind
         ]
+
+        @_typing.final
+        class AMapWhoseNameIsLongAsWellAndWhoseTypeIsLongerEntry(_message.Message):
+            key: str
+            value: AMessageWhoseNameIsSoLongThatTwoOfThemDoNotFitInOneLineOfAnySensibleWidthEvenWithoutIndentation.AndThenItHasAMessageInsideThatIsJustAsTalkativeAsTheOneThatHoldsItSoThatTheirNamesAddUp.AnEnumThatDoesNotStayBehind
+
+            def __init__(
+                self,
+                *,
+                key: str | None = ...,
+                value: AMessageWhoseNameIsSoLongThatTwoOfThemDoNotFitInOneLineOfAnySensibleWidthEvenWithoutIndentation.AndThenItHasAMessageInsideThatIsJustAsTalkativeAsTheOneThatHoldsItSoThatTheirNamesAddUp.AnEnumThatDoesNotStayBehind
+                | str
+                | None = ...,
+            ) -> None: ...
+            def HasField(self, field_name: _typing.Never) -> bool: ...
+            def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+            KEY_FIELD_NUMBER: _typing.Final = 1
+            VALUE_FIELD_NUMBER: _typing.Final = 2
 
 @_typing.final
 class S(_message.Message):
@@ -141,7 +152,10 @@ _AMessageWhoseNameIsSoLongThatTwoOfThemDoNotFitInOneLineOfAnySensibleWidthEvenWi
     {
         "lambda": str | None,
         "from": AMessageWhoseNameIsSoLongThatTwoOfThemDoNotFitInOneLineOfAnySensibleWidthEvenWithoutIndentation.AndThenItHasAMessageInsideThatIsJustAsTalkativeAsTheOneThatHoldsItSoThatTheirNamesAddUp
+        | _Mapping
         | None,
     },
     total=False,
 )
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

@@ -128,13 +128,13 @@ class Uses(_message.Message):
     def __init__(
         self,
         *,
-        names_pb2: _names_pb2 | None = ...,
-        typing: _typing | None = ...,
-        str: _str | None = ...,
-        bool: _bool | None = ...,
-        message: _abc.Iterable[Message] | None = ...,
-        builtins: _abc.Mapping[_builtins_.str, _builtins] | None = ...,
-        io: _io | None = ...,
+        names_pb2: _names_pb2 | _Mapping | None = ...,
+        typing: _typing | _Mapping | None = ...,
+        str: _str | _Mapping | None = ...,
+        bool: _bool | _Mapping | None = ...,
+        message: _abc.Iterable[Message | _Mapping] | None = ...,
+        builtins: _abc.Mapping[_builtins_.str, _builtins | _Mapping] | None = ...,
+        io: _io | _Mapping | None = ...,
         match: _builtins_.str | None = ...,
         _: _builtins_.str | None = ...,
         **keywords: _typing_.Unpack[_Uses_keywords],
@@ -186,6 +186,44 @@ class Uses(_message.Message):
     MATCH_FIELD_NUMBER: _typing_.Final = 15
     __FIELD_NUMBER: _typing_.Final = 16
 
+    @_typing_.final
+    class BuiltinsEntry(_message.Message):
+        key: _builtins_.str
+        @property
+        def value(self) -> _builtins: ...
+        def __init__(self, *, key: _builtins_.str | None = ..., value: _builtins | _Mapping | None = ...) -> None: ...
+        def HasField(self, field_name: _typing_.Literal["value"]) -> _builtins_.bool: ...
+        def ClearField(self, field_name: _typing_.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing_.Final = 1
+        VALUE_FIELD_NUMBER: _typing_.Final = 2
+
+    @_typing_.final
+    class GlobalEntry(_message.Message):
+        key: _builtins_.str
+        @property
+        def value(self) -> Uses: ...
+        def __init__(self, *, key: _builtins_.str | None = ..., value: Uses | _Mapping | None = ...) -> None: ...
+        def HasField(self, field_name: _typing_.Literal["value"]) -> _builtins_.bool: ...
+        def ClearField(self, field_name: _typing_.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing_.Final = 1
+        VALUE_FIELD_NUMBER: _typing_.Final = 2
+
+_Uses_keywords = _typing_.TypedDict(
+    "_Uses_keywords",
+    {
+        "class": Class | _Mapping | None,
+        "from": _builtins_.str | None,
+        "lambda": _abc.Iterable[int] | None,
+        "global": _abc.Mapping[_builtins_.str, Uses | _Mapping] | None,
+        "__private": _SHOUT | _Mapping | None,
+        "is": _builtins_.str | None,
+        "not": int | None,
+    },
+    total=False,
+)
+
 _bool: _typing_.TypeAlias = bool
 
 _builtins: _typing_.TypeAlias = builtins
@@ -196,16 +234,4 @@ _str: _typing_.TypeAlias = str
 
 _typing: _typing_.TypeAlias = typing
 
-_Uses_keywords = _typing_.TypedDict(
-    "_Uses_keywords",
-    {
-        "class": Class | None,
-        "from": _builtins_.str | None,
-        "lambda": _abc.Iterable[int] | None,
-        "global": _abc.Mapping[_builtins_.str, Uses] | None,
-        "__private": _SHOUT | None,
-        "is": _builtins_.str | None,
-        "not": int | None,
-    },
-    total=False,
-)
+_Mapping: _typing_.TypeAlias = _abc.Mapping[_typing_.Any, _typing_.Any]

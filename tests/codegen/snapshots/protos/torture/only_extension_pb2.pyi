@@ -5,7 +5,7 @@
 # pyright: reportPrivateUsage=false
 
 from google.protobuf import descriptor as _descriptor
-from google.protobuf.internal import extension_dict as _extensions
+from google.protobuf.internal import extension_dict as _extension_dict
 from .proto2_pb2 import Element, Everything
 
 __all__ = [
@@ -16,4 +16,4 @@ __all__ = [
 DESCRIPTOR: _descriptor.FileDescriptor
 
 ATTACHED_FIELD_NUMBER: int
-attached: _extensions._ExtensionFieldDescriptor[Everything, Element]
+attached: _extension_dict._ExtensionFieldDescriptor[Everything, Element]

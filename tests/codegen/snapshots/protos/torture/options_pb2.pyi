@@ -5,7 +5,7 @@
 # pyright: reportPrivateUsage=false
 
 from google.protobuf import descriptor as _descriptor
-from google.protobuf.internal import extension_dict as _extensions
+from google.protobuf.internal import extension_dict as _extension_dict
 from google.protobuf.descriptor_pb2 import MessageOptions
 
 __all__ = [
@@ -16,4 +16,4 @@ __all__ = [
 DESCRIPTOR: _descriptor.FileDescriptor
 
 NOTE_FIELD_NUMBER: int
-note: _extensions._ExtensionFieldDescriptor[MessageOptions, str]
+note: _extension_dict._ExtensionFieldDescriptor[MessageOptions, str]

@@ -13,7 +13,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enums
-from google.protobuf.internal import extension_dict as _extensions
+from google.protobuf.internal import extension_dict as _extension_dict
 from .public.first_pb2 import First, KEYED_NOTHING, Keyed, Second
 
 __all__ = [
@@ -72,16 +72,16 @@ class Everything(_message.Message):
         odd: float | None = ...,
         raw: bytes | None = ...,
         text: str | None = ...,
-        colour: Everything.Colour | None = ...,
+        colour: Everything.Colour | str | None = ...,
         yes: bool | None = ...,
         big: int | None = ...,
-        result: Everything.Result | None = ...,
-        item: _abc.Iterable[Everything.Item] | None = ...,
-        left: Everything.Left | None = ...,
-        right: Everything | None = ...,
-        by_name: _abc.Mapping[str, Everything] | None = ...,
+        result: Everything.Result | _Mapping | None = ...,
+        item: _abc.Iterable[Everything.Item | _Mapping] | None = ...,
+        left: Everything.Left | _Mapping | None = ...,
+        right: Everything | _Mapping | None = ...,
+        by_name: _abc.Mapping[str, Everything | _Mapping] | None = ...,
         colours: _abc.Mapping[int, Everything.Colour] | None = ...,
-        first: First | None = ...,
+        first: First | _Mapping | None = ...,
         json: str | None = ...,
     ) -> None: ...
     def HasField(
@@ -154,18 +154,43 @@ class Everything(_message.Message):
         GREEN: _typing.ClassVar[Everything.Colour]
         VERT: _typing.ClassVar[Everything.Colour]
         NEGATIVE: _typing.ClassVar[Everything.Colour]
+        ValueType: _typing.TypeAlias = Everything.Colour
 
         @classmethod
-        def Value(cls, name: str) -> Everything.Colour: ...
+        def Value(cls, name: str | bytes) -> Everything.Colour: ...
         @classmethod
-        def values(cls) -> list[Everything.Colour]: ...
+        def values(cls) -> list[_typing.Any]: ...
         @classmethod
-        def items(cls) -> list[tuple[str, Everything.Colour]]: ...
+        def items(cls) -> list[tuple[str, _typing.Any]]: ...
 
     RED: _typing.ClassVar[Everything.Colour]
     GREEN: _typing.ClassVar[Everything.Colour]
     VERT: _typing.ClassVar[Everything.Colour]
     NEGATIVE: _typing.ClassVar[Everything.Colour]
+
+    @_typing.final
+    class ByNameEntry(_message.Message):
+        key: str
+        @property
+        def value(self) -> Everything: ...
+        def __init__(self, *, key: str | None = ..., value: Everything | _Mapping | None = ...) -> None: ...
+        def HasField(self, field_name: _typing.Literal["key", "value"]) -> bool: ...
+        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing.Final = 1
+        VALUE_FIELD_NUMBER: _typing.Final = 2
+
+    @_typing.final
+    class ColoursEntry(_message.Message):
+        key: int
+        value: Everything.Colour
+
+        def __init__(self, *, key: int | None = ..., value: Everything.Colour | str | None = ...) -> None: ...
+        def HasField(self, field_name: _typing.Literal["key", "value"]) -> bool: ...
+        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing.Final = 1
+        VALUE_FIELD_NUMBER: _typing.Final = 2
 
     @_typing.final
     class Result(_message.Message):
@@ -175,7 +200,7 @@ class Everything(_message.Message):
         @property
         def snippet(self) -> _containers.RepeatedCompositeFieldContainer[Everything.Result.Snippet]: ...
         def __init__(
-            self, *, url: str | None = ..., snippet: _abc.Iterable[Everything.Result.Snippet] | None = ...
+            self, *, url: str | None = ..., snippet: _abc.Iterable[Everything.Result.Snippet | _Mapping] | None = ...
         ) -> None: ...
         def HasField(self, field_name: _typing.Literal["url"]) -> bool: ...
         def ClearField(self, field_name: _typing.Literal["url", "snippet"]) -> None: ...
@@ -197,7 +222,7 @@ class Everything(_message.Message):
     class Item(_message.Message):
         @property
         def next(self) -> Everything.Item: ...
-        def __init__(self, *, next: Everything.Item | None = ...) -> None: ...
+        def __init__(self, *, next: Everything.Item | _Mapping | None = ...) -> None: ...
         def HasField(self, field_name: _typing.Literal["next"]) -> bool: ...
         def ClearField(self, field_name: _typing.Literal["next"]) -> None: ...
 
@@ -224,10 +249,10 @@ class Everything(_message.Message):
         NOTE_FIELD_NUMBER: _typing.Final = 1
 
     INNER_FIELD_NUMBER: int
-    inner: _extensions._ExtensionFieldDescriptor[Everything, Everything]
+    inner: _extension_dict._ExtensionFieldDescriptor[Everything, Everything]
 
     EXTRA_FIELD_NUMBER: int
-    extra: _extensions._ExtensionFieldDescriptor[
+    extra: _extension_dict._ExtensionFieldDescriptor[
         Everything, _containers.RepeatedCompositeFieldContainer[Everything.Extra]
     ]
 
@@ -246,10 +271,12 @@ class Element(_message.Message):
     VALUE_FIELD_NUMBER: _typing.Final = 1
 
     ELEMENT_FIELD_NUMBER: int
-    element: _extensions._ExtensionFieldDescriptor[Set, Element]
+    element: _extension_dict._ExtensionFieldDescriptor[Set, Element]
 
 SHADE_FIELD_NUMBER: int
-shade: _extensions._ExtensionFieldDescriptor[Everything, Everything.Colour]
+shade: _extension_dict._ExtensionFieldDescriptor[Everything, Everything.Colour]
 
 NUMBERS_FIELD_NUMBER: int
-numbers: _extensions._ExtensionFieldDescriptor[Everything, _containers.RepeatedScalarFieldContainer[int]]
+numbers: _extension_dict._ExtensionFieldDescriptor[Everything, _containers.RepeatedScalarFieldContainer[int]]
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

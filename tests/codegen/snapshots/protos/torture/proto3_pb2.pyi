@@ -5,6 +5,7 @@
 
 import builtins as _builtins
 import collections.abc as _abc
+import datetime as _datetime
 import typing as _typing
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -39,17 +40,23 @@ class Known(_message.Message):
     def any(self) -> Any: ...
     @property
     def duration(self) -> Duration: ...
+    @duration.setter
+    def duration(self, value: _datetime.timedelta) -> None: ...
     @property
     def empty(self) -> Empty: ...
     @property
     def mask(self) -> FieldMask: ...
     @property
     def struct(self) -> Struct: ...
+    @struct.setter
+    def struct(self, value: Struct | _Mapping) -> None: ...
     @property
     def value(self) -> Value: ...
     @property
     def list(self) -> ListValue: ...
-    null: NullValue
+    @list.setter
+    def list(self, value: ListValue | _builtins.list[_typing.Any]) -> None: ...
+    null: NullValue.ValueType
     @property
     def times(self) -> _containers.RepeatedCompositeFieldContainer[Timestamp]: ...
     @property
@@ -71,23 +78,23 @@ class Known(_message.Message):
     def __init__(
         self,
         *,
-        any: Any | None = ...,
-        duration: Duration | None = ...,
-        empty: Empty | None = ...,
-        mask: FieldMask | None = ...,
-        struct: Struct | None = ...,
-        value: Value | None = ...,
-        list: ListValue | None = ...,
-        null: NullValue | None = ...,
-        times: _abc.Iterable[Timestamp] | None = ...,
-        values: _abc.Mapping[str, Value] | None = ...,
-        string: StringValue | None = ...,
-        int64: Int64Value | None = ...,
-        bytes: BytesValue | None = ...,
-        bool: BoolValue | None = ...,
-        api: Api | None = ...,
-        type: Type | None = ...,
-        context: SourceContext | None = ...,
+        any: Any | _Mapping | None = ...,
+        duration: Duration | _datetime.timedelta | _Mapping | None = ...,
+        empty: Empty | _Mapping | None = ...,
+        mask: FieldMask | _Mapping | None = ...,
+        struct: Struct | _Mapping | None = ...,
+        value: Value | _Mapping | None = ...,
+        list: ListValue | _builtins.list[_typing.Any] | _Mapping | None = ...,
+        null: NullValue.ValueType | str | None = ...,
+        times: _abc.Iterable[Timestamp | _datetime.datetime | _Mapping] | None = ...,
+        values: _abc.Mapping[str, Value | _Mapping] | None = ...,
+        string: StringValue | _Mapping | None = ...,
+        int64: Int64Value | _Mapping | None = ...,
+        bytes: BytesValue | _Mapping | None = ...,
+        bool: BoolValue | _Mapping | None = ...,
+        api: Api | _Mapping | None = ...,
+        type: Type | _Mapping | None = ...,
+        context: SourceContext | _Mapping | None = ...,
     ) -> None: ...
     def HasField(
         self,
@@ -154,6 +161,18 @@ class Known(_message.Message):
     TYPE_FIELD_NUMBER: _typing.Final = 16
     CONTEXT_FIELD_NUMBER: _typing.Final = 17
 
+    @_typing.final
+    class ValuesEntry(_message.Message):
+        key: str
+        @property
+        def value(self) -> Value: ...
+        def __init__(self, *, key: str | None = ..., value: Value | _Mapping | None = ...) -> None: ...
+        def HasField(self, field_name: _typing.Literal["value"]) -> _builtins.bool: ...
+        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing.Final = 1
+        VALUE_FIELD_NUMBER: _typing.Final = 2
+
 @_typing.final
 class Same(_message.Message):
     """Nested types called like their parents."""
@@ -171,11 +190,11 @@ class Same(_message.Message):
     def __init__(
         self,
         *,
-        same: _Same.Same | None = ...,
-        outer: _Same | None = ...,
-        many: _abc.Iterable[_Same.Same] | None = ...,
-        by_bool: _abc.Mapping[_builtins.bool, _Same.Same] | None = ...,
-        by_number: _abc.Mapping[int, _Same] | None = ...,
+        same: _Same.Same | _Mapping | None = ...,
+        outer: _Same | _Mapping | None = ...,
+        many: _abc.Iterable[_Same.Same | _Mapping] | None = ...,
+        by_bool: _abc.Mapping[_builtins.bool, _Same.Same | _Mapping] | None = ...,
+        by_number: _abc.Mapping[int, _Same | _Mapping] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: _typing.Literal["same", "outer"]) -> _builtins.bool: ...
     def ClearField(self, field_name: _typing.Literal["same", "outer", "many", "by_bool", "by_number"]) -> None: ...
@@ -185,6 +204,30 @@ class Same(_message.Message):
     MANY_FIELD_NUMBER: _typing.Final = 3
     BY_BOOL_FIELD_NUMBER: _typing.Final = 4
     BY_NUMBER_FIELD_NUMBER: _typing.Final = 5
+
+    @_typing.final
+    class ByBoolEntry(_message.Message):
+        key: _builtins.bool
+        @property
+        def value(self) -> _Same.Same: ...
+        def __init__(self, *, key: _builtins.bool | None = ..., value: _Same.Same | _Mapping | None = ...) -> None: ...
+        def HasField(self, field_name: _typing.Literal["value"]) -> _builtins.bool: ...
+        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing.Final = 1
+        VALUE_FIELD_NUMBER: _typing.Final = 2
+
+    @_typing.final
+    class ByNumberEntry(_message.Message):
+        key: int
+        @property
+        def value(self) -> _Same: ...
+        def __init__(self, *, key: int | None = ..., value: _Same | _Mapping | None = ...) -> None: ...
+        def HasField(self, field_name: _typing.Literal["value"]) -> _builtins.bool: ...
+        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing.Final = 1
+        VALUE_FIELD_NUMBER: _typing.Final = 2
 
     @_typing.final
     class Same(_message.Message):
@@ -197,9 +240,9 @@ class Same(_message.Message):
         def __init__(
             self,
             *,
-            same: _Same.Same.Same | None = ...,
-            outer: _Same | None = ...,
-            kind: _Same.Same.Same.Kind | None = ...,
+            same: _Same.Same.Same | _Mapping | None = ...,
+            outer: _Same | _Mapping | None = ...,
+            kind: _Same.Same.Same.Kind | str | None = ...,
         ) -> None: ...
         def HasField(self, field_name: _typing.Literal["same", "outer"]) -> _builtins.bool: ...
         def ClearField(self, field_name: _typing.Literal["same", "outer", "kind"]) -> None: ...
@@ -215,7 +258,7 @@ class Same(_message.Message):
             kind: _Same.Same.Same.Kind
 
             def __init__(
-                self, *, same: _Same.Same.Same | None = ..., kind: _Same.Same.Same.Kind | None = ...
+                self, *, same: _Same.Same.Same | _Mapping | None = ..., kind: _Same.Same.Same.Kind | str | None = ...
             ) -> None: ...
             def HasField(self, field_name: _typing.Literal["same"]) -> _builtins.bool: ...
             def ClearField(self, field_name: _typing.Literal["same", "kind"]) -> None: ...
@@ -225,13 +268,14 @@ class Same(_message.Message):
 
             class Kind(int, metaclass=_enums.EnumTypeWrapper):
                 KIND_NONE: _typing.ClassVar[_Same.Same.Same.Kind]
+                ValueType: _typing.TypeAlias = _Same.Same.Same.Kind
 
                 @classmethod
-                def Value(cls, name: str) -> _Same.Same.Same.Kind: ...
+                def Value(cls, name: str | _builtins.bytes) -> _Same.Same.Same.Kind: ...
                 @classmethod
-                def values(cls) -> _builtins.list[_Same.Same.Same.Kind]: ...
+                def values(cls) -> _builtins.list[_typing.Any]: ...
                 @classmethod
-                def items(cls) -> _builtins.list[tuple[str, _Same.Same.Same.Kind]]: ...
+                def items(cls) -> _builtins.list[tuple[str, _typing.Any]]: ...
 
             KIND_NONE: _typing.ClassVar[_Same.Same.Same.Kind]
 
@@ -243,7 +287,7 @@ class Ping(_message.Message):
     def pong(self) -> Pong: ...
     @property
     def other(self) -> Pong: ...
-    def __init__(self, *, pong: Pong | None = ..., other: Pong | None = ...) -> None: ...
+    def __init__(self, *, pong: Pong | _Mapping | None = ..., other: Pong | _Mapping | None = ...) -> None: ...
     def HasField(self, field_name: _typing.Literal["pong", "other", "_pong_or_nothing"]) -> _builtins.bool: ...
     def ClearField(self, field_name: _typing.Literal["pong", "other", "_pong_or_nothing"]) -> None: ...
     def WhichOneof(self, oneof_group: _typing.Literal["_pong_or_nothing"]) -> _typing.Literal["other"] | None: ...
@@ -255,7 +299,7 @@ class Ping(_message.Message):
 class Pong(_message.Message):
     @property
     def pings(self) -> _containers.RepeatedCompositeFieldContainer[Ping]: ...
-    def __init__(self, *, pings: _abc.Iterable[Ping] | None = ...) -> None: ...
+    def __init__(self, *, pings: _abc.Iterable[Ping | _Mapping] | None = ...) -> None: ...
     def HasField(self, field_name: _typing.Never) -> _builtins.bool: ...
     def ClearField(self, field_name: _typing.Literal["pings"]) -> None: ...
 
@@ -355,4 +399,18 @@ class Scalars(_message.Message):
     UNPACKED_FIELD_NUMBER: _typing.Final = 18
     BYTES_BY_NUMBER_FIELD_NUMBER: _typing.Final = 19
 
+    @_typing.final
+    class BytesByNumberEntry(_message.Message):
+        key: int
+        value: _builtins.bytes
+
+        def __init__(self, *, key: int | None = ..., value: _builtins.bytes | None = ...) -> None: ...
+        def HasField(self, field_name: _typing.Never) -> _builtins.bool: ...
+        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing.Final = 1
+        VALUE_FIELD_NUMBER: _typing.Final = 2
+
 _Same: _typing.TypeAlias = Same
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

@@ -3,6 +3,7 @@
 # source: torture/public/first.proto
 """Messages of torture/public/first.proto."""
 
+import collections.abc as _abc
 import typing as _typing
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -21,8 +22,10 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class First(_message.Message):
     @property
     def second(self) -> Second: ...
-    def __init__(self, *, second: Second | None = ...) -> None: ...
+    def __init__(self, *, second: Second | _Mapping | None = ...) -> None: ...
     def HasField(self, field_name: _typing.Literal["second"]) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["second"]) -> None: ...
 
     SECOND_FIELD_NUMBER: _typing.Final = 1
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

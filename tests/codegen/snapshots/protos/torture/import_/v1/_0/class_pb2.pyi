@@ -6,6 +6,7 @@
 Each part is a keyword.
 """
 
+import collections.abc as _abc
 import typing as _typing
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -21,8 +22,10 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class Class(_message.Message):
     @property
     def shape(self) -> Shape: ...
-    def __init__(self, *, shape: Shape | None = ...) -> None: ...
+    def __init__(self, *, shape: Shape | _Mapping | None = ...) -> None: ...
     def HasField(self, field_name: _typing.Literal["shape"]) -> bool: ...
     def ClearField(self, field_name: _typing.Literal["shape"]) -> None: ...
 
     SHAPE_FIELD_NUMBER: _typing.Final = 1
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]
