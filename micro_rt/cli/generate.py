@@ -88,13 +88,17 @@ def generate(
         request.proto_file.extend(compile_protos(list(names), roots).file)
     except CommandError as error:
         raise CommandError(*error.problems, *problems) from error
-    response = respond(request, runtime=runtime)
+    response = respond(request, runtime=runtime, warn=_warn)
     if response.error or problems:
         raise CommandError(*response.error.splitlines(), *problems)
     try:
         return _write([(out / file.name, file.content) for file in response.file])
     except OSError as error:
         raise CommandError(f"cannot write {error.filename}: {error.strerror}") from error
+
+
+def _warn(text: str) -> None:
+    print(f"micro-rt generate: warning: {text}", file=sys.stderr)
 
 
 def _write(contents: Iterable[tuple[Path, str]]) -> list[Path]:

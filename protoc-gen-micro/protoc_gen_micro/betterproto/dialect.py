@@ -17,17 +17,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from google.protobuf import descriptor_pb2
 
+from protoc_gen_micro.betterproto.limits import Losses, examine
 from protoc_gen_micro.errors import GenerateError, SeveralGenerateError
-from protoc_gen_micro.schema.comments import Path, Source
 from protoc_gen_micro.schema.model import Enum, Event, Field, File, Message, Method, Service, TypeName
 from protoc_gen_micro.schema.names import KEYWORDS, unused
 from protoc_gen_micro.schema.reader import Reader
 
-__all__ = ["SUFFIX", "Dialect", "field_names", "refuse", "value_names"]
+__all__ = ["SUFFIX", "Dialect", "field_names", "value_names"]
 
 
 SUFFIX = "_pb"
@@ -43,11 +43,13 @@ class Dialect:
 
     Attributes:
         exports: the names that a star import of each file's module brings.
+        losses: what the files read so far say and betterproto leaves out.
     """
 
     def __init__(self, files: Iterable[descriptor_pb2.FileDescriptorProto], reader: Reader) -> None:
         self._files = {file.name: file for file in files}
         self._reader = reader
+        self.losses = Losses()
         self._types: dict[str, TypeName] = {}
         taken: dict[str, set[str]] = {}
         for known in sorted(reader.types, key=lambda known: len(known.names)):  # the outer ones choose first
@@ -80,7 +82,7 @@ class Dialect:
         """Reads one file as it is, and raises all mistakes: those of every dialect, and those of this one."""
         mistakes: list[GenerateError] = []
         try:
-            refuse(self._files[path])
+            examine(self._files[path], self.losses)
         except GenerateError as error:
             mistakes.append(error)
         try:
@@ -155,21 +157,6 @@ def value_names(enum: Enum, nesting: tuple[str, ...]) -> dict[str, str]:
     return result
 
 
-def refuse(file: descriptor_pb2.FileDescriptorProto) -> None:
-    """Refuses what betterproto cannot hold.
-
-    Raises:
-        GenerateError: the file has groups, required fields, extensions or message sets.
-    """
-    source = Source(file)
-    prefix = f"{file.package}." if file.package else ""
-    for index, extension in enumerate(file.extension):
-        _refuse_extension(source, extension, (7, index), prefix)
-    for index, message in enumerate(file.message_type):
-        _refuse_message(source, file, message, (4, index), f"{prefix}{message.name}")
-    source.check()
-
-
 # fmt: off
 _MESSAGE_MEMBERS = (
     "dump", "from_dict", "from_json", "from_pydict", "is_set", "load", "parse", "to_dict", "to_json", "to_pydict",
@@ -183,7 +170,6 @@ _SYMBOLS = "[^a-zA-Z0-9]*"
 _WORD = "[A-Z]*[a-z]*[0-9]*"
 _UPPER_WORD = "[A-Z]+(?![a-z])[0-9]*"
 _PART = re.compile(f"{_SYMBOLS}({_UPPER_WORD}|{_WORD})")
-_INSTEAD = "generate this file with messages=protobuf"
 
 
 def _pascal_case(name: str) -> str:
@@ -224,62 +210,3 @@ def _messages(messages: Iterable[Message]) -> Iterator[Message]:
     for message in messages:
         yield message
         yield from _messages(message.messages)
-
-
-def _refuse_message(
-    source: Source,
-    file: descriptor_pb2.FileDescriptorProto,
-    message: descriptor_pb2.DescriptorProto,
-    path: Path,
-    name: str,
-) -> None:
-    if message.options.message_set_wire_format:
-        source.refuse(path, name, f"is a message set, which betterproto cannot hold; {_INSTEAD}")
-    for index, field in enumerate(message.field):
-        place, symbol = (*path, 2, index), f"{name}.{field.name}"
-        if field.type == descriptor_pb2.FieldDescriptorProto.TYPE_GROUP:
-            problem = f"is a group, which betterproto cannot hold; make it a field of a message type, or {_INSTEAD}"
-            source.refuse(place, symbol, problem)
-        if field.type == descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE and _delimited(file, field, message):
-            problem = (
-                "is encoded as a group (message_encoding = DELIMITED), which betterproto cannot hold; "
-                f"encode it LENGTH_PREFIXED, or {_INSTEAD}"
-            )
-            source.refuse(place, symbol, problem)
-        if _required(file, field):
-            problem = f"is required, which betterproto does not know; make it optional, or {_INSTEAD}"
-            source.refuse(place, symbol, problem)
-    for index, extension in enumerate(message.extension):
-        _refuse_extension(source, extension, (*path, 6, index), f"{name}.")
-    for index, nested in enumerate(message.nested_type):
-        _refuse_message(source, file, nested, (*path, 3, index), f"{name}.{nested.name}")
-
-
-def _refuse_extension(source: Source, extension: descriptor_pb2.FieldDescriptorProto, path: Path, prefix: str) -> None:
-    if extension.extendee.startswith(".google.protobuf."):
-        return  # an option: only compilers read it
-    problem = f"is an extension, which betterproto cannot hold; make it a field, or {_INSTEAD}"
-    source.refuse(path, prefix + extension.name, problem)
-
-
-def _delimited(
-    file: descriptor_pb2.FileDescriptorProto,
-    field: descriptor_pb2.FieldDescriptorProto,
-    message: descriptor_pb2.DescriptorProto,
-) -> bool:
-    entries: Mapping[str, bool] = {nested.name: nested.options.map_entry for nested in message.nested_type}
-    if entries.get(field.type_name.rpartition(".")[2]) or message.options.map_entry:
-        return False  # maps, and what is in them, are never
-    for options in (field.options, file.options):
-        if options.features.HasField("message_encoding"):
-            return options.features.message_encoding == descriptor_pb2.FeatureSet.DELIMITED
-    return False
-
-
-def _required(file: descriptor_pb2.FileDescriptorProto, field: descriptor_pb2.FieldDescriptorProto) -> bool:
-    if field.label == descriptor_pb2.FieldDescriptorProto.LABEL_REQUIRED:
-        return True
-    features = field.options.features
-    if not features.HasField("field_presence"):
-        features = file.options.features
-    return features.field_presence == descriptor_pb2.FeatureSet.LEGACY_REQUIRED

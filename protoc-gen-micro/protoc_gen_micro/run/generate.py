@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.compiler import plugin_pb2
@@ -22,29 +23,36 @@ MAXIMUM_EDITION = descriptor_pb2.EDITION_2024
 
 
 def answer(data: bytes) -> bytes:
-    """Answers one serialized request with a serialized response."""
+    """Answers one serialized request with a serialized response; warnings go to standard error."""
     try:
         request = plugin_pb2.CodeGeneratorRequest.FromString(data)
     except DecodeError as error:
         problem = f"the request is not a CodeGeneratorRequest: {error}"
         return plugin_pb2.CodeGeneratorResponse(error=problem).SerializeToString()
-    return respond(request).SerializeToString()
+    return respond(request, warn=_warn).SerializeToString()
 
 
-def respond(request: plugin_pb2.CodeGeneratorRequest, *, runtime: bool = False) -> plugin_pb2.CodeGeneratorResponse:
+def respond(
+    request: plugin_pb2.CodeGeneratorRequest, *, runtime: bool = False, warn: Callable[[str], None] | None = None
+) -> plugin_pb2.CodeGeneratorResponse:
     """Answers one request; whatever goes wrong is in ``error`` of the response.
 
     Args:
         request: the request.
         runtime: whether the files of micro_rt are generated too. A user's run may name them, as a module of buf, and
             must not write them: a folder ``micro_rt`` beside the user's code would hide the runtime.
+        warn: is called with each warning, which may have several lines; None drops warnings. A run that fails has none.
     """
     response = plugin_pb2.CodeGeneratorResponse(
         supported_features=_FEATURES, minimum_edition=MINIMUM_EDITION, maximum_edition=MAXIMUM_EDITION
     )
     try:
-        for name, content in _generate(request, runtime):
+        outputs, warnings = _generate(request, runtime)
+        for name, content in outputs:
             response.file.add(name=name, content=content)
+        if warn is not None:
+            for warning in warnings:
+                warn(warning)
     except GenerateError as error:
         del response.file[:]
         response.error = str(error)
@@ -91,18 +99,23 @@ _FEATURES = (
 )
 
 
-def _generate(request: plugin_pb2.CodeGeneratorRequest, runtime: bool) -> list[tuple[str, str]]:
+def _warn(text: str) -> None:
+    print(f"protoc-gen-micro: warning: {text}", file=sys.stderr)
+
+
+def _generate(request: plugin_pb2.CodeGeneratorRequest, runtime: bool) -> tuple[list[tuple[str, str]], list[str]]:
+    """Returns the path and the text of each file, and the warnings."""
     parameters = Parameters.parse(f"{request.parameter}")  # bytes, where a request is damaged
     _check_files(request)
     reader = Reader(request.proto_file)
     modules = Modules(reader.exports, parameters.package, parameters.map, ours=parameters.messages != "none")
-    read = reader.read
+    read, losses = reader.read, None
     if parameters.messages == "betterproto":
         from protoc_gen_micro.betterproto.dialect import SUFFIX, Dialect
 
         dialect = Dialect(request.proto_file, reader)
         modules = modules._replace(exports=dialect.exports, suffix=SUFFIX)
-        read = dialect.read
+        read, losses = dialect.read, dialect.losses
     _check_modules(request.proto_file, modules)
     templates = _templates(parameters.templates)
     outputs: list[tuple[str, str]] = []
@@ -124,7 +137,7 @@ def _generate(request: plugin_pb2.CodeGeneratorRequest, runtime: bool) -> list[t
         # A file that others import may be wrong in the same way for each of them.
         lines = [line for problem in problems for line in str(problem).splitlines()]
         raise GenerateError("\n".join(dict.fromkeys(lines)))
-    return outputs
+    return outputs, list(losses.warnings()) if losses else []
 
 
 def _templates(folder: str) -> Templates:

@@ -127,27 +127,6 @@ REFUSED = {
             "make it a field of a message type, or generate this file with messages=protobuf"
         ),
     ),
-    "a required field": (
-        'syntax = "proto2";\npackage p;\nmessage A {\n  message B {\n    required int32 x = 1;\n  }\n}\n',
-        (
-            "a.proto:5:5: p.A.B.x: is required, which betterproto does not know; "
-            "make it optional, or generate this file with messages=protobuf"
-        ),
-    ),
-    "an extension": (
-        'syntax = "proto2";\npackage p;\nmessage A {\n  extensions 100 to 200;\n}\nextend A {\n  optional int32 x = 100;\n}\n',
-        (
-            "a.proto:7:3: p.x: is an extension, which betterproto cannot hold; "
-            "make it a field, or generate this file with messages=protobuf"
-        ),
-    ),
-    "an extension inside a message": (
-        'syntax = "proto2";\nmessage A {\n  extensions 100 to 200;\n  extend A { optional int32 x = 100; }\n}\n',
-        (
-            "a.proto:4:14: A.x: is an extension, which betterproto cannot hold; "
-            "make it a field, or generate this file with messages=protobuf"
-        ),
-    ),
     "delimited encoding": (
         'edition = "2023";\nmessage A {\n  A a = 1 [features.message_encoding = DELIMITED];\n}\n',
         (
@@ -160,13 +139,6 @@ REFUSED = {
         (
             "a.proto:5:3: A.a: is encoded as a group (message_encoding = DELIMITED), which betterproto cannot hold; "
             "encode it LENGTH_PREFIXED, or generate this file with messages=protobuf"
-        ),
-    ),
-    "required by an edition": (
-        'edition = "2023";\nmessage A {\n  int32 x = 1 [features.field_presence = LEGACY_REQUIRED];\n}\n',
-        (
-            "a.proto:3:3: A.x: is required, which betterproto does not know; "
-            "make it optional, or generate this file with messages=protobuf"
         ),
     ),
     "a message set": (
@@ -232,7 +204,7 @@ def test_public_protos_generate_and_import(tmp_path: Path) -> None:
     refused: dict[str, str] = {}
     for name in names:
         said = protoc(tmp_path, roots, [name], DIALECT, check=False)
-        if said:
+        if said and "protoc-gen-micro: warning: " not in said:
             refused[name] = said
     modules = [path for path in tree(tmp_path) if path.endswith("_pb.py")]
     script = (
@@ -241,8 +213,6 @@ def test_public_protos_generate_and_import(tmp_path: Path) -> None:
         "    importlib.import_module(name.removesuffix('.py').replace('/', '.'))\n"
     )
     print(f"{len(names)} .proto files: {len(modules)} generated, {len(refused)} refused")
-    assert all("betterproto cannot hold" in said or "betterproto does not know" in said for said in refused.values()), (
-        refused
-    )
+    assert all("betterproto cannot hold" in said for said in refused.values()), refused
     assert len(modules) == len(names) - len(refused) >= 55
     run(sys.executable, "-W", "error", "-c", script, *modules, cwd=tmp_path)

@@ -1,0 +1,139 @@
+"""What a .proto can say and betterproto cannot hold: some of it is refused, the rest is left out with a warning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from google.protobuf import descriptor_pb2
+
+from protoc_gen_micro.schema.comments import Path, Source
+
+__all__ = ["Losses", "examine"]
+
+SHOWN = 20
+"""How many places a warning names; it counts the others."""
+
+
+class Losses:
+    """What betterproto leaves out of the files of a run, as warnings."""
+
+    def __init__(self) -> None:
+        self._required: list[str] = []
+        self._extensions: list[str] = []
+        self._required_count = self._extension_count = 0
+
+    def required(self, source: Source, path: Path, symbol: str) -> None:
+        """Notes a required field."""
+        self._required_count += 1
+        if len(self._required) < SHOWN:  # looking for a place takes time
+            self._required.append(f"{source.error(path, symbol, '')}")
+
+    def extension(self, source: Source, path: Path, symbol: str) -> None:
+        """Notes an extension."""
+        self._extension_count += 1
+        if len(self._extensions) < SHOWN:
+            self._extensions.append(f"{source.error(path, symbol, '')}")
+
+    def warnings(self) -> Iterator[str]:
+        """Yields a warning of several lines for each kind of loss: what happens, then the places."""
+        if self._required_count:
+            yield _warning(
+                "messages=betterproto treats required fields as optional: a message without them is encoded and decoded "
+                "without an error",
+                self._required,
+                self._required_count,
+            )
+        if self._extension_count:
+            yield _warning(
+                "messages=betterproto leaves extensions out: they have no attribute, and stay among the unknown fields",
+                self._extensions,
+                self._extension_count,
+            )
+
+
+def examine(file: descriptor_pb2.FileDescriptorProto, losses: Losses) -> None:
+    """Refuses what betterproto cannot hold, and notes what it leaves out.
+
+    Args:
+        file: the file.
+        losses: notes what is left out.
+
+    Raises:
+        GenerateError: the file has groups or message sets; the error names all of them.
+    """
+    source = Source(file)
+    prefix = f"{file.package}." if file.package else ""
+    for index, extension in enumerate(file.extension):
+        _examine_extension(source, losses, extension, (7, index), prefix)
+    for index, message in enumerate(file.message_type):
+        _examine_message(source, losses, file, message, (4, index), f"{prefix}{message.name}")
+    source.check()
+
+
+_INSTEAD = "generate this file with messages=protobuf"
+
+
+def _warning(text: str, places: list[str], count: int) -> str:
+    lines = [text, *(f"  {place}" for place in places)]
+    if count > len(places):
+        lines.append(f"  and {count - len(places)} more")
+    return "\n".join(lines)
+
+
+def _examine_message(
+    source: Source,
+    losses: Losses,
+    file: descriptor_pb2.FileDescriptorProto,
+    message: descriptor_pb2.DescriptorProto,
+    path: Path,
+    name: str,
+) -> None:
+    if message.options.message_set_wire_format:
+        source.refuse(path, name, f"is a message set, which betterproto cannot hold; {_INSTEAD}")
+    for index, field in enumerate(message.field):
+        place, symbol = (*path, 2, index), f"{name}.{field.name}"
+        if field.type == descriptor_pb2.FieldDescriptorProto.TYPE_GROUP:
+            problem = f"is a group, which betterproto cannot hold; make it a field of a message type, or {_INSTEAD}"
+            source.refuse(place, symbol, problem)
+        if field.type == descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE and _delimited(file, field, message):
+            problem = (
+                "is encoded as a group (message_encoding = DELIMITED), which betterproto cannot hold; "
+                f"encode it LENGTH_PREFIXED, or {_INSTEAD}"
+            )
+            source.refuse(place, symbol, problem)
+        if _required(file, field):
+            losses.required(source, place, symbol)
+    for index, extension in enumerate(message.extension):
+        _examine_extension(source, losses, extension, (*path, 6, index), f"{name}.")
+    for index, nested in enumerate(message.nested_type):
+        _examine_message(source, losses, file, nested, (*path, 3, index), f"{name}.{nested.name}")
+
+
+def _examine_extension(
+    source: Source, losses: Losses, extension: descriptor_pb2.FieldDescriptorProto, path: Path, prefix: str
+) -> None:
+    if not extension.extendee.startswith(".google.protobuf."):  # that would be an option: only compilers read it
+        losses.extension(source, path, prefix + extension.name)
+
+
+def _delimited(
+    file: descriptor_pb2.FileDescriptorProto,
+    field: descriptor_pb2.FieldDescriptorProto,
+    message: descriptor_pb2.DescriptorProto,
+) -> bool:
+    entries: Mapping[str, bool] = {nested.name: nested.options.map_entry for nested in message.nested_type}
+    if entries.get(field.type_name.rpartition(".")[2]) or message.options.map_entry:
+        return False  # maps, and what is in them, are never
+    for options in (field.options, file.options):
+        if options.features.HasField("message_encoding"):
+            return options.features.message_encoding == descriptor_pb2.FeatureSet.DELIMITED
+    return False
+
+
+def _required(file: descriptor_pb2.FileDescriptorProto, field: descriptor_pb2.FieldDescriptorProto) -> bool:
+    if field.label == descriptor_pb2.FieldDescriptorProto.LABEL_REQUIRED:
+        return True
+    features = field.options.features
+    if not features.HasField("field_presence"):
+        features = file.options.features
+    return features.field_presence == descriptor_pb2.FeatureSet.LEGACY_REQUIRED
