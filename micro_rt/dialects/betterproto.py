@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transf
 import betterproto
 from betterproto.casing import camel_case
 
-from micro_rt.dialects import proto_json
+from micro_rt.dialects import dicts, proto_json
+from micro_rt.dialects.faults import fault
 from micro_rt.dialects.fields import UNSET, Spec, field, install, tags
 from micro_rt.dialects.wire import DecodeError, StructError, read_varint, varint
 from micro_rt.version import require_version
@@ -154,8 +155,8 @@ class Message(betterproto.Message):
         """Returns the encoded message; see ``SerializeToString``."""
         try:
             return self._write_()
-        except StructError as error:
-            raise ValueError(f"not a valid {self._full_name_}: {error}") from None
+        except (TypeError, ValueError, AttributeError, OverflowError, StructError) as error:
+            raise fault(self, error) from None
 
     def __copy__(self, _: Any = None) -> Self:
         """Returns a copy that shares what the fields hold."""
@@ -173,12 +174,13 @@ class Message(betterproto.Message):
         """Returns the encoded message.
 
         Raises:
-            ValueError: a field has a value that it cannot hold.
+            TypeError: a field has a value of a wrong type; the error names the message and the field.
+            ValueError: a field has a value that it cannot hold, such as a number out of its range.
         """
         try:
             return self._write_()
-        except StructError as error:
-            raise ValueError(f"not a valid {self._full_name_}: {error}") from None
+        except (TypeError, ValueError, AttributeError, OverflowError, StructError) as error:
+            raise fault(self, error) from None
 
     @classmethod
     def FromString(cls, data: bytes) -> Self:  # noqa: N802
@@ -289,18 +291,24 @@ class Message(betterproto.Message):
         return self
 
     def to_pydict(self, casing: Any = camel_case, include_default_values: bool = False) -> dict[str, Any]:
-        """Returns the message as a dict of Python's own values; messages in it are dicts too."""
-        specs = [spec for spec in self._specs_ if spec.holds(self) or (include_default_values and not spec.group)]
-        return {casing(spec.name).rstrip("_"): _plain(spec.get(self), casing, include_default_values) for spec in specs}
+        """Returns the message as a dict of Python's own values; messages in it are dicts too.
+
+        A ``google.protobuf.Struct``, ``Value`` or ``ListValue`` becomes the dict, value or list that it stands for.
+
+        Args:
+            casing: ``betterproto.Casing.CAMEL`` or ``SNAKE``, the form of the keys.
+            include_default_values: whether fields that are not set are in it too, all but members of oneofs and ``Value``.
+        """
+        found: dict[str, Any] = dicts.to_pydict(self, casing, include_default_values)
+        return found
 
     def from_pydict(self, value: Mapping[str, Any]) -> Self:
-        """Reads a dict as ``to_pydict`` makes it into this message."""
-        self._present = True
-        by_name = {name: spec for spec in self._specs_ for name in (spec.json_name, spec.proto_name, spec.name)}
-        for key, item in value.items():
-            spec = by_name.get(key) or by_name.get(betterproto.casing.safe_snake_case(key))
-            if spec is not None and item is not None:
-                spec.put(self, _rich(spec, item))
+        """Reads a dict as ``to_pydict`` makes it into this message. Keys that no field has are passed over.
+
+        Raises:
+            TypeError: a message, a list or a map is something else in the dict.
+        """
+        dicts.from_pydict(self, value)
         return self
 
 
@@ -321,24 +329,3 @@ def _read_size(stream: Any) -> int:
             raise EOFError("the stream ended where the size of a message should be")
         data += byte
     return read_varint(data, 0)[0]
-
-
-def _plain(value: Any, casing: Any, include_default_values: bool) -> Any:
-    if isinstance(value, betterproto.Message):
-        return value.to_pydict(casing, include_default_values)
-    if value.__class__ is list:
-        return [_plain(item, casing, include_default_values) for item in value]
-    if value.__class__ is dict:
-        return {key: _plain(item, casing, include_default_values) for key, item in value.items()}
-    return value
-
-
-def _rich(spec: Spec, value: Any) -> Any:
-    if spec.type is None or spec.kind != "message":
-        return value
-    make = spec.type
-    if spec.repeated:
-        return [make()().from_pydict(item) for item in value]
-    if spec.map_key:
-        return {key: make()().from_pydict(item) for key, item in value.items()}
-    return make()().from_pydict(value)

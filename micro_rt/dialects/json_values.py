@@ -40,6 +40,8 @@ def scalar_json(kind: str, value: Any) -> Any:
     """Returns a number, a string, bytes or a bool as JSON has it."""
     if kind in ("int64", "uint64", "sint64", "fixed64", "sfixed64"):
         return str(int(value))
+    if kind == "bool":
+        return bool(value)
     if kind == "bytes":
         return b64encode(value).decode("ascii")
     if kind in ("double", "float"):

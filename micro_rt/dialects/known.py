@@ -11,13 +11,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import betterproto
-
 from micro_rt.dialects import wire
 
 __all__ = [
     "EPOCH",
     "NOTHING",
+    "WIRE_TYPES",
     "ExactDatetime",
     "ExactTimedelta",
     "duration",
@@ -25,7 +24,7 @@ __all__ = [
     "make_datetime",
     "make_timedelta",
     "read_duration",
-    "read_foreign",
+    "read_scalar",
     "read_timestamp",
     "read_wrapper",
     "timestamp",
@@ -158,11 +157,11 @@ def wrapper(kind: str, value: Any) -> bytes:
 def read_wrapper(kind: str, data: bytes, position: int, end: int, depth: int, previous: Any) -> Any:
     """Reads a wrapper such as ``google.protobuf.Int32Value``, onto a previous value if the message had it twice."""
     value = _DEFAULTS[kind] if previous is None else previous
-    wire_type = _WIRE_TYPES.get(kind, 0)
+    wire_type = WIRE_TYPES.get(kind, 0)
     while position < end:
         tag, position = wire.read_varint(data, position)
         if tag == 8 | wire_type:
-            value, position = _read_scalar(kind, data, position)
+            value, position = read_scalar(kind, data, position)
         else:
             position = wire.skip(data, position, tag, end, depth)
     if position != end:
@@ -170,85 +169,10 @@ def read_wrapper(kind: str, data: bytes, position: int, end: int, depth: int, pr
     return value
 
 
-def read_foreign(
-    kind: type[betterproto.Message],
-    data: bytes,
-    position: int,
-    end: int,
-    depth: int,
-    previous: betterproto.Message | None,
-) -> Any:
-    """Reads a message of one of betterproto's own classes, onto a previous one if there is one.
-
-    betterproto's own ``parse`` takes damaged bytes for good ones, so this does what generated code does, by its tables.
-    """
-    if depth > wire.LIMIT:
-        raise wire.DecodeError(f"messages are nested deeper than {wire.LIMIT}")
-    # betterproto describes its classes nowhere else.
-    message: Any = kind() if previous is None else previous
-    message._serialized_on_wire = True
-    table: Any = message._betterproto
-    unknown: list[bytes] = []
-    while position < end:
-        start = position
-        tag, position = wire.read_varint(data, position)
-        name = table.field_name_by_number.get(tag >> 3)
-        meta = table.meta_by_field_name[name] if name else None
-        wire_type = tag & 7
-        if name is None or meta is None:
-            position = wire.skip(data, position, tag, end, depth)
-            unknown.append(data[start:position])
-            continue
-        expected = _WIRE_TYPES.get(meta.proto_type, 0)
-        repeated = table.default_gen[name] is list
-        if wire_type != expected and not (repeated and wire_type == 2):
-            position = wire.skip(data, position, tag, end, depth)
-            unknown.append(data[start:position])
-            continue
-        if wire_type != 2:
-            value, position = _read_scalar(meta.proto_type, data, position)
-            if meta.proto_type == "enum":
-                value = _enum_class(table, name).try_value(value)
-            _put(message, name, value, repeated)
-            continue
-        length, position = wire.read_varint(data, position)
-        stop = position + length
-        if stop > end:
-            raise wire.DecodeError("a field is longer than its message")
-        if expected != 2:
-            while position < stop:
-                value, position = _read_scalar(meta.proto_type, data, position)
-                if meta.proto_type == "enum":
-                    value = _enum_class(table, name).try_value(value)
-                _put(message, name, value, True)
-            if position != stop:
-                raise wire.DecodeError("a field is longer than its message")
-        elif meta.proto_type == "message":
-            current = None if repeated or not message.is_set(name) else _current(message, name)
-            _put(
-                message,
-                name,
-                read_foreign(table.cls_by_field[name], data, position, stop, depth + 1, current),
-                repeated,
-            )
-        elif meta.proto_type == "map":
-            entry = read_foreign(table.cls_by_field[name], data, position, stop, depth + 1, None)
-            getattr(message, name)[entry.key] = entry.value
-        else:
-            chunk = data[position:stop]
-            _put(message, name, chunk.decode() if meta.proto_type == "string" else chunk, repeated)
-        position = stop
-    if position != end:
-        raise wire.DecodeError("a field is longer than its message")
-    if unknown:
-        message._unknown_fields += b"".join(unknown)
-    return message
-
-
 _NAIVE_EPOCH = datetime(1970, 1, 1)
 _FIRST, _LAST = -62135596800, 253402300799
 _LONGEST = 999_999_999 * 86400
-_WIRE_TYPES: Mapping[str, int] = {
+WIRE_TYPES: Mapping[str, int] = {
     "double": 1,
     "fixed64": 1,
     "sfixed64": 1,
@@ -322,7 +246,8 @@ def _read_parts(data: bytes, position: int, end: int, depth: int, parts: tuple[i
     return seconds, nanos
 
 
-def _read_scalar(kind: str, data: bytes, position: int) -> tuple[Any, int]:
+def read_scalar(kind: str, data: bytes, position: int) -> tuple[Any, int]:
+    """Reads a number, a string or bytes; returns it and the next position."""
     fixed = _FIXED.get(kind)
     if fixed:
         return fixed[0](data, position)[0], position + fixed[1]
@@ -331,21 +256,3 @@ def _read_scalar(kind: str, data: bytes, position: int) -> tuple[Any, int]:
         chunk = data[position : position + value]
         return chunk.decode() if kind == "string" else chunk, position + value
     return _FROM_VARINT[kind](value), position
-
-
-def _enum_class(table: Any, name: str) -> Any:
-    return table.cls_by_field[name]
-
-
-def _current(message: Any, name: str) -> Any:
-    try:
-        return getattr(message, name)
-    except AttributeError:  # another member of its oneof is set
-        return None
-
-
-def _put(message: Any, name: str, value: Any, repeated: bool) -> None:
-    if repeated:
-        getattr(message, name).append(value)
-    else:
-        setattr(message, name, value)

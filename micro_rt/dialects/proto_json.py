@@ -11,7 +11,8 @@ import betterproto
 from betterproto.casing import camel_case
 from betterproto.lib.std.google import protobuf as lib
 
-from micro_rt.dialects import json_values, known
+from micro_rt.dialects import foreign, json_values, keys, known
+from micro_rt.dialects.faults import check
 from micro_rt.dialects.fields import Spec
 from micro_rt.dialects.wire import LIMIT, DecodeError
 
@@ -70,23 +71,25 @@ class _Printer:
         self._defaults = defaults
 
     def message(self, message: Any, outer: tuple[type[Any], ...]) -> dict[str, Any]:
-        """Returns a message of a generated class as JSON; outer are the classes around it."""
+        """Returns a message with fields as JSON; outer are the classes around it."""
         result: dict[str, Any] = {}
-        inner: tuple[Any, ...] = (*outer, message.__class__)
-        for spec in message._specs_:
-            name = spec.json_name if self._casing is None else self._casing(spec.name).rstrip("_")
+        kind = message.__class__
+        inner: tuple[Any, ...] = (*outer, kind)
+        names = keys.json_keys(kind) if self._casing is None else keys.keys(kind, self._casing)
+        for spec, name in zip(foreign.specs_of(kind), names, strict=True):
             if spec.holds(message):
                 value = spec.get(message)
                 implicit = spec.single and not spec.group and not spec.optional
-                if not (implicit and spec.kind in _PLAIN and _is_default(value)) or self._defaults:
-                    result[name] = self._field(spec, value, inner)
-            elif self._defaults and not spec.group:
-                kind = (
-                    spec.type() if spec.type and spec.single and spec.kind == "message" and not spec.optional else None
-                )
-                if kind is not None and kind in inner:
-                    continue  # it would never end
-                result[name] = self._field(spec, spec.default(), inner)
+                if implicit and spec.kind in _PLAIN and _is_default(value) and not self._defaults:
+                    continue
+            elif self._defaults and not spec.group and not foreign.without_default(spec, inner):
+                value = spec.default()
+            else:
+                continue
+            try:
+                result[name] = self._field(spec, value, inner)
+            except (ValueError, TypeError, AttributeError, OverflowError) as error:
+                raise _placed(kind, spec.name, error) from None
         return result
 
     def _field(self, spec: Spec, value: Any, outer: tuple[type[Any], ...]) -> Any:
@@ -100,6 +103,7 @@ class _Printer:
         kind = spec.wraps or spec.kind
         if kind == "message":
             return self.any_message(value, outer)
+        check(spec, value)
         if kind == "enum":
             return _enum_text(spec.type() if spec.type else betterproto.Enum, value)
         if kind == "timestamp":
@@ -131,7 +135,7 @@ class _Printer:
                 wrapped = _WRAPPED.get(value.__class__)
                 if wrapped:
                     return json_values.scalar_json(wrapped, value.value)
-                return value.to_dict(self._casing or camel_case, self._defaults)
+                return self.message(value, outer)
 
     def _dynamic(self, value: Any, outer: tuple[type[Any], ...]) -> Any:
         name, found = betterproto.which_one_of(value, "kind")
@@ -157,12 +161,12 @@ class _Printer:
         inner = (
             kind.FromString(value.value)
             if hasattr(kind, "_specs_")
-            else known.read_foreign(kind, value.value, 0, len(value.value), 0, None)
+            else foreign.read(kind, value.value, 0, len(value.value), 0, None)
         )
         text = self.any_message(inner, outer)
-        if hasattr(kind, "_specs_"):
-            return {"@type": value.type_url, **text}
-        return {"@type": value.type_url, "value": text}
+        if kind in _SPECIAL or kind in _WRAPPED:
+            return {"@type": value.type_url, "value": text}
+        return {"@type": value.type_url, **text}
 
 
 class _Parser:
@@ -170,34 +174,35 @@ class _Parser:
         self._lenient = lenient
 
     def fill(self, message: Any, value: Any, depth: int) -> None:
-        """Reads a JSON object into a message of a generated class."""
+        """Reads a JSON object into a message with fields."""
         if depth > LIMIT:
             raise DecodeError(f"messages are nested deeper than {LIMIT}")
         pairs = _object(value)
-        names = _names(type(message))
+        kind = message.__class__
+        names = keys.specs_by_key(kind)
         seen: set[str] = set()
-        message._present = True
+        message._serialized_on_wire = True
         for key, item in pairs.items():
             spec = names.get(key)
             if spec is None:
                 if self._lenient:
                     continue
-                raise DecodeError(f"{message._full_name_} has no field {key!r}")
+                raise DecodeError(f"{foreign.full_name(kind)} has no field {key!r}")
             if spec.name in seen:
-                raise DecodeError(f"{message._full_name_} has {spec.name!r} twice")
+                raise DecodeError(f"{foreign.full_name(kind)} has {spec.name!r} twice")
             seen.add(spec.name)
             if item is None and not _takes_null(spec):
                 continue
             if spec.group:
                 if spec.group in seen:
-                    raise DecodeError(f"{message._full_name_} has two members of the oneof {spec.group!r}")
+                    raise DecodeError(f"{foreign.full_name(kind)} has two members of the oneof {spec.group!r}")
                 seen.add(spec.group)
             try:
                 self._field(message, spec, item, depth)
             except (ValueError, TypeError, OverflowError) as error:
                 if isinstance(error, DecodeError) and error.args[0].startswith("in "):
                     raise
-                raise DecodeError(f"in {message._full_name_}.{spec.proto_name}: {error}") from None
+                raise DecodeError(f"in {foreign.full_name(kind)}.{spec.proto_name}: {error}") from None
 
     def _field(self, message: Any, spec: Spec, value: Any, depth: int) -> None:
         if spec.repeated:
@@ -254,7 +259,7 @@ class _Parser:
         result: Any
         if depth > LIMIT:
             raise DecodeError(f"messages are nested deeper than {LIMIT}")
-        if hasattr(kind, "_specs_"):
+        if kind not in _SPECIAL and kind not in _WRAPPED and kind is not lib.Empty:
             message = kind() if onto is None else onto
             self.fill(message, value, depth)
             return message
@@ -283,10 +288,9 @@ class _Parser:
             result = lib.Timestamp(*json_values.timestamp_of(value))
         elif kind is lib.Duration:
             result = lib.Duration(*json_values.duration_of(value))
-        elif kind in _WRAPPED:
-            result = kind(value=json_values.scalar(_WRAPPED[kind], value))
         else:
-            result = kind.from_dict(value)
+            make: Any = kind
+            result = make(value=json_values.scalar(_WRAPPED[kind], value))
         result._serialized_on_wire = True
         return result
 
@@ -313,14 +317,17 @@ class _Parser:
             raise DecodeError("a google.protobuf.Any needs '@type'")
         url = json_values.string(rest.pop("@type"))
         kind = _find(url)
-        if hasattr(kind, "_specs_"):
-            return lib.Any(url, bytes(self.any_message(kind, rest, depth + 1, None)))
+        if kind not in _SPECIAL and kind not in _WRAPPED:
+            former = rest.get("value")
+            if not hasattr(kind, "_specs_") and set(rest) == {"value"} and "value" not in keys.specs_by_key(kind):
+                rest = _object(former)  # the form that earlier versions wrote
+            return lib.Any(url, _encode(self.any_message(kind, rest, depth + 1, None)))
         if "value" not in rest:
             raise DecodeError(f"a google.protobuf.Any of {url!r} needs 'value'")
         item = rest.pop("value")
         if rest and not self._lenient:
             raise DecodeError(f"a google.protobuf.Any of {url!r} has no {sorted(map(str, rest))}")
-        return lib.Any(url, bytes(self.any_message(kind, item, depth + 1, None)))
+        return lib.Any(url, foreign.encode(self.any_message(kind, item, depth + 1, None)))
 
 
 _IGNORED: Any = object()
@@ -330,6 +337,8 @@ _PLAIN = frozenset(
         *("fixed32", "fixed64", "sfixed32", "sfixed64", "enum"),
     )
 )
+_SPECIAL = frozenset((lib.Any, lib.Duration, lib.FieldMask, lib.ListValue, lib.Struct, lib.Timestamp, lib.Value))
+"""The messages, besides wrappers, whose JSON is not an object with their fields; in an ``Any`` it is below ``value``."""
 _WRAPPED: Mapping[type[Any], str] = {
     lib.DoubleValue: "double",
     lib.FloatValue: "float",
@@ -361,35 +370,29 @@ def _finite(text: str) -> float:
     return value
 
 
-def _names(kind: Any) -> dict[str, Spec]:
-    """Returns the fields of a class by every name that JSON may have for them; made once per class."""
-    found: dict[str, Spec] | None = kind.__dict__.get("_names_")
-    if found is None:
-        found = {}
-        for attribute in ("json_name", "proto_name", "name"):
-            for spec in kind._specs_:
-                found.setdefault(getattr(spec, attribute), spec)
-        kind._names_ = found
-    return found
-
-
 def _enum_names(kind: Any) -> dict[str, Any]:
     """Returns the values of an enum by their names: those of the .proto, then those of its members."""
     if kind is lib.NullValue:
         return {"NULL_VALUE": kind.try_value(0)}  # betterproto has lost the name
     members: dict[str, Any] = dict(kind.__members__)
-    originals: dict[str, int] = getattr(kind, "__proto_names__", {})
+    originals = _originals(kind)
     return {**members, **{name: kind.try_value(number) for name, number in originals.items()}}
 
 
 def _enum_text(kind: Any, value: Any) -> Any:
     if kind is lib.NullValue:
         return None
-    for name, number in getattr(kind, "__proto_names__", {}).items():
+    for name, number in _originals(kind).items():
         if number == value:
             return name
     member = kind.try_value(value)
     return int(value) if member.name is None else member.name
+
+
+def _originals(kind: Any) -> Mapping[str, int]:
+    """Returns the values of an enum by their names in the .proto; empty where these are the members' names."""
+    found: Mapping[str, int] | None = getattr(kind, "__proto_names__", None)
+    return foreign.enum_names(kind) if found is None else found
 
 
 def _takes_null(spec: Spec) -> bool:
@@ -414,6 +417,18 @@ def _subclasses(kind: type[Any]) -> Iterator[type[Any]]:
     for inner in kind.__subclasses__():
         yield inner
         yield from _subclasses(inner)
+
+
+def _encode(message: Any) -> bytes:
+    return bytes(message) if hasattr(message, "_specs_") else foreign.encode(message)
+
+
+def _placed(kind: Any, name: str, error: Exception) -> Exception:
+    """Returns an error that names the message and the field; one from a message inside does already."""
+    if isinstance(error, ValueError | TypeError) and str(error).startswith("in "):
+        return error
+    text = f"in {foreign.full_name(kind)}.{name}: {error}"
+    return ValueError(text) if isinstance(error, ValueError | OverflowError) else TypeError(text)
 
 
 def _is_default(value: Any) -> bool:

@@ -37,7 +37,7 @@ HELPERS = {
     "_pack_sfixed32": "wire.pack_sfixed32",
     "_pack_sfixed64": "wire.pack_sfixed64",
     "_read_duration": "known.read_duration",
-    "_read_foreign": "known.read_foreign",
+    "_read_foreign": "foreign.read",
     "_read_timestamp": "known.read_timestamp",
     "_read_varint": "wire.read_varint",
     "_read_wrapper": "known.read_wrapper",
@@ -59,6 +59,7 @@ HELPERS = {
     "_unpack_sfixed64": "wire.unpack_sfixed64",
     "_varint": "wire.varint",
     "_wrapper": "known.wrapper",
+    "_write_foreign": "foreign.encode",
 }
 """What the written code calls, and where that is in ``micro_rt.dialects``."""
 
@@ -193,7 +194,7 @@ class Unrolled(NamedTuple):
     def _payload(self, field: Field) -> str:
         match kind_of(field):
             case "message":
-                return "bytes(v)" if _foreign(field) else "v._write_()"
+                return "_write_foreign(v)" if _foreign(field) else "v._write_()"
             case "timestamp":
                 return "_timestamp(v)"
             case "duration":
