@@ -1,0 +1,1 @@
+"""Tests of what the project does with hostile files, names, texts and numbers."""
