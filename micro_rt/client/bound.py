@@ -16,6 +16,8 @@ The rules that it keeps, and why:
   the server would read nonsense.
 - A request that cannot be encoded raises ``InvalidArgument`` and certainly did not run. A reply that cannot be decoded
   raises ``Internal`` and did run.
+- A transport that raises something else than ``micro.Error`` ends the attempt with ``Internal``: no reply may make a call raise
+  anything but ``micro.Error``. What interceptors and the codec of a request raise is the caller's own, and goes through.
 - Every attempt counts the node as in use while it runs, and gives it back however it ends, a cancellation included. A
   node that left the registry closes its connection when the last call has given it back.
 - A call connects under a share of its deadline while there are other nodes. That is looked at only until the node has
@@ -39,6 +41,7 @@ from micro_rt.client.attempts import Attempts
 from micro_rt.client.expiry import Expiry, deadline_passed
 from micro_rt.client.nodes import Nodes, ServiceNodes
 from micro_rt.client.remote import RemoteNode
+from micro_rt.client.unexpected import unexpected
 from micro_rt.codec.base import Codec
 from micro_rt.context import CallInfo, ClientCall, current_context
 from micro_rt.errors import DeadlineExceeded, Error, Internal, InvalidArgument
@@ -174,7 +177,7 @@ class BoundMethod:
         """Decodes a reply."""
         try:
             return self._decoder(data)
-        except ValueError as error:
+        except Exception as error:  # Whatever a codec raises: it is the server that wrote this.
             raise Internal(f"the reply of {self._path} cannot be read: {error}") from None
 
     def service_nodes(self, call: ClientCall) -> ServiceNodes:
@@ -207,6 +210,9 @@ class BoundMethod:
             except Error as error:
                 remote.done()
                 failure = error
+            except Exception as error:
+                remote.done()
+                failure = unexpected(self._path, remote, error)
             except BaseException:
                 remote.done()
                 raise
@@ -239,6 +245,8 @@ class BoundMethod:
                 )
             except Error as error:
                 failure = error
+            except Exception as error:
+                failure = unexpected(self._path, remote, error)
             else:
                 remote.answered()
                 service_nodes.budget.earn()

@@ -40,6 +40,7 @@ from micro_rt.client.attempts import Attempts
 from micro_rt.client.bound import BoundMethod
 from micro_rt.client.expiry import Expiry, deadline_passed
 from micro_rt.client.remote import RemoteNode
+from micro_rt.client.unexpected import unexpected
 from micro_rt.context import ClientCall
 from micro_rt.errors import Cancelled, EndOfStream, Error, Internal
 from micro_rt.interceptor import Interceptor, StreamNext, chain_stream, close
@@ -194,10 +195,20 @@ class DirectExchange(Exchange):
         await self._open()
 
     async def send(self, encoded: bytes) -> None:
-        await self._open_stream().send(encoded)
+        try:
+            await self._open_stream().send(encoded)
+        except Error:
+            raise
+        except Exception as error:
+            raise self._broken(error) from None
 
     async def end(self) -> None:
-        await self._open_stream().end()
+        try:
+            await self._open_stream().end()
+        except Error:
+            raise
+        except Exception as error:
+            raise self._broken(error) from None
 
     async def receive(self) -> Any:
         while True:
@@ -218,6 +229,8 @@ class DirectExchange(Exchange):
                 with self._opening:
                     await self._attempts.failed(remote, error)
                 await self._open()
+            except Exception as error:
+                raise self._broken(error) from None
             else:
                 if not self._replied:
                     self._replied = True
@@ -254,6 +267,14 @@ class DirectExchange(Exchange):
         if self._stream is None:
             raise self._failure or Internal("the call is not open")
         return self._stream
+
+    def _broken(self, error: Exception) -> BaseException:
+        """Ends the call, whose transport raised something else than ``micro.Error``; returns what it ends with."""
+        failure = self._failure
+        if failure is None:
+            failure = unexpected(self._call.method.path, self._remote, error)
+            self.cancel(failure)
+        return failure
 
     def _done(self) -> None:
         remote, self._remote = self._remote, None

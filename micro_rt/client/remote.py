@@ -174,17 +174,20 @@ class RemoteNode:
         share = None if deadline is None else (deadline - now) * CONNECT_SHARE
         slow = loop.call_later(SLOW_CONNECT, self._set_aside)
         connected = False
+        limit = asyncio.timeout(share)
         try:
-            async with asyncio.timeout(share):
+            async with limit:
                 await self.connection.connect()
             connected = True
         except Error:
             raise
-        except TimeoutError:
+        except Exception as error:
+            # Whatever a transport raises: no request was sent, so the call may go to another node.
+            reason = (
+                f"no answer within {share:.2g} s, a share of the call's deadline" if limit.expired() else repr(error)
+            )
             raise Unavailable(
-                f"cannot connect to {self.node.address}: no answer within {share:.2g} s, a share of the call's deadline",
-                id="micro.connect_failed",
-                may_have_run=False,
+                f"cannot connect to {self.node.address}: {reason}", id="micro.connect_failed", may_have_run=False
             ) from None
         finally:
             slow.cancel()

@@ -14,6 +14,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
 
 from micro_rt.errors import Code, Error
+from micro_rt.kit.foreign import read_json
 from micro_rt.status import ERROR_INFO, Decoded, decode_details, encode_info
 from micro_rt.status_pb2 import GoMicroError
 from micro_rt.text import utf8
@@ -78,7 +79,7 @@ def _decode_json(message: str) -> tuple[str, str] | None:
     if not message.startswith("{"):
         return None
     try:
-        parsed = json.loads(message)
+        parsed = read_json(message)
     except ValueError:
         return None
     if not isinstance(parsed, dict):

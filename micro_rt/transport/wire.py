@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 
 from micro_rt.errors import NOT_SERVED, UNKNOWN_METHOD, Code, Error, Internal
 from micro_rt.go_micro.errors import decode_status
+from micro_rt.kit.foreign import whole
 from micro_rt.metadata import EMPTY, RESERVED, Metadata, MetadataValue
 from micro_rt.status import encode_details
 from micro_rt.text import utf8
@@ -47,7 +48,8 @@ _TAKEN_BY_ALL = 8000  # more than 8 KiB of headers, peers may refuse, such as gr
 _STATUS_ROOM = 2048  # what is kept free of metadata, for the status
 _LONGEST_TIMEOUT = 99_999_999  # "TimeoutValue": at most 8 digits
 _UNITS: Mapping[str, float] = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
-_TIMEOUT = re.compile(r"(\d{1,8})([HMSmun])").fullmatch
+_LARGEST_STATUS = 999  # gRPC defines 0 to 16
+_TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])").fullmatch
 _UNKNOWN_SERVICE = re.compile(r"unknown service ([\w.]+)\Z").match  # grpc-go, and so go-micro
 _UNKNOWN_METHOD = re.compile(
     r"unknown method (?P<method>\w+) for service (?P<service>[\w.]+)\Z"  # grpc-go
@@ -198,7 +200,9 @@ def error_of_trailers(fields: Mapping[str, str], path: str = "") -> Error | None
     except ValueError:
         packed = b""
     id, message, details, may_have_run, from_micro = decode_status(packed, message, path)
-    code = int(status) if status.isdecimal() else Code.UNKNOWN
+    code = whole(status, _LARGEST_STATUS)
+    if code is None:
+        code = Code.UNKNOWN
     if code == Code.UNIMPLEMENTED and not from_micro and not details and not id:
         id, may_have_run = _of_foreign(message, path)
     return Error.of(code, message, id=id, details=details, may_have_run=may_have_run)
