@@ -13,7 +13,7 @@ The rules that it keeps, and why:
   is never remembered. If the watch is faster than the question, what the watch says is newer and stands.
 - Nodes that do not serve the proto service are left out, so two services of one package may run in different processes.
   A node that says nothing of what it serves is kept: go-micro's nodes say nothing.
-- A node whose transport is unknown is left out with a reason, logged once, and the other nodes of the name remain
+- A node whose transport is unknown, or whose address is none, is left out with a reason, logged once, and the other nodes of the name remain
   usable.
 - A node that fails is set aside until it answers a probe (``remote`` says when). All services of the node see that. If
   all nodes are set aside, the selector still picks one: a call is never refused because of old failures.
@@ -446,8 +446,8 @@ class _View:
                 continue
             try:
                 after[node.id] = self.owner.hold(node)
-            except Error as error:
-                reason = MUCP if node.transport == "mucp" else error.message
+            except Exception as error:  # Whatever it is that the registry holds: the other nodes can be called.
+                reason = MUCP if node.transport == "mucp" else _text(error)
                 left_out[node.id] = reason
                 if node.id not in self.left_out:
                     _log.warning("node %s of %r is left out: %s", node.id, self.name, reason)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, cast
 
+from micro_rt.kit.foreign import read_json
 from micro_rt.node import EndpointInfo, Node, ValueInfo
 
 __all__ = [
@@ -113,8 +114,8 @@ def decode_tags(tags: Iterable[str]) -> tuple[dict[str, str], tuple[EndpointInfo
             if tag[0] == "v":
                 version = text if version is None else version
             else:
-                metadata.update(_texts(json.loads(text)))
-        except ValueError:
+                metadata.update(_texts(read_json(text)))
+        except Exception:  # Whoever may register may write any tag: one that cannot be read says nothing.
             continue
     return metadata, tuple(endpoints), version
 
@@ -162,7 +163,7 @@ def decode_service(text: str) -> list[Node]:
     Raises:
         ValueError: it is no such JSON.
     """
-    service = json.loads(text)
+    service = read_json(text)
     if not isinstance(service, dict):
         raise ValueError("not a JSON object")
     fields = cast("dict[str, Any]", service)
@@ -179,7 +180,7 @@ def decode_service(text: str) -> list[Node]:
             )
             for node in nodes
         ]
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"not a service of go-micro's: {error!r}") from None
 
 
@@ -219,7 +220,7 @@ def _endpoint_of(value: object) -> EndpointInfo:
 @lru_cache(4096)
 def _endpoint_of_tag(tag: str) -> EndpointInfo:
     # All nodes of a service have the same ones.
-    return _endpoint_of(json.loads(inflate(tag[2:]) if tag[1] == "-" else tag[2:]))
+    return _endpoint_of(read_json(inflate(tag[2:]) if tag[1] == "-" else tag[2:]))
 
 
 def _endpoint(endpoint: EndpointInfo) -> dict[str, Any]:
@@ -245,8 +246,10 @@ def _value_of(value: object, depth: int = 0) -> ValueInfo | None:
     if not isinstance(value, dict) or depth > MAX_DEPTH:
         return None
     fields = cast("dict[str, Any]", value)
-    values: list[object] = fields.get("values") or []
-    inner = [_value_of(each, depth + 1) for each in values]
+    values = fields.get("values")
+    if not isinstance(values, list):
+        values = list[object]()
+    inner = [_value_of(each, depth + 1) for each in cast("list[object]", values)]
     return ValueInfo(
         str(fields.get("name", "")), str(fields.get("type", "")), tuple([each for each in inner if each is not None])
     )

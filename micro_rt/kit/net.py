@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import Callable
 
 from micro_rt.errors import FailedPrecondition
+from micro_rt.kit.foreign import whole
 
 __all__ = [
     "bare_host",
@@ -23,6 +25,9 @@ __all__ = [
     "split_server",
 ]
 
+_LONGEST_HOST = 253
+"""Characters of a name in DNS (RFC 1035)."""
+_NOT_IN_HOST = re.compile(r"[\s/?#@\[\]\\]").search
 _PORTS_TRIED = 10
 """Free ports that are tried for a host with several addresses, until one is free at all of them."""
 
@@ -57,7 +62,7 @@ def split_server(text: str, default_port: int) -> tuple[str, int]:
         host, port = _split(text)
     except ValueError:
         host, port = "", 0
-    if not port or any(char.isspace() or char in "/?#@" for char in text):
+    if not port:
         example = join("10.0.0.5", default_port)
         raise ValueError(f"{text!r} is not host:port, such as {example} or [::1]:{default_port}")
     return host, port
@@ -66,11 +71,27 @@ def split_server(text: str, default_port: int) -> tuple[str, int]:
 def _split(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     bracketed = host[:1] == "[" and host[-1:] == "]"
-    if not bare_host(host) or (":" in host and not bracketed) or not (port.isascii() and port.isdecimal()):
+    number = whole(port, 65535)
+    if number is None or (":" in host) != bracketed or not _is_host(bare_host(host)):
         raise ValueError(text)
-    if len(port) > 5 or int(port) > 65535:
-        raise ValueError(text)
-    return bare_host(host), int(port)
+    return bare_host(host), number
+
+
+def _is_host(host: str) -> bool:
+    """Returns whether text can be looked up: an IP address, or a name whose labels fit into DNS."""
+    if not host or len(host) > _LONGEST_HOST or not host.isprintable() or _NOT_IN_HOST(host):
+        return False
+    if ":" in host:
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            return False
+        return True
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def join(host: str, port: int) -> str:

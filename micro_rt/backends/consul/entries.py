@@ -6,15 +6,28 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from micro_rt.errors import FailedPrecondition, InvalidArgument, PermissionDenied
 from micro_rt.go_micro.nodes import decode_node, decode_tags, encode_tags, metadata_of
 from micro_rt.kit.net import bracketed, split
 from micro_rt.node import Node
+from micro_rt.registry.unreadable import Unreadable, checked
 
-__all__ = ["LEASE", "NODE", "EntryReader", "check_visible", "go_duration", "literal", "one_of", "path_of", "service_of"]
+__all__ = [
+    "LEASE",
+    "NODE",
+    "EntryReader",
+    "check_visible",
+    "go_duration",
+    "has_check",
+    "host_of",
+    "literal",
+    "one_of",
+    "path_of",
+    "service_of",
+]
 
 NODE = "micro-id"
 """Key in Meta: the node's id, which the ids of its services in Consul are made from."""
@@ -61,21 +74,31 @@ class EntryReader:
 
     def __init__(self) -> None:
         self._nodes: dict[tuple[Any, ...], Node] = {}
+        self._unreadable = Unreadable()
 
     def nodes(self, entries: Iterable[Mapping[str, Any]]) -> tuple[Node, ...]:
-        """Returns the nodes that no check calls critical, in the order of their ids."""
+        """Returns the nodes that no check calls critical, in the order of their ids; leaves out what cannot be read."""
         newest: dict[str, Node] = {}
         for entry in entries:
-            service = entry["Service"]
-            if any(check["Status"] == "critical" for check in entry["Checks"]):
+            try:
+                node = self._node_of(entry)
+            except Exception as error:
+                self._unreadable.note(f"the entry {_name_of(entry)} in Consul", error)
                 continue
-            if not service.get("Port") or service.get("Kind"):
-                continue  # What has no port, and proxies and gateways of Consul's, cannot be called.
-            node = self._node(service, entry["Node"]["Address"])
+            if node is None:
+                continue
             # A process that moved to another agent is listed by both for a while.
             if node.id not in newest or newest[node.id].registered < node.registered:
                 newest[node.id] = node
         return tuple([newest[id] for id in sorted(newest)])
+
+    def _node_of(self, entry: Mapping[str, Any]) -> Node | None:
+        service = entry["Service"]
+        if any(check["Status"] == "critical" for check in entry["Checks"]):
+            return None
+        if not service.get("Port") or service.get("Kind"):
+            return None  # What has no port, and proxies and gateways of Consul's, cannot be called.
+        return self._node(service, entry["Node"]["Address"])
 
     def _node(self, service: Mapping[str, Any], agent: str) -> Node:
         meta: dict[str, str] = service["Meta"] or {}
@@ -89,8 +112,32 @@ class EntryReader:
             if len(self._nodes) >= _REMEMBERED:
                 self._nodes.clear()
             node = _decode(service["ID"], f"{bracketed(address)}:{service['Port']}", tags, meta)
-            node = self._nodes[key] = dataclasses.replace(node, registered=index)
+            node = self._nodes[key] = checked(dataclasses.replace(node, registered=index))
         return node
+
+
+def host_of(entry: Any) -> str:
+    """Returns the agent that lists an entry; empty if the entry does not say."""
+    try:
+        return str(entry["Node"]["Node"])
+    except Exception:
+        return ""
+
+
+def has_check(entry: Any) -> bool:
+    """Returns whether an entry has a check of its own; False if that cannot be read."""
+    try:
+        return any(check["ServiceID"] for check in entry["Checks"])
+    except Exception:
+        return False
+
+
+def _name_of(entry: object) -> str:
+    """Returns what the log calls an entry."""
+    try:
+        return repr(cast("Any", entry)["Service"]["ID"])[:200]
+    except Exception:
+        return "without an id"
 
 
 def literal(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from micro_rt.backends.consul.entries import EntryReader
+from micro_rt.backends.consul.entries import EntryReader, has_check, host_of
 from micro_rt.backends.consul.http import Answer
 from micro_rt.errors import Error
 from micro_rt.node import Node
@@ -43,8 +43,8 @@ class Feed:
         entries = answer.data or ()
         nodes = reader.nodes(entries)
         self._index = answer.index
-        self.hosts = frozenset(entry["Node"]["Node"] for entry in entries)
-        self.unchecked = any(not any(check["ServiceID"] for check in entry["Checks"]) for entry in entries)
+        self.hosts = frozenset(host for entry in entries if (host := host_of(entry)))
+        self.unchecked = not all(has_check(entry) for entry in entries)
         changed = self.error is not None or not self.ready.is_set() or nodes != self.nodes
         self.nodes = nodes
         self.error = None

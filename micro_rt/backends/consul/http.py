@@ -44,6 +44,7 @@ from micro_rt.errors import (
     Unauthenticated,
     Unavailable,
 )
+from micro_rt.kit.foreign import read_json, whole
 from micro_rt.kit.net import bracketed, keep_alive
 from micro_rt.kit.tls import client_context
 
@@ -316,7 +317,7 @@ def _answer(response: _Response) -> Answer:
     data: Any = None
     if response.code == 200 and response.body:
         try:
-            data = json.loads(response.body)
+            data = read_json(response.body)
         except ValueError:
             if headers.get("Content-Type", "").startswith("application/json"):
                 raise Internal("Consul's answer is cut short, or not JSON") from None
@@ -336,7 +337,7 @@ def _answer(response: _Response) -> Answer:
 
 
 def _number(text: str | None) -> int:
-    return int(text) if text and text.isdigit() else 0
+    return whole(text) or 0
 
 
 def _make_client(transport: _Transport) -> Any:

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-import logging
 import math
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
@@ -31,11 +30,13 @@ from micro_rt.backends.etcd.messages_pb2 import (
 from micro_rt.backends.etcd.mirror import Mirror
 from micro_rt.errors import Aborted, Error, FailedPrecondition, NotFound, Unavailable
 from micro_rt.go_micro.nodes import decode_service, encode_service
+from micro_rt.kit.foreign import read_json
 from micro_rt.kit.ordered import WeakOrderedSet
 from micro_rt.kit.shared import Shared
 from micro_rt.kit.tasks import TaskSet, observed
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry, check_ttl
+from micro_rt.registry.unreadable import Unreadable, checked
 from micro_rt.registry.watch import Watch, Watches
 
 __all__ = ["EtcdRegistry"]
@@ -46,8 +47,6 @@ ATTEMPTS = 10
 """How often a registration is tried that others of the same node come before, or whose lease goes before it is used."""
 REVOKE_TIMEOUT = 2.0
 """Seconds that leases that nobody has get to be revoked when the registry is closed."""
-
-_log = logging.getLogger("micro_rt.registry")
 
 
 class EtcdRegistry(Registry):
@@ -163,7 +162,7 @@ class _EtcdDirectory:
         self._engine: EtcdEngine | None = None
         self._views: dict[str, _View] = {}
         self._revoking = TaskSet[None]()
-        self._unreadable: set[bytes] = set()
+        self._unreadable = Unreadable()
 
     @property
     def engine(self) -> EtcdEngine:
@@ -292,12 +291,10 @@ class _EtcdDirectory:
         try:
             text = kv.value.decode()
             # A key is written when its node is registered, and not when its lease is renewed.
-            nodes = [dataclasses.replace(node, registered=kv.mod_revision) for node in decode_service(text)]
+            nodes = [checked(dataclasses.replace(node, registered=kv.mod_revision)) for node in decode_service(text)]
             return self._name(kv.key, text), nodes
-        except (ValueError, RecursionError) as error:
-            if kv.key not in self._unreadable and len(self._unreadable) < 1000:
-                self._unreadable.add(kv.key)
-                _log.warning("what %r holds is not a node, and is left out: %s", kv.key.decode(errors="replace"), error)
+        except Exception as error:
+            self._unreadable.note(f"what {kv.key.decode(errors='replace')!r} holds", error)
             return "", []
 
     def _name(self, key: bytes, text: str) -> str:
@@ -305,14 +302,14 @@ class _EtcdDirectory:
         segment = key.removeprefix(self._prefix).rpartition(b"/")[0].decode(errors="replace")
         if "-" not in segment:
             return segment
-        name: Any = json.loads(text).get("name")
+        name: Any = read_json(text).get("name")
         return name if isinstance(name, str) and _segment(name).decode() == segment else segment
 
     def _keys_of(self, kv: KeyValue, node: str) -> list[bytes]:
         try:
-            names: list[object] = json.loads(kv.value)["names"]
+            names: list[object] = read_json(kv.value)["names"]
             return [self._key(str(name), node) for name in names]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return []
 
     def _drop(self, view: _View) -> None:

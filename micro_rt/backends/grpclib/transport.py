@@ -275,6 +275,8 @@ class _GrpcConnection(Connection):
             reason = f"TLS failed: {error.reason or error}; does it speak TLS?"
         except OSError as error:
             reason = error.strerror or str(error) or "it hung up while TLS was set up; does it speak TLS?"
+        except Exception as error:  # A registry may hold any address, and looking it up may raise anything.
+            reason = repr(error)
         else:
             if answered:
                 self._protocol = protocol

@@ -18,11 +18,13 @@ from micro_rt.errors import Error, FailedPrecondition
 from micro_rt.go_micro.nodes import decode_endpoints, endpoints_json
 from micro_rt.kit.chance import between
 from micro_rt.kit.clock import Clock, boot_clock
+from micro_rt.kit.foreign import read_json
 from micro_rt.kit.ids import new_id
 from micro_rt.kit.shared import Shared
 from micro_rt.kit.tasks import TaskSet
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry, check_ttl
+from micro_rt.registry.unreadable import Unreadable, checked
 from micro_rt.registry.watch import Watch, Watches
 
 __all__ = ["LocalRegistry"]
@@ -164,6 +166,7 @@ class _RegistryFile:
         self._revision = 0
         self._next_expiry = 0.0
         self._parsed: dict[str, Node] = {}
+        self._unreadable = Unreadable()
 
     async def open(self) -> None:
         await self.database.open()
@@ -223,7 +226,8 @@ class _RegistryFile:
         )
         found: dict[str, list[Node]] = {}
         for name, *row in rows:
-            found.setdefault(name, []).append(self._parse(*row))
+            if (node := self._parse(*row)) is not None:
+                found.setdefault(name, []).append(node)
         return {name: tuple(nodes) for name, nodes in found.items()}
 
     def _select(self, connection: Connection, name: str) -> tuple[Node, ...]:
@@ -232,7 +236,7 @@ class _RegistryFile:
             "WHERE name = ? AND epoch = ? AND expires > ? ORDER BY id",
             (name, self._clock.epoch, self._clock.now()),
         )
-        return tuple([self._parse(*row) for row in rows])
+        return tuple([node for row in rows if (node := self._parse(*row)) is not None])
 
     def _poll(self, connection: Connection) -> _Found | None:
         """Looks what changed since the last time; costs two reads of shared memory if nothing did."""
@@ -314,13 +318,16 @@ class _RegistryFile:
                 (revision - _REMEMBERED,),
             )
 
-    def _parse(self, id: str, token: str, text: str, registered: int) -> Node:
-        """Reads a node, or remembers it: a token never stands for another."""
+    def _parse(self, id: str, token: str, text: str, registered: int) -> Node | None:
+        """Reads a node, or remembers it: a token never stands for another. Returns None for what cannot be read."""
         node = self._parsed.get(token)
         if node is None:
             if len(self._parsed) >= _REMEMBERED:
                 self._parsed.clear()
-            node = self._parsed[token] = _load(id, text, registered)
+            try:
+                node = self._parsed[token] = _load(id, text, registered)
+            except Exception as error:
+                self._unreadable.note(f"the entry {id!r} in {self.database.path}", error)
         return node
 
 
@@ -348,14 +355,16 @@ def _dump(node: Node) -> str:
 
 
 def _load(id: str, text: str, registered: int) -> Node:
-    fields: dict[str, Any] = json.loads(text)
-    return Node(
-        id=id,
-        address=fields["address"],
-        transport=fields["transport"],
-        version=fields["version"],
-        services=frozenset(fields["services"]),
-        metadata=fields["metadata"],
-        endpoints=decode_endpoints(fields.get("endpoints")),
-        registered=registered,
+    fields: dict[str, Any] = read_json(text)
+    return checked(
+        Node(
+            id=id,
+            address=fields["address"],
+            transport=fields["transport"],
+            version=fields["version"],
+            services=frozenset(fields["services"]),
+            metadata=dict(fields["metadata"]),
+            endpoints=decode_endpoints(fields.get("endpoints")),
+            registered=registered,
+        )
     )

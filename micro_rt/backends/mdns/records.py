@@ -17,7 +17,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import ipaddress
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,6 +44,7 @@ from micro_rt.go_micro.nodes import (
     json_of,
     metadata_of,
 )
+from micro_rt.kit.foreign import read_json, whole
 from micro_rt.kit.net import join
 from micro_rt.node import EndpointInfo, Node
 
@@ -310,7 +310,7 @@ def _heard(
         version = str(fields.get("Version") or "")
         endpoints = decode_endpoints(fields.get("Endpoints"))
         "".join((name, version, *metadata, *metadata.values())).encode()  # JSON can hold what UTF-8 cannot.
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except Exception:  # Everybody on the network may send anything.
         return None
     behind = f".{domain.service(name)}"
     if not text.key.endswith(behind.lower()):
@@ -386,7 +386,7 @@ def _unpack(text: bytes) -> dict[str, Any]:
     while at < len(text):
         chunks.append(text[at + 1 : at + 1 + text[at]])
         at += 1 + text[at]
-    fields = json.loads(inflate(b"".join(chunks).decode()))
+    fields = read_json(inflate(b"".join(chunks).decode()))
     if not isinstance(fields, dict):
         raise ValueError("not a JSON object")
     return cast("dict[str, Any]", fields)
@@ -402,4 +402,5 @@ def _texts(value: object) -> dict[str, str]:
 
 def _stamp_of(text: str) -> Stamp:
     number, _, rest = text.partition("-")
-    return (int(number), rest) if re.fullmatch("[0-9]{1,18}", number) else NO_STAMP
+    counted = whole(number)
+    return NO_STAMP if counted is None else (counted, rest)

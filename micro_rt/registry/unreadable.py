@@ -1,0 +1,50 @@
+"""Entries of a registry that cannot be read.
+
+Whoever may write a registry may write anything. An entry that cannot be read is left out, whatever reading it raises, and the other
+entries of the name count. The log names each such entry once.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from micro_rt.node import Node
+
+__all__ = ["Unreadable", "checked"]
+
+_REMEMBERED = 1000
+"""Entries that are remembered as logged; further ones are not logged, so that they fill neither memory nor the log."""
+_log = logging.getLogger("micro_rt.registry")
+
+
+class Unreadable:
+    """The entries of one registry that could not be read, and were logged."""
+
+    def __init__(self) -> None:
+        self._logged: set[str] = set()
+
+    def note(self, what: str, error: Exception) -> None:
+        """Logs that an entry is left out, unless that was logged before.
+
+        Args:
+            what: names the entry.
+            error: what reading it raised.
+        """
+        if what not in self._logged and len(self._logged) < _REMEMBERED:
+            self._logged.add(what)
+            _log.warning("%s is not a node, and is left out: %s: %s", what, type(error).__name__, error)
+
+
+def checked(node: Node) -> Node:
+    """Returns a node that was read from a registry.
+
+    Raises:
+        ValueError: a field is not of its type.
+    """
+    texts: list[object] = [node.id, node.address, node.transport, node.version, *node.services]
+    texts += [*node.metadata, *node.metadata.values()]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("a field that must be text is something else")
+    if not isinstance(node.registered, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError("the number of its registration is not a whole number")
+    return node
