@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from protoc_gen_micro.betterproto.declarations import declaration
 from protoc_gen_micro.betterproto.dialect import field_names, value_names
 from protoc_gen_micro.betterproto.unrolled import HELPERS, Unrolled, kind_of, wrapped
 from protoc_gen_micro.python.imports import Imports, plan_names
 from protoc_gen_micro.python.modules import Modules, shipped
-from protoc_gen_micro.python.text import WIDTH, indented, layout, literal
+from protoc_gen_micro.python.text import WIDTH, layout, literal
 from protoc_gen_micro.schema.model import Enum, EnumValue, Field, File, Message
 from protoc_gen_micro.schema.names import json_name, unused
 
@@ -96,11 +97,7 @@ class Classes:
             arguments.append(f"proto={literal(field.name)}")
         if field.json_name != json_name(field.name):
             arguments.append(f"json={literal(field.json_name)}")
-        head = f"{name}: {self._hint(field)} = "
-        if len(f"    {head}_betterproto.field(") <= WIDTH or len(f"    {head}(") > WIDTH:
-            return layout(f"{head}_betterproto.field(", arguments, ")", 1)
-        call = layout("_betterproto.field(", arguments, ")", 2)
-        return f"{head}(\n    {indented(call)}\n)"
+        return declaration(name, self._hint(field), "_betterproto.field(", arguments)
 
     def decorator(self, message: Message) -> str:
         """Returns the line above the class of a message."""

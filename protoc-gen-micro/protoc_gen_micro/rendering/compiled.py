@@ -85,7 +85,7 @@ def dataclasses_py(file: File, use: Classes) -> str:
         out += (
             "\n",
             "\n",
-            "class ", enum.name, "(_betterproto.Enum):\n",
+            layout("class " + enum.name + "(", ["_betterproto.Enum"], "):"), "\n",
         )
         if enum.comment or enum.deprecated:
             out += (
@@ -106,7 +106,7 @@ def dataclasses_py(file: File, use: Classes) -> str:
             "\n",
             "\n",
             use.decorator(message), "\n",
-            "class ", message.name, "(_betterproto.Message):\n",
+            layout("class " + message.name + "(", ["_betterproto.Message"], "):"), "\n",
         )
         if message.comment or message.deprecated:
             out += (
