@@ -16,7 +16,7 @@ from micro_rt.text import printable
 from protoc_gen_micro.compatibility.check import Finding, compare
 from protoc_gen_micro.compatibility.comparable import SchemaSet
 from protoc_gen_micro.errors import GenerateError
-from protoc_gen_micro.python.modules import shipped
+from protoc_gen_micro.python.shipped import bundled
 
 __all__ = ["check", "configure"]
 
@@ -115,9 +115,9 @@ def _read(which: str, path: Path, roots: Sequence[Path]) -> SchemaSet:
         files = _compile(which, path, names, [path.parent, *roots])
     else:
         files = _descriptors(which, path)
-        names = [file.name for file in files.file if not shipped(file.name)]
+        names = [file.name for file in files.file if not bundled(file.name)]
     try:
-        return SchemaSet(files.file, [name for name in names if not shipped(name)])
+        return SchemaSet(files.file, [name for name in names if not bundled(name)])
     except GenerateError as error:
         raise CommandError(f"{which} ({path}): {error}") from error
 

@@ -281,7 +281,7 @@ def _of_module(name: str) -> EventTypes:
 def _of_descriptors(path: Path) -> EventTypes:
     # Loaded when they are needed: reading a schema is the larger part of starting a command.
     from protoc_gen_micro.errors import GenerateError
-    from protoc_gen_micro.python.modules import shipped
+    from protoc_gen_micro.python.shipped import bundled
     from protoc_gen_micro.schema.reader import Reader
 
     place = f"--descriptors {path}"
@@ -303,7 +303,7 @@ def _of_descriptors(path: Path) -> EventTypes:
         for file in _ordered(files.file):
             pool.Add(file)
         reader = Reader(files.file)
-        found = [event for name in sorted(known) if not shipped(name) for event in reader.read(name).events]
+        found = [event for name in sorted(known) if not bundled(name) for event in reader.read(name).events]
     except (GenerateError, TypeError, ValueError, KeyError) as error:
         raise InputError(f"{place}: {error}") from None
     if not found:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.codegen import test_widths
-from tests.codegen.tools import PURELIB, ROOT, tree
-
-FLOOR = re.findall(r'"protobuf>=([\d.]+)', (ROOT / "pyproject.toml").read_text())[0]
+from tests.codegen.tools import FLOOR, PURELIB, ROOT, tree
 
 SCRIPT = """\
 import importlib, sys
@@ -38,24 +35,6 @@ NEEDS_2024 = ("edition2024_", "torture.edition2024_", "torture.options_")
 
 HIDES_MEMBERS = ("odd_",)
 """A field called DESCRIPTOR: protoc's own module does not load in pure Python either."""
-
-
-@pytest.fixture(scope="session")
-def floor() -> Path:
-    """A Python with the oldest protobuf that is supported; kept in the user's cache folder."""
-    cache = os.environ.get("MICRO_SERVER_CACHE") or Path.home() / ".cache" / "micro-rt-tests"
-    folder = Path(cache) / f"protobuf-{FLOOR}-python{sys.version_info.major}.{sys.version_info.minor}"
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True, capture_output=True)
-        command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", f"protobuf~={FLOOR}.0"]
-        installed = subprocess.run(command, capture_output=True, text=True, check=False)
-        if installed.returncode != 0:
-            if os.environ.get("MICRO_REQUIRE_SERVERS") == "1":
-                raise AssertionError(f"protobuf {FLOOR} cannot be installed:\n{installed.stderr}")
-            pytest.skip(f"protobuf {FLOOR} cannot be installed: no package index can be reached")
-        (folder / "ready").touch()
-    return python
 
 
 @pytest.mark.parametrize("implementation", ["upb", "python"])

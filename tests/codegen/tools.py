@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sysconfig
 import tempfile
@@ -22,6 +23,8 @@ ROOT = HERE.parent.parent
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 PURELIB = Path(sysconfig.get_path("purelib"))
 ENVIRONMENT = {**os.environ, "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"}
+FLOOR = re.findall(r'"protobuf>=([\d.]+)', (ROOT / "pyproject.toml").read_text())[0]
+"""The oldest version of protobuf that is supported."""
 NAMES = sorted(path.relative_to(PROTOS).as_posix() for path in PROTOS.rglob("*.proto"))
 
 

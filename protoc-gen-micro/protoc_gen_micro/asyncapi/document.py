@@ -14,7 +14,8 @@ from google.protobuf import descriptor_pb2
 
 from protoc_gen_micro.asyncapi.json_schema import Schema, Schemas
 from protoc_gen_micro.asyncapi.proto_text import imports_of, proto_text
-from protoc_gen_micro.python.modules import Modules, shipped
+from protoc_gen_micro.python.modules import Modules
+from protoc_gen_micro.python.shipped import bundled
 from protoc_gen_micro.schema.events import fields_of_key
 from protoc_gen_micro.schema.model import Event, File
 from protoc_gen_micro.schema.reader import Reader, edition_of
@@ -229,7 +230,7 @@ def _closure(paths: Iterable[str], reader: Reader) -> list[str]:
     pending = list(paths)
     while pending:
         path = pending.pop()
-        if path not in found and not shipped(path):
+        if path not in found and not bundled(path):
             found.add(path)
             pending += imports_of(reader.files[path], reader.files)
     return sorted(found)

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from protoc_gen_micro.betterproto.declarations import declaration
 from protoc_gen_micro.betterproto.dialect import field_names, value_names
 from protoc_gen_micro.betterproto.unrolled import HELPERS, Unrolled, kind_of, wrapped
-from protoc_gen_micro.python.imports import Imports, plan_names
-from protoc_gen_micro.python.modules import Modules, shipped
+from protoc_gen_micro.python.imports import Imports, drop_repeated, plan_names
+from protoc_gen_micro.python.modules import Modules
+from protoc_gen_micro.python.shipped import BETTERPROTO, NOT_IN_BETTERPROTO
 from protoc_gen_micro.python.text import WIDTH, layout, literal
 from protoc_gen_micro.schema.model import Enum, EnumValue, Field, File, Message
 from protoc_gen_micro.schema.names import json_name, unused
@@ -38,13 +39,16 @@ class Classes:
         self._names = {message.type_name.full_name: known for message, known in zip(file.messages, names, strict=True)}
         own = modules.exports[file.path]
         needs: dict[str, set[str]] = {
-            path: set(modules.exports[path])
-            for path in file.public_dependencies
-            if not shipped(path) and modules.exports[path]
+            path: set(modules.exports[path]) for path in file.public_dependencies if modules.exports[path]
         }
-        for used in _used(file):
-            if used.type_name and used.type_name.file != file.path:
-                needs.setdefault(used.type_name.file, set()).add(used.type_name.names[0])
+        used = {(field.type_name.file, field.type_name.names[0]) for field in _used(file) if field.type_name}
+        for path, name in sorted(used):
+            if path != file.path:
+                needs.setdefault(path, set()).add(name)
+            if path in BETTERPROTO and name in NOT_IN_BETTERPROTO:
+                problem = f"has a field of {name} of {path}, which betterproto does not have; generate it with messages=protobuf"
+                raise GenerateError(problem, path=file.path)
+        drop_repeated(needs, used, modules)
         mine = {message.name for message in file.messages} | {enum.name for enum in file.enums}
         self.imports: Imports = plan_names(file.path, needs, modules, mine)
         exported = [literal(name) for name in sorted(own)]

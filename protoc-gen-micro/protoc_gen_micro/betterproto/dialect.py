@@ -23,6 +23,7 @@ from google.protobuf import descriptor_pb2
 
 from protoc_gen_micro.betterproto.limits import Losses, examine
 from protoc_gen_micro.errors import GenerateError, SeveralGenerateError
+from protoc_gen_micro.python.shipped import BETTERPROTO, NOT_IN_BETTERPROTO
 from protoc_gen_micro.schema.model import Enum, Event, Field, File, Message, Method, Service, TypeName
 from protoc_gen_micro.schema.names import KEYWORDS, unused
 from protoc_gen_micro.schema.reader import Reader
@@ -60,7 +61,10 @@ class Dialect:
         self.exports: dict[str, frozenset[str]] = {}
         for file in self._files.values():  # in the order of their imports
             public = (self.exports[file.dependency[index]] for index in file.public_dependency)
-            self.exports[file.name] = frozenset(taken.get(file.name, ())).union(*public)
+            own = frozenset(taken.get(file.name, ()))
+            if file.name in BETTERPROTO:
+                own -= NOT_IN_BETTERPROTO
+            self.exports[file.name] = own.union(*public)
 
     def read(self, path: str) -> File:
         """Reads one file, with the dialect's types: none is inside another one.

@@ -38,7 +38,7 @@ def protobuf_needed(edition: str) -> str:
     return _PROTOBUF.get(edition, "")
 
 
-_PROTOBUF = {"2024": "6.32"}
+_PROTOBUF = {"2024": "6.32", "2026": "7.36"}
 
 
 def protobuf_guard(path: str, edition: str) -> str:

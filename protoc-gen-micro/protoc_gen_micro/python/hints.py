@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from protoc_gen_micro.python.imports import plan_names, runtime_order
+from protoc_gen_micro.python.imports import drop_repeated, plan_names, runtime_order
 from protoc_gen_micro.python.modules import Modules, typed_by_typeshed
 from protoc_gen_micro.python.scopes import (
     ENUM_BODY,
@@ -64,6 +64,7 @@ class Hints:
             elif used.names[0] in hiding:
                 hidden.add(used.names[0])
         hidden |= {enum.type_name.names[0] for enum in enums} & hiding
+        drop_repeated(needs, {(known.file, known.names[0]) for known in types_of(file, everything)}, modules)
         self._file = file.path
         self._identifiers = hiding | top | {name for names in needs.values() for name in names}
         self.imports = plan_names(file.path, needs, modules, hiding | own)
@@ -319,7 +320,7 @@ class Hints:
     def _suppressed(self, file: File, everything: list[Message], enums: list[Enum]) -> list[str]:
         mypy: list[str] = []
         pyright: list[str] = []
-        if self.imports.checked:
+        if self.imports.disabled:
             mypy.append(self.imports.disabled)
         if self.extends:
             pyright.append("reportPrivateUsage=false")

@@ -15,6 +15,7 @@ the cure).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from protoc_gen_micro.python.modules import Modules
@@ -22,7 +23,7 @@ from protoc_gen_micro.python.text import WIDTH
 from protoc_gen_micro.schema.model import TypeName
 from protoc_gen_micro.schema.names import unused
 
-__all__ = ["Imports", "Needs", "plan_modules", "plan_names", "runtime_order"]
+__all__ = ["Imports", "Needs", "drop_repeated", "plan_modules", "plan_names", "runtime_order"]
 
 Needs = Mapping[str, Iterable[str]]
 """The top-level names that a module needs, by the .proto file that defines them."""
@@ -39,6 +40,8 @@ class Imports(NamedTuple):
         condition: the expression that is true inside a package.
         local: the local name of a top-level type, by file and name.
         redefines: whether the lines for type checkers bind a name twice.
+        stars: whether a module of a library is imported by star.
+        untyped: whether a module is imported from a distribution that may not say that it has types.
     """
 
     plain: tuple[str, ...]
@@ -48,11 +51,30 @@ class Imports(NamedTuple):
     condition: str
     local: dict[tuple[str, str], str]
     redefines: bool
+    stars: bool = False
+    untyped: bool = False
+
+    @property
+    def pyright(self) -> str:
+        """The settings of pyright that a module needs which imports others for their effect."""
+        unused = "reportUnusedImport=false"
+        # The star brings DESCRIPTOR too, where the stub of the library has no __all__.
+        return (
+            f"{unused}, reportConstantRedefinition=false, reportWildcardImportFromLibrary=false"
+            if self.stars
+            else unused
+        )
 
     @property
     def disabled(self) -> str:
-        """The codes of mypy that the lines for type checkers need to be switched off."""
-        return "import-not-found, no-redef" if self.redefines else "import-not-found"
+        """The codes of mypy that the imports need to be switched off; empty where there are none."""
+        codes = ["import-not-found"] if self.checked else []
+        # In the namespace of Google's libraries, mypy says of a module that does not exist that it has no types.
+        if self.untyped or any(line.startswith("from google.") for line in self.checked):
+            codes.append("import-untyped")
+        if self.redefines:
+            codes.append("no-redef")
+        return ", ".join(codes)
 
     def name(self, type_name: TypeName) -> str:
         """Returns how the module writes the name of a message or an enum."""
@@ -93,6 +115,7 @@ def plan_modules(here: str, paths: Iterable[str], public: Iterable[str], modules
         condition=_condition(here, modules),
         local={},
         redefines=False,
+        stars=any(modules.absolute(path) for path in star),
     )
 
 
@@ -148,7 +171,22 @@ def plan_names(here: str, needs: Needs, modules: Modules, taken: Iterable[str]) 
         condition=_condition(here, modules),
         local=local,
         redefines=redefines,
+        untyped=any(_may_be_untyped(path, full[path], modules) for path in needs),
     )
+
+
+def drop_repeated(needs: Mapping[str, set[str]], used: AbstractSet[tuple[str, str]], modules: Modules) -> None:
+    """Drops the names that a module hands on, where they are needed from the file that defines them too.
+
+    Args:
+        needs: what is needed, and changed here.
+        used: the types that the module itself refers to, by file and name: they stay.
+        modules: where the modules are.
+    """
+    for path, names in needs.items():
+        if path in modules.public:
+            for other in modules.hands_on(path) & needs.keys():
+                names -= {name for name in needs[other] if (path, name) not in used}
 
 
 def runtime_order(here: str, paths: Iterable[str], modules: Modules) -> list[str]:
@@ -185,6 +223,11 @@ def _choose(name: str, used: set[str]) -> str:
 def _same_top(here: str, there: str, modules: Modules) -> bool:
     top, dot, _ = modules.name(here).partition(".")
     return bool(dot) and modules.name(there).startswith(f"{top}.")
+
+
+def _may_be_untyped(path: str, module: str, modules: Modules) -> bool:
+    """Returns whether mypy may ask for types of a module: googleapis-common-protos has stubs, and no ``py.typed``."""
+    return path in modules.installed or (module.startswith("google.") and not modules.shipped(path))
 
 
 def _condition(here: str, modules: Modules) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
+from protoc_gen_micro.python.shipped import BETTERPROTO, MICRO_RT, PROTOBUF, WELL_KNOWN
 from protoc_gen_micro.schema.names import KEYWORDS, module_name, protoc_module_name
 
-__all__ = ["Modules", "shipped", "typed_by_typeshed", "unimportable"]
+__all__ = ["Modules", "typed_by_typeshed", "unimportable"]
 
 
 class Modules(NamedTuple):
@@ -19,6 +21,8 @@ class Modules(NamedTuple):
         map: what was generated elsewhere: (folder, package) or (.proto file, module).
         ours: whether this plugin writes the message modules, and so names them.
         suffix: what the names of message modules end with.
+        public: the files that each .proto file hands on (``import public``), where there are any.
+        installed: the modules that installed distributions have for files which this run does not generate.
     """
 
     exports: Mapping[str, frozenset[str]]
@@ -26,22 +30,40 @@ class Modules(NamedTuple):
     map: tuple[tuple[str, str], ...] = ()
     ours: bool = True
     suffix: str = "_pb2"
+    public: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    installed: Mapping[str, str] = MappingProxyType({})
 
     def name(self, path: str, suffix: str = "") -> str:
         """Returns the name of the module of a .proto file, seen from the output folder."""
         suffix = suffix or self.suffix
-        if self.ours:
+        if self.ours and path not in MICRO_RT:
             return module_name(path, suffix, inside=bool(self.package))
         return protoc_module_name(path, suffix)
 
     def absolute(self, path: str) -> str:
         """Returns the full name of the module of a .proto file, or empty when nobody knows it."""
-        if shipped(path):
-            return self._shipped(path)
-        mapped = self.mapped(path)
-        if mapped:
-            return mapped
+        found = self.elsewhere(path)
+        if found:
+            return found
         return f"{self.package}.{self.name(path)}" if self.package else ""
+
+    def hands_on(self, path: str) -> set[str]:
+        """Returns the .proto files whose names come with the module of another, by ``import public``."""
+        found: set[str] = set()
+        pending = [path]
+        while pending:
+            for public in self.public.get(pending.pop(), ()):
+                if public not in found:
+                    found.add(public)
+                    pending.append(public)
+        return found
+
+    def elsewhere(self, path: str) -> str:
+        """Returns the full name of the module of a .proto file that the run does not generate, or empty if it does, or may.
+
+        An entry of ``map=`` goes before the module that comes with a library, unless the entry is for all of ``google``.
+        """
+        return self.mapped(path) or self.shipped(path) or self.installed.get(path, "")
 
     def mapped(self, path: str) -> str:
         """Returns the module of a .proto file that was generated elsewhere, or empty; the longest entry wins."""
@@ -51,18 +73,18 @@ class Modules(NamedTuple):
                 found, target = source, package
         if not found or found == path:
             return target
+        if len(found) < len(WELL_KNOWN) and self.shipped(path):
+            return ""
         return f"{target}.{module_name(path[len(found) + 1 :], self.suffix, inside=True)}"
 
-    def _shipped(self, path: str) -> str:
+    def shipped(self, path: str) -> str:
+        """Returns the module of a .proto file that comes with the runtime of the messages or with micro-rt, or empty."""
         if self.suffix == "_pb2":
-            return protoc_module_name(path, "_pb2")
-        # betterproto has one module for all of a package, and so all of these.
-        return f"betterproto.lib.std.{path.rpartition('/')[0].replace('/', '.')}"
-
-
-def shipped(path: str) -> bool:
-    """Returns whether a .proto file comes with a library, which then has its module: nobody generates it again."""
-    return path.startswith(_SHIPPED)
+            return protoc_module_name(path, "_pb2") if path in PROTOBUF or path in MICRO_RT else ""
+        if path in BETTERPROTO:
+            # betterproto has one module for all of a package, and so all of these.
+            return f"betterproto.lib.std.{path.rpartition('/')[0].replace('/', '.')}"
+        return protoc_module_name(path, self.suffix) if path in MICRO_RT else ""
 
 
 def typed_by_typeshed(path: str) -> bool:
@@ -70,10 +92,7 @@ def typed_by_typeshed(path: str) -> bool:
 
     mypy-protobuf writes them, and in its stubs ``Syntax.ValueType`` is the type of the values of ``Syntax``.
     """
-    return path.startswith("google/protobuf/") and shipped(path)
-
-
-_SHIPPED = ("google/protobuf/", "micro_rt/")
+    return path in PROTOBUF
 
 
 def unimportable(module: str) -> str:

@@ -180,7 +180,7 @@ class Stubs:
 
     def _suppressed(self, messages: Iterable[TypeName]) -> list[str]:
         deprecated = any(message.deprecated for message in messages)
-        mypy = [self.imports.disabled] if self.imports.checked else []
+        mypy = [self.imports.disabled] if self.imports.disabled else []
         if deprecated:
             mypy.append("deprecated")
         lines = [f'# mypy: disable-error-code="{", ".join(mypy)}"'] if mypy else []

@@ -35,7 +35,7 @@ def dataclasses_py(file: File, use: Classes) -> str:
         header(file.path), "\n",
         docstring("Messages of " + file.path + ".\n\n" + file.comment), "\n",
     )
-    if use.imports.checked:
+    if use.imports.disabled:
         out += ('# mypy: disable-error-code="', use.imports.disabled, '"\n',)
     out += (
         "\n",
@@ -149,7 +149,7 @@ def messages_py(file: File, imports: Imports) -> str:
         docstring("Messages of " + file.path + ".\n\n" + file.comment), "\n",
     )
     if file.dependencies:
-        out += ("# pyright: reportUnusedImport=false\n",)
+        out += ("# pyright: ", imports.pyright, "\n",)
     out += ("\n",)
     if protobuf_needed(file.edition):
         out += ("from google.protobuf import __version__ as _version\n",)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.compiler import plugin_pb2
 from google.protobuf.message import DecodeError, Message
 
 from protoc_gen_micro.errors import GenerateError
-from protoc_gen_micro.python.modules import Modules, shipped, unimportable
+from protoc_gen_micro.python.installed import site_folders
+from protoc_gen_micro.python.modules import Modules
 from protoc_gen_micro.rendering import compiled
 from protoc_gen_micro.rendering.render import Templates, render
+from protoc_gen_micro.run import files
 from protoc_gen_micro.run.parameters import Parameters
+from protoc_gen_micro.schema.model import File
 from protoc_gen_micro.schema.reader import Reader
 
-__all__ = ["MAXIMUM_EDITION", "MINIMUM_EDITION", "answer", "respond"]
-
-MINIMUM_EDITION = descriptor_pb2.EDITION_PROTO2
-MAXIMUM_EDITION = descriptor_pb2.EDITION_2024
+__all__ = ["answer", "respond"]
 
 
 def answer(data: bytes) -> bytes:
@@ -44,7 +44,7 @@ def respond(
         warn: is called with each warning, which may have several lines; None drops warnings. A run that fails has none.
     """
     response = plugin_pb2.CodeGeneratorResponse(
-        supported_features=_FEATURES, minimum_edition=MINIMUM_EDITION, maximum_edition=MAXIMUM_EDITION
+        supported_features=_FEATURES, minimum_edition=files.MINIMUM_EDITION, maximum_edition=files.MAXIMUM_EDITION
     )
     try:
         outputs, warnings = _generate(request, runtime)
@@ -53,6 +53,10 @@ def respond(
         if warn is not None:
             for warning in warnings:
                 warn(warning)
+    except files.EditionError as error:
+        # protoc says itself that an edition is newer than what a plugin announces, and would say so before our error.
+        response.maximum_edition = descriptor_pb2.EDITION_MAX
+        response.error = str(error)
     except GenerateError as error:
         del response.file[:]
         response.error = str(error)
@@ -106,9 +110,11 @@ def _warn(text: str) -> None:
 def _generate(request: plugin_pb2.CodeGeneratorRequest, runtime: bool) -> tuple[list[tuple[str, str]], list[str]]:
     """Returns the path and the text of each file, and the warnings."""
     parameters = Parameters.parse(f"{request.parameter}")  # bytes, where a request is damaged
-    _check_files(request)
+    files.check_editions(request)
     reader = Reader(request.proto_file)
-    modules = Modules(reader.exports, parameters.package, parameters.map, ours=parameters.messages != "none")
+    modules = Modules(
+        reader.exports, parameters.package, parameters.map, ours=parameters.messages != "none", public=reader.public
+    )
     read, losses = reader.read, None
     if parameters.messages == "betterproto":
         from protoc_gen_micro.betterproto.dialect import SUFFIX, Dialect
@@ -116,14 +122,15 @@ def _generate(request: plugin_pb2.CodeGeneratorRequest, runtime: bool) -> tuple[
         dialect = Dialect(request.proto_file, reader)
         modules = modules._replace(exports=dialect.exports, suffix=SUFFIX)
         read, losses = dialect.read, dialect.losses
-    _check_modules(request.proto_file, modules)
+    folders = site_folders()
+    modules = files.find_installed(request, modules, folders)
+    files.check_modules(request.proto_file, modules)
     templates = _templates(parameters.templates)
     outputs: list[tuple[str, str]] = []
     problems: list[GenerateError] = []
-    for path in request.file_to_generate:
-        ours = runtime and path.startswith("micro_rt/")
-        if not ours and (shipped(path) or modules.mapped(path)):
-            continue
+    paths = files.files_to_write(request, modules, runtime)
+    written: list[File] = []
+    for path in paths:
         try:
             file = read(path)
             outputs += render(file, modules, parameters, templates)
@@ -131,13 +138,19 @@ def _generate(request: plugin_pb2.CodeGeneratorRequest, runtime: bool) -> tuple[
                 from protoc_gen_micro.asyncapi.document import document_path, document_text
 
                 outputs.append((document_path(file, modules), document_text(file, reader)))
+            written.append(file)
         except GenerateError as error:
             problems.append(error)
     if problems:
         # A file that others import may be wrong in the same way for each of them.
         lines = [line for problem in problems for line in str(problem).splitlines()]
         raise GenerateError("\n".join(dict.fromkeys(lines)))
-    return outputs, list(losses.warnings()) if losses else []
+    warnings = [*files.left_out(request, modules, runtime), *files.hidden(paths, modules, folders)]
+    if parameters.messages == "betterproto":
+        warnings += files.without_classes(written, set(paths), modules, folders)
+    if losses is not None:
+        warnings += losses.warnings()
+    return outputs, warnings
 
 
 def _templates(folder: str) -> Templates:
@@ -150,31 +163,3 @@ def _templates(folder: str) -> Templates:
             raise
         raise GenerateError("option 'templates' needs Jinja2: pip install \"micro-rt[templates]\"") from error
     return UserTemplates(folder)
-
-
-def _check_files(request: plugin_pb2.CodeGeneratorRequest) -> None:
-    """Refuses files that are not there, or newer than this plugin."""
-    files = {file.name: file for file in request.proto_file}
-    for path in request.file_to_generate:
-        if path not in files:
-            raise GenerateError("is to be generated, but the request does not hold it", path=path)
-        if files[path].edition > MAXIMUM_EDITION:
-            newest = descriptor_pb2.Edition.Name(MAXIMUM_EDITION).removeprefix("EDITION_")
-            raise GenerateError(f"its edition is newer than {newest}, the newest one known: update micro-rt", path=path)
-
-
-def _check_modules(files: Iterable[descriptor_pb2.FileDescriptorProto], modules: Modules) -> None:
-    """Refuses two files that would write one module, and files that no import can be written for."""
-    by_module: dict[str, str] = {}
-    for file in files:
-        if shipped(file.name) or modules.mapped(file.name):
-            continue
-        module = modules.name(file.name)
-        other = by_module.setdefault(module, file.name)
-        if other != file.name:
-            problem = f"would write the Python module {module!r}, as {other} does; rename one of the two files"
-            raise GenerateError(problem, path=file.name)
-        part = unimportable(module)
-        if part:
-            problem = f"cannot be a Python module: {part!r} is not a name that import can be written with; rename it"
-            raise GenerateError(problem, path=file.name)

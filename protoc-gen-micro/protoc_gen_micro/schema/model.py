@@ -275,7 +275,7 @@ class File(NamedTuple):
     Attributes:
         path: its path as protoc names it, ``"shop/order.proto"``.
         package: its proto package, or empty.
-        edition: ``"proto2"``, ``"proto3"``, ``"2023"`` or ``"2024"``.
+        edition: ``"proto2"``, ``"proto3"``, ``"2023"``, ``"2024"`` or ``"2026"``.
         comment: what the comments above ``syntax`` and ``package`` say of the file, without a licence; or empty.
         dependencies: the files that it imports, in their order, without those imported by ``import option``.
         public_dependencies: those of them that it re-exports (``import public``).

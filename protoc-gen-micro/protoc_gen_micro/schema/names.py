@@ -11,8 +11,9 @@ The rules, in the order in which they apply:
    their names of the .proto, by rules 3 and 4.
 6. A folder becomes a package and a file a module as protoc has it: ``-`` becomes ``_``, and ``.`` parts folders.
    Beyond that, a folder that is a keyword gets an underscore behind it, and what begins with a digit one in front.
-   So does a top folder that has the name of a standard module (``io`` is ``io_``), because Python would look there;
-   not so with ``package=``, which puts the folder inside a package.
+   A folder in which Python would not find the module, because it has a package called so itself (``io``, ``test``,
+   ``grpc``, ``google/protobuf``), gets an underscore behind it (``io_``, ``google_/protobuf``: ``reserved.py``); not so
+   with ``package=``, which puts the folder inside a package.
 7. The method of an event is called like its message, by rules 2 to 5, with ``event`` in the place of ``rpc``; the names
    of the messages that hold it come first (``Order.Placed`` is ``order_placed``). ``publish_all`` and
    ``tombstone``, which are there already, count as keywords. The classes of a file's events are called like the file, in PascalCase.
@@ -22,6 +23,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable
+
+from protoc_gen_micro.schema.reserved import moved
 
 __all__ = [
     "KEYWORDS",
@@ -49,35 +52,6 @@ KEYWORDS = frozenset((
 
 _EVENT_METHODS = frozenset(("publish_all", "tombstone"))
 """The public methods that the classes of events have, beside those of the events themselves."""
-
-# fmt: off
-_STANDARD_MODULES = frozenset((
-    "abc", "aifc", "annotationlib", "antigravity", "argparse", "array", "ast", "asynchat", "asyncio", "asyncore",
-    "atexit", "audioop", "base64", "bdb", "binascii", "bisect", "builtins", "bz2", "cProfile", "calendar", "cgi",
-    "cgitb", "chunk", "cmath", "cmd", "code", "codecs", "codeop", "collections", "colorsys", "compileall",
-    "compression", "concurrent", "configparser", "contextlib", "contextvars", "copy", "copyreg", "crypt", "csv",
-    "ctypes", "curses", "dataclasses", "datetime", "dbm", "decimal", "difflib", "dis", "distutils", "doctest",
-    "email", "encodings", "ensurepip", "enum", "errno", "faulthandler", "fcntl", "filecmp", "fileinput",
-    "fnmatch", "fractions", "ftplib", "functools", "gc", "genericpath", "getopt", "getpass", "gettext", "glob",
-    "graphlib", "grp", "gzip", "hashlib", "heapq", "hmac", "html", "http", "idlelib", "imaplib", "imghdr", "imp",
-    "importlib", "inspect", "io", "ipaddress", "itertools", "json", "keyword", "lib2to3", "linecache", "locale",
-    "logging", "lzma", "mailbox", "mailcap", "marshal", "math", "mimetypes", "mmap", "modulefinder", "msilib",
-    "msvcrt", "multiprocessing", "netrc", "nis", "nntplib", "nt", "ntpath", "nturl2path", "numbers", "opcode",
-    "operator", "optparse", "os", "ossaudiodev", "pathlib", "pdb", "pickle", "pickletools", "pipes", "pkgutil",
-    "platform", "plistlib", "poplib", "posix", "posixpath", "pprint", "profile", "pstats", "pty", "pwd",
-    "py_compile", "pyclbr", "pydoc", "pydoc_data", "pyexpat", "queue", "quopri", "random", "re", "readline",
-    "reprlib", "resource", "rlcompleter", "runpy", "sched", "secrets", "select", "selectors", "shelve", "shlex",
-    "shutil", "signal", "site", "smtpd", "smtplib", "sndhdr", "socket", "socketserver", "spwd", "sqlite3",
-    "sre_compile", "sre_constants", "sre_parse", "ssl", "stat", "statistics", "string", "stringprep", "struct",
-    "subprocess", "sunau", "symtable", "sys", "sysconfig", "syslog", "tabnanny", "tarfile", "telnetlib",
-    "tempfile", "termios", "textwrap", "this", "threading", "time", "timeit", "tkinter", "token", "tokenize",
-    "tomllib", "trace", "traceback", "tracemalloc", "tty", "turtle", "turtledemo", "types", "typing",
-    "unicodedata", "unittest", "urllib", "uu", "uuid", "venv", "warnings", "wave", "weakref", "webbrowser",
-    "winreg", "winsound", "wsgiref", "xdrlib", "xml", "xmlrpc", "zipapp", "zipfile", "zipimport", "zlib",
-    "zoneinfo",
-))
-# fmt: on
-"""The modules of the standard library, of every supported version (``sys.stdlib_module_names``)."""
 
 
 def snake_case(name: str) -> str:
@@ -189,8 +163,8 @@ def module_name(path: str, suffix: str, *, inside: bool = False) -> str:
     """
     *folders, file = protoc_module_name(path, "").split(".")
     folders = [safe(_lettered(folder)) for folder in folders]
-    if folders and not inside and folders[0].rstrip("_") in _STANDARD_MODULES:
-        folders[0] += "_"
+    if not inside:
+        folders = moved(folders)
     return ".".join([*folders, _lettered(file) + suffix])
 
 

@@ -31,6 +31,12 @@ class Reader:
             self._index(file.name, prefix, (), file.message_type, file.enum_type, file.extension)
         self.exports = {name: frozenset(self._exported(file)) for name, file in self.files.items()}
         """The names that a star import of each file's module brings."""
+        self.public = {
+            name: tuple(file.dependency[index] for index in file.public_dependency)
+            for name, file in self.files.items()
+            if file.public_dependency
+        }
+        """The files that each file hands on (``import public``), where there are any."""
         self._options = Options(self.files)
         self._messages: dict[str, Message] = {}
         self._enums: dict[str, Enum] = {}
@@ -371,7 +377,7 @@ def _nested(messages: Iterable[Message]) -> Iterator[Message]:
 
 
 def edition_of(file: descriptor_pb2.FileDescriptorProto) -> str:
-    """Returns ``"proto2"``, ``"proto3"``, ``"2023"`` or ``"2024"``."""
+    """Returns ``"proto2"``, ``"proto3"``, ``"2023"``, ``"2024"`` or ``"2026"``."""
     if file.syntax == "editions":
         return descriptor_pb2.Edition.Name(file.edition).removeprefix("EDITION_")
     return file.syntax or "proto2"

@@ -1,0 +1,96 @@
+"""``import public``: a module hands on the names of another, of protobuf's own files too."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.codegen.tools import ROOT, SCRIPTS, protoc, run, tree, write
+
+WELL_KNOWN = (
+    "any",
+    "api",
+    "compiler/plugin",
+    "descriptor",
+    "duration",
+    "empty",
+    "field_mask",
+    "source_context",
+    "struct",
+    "timestamp",
+    "type",
+    "wrappers",
+)
+SOURCES = {
+    **{
+        f"{folder}first.proto": f'syntax = "proto3"; package {name}first;\n'
+        + "".join(f'import public "google/protobuf/{known}.proto";\n' for known in WELL_KNOWN)
+        + "message First { google.protobuf.Timestamp at = 1; google.protobuf.Struct more = 2; }\n"
+        for folder, name in (("", ""), ("deep/", "deep."))
+    },
+    **{
+        f"{folder}second.proto": f'syntax = "proto3"; package {name}second;\n'
+        f'import public "{folder}first.proto";\n'
+        f"message Second {{ google.protobuf.Any any = 1; {name}first.First first = 2; google.protobuf.Api api = 3; }}\n"
+        for folder, name in (("", ""), ("deep/", "deep."))
+    },
+    "third.proto": 'syntax = "proto3"; package third;\n'
+    'import public "second.proto";\n'
+    'import public "google/protobuf/any.proto";\n'
+    "message Third { google.protobuf.Any any = 1; second.Second second = 2; }\n"
+    "service Thirds { rpc Get(google.protobuf.Empty) returns (first.First); }\n",
+}
+
+USER = """\
+from {base}third{suffix} import Any, DescriptorProto, Empty, First, Second, Struct, Third
+
+import {base}first{suffix} as first
+import {base}third_micro as stubs
+
+third = Third(second=Second(first=First(more=Struct()), any=Any()), any=Any())
+known: Any = first.Any()
+empty: Empty = Empty()
+described: DescriptorProto = DescriptorProto()
+assert type(known) is Any
+assert third.second.first.more == Struct()
+assert stubs.ThirdsClient.__name__ == 'ThirdsClient'
+"""
+
+
+@pytest.mark.parametrize("dialect", ["protobuf", "betterproto"])
+@pytest.mark.parametrize("place", ["", "nest/acme"])
+def test_well_known_types_are_handed_on(dialect: str, place: str, tmp_path: Path) -> None:
+    write(tmp_path / "protos", SOURCES)
+    out = tmp_path / place
+    assert protoc(out, [tmp_path / "protos"], sorted(SOURCES), f"--micro_opt=messages={dialect}") == ""
+    suffix = "_pb" if dialect == "betterproto" else "_pb2"
+    base = "".join(f"{part}." for part in Path(place).parts)
+    user = USER.format(base=base, suffix=suffix)
+    stars = "".join(f"from {base}{name}{suffix} import *\n" for name in ("first", "second", "third", "deep.second"))
+    run(sys.executable, "-W", "error", "-c", stars + user, cwd=tmp_path)
+    settings = {"typeCheckingMode": "strict", "venvPath": str(ROOT), "venv": ".venv", "extraPaths": [str(ROOT)]}
+    write(tmp_path, {"user.py": user, "pyrightconfig.json": json.dumps(settings)})
+    run(SCRIPTS / "pyright", "-p", tmp_path, cwd=tmp_path)
+    write(tmp_path, {"mypy.ini": "[mypy]\nstrict = true\nexplicit_package_bases = true\n"})
+    files = [path for path in tree(tmp_path) if path.endswith((".py", ".pyi"))]
+    files = [path for path in files if not path.endswith(".py") or f"{path}i" not in files]
+    run(SCRIPTS / "mypy", *files, cwd=tmp_path)
+
+
+def test_what_betterproto_does_not_have_is_named(tmp_path: Path) -> None:
+    source = (
+        'syntax = "proto3"; import "google/protobuf/descriptor.proto"; '
+        "message M { google.protobuf.FeatureSet.VisibilityFeature v = 1; }"
+    )
+    write(tmp_path, {"a.proto": source})
+    out = tmp_path / "out"
+    said = protoc(
+        out, [tmp_path, Path(sys.prefix) / "include"], ["a.proto"], "--micro_opt=messages=betterproto", check=False
+    )
+    assert said == (
+        "--micro_out: a.proto: has a field of FeatureSetVisibilityFeature of google/protobuf/descriptor.proto, which "
+        "betterproto does not have; generate it with messages=protobuf\n"
+    )
