@@ -9,6 +9,7 @@ from typing import NamedTuple
 from protoc_gen_micro.betterproto.declarations import declaration
 from protoc_gen_micro.betterproto.dialect import field_names, value_names
 from protoc_gen_micro.betterproto.unrolled import HELPERS, Unrolled, kind_of, wrapped
+from protoc_gen_micro.errors import GenerateError
 from protoc_gen_micro.python.imports import Imports, drop_repeated, plan_names
 from protoc_gen_micro.python.modules import Modules
 from protoc_gen_micro.python.shipped import BETTERPROTO, NOT_IN_BETTERPROTO
