@@ -37,7 +37,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a folder that imports start from; may be given more than once (default: the current folder)",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path(), metavar="DIR", help="where to write (default: the current folder)"
+        "--out",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="where to write (default: the current folder); if it has an __init__.py, imports are relative, as with --opt package=.",
     )
     parser.add_argument(
         "--opt", action="append", default=[], metavar="KEY=VALUE", help="an option of protoc-gen-micro, as --micro_opt"
@@ -66,7 +70,7 @@ def generate(
     Args:
         paths: .proto files, and folders of them.
         roots: the folders that imports start from.
-        out: where to write.
+        out: where to write; if it is a Python package (it has an ``__init__.py``), that is ``package=.``.
         options: those of protoc-gen-micro, ``"key=value,key=value"``.
         runtime: whether to write the modules of micro-rt's own files too, which nobody else needs.
 
@@ -74,6 +78,8 @@ def generate(
         CommandError: something is wrong, with all that is; nothing was written.
     """
     check_roots(roots)
+    if (out / "__init__.py").is_file() and not any(part.strip().startswith("package=") for part in options.split(",")):
+        options = f"{options},package=."
     names: dict[str, None] = {}
     problems: list[str] = []
     for path in paths:

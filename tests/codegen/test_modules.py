@@ -84,3 +84,39 @@ def test_folders_with_names_that_python_keeps_for_itself(parameter: str, tmp_pat
     run(sys.executable, "-W", "error", "-c", inside, cwd=tmp_path / "out")
     if not parameter:
         run(sys.executable, "-W", "error", "-c", script, cwd=here)
+
+
+@pytest.mark.parametrize("dialect", ["protobuf", "betterproto"])
+def test_inside_a_package_there_is_one_relative_import_of_each_module(dialect: str, tmp_path: Path) -> None:
+    names = [name for name in NAMES if dialect == "protobuf" or name in ("greeter.proto", "shop/orders.proto")]
+    names += [] if dialect == "protobuf" else ["shop/order.proto", "shop/common/money.proto", "top.proto"]
+    protoc(tmp_path / "acme" / "api", [PROTOS, ROOT], names, f"--micro_opt=package=.,messages={dialect}")
+    modules = [path for path in tree(tmp_path) if path.endswith((".py", ".pyi"))]
+    for path in modules:
+        text = (tmp_path / path).read_text()
+        assert "__package__" not in text
+        assert "import-not-found" not in text
+        imported = [line for line in text.splitlines() if line.startswith("from .") and not line.endswith("import *")]
+        assert len({line.partition(" import ")[0] for line in imported if "_pb" in line.split()[1]}) == len(
+            [line for line in imported if "_pb" in line.split()[1]]
+        )
+    script = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)\n"
+    imports = [path.removesuffix(".py").replace("/", ".") for path in modules if path.endswith(".py")]
+    run(sys.executable, "-W", "error", "-c", script, *imports, cwd=tmp_path)
+
+
+def test_the_command_writes_relative_imports_into_a_package(tmp_path: Path) -> None:
+    from micro_rt.cli.generate import generate as command
+
+    out = tmp_path / "acme"
+    command([PROTOS / "greeter.proto"], [PROTOS], out)
+    assert "if TYPE_CHECKING:" in (out / "greeter_micro.py").read_text()
+    (out / "__init__.py").touch()
+    command([PROTOS / "greeter.proto", PROTOS / "io" / "io.proto"], [PROTOS], out)
+    text = (out / "greeter_micro.py").read_text()
+    (line,) = (line for line in text.splitlines() if "greeter_pb2" in line)
+    assert line.startswith("from .greeter_pb2 import ")
+    assert "TYPE_CHECKING" not in text
+    assert (out / "io" / "io_pb2.py").is_file()
+    command([PROTOS / "greeter.proto"], [PROTOS], out, "package=acme")
+    assert "\nfrom acme.greeter_pb2 import " in (out / "greeter_micro.py").read_text()

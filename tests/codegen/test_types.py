@@ -193,9 +193,9 @@ Numbered = typing.TypedDict("Numbered", {"from": int})
 """
 
 
-@pytest.fixture(scope="module", params=["root", "package", "named"])
+@pytest.fixture(scope="module", params=["root", "package", "named", "relative"])
 def layout(request: pytest.FixtureRequest) -> str:
-    """Where the code is: at the import root, in a package, or in a package that it knows the name of."""
+    """Where the code is: at the import root, in a package, in one that it knows the name of, or in one that it knows only of."""
     return str(request.param)
 
 
@@ -209,8 +209,9 @@ def project(layout: str, prefix: str, generated: Path, tmp_path_factory: pytest.
     """A folder with the generated code, a use of it that is right, and a line for each that is wrong."""
     folder = tmp_path_factory.mktemp("project")
     place = folder.joinpath(*prefix.split("."))
-    if layout == "named":
-        protoc(place, [PROTOS, ROOT], NAMES, "--micro_opt=package=inside.deep")
+    if layout in ("named", "relative"):
+        package = "inside.deep" if layout == "named" else "."
+        protoc(place, [PROTOS, ROOT], NAMES, f"--micro_opt=package={package}")
     else:
         shutil.copytree(generated, place, dirs_exist_ok=True)
     if prefix:

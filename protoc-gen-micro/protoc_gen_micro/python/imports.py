@@ -1,6 +1,7 @@
 """How one generated module imports others, so that it works at the import root and inside any package.
 
-Modules whose .proto files share a top folder import each other relatively. What the official runtime and
+Modules whose .proto files share a top folder import each other relatively, and so do all of them inside a package
+(``package=.``). What the official runtime and
 micro_rt bring is imported absolutely. Between all others nobody knows at generation time which of the two
 is right, so both are written: at run time ``__package__`` tells, and for type checkers both are star imports,
 because a star import of a module that does not exist binds nothing, where a named one would silently bind ``Any``.
@@ -221,6 +222,9 @@ def _choose(name: str, used: set[str]) -> str:
 
 
 def _same_top(here: str, there: str, modules: Modules) -> bool:
+    """Returns whether one module can import another relatively, wherever the output folder is put."""
+    if modules.inside:
+        return True
     top, dot, _ = modules.name(here).partition(".")
     return bool(dot) and modules.name(there).startswith(f"{top}.")
 

@@ -22,6 +22,7 @@ class Modules(NamedTuple):
         ours: whether this plugin writes the message modules, and so names them.
         suffix: what the names of message modules end with.
         public: the files that each .proto file hands on (``import public``), where there are any.
+        inside: whether the output folder is inside a package, so that modules import each other relatively.
         installed: the modules that installed distributions have for files which this run does not generate.
     """
 
@@ -31,13 +32,14 @@ class Modules(NamedTuple):
     ours: bool = True
     suffix: str = "_pb2"
     public: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    inside: bool = False
     installed: Mapping[str, str] = MappingProxyType({})
 
     def name(self, path: str, suffix: str = "") -> str:
         """Returns the name of the module of a .proto file, seen from the output folder."""
         suffix = suffix or self.suffix
         if self.ours and path not in MICRO_RT:
-            return module_name(path, suffix, inside=bool(self.package))
+            return module_name(path, suffix, inside=self.inside or bool(self.package))
         return protoc_module_name(path, suffix)
 
     def absolute(self, path: str) -> str:

@@ -142,7 +142,7 @@ def hidden(paths: Iterable[str], modules: Modules, folders: Sequence[str]) -> It
         modules: where the modules are.
         folders: where distributions are installed.
     """
-    if modules.package:
+    if modules.package or modules.inside:
         return
     seen: set[str] = set()
     warned: set[str] = set()

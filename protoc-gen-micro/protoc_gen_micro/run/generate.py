@@ -112,8 +112,14 @@ def _generate(request: plugin_pb2.CodeGeneratorRequest, runtime: bool) -> tuple[
     parameters = Parameters.parse(f"{request.parameter}")  # bytes, where a request is damaged
     files.check_editions(request)
     reader = Reader(request.proto_file)
+    inside = parameters.package == "."
     modules = Modules(
-        reader.exports, parameters.package, parameters.map, ours=parameters.messages != "none", public=reader.public
+        reader.exports,
+        "" if inside else parameters.package,
+        parameters.map,
+        ours=parameters.messages != "none",
+        public=reader.public,
+        inside=inside,
     )
     read, losses = reader.read, None
     if parameters.messages == "betterproto":

@@ -17,8 +17,9 @@ class Parameters(NamedTuple):
         messages: who writes the message classes: ``"protobuf"``, this plugin for the official runtime (the
             default), or ``"betterproto"``, this plugin as dataclasses, or ``"none"``, somebody else, such as
             protoc's ``--python_out`` in the same run.
-        package: the Python package that the output folder is, so that modules import each other absolutely;
-            empty when they are to work wherever they are put.
+        package: the Python package that the output folder is, so that modules import each other absolutely; ``"."``
+            when it is one whose name does not matter, so that they import each other relatively; empty when they are to
+            work wherever they are put.
         map: what was generated elsewhere: (folder, package) or (.proto file, module).
         templates: the folder with the user's own templates, or empty.
     """
@@ -61,7 +62,7 @@ class Parameters(NamedTuple):
                 raise GenerateError(f"option {key!r} is given twice in {text!r}; give it once")
             if not value or (key == "messages" and value not in _MESSAGES):
                 raise GenerateError(f"option {key!r} cannot be {value!r}; known options: {_known()}")
-            if key == "package" and not _dotted(value):
+            if key == "package" and value != "." and not _dotted(value):
                 raise GenerateError(f"option 'package' cannot be {value!r}: it is not a name of a Python package")
             values[key] = value
         return cls(
