@@ -60,7 +60,7 @@ class TestLocalBrokerWithFullSync(TestLocalBroker):
     [
         (
             "local:?speed=3",
-            "there is no option 'speed'; known: envelope, framing, max_message, partitions, retention, session, sync",
+            "there is no option 'speed'; known: envelope, framing, max_message, owner, partitions, retention, session, sync",
         ),
         ("local:?session=0", "above 0"),
         ("local:?session=soon", "above 0"),

@@ -12,7 +12,7 @@ from sqlite3 import Connection
 import pytest
 
 from micro_rt.backends.local.sqlite import Database
-from micro_rt.backends.local.state import prepare, state_path, sync_of
+from micro_rt.backends.local.state import Sync, options_of, prepare, read_owner_option, read_sync, state_path
 from micro_rt.errors import DataLoss, Error, FailedPrecondition, Internal, NotFound, ResourceExhausted, Unavailable
 from micro_rt.kit.shared import Shared
 from tests.helpers.waiting import eventually
@@ -299,7 +299,7 @@ async def test_a_read_only_file_system_is_named(tmp_path: Path, monkeypatch: pyt
 
 
 async def test_a_file_kept_locked_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("micro_rt.backends.local.sqlite._BUSY", 0.05)
+    monkeypatch.setattr("micro_rt.backends.local.sqlite_file._BUSY", 0.05)
     file = database(tmp_path)
     await file.open()
     other = sqlite3.connect(file.path, isolation_level=None)
@@ -342,10 +342,18 @@ def test_the_last_mount_at_a_place_counts(tmp_path: Path) -> None:
 # Addresses and paths
 
 
+def sync_of(address: str) -> Sync:
+    options = options_of(address)
+    sync = read_sync(options)
+    read_owner_option(options)
+    options.end()
+    return sync
+
+
 def test_addresses() -> None:
     assert sync_of("local:") == "normal"
     assert sync_of("local:?sync=full") == "full"
-    with pytest.raises(ValueError, match=r"there is no option 'snyc'; known: sync"):
+    with pytest.raises(ValueError, match=r"there is no option 'snyc'; known: owner, sync"):
         sync_of("local:?snyc=full")
     with pytest.raises(ValueError, match="'sync' has no value"):
         sync_of("local:?sync=")

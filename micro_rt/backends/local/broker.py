@@ -14,7 +14,7 @@ from micro_rt.backends.local import groups, log
 from micro_rt.backends.local.event_file import EventFile
 from micro_rt.backends.local.reader import LocalReader
 from micro_rt.backends.local.sqlite import Connection
-from micro_rt.backends.local.state import Sync, options_of, read_sync, state_path
+from micro_rt.backends.local.state import Sync, options_of, read_owner_option, read_sync, state_owner, state_path
 from micro_rt.backends.local.write_queue import Batch, WriteQueue
 from micro_rt.broker.base import (
     NO_TYPES,
@@ -39,6 +39,7 @@ from micro_rt.kit.address import seconds
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.kit.ids import new_number
 from micro_rt.kit.ordered import OrderedSet
+from micro_rt.kit.ownership import Owner
 from micro_rt.kit.shared import Shared
 
 __all__ = ["LocalBroker"]
@@ -57,8 +58,8 @@ class LocalBroker(Broker):
     Args:
         address: ``"local:"``. Parameters: ``sync=full`` (what is accepted survives a loss of power, not only a kill),
             ``session`` (seconds after which a silent member is taken for dead), ``retention`` (seconds that records are kept,
-            a week if not given) and ``partitions`` of a topic that does not say, ``max_message`` (bytes), ``envelope`` and
-            ``framing``.
+            a week if not given) and ``partitions`` of a topic that does not say, ``max_message`` (bytes), ``envelope``,
+            ``framing`` and ``owner`` (the number of a user whose state folder is accepted too, or ``any``).
         home: the state folder; else ``MICRO_HOME``, else the user's.
         namespace: who does not meet others; else ``MICRO_NAMESPACE``, else ``"default"``.
         clock: what sessions are measured with.
@@ -74,6 +75,7 @@ class LocalBroker(Broker):
     ) -> None:
         options = options_of(address)
         self._sync: Sync = read_sync(options)
+        self._owner: Owner = read_owner_option(options)
         self._options = EmbeddedOptions.read(options, RETENTION)
         self._session = options.read("session", seconds, SESSION)
         options.end()
@@ -97,15 +99,17 @@ class LocalBroker(Broker):
         """Opens the file, making it if there is none.
 
         Raises:
-            FailedPrecondition: it cannot be there, or a newer version of micro-rt wrote it; the message says what to do.
+            FailedPrecondition: it cannot be there, another user could replace it, it is another program's, or a newer version of
+                micro-rt wrote it; the message says what to do.
             DataLoss: it is damaged.
             Unavailable: it cannot be opened for another reason.
         """
         path = state_path("broker", self._home, self._namespace)
         clock = self._clock or boot_clock()
+        owner = state_owner(self._owner)
         self._shared = Shared(
-            ("broker", path, self._sync, self._session, clock),
-            lambda: EventFile(path, self._sync, self._session, clock),
+            ("broker", path, self._sync, owner, self._session, clock),
+            lambda: EventFile(path, self._sync, owner, self._session, clock),
         )
         self._file = await self._shared.acquire()
 

@@ -19,6 +19,7 @@ from micro_rt.errors import Error
 from micro_rt.kit.chance import between
 from micro_rt.kit.clock import Clock, wall_time
 from micro_rt.kit.ordered import OrderedSet
+from micro_rt.kit.ownership import Owner
 from micro_rt.kit.tasks import TaskSet, wait_for_event
 
 __all__ = ["EventFile", "EventFileMember"]
@@ -49,13 +50,21 @@ class EventFile:
     Args:
         path: of the file.
         sync: what survives.
+        owner: whose folder and file are accepted too.
         session: seconds after which a silent member is taken for dead.
         clock: what that is measured with.
     """
 
-    def __init__(self, path: Path, sync: Sync, session: float, clock: Clock) -> None:
+    def __init__(self, path: Path, sync: Sync, owner: Owner, session: float, clock: Clock) -> None:
         self.database = Database(
-            path, log.SCHEMA, sync=sync, poll=self._poll, deliver=self._changed, interval=LOOK, turns=True
+            path,
+            log.SCHEMA,
+            sync=sync,
+            poll=self._poll,
+            deliver=self._changed,
+            interval=LOOK,
+            turns=True,
+            owner=owner,
         )
         self.session = session
         self.problem = ""

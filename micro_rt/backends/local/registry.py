@@ -13,13 +13,14 @@ from sqlite3 import Connection
 from typing import Any
 
 from micro_rt.backends.local.sqlite import Database
-from micro_rt.backends.local.state import Sync, state_path, sync_of
+from micro_rt.backends.local.state import Sync, options_of, read_owner_option, read_sync, state_owner, state_path
 from micro_rt.errors import Error, FailedPrecondition
 from micro_rt.go_micro.nodes import decode_endpoints, endpoints_json
 from micro_rt.kit.chance import between
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.kit.foreign import read_json
 from micro_rt.kit.ids import new_id
+from micro_rt.kit.ownership import Owner
 from micro_rt.kit.shared import Shared
 from micro_rt.kit.tasks import TaskSet
 from micro_rt.node import Node
@@ -34,7 +35,8 @@ class LocalRegistry(Registry):
     """Lists nodes in a file that the processes on this machine share.
 
     Args:
-        address: ``"local:"``, or ``"local:?sync=full"`` to survive a loss of power.
+        address: ``"local:"``. Parameters: ``sync=full`` (what is written survives a loss of power, not only a kill) and
+            ``owner`` (the number of a user whose state folder is accepted too, or ``any``).
         home: the state folder; else ``MICRO_HOME``, else the user's.
         namespace: who does not meet others; else ``MICRO_NAMESPACE``, else ``"default"``.
         clock: what leases are measured with.
@@ -51,7 +53,10 @@ class LocalRegistry(Registry):
         namespace: str | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._sync: Sync = sync_of(address)
+        options = options_of(address)
+        self._sync: Sync = read_sync(options)
+        self._owner: Owner = read_owner_option(options)
+        options.end()
         self._address = address
         self._home = home
         self._namespace = namespace
@@ -63,13 +68,17 @@ class LocalRegistry(Registry):
         """Opens the file, making it if there is none.
 
         Raises:
-            FailedPrecondition: it cannot be there, or a newer version of micro-rt wrote it; the message says what to do.
+            FailedPrecondition: it cannot be there, another user could replace it, it is another program's, or a newer version of
+                micro-rt wrote it; the message says what to do.
             DataLoss: it is damaged.
             Unavailable: it cannot be opened for another reason.
         """
         path = state_path("registry", self._home, self._namespace)
         clock = self._clock or boot_clock()
-        self._shared = Shared(("registry", path, self._sync, clock), lambda: _RegistryFile(path, self._sync, clock))
+        owner = state_owner(self._owner)
+        self._shared = Shared(
+            ("registry", path, self._sync, owner, clock), lambda: _RegistryFile(path, self._sync, owner, clock)
+        )
         self._file = await self._shared.acquire()
 
     async def close(self) -> None:
@@ -155,9 +164,9 @@ class _RegistryFile:
     Methods that take a connection run in a thread of the database.
     """
 
-    def __init__(self, path: Path, sync: Sync, clock: Clock) -> None:
+    def __init__(self, path: Path, sync: Sync, owner: Owner, clock: Clock) -> None:
         self.watches = Watches()
-        self.database = Database(path, _SCHEMA, sync=sync, poll=self._poll, deliver=self._changed)
+        self.database = Database(path, _SCHEMA, sync=sync, poll=self._poll, deliver=self._changed, owner=owner)
         self._clock = clock
         self._sweep: asyncio.TimerHandle | None = None
         self._tasks = TaskSet[None]()

@@ -11,16 +11,14 @@ The rules that it keeps, and why:
   fail.
 - A caller that is cancelled before its operation began takes it out of the queue. After that, nobody can say whether it
   was committed.
-- Another process that writes is waited for, up to ``_BUSY`` seconds. Where some processes write all the time, ``turns``
+- Another process that writes is waited for, up to 10 seconds. Where some processes write all the time, ``turns``
   makes them queue: SQLite alone serves whoever asks first, and the others wait for long.
 - The reader runs the poll: after each commit of this process and every ``interval``. A poll that fails is logged once
   and tried again. While nobody watches, nothing polls and an idle process uses no CPU.
 - Before each operation, or group of writes, the file at the path is compared with the open one. A file that was deleted
   or replaced is opened anew: writing into a deleted file would lose everything without an error.
-- The schema is a list of versions. An older file is brought forward in one transaction; a newer one is refused, because
-  this version does not know what it would break.
-- What SQLite and the system raise becomes a ``micro.Error`` that names the file and says what to do. An operation's own
-  errors pass as they are.
+- ``sqlite_file`` opens the file, and makes a ``micro.Error`` of what SQLite and the system raise. An operation's own errors
+  pass as they are.
 - The threads are daemons: a program that ends without closing does not hang, and what is committed is in the file. A
   thread whose loop has gone ends by itself.
 - ``close`` finishes what was asked for before. What is asked for after that fails with ``FailedPrecondition``.
@@ -29,10 +27,7 @@ The rules that it keeps, and why:
 from __future__ import annotations
 
 import asyncio
-import copy
 import logging
-import os
-import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,16 +35,17 @@ from queue import Empty, SimpleQueue
 from sqlite3 import Connection
 from typing import Any, TypeVar
 
-from micro_rt.backends.local.state import MOUNTS, Sync, os_error, prepare
+from micro_rt.backends.local.sqlite_file import SQLiteFile, roll_back
+from micro_rt.backends.local.state import MOUNTS, Sync
 from micro_rt.backends.local.turns import Turns
-from micro_rt.errors import DataLoss, Error, FailedPrecondition, Internal, ResourceExhausted, Unavailable
-from micro_rt.kit.clock import monotonic, pause_thread
+from micro_rt.errors import FailedPrecondition
+from micro_rt.kit.clock import monotonic
+from micro_rt.kit.ownership import Owner
 
 __all__ = ["Connection", "Database"]
 
 T = TypeVar("T")
 
-_BUSY = 10.0  # Seconds to wait for another process that writes.
 _GROUP = 512  # Operations in one commit at most, so that other processes get their turn.
 _log = logging.getLogger("micro_rt.sqlite")
 
@@ -73,6 +69,7 @@ class Database:
         interval: seconds.
         turns: whether processes that write take turns; where some write all the time, the others wait for long otherwise.
         mounts: the table of mounted file systems.
+        owner: whose folders and files are accepted too.
     """
 
     def __init__(
@@ -86,9 +83,10 @@ class Database:
         interval: float = 0.1,
         turns: bool = False,
         mounts: Path = MOUNTS,
+        owner: Owner = None,
     ) -> None:
         self.path = path
-        file = _File(path, schema, sync, mounts)
+        file = SQLiteFile(path, schema, sync, mounts, owner)
         self._reader = _Reader(file, "micro-read", poll, deliver, interval)
         queue = Turns(path.with_name(f"{path.name}-turns")) if turns else None
         self._writer = _Writer(file, "micro-write", self._reader.poke, queue)
@@ -97,7 +95,8 @@ class Database:
         """Opens the file, making it if there is none.
 
         Raises:
-            FailedPrecondition: it cannot be there, or a newer version of micro-rt wrote it; the message says what to do.
+            FailedPrecondition: it cannot be there, another user could replace it, it is another program's, or a newer version of
+                micro-rt wrote it; the message says what to do.
             DataLoss: it is damaged.
             Unavailable: it cannot be opened for another reason.
         """
@@ -136,101 +135,6 @@ class Database:
         self._reader.polling = False
 
 
-class _File:
-    """How to connect to a file, and how to name its errors."""
-
-    def __init__(self, path: Path, schema: Sequence[Sequence[str]], sync: Sync, mounts: Path) -> None:
-        self.path = path
-        self._schema = schema
-        self._sync = sync
-        self._mounts = mounts
-
-    def identity(self) -> tuple[int, int] | None:
-        """Tells one file from another that took its place."""
-        try:
-            status = os.stat(self.path)  # noqa: PTH116 - this runs before each operation; pathlib costs twice as much
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
-
-    def connect(self) -> Connection:
-        prepare(self.path, self._mounts)
-        deadline = monotonic() + _BUSY
-        while True:
-            connection = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None)
-            try:
-                self._set_up(connection)
-            except sqlite3.OperationalError as error:
-                connection.close()
-                # SQLite does not wait, however long its timeout, when two change a new file to WAL at once.
-                if _primary_code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or monotonic() > deadline:
-                    raise
-                pause_thread(0.02)
-            except BaseException:
-                connection.close()
-                raise
-            else:
-                return connection
-
-    def translate(self, error: Exception) -> Exception:
-        """Returns the ``micro.Error`` for what SQLite or the system raised; other exceptions as they are."""
-        if isinstance(error, OSError) and not isinstance(error, Error):
-            return os_error(error, self.path)
-        if not isinstance(error, sqlite3.Error):
-            return copy.copy(error) if isinstance(error, Error) else error
-        match _primary_code(error):
-            case sqlite3.SQLITE_FULL:
-                return ResourceExhausted(
-                    f"no space left for {self.path}: free some, or set MICRO_HOME to another folder"
-                )
-            case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-                return DataLoss(
-                    f"{self.path} is damaged ({error}): stop what uses it and move it away, with its -wal and -shm; "
-                    "a new one is made"
-                )
-            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
-                return Unavailable(f"{self.path} was kept locked by another process for {_BUSY:.0f} s")
-            case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
-                return FailedPrecondition(
-                    f"{self.path} cannot be written ({error}): make it and its folder writable, or set MICRO_HOME"
-                )
-            case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_NOMEM | sqlite3.SQLITE_NOLFS:
-                return Unavailable(f"{self.path} cannot be used ({error}); MICRO_HOME can name another folder")
-            case _:
-                return Internal(f"{self.path}: {error}")
-
-    def _set_up(self, connection: Connection) -> None:
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            if mode != "wal":
-                raise FailedPrecondition(
-                    f"the file system of {self.path} has no shared memory for processes to meet in: set MICRO_HOME to another"
-                )
-        connection.execute(f"PRAGMA synchronous = {self._sync}")
-        connection.execute("PRAGMA foreign_keys = ON")
-        if self._version(connection) == len(self._schema):
-            return
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for statements in self._schema[self._version(connection) :]:
-                for statement in statements:
-                    connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {len(self._schema)}")
-            connection.execute("COMMIT")
-        except BaseException:
-            _roll_back(connection)
-            raise
-
-    def _version(self, connection: Connection) -> int:
-        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(self._schema):
-            raise FailedPrecondition(
-                f"{self.path} was written by a newer version of micro-rt (its schema is {version}, this one knows "
-                f"{len(self._schema)}): update micro-rt, or set MICRO_HOME or MICRO_NAMESPACE to keep apart from it"
-            )
-        return version
-
-
 class _Job:
     """An operation that somebody waits for, and how it ended."""
 
@@ -258,7 +162,7 @@ class _LoopIsGone(Exception):  # noqa: N818 - a signal within this module
 class _Worker:
     """A thread with a queue and a connection of its own."""
 
-    def __init__(self, file: _File, name: str) -> None:
+    def __init__(self, file: SQLiteFile, name: str) -> None:
         self._file = file
         self._name = name
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
@@ -346,7 +250,7 @@ class _Worker:
 
 
 class _Writer(_Worker):
-    def __init__(self, file: _File, name: str, on_commit: Callable[[], None], turns: Turns | None) -> None:
+    def __init__(self, file: SQLiteFile, name: str, on_commit: Callable[[], None], turns: Turns | None) -> None:
         super().__init__(file, name)
         self._on_commit = on_commit
         self._turns = turns
@@ -402,7 +306,7 @@ class _Writer(_Worker):
                 connection.execute("RELEASE job")
             connection.execute("COMMIT")
         except BaseException:
-            _roll_back(connection)
+            roll_back(connection)
             raise
 
     def _begin(self, connection: Connection) -> None:
@@ -419,7 +323,7 @@ class _Writer(_Worker):
 class _Reader(_Worker):
     def __init__(
         self,
-        file: _File,
+        file: SQLiteFile,
         name: str,
         poll: Callable[[Connection], Any] | None,
         deliver: Callable[[Any], None] | None,
@@ -494,13 +398,3 @@ def _finish(future: asyncio.Future[None]) -> None:
 def _fail(future: asyncio.Future[None], error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
-
-
-def _roll_back(connection: Connection) -> None:
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")
-
-
-def _primary_code(error: sqlite3.Error) -> int:
-    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    return code & 0xFF

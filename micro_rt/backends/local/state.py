@@ -1,4 +1,4 @@
-"""The state folder: where the files of ``local:`` are, and whether they can be there."""
+"""The state folder: where the files of ``local:`` are, whether they can be there, and whose they are."""
 
 from __future__ import annotations
 
@@ -11,8 +11,20 @@ from urllib.parse import urlsplit
 
 from micro_rt.errors import Error, FailedPrecondition, ResourceExhausted, Unavailable
 from micro_rt.kit.address import Options
+from micro_rt.kit.ownership import Owner, OwnershipError, check_file, create_file, make_folder, read_owner
 
-__all__ = ["MOUNTS", "Sync", "os_error", "options_of", "prepare", "read_sync", "state_path", "sync_of"]
+__all__ = [
+    "MOUNTS",
+    "Sync",
+    "check_files",
+    "options_of",
+    "os_error",
+    "prepare",
+    "read_owner_option",
+    "read_sync",
+    "state_owner",
+    "state_path",
+]
 
 Sync = Literal["normal", "full"]
 """What survives: a kill, or a loss of power as well."""
@@ -52,16 +64,31 @@ def read_sync(options: Options) -> Sync:
     return "full" if options.one_of("sync", ("normal", "full"), "normal") == "full" else "normal"
 
 
-def sync_of(address: str) -> Sync:
-    """Reads a ``local:`` address that has no option but ``sync``.
+def read_owner_option(options: Options) -> Owner:
+    """Reads ``owner``: the number of a user whose state folder is accepted too, or ``any``; None if it is not given.
 
     Raises:
-        ValueError: it is another, or has an option that makes no sense.
+        ValueError: it is neither.
     """
-    options = options_of(address)
-    sync = read_sync(options)
-    options.end()
-    return sync
+    return options.read("owner", read_owner, None)
+
+
+def state_owner(given: Owner = None) -> Owner:
+    """Returns whose state folder is accepted, beside this user's and root's.
+
+    Args:
+        given: the one of the address; else ``MICRO_HOME_OWNER``, else nobody.
+
+    Raises:
+        FailedPrecondition: the variable is not the number of a user, nor ``any``.
+    """
+    text = os.environ.get("MICRO_HOME_OWNER")
+    if given is not None or not text:
+        return given
+    try:
+        return read_owner(text)
+    except ValueError as error:
+        raise FailedPrecondition(f"MICRO_HOME_OWNER: {error}") from None
 
 
 def state_path(part: str, home: str | os.PathLike[str] | None = None, namespace: str | None = None) -> Path:
@@ -83,11 +110,16 @@ def state_path(part: str, home: str | os.PathLike[str] | None = None, namespace:
     return _home(home) / space / f"{part}.db"
 
 
-def prepare(path: Path, mounts: Path = MOUNTS) -> None:
-    """Makes the folder of a state file, for its owner only.
+def prepare(path: Path, mounts: Path = MOUNTS, owner: Owner = None) -> None:
+    """Creates the folders of a state file and the file, for its owner only.
+
+    Args:
+        path: of the file.
+        mounts: the table of mounted file systems.
+        owner: whose folders and files are accepted too.
 
     Raises:
-        FailedPrecondition: it cannot be there, or is on a network file system.
+        FailedPrecondition: it cannot be there, is on a network file system, or another user could replace it.
     """
     folder = path.parent
     found = _file_system(folder, mounts)
@@ -97,12 +129,33 @@ def prepare(path: Path, mounts: Path = MOUNTS) -> None:
             "set MICRO_HOME to a folder on a local disk"
         )
     try:
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        make_folder(folder, 2, owner)  # The state folder, and that of the namespace.
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OwnershipError as problem:
+        raise _refusal(problem) from None
     except OSError as error:
         raise os_error(error, folder) from error
+    check_files(path, owner)
+    try:
+        create_file(path)
+    except OSError as error:
+        raise os_error(error, path) from error
+
+
+def check_files(path: Path, owner: Owner = None) -> None:
+    """Checks a state file and those beside it, and takes away the rights of other users to them; does not open them.
+
+    Raises:
+        FailedPrecondition: one of them is a link, or belongs to another user.
+    """
+    try:
+        for suffix in ("", "-wal", "-shm", "-journal", "-turns"):
+            check_file(path.with_name(path.name + suffix), owner)
+    except OwnershipError as problem:
+        raise _refusal(problem) from None
+    except OSError as error:
+        raise os_error(error, path) from error
 
 
 def os_error(error: OSError, path: Path) -> Error:
@@ -114,6 +167,11 @@ def os_error(error: OSError, path: Path) -> Error:
             f"{path} cannot be written ({error.strerror}): make it writable, or set MICRO_HOME to a folder that is"
         )
     return Unavailable(f"{path} cannot be used ({error.strerror or error}); MICRO_HOME can name another folder")
+
+
+def _refusal(problem: OwnershipError) -> FailedPrecondition:
+    option = f", or accept that with MICRO_HOME_OWNER={problem.owner}" if problem.owner else ""
+    return FailedPrecondition(f"{problem}, set MICRO_HOME to a folder of your own{option}")
 
 
 def _home(home: str | os.PathLike[str] | None) -> Path:

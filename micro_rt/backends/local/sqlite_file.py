@@ -1,0 +1,212 @@
+"""How a state file is opened, what is written into a new one, and what its errors are called.
+
+Rules:
+
+- A file is opened only if no other user can have replaced it: see ``micro_rt.kit.ownership``.
+- Our files carry our number in their header (``application_id``). A database without it that has tables is another program's,
+  and nothing in it is changed. Earlier versions wrote no number: a database is theirs if it has all tables of its version.
+- The schema is a list of versions. An older file is brought forward in one transaction; a newer one is refused, because this
+  version does not know what it would break.
+- What SQLite and the system raise becomes a ``micro.Error`` that names the file and says what to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from sqlite3 import Connection
+
+from micro_rt.backends.local.state import MOUNTS, Sync, check_files, os_error, prepare
+from micro_rt.errors import DataLoss, Error, FailedPrecondition, Internal, ResourceExhausted, Unavailable
+from micro_rt.kit.clock import monotonic, pause_thread
+from micro_rt.kit.ownership import Owner
+
+__all__ = ["SQLiteFile", "roll_back"]
+
+APPLICATION_ID = 0x6D696372
+"""The number in the header of our files: the letters "micr"."""
+_BUSY = 10.0  # Seconds to wait for another process that writes.
+
+
+class SQLiteFile:
+    """How to connect to a file, and how to name its errors.
+
+    Args:
+        path: of the file; its folder is created.
+        schema: the statements of each version of the schema; files of earlier versions are brought forward.
+        sync: ``"normal"``: what is committed survives a kill; ``"full"``: a loss of power as well.
+        mounts: the table of mounted file systems.
+        owner: whose folders and files are accepted too.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        schema: Sequence[Sequence[str]],
+        sync: Sync = "normal",
+        mounts: Path = MOUNTS,
+        owner: Owner = None,
+    ) -> None:
+        self.path = path
+        self._schema = schema
+        self._sync = sync
+        self._mounts = mounts
+        self._owner: Owner = owner
+
+    def identity(self) -> tuple[int, int] | None:
+        """Tells one file from another that took its place."""
+        try:
+            status = os.lstat(self.path)  # This runs before each operation; pathlib costs twice as much.
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def connect(self) -> Connection:
+        """Opens the file, which is created and brought forward if need be.
+
+        Raises:
+            FailedPrecondition: it cannot be there, another user could replace it, it is another program's, or a newer version
+                wrote it.
+            sqlite3.Error: SQLite cannot open it; ``translate`` says what that means.
+        """
+        deadline = monotonic() + _BUSY
+        while True:
+            prepare(self.path, self._mounts, self._owner)
+            connection = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None)
+            try:
+                # Where there are no hard links, SQLite has created it: with rights that depend on the umask.
+                check_files(self.path, self._owner)
+                self._set_up(connection)
+            except sqlite3.OperationalError as error:
+                connection.close()
+                # SQLite does not wait, however long its timeout, when two change a new file to WAL at once.
+                if _primary_code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or monotonic() > deadline:
+                    raise
+                pause_thread(0.02)
+            except BaseException:
+                connection.close()
+                raise
+            else:
+                return connection
+
+    def translate(self, error: Exception) -> Exception:
+        """Returns the ``micro.Error`` for what SQLite or the system raised; other exceptions as they are."""
+        if isinstance(error, OSError) and not isinstance(error, Error):
+            return os_error(error, self.path)
+        if not isinstance(error, sqlite3.Error):
+            return copy.copy(error) if isinstance(error, Error) else error
+        match _primary_code(error):
+            case sqlite3.SQLITE_FULL:
+                return ResourceExhausted(
+                    f"no space left for {self.path}: free some, or set MICRO_HOME to another folder"
+                )
+            case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+                return DataLoss(
+                    f"{self.path} is damaged ({error}): stop what uses it and move it away, with its -wal and -shm; "
+                    "a new one is made"
+                )
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
+                return Unavailable(f"{self.path} was kept locked by another process for {_BUSY:.0f} s")
+            case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
+                return FailedPrecondition(
+                    f"{self.path} cannot be written ({error}): make it and its folder writable, or set MICRO_HOME"
+                )
+            case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_NOMEM | sqlite3.SQLITE_NOLFS:
+                return Unavailable(f"{self.path} cannot be used ({error}); MICRO_HOME can name another folder")
+            case _:
+                return Internal(f"{self.path}: {error}")
+
+    def _set_up(self, connection: Connection) -> None:
+        done = self._is_up_to_date(connection)  # It changes nothing: the file may be another program's.
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            if mode != "wal":
+                raise FailedPrecondition(
+                    f"the file system of {self.path} has no shared memory for processes to meet in: set MICRO_HOME to another"
+                )
+        connection.execute(f"PRAGMA synchronous = {self._sync}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        if done:
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if not self._is_up_to_date(connection):
+                for statements in self._schema[_pragma(connection, "user_version") :]:
+                    for statement in statements:
+                        connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {len(self._schema)}")
+            connection.execute("COMMIT")
+        except BaseException:
+            roll_back(connection)
+            raise
+
+    def _is_up_to_date(self, connection: Connection) -> bool:
+        """Returns whether the file is ours and has the present schema; False for one that is empty, or to be brought forward.
+
+        Raises:
+            FailedPrecondition: it is another program's, or a newer version wrote it.
+        """
+        if _pragma(connection, "application_id") != APPLICATION_ID:
+            self._check_unmarked(connection)
+            return False
+        version = _pragma(connection, "user_version")
+        if version > len(self._schema):
+            raise FailedPrecondition(
+                f"{self.path} was written by a newer version of micro-rt (its schema is {version}, this one knows "
+                f"{len(self._schema)}): update micro-rt, or set MICRO_HOME or MICRO_NAMESPACE to keep apart from it"
+            )
+        return version == len(self._schema)
+
+    def _check_unmarked(self, connection: Connection) -> None:
+        """Checks that a file without our number is empty, or that an earlier version wrote it."""
+        own = not connection.in_transaction
+        if own:
+            connection.execute("BEGIN")  # All of it is read as it is at one moment: another process may be creating it.
+        try:
+            application = _pragma(connection, "application_id")
+            version = _pragma(connection, "user_version")
+            tables = _tables(connection)
+        finally:
+            if own:
+                roll_back(connection)
+        if application == APPLICATION_ID or (application == version == 0 and not tables):
+            return
+        if application == 0 and 0 < version <= len(self._schema) and self._tables_of(version) <= tables:
+            return
+        raise FailedPrecondition(
+            f"{self.path} is the database of another program, which micro-rt does not change: move it away, or set MICRO_HOME "
+            "or MICRO_NAMESPACE to another folder"
+        )
+
+    def _tables_of(self, version: int) -> set[tuple[str, str]]:
+        """Returns the tables and indexes that a version of the schema has."""
+        with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+            for statements in self._schema[:version]:
+                for statement in statements:
+                    connection.execute(statement)
+            return _tables(connection)
+
+
+def roll_back(connection: Connection) -> None:
+    """Undoes the transaction, if there is one."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def _pragma(connection: Connection, name: str) -> int:
+    value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
+    return value
+
+
+def _tables(connection: Connection) -> set[tuple[str, str]]:
+    return set(connection.execute("SELECT type, name FROM sqlite_master").fetchall())
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF
