@@ -5,9 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
+
+if sys.platform != "win32":
+    import pwd
 
 from micro_rt.errors import Error, FailedPrecondition, ResourceExhausted, Unavailable
 from micro_rt.kit.address import Options
@@ -29,6 +33,9 @@ __all__ = [
 Sync = Literal["normal", "full"]
 """What survives: a kill, or a loss of power as well."""
 
+_LONGEST_NAME = 255
+"""Bytes of the name of a file on the file systems in use."""
+
 MOUNTS = Path("/proc/mounts")
 """The system's table of mounted file systems."""
 
@@ -37,6 +44,20 @@ _NETWORK = re.compile(
     r"nfs\d*|cifs|smb\d*|smbfs|9p|afs|ncpfs|ceph|glusterfs|lustre|gpfs|beegfs|davfs"
     r"|fuse\.(sshfs|rclone|s3fs.*|gcsfuse|glusterfs|ceph|davfs\d*|smb.*|nfs.*|grpcfuse)"
 )
+
+
+_OF_RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)
+_OF_THE_PATH = (
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ELOOP,
+    errno.ENOENT,
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+    errno.EILSEQ,
+)
+"""What the system says about a path that cannot be used until somebody changes it."""
 
 
 def options_of(address: str) -> Options:
@@ -96,16 +117,22 @@ def state_path(part: str, home: str | os.PathLike[str] | None = None, namespace:
 
     Args:
         part: ``"registry"``, ``"broker"``, …
-        home: the state folder; else ``MICRO_HOME``, else ``micro-rt`` in ``XDG_STATE_HOME`` or ``~/.local/state``.
+        home: the state folder, an absolute path, or one that begins with ``~``; else ``MICRO_HOME``, else ``micro-rt`` in ``XDG_STATE_HOME`` or ``~/.local/state``.
         namespace: who does not meet others; else ``MICRO_NAMESPACE``, else ``"default"``.
 
     Raises:
-        FailedPrecondition: the namespace is not a file name, or there is no home.
+        FailedPrecondition: the namespace is not a file name, the state folder is no absolute path, or there is no home.
     """
     space = namespace or os.environ.get("MICRO_NAMESPACE") or "default"
     if not re.fullmatch(r"[\w-][\w.-]*", space):
         raise FailedPrecondition(
-            f"the namespace {space!r} (MICRO_NAMESPACE) is not a file name: use letters, digits, '.', '_' and '-', no '.' first"
+            f"the namespace {space[:100]!r} (MICRO_NAMESPACE) is not a file name: use letters, digits, '.', '_' and '-', "
+            "no '.' first"
+        )
+    if len(space.encode()) > _LONGEST_NAME:
+        raise FailedPrecondition(
+            f"the namespace {space[:100]!r} (MICRO_NAMESPACE) is {len(space.encode())} bytes long, and a file name has at "
+            f"most {_LONGEST_NAME}: choose a shorter one"
         )
     return _home(home) / space / f"{part}.db"
 
@@ -162,7 +189,7 @@ def os_error(error: OSError, path: Path) -> Error:
     """Says in ``micro.Error`` what the system said about a path of the state folder."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ResourceExhausted(f"no space left for {path}: free some, or set MICRO_HOME to another folder")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENOENT):
+    if error.errno in (*_OF_RIGHTS, *_OF_THE_PATH):
         return FailedPrecondition(
             f"{path} cannot be written ({error.strerror}): make it writable, or set MICRO_HOME to a folder that is"
         )
@@ -176,13 +203,47 @@ def _refusal(problem: OwnershipError) -> FailedPrecondition:
 
 def _home(home: str | os.PathLike[str] | None) -> Path:
     if home or (home := os.environ.get("MICRO_HOME")):
-        return Path(home).absolute()
+        return _absolute(os.fspath(home), "MICRO_HOME")
     if base := os.environ.get("XDG_STATE_HOME"):
-        return Path(base).absolute() / "micro-rt"
+        return _absolute(base, "XDG_STATE_HOME") / "micro-rt"
+    return _user_folder() / ".local" / "state" / "micro-rt"
+
+
+def _absolute(text: str, setting: str) -> Path:
+    """Returns a path with its ``~`` expanded.
+
+    Raises:
+        FailedPrecondition: it is relative: processes with other current folders would not meet.
+    """
+    path = Path(text)
+    if path.parts[:1] == ("~",):
+        path = _user_folder().joinpath(*path.parts[1:])
+    elif text.startswith("~"):
+        try:
+            path = path.expanduser()
+        except RuntimeError:
+            raise FailedPrecondition(
+                f"{setting}={text[:200]!r} names a user that does not exist: write the path"
+            ) from None
+    if not path.is_absolute() or "\0" in text:
+        raise FailedPrecondition(
+            f"{setting}={text[:200]!r} is not an absolute path: write one, such as /var/lib/micro-rt"
+        )
+    return path
+
+
+def _user_folder() -> Path:
+    """Returns the user's home folder: of ``HOME``, or if that is not set or empty, of the system's list of users."""
     try:
-        return Path.home() / ".local" / "state" / "micro-rt"
-    except RuntimeError as error:
+        if sys.platform != "win32" and not os.environ.get("HOME"):
+            home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+        else:
+            home = Path.home()
+    except (RuntimeError, KeyError) as error:
         raise FailedPrecondition("there is no home folder to keep state in: set MICRO_HOME") from error
+    if not home.is_absolute():
+        raise FailedPrecondition(f"HOME={str(home)[:200]!r} is not an absolute path: set it to one, or set MICRO_HOME")
+    return home
 
 
 def _file_system(folder: Path, mounts: Path) -> tuple[str, str] | None:
