@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import errno
-import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from google.protobuf.compiler import plugin_pb2
 
 from micro_rt.cli.compiling import CommandError, check_roots, compile_protos, proto_names
+from micro_rt.cli.drafts import write_files
 from protoc_gen_micro.run.generate import respond
 
 __all__ = ["CommandError", "configure", "generate", "run"]
@@ -98,29 +97,10 @@ def generate(
     if response.error or problems:
         raise CommandError(*response.error.splitlines(), *problems)
     try:
-        return _write([(out / file.name, file.content) for file in response.file])
+        return write_files([(out / file.name, file.content.encode()) for file in response.file])
     except OSError as error:
         raise CommandError(f"cannot write {error.filename}: {error.strerror}") from error
 
 
 def _warn(text: str) -> None:
     print(f"micro-rt generate: warning: {text}", file=sys.stderr)
-
-
-def _write(contents: Iterable[tuple[Path, str]]) -> list[Path]:
-    """Writes files beside their targets first, and moves them only when all could be written."""
-    prepared: list[tuple[Path, Path]] = []
-    try:
-        for target, content in contents:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            draft = target.with_name(f".{target.name}.{os.getpid()}")
-            prepared.append((draft, target))
-            if target.is_dir():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
-            draft.write_text(content, encoding="utf-8", newline="\n")
-        for draft, target in prepared:
-            draft.replace(target)
-    finally:
-        for draft, _ in prepared:
-            draft.unlink(missing_ok=True)
-    return [target for _, target in prepared]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from importlib.resources import files
 from pathlib import Path
+
+from micro_rt.cli.drafts import write_files
 
 __all__ = ["configure", "export"]
 
@@ -21,13 +22,11 @@ def configure(command: argparse.ArgumentParser) -> None:
 def export(arguments: argparse.Namespace) -> int:
     """Writes the files, and prints the path of each."""
     folder: Path = arguments.folder
+    shipped = files("micro_rt")
     try:
         for name in _EXPORTED:
             target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            draft = target.with_name(f".{target.name}.{os.getpid()}")
-            draft.write_bytes(files("micro_rt").joinpath(target.name).read_bytes())
-            draft.replace(target)
+            write_files([(target, shipped.joinpath(target.name).read_bytes())])
             print(target)
     except OSError as error:
         print(f"micro-rt proto export: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
