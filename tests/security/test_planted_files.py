@@ -1,4 +1,4 @@
-"""What others put where we write: links in the place of drafts."""
+"""What others put where we write or look: links in the place of drafts, and programs in the cache of the test servers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import pytest
 
 from micro_rt.cli import drafts
 from micro_rt.cli.main import main
+from tests.security.other_user import OTHER, give, needs_root
+from tests.servers.cache import Unobtainable, kept
+from tests.servers.process import Ports
 
 PROTO = 'syntax = "proto3"; package shop; message Order {}\n'
 
@@ -100,3 +103,73 @@ def test_written_files_have_the_rights_of_the_umask(out: Path, command: Callable
     finally:
         os.umask(before)
     assert stat.S_IMODE((out / name).stat().st_mode) == 0o640
+
+
+# The cache of programs
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MICRO_SERVER_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def make_program(work: Path) -> Path:
+    (work / "tools").mkdir()
+    for path in (work / "tools", work / "tools" / "program"):
+        path.touch()
+        path.chmod(0o777)  # As a umask of 000 has it.
+    return work / "tools"
+
+
+def obtain() -> Path:
+    return kept("tools-1", make_program, print)[0]
+
+
+def test_a_program_in_the_cache_is_found_again(cache: Path) -> None:
+    tools = obtain()
+    assert tools == cache / "tools-1"
+    assert kept("tools-1", lambda work: work, print) == (tools, False)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (cache, tools, tools / "program")] == [0o700, 0o755, 0o755]
+
+
+@needs_root
+@pytest.mark.parametrize("name", ["", "tools-1", "tools-1/program"])
+def test_a_cache_with_something_of_another_user_is_not_used(cache: Path, name: str) -> None:
+    obtain()
+    give(cache / name)
+    with pytest.raises(Unobtainable) as caught:
+        obtain()
+    assert f"{cache / name} belongs to another user (uid {OTHER}): run `" in str(caught.value)
+    assert "MICRO_SERVER_CACHE" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "tools-1", "tools-1/program"])
+@pytest.mark.parametrize("rights", [0o777, 0o775, 0o757])
+def test_a_cache_with_something_that_others_can_write_is_not_used(cache: Path, name: str, rights: int) -> None:
+    obtain()
+    (cache / name).chmod(rights)
+    with pytest.raises(Unobtainable) as caught:
+        obtain()
+    assert f"{cache / name} can be written by other users (mode {rights:04o}): run `" in str(caught.value)
+
+
+def test_the_lock_of_the_cache_is_not_opened_through_a_link(cache: Path, tmp_path: Path) -> None:
+    cache.mkdir(mode=0o700)
+    (cache / ".tools-1.lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Unobtainable, match="symbolic links"):
+        obtain()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_the_locks_of_ports_are_not_in_a_folder_that_others_can_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    ports = Ports()
+    ports.take()
+    ports.close()
+    (folder,) = tmp_path.glob("micro-rt-ports-*")
+    folder.chmod(0o777)
+    with pytest.raises(Exception, match="can be written by other users"):
+        Ports()

@@ -14,6 +14,8 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from micro_rt.kit.ownership import make_folder
+
 __all__ = ["Guarded", "Ports", "family"]
 
 _GUARD = Path(__file__).with_name("guard.py")
@@ -141,13 +143,13 @@ class Ports:
     def __init__(self) -> None:
         self._locks: list[int] = []
         self._folder = Path(tempfile.gettempdir()) / f"micro-rt-ports-{os.getuid()}"
-        self._folder.mkdir(exist_ok=True)
+        make_folder(self._folder)  # Its name is known: another user may have made it.
 
     def take(self) -> int:
         """Returns a port that is free for TCP and UDP."""
         while True:
             port = random.randrange(18000, 32000)
-            lock = os.open(self._folder / str(port), os.O_CREAT | os.O_RDONLY, 0o666)
+            lock = os.open(self._folder / str(port), os.O_CREAT | os.O_RDONLY | os.O_NOFOLLOW, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
