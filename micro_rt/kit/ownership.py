@@ -63,7 +63,7 @@ class OwnershipError(Exception):
         owner: the text that ``read_owner`` makes an owner of who is accepted with it; empty if none is.
     """
 
-    def __init__(self, path: Path, problem: str, cure: str, owner: str = "") -> None:
+    def __init__(self, path: str | Path, problem: str, cure: str, owner: str = "") -> None:
         super().__init__(f"{path} {problem}: {cure}")
         self.path = path
         self.owner = owner
@@ -84,19 +84,19 @@ def make_folder(folder: Path, private: int = 1, owner: Owner = None) -> None:
     above = folder.parents[min(private, len(folder.parents)) - 1]
     if _user() is None:
         above.mkdir(parents=True, exist_ok=True)
-        here = above
+        here = str(above)
     else:
         here = _follow(above, owner)
     for name in folder.parts[len(above.parts) :]:
-        here /= name
+        here = _joined(here, name)
         status = _found(here)
         if stat.S_ISLNK(status.st_mode) and status.st_uid == 0 and _user():
-            here = _follow(here, owner)
-            status = here.lstat()
+            here = _follow(Path(here), owner)
+            status = os.lstat(here)
         _check_private(here, status, owner)
 
 
-def check_file(path: Path, owner: Owner = None) -> None:
+def check_file(path: str | Path, owner: Owner = None) -> None:
     """Checks that no other user made a file, and takes away the rights of others to it; does nothing if there is no file.
 
     The folder of the file must be safe. The file is not opened: a process that closes a file loses its locks on it.
@@ -105,7 +105,7 @@ def check_file(path: Path, owner: Owner = None) -> None:
         OwnershipError: it is a link or no regular file, belongs to another user, or others can write to it and that cannot be changed.
     """
     try:
-        status = path.lstat()
+        status = os.lstat(path)
     except FileNotFoundError:
         return
     if not stat.S_ISREG(status.st_mode):
@@ -118,7 +118,7 @@ def check_file(path: Path, owner: Owner = None) -> None:
         raise _foreign(path, status)
     if status.st_mode & 0o077:
         try:
-            path.chmod(0o600)
+            Path(path).chmod(0o600)
         except FileNotFoundError:
             return
         except PermissionError:  # An owner who was accepted is not this user.
@@ -150,18 +150,21 @@ def create_file(path: Path) -> None:
         draft.unlink()
 
 
-def _follow(path: Path, owner: Owner) -> Path:
+# These run each time a file is opened, so they use text: pathlib costs several times as much.
+
+
+def _follow(path: Path, owner: Owner) -> str:
     """Creates the folders of a path, checks each, and returns the path without links."""
-    here = Path(path.anchor)
-    _check_above(here, here.lstat(), owner)
+    here = path.anchor
+    _check_above(here, os.lstat(here), owner)
     names = list(reversed(path.parts[1:]))
     links = 0
     while names:
         name = names.pop()
         if name == "..":
-            here = here.parent
+            here = str(Path(here).parent)
             continue
-        there = here / name
+        there = _joined(here, name)
         status = _found(there)
         _check_above(there, status, owner)
         if not stat.S_ISLNK(status.st_mode):
@@ -170,24 +173,28 @@ def _follow(path: Path, owner: Owner) -> Path:
         links += 1
         if links > 40:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-        target = there.readlink()
+        target = Path(there).readlink()
         if target.is_absolute():
-            here = Path(target.anchor)
+            here = target.anchor
         names += reversed(target.parts[1:] if target.is_absolute() else target.parts)
     return here
 
 
-def _found(path: Path) -> os.stat_result:
+def _joined(folder: str, name: str) -> str:
+    return f"{folder.rstrip(os.sep)}{os.sep}{name}"
+
+
+def _found(path: str) -> os.stat_result:
     """Returns the status of what is at a path, after it has created a folder if nothing is."""
     try:
-        return path.lstat()
+        return os.lstat(path)
     except FileNotFoundError:
         with contextlib.suppress(FileExistsError):  # Another process was faster.
-            path.mkdir(mode=0o700)
-        return path.lstat()
+            Path(path).mkdir(mode=0o700)
+        return os.lstat(path)
 
 
-def _check_above(path: Path, status: os.stat_result, owner: Owner) -> None:
+def _check_above(path: str, status: os.stat_result, owner: Owner) -> None:
     """Checks that no other user can replace what is in a folder, or to where a link leads."""
     if not _accepted(status.st_uid, owner) and status.st_uid != _unmapped():
         raise _foreign(path, status)
@@ -196,11 +203,11 @@ def _check_above(path: Path, status: os.stat_result, owner: Owner) -> None:
         raise _open_to_others(path, status)
 
 
-def _check_private(path: Path, status: os.stat_result, owner: Owner) -> None:
+def _check_private(path: str, status: os.stat_result, owner: Owner) -> None:
     if stat.S_ISLNK(status.st_mode):
         raise _link(path)
     if not stat.S_ISDIR(status.st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
     if _user() is None:
         return
     if not _accepted(status.st_uid, owner):
@@ -209,23 +216,23 @@ def _check_private(path: Path, status: os.stat_result, owner: Owner) -> None:
         raise _open_to_others(path, status)
 
 
-def _link(path: Path) -> OwnershipError:
+def _link(path: str | Path) -> OwnershipError:
     return OwnershipError(path, "is a symbolic link", f"run `rm {_quoted(path)}`")
 
 
-def _foreign(path: Path, status: os.stat_result) -> OwnershipError:
+def _foreign(path: str | Path, status: os.stat_result) -> OwnershipError:
     cure = f"run `{'sudo ' if _user() else ''}chown {_user()} {_quoted(path)}`"
     return OwnershipError(path, f"belongs to another user (uid {status.st_uid})", cure, str(status.st_uid))
 
 
-def _open_to_others(path: Path, status: os.stat_result) -> OwnershipError:
+def _open_to_others(path: str | Path, status: os.stat_result) -> OwnershipError:
     cure = f"run `{'sudo ' if _user() not in (0, status.st_uid) else ''}chmod go-w {_quoted(path)}`"
     if status.st_mode & stat.S_ISVTX:  # Every user is to write to it.
         cure = "use a folder in it"
     return OwnershipError(path, f"can be written by other users (mode {stat.S_IMODE(status.st_mode):04o})", cure, "any")
 
 
-def _quoted(path: Path) -> str:
+def _quoted(path: str | Path) -> str:
     return shlex.quote(str(path))
 
 

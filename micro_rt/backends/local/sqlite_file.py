@@ -56,6 +56,8 @@ class SQLiteFile:
         self._sync = sync
         self._mounts = mounts
         self._owner: Owner = owner
+        self._prepared: tuple[int, int] | None = None
+        """The file whose folder was checked: the reader opens what the writer has opened, and looks at the file only."""
 
     def identity(self) -> tuple[int, int] | None:
         """Tells one file from another that took its place."""
@@ -75,7 +77,8 @@ class SQLiteFile:
         """
         deadline = monotonic() + _BUSY
         while True:
-            prepare(self.path, self._mounts, self._owner)
+            if self._prepared is None or self.identity() != self._prepared:
+                prepare(self.path, self._mounts, self._owner)
             connection = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None)
             try:
                 # Where there are no hard links, SQLite has created it: with rights that depend on the umask.
@@ -91,6 +94,7 @@ class SQLiteFile:
                 connection.close()
                 raise
             else:
+                self._prepared = self.identity()
                 return connection
 
     def translate(self, error: Exception) -> Exception:

@@ -178,7 +178,7 @@ def check_files(path: Path, owner: Owner = None) -> None:
     """
     try:
         for suffix in ("", "-wal", "-shm", "-journal", "-turns"):
-            check_file(path.with_name(path.name + suffix), owner)
+            check_file(f"{path}{suffix}", owner)
     except OwnershipError as problem:
         raise _refusal(problem) from None
     except OSError as error:
@@ -258,7 +258,9 @@ def _file_system(folder: Path, mounts: Path) -> tuple[str, str] | None:
         fields = line.split(" ")
         if len(fields) < 3:
             continue
-        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[1])
+        point = fields[1]
+        if "\\" in point:
+            point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), point)
         below = where == point or where.startswith(point.rstrip("/") + "/")
         if below and (best is None or len(point) >= len(best[0])):  # Of two at one place, the later covers the earlier.
             best = (point, fields[2])
