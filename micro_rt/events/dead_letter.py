@@ -10,6 +10,7 @@ from micro_rt.broker.base import Broker, Headers, OutgoingRecord, Record, TopicO
 from micro_rt.errors import Error, InvalidArgument
 from micro_rt.events.envelope import PUBLISHED_HEADER, seconds_of
 from micro_rt.kit.clock import wall_time
+from micro_rt.kit.foreign import whole
 
 __all__ = [
     "DEADLINE_HEADER",
@@ -64,21 +65,24 @@ class DeadLetter:
             for name, value in record.headers
             if name.startswith(_PREFIX)
         }
-        try:
-            return cls(
-                about["topic"],
-                int(about["partition"]),
-                int(about["offset"]),
-                about["group"],
-                about.get("reason", ""),
-                about.get("error", ""),
-                int(about.get("attempts", 0)),
-                seconds_of(about.get("time", ""), record.timestamp),
-                seconds_of(about.get("published", ""), record.timestamp),
-                record,
-            )
-        except (KeyError, ValueError):
+        topic, group = about.get("topic"), about.get("group")
+        partition, offset, attempts = (whole(about.get(name, "0")) for name in ("partition", "offset", "attempts"))
+        if topic is None or group is None or not {"partition", "offset"} <= about.keys():
             return None
+        if partition is None or offset is None or attempts is None:
+            return None
+        return cls(
+            topic,
+            partition,
+            offset,
+            group,
+            about.get("reason", ""),
+            about.get("error", ""),
+            attempts,
+            seconds_of(about.get("time", ""), record.timestamp),
+            seconds_of(about.get("published", ""), record.timestamp),
+            record,
+        )
 
 
 def dead_letter_topic(topic: str, group: str) -> str:

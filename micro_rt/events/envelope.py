@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
 from micro_rt.broker.base import UNREADABLE, Headers, Record
+from micro_rt.kit.foreign import finite, read_json
 
 __all__ = [
     "JSON",
@@ -118,16 +119,13 @@ def event_time(envelope: Envelope, record: Record) -> datetime:
 
 def seconds_of(text: str, default: float) -> float:
     """Returns the seconds since 1970 that a header says; the default if it says none that are in the years 1 to 9999."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        return default
-    return seconds if _FIRST_SECOND <= seconds <= _LAST_SECOND else default
+    seconds = finite(text, _FIRST_SECOND, _LAST_SECOND)
+    return default if seconds is None else seconds
 
 
 def moment(seconds: float) -> datetime:
     """Returns seconds since 1970 as a time; one beyond the years 1 to 9999, which a foreign record may have, as the nearest."""
-    return datetime.fromtimestamp(min(max(seconds, _FIRST_SECOND), _LAST_SECOND), UTC)
+    return datetime.fromtimestamp(min(_LAST_SECOND, max(_FIRST_SECOND, seconds)), UTC)  # in this order NaN is the first
 
 
 def seal_for_go_micro(headers: Headers, data: bytes, topic: str) -> bytes:
@@ -187,8 +185,8 @@ def _structured(value: bytes, format: str, headers: Mapping[str, bytes]) -> Enve
     if format != STRUCTURED:
         raise ValueError(f"it is in {format}; of CloudEvents in structured mode only {STRUCTURED} is read")
     try:
-        parsed = json.loads(value)
-    except (ValueError, RecursionError) as error:
+        parsed = read_json(value)
+    except ValueError as error:
         raise ValueError(f"its value is not JSON, which {STRUCTURED} is: {error}") from None
     if not isinstance(parsed, dict):
         raise ValueError(f"its value is not a JSON object, which {STRUCTURED} is")
@@ -220,8 +218,8 @@ def _from_attributes(fields: Mapping[str, Any], usually: str, headers: Mapping[s
 def _from_json(value: bytes, plain: str, headers: Mapping[str, bytes]) -> Envelope | None:
     """Returns what is in the envelope that a value is by its looks; None if it is in none."""
     try:
-        fields = cast("dict[str, Any]", json.loads(value))
-    except (ValueError, RecursionError):
+        fields = cast("dict[str, Any]", read_json(value))
+    except ValueError:
         return None
     if all(isinstance(fields.get(name), str) for name in _REQUIRED):
         # Structured mode as the cloudevents package writes it before 2.0: with the content type of the data.

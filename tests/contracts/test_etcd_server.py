@@ -132,6 +132,8 @@ async def test_what_is_no_node_is_left_out_and_told_once(make_etcd: Make, caplog
             ("3", '{"nodes":[{}]}'),
             ("4", "[" * 100_000),
             ("5", "null"),
+            ("6", '{"nodes":' + "1" * 5000 + "}"),
+            ("7", '{"nodes":5,"endpoints":[{"request":{"values":5}}]}'),
         ):
             put(server, f"/micro/registry/{name}/{key}", value)
         await registry.register(Registration(node, (name,)))
@@ -140,7 +142,7 @@ async def test_what_is_no_node_is_left_out_and_told_once(make_etcd: Make, caplog
             assert (await registry.names())[name] == (node,)
             assert await anext(registry.watch(name)) == (node,)
     logged = [record.message for record in caplog.records if "is not a node" in record.message]
-    assert len(logged) == 5, logged
+    assert len(logged) == 7, logged
 
 
 async def test_a_prefix_of_its_own(make_etcd: Make) -> None:

@@ -24,7 +24,7 @@ from micro_rt.errors import (
     Unauthenticated,
     Unavailable,
 )
-from micro_rt.go_micro.nodes import decode_tags
+from micro_rt.go_micro.nodes import decode_tags, deflate
 from micro_rt.node import EndpointInfo, Node
 from micro_rt.registry.base import LeaseLost, Registration
 from micro_rt.testing.proxy import FaultProxy
@@ -112,6 +112,16 @@ async def test_tags_of_other_uses_say_nothing(registry: ConsulRegistry, register
     await register(ID=f"{name}-1", Name=name, Address="h", Port=5, Tags=tags, Meta={"zone": "b"})
     (node,) = await found(registry, name, f"{name}-1")
     assert node == Node(f"{name}-1", "h:5", "grpc", "3", metadata={"zone": "b"})
+
+
+async def test_tags_that_cannot_be_read_hide_no_node(registry: ConsulRegistry, register: Put) -> None:
+    name = name_of("hostile")
+    for number, tag in enumerate(("t-" + deflate('{"a":' * 50_000), "e-" + deflate("[" * 100_000), "v-zz"), 1):
+        await register(ID=f"{name}-{number}", Name=name, Address="h", Port=5, Tags=[tag, "v=3"])
+    watch = registry.watch(name)
+    assert [node.id for node in await anext(watch)] == [f"{name}-1", f"{name}-2", f"{name}-3"]
+    assert {node.version for node in await registry.resolve(name)} == {"3"}
+    await watch.aclose()
 
 
 async def test_a_service_with_meta_only(registry: ConsulRegistry, register: Put) -> None:

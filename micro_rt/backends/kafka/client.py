@@ -34,6 +34,7 @@ from micro_rt.errors import (
     Unavailable,
 )
 from micro_rt.kit.chance import shuffle
+from micro_rt.kit.foreign import whole
 from micro_rt.kit.logs import quieten
 from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.tasks import observed
@@ -368,8 +369,8 @@ class Cluster:
         found: dict[str, float] = {}
         for _, _, _, topic, entries in answer.resources:  # Without the right to see them, no entries.
             for name, value, *_ in entries:
-                if name == _RETENTION and int(value) >= 0:  # -1 means for ever.
-                    found[topic] = int(value) / 1000
+                if name == _RETENTION and (milliseconds := whole(value)) is not None:  # -1 means for ever.
+                    found[topic] = milliseconds / 1000
         return found
 
     async def leave(self, group: str, member: str) -> None:
@@ -469,7 +470,7 @@ class Cluster:
         asked = _library.protocol.admin.DescribeConfigsRequest([(_TOPIC, options.holds, [_LARGEST])])
         largest = self.address.max_message
         for _, _, _, _, entries in (await self._ask(asked)).resources:  # Without the right to see them, no entries.
-            largest = max([largest, *(int(value) for name, value, *_ in entries if name == _LARGEST)])
+            largest = max([largest, *(whole(value) or 0 for name, value, *_ in entries if name == _LARGEST)])
         return largest + HEADERS
 
     def _topic(self, name: str, options: TopicOptions, largest: int | None) -> tuple[Any, ...]:
