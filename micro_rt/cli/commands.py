@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, NoReturn, Protocol, cast
 
+from micro_rt.kit.secrets import scrubbed
+
 __all__ = ["Command", "CommandParser", "add_commands"]
 
 
@@ -43,6 +45,10 @@ class CommandParser(argparse.ArgumentParser):
         if module:
             cast("_Module", import_module(module)).configure(self)
         return super().parse_known_args(*arguments, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Prints what is wrong with a command line, without the secrets of an address in it, and ends with 2."""
+        super().error(scrubbed(message))
 
 
 def add_commands(parser: argparse.ArgumentParser, commands: Sequence[Command]) -> None:

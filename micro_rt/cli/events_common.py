@@ -23,6 +23,7 @@ from micro_rt.event import Event, EventsInfo
 from micro_rt.events.envelope import Envelope, open_envelope
 from micro_rt.events.framing import reads_framed
 from micro_rt.events.subscriber import by_type
+from micro_rt.kit.secrets import scrubbed
 from micro_rt.service.parts import part_at, setting_of
 from micro_rt.text import printable
 
@@ -80,10 +81,10 @@ def finish(command: str, work: Callable[[], Coroutine[Any, Any, None]]) -> int:
     try:
         asyncio.run(work())
     except InputError as error:
-        print(f"micro-rt events {command}: {printable(str(error))}", file=sys.stderr)
+        print(f"micro-rt events {command}: {printable(scrubbed(str(error)))}", file=sys.stderr)
         return 2
     except Error as error:
-        print(f"micro-rt events {command}: {printable(error.message)}", file=sys.stderr)
+        print(f"micro-rt events {command}: {printable(scrubbed(error.message))}", file=sys.stderr)
         return 1
     return 0
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from micro_rt.broker.base import GroupOffset, Partition
 from micro_rt.cli.events_common import add_broker, opened_broker
 from micro_rt.errors import Error
+from micro_rt.kit.secrets import scrubbed
 from micro_rt.text import printable
 
 __all__ = ["configure", "run"]
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         offsets = asyncio.run(_offsets(arguments))
     except Error as error:
-        print(f"micro-rt events lag: {printable(error.message)}", file=sys.stderr)
+        print(f"micro-rt events lag: {printable(scrubbed(error.message))}", file=sys.stderr)
         return 1
     if not offsets:
         group = printable(arguments.group)

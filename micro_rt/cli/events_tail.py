@@ -29,8 +29,9 @@ from micro_rt.cli.events_common import (
 )
 from micro_rt.errors import Unavailable
 from micro_rt.events.envelope import rfc3339
-from micro_rt.kit.address import count, seconds, without_secrets
+from micro_rt.kit.address import count, seconds
 from micro_rt.kit.clock import wall_time
+from micro_rt.kit.secrets import scrubbed, without_secrets
 from micro_rt.text import printable
 
 __all__ = ["configure", "run"]
@@ -120,7 +121,11 @@ async def _next(reader: TopicReader, follow: bool) -> Mapping[Partition, Sequenc
             if not follow:
                 raise
             if not reported:
-                print(f"micro-rt events tail: {printable(error.message)}; trying again", file=sys.stderr, flush=True)
+                print(
+                    f"micro-rt events tail: {printable(scrubbed(error.message))}; trying again",
+                    file=sys.stderr,
+                    flush=True,
+                )
                 reported = True
             await asyncio.sleep(_TRY_AGAIN)
 

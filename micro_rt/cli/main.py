@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from micro_rt.cli.commands import Command, add_commands
+from micro_rt.cli.commands import Command, CommandParser, add_commands
 from micro_rt.errors import Error
+from micro_rt.kit.secrets import scrubbed
 
 __all__ = ["main"]
 
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 for an error that was printed, 2 for a command line that was not understood; ``events check`` has its own.
     """
-    parser = argparse.ArgumentParser(prog="micro-rt", description="Microservices from .proto files.")
+    parser = CommandParser(prog="micro-rt", description="Microservices from .proto files.")
     parser.add_argument("--version", action="version", version=f"micro-rt {version('micro-rt')}")
     add_commands(parser, _COMMANDS)
     parsed = parser.parse_args(arguments)
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (Error, OSError) as error:
         _discard_output()
         problem = error.message if isinstance(error, Error) else str(error)
-        print(f"micro-rt: {' '.join(problem.split())}", file=sys.stderr)
+        print(f"micro-rt: {' '.join(scrubbed(problem).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

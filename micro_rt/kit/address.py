@@ -10,12 +10,14 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
-from urllib.parse import parse_qsl
+from typing import NamedTuple, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
 from micro_rt.errors import FailedPrecondition
+from micro_rt.kit.secrets import HIDDEN, shown_file, shown_options, without_secrets
+from micro_rt.text import near
 
-__all__ = ["Options", "check_files", "count", "flag", "scheme_of", "seconds", "seconds_or_zero", "without_secrets"]
+__all__ = ["Options", "Parts", "check_files", "count", "flag", "parts_of", "scheme_of", "seconds", "seconds_or_zero"]
 
 T = TypeVar("T")
 
@@ -42,10 +44,44 @@ def scheme_of(address: str, setting: str) -> str:
     return match[1]
 
 
-def without_secrets(address: str) -> str:
-    """Returns an address as it may be shown: without the password before the host, and without tokens among the options."""
-    shown = re.sub(r"(//[^/@]*?:)[^/]*@", r"\1***@", address)
-    return re.sub(r"([?&](?:token|password|secret)=)[^&#]*", r"\1***", shown, flags=re.IGNORECASE)
+class Parts(NamedTuple):
+    """The parts of an address."""
+
+    account: str
+    """What is before the ``@``, percent-encoded; empty if there is none."""
+    hosts: str
+    path: str
+    query: str
+    fragment: str
+
+
+def parts_of(address: str, scheme: str, problem: str, *, paths: tuple[str, ...] = ("", "/")) -> Parts:
+    """Returns the parts of an address that has the right scheme and path, and no fragment.
+
+    Args:
+        address: as a person wrote it.
+        scheme: that it must have.
+        problem: the message of the error: what such an address looks like.
+        paths: those that it may have.
+
+    Raises:
+        ValueError: it is no such address. The message repeats nothing of it, because no one knows which part is a secret.
+    """
+    try:
+        scheme_found, netloc, path, query, fragment = urlsplit(address)
+    except ValueError:
+        scheme_found = netloc = path = query = fragment = ""  # The message of the error repeats the account.
+    if scheme_found != scheme or path not in paths or fragment:
+        raise ValueError(problem + _hint(address))
+    account, _, hosts = netloc.rpartition("@")
+    return Parts(account, hosts, path, query, fragment)
+
+
+def _hint(address: str) -> str:
+    """Returns what else to say of a malformed address if a special character of a password may be the reason."""
+    if "@" not in address:
+        return ""
+    return "; in a user, a password or a token, percent-encode special characters: write %2F for / and %40 for @"
 
 
 class Options:
@@ -63,10 +99,13 @@ class Options:
     def __init__(self, query: str) -> None:
         self._given: dict[str, str] = {}
         self._known: list[str] = []
-        for name, value in parse_qsl(query, keep_blank_values=True):
+        self._shown: dict[str, tuple[str, str]] = {}
+        """How the name and the value of an option appear in errors."""
+        for shown, (name, value) in zip(shown_options(query), parse_qsl(query, keep_blank_values=True), strict=True):
             if name in self._given:
-                raise ValueError(f"option {name!r} is given twice")
+                raise ValueError(f"option {shown[0]!r} is given twice")
             self._given[name] = value
+            self._shown[name] = shown
 
     def text(self, name: str, default: str = "") -> str:
         """Returns the text of an option, or the default if it is not given.
@@ -92,10 +131,15 @@ class Options:
             ValueError: it has no value, or one that makes no sense.
         """
         text = self.text(name)
+        if not text:
+            return default
         try:
-            return reader(text) if text else default
+            return reader(text)
         except ValueError as error:
-            raise ValueError(f"{name}={text}: {error}") from None
+            problem = str(error)
+        shown = self._shown[name][1]
+        # The reader repeats what it cannot read.
+        raise ValueError(f"{name}={shown}: {'it has a value that makes no sense' if shown == HIDDEN else problem}")
 
     def one_of(self, name: str, choices: tuple[str, ...], default: str) -> str:
         """Returns the text of an option that allows certain texts only.
@@ -106,7 +150,7 @@ class Options:
         text = self.text(name, default)
         if text != default and text not in choices:
             *others, last = filter(None, choices)
-            raise ValueError(f"{name}={text}: it can be {', '.join(others)} or {last}")
+            raise ValueError(f"{name}={self._shown[name][1]}: it can be {', '.join(others)} or {last}")
         return text
 
     def end(self) -> None:
@@ -117,7 +161,10 @@ class Options:
         """
         if self._given:
             known = ", ".join(sorted(set(self._known))) or "none"
-            raise ValueError(f"there is no option {min(self._given)!r}; known: {known}")
+            name = next(iter(self._given))
+            shown = name if near(name, self._known) else self._shown[name][0]
+            hint = "; in a password or a token, write %26 for & and %3F for ?" if shown == HIDDEN else ""
+            raise ValueError(f"there is no option {shown!r}; known: {known}{hint}")
 
 
 def flag(text: str) -> bool:
@@ -183,7 +230,8 @@ def check_files(*, tls: bool, ca: str = "", cert: str = "", key: str = "", exist
     """
     for name, file in (("ca", ca), ("cert", cert), ("key", key)):
         if exist and file and not Path(file).exists():
-            raise ValueError(f"{name}={file}: there is no such file")
+            shown = shown_file(file) if name == "key" else file
+            raise ValueError(f"{name}={shown}: there is no such file")
         if file and not tls:
             raise ValueError(f"{name}= is of use with tls=true only")
     if key and not cert:

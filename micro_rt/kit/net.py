@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.foreign import whole
+from micro_rt.kit.secrets import scrubbed, shown_host
 
 __all__ = [
     "bare_host",
@@ -42,7 +43,7 @@ def split(address: str) -> tuple[str, int]:
         return _split(address)
     except ValueError:
         raise FailedPrecondition(
-            f"{address!r} is not an address: write host:port, such as 127.0.0.1:0 or [::1]:0"
+            f"{scrubbed(address)!r} is not an address: write host:port, such as 127.0.0.1:0 or [::1]:0"
         ) from None
 
 
@@ -64,7 +65,7 @@ def split_server(text: str, default_port: int) -> tuple[str, int]:
         host, port = "", 0
     if not port:
         example = join("10.0.0.5", default_port)
-        raise ValueError(f"{text!r} is not host:port, such as {example} or [::1]:{default_port}")
+        raise ValueError(f"{shown_host(text)!r} is not host:port, such as {example} or [::1]:{default_port}")
     return host, port
 
 
@@ -73,7 +74,7 @@ def _split(text: str) -> tuple[str, int]:
     bracketed = host[:1] == "[" and host[-1:] == "]"
     number = whole(port, 65535)
     if number is None or (":" in host) != bracketed or not _is_host(bare_host(host)):
-        raise ValueError(text)
+        raise ValueError("not host:port")
     return bare_host(host), number
 
 

@@ -6,6 +6,7 @@ import ssl
 from pathlib import Path
 
 from micro_rt.errors import FailedPrecondition
+from micro_rt.kit.secrets import shown_file
 
 __all__ = ["client_context"]
 
@@ -36,7 +37,7 @@ def client_context(server: str, *, ca: str = "", cert: str = "", key: str = "", 
             context.load_cert_chain(cert, key or None, password=_no_password)
         except (OSError, ValueError) as error:
             raise FailedPrecondition(
-                f"the TLS files for {server} cannot be used: cert={cert} and key={key} must be a certificate and its key, "
+                f"the TLS files for {server} cannot be used: cert={cert} and key={shown_file(key)} must be a certificate and its key, "
                 f"in PEM and without a password: {error}",
                 may_have_run=False,
             ) from None

@@ -21,6 +21,7 @@ import re
 
 from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.net import bracketed, is_every_interface, is_loopback, own_host, split_server
+from micro_rt.kit.secrets import scrubbed
 from micro_rt.service.parts import setting_of
 
 __all__ = ["advertised_address", "listen_address"]
@@ -59,30 +60,29 @@ def advertised_address(advertise: str | None, listening: str, *, loopback: bool)
     if is_every_interface(host):
         host = bracketed(own_host(host))
     if given:
-        try:
-            host, port = _advertised(given, host, port)
-        except ValueError:
+        placed = _advertised(given, host, port)
+        if placed is None:
             raise FailedPrecondition(
-                f"{setting}={given!r} is neither host nor host:port, such as 10.0.0.5, api.example:50051 or [fd00::2]:50051"
-            ) from None
+                f"{setting}={scrubbed(given)!r} is neither host nor host:port, such as 10.0.0.5, api.example:50051 or [fd00::2]:50051"
+            )
+        host, port = placed
     if is_loopback(host) and not loopback:
         raise FailedPrecondition(
             f"{host} would be registered where other machines look it up, and they cannot reach it: "
-            f"say where they can with advertise= (MICRO_ADVERTISE){f', not {setting}={given}' if given else ''}"
+            f"say where they can with advertise= (MICRO_ADVERTISE){f', not {setting}={scrubbed(given)}' if given else ''}"
         )
     return f"{host}:{port}"
 
 
-def _advertised(given: str, host: str, port: str) -> tuple[str, str]:
-    """Returns host and port of what is advertised; what it leaves out is as given.
-
-    Raises:
-        ValueError: it is not an address.
-    """
+def _advertised(given: str, host: str, port: str) -> tuple[str, str] | None:
+    """Returns host and port of what is advertised; what it leaves out is as given. Returns None if it is not an address."""
     alone = _PORT_ALONE.fullmatch(given)
-    if alone:
-        given = f"{host}:{alone[1]}"
-    elif given.count(":") > 1 and given[0] != "[":
-        given = bracketed(str(ipaddress.IPv6Address(given)))
-    found, number = split_server(given, int(port))
+    try:
+        if alone:
+            given = f"{host}:{alone[1]}"
+        elif given.count(":") > 1 and given[0] != "[":
+            given = bracketed(str(ipaddress.IPv6Address(given)))
+        found, number = split_server(given, int(port))
+    except ValueError:  # It repeats what was given.
+        return None
     return bracketed(found), str(number)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from micro_rt.events.subscription import EventSubscription
 from micro_rt.handler import Handler, service_info
-from micro_rt.kit.address import without_secrets
+from micro_rt.kit.secrets import without_secrets
 from micro_rt.node import Node
 from micro_rt.server.checks import unimplemented
 from micro_rt.service.parts import setting_of

@@ -21,7 +21,8 @@ from typing import Any, TypeVar
 
 from micro_rt.codec.base import Codec
 from micro_rt.errors import FailedPrecondition
-from micro_rt.kit.address import count, scheme_of, without_secrets
+from micro_rt.kit.address import count, scheme_of
+from micro_rt.kit.secrets import without_secrets
 from micro_rt.selector.base import Selector
 from micro_rt.service.missing import remedy
 from micro_rt.transport.base import Transport
@@ -94,7 +95,10 @@ def part_of(part: str, given: object, kind: type[Any]) -> Any:
     if isinstance(chosen, str):
         return part_at(part, chosen, setting)
     if not isinstance(chosen, kind):
-        raise TypeError(f"{setting}={chosen!r} is neither an address, such as 'local:', nor a {kind.__name__}")
+        given_type = type(chosen).__name__  # Its repr may be that of an address with a password.
+        raise TypeError(
+            f"{setting}= is a {given_type}, which is neither an address, such as 'local:', nor a {kind.__name__}"
+        )
     return chosen
 
 
@@ -196,7 +200,8 @@ def backend(part: str, name: str, setting: str) -> Any:
     point = found.get(name)
     if point is None:
         known = ", ".join(sorted(found)) or "none: is micro-rt installed?"
-        raise FailedPrecondition(f"{setting}={name!r}: there is no such {part}; known: {known}")
+        shown = without_secrets(name)
+        raise FailedPrecondition(f"{setting}={shown!r}: there is no such {part}; known: {known}")
     try:
         return point.load()
     except ModuleNotFoundError as error:

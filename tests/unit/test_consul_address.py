@@ -81,8 +81,8 @@ def test_what_is_left_out_comes_from_the_variables_of_consul(tmp_path: Path) -> 
     [
         ("consul:8500", "looks like consul://"),
         ("consul://host:1/path", "looks like consul://"),
-        ("consul://host:x", "Port could not be cast"),
-        ("consul://host:99999", "out of range"),
+        ("consul://host:x", "is not host:port"),
+        ("consul://host:99999", "'host:99999' is not host:port"),
         ("consul://host/?tokn=1", "there is no option 'tokn'; known: ca, cert, check, dc, deregister_after,"),
         ("consul://host/?dc=a&dc=b", "'dc' is given twice"),
         ("consul://host/?dc=", "'dc' has no value"),

@@ -183,7 +183,7 @@ async def test_an_event_is_waited_for_only_so_long() -> None:
 
 
 def test_options_are_read_and_what_is_left_is_refused() -> None:
-    options = Options("tls=true&timeout=1m30s&size=5&mode=fast&name=a%20b")
+    options = Options("tls=true&timeout=1m30s&name=a%20b&size=5&mode=fast")
     assert options.read("tls", flag, False) is True
     assert options.read("timeout", seconds, 1.0) == 90.0
     assert options.read("size", count, 1) == 5

@@ -184,11 +184,11 @@ async def test_a_part_that_does_not_exist_is_named_with_those_that_do(options: d
 @pytest.mark.parametrize(
     ("address", "shown"),
     [
-        ("consul://127.0.0.1:8500/?token=abc&dc=eu&size=5", "consul://127.0.0.1:8500/?token=***&dc=eu&size=5"),
-        ("etcd://root:p@ss:w@127.0.0.1:2379/?size=5", "etcd://root:***@127.0.0.1:2379/?size=5"),
-        ("kafka://me:secret@127.0.0.1:9092/?size=5", "kafka://me:***@127.0.0.1:9092/?size=5"),
-        ("nothing?Token=abc", "nothing?Token=***"),
-        ("consul://[::1]:8500/?size=5", "consul://[::1]:8500/?size=5"),
+        ("consul://127.0.0.1:8500/?token=abc&dc=eu&size=5", "consul://127.0.0.1:8500/?token=***&dc=eu&***"),
+        ("etcd://root:p@ss:w@127.0.0.1:2379/?size=5", "etcd://***@127.0.0.1:2379/?size=***"),
+        ("kafka://me:secret@127.0.0.1:9092/?size=5", "kafka://***@127.0.0.1:9092/?size=***"),
+        ("nothing?Token=abc", "nothing?***"),
+        ("consul://[::1]:8500/?size=5", "consul://[::1]:8500/?size=***"),
     ],
 )
 async def test_an_address_that_is_wrong_is_shown_without_its_secrets(address: str, shown: str) -> None:

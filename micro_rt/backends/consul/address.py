@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from micro_rt.kit.address import Options, check_files, flag, seconds
-from micro_rt.kit.net import join
+from micro_rt.kit.address import Options, check_files, flag, parts_of, seconds
+from micro_rt.kit.net import join, split_server
+from micro_rt.kit.secrets import shown_file, without_secrets
 
 __all__ = ["ConsulAddress", "parse_consul_address", "read_token"]
 
@@ -66,13 +67,11 @@ def parse_consul_address(address: str, environ: Mapping[str, str] | None = None)
         ValueError: it is no such address, has an option that makes no sense, or names a file that cannot be read.
     """
     env = os.environ if environ is None else environ
-    parts = urlsplit(address)
-    if parts.scheme != "consul" or parts.path not in ("", "/") or parts.fragment:
-        raise ValueError("a Consul address looks like consul://127.0.0.1:8500/?option=value")
+    parts = parts_of(address, "consul", "a Consul address looks like consul://127.0.0.1:8500/?option=value")
     options = Options(parts.query)
-    host, port, tls = _host(parts.netloc.rpartition("@")[2], env)
+    host, port, tls = _host(parts.hosts, env)
     tls = options.read("tls", flag, tls)
-    user = unquote(parts.netloc.rpartition("@")[0]) or env.get("CONSUL_HTTP_AUTH", "")
+    user = unquote(parts.account) or env.get("CONSUL_HTTP_AUTH", "")
     if user and ":" not in user:
         raise ValueError("before the @ of a Consul address belong name:password; a token is given as token=")
     token, token_file = _token(options, env)
@@ -95,25 +94,25 @@ def parse_consul_address(address: str, environ: Mapping[str, str] | None = None)
     return _checked(made), options
 
 
-def _host(netloc: str, env: Mapping[str, str]) -> tuple[str, int, bool]:
+def _host(server: str, env: Mapping[str, str]) -> tuple[str, int, bool]:
     """Returns host, port and whether TLS is meant, from the address or from the environment."""
     tls = _flag_of(env, "CONSUL_HTTP_SSL", False)
     source = "the Consul address"
-    if not netloc:
-        netloc, source = env.get("CONSUL_HTTP_ADDR", "") or "127.0.0.1", "CONSUL_HTTP_ADDR"
-        if "://" in netloc:
-            scheme, _, netloc = netloc.partition("://")
+    if not server:
+        server, source = env.get("CONSUL_HTTP_ADDR", "") or "127.0.0.1", "CONSUL_HTTP_ADDR"
+        if "@" in server:
+            raise ValueError(f"{source}={without_secrets(server)}: name and password belong into CONSUL_HTTP_AUTH")
+        if "://" in server:
+            scheme, _, server = server.partition("://")
             if scheme not in ("http", "https"):
-                raise ValueError(f"{source}: {scheme}:// is not supported; http:// and https:// are")
+                shown = without_secrets(f"{scheme}://")
+                raise ValueError(f"{source}: {shown} is not supported; http:// and https:// are")
             tls = scheme == "https"
-    parts = urlsplit(f"//{netloc}")
     try:
-        port = DEFAULT_PORT if parts.port is None else parts.port
+        host, port = split_server(server, DEFAULT_PORT)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
-    if not parts.hostname or not port or parts.path or parts.query:
-        raise ValueError(f"{source}: {netloc!r} is not host:port")
-    return parts.hostname, port, tls
+    return host.lower(), port, tls
 
 
 def _token(options: Options, env: Mapping[str, str]) -> tuple[str, str]:
@@ -130,8 +129,12 @@ def _token(options: Options, env: Mapping[str, str]) -> tuple[str, str]:
         return "", ""
     try:
         return read_token(file), file
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"the token cannot be read from {file}: {error}") from None
+    except OSError as error:
+        problem = error.strerror
+    except UnicodeDecodeError:
+        problem = "it is not text"
+    # The file may be the token itself, and what the system says of a file repeats its name.
+    raise ValueError(f"the token cannot be read from {shown_file(file)}: {problem}")
 
 
 def read_token(file: str) -> str:

@@ -46,6 +46,7 @@ from micro_rt.errors import (
 )
 from micro_rt.kit.foreign import read_json, whole
 from micro_rt.kit.net import bracketed, keep_alive
+from micro_rt.kit.secrets import shown_file
 from micro_rt.kit.tls import client_context
 
 __all__ = ["UNREACHABLE", "Answer", "ConsulHttp", "Params", "refusal"]
@@ -195,13 +196,16 @@ class _Token:
             try:
                 read = await asyncio.to_thread(read_token, self._file)
             except (OSError, UnicodeDecodeError) as error:
-                _log.warning("Consul refuses the token, and %s cannot be read: %s", self._file, error)
+                problem = error.strerror if isinstance(error, OSError) else "it is not text"
+                _log.warning("Consul refuses the token, and %s cannot be read: %s", shown_file(self._file), problem)
                 return False
             # Another request may have read it meanwhile.
             if read and self.value == refused != read:
                 self.value = read
                 self.changes += 1
-                _log.info("Consul refused the token; %s holds another, which is used from now on", self._file)
+                _log.info(
+                    "Consul refused the token; %s holds another, which is used from now on", shown_file(self._file)
+                )
         return self.value != refused
 
 
@@ -350,9 +354,10 @@ def _make_client(transport: _Transport) -> Any:
             # python-consul2 warns of parts that nobody here uses.
             warnings.simplefilter("ignore", DeprecationWarning)
             return Client("127.0.0.1", 8500)
-    except (consul.base.ConsulException, ValueError) as error:
+    except (consul.base.ConsulException, ValueError):
         # Both read CONSUL_HTTP_ADDR whatever they are told; it does not matter, unless they cannot.
-        raise FailedPrecondition(f"the consul library cannot read its environment: {error}") from None
+        pass
+    raise FailedPrecondition("the consul library cannot read its environment: correct or remove CONSUL_HTTP_ADDR")
 
 
 def _tls(address: ConsulAddress) -> ssl.SSLContext | bool:

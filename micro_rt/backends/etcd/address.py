@@ -6,10 +6,11 @@ import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from micro_rt.kit.address import Options, check_files, flag, seconds
+from micro_rt.kit.address import Options, check_files, flag, parts_of, seconds
 from micro_rt.kit.net import join, split_server
+from micro_rt.kit.secrets import without_secrets
 from micro_rt.kit.tls import client_context
 
 __all__ = ["DEFAULT_PORT", "EtcdAddress"]
@@ -25,7 +26,7 @@ class EtcdAddress:
 
     endpoints: tuple[str, ...]
     """``host:port`` of each member."""
-    user: str = ""
+    user: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
     tls: bool = False
     ca: str = ""
@@ -52,13 +53,13 @@ class EtcdAddress:
         Raises:
             ValueError: it is none; the message names no password.
         """
-        parts = urlsplit(address)
-        where, _, hosts = parts.netloc.rpartition("@")
-        shown = f"etcd address {f'{parts.scheme}://{hosts}{parts.path}'!r}"
-        if parts.scheme != "etcd" or not hosts or parts.path not in ("", "/") or parts.fragment:
-            raise ValueError(f"{shown} is not etcd://host:{DEFAULT_PORT}, with more hosts after commas")
+        shown = f"etcd address {without_secrets(address)!r}"
+        problem = f"{shown} is not etcd://host:{DEFAULT_PORT}, with more hosts after commas"
+        parts = parts_of(address, "etcd", problem)
+        if not parts.hosts:
+            raise ValueError(problem)
         try:
-            return cls._read(where, hosts, Options(parts.query), options, environment)
+            return cls._read(parts.account, parts.hosts, Options(parts.query), options, environment)
         except ValueError as error:
             raise ValueError(f"{shown}: {error}") from None
 

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from micro_rt.kit.address import Options, check_files, count, flag, seconds, seconds_or_zero
+from micro_rt.kit.address import Options, check_files, count, flag, parts_of, seconds, seconds_or_zero
 from micro_rt.kit.net import join, split_server
 
 __all__ = ["KafkaAddress", "parse_kafka_address"]
@@ -89,21 +89,18 @@ def parse_kafka_address(address: str, environ: Mapping[str, str] | None = None) 
             not there. What it says never has a password in it.
     """
     env = os.environ if environ is None else environ
-    parts = urlsplit(address)
-    if parts.scheme != "kafka" or parts.path not in ("", "/") or parts.fragment:
-        raise ValueError("a Kafka address looks like kafka://127.0.0.1:9092/?option=value")
-    account, _, hosts = parts.netloc.rpartition("@")
+    parts = parts_of(address, "kafka", "a Kafka address looks like kafka://127.0.0.1:9092/?option=value")
     options = Options(parts.query)
-    user, colon, password = account.partition(":")
-    if account and not (user and colon):
+    user, colon, password = parts.account.partition(":")
+    if parts.account and not (user and colon):
         raise ValueError("before the @ of a Kafka address belong user:password")
     user = unquote(user) or env.get("MICRO_KAFKA_USER", "")
     password = unquote(password) or env.get("MICRO_KAFKA_PASSWORD", "")
-    sasl = options.one_of("sasl", ("", *_SASL), "plain" if account else "")
+    sasl = options.one_of("sasl", ("", *_SASL), "plain" if parts.account else "")
     session = options.read("session", seconds, 30.0)
     compression = options.one_of("compression", _COMPRESSION, "none")
     made = KafkaAddress(
-        servers=_servers(hosts),
+        servers=_servers(parts.hosts),
         sasl=_SASL[sasl] if sasl else "",
         user=user if sasl else "",
         password=password if sasl else "",

@@ -40,6 +40,7 @@ from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.kit.ids import new_number
 from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.ownership import Owner
+from micro_rt.kit.secrets import without_secrets
 from micro_rt.kit.shared import Shared
 
 __all__ = ["LocalBroker"]
@@ -196,7 +197,7 @@ class LocalBroker(Broker):
 
     def _open_file(self) -> EventFile:
         if self._file is None:
-            raise FailedPrecondition(f"broker {self._address} is not open", may_have_run=False)
+            raise FailedPrecondition(f"broker {without_secrets(self._address)} is not open", may_have_run=False)
         return self._file
 
 

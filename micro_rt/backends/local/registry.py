@@ -21,6 +21,7 @@ from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.kit.foreign import read_json
 from micro_rt.kit.ids import new_id
 from micro_rt.kit.ownership import Owner
+from micro_rt.kit.secrets import without_secrets
 from micro_rt.kit.shared import Shared
 from micro_rt.kit.tasks import TaskSet
 from micro_rt.node import Node
@@ -116,7 +117,7 @@ class LocalRegistry(Registry):
 
     def _open_file(self) -> _RegistryFile:
         if self._file is None:
-            raise FailedPrecondition(f"registry {self._address} is not open")
+            raise FailedPrecondition(f"registry {without_secrets(self._address)} is not open")
         return self._file
 
 

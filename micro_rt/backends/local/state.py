@@ -8,13 +8,12 @@ import re
 import sys
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 if sys.platform != "win32":
     import pwd
 
 from micro_rt.errors import Error, FailedPrecondition, ResourceExhausted, Unavailable
-from micro_rt.kit.address import Options
+from micro_rt.kit.address import Options, parts_of
 from micro_rt.kit.ownership import Owner, OwnershipError, check_file, create_file, make_folder, read_owner
 
 __all__ = [
@@ -66,13 +65,12 @@ def options_of(address: str) -> Options:
     Raises:
         ValueError: it is another address, or names a place.
     """
-    parts = urlsplit(address)
-    if parts.scheme != "local":
-        raise ValueError(f"{address!r} is not a local: address")
-    if parts.netloc or parts.path or parts.fragment:
-        raise ValueError(
-            f"{address!r} names a place, which local: does not take: set MICRO_HOME or MICRO_NAMESPACE instead"
-        )
+    problem = (
+        "local: is an address without a place, such as local:?sync=full: set MICRO_HOME or MICRO_NAMESPACE instead"
+    )
+    parts = parts_of(address, "local", problem, paths=("",))
+    if parts.account or parts.hosts:
+        raise ValueError(problem)
     return Options(parts.query)
 
 

@@ -9,15 +9,15 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from micro_rt.backends.mdns.network import MdnsAddress, MulticastNetwork
 from micro_rt.backends.mdns.nodes import MdnsLease
 from micro_rt.backends.mdns.records import MAX_DOMAIN
 from micro_rt.errors import FailedPrecondition, InvalidArgument
-from micro_rt.kit.address import Options
+from micro_rt.kit.address import Options, parts_of
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.kit.net import split
+from micro_rt.kit.secrets import without_secrets
 from micro_rt.kit.shared import Shared
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, Registration, Registry, check_ttl
@@ -104,16 +104,15 @@ class MdnsRegistry(Registry):
 
     def _open_network(self) -> MulticastNetwork:
         if self._network is None:
-            raise FailedPrecondition(f"registry {self._address} is not open")
+            raise FailedPrecondition(f"registry {without_secrets(self._address)} is not open")
         return self._network
 
 
 def _parse(address: str) -> MdnsAddress:
-    parts = urlsplit(address)
-    if parts.scheme != "mdns" or parts.netloc or parts.path.strip("/") or parts.fragment:
-        raise ValueError(
-            f"registry address {address!r} is not mdns: or mdns://?OPTION=VALUE&…; options: interface, domain, port"
-        )
+    problem = "the address is not mdns: or mdns://?OPTION=VALUE&…; options: interface, domain, port"
+    parts = parts_of(address, "mdns", problem)
+    if parts.account or parts.hosts:
+        raise ValueError(problem)
     options = Options(parts.query)
     interface = options.text("interface")
     domain = options.read("domain", _domain, "micro")

@@ -40,6 +40,7 @@ from micro_rt.errors import Error, FailedPrecondition
 from micro_rt.kit.address import Options, seconds
 from micro_rt.kit.clock import Clock, boot_clock, wall_time
 from micro_rt.kit.ordered import OrderedSet
+from micro_rt.kit.secrets import without_secrets
 from micro_rt.kit.shared import Shared
 
 __all__ = ["MemoryBroker"]
@@ -66,7 +67,7 @@ class MemoryBroker(Broker):
     def __init__(self, address: str = "memory:", *, clock: Clock | None = None) -> None:
         place, _, query = address.partition("?")
         if not place.startswith("memory:") or "#" in address or "/" in place:
-            raise ValueError(f"broker address {address!r} is not memory: or memory:NAME")
+            raise ValueError("the address is not memory: or memory:NAME")
         options = Options(query)
         self._options = EmbeddedOptions.read(options, RETENTION)
         self._session = options.read("session", seconds, SESSION)
@@ -145,7 +146,7 @@ class MemoryBroker(Broker):
 
     def _open_state(self) -> _BrokerState:
         if self._state is None:
-            raise FailedPrecondition(f"broker {self._address} is not open", may_have_run=False)
+            raise FailedPrecondition(f"broker {without_secrets(self._address)} is not open", may_have_run=False)
         return self._state
 
 

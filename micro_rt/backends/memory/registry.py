@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from urllib.parse import urlsplit
 
 from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.clock import Clock, boot_clock
+from micro_rt.kit.secrets import without_secrets
 from micro_rt.kit.shared import Shared
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry, check_ttl
@@ -29,9 +29,9 @@ class MemoryRegistry(Registry):
     propagation = 0.01
 
     def __init__(self, address: str = "memory:", *, clock: Clock | None = None) -> None:
-        parts = urlsplit(address)
-        if parts.scheme != "memory" or parts.netloc or parts.query or parts.fragment:
-            raise ValueError(f"registry address {address!r} is not memory: or memory:NAME, which take no parameters")
+        name, _, query = address.removeprefix("memory:").partition("?")
+        if not address.startswith("memory:") or name.startswith("//") or query or "#" in address:
+            raise ValueError("the address is not memory: or memory:NAME, which take no parameters")
         self._address = address
         used = clock or boot_clock()
         self._shared = Shared(("registry", address), lambda: _RegistryState(used))
@@ -70,7 +70,7 @@ class MemoryRegistry(Registry):
 
     def _open_state(self) -> _RegistryState:
         if self._state is None:
-            raise FailedPrecondition(f"registry {self._address} is not open")
+            raise FailedPrecondition(f"registry {without_secrets(self._address)} is not open")
         return self._state
 
 
