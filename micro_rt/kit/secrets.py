@@ -18,6 +18,7 @@ HIDDEN = "***"
 
 _HARMLESS = frozenset(
     [
+        "agents",
         "assignor",
         "buffer",
         "ca",

@@ -318,7 +318,7 @@ class Balancer:
 
     @property
     def url(self) -> str:
-        return f"consul://127.0.0.3:{self.target.port}"
+        return f"consul://127.0.0.3:{self.target.port}/?agents=127.0.0.1,127.0.0.2"
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         link = asyncio.create_task(self._link(reader, writer))
@@ -373,7 +373,7 @@ async def test_connections_that_a_router_forgot_are_given_up(make_consul: MakeCo
     await server.start()
     name = name_of("a")
     one, two = node_of("1"), node_of("2")
-    async with Balancer(server) as balancer, opened(f"{balancer.url}/?timeout=1s") as registry:
+    async with Balancer(server) as balancer, opened(f"{balancer.url}&timeout=1s") as registry:
         seen = Seen(registry.watch(name))
         await registry.register(Registration(one, (name,)), ttl=PATIENCE * 3)
         await seen.until(one)
@@ -408,7 +408,7 @@ async def test_what_a_dead_agent_left_is_removed(agents: tuple[Consul, Consul]) 
     server, agent = agents
     name = name_of("a")
     first, second = node_of("1"), node_of("2")
-    async with Balancer(agent) as balancer, opened(f"{balancer.url}/?timeout=2s") as registry:
+    async with Balancer(agent) as balancer, opened(f"{balancer.url}&timeout=2s") as registry:
         lease = await registry.register(Registration(first, (name,)), ttl=PATIENCE * 3)
         await agent.kill()
         await balancer.turn(server)

@@ -83,7 +83,7 @@ def test_what_is_left_out_comes_from_the_variables_of_consul(tmp_path: Path) -> 
         ("consul://host:1/path", "looks like consul://"),
         ("consul://host:x", "is not host:port"),
         ("consul://host:99999", "'host:99999' is not host:port"),
-        ("consul://host/?tokn=1", "there is no option 'tokn'; known: ca, cert, check, dc, deregister_after,"),
+        ("consul://host/?tokn=1", "there is no option 'tokn'; known: agents, ca, cert, check, dc, deregister_after,"),
         ("consul://host/?dc=a&dc=b", "'dc' is given twice"),
         ("consul://host/?dc=", "'dc' has no value"),
         ("consul://host/?tls=maybe", "tls=maybe: 'maybe' is neither true nor false"),

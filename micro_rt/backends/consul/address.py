@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,7 @@ __all__ = ["ConsulAddress", "parse_consul_address", "read_token"]
 DEFAULT_PORT = 8500
 TIMEOUT = 5.0
 """Seconds that Consul has for an answer."""
+_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class ConsulAddress:
     """The file that the token is from, and that is read again when Consul refuses the token; empty: none."""
     user: str = field(default="", repr=False)
     """Name and password, with a colon, for a proxy before Consul that asks for them."""
+    agents: tuple[str, ...] = ()
+    """Further agents that may get requests, and so the token: addresses, networks and names."""
     dc: str = ""
     namespace: str = ""
     timeout: float = TIMEOUT
@@ -87,6 +92,7 @@ def parse_consul_address(address: str, environ: Mapping[str, str] | None = None)
         token=token,
         token_file=token_file,
         user=user,
+        agents=options.read("agents", _agents, ()),
         dc=options.text("dc"),
         namespace=options.text("namespace") or env.get("CONSUL_NAMESPACE", ""),
         timeout=options.read("timeout", seconds, TIMEOUT),
@@ -113,6 +119,25 @@ def _host(server: str, env: Mapping[str, str]) -> tuple[str, int, bool]:
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
     return host.lower(), port, tls
+
+
+def _agents(text: str) -> tuple[str, ...]:
+    """Reads agents: addresses, networks in CIDR notation and names, with commas between them.
+
+    Raises:
+        ValueError: one of them is none of these.
+    """
+    found = tuple(each.strip() for each in text.split(","))
+    for each in found:
+        try:
+            ipaddress.ip_network(each, strict=False)
+        except ValueError:
+            # What looks like an address is meant to be one.
+            if not _NAME.fullmatch(each) or not re.search("[A-Za-z]", each):
+                raise ValueError(
+                    f"{each!r} is no address, no network such as 10.0.0.0/8, and no name of a host"
+                ) from None
+    return found
 
 
 def _token(options: Options, env: Mapping[str, str]) -> tuple[str, str]:

@@ -34,6 +34,7 @@ import consul.base  # type: ignore[import-untyped] # pyright: ignore[reportMissi
 from yarl import URL
 
 from micro_rt.backends.consul.address import ConsulAddress, read_token
+from micro_rt.backends.consul.agents import TrustedAgents
 from micro_rt.errors import (
     Error,
     FailedPrecondition,
@@ -100,6 +101,7 @@ class ConsulHttp:
         )
         self._clients: dict[str, Any] = {}
         self._token = _Token(address)
+        self._agents = TrustedAgents(address)
 
     @property
     def token_changes(self) -> int:
@@ -120,9 +122,8 @@ class ConsulHttp:
     ) -> Answer:
         """Writes; the path is quoted already."""
         data = "" if body is None else json.dumps(body)
-        return cast(
-            "Answer", await self._bounded(self._client(host).http.put(_answer, path, list(params), data), timeout)
-        )
+        client = await self._client_at(host)
+        return cast("Answer", await self._bounded(client.http.put(_answer, path, list(params), data), timeout))
 
     async def pass_check(self, id: str, *, timeout: float, host: str = "") -> bool:
         """Says that a TTL check passes; returns False if the agent has no such check.
@@ -133,11 +134,13 @@ class ConsulHttp:
             host: another agent than that of the address, at the same port.
         """
         # The agent compares the note with the last one, and writes the same to the catalog never again.
-        return bool(await self._bounded(self._client(host).agent.check.ttl_pass(quote(id, safe="")), timeout))
+        client = await self._client_at(host)
+        return bool(await self._bounded(client.agent.check.ttl_pass(quote(id, safe="")), timeout))
 
     async def deregister(self, id: str, *, timeout: float, host: str = "") -> bool:
         """Has an agent forget a service; returns False if it does not know it."""
-        return bool(await self._bounded(self._client(host).agent.service.deregister(quote(id, safe="")), timeout))
+        client = await self._client_at(host)
+        return bool(await self._bounded(client.agent.service.deregister(quote(id, safe="")), timeout))
 
     async def remove(self, node: str, id: str, *, timeout: float) -> None:
         """Removes a service from the catalog, past the agent that owned it."""
@@ -145,6 +148,17 @@ class ConsulHttp:
 
     def _reading(self) -> Params:
         return [("dc", self._address.dc)] if self._address.dc else ()
+
+    async def _client_at(self, host: str) -> Any:
+        """Returns what speaks to an agent; every request to another host than that of the address comes through here.
+
+        Raises:
+            FailedPrecondition: the address does not allow that agent.
+        """
+        if host:
+            # Each time: a name may have other addresses by now.
+            await self._agents.check(host)
+        return self._client(host)
 
     def _client(self, host: str = "") -> Any:
         client = self._clients.get(host)

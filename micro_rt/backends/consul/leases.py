@@ -19,7 +19,8 @@ The rules that they keep, and why:
 - A lease that ran out by this process's own clock is lost, although Consul would revive its check: others have seen it
   go, and may have acted on it. The clock is the boot clock, which goes on while the machine is suspended.
 - Several agents may answer at one address, and only one of them has the service. It is found through the catalog, and
-  renewed and removed there. Where that agent is gone, the catalog's entry is removed itself.
+  renewed and removed there, if the address allows that agent: ``agents.py`` says why. Where that agent is gone, the
+  catalog's entry is removed itself.
 - Consul deregisters a critical service after a minute at the earliest. So a dead node disappears from answers when its
   check fails, after its time to live, and from the catalog later.
 - An agent tells its servers of a service with the token that registered the service. So after that token was replaced,
@@ -39,6 +40,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
+from micro_rt.backends.consul.agents import UNTRUSTED
 from micro_rt.backends.consul.engine import Consul
 from micro_rt.backends.consul.entries import LEASE, NODE, go_duration, literal, one_of, path_of, service_of
 from micro_rt.errors import Error, FailedPrecondition, PermissionDenied, Unavailable
@@ -284,7 +286,17 @@ class Leases:
             entry = await self._catalog.entry(listing.name, listing.id)
             if entry is None or not _is_of(entry, lease):
                 return
-            if not await self._at_agent_of(entry, listing, lambda host: self._consul.deregister(listing.id, host)):
+            try:
+                removed = await self._at_agent_of(
+                    entry, listing, lambda host: self._consul.deregister(listing.id, host)
+                )
+            except FailedPrecondition as error:
+                if error.id != UNTRUSTED:
+                    raise
+                # Its agent may list it again, until the lease runs out.
+                _log.warning("%s is removed from the catalog alone: %s", lease.node.id, error.message)
+                removed = False
+            if not removed:
                 # The agent that had it is gone, and what it left stays.
                 await self._consul.remove(entry["Node"]["Node"], listing.id)
 
