@@ -5,22 +5,14 @@
 
 What the benchmarks serve and call.
 """
-# mypy: disable-error-code="import-not-found"
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
 
 import micro_rt as _micro
 
-if TYPE_CHECKING:
-    from bench_pb2 import *  # pyright: ignore[reportMissingImports]
-    from .bench_pb2 import *
-elif __package__:
-    from .bench_pb2 import Item
-else:
-    from bench_pb2 import Item
+from .bench_pb2 import Item
 
 _micro.require_version("0.1.0", __name__)
 

@@ -5,23 +5,15 @@
 
 What the events of the benchmarks are.
 """
-# mypy: disable-error-code="import-not-found"
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import micro_rt as _micro
 
-if TYPE_CHECKING:
-    from events_pb2 import *  # pyright: ignore[reportMissingImports]
-    from .events_pb2 import *
-elif __package__:
-    from .events_pb2 import Happened
-else:
-    from events_pb2 import Happened
+from .events_pb2 import Happened
 
 _micro.require_version("0.1.0", __name__)
 

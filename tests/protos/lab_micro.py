@@ -5,22 +5,14 @@
 
 What the tests of the runtime serve and call.
 """
-# mypy: disable-error-code="import-not-found"
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
 
 import micro_rt as _micro
 
-if TYPE_CHECKING:
-    from lab_pb2 import *  # pyright: ignore[reportMissingImports]
-    from .lab_pb2 import *
-elif __package__:
-    from .lab_pb2 import Number, Text
-else:
-    from lab_pb2 import Number, Text
+from .lab_pb2 import Number, Text
 
 _micro.require_version("0.1.0", __name__)
 

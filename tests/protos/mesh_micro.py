@@ -5,22 +5,14 @@
 
 What nodes of this project's and of go-micro's both serve and call: tests/interop/go_micro has the Go side.
 """
-# mypy: disable-error-code="import-not-found"
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
 
 import micro_rt as _micro
 
-if TYPE_CHECKING:
-    from mesh_pb2 import *  # pyright: ignore[reportMissingImports]
-    from .mesh_pb2 import *
-elif __package__:
-    from .mesh_pb2 import Failure, Node, Number, Pairs, Rest, Rests, Shapes, Text
-else:
-    from mesh_pb2 import Failure, Node, Number, Pairs, Rest, Rests, Shapes, Text
+from .mesh_pb2 import Failure, Node, Number, Pairs, Rest, Rests, Shapes, Text
 
 _micro.require_version("0.1.0", __name__)
 

@@ -5,23 +5,15 @@
 
 The events of a shop.
 """
-# mypy: disable-error-code="import-not-found"
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import micro_rt as _micro
 
-if TYPE_CHECKING:
-    from shop_pb2 import *  # pyright: ignore[reportMissingImports]
-    from .shop_pb2 import *
-elif __package__:
-    from .shop_pb2 import Blob, OrderPaid, OrderPlaced, Ping, Shipped
-else:
-    from shop_pb2 import Blob, OrderPaid, OrderPlaced, Ping, Shipped
+from .shop_pb2 import Blob, OrderPaid, OrderPlaced, Ping, Shipped
 
 _micro.require_version("0.1.0", __name__)
 
