@@ -121,7 +121,11 @@ def cleaned(text: str) -> str:
     """
     if "\n" not in text:
         return text.strip()
-    lines = [_spaced(line.rstrip()) for line in text.split("\n")]
+    if text[0] not in " \n" and text[-1] not in " \n" and " \n" not in text and text.replace("\n", "").isprintable():
+        return text  # Most texts have been cleaned before.
+    lines = [line.rstrip() for line in text.split("\n")]
+    if "\t" in text:
+        lines = [_spaced(line) for line in lines]
     while lines and not lines[-1]:
         lines.pop()
     start = next((index for index, line in enumerate(lines) if line), 0)
