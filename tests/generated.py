@@ -42,7 +42,9 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as temporary:
             out = Path(temporary) if check else base
             runtime = folder == "micro_rt"
-            written = generate(whole, [base], out, runtime=runtime)
+            # The temporary folder does not show that the committed one is a package.
+            options = "package=." if (base / "__init__.py").exists() else ""
+            written = generate(whole, [base], out, options, runtime=runtime)
             if stubs_only:
                 written += generate(stubs_only, [base], out, "messages=none", runtime=runtime)
             if not check:
