@@ -20,6 +20,7 @@ from protoc_gen_micro.python.scopes import (
     enums_of,
     extensions_of,
     members,
+    named,
     nested,
     overridden,
     overrides,
@@ -56,19 +57,22 @@ class Hints:
         top = modules.exports[file.path]
         own = set(own_names(file))
         enums = enums_of(file, everything)
-        needs = _public(file, modules, own)
-        hidden = {enum.type_name.names[0] for enum in enums} & ENUM_BODY
+        public = _public(file, modules, own)
+        needs = {path: set(names) for path, names in public.items()}
+        hidden = {enum.type_name.names[0] for enum in enums} & (hiding | ENUM_BODY)
         for used in types_of(file, everything):
+            top_name = used.names[0]
             if used.file != file.path:
-                needs.setdefault(used.file, set()).add(used.names[0])
-            elif used.names[0] in hiding:
-                hidden.add(used.names[0])
-        hidden |= {enum.type_name.names[0] for enum in enums} & hiding
+                needs.setdefault(used.file, set()).add(top_name)
+            if top_name in hiding and (used.file == file.path or top_name in public.get(used.file, ())):
+                hidden.add(top_name)
         drop_repeated(needs, {(known.file, known.names[0]) for known in types_of(file, everything)}, modules)
         self._file = file.path
         self._identifiers = hiding | top | {name for names in needs.values() for name in names}
-        self.imports = plan_names(file.path, needs, modules, hiding | own)
-        self.exported = sorted(filter(writable, top))
+        self.imports = plan_names(file.path, needs, modules, own, hiding, public)
+        types = {message.type_name.names[0] for message in file.messages}
+        types.update(enum.type_name.names[0] for enum in file.enums)
+        self.exported = sorted(types.union(filter(writable, top)))
         self.describes = "DESCRIPTOR" not in top
         self.extends = bool(extensions_of(file, everything))
         taken = {*self._identifiers, *self.imports.local.values(), *(ENUM_BODY if enums else ())}
@@ -117,10 +121,9 @@ class Hints:
 
     def type_name(self, type_name: TypeName) -> str:
         """Returns how to write a message or an enum."""
-        if type_name.file != self._file:
-            return self.imports.name(type_name)
-        top, *inner = type_name.names
-        return ".".join([self._aliases.get(top, top), *inner])
+        name = self.imports.name(type_name) if type_name.file != self._file else ".".join(type_name.names)
+        top, dot, inner = name.partition(".")
+        return f"{self._aliases.get(top, top)}{dot}{inner}"
 
     def attribute(self, field: Field) -> str:
         """Returns the type of the attribute of a field."""
@@ -171,8 +174,8 @@ class Hints:
         return writable(field.name)
 
     def defines(self, message: Message, method: str) -> bool:
-        """Returns whether a method of a message is to be declared: it has fields, and none that is called so."""
-        return bool(message.fields) and all(field.name != method for field in message.fields)
+        """Returns whether a method of a message is to be declared: it has fields, and nothing that is called so."""
+        return bool(message.fields) and method not in named(message)
 
     def name(self) -> str:
         """Returns the type of the name of an enum's value."""
@@ -194,8 +197,8 @@ class Hints:
         return list(message.oneofs) if self.defines(message, "WhichOneof") else []
 
     def numbered(self, message: Message) -> list[Field]:
-        """Returns the fields whose number has a constant: those where no other field is called like it."""
-        names = {field.name for field in message.fields}
+        """Returns the fields whose number has a constant: those where nothing else is called like it."""
+        names = set(named(message))
         return [field for field in message.fields if f"{field.name.upper()}_FIELD_NUMBER" not in names]
 
     def values(self, enum: Enum) -> list[EnumValue]:
@@ -232,13 +235,13 @@ class Hints:
         """Returns the parameters of the constructor of a message."""
         if not message.fields:
             return ["self"]
-        taken = any(field.name == "self" for field in message.fields)
-        parameters = ["_self" if taken else "self", "*"]
+        names = {field.name for field in message.fields}
+        parameters = [unused("_self", names) if "self" in names else "self", "*"]
         accessible = [field for field in message.fields if self.accessible(field)]
         parameters += [f"{field.name}: {self._argument(field)} | None = ..." for field in accessible]
         if len(accessible) < len(message.fields):
             name, _ = self._keywords[message.type_name.full_name]
-            parameters.append(f"**keywords: {self.helper('typing')}.Unpack[{name}]")
+            parameters.append(f"**{unused('keywords', names)}: {self.helper('typing')}.Unpack[{name}]")
         return parameters if accessible else [name for name in parameters if name != "*"]
 
     def present(self, message: Message) -> list[str]:
@@ -326,7 +329,7 @@ class Hints:
             pyright.append("reportPrivateUsage=false")
         if any(map(overrides, everything)) or any(map(overridden, enums)):
             # Something has the name of a member of its base class, and hides it at run time too.
-            mypy += ["assignment", "override"]
+            mypy += ["assignment", "misc", "override"]
             pyright += ["reportIncompatibleMethodOverride=false", "reportIncompatibleVariableOverride=false"]
         if any(used.deprecated for used in types_of(file, everything)) or deprecated(enums, everything):
             # What is deprecated is still referred to by its own file.

@@ -120,16 +120,27 @@ def plan_modules(here: str, paths: Iterable[str], public: Iterable[str], modules
     )
 
 
-def plan_names(here: str, needs: Needs, modules: Modules, taken: Iterable[str]) -> Imports:
+def plan_names(
+    here: str,
+    needs: Needs,
+    modules: Modules,
+    taken: Iterable[str],
+    hiding: Iterable[str] = (),
+    public: Needs | None = None,
+) -> Imports:
     """Plans to import messages and enums by name.
 
     Args:
         here: the .proto file of the importing module.
         needs: what it needs.
         modules: where the modules are, and what star imports of them bring.
-        taken: names that the module, or a class in it, gives to something else.
+        taken: names that the module gives to something else.
+        hiding: names that a class in the module gives to something else.
+        public: those of ``needs`` that the module hands on, and so imports under their own names.
     """
-    used = set(taken)
+    kept = {path: set(names) for path, names in (public or {}).items()}
+    handed_on = {name for names in kept.values() for name in names}
+    used = {*taken, *hiding, *handed_on}
     local: dict[tuple[str, str], str] = {}
     plain: list[str] = []
     checked: list[str] = []
@@ -139,7 +150,7 @@ def plan_names(here: str, needs: Needs, modules: Modules, taken: Iterable[str]) 
     exports = modules.exports
     full = {path: modules.absolute(path) for path in needs}
     stars = {path for path in needs if not full[path] and not _same_top(here, path, modules)}
-    clashing = _clashing(stars, exports, used, needs)
+    clashing = _clashing(stars, needs, kept, exports, set(taken), set(hiding))
     for path in sorted(stars - clashing):
         used.update(exports[path])
     for path, names in sorted(needs.items()):
@@ -147,7 +158,8 @@ def plan_names(here: str, needs: Needs, modules: Modules, taken: Iterable[str]) 
         if path in stars and path not in clashing:
             choices = [(name, name) for name in wanted]
         else:
-            choices = [(name, _choose(name, used)) for name in wanted]
+            own = kept.get(path, ())
+            choices = [(name, name if name in own else _choose(name, used)) for name in wanted]
         local.update({(path, name): choice for name, choice in choices})
         listed = [name if name == choice else f"{name} as {choice}" for name, choice in choices]
         if full[path]:
@@ -204,15 +216,24 @@ def runtime_order(here: str, paths: Iterable[str], modules: Modules) -> list[str
 _MISSING = "  # pyright: ignore[reportMissingImports]"
 
 
-def _clashing(stars: Iterable[str], exports: Mapping[str, frozenset[str]], taken: set[str], needs: Needs) -> set[str]:
+def _clashing(
+    stars: set[str],
+    needs: Needs,
+    kept: Mapping[str, set[str]],
+    exports: Mapping[str, frozenset[str]],
+    taken: set[str],
+    hiding: set[str],
+) -> set[str]:
     """Returns the files that cannot be imported by star: a name that they bring means something else here."""
-    named = {name for path, names in needs.items() if path not in set(stars) for name in names}
-    ordered = sorted(stars)
-    return {
-        path
-        for path in ordered
-        if exports[path] & (taken | named) or any(exports[path] & exports[other] for other in ordered if other != path)
-    }
+    clashing: set[str] = set()
+    for path in stars:
+        others = {name for other, names in needs.items() if other not in stars for name in names}
+        others.update(*(exports[other] for other in stars if other != path))
+        # What is handed on has its own name even where a class hides it.
+        others |= taken | hiding - kept.get(path, set())
+        if exports[path] & others:
+            clashing.add(path)
+    return clashing
 
 
 def _choose(name: str, used: set[str]) -> str:

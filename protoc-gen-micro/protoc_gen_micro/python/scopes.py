@@ -18,6 +18,7 @@ __all__ = [
     "enums_of",
     "extensions_of",
     "members",
+    "named",
     "nested",
     "overridden",
     "overrides",
@@ -50,19 +51,25 @@ def walk(messages: Iterable[Message]) -> Iterator[Message]:
         yield from walk(nested(message))
 
 
+def named(message: Message) -> Iterator[str]:
+    """Yields the names that a message gives to its fields and extensions, and to what is nested in it."""
+    yield from (field.name for field in message.fields)
+    yield from (field.name for field in message.extensions)
+    yield from (inner.type_name.names[-1] for inner in nested(message))
+    for enum in message.enums:
+        yield enum.type_name.names[-1]
+        yield from (value.name for value in enum.values)
+
+
 def members(message: Message) -> Iterator[str]:
     """Yields the names that the stub gives to something in the class of a message."""
-    for field in message.fields:
-        yield field.name
-        yield f"{field.name.upper()}_FIELD_NUMBER"
-    for field in message.extensions:
-        yield field.name
+    yield from named(message)
+    for field in (*message.fields, *message.extensions):
         yield f"{field.name.upper()}_FIELD_NUMBER"
     if message.fields:
         yield from ("ClearField", "HasField")
     if message.oneofs:
         yield "WhichOneof"
-    yield from _held(message)
 
 
 def own_names(file: File) -> Iterator[str]:
@@ -78,11 +85,7 @@ def own_names(file: File) -> Iterator[str]:
 
 def overrides(message: Message) -> bool:
     """Returns whether something in the class of a message has the name of a member of every message."""
-    return (
-        any(field.name in _MESSAGE_MEMBERS for field in message.fields)
-        or any(field.name in _MESSAGE_MEMBERS for field in message.extensions)
-        or any(name in _MESSAGE_MEMBERS for name in _held(message))
-    )
+    return any(name in _MESSAGE_MEMBERS for name in named(message))
 
 
 def overridden(enum: Enum) -> bool:
@@ -114,14 +117,6 @@ def types_of(file: File, everything: Iterable[Message]) -> Iterator[TypeName]:
 def deprecated(enums: Iterable[Enum], everything: Iterable[Message]) -> bool:
     """Returns whether a message or an enum is deprecated."""
     return any(enum.deprecated for enum in enums) or any(message.deprecated for message in everything)
-
-
-def _held(message: Message) -> Iterator[str]:
-    """Yields the names of what is nested in a message."""
-    yield from (inner.type_name.names[-1] for inner in nested(message))
-    for enum in message.enums:
-        yield enum.type_name.names[-1]
-        yield from (value.name for value in enum.values)
 
 
 # What the classes of messages, and int, have already; of int, what a value can be called.

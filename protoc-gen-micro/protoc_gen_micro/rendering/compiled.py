@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from protoc_gen_micro.python.aliases import alias_lines, builtins_of, globals_of
 from protoc_gen_micro.python.header import header, protobuf_guard, protobuf_needed, runtime_guard
 from protoc_gen_micro.python.hints import Hints
 from protoc_gen_micro.python.imports import Imports
@@ -148,9 +149,13 @@ def messages_py(file: File, imports: Imports) -> str:
         header(file.path), "\n",
         docstring("Messages of " + file.path + ".\n\n" + file.comment), "\n",
     )
-    if file.dependencies:
+    if file.public_dependencies and (not imports.stars):
+        out += ("# pyright: reportConstantRedefinition=false, ", imports.pyright, "\n",)
+    elif file.dependencies:
         out += ("# pyright: ", imports.pyright, "\n",)
     out += ("\n",)
+    if builtins_of(file):
+        out += ("import builtins as ", builtins_of(file), "\n",)
     if protobuf_needed(file.edition):
         out += ("from google.protobuf import __version__ as _version\n",)
     out += (
@@ -179,14 +184,11 @@ def messages_py(file: File, imports: Imports) -> str:
     out += (
         layout("DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(", [bytes_literal(file.descriptor)], ")"), "\n",
         "\n",
-        "_builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())\n",
-        "_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, globals())\n",
+        "_builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, ", globals_of(file), ")\n",
+        "_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, ", globals_of(file), ")\n",
     )
-    for outer, name, alias in file.aliases:
-        if outer:
-            out += (outer, ".", alias, " = getattr(", outer, ", ", literal(name), ")\n",)
-        else:
-            out += (alias, " = globals()[", literal(name), "]\n",)
+    for line in alias_lines(file):
+        out += (line, "\n",)
     return "".join(out)
 
 

@@ -7,14 +7,17 @@ from typing import Any
 
 import jinja2
 
-from protoc_gen_micro.python import header, text
+from protoc_gen_micro.python import aliases, header, text
 
 __all__ = ["FUNCTIONS", "TEMPLATES", "environment", "template_folder", "user_environment"]
 
 FUNCTIONS: dict[str, Any] = {
+    "alias_lines": aliases.alias_lines,
     "annotated": text.annotated,
+    "builtins_of": aliases.builtins_of,
     "bytes_literal": text.bytes_literal,
     "docstring": text.docstring,
+    "globals_of": aliases.globals_of,
     "header": header.header,
     "indented": text.indented,
     "layout": text.layout,

@@ -140,10 +140,12 @@ def class_name(path: str) -> str:
 def constant_name(*names: str) -> str:
     """Returns the name of a private constant for a symbol.
 
-    >>> constant_name("Greeter", "SayHello")
-    '_GREETER_SAY_HELLO'
+    It begins with one underscore: inside a class, Python changes what begins with two.
+
+    >>> constant_name("Greeter", "SayHello"), constant_name("_Greeter")
+    ('_GREETER_SAY_HELLO', '_GREETER')
     """
-    return "_" + "_".join(snake_case(name).upper() for name in names)
+    return "_" + "_".join(snake_case(name).upper() for name in names).lstrip("_")
 
 
 def module_name(path: str, suffix: str, *, inside: bool = False) -> str:
