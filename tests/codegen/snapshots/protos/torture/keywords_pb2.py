@@ -3,6 +3,7 @@
 # source: torture/keywords.proto
 """Messages of torture/keywords.proto."""
 
+import builtins as _builtins
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf.internal import builder as _builder
 
@@ -20,10 +21,10 @@ DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b"\x16.torture.keywords.from"
 )
 
-_builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, globals())
-None__ = globals()["None"]
-None__.class__ = getattr(None__, "class")
-None__.class__.True__ = getattr(None__.class__, "True")
-from_ = globals()["from"]
-import_ = globals()["import"]
+_builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _builtins.globals())
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, _builtins.globals())
+None__ = _builtins.globals()["None"]
+_builtins.globals()["None__"].class__ = _builtins.getattr(_builtins.globals()["None__"], "class")
+_builtins.globals()["None__"].class__.True__ = _builtins.getattr(_builtins.globals()["None__"].class__, "True")
+from_ = _builtins.globals()["from"]
+import_ = _builtins.globals()["import"]
