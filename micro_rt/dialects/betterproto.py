@@ -10,7 +10,6 @@ was never set is made when it is first asked for, as betterproto does.
 from __future__ import annotations
 
 import copy
-import dataclasses
 import enum
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +20,8 @@ from betterproto.casing import camel_case
 
 from micro_rt.dialects import dicts, proto_json
 from micro_rt.dialects.faults import fault
-from micro_rt.dialects.fields import UNSET, Spec, field, install, tags
+from micro_rt.dialects.fields import UNSET, Spec
+from micro_rt.dialects.late import Late, bind, complete, describe, field
 from micro_rt.dialects.wire import DecodeError, StructError, read_varint, varint
 from micro_rt.version import require_version
 
@@ -57,11 +57,9 @@ def message(full_name: str) -> Callable[[MessageT], MessageT]:
     """
 
     def decorate(kind: MessageT) -> MessageT:
-        dataclasses.dataclass(init=False, eq=False, repr=False)(kind)
-        specs = install(kind)
-        described = {"_full_name_": full_name, "_specs_": specs, "_tags_": tags(specs), "_always_present_": not specs}
-        for name, value in described.items():
-            setattr(kind, name, value)
+        generated: Any = kind
+        generated._full_name_ = full_name
+        generated._kept_ = {}
         return kind
 
     return decorate
@@ -71,13 +69,16 @@ class Message(betterproto.Message):
     """The base class of generated messages."""
 
     _full_name_: ClassVar[str] = ""
-    _specs_: ClassVar[tuple[Spec, ...]] = ()
-    _tags_: ClassVar[frozenset[int]] = frozenset()
-    _always_present_: ClassVar[bool] = False
+    _kept_: ClassVar[dict[str, Any]]
     _unknown_fields: bytes = b""
     _present: bool | None = None
 
     if not TYPE_CHECKING:
+        _specs_, _tags_ = Late(complete), Late(complete)
+        _always_present_, __match_args__ = Late(complete), Late(complete)
+        __dataclass_fields__, __dataclass_params__ = Late(describe), Late(describe)
+        __init__, _write_, _read_ = Late(bind), Late(bind), Late(bind)
+
         # betterproto's own look at every name that is read or written.
         __getattribute__ = object.__getattribute__
         __setattr__ = object.__setattr__
@@ -108,6 +109,9 @@ class Message(betterproto.Message):
             return result
 
     else:
+        _specs_: ClassVar[tuple[Spec, ...]] = ()
+        _tags_: ClassVar[frozenset[int]] = frozenset()
+        _always_present_: ClassVar[bool] = False
 
         def _write_(self) -> bytes:
             return b""

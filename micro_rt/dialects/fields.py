@@ -10,13 +10,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import betterproto
 
 from micro_rt.dialects.known import EPOCH, NOTHING
 
-__all__ = ["UNSET", "Spec", "field", "given", "install", "new", "tags"]
+__all__ = ["UNSET", "Spec", "given", "install", "new", "tags"]
 
 UNSET: Any = betterproto.PLACEHOLDER
 """What a constructor's parameter is when it was not given."""
@@ -133,65 +134,24 @@ class Spec:
         return _DEFAULTS[self.kind]
 
 
-def field(
-    number: int,
-    kind: str,
-    type: Callable[[], Any] | None = None,
-    *,
-    repeated: bool = False,
-    key: str = "",
-    optional: bool = False,
-    group: str = "",
-    oneof: int = 0,
-    wraps: str = "",
-    proto: str = "",
-    json: str = "",
-) -> Any:
-    """Describes a field of a generated class.
-
-    Args:
-        number: the field's number on the wire.
-        kind: its type, or that of its items, or that of its values.
-        type: returns the class of a message or an enum.
-        repeated: whether it is a list.
-        key: type of the keys when it is a map.
-        optional: whether it is None when it is not set.
-        group: the oneof that it belongs to.
-        oneof: which of the message's oneofs that is.
-        wraps: the type in a wrapper.
-        proto: the field's name in the .proto, where it is not the attribute's.
-        json: its name in JSON, where it is not what follows from the name in the .proto.
-    """
-    theirs = "message" if kind in ("timestamp", "duration", "wrapper") else kind
-    meta = betterproto.FieldMetadata(
-        number,
-        "map" if key else theirs,
-        (key, theirs) if key else None,
-        group or None,
-        wraps or None,
-        optional and kind != "wrapper",
-    )
-    slot = f"_v{oneof}" if group else f"_f{number}"
-    values = (number, kind, type, repeated, key, optional or kind == "wrapper", group, wraps, proto, json, slot)
-    return dataclasses.field(default=UNSET, metadata={"betterproto": meta, "micro": (*values, f"_o{oneof}")})
-
-
-def install(kind: type[Any]) -> tuple[Spec, ...]:
-    """Gives a class its defaults and properties; returns its fields."""
-    specs = tuple(_spec(declared.name, *declared.metadata["micro"]) for declared in dataclasses.fields(kind))
+def install(kind: type[Any], specs: tuple[Spec, ...]) -> None:
+    """Gives a class the defaults and properties of its fields. Doing it twice changes nothing."""
     for spec in specs:
         if spec.group:
             setattr(kind, spec.which, 0)
             setattr(kind, spec.slot, None)
+        elif spec.single and spec.kind == "message" and not spec.optional:
+            setattr(kind, spec.slot, None)
+    for spec in specs:
+        if spec.group:
             setattr(kind, spec.name, _member(spec))
         elif not spec.single:
-            delattr(kind, spec.name)
+            with suppress(AttributeError):
+                delattr(kind, spec.name)
         elif spec.kind == "message" and not spec.optional:
-            setattr(kind, spec.slot, None)
             setattr(kind, spec.name, _lazy(spec))
         else:
             setattr(kind, spec.name, spec.default())
-    return specs
 
 
 def tags(specs: tuple[Spec, ...]) -> frozenset[int]:
@@ -221,32 +181,6 @@ _DEFAULTS: Mapping[str, Any] = {
 
 def _both_nan(one: Any, other: Any) -> bool:
     return isinstance(one, float) and isinstance(other, float) and math.isnan(one) and math.isnan(other)
-
-
-def _spec(
-    name: str,
-    number: int,
-    kind: str,
-    type: Callable[[], Any] | None,
-    repeated: bool,
-    key: str,
-    optional: bool,
-    group: str,
-    wraps: str,
-    proto: str,
-    json: str,
-    slot: str,
-    which: str,
-) -> Spec:
-    proto = proto or name
-    return Spec(
-        name, number, kind, type, repeated, key, optional, group, wraps, proto, json or _json_name(proto), slot, which
-    )
-
-
-def _json_name(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part[:1].upper() + part[1:] for part in rest)
 
 
 def _lazy(spec: Spec) -> property:

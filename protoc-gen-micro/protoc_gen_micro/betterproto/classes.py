@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from protoc_gen_micro.betterproto.declarations import declaration
 from protoc_gen_micro.betterproto.dialect import field_names, value_names
-from protoc_gen_micro.betterproto.unrolled import HELPERS, Unrolled, kind_of, wrapped
+from protoc_gen_micro.betterproto.unrolled import HELPERS, kind_of, wrapped
 from protoc_gen_micro.errors import GenerateError
 from protoc_gen_micro.python.imports import Imports, drop_repeated, plan_names
 from protoc_gen_micro.python.modules import Modules
 from protoc_gen_micro.python.shipped import BETTERPROTO, NOT_IN_BETTERPROTO
-from protoc_gen_micro.python.text import WIDTH, layout, literal
+from protoc_gen_micro.python.text import layout, literal
 from protoc_gen_micro.schema.model import Enum, EnumValue, Field, File, Message
 from protoc_gen_micro.schema.names import json_name, unused
 
@@ -30,14 +28,14 @@ class Classes:
     Attributes:
         imports: how the types of other files are imported.
         helpers: the lines that import what hints are made of.
-        functions: the lines that import what the written code calls; type checkers do not see it.
+        names: the attributes of the fields, by the full name of the message and the name in the .proto.
         all: the line of ``__all__``.
     """
 
     def __init__(self, file: File, modules: Modules) -> None:
         self._file = file
         names = [field_names(message) for message in file.messages]
-        self._names = {message.type_name.full_name: known for message, known in zip(file.messages, names, strict=True)}
+        self.names = {message.type_name.full_name: known for message, known in zip(file.messages, names, strict=True)}
         own = modules.exports[file.path]
         needs: dict[str, set[str]] = {
             path: set(modules.exports[path]) for path in file.public_dependencies if modules.exports[path]
@@ -50,18 +48,13 @@ class Classes:
                 problem = f"has a field of {name} of {path}, which betterproto does not have; generate it with messages=protobuf"
                 raise GenerateError(problem, path=file.path)
         drop_repeated(needs, used, modules)
-        mine = {message.name for message in file.messages} | {enum.name for enum in file.enums}
+        mine = {message.name for message in file.messages} | {enum.name for enum in file.enums} | HELPERS.keys()
         self.imports: Imports = plan_names(file.path, needs, modules, mine)
         exported = [literal(name) for name in sorted(own)]
         self.all = layout("__all__ = [", exported, "]") if exported else "__all__: list[str] = []"
         self._members = {name for known in names for name in known.values()}
-        self._code = {
-            message.type_name.full_name: _Code.of(Unrolled(message, known, self._class_name))
-            for message, known in zip(file.messages, names, strict=True)
-        }
         self.builtins = unused("_builtins", self._members)
         self.helpers = self._helpers()
-        self.functions = self._functions()
 
     def nested(self, enum: Enum) -> tuple[str, ...]:
         """Returns the names of the messages that an enum is in, and its own."""
@@ -83,10 +76,10 @@ class Classes:
 
     def field(self, message: Message, field: Field) -> str:
         """Returns the line that declares a field."""
-        name = self._names[message.type_name.full_name][field.name]
+        name = self.names[message.type_name.full_name][field.name]
         arguments = [str(field.number), literal(kind_of(field))]
         if field.type_name and kind_of(field) in ("message", "enum"):
-            arguments.append(f"lambda: {self._class_name(field)}")
+            arguments.append(f"lambda: {self.class_name(field)}")
         if field.repeated:
             arguments.append("repeated=True")
         if field.map_key:
@@ -108,23 +101,8 @@ class Classes:
         """Returns the line above the class of a message."""
         return layout("@_betterproto.message(", [literal(message.type_name.full_name)], ")")
 
-    def head(self, message: Message) -> str:
-        """Returns how the constructor of a message begins."""
-        return layout("def __init__(", self._code[message.type_name.full_name].parameters, "):", 2)
-
-    def constructor(self, message: Message) -> list[str]:
-        """Returns the body of the constructor of a message."""
-        return self._code[message.type_name.full_name].constructor
-
-    def writer(self, message: Message) -> list[str]:
-        """Returns the body of the encoder of a message."""
-        return self._code[message.type_name.full_name].writer
-
-    def reader(self, message: Message) -> list[str]:
-        """Returns the body of the decoder of a message."""
-        return self._code[message.type_name.full_name].reader
-
-    def _class_name(self, field: Field) -> str:
+    def class_name(self, field: Field) -> str:
+        """Returns how the module writes the class of a field, empty for a scalar."""
         if field.type_name is None:
             return ""
         return (
@@ -148,7 +126,7 @@ class Classes:
             return f"{self._builtin(_SCALARS[wrapped(field)])} | None"
         if kind in _TIMES:
             return self._time(_TIMES[kind])
-        return self._class_name(field) if field.type_name else self._builtin(_SCALARS[kind])
+        return self.class_name(field) if field.type_name else self._builtin(_SCALARS[kind])
 
     def _time(self, name: str) -> str:
         return f"_{name}" if name in self._members else name
@@ -163,37 +141,11 @@ class Classes:
         if times:
             imported = [name if self._time(name) == name else f"{name} as _{name}" for name in times]
             lines.append(f"from datetime import {', '.join(imported)}")
-        if self._file.messages or self.imports.checked:
+        if self.imports.checked:
             lines.append("from typing import TYPE_CHECKING")
         return lines
 
-    def _functions(self) -> list[str]:
-        used: set[str] = set()
-        for code in self._code.values():
-            for lines in (code.parameters, code.constructor, code.writer, code.reader):
-                used.update(_HELPER.findall("\n".join(set(lines))))
-        by_module: dict[str, list[str]] = {}
-        for name in sorted(used & HELPERS.keys(), key=lambda name: HELPERS[name]):
-            module, _, original = HELPERS[name].partition(".")
-            by_module.setdefault(module, []).append(f"{original} as {name}")
-        return [_import(module, names) for module, names in sorted(by_module.items())]
 
-
-class _Code(NamedTuple):
-    """The methods of one message."""
-
-    parameters: list[str]
-    constructor: list[str]
-    writer: list[str]
-    reader: list[str]
-
-    @classmethod
-    def of(cls, unrolled: Unrolled) -> _Code:
-        constructor = list(_wrapped(unrolled.constructor()))
-        return cls(unrolled.parameters, constructor, unrolled.writer(), unrolled.reader())
-
-
-_HELPER = re.compile(r"\b_[a-zA-Z]\w+")
 _TIMES = {"timestamp": "datetime", "duration": "timedelta"}
 _SCALARS = {
     **dict.fromkeys(("double", "float"), "float"),
@@ -218,23 +170,3 @@ def _used(file: File) -> Iterator[Field]:
         for field in message.fields:
             if field.type_name and kind_of(field) in ("message", "enum"):
                 yield field
-
-
-def _wrapped(lines: list[str]) -> Iterator[str]:
-    """Yields lines of a method's body, with assignments that are too long as the formatters write them."""
-    for line in lines:
-        target, equals, value = line.partition(" = ")
-        if len(line) + 12 <= WIDTH or not equals:
-            yield line
-            continue
-        blank = line[: len(line) - len(line.lstrip())]
-        yield f"{target} = ("
-        yield f"{blank}    {value}"
-        yield f"{blank})"
-
-
-def _import(module: str, names: list[str]) -> str:
-    line = f"from micro_rt.dialects.{module} import {', '.join(names)}"
-    if len(line) <= 116:
-        return line
-    return f"from micro_rt.dialects.{module} import (\n" + "".join(f"    {name},\n" for name in names) + ")"

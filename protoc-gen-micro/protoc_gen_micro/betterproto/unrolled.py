@@ -1,4 +1,4 @@
-"""Encoders and decoders of single messages, written out field by field: what ``dataclasses.py.j2`` puts into classes.
+"""Encoders and decoders of single messages, written out field by field: what ``codecs.py.j2`` writes.
 
 A decoder goes through the fields in the order of their numbers, as encoders write them: behind each field it reads the
 next tag and goes on to the next comparison, so that a message costs one pass, however many fields it has. A field

@@ -113,6 +113,7 @@ from protoc_gen_micro.schema.model import Enum, Field, File, Message
 
 if TYPE_CHECKING:
     from protoc_gen_micro.betterproto.classes import Classes
+    from protoc_gen_micro.betterproto.codecs import Codecs
 
 __all__ = [NAMES]
 '''

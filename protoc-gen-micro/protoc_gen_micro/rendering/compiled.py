@@ -25,8 +25,52 @@ from protoc_gen_micro.schema.model import Enum, Field, File, Message
 
 if TYPE_CHECKING:
     from protoc_gen_micro.betterproto.classes import Classes
+    from protoc_gen_micro.betterproto.codecs import Codecs
 
-__all__ = ["dataclasses_py", "messages_py", "messages_pyi", "stubs_py"]
+__all__ = ["codecs_py", "dataclasses_py", "messages_py", "messages_pyi", "stubs_py"]
+
+
+def codecs_py(file: File, use: Codecs) -> str:
+    """Renders ``codecs.py.j2``."""
+    out: list[str] = []
+    out += (
+        header(file.path), "\n",
+        docstring("Codecs of the messages of " + file.path + "."), "\n",
+        "\n",
+        "from typing import TYPE_CHECKING\n",
+        "\n",
+        "if not TYPE_CHECKING:\n",
+    )
+    for line in use.imports:
+        out += ("    ", indented(line), "\n",)
+    if use.inside:
+        out += (
+            "\n",
+            "    if __package__:\n",
+            "        ", indented(use.inside, 2), "\n",
+            "    else:\n",
+            "        ", indented(use.outside, 2), "\n",
+        )
+    for message in file.messages:
+        out += (
+            "\n",
+            "    ", indented(use.head(message)), "\n",
+        )
+        for line in use.constructor(message):
+            out += ("        ", line, "\n",)
+        out += (
+            "\n",
+            "    def write_", message.name, "(self):\n",
+        )
+        for line in use.writer(message):
+            out += ("        ", line, "\n",)
+        out += (
+            "\n",
+            "    def read_", message.name, "(self, data, p, end, depth, fresh):\n",
+        )
+        for line in use.reader(message):
+            out += ("        ", line, "\n",)
+    return "".join(out)
 
 
 def dataclasses_py(file: File, use: Classes) -> str:
@@ -71,13 +115,6 @@ def dataclasses_py(file: File, use: Classes) -> str:
             "\n",
             runtime_guard("_betterproto"), "\n",
         )
-    if use.functions:
-        out += (
-            "\n",
-            "if not TYPE_CHECKING:\n",
-        )
-        for line in use.functions:
-            out += ("    ", indented(line), "\n",)
     out += (
         "\n",
         use.all, "\n",
@@ -110,35 +147,15 @@ def dataclasses_py(file: File, use: Classes) -> str:
             layout("class " + message.name + "(", ["_betterproto.Message"], "):"), "\n",
         )
         if message.comment or message.deprecated:
-            out += (
-                "    ", indented(docstring(message.comment, message.deprecated)), "\n",
-                "\n",
-            )
+            out += ("    ", indented(docstring(message.comment, message.deprecated)), "\n",)
+            if message.fields:
+                out += ("\n",)
         for field in message.fields:
             out += ("    ", indented(use.field(message, field)), "\n",)
             if field.comment or field.deprecated:
                 out += ("    ", indented(docstring(field.comment, field.deprecated)), "\n",)
-        if message.fields:
-            out += ("\n",)
-        out += (
-            "    if not TYPE_CHECKING:\n",
-            "\n",
-            "        ", indented(use.head(message), 2), "\n",
-        )
-        for line in use.constructor(message):
-            out += ("            ", line, "\n",)
-        out += (
-            "\n",
-            "        def _write_(self):\n",
-        )
-        for line in use.writer(message):
-            out += ("            ", line, "\n",)
-        out += (
-            "\n",
-            "        def _read_(self, data, p, end, depth, fresh):\n",
-        )
-        for line in use.reader(message):
-            out += ("            ", line, "\n",)
+        if ((not message.fields) and (not message.comment)) and (not message.deprecated):
+            out += ("    pass\n",)
     return "".join(out)
 
 

@@ -16,6 +16,7 @@ from protoc_gen_micro.schema.model import File
 
 if TYPE_CHECKING:
     from protoc_gen_micro.betterproto.classes import Classes
+    from protoc_gen_micro.betterproto.codecs import Codecs
 
 __all__ = ["Templates", "render"]
 
@@ -29,6 +30,10 @@ class Templates(Protocol):
 
     def messages_pyi(self, file: File, use: Hints) -> str:
         """Renders ``messages.pyi.j2``."""
+        ...
+
+    def codecs_py(self, file: File, use: Codecs) -> str:
+        """Renders ``codecs.py.j2``."""
         ...
 
     def dataclasses_py(self, file: File, use: Classes) -> str:
@@ -58,8 +63,13 @@ def render(
         yield f"{messages}.pyi", templates.messages_pyi(file, Hints(file, modules))
     elif parameters.messages == "betterproto":
         from protoc_gen_micro.betterproto.classes import Classes
+        from protoc_gen_micro.betterproto.codecs import SUFFIX, Codecs
 
-        yield f"{modules.name(file.path).replace('.', '/')}.py", templates.dataclasses_py(file, Classes(file, modules))
+        messages = modules.name(file.path).replace(".", "/")
+        classes = Classes(file, modules)
+        yield f"{messages}.py", templates.dataclasses_py(file, classes)
+        if file.messages:
+            yield f"{messages}{SUFFIX}.py", templates.codecs_py(file, Codecs(file, modules, classes))
     if file.services or file.events:
         if parameters.messages == "none":
             _check_names(file)

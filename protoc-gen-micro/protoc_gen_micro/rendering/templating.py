@@ -32,6 +32,7 @@ FUNCTIONS: dict[str, Any] = {
 """What templates may call, as functions or as filters."""
 
 TEMPLATES = {
+    "codecs.py.j2": {"file": "File", "use": "Codecs"},
     "dataclasses.py.j2": {"file": "File", "use": "Classes"},
     "messages.py.j2": {"file": "File", "imports": "Imports"},
     "messages.pyi.j2": {"file": "File", "use": "Hints"},

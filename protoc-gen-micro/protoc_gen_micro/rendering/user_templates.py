@@ -10,6 +10,7 @@ from pathlib import Path
 import jinja2
 
 from protoc_gen_micro.betterproto.classes import Classes
+from protoc_gen_micro.betterproto.codecs import Codecs
 from protoc_gen_micro.errors import GenerateError
 from protoc_gen_micro.python.hints import Hints
 from protoc_gen_micro.python.imports import Imports
@@ -62,6 +63,10 @@ class UserTemplates:
     def messages_pyi(self, file: File, use: Hints) -> str:
         """Renders ``messages.pyi.j2``."""
         return self._render("messages.pyi.j2", compiled.messages_pyi, file=file, use=use)
+
+    def codecs_py(self, file: File, use: Codecs) -> str:
+        """Renders ``codecs.py.j2``."""
+        return self._render("codecs.py.j2", compiled.codecs_py, file=file, use=use)
 
     def dataclasses_py(self, file: File, use: Classes) -> str:
         """Renders ``dataclasses.py.j2``."""

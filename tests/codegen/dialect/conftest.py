@@ -33,8 +33,7 @@ def importable(dialect: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """Lets this process import the messages in both dialects: ``everything_pb`` and ``everything_pb2``."""
     google = tmp_path_factory.mktemp("google")
     protoc(google, [PROTOS], ["everything.proto", "till/money.proto"])
-    (google / "till" / "money_pb.py").write_bytes((dialect / "till" / "money_pb.py").read_bytes())
-    for name in ("till_pb.py", "till_micro.py"):
+    for name in ("money_pb.py", "money_pb_codec.py", "till_pb.py", "till_pb_codec.py", "till_micro.py"):
         (google / "till" / name).write_bytes((dialect / "till" / name).read_bytes())
     sys.path[:0] = [str(google), str(dialect)]
     yield

@@ -23,14 +23,15 @@ MODULES = [name.removesuffix(".proto").replace("/", ".") + "_pb" for name in NAM
 
 def test_snapshots(dialect: Path, snapshot: Snapshot) -> None:
     snapshot.snapshot_dir = HERE / "snapshots"
-    chosen = ("names_pb.py", "names_micro.py", "twin_pb.py", "editions_pb.py", "old_pb.py")
+    chosen = ("names_pb.py", "names_micro.py", "twin_pb.py", "twin_pb_codec.py", "editions_pb.py", "old_pb.py")
     files: dict[str, Any] = {name: without_version(text) for name, text in tree(dialect).items() if name in chosen}
     snapshot.assert_match_dir(files, "dialect")
 
 
 def test_what_is_written(dialect: Path) -> None:
     modules = {name.removesuffix(".proto") + "_pb.py" for name in NAMES}
-    assert set(tree(dialect)) == {*modules, "names_micro.py", "till/till_micro.py"}
+    codecs = {name.removesuffix(".py") + "_codec.py" for name in modules}
+    assert set(tree(dialect)) == {*modules, *codecs, "names_micro.py", "till/till_micro.py"}
 
 
 def test_output_is_formatted(dialect: Path) -> None:
