@@ -5,7 +5,6 @@ The stable id travels as a ``google.rpc.ErrorInfo`` detail, as https://google.ai
 
 from __future__ import annotations
 
-import logging
 from typing import Any, NamedTuple
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -14,12 +13,13 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from micro_rt.errors import Code, Error
+from micro_rt.logs import logger, sparsely
 from micro_rt.status_pb2 import ErrorInfo, Status
 from micro_rt.text import utf8
 
 __all__ = ["DOMAIN", "ERROR_INFO", "Decoded", "decode_details", "encode_details", "encode_info"]
 
-_log = logging.getLogger("micro_rt.status")
+_log = logger("micro_rt.status")
 
 ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 DOMAIN = "micro"
@@ -86,7 +86,8 @@ def encode_details(error: Error, message: str | None = None, path: str = "") -> 
         try:
             status.details.append(_packed(detail))
         except Exception:
-            _log.exception("a detail of %s is not sent: %s", error.code.name, type(detail).__name__)
+            name = type(detail).__name__
+            _log.exception("a detail of %s is not sent: %s", error.code.name, name, extra=sparsely(name))
     return status.SerializeToString()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +9,7 @@ from typing import Literal
 from micro_rt.broker.base import DEFAULT_PARTITIONS, OutgoingRecord, Partition, TopicOptions, checked_topic
 from micro_rt.errors import Aborted, Error, InvalidArgument, NotFound
 from micro_rt.kit.address import Options, count, seconds
+from micro_rt.logs import logger
 
 __all__ = [
     "EmbeddedOptions",
@@ -26,7 +26,7 @@ __all__ = [
 MAX_MESSAGE = 1024 * 1024
 """Bytes of key, value and headers; Kafka's default, so that what works here works there."""
 
-_log = logging.getLogger("micro_rt.broker")
+_log = logger("micro_rt.broker")
 
 
 @dataclass(frozen=True, slots=True)

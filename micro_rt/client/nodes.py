@@ -41,7 +41,6 @@ The rules that it keeps, and why:
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Container, Coroutine, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -53,6 +52,7 @@ from micro_rt.errors import DeadlineExceeded, Error, Unavailable
 from micro_rt.interceptor import close
 from micro_rt.kit.backoff import Backoff
 from micro_rt.kit.tasks import TaskSet, observed
+from micro_rt.logs import logger
 from micro_rt.node import Node
 from micro_rt.registry.base import Registry
 from micro_rt.selector.base import Selector
@@ -72,7 +72,7 @@ REFUSING = 15.0
 WATCH_BACKOFF = (0.1, 5.0)
 """Seconds between tries to watch again: the first and the longest wait."""
 
-_log = logging.getLogger("micro_rt.client")
+_log = logger("micro_rt.client")
 
 _Key: TypeAlias = tuple[str, str, str]
 

@@ -23,13 +23,13 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import logging
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
 from micro_rt.context import CallInfo
 from micro_rt.errors import Code, DeadlineExceeded, Error, Unavailable
 from micro_rt.kit import backoff
+from micro_rt.logs import logger, sparsely
 from micro_rt.metadata import EMPTY, NODE_KEY, Metadata
 from micro_rt.node import Node
 from micro_rt.transport.base import Connection
@@ -56,7 +56,7 @@ LEFT_PROBE = (0.5, 5.0)
 SILENT_PROBES = 2
 """Probes without an answer, in a row, after which the calls of a node that has left the registry are ended."""
 
-_log = logging.getLogger("micro_rt.client")
+_log = logger("micro_rt.client")
 _HEALTH = "/grpc.health.v1.Health/Check"
 
 
@@ -316,7 +316,7 @@ class RemoteNode:
         except Error:
             return False
         except Exception:
-            _log.exception("connecting to %s raised an unexpected exception", self.node.id)
+            _log.exception("connecting to %s raised an unexpected exception", self.node.id, extra=sparsely("connect"))
             return False
         return True
 
@@ -332,7 +332,7 @@ class RemoteNode:
             return _Answer.SILENCE if error.code is DeadlineExceeded.code else _Answer.NO
         except Exception:
             # Whatever a transport raises: a node whose probe ends without a result would stay set aside.
-            _log.exception("the probe of %s raised an unexpected exception", self.node.id)
+            _log.exception("the probe of %s raised an unexpected exception", self.node.id, extra=sparsely("probe"))
             return _Answer.NO
         return _Answer.YES
 

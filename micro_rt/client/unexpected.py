@@ -6,14 +6,13 @@ transport has a bug. The caller gets a ``micro.Error`` all the same, and the log
 
 from __future__ import annotations
 
-import logging
-
 from micro_rt.client.remote import RemoteNode
 from micro_rt.errors import Internal
+from micro_rt.logs import logger, sparsely
 
 __all__ = ["unexpected"]
 
-_log = logging.getLogger("micro_rt.client")
+_log = logger("micro_rt.client")
 
 
 def unexpected(path: str, remote: RemoteNode | None, error: Exception) -> Internal:
@@ -26,5 +25,5 @@ def unexpected(path: str, remote: RemoteNode | None, error: Exception) -> Intern
     """
     where = "" if remote is None else f" to {remote.node.id} at {remote.node.address}"
     name = type(error).__name__
-    _log.error("the transport raised %s in a call of %s%s", name, path, where, exc_info=error)
+    _log.error("the transport raised %s in a call of %s%s", name, path, where, exc_info=error, extra=sparsely(path))
     return Internal(f"{path}: the transport raised {name} in the call{where}; the log of this client has the cause")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection
 
 from micro_rt.codec.base import Codec
 from micro_rt.errors import FailedPrecondition
+from micro_rt.logs import logger
 
 __all__ = ["Codecs"]
 
-_log = logging.getLogger("micro_rt.codec")
+_log = logger("micro_rt.codec")
 
 
 class Codecs:

@@ -42,7 +42,6 @@ The rules that it keeps, and why:
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -60,6 +59,7 @@ from micro_rt.kit import backoff
 from micro_rt.kit.clock import loop_time
 from micro_rt.kit.shared import Shared
 from micro_rt.kit.tasks import TaskSet, cut_short, observed, wait_for_event
+from micro_rt.logs import logger
 
 __all__ = ["Delivery", "PartitionStatus"]
 
@@ -100,7 +100,7 @@ END_READING = 1.0
 AT_LEAST = 0.5
 """Seconds that a broker has for an answer, whatever else took the time."""
 
-_log = logging.getLogger("micro_rt.events")
+_log = logger("micro_rt.events")
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.progress import PendingRecord, error_text
 from micro_rt.kit import backoff
 from micro_rt.kit.clock import loop_time
+from micro_rt.logs import logger
 
 __all__ = ["Expired", "Failures"]
 
@@ -37,7 +38,7 @@ SAY_AGAIN = 60.0
 _PASSING = (Unavailable, DeadlineExceeded, ResourceExhausted, Aborted)
 """Errors that say nothing about the record: what the handler needs is away, or busy."""
 
-_log = logging.getLogger("micro_rt.events")
+_log = logger("micro_rt.events")
 
 
 class Expired(DeadlineExceeded):

@@ -35,7 +35,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
@@ -58,11 +57,12 @@ from micro_rt.events.subscriber import Route
 from micro_rt.events.turns import Block, Blocks, LoopTurns, Steps
 from micro_rt.kit.clock import loop_time, monotonic, wall_time
 from micro_rt.kit.ordered import OrderedSet
+from micro_rt.logs import logger
 
 __all__ = ["Handling"]
 
 _CANCELLED = "something that the handler waited for was cancelled"
-_log = logging.getLogger("micro_rt.events")
+_log = logger("micro_rt.events")
 
 
 class Handling:

@@ -31,7 +31,6 @@ The rules that it keeps, and why:
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -49,6 +48,7 @@ from micro_rt.events.envelope import PUBLISHED_HEADER, rfc3339, seal, seal_for_g
 from micro_rt.interceptor import Interceptor, PublishNext, chain_publish
 from micro_rt.kit.clock import wall_time
 from micro_rt.kit.ids import NumberedIds
+from micro_rt.logs import logger
 
 __all__ = ["EventHost", "HeadersLike", "NotAllPublished", "Published", "Publisher", "options_of"]
 
@@ -461,5 +461,5 @@ def _checked(headers: HeadersLike) -> Headers:
     return tuple(checked)
 
 
-_log = logging.getLogger("micro_rt.events")
+_log = logger("micro_rt.events")
 _NAME = re.compile(r"[0-9a-z_.\-]+").fullmatch

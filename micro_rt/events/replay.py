@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Collection, Sequence
 
 from micro_rt.broker.base import Broker, Partition, Record, Subscription
 from micro_rt.errors import DeadlineExceeded, Error, NotFound, Unavailable
 from micro_rt.events.dead_letter import DeadLetter, dead_letter_topic, put_back, replayed_record
+from micro_rt.logs import logger
 
 __all__ = ["replay"]
 
@@ -21,7 +21,7 @@ _SLOWEST = 10
 _BATCH = 500
 _WAIT = 0.5
 
-_log = logging.getLogger("micro_rt.events")
+_log = logger("micro_rt.events")
 
 
 async def replay(

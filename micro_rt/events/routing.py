@@ -15,7 +15,6 @@ The rules that it keeps, and why:
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from micro_rt.events.dead_letter import GROUP_HEADER
@@ -24,6 +23,7 @@ from micro_rt.events.framing import reads_framed
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.progress import PartitionProgress, PendingRecord, error_text
 from micro_rt.events.subscriber import TOMBSTONES, Route, by_type
+from micro_rt.logs import logger
 
 __all__ = ["LONGEST_TYPE", "MOST_LOGGED", "Routing"]
 
@@ -32,7 +32,7 @@ MOST_LOGGED = 100
 LONGEST_TYPE = 200
 """Characters of a type that are shown and kept."""
 
-_log = logging.getLogger("micro_rt.events")
+_log = logger("micro_rt.events")
 
 
 class Routing:

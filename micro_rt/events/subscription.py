@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from micro_rt.broker.base import Broker, Partition
@@ -15,10 +14,11 @@ from micro_rt.events.sharing import LoopShare
 from micro_rt.events.subscriber import Subscriber, left_out_of, routes_of, tombstone_routes_of, types_of
 from micro_rt.interceptor import Interceptor
 from micro_rt.kit.shared import Shared
+from micro_rt.logs import logger
 
 __all__ = ["EventSubscription"]
 
-_log = logging.getLogger("micro_rt.events")
+_log = logger("micro_rt.events")
 
 
 class EventSubscription:

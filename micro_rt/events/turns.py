@@ -16,13 +16,13 @@ The rules that these classes keep, and why:
 from __future__ import annotations
 
 import asyncio
-import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Coroutine, Generator
 from typing import Any, NamedTuple
 
 from micro_rt.kit.clock import monotonic
+from micro_rt.logs import logger
 
 __all__ = ["BLOCKED", "BUDGET", "Block", "Blocks", "LoopTurns", "Steps"]
 
@@ -37,7 +37,7 @@ BLOCKED = 0.1
 REPORT_EVERY = 60.0
 """Seconds between two reports of one event's handler."""
 
-_log = logging.getLogger("micro_rt.events")
+_log = logger("micro_rt.events")
 
 
 class LoopTurns:

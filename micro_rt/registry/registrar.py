@@ -25,20 +25,20 @@ The rules that it keeps, and why:
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from micro_rt.errors import FailedPrecondition
 from micro_rt.kit import backoff
 from micro_rt.kit.chance import spread
 from micro_rt.kit.clock import boot_clock
 from micro_rt.kit.tasks import wait_for_event
+from micro_rt.logs import logger
 from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry
 
 __all__ = ["Registrar"]
 
 _FIRST_RETRY = 0.2
 """Seconds; the bound of the first random wait in an outage, doubled each time up to the time between heartbeats."""
-_log = logging.getLogger("micro_rt.registry")
+_log = logger("micro_rt.registry")
 
 
 class Registrar:

@@ -6,15 +6,14 @@ entries of the name count. The log names each such entry once.
 
 from __future__ import annotations
 
-import logging
-
+from micro_rt.logs import logger
 from micro_rt.node import Node
 
 __all__ = ["Unreadable", "checked"]
 
 _REMEMBERED = 1000
 """Entries that are remembered as logged; further ones are not logged, so that they fill neither memory nor the log."""
-_log = logging.getLogger("micro_rt.registry")
+_log = logger("micro_rt.registry")
 
 
 class Unreadable:

@@ -25,17 +25,17 @@ The rules that they keep, and why:
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableSet
 
 from micro_rt.errors import Error
 from micro_rt.kit.ordered import OrderedSet, WeakOrderedSet
+from micro_rt.logs import logger
 from micro_rt.node import Node
 
 __all__ = ["Watch", "Watches"]
 
 _RETRY = 1.0  # Seconds between two attempts to read from a registry that cannot be read.
-_log = logging.getLogger("micro_rt.registry")
+_log = logger("micro_rt.registry")
 
 _Read = Callable[[str], Awaitable[tuple[Node, ...]]]
 

@@ -16,6 +16,7 @@ The rules that it keeps, and why:
   error names those that it has.
 - The deadline is the earliest of the caller's, the one in go-micro's header, and the timeout of the method's policy.
   The transport enforces its own deadline; a shorter one is enforced here.
+- What a call can cause is logged once per second for each method and cause, and then how many more there were.
 - Every call ends with exactly one status. A ``micro.Error`` is passed on as it is, unless it ended a call that the handler
   made itself: then its cause is logged, and the caller gets a plain ``UNAVAILABLE``, ``DEADLINE_EXCEEDED`` or ``INTERNAL``.
   Its text may name services, addresses and names in the registry that are none of the caller's business, and would
@@ -82,6 +83,7 @@ from micro_rt.interceptor import (
     close,
     enforce_auth,
 )
+from micro_rt.logs import logger, sparsely
 from micro_rt.metadata import EMPTY, NODE_KEY, Metadata, MetadataValue
 from micro_rt.method import Kind, Method
 from micro_rt.server.checks import check_handler
@@ -94,7 +96,7 @@ __all__ = ["Dispatcher"]
 FAIR_SHARE = 64
 """Replies that one call sends in a row before others get their turn: sending waits only when a window is full."""
 
-_log = logging.getLogger("micro_rt.server")
+_log = logger("micro_rt.server")
 
 
 class Dispatcher:
@@ -279,13 +281,13 @@ class Dispatcher:
             whose = "its policy" if timeout == method.policy.timeout else "the caller"
             problem = f"{method.path}: {whose} gives a handler {timeout:g} s, and it took longer"
             return DeadlineExceeded(problem, id="micro.deadline")
-        _log.error("%s raised an unexpected exception", method.path, exc_info=error)
+        _log.error("%s raised an unexpected exception", method.path, exc_info=error, extra=sparsely(method.path))
         return Unknown(f"{method.path} failed with {type(error).__name__}; the server's log has the rest")
 
     def _exited(self, path: str, error: BaseException) -> Unavailable:
         """Returns what a call ends with whose handler raised what ends a program."""
         name = type(error).__name__
-        _log.error("%s raised %s; the other calls go on", path, name, exc_info=error)
+        _log.error("%s raised %s; the other calls go on", path, name, exc_info=error, extra=sparsely(path))
         if self.exits is not None and isinstance(error, SystemExit | KeyboardInterrupt):
             self.exits(error)
         return Unavailable(f"{path} ended with {name}; the server's log has the rest", id="micro.handler_exited")
@@ -370,7 +372,8 @@ class _Route(ABC):
         await stream.send(self._encode(reply))
 
     def wrong_reply(self, reply: Any) -> Internal:
-        _log.error("%s gave %r, not %s", self.method.path, reply, self.method.reply_type.__name__)
+        path, wanted = self.method.path, self.method.reply_type.__name__
+        _log.error("%s gave %r, not %s", path, reply, wanted, extra=sparsely(path))
         return Internal(
             f"{self.method.python_name}() gave {type(reply).__name__}, not {self.method.reply_type.__name__}; "
             "that is a bug of the server"
@@ -437,7 +440,8 @@ class _StreamRoute(_Route):
         if iscoroutine(replies):
             replies.close()
         name = self.method.python_name
-        _log.error("%s: %s() returned %r instead of an async iterator", self.method.path, name, replies)
+        path = self.method.path
+        _log.error("%s: %s() returned %r instead of an async iterator", path, name, replies, extra=sparsely(path))
         raise Internal(
             f"{name}() must be an async generator (async def with yield) or return an async iterator; that is a bug of the server"
         )
@@ -481,6 +485,7 @@ def _for_caller(method: Method[Any, Any], error: Error) -> Error:
         code.name,
         error,
         exc_info=error if unexpected else None,
+        extra=sparsely(f"{method.path} {code.name}"),
     )
     return Error.of(code, f"{method.path}: {_OUTGOING[code]}; the server's log has the cause", id="micro.outgoing")
 

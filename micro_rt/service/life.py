@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ from micro_rt.health.state import Health
 from micro_rt.kit.home import Home
 from micro_rt.kit.ids import new_id
 from micro_rt.kit.tasks import cut_short, unless
+from micro_rt.logs import logger
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration, Registry
 from micro_rt.registry.registrar import Registrar
@@ -60,7 +60,7 @@ BROKER = 6.0
 BROKER_AT_LEAST = 1.5
 """Seconds that the broker has in any case."""
 
-_log = logging.getLogger("micro_rt.service")
+_log = logger("micro_rt.service")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from micro_rt.events.subscription import EventSubscription
 from micro_rt.handler import Handler, service_info
 from micro_rt.health.state import Health
 from micro_rt.interceptor import Interceptor, InterceptorsByMethod, checked
+from micro_rt.logs import logger
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Registry
 from micro_rt.selector.base import Selector
@@ -47,7 +48,7 @@ HandlerT = TypeVar("HandlerT", bound=Handler)
 Lifespan: TypeAlias = Callable[["Service"], AbstractAsyncContextManager[Any]]
 """Makes a context manager that surrounds the life of a service: entered before it serves, left after it stopped."""
 
-_log = logging.getLogger("micro_rt.service")
+_log = logger("micro_rt.service")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """What every registry, file system and broker can hold in its own names."""

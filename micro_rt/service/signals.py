@@ -21,7 +21,6 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -29,10 +28,11 @@ from types import FrameType
 from typing import Any, TypeAlias
 
 from micro_rt.kit.shared import Shared
+from micro_rt.logs import logger
 
 __all__ = ["Ending", "on_signals"]
 
-_log = logging.getLogger("micro_rt.service")
+_log = logger("micro_rt.service")
 
 
 class Ending:

@@ -10,6 +10,8 @@ from micro_rt.context import Call, ClientCall, Context
 from micro_rt.errors import Code, Error, code_for_caller, only_leaf
 from micro_rt.interceptor import Interceptor, StreamNext, UnaryNext
 from micro_rt.kit.clock import monotonic
+from micro_rt.logs import logger as runtime_logger
+from micro_rt.text import printable
 
 __all__ = ["AccessLog"]
 
@@ -35,7 +37,7 @@ class AccessLog(Interceptor):
     """
 
     def __init__(self, logger: logging.Logger | None = None, level: int = logging.INFO) -> None:
-        self._logger = logger or logging.getLogger("micro_rt.access")
+        self._logger = logger or runtime_logger("micro_rt.access")
         self._level = level
 
     async def unary(self, request: Any, call: Call, proceed: UnaryNext) -> Any:
@@ -75,8 +77,10 @@ class AccessLog(Interceptor):
         level = logging.WARNING if outcome in _WARNED else self._level
         if self._logger.isEnabledFor(level):
             took = (monotonic() - started) * 1000
+            # The id and the address of a node are what the registry holds, and the logger may be anybody's.
+            other = printable(_other_side(call))
             self._logger.log(
-                level, "%s %s %s %.1f ms%s %s", call.side, call.method.path, outcome, took, messages, _other_side(call)
+                level, "%s %s %s %.1f ms%s %s", call.side, call.method.path, outcome, took, messages, other
             )
 
 

@@ -5,7 +5,6 @@ https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md; section names be
 
 from __future__ import annotations
 
-import logging
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,8 @@ from urllib.parse import quote, unquote
 from micro_rt.errors import NOT_SERVED, UNKNOWN_METHOD, Code, Error, Internal
 from micro_rt.go_micro.errors import decode_status
 from micro_rt.kit.foreign import whole
-from micro_rt.metadata import EMPTY, RESERVED, Metadata, MetadataValue
+from micro_rt.logs import logger, sparsely
+from micro_rt.metadata import EMPTY, NODE_KEY, RESERVED, Metadata, MetadataValue
 from micro_rt.status import encode_details
 from micro_rt.text import utf8
 
@@ -29,12 +29,13 @@ __all__ = [
     "encode_timeout",
     "error_of_trailers",
     "frame",
+    "malformed",
     "request_headers",
     "size_of",
     "trailers_of",
 ]
 
-_log = logging.getLogger("micro_rt.backends.grpclib.transport")
+_log = logger("micro_rt.backends.grpclib.transport")
 
 Headers = list[tuple[str, str]]
 """Names and values; a value has one character for each byte, as latin-1 has."""
@@ -57,6 +58,31 @@ _UNKNOWN_METHOD = re.compile(
     r"|(?:Method not found: |The server does not implement the method /?)(?P<path>[\w./]+)\Z"  # grpc-java, grpc-js
     r"|(?:Service|Method) is unimplemented\.\Z"  # grpc-dotnet
 ).match
+_NAME = re.compile(r":?[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
+_USUAL = frozenset(
+    {
+        ":authority",
+        ":method",
+        ":path",
+        ":scheme",
+        ":status",
+        "accept-encoding",
+        "content-type",
+        "grpc-accept-encoding",
+        "grpc-encoding",
+        "grpc-message",
+        "grpc-status",
+        "grpc-status-details-bin",
+        "grpc-timeout",
+        "te",
+        "timeout",
+        "traceparent",
+        "user-agent",
+        "x-content-type",
+        NODE_KEY,
+    }
+)
+_VALUE = re.compile(r"[^\0-\x08\x0a-\x1f\x7f]*").fullmatch  # A tab may be within a value.
 _UNQUOTED = "".join(chr(byte) for byte in range(0x20, 0x7F) if chr(byte) != "%")  # "Percent-Encoded"
 
 
@@ -137,6 +163,20 @@ def decode_metadata(headers: Headers) -> Metadata:
     return Metadata.received(pairs) if pairs else EMPTY
 
 
+def malformed(headers: Headers) -> bool:
+    """Returns whether headers break the rules for what names and values may hold (RFC 9110, section 5; RFC 9113, section 8.2.1).
+
+    Control characters do, in paths too, and names that are empty, in upper case, or not a token. No such header is handed to a
+    handler, forwarded or logged.
+    """
+    fields = dict(headers)  # Nearly all headers pass here: these checks are what costs least.
+    if fields.keys() <= _USUAL and "".join([value for _, value in headers]).isprintable():
+        return False
+    return not all(
+        _NAME(name) and _VALUE(value) and (name != ":path" or value.isprintable()) for name, value in headers
+    )
+
+
 def size_of(headers: Headers) -> int:
     """Returns the size of headers as HTTP/2 counts it (RFC 9113, section 10.5.1)."""
     return sum(len(name) + len(value) + 32 for name, value in headers)
@@ -157,7 +197,10 @@ def trailers_of(error: Error | None, trailers: Metadata, room: int = 8192, path:
     custom = encode_metadata(trailers)
     if size_of(custom) > room - _STATUS_ROOM:
         _log.error(
-            "trailers of %d bytes are not sent: %d is the most that can be", size_of(custom), room - _STATUS_ROOM
+            "trailers of %d bytes are not sent: %d is the most that can be",
+            size_of(custom),
+            room - _STATUS_ROOM,
+            extra=sparsely("trailers"),
         )
         error = error or Internal("the trailers that the handler added are too long; the server's log has the rest")
         custom = []
@@ -179,7 +222,9 @@ def trailers_of(error: Error | None, trailers: Metadata, room: int = 8192, path:
         if size_of([packed]) <= room:
             headers.append(packed)
         else:
-            _log.error("the details of %s are not sent: %d bytes", error.code.name, len(packed[1]))
+            _log.error(
+                "the details of %s are not sent: %d bytes", error.code.name, len(packed[1]), extra=sparsely("details")
+            )
     return headers + custom
 
 

@@ -403,7 +403,7 @@ async def test_a_request_that_is_wrong_is_told_so(headers: list[tuple[str, str]]
 async def test_text_that_a_foreign_peer_put_into_metadata_is_sent_on_byte_by_byte() -> None:
     message = Text(value="metadata").SerializeToString()
     async with client() as peer:
-        foreign: Any = [("sent-name", "Zoë".encode()), ("sent-raw", b"\x80\xff"), ("sent-lines", b"a\r\nb")]
+        foreign: Any = [("sent-name", "Zoë".encode()), ("sent-raw", b"\x80\xff"), ("sent-tab", b"a\tb")]
         peer.h2.send_headers(1, REQUEST + foreign)
         peer.h2.send_data(1, b"\0" + len(message).to_bytes(4, "big") + message, end_stream=True)
         (answer,) = (await statuses(peer, 1)).values()
@@ -413,6 +413,8 @@ async def test_text_that_a_foreign_peer_put_into_metadata_is_sent_on_byte_by_byt
         "tail-sent-name": "Zoë".encode(),
         "head-sent-raw": b"\x80\xff",
         "tail-sent-raw": b"\x80\xff",
+        "head-sent-tab": b"a\tb",
+        "tail-sent-tab": b"a\tb",
     }
 
 

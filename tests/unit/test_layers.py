@@ -34,6 +34,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "event",
             "handler",
             "interceptor",
+            "logs",
             "metadata",
             "method",
             "node",
@@ -198,7 +199,7 @@ IMMUTABLE_CALLS = frozenset(
         "float",
         "frozenset",
         "getattr",
-        "logging.getLogger",
+        "logger",  # of micro_rt.logs: what it keeps is in the logging module
         "object",
         "re.compile",
         "tuple",

@@ -7,7 +7,6 @@ An agent that does not answer is asked by one task until it does, however many w
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar, cast
 
@@ -19,6 +18,7 @@ from micro_rt.kit.chance import between, spread
 from micro_rt.kit.clock import local_time
 from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.tasks import observed
+from micro_rt.logs import logger
 
 __all__ = ["Consul"]
 
@@ -32,7 +32,7 @@ SILENCE = 3.0
 RETRY = (0.2, 5.0)
 """Seconds; the bound of the first random wait in an outage, and what it doubles up to."""
 
-_log = logging.getLogger("micro_rt.consul")
+_log = logger("micro_rt.consul")
 
 T = TypeVar("T")
 

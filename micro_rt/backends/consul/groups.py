@@ -7,7 +7,6 @@ through, every ``SWEEP`` seconds.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from micro_rt.backends.consul.query import BlockingQuery
 from micro_rt.errors import Error
 from micro_rt.kit.chance import spread
 from micro_rt.kit.tasks import TaskSet, unless
+from micro_rt.logs import logger
 
 __all__ = ["Groups"]
 
@@ -34,7 +34,7 @@ REST = (0.1, 0.0001, 0.5)
 """Seconds between two answers at least, since every change of any check in the datacenter is one: the least, what is added
 for each check, and the most."""
 
-_log = logging.getLogger("micro_rt.registry")
+_log = logger("micro_rt.registry")
 
 _Checks = frozenset[tuple[Any, ...]]
 _Refresh = Callable[[list[Feed]], Awaitable[None]]

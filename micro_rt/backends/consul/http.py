@@ -19,7 +19,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import logging
 import socket
 import ssl
 import warnings
@@ -49,10 +48,11 @@ from micro_rt.kit.foreign import read_json, whole
 from micro_rt.kit.net import bracketed, keep_alive
 from micro_rt.kit.secrets import shown_file
 from micro_rt.kit.tls import client_context
+from micro_rt.logs import logger
 
 __all__ = ["UNREACHABLE", "Answer", "ConsulHttp", "Params", "refusal"]
 
-_log = logging.getLogger("micro_rt.consul")
+_log = logger("micro_rt.consul")
 
 Params = Sequence[tuple[str, str]]
 

@@ -33,7 +33,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -48,6 +47,7 @@ from micro_rt.kit.backoff import Backoff
 from micro_rt.kit.clock import Clock
 from micro_rt.kit.ids import new_id
 from micro_rt.kit.tasks import TaskSet
+from micro_rt.logs import logger
 from micro_rt.node import Node
 from micro_rt.registry.base import Lease, LeaseLost, Registration
 
@@ -61,7 +61,7 @@ reach its servers tries again after 15 s."""
 LOOKED_UP = 200
 """Services that one look at the catalog is for."""
 
-_log = logging.getLogger("micro_rt.registry")
+_log = logger("micro_rt.registry")
 
 T = TypeVar("T")
 _Entry = Mapping[str, Any]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from micro_rt.backends.consul.engine import Consul
 from micro_rt.backends.consul.http import Answer, Params
 from micro_rt.errors import Error, ResourceExhausted, Unavailable
 from micro_rt.kit import backoff
+from micro_rt.logs import logger
 
 __all__ = ["BlockingQuery", "Retries"]
 
@@ -23,7 +23,7 @@ RETRY = (0.05, 5.0)
 NOTICED = 3
 """Failures in a row of one request, while Consul answers others, that are worth a line in the log."""
 
-_log = logging.getLogger("micro_rt.consul")
+_log = logger("micro_rt.consul")
 
 
 class Retries:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from typing import TypeVar
@@ -49,6 +48,7 @@ from micro_rt.kit import backoff
 from micro_rt.kit.chance import shuffle
 from micro_rt.kit.ids import new_number
 from micro_rt.kit.net import is_loopback, split
+from micro_rt.logs import logger
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.method import RetryPolicy
 from micro_rt.node import Node
@@ -67,7 +67,7 @@ REFUSED = (0.5, 10.0)
 
 _TARGET = "etcd"
 _REPEATABLE = RetryPolicy(idempotent=True)
-_log = logging.getLogger("micro_rt.etcd")
+_log = logger("micro_rt.etcd")
 
 
 class EtcdClient:

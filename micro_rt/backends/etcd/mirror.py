@@ -30,7 +30,6 @@ The rules that mirrors keep, and why:
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from dataclasses import dataclass
@@ -53,6 +52,7 @@ from micro_rt.kit import backoff
 from micro_rt.kit.backoff import Backoff
 from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.tasks import TaskSet
+from micro_rt.logs import logger
 
 __all__ = ["Mirror", "Mirrors"]
 
@@ -65,7 +65,7 @@ BACKOFF = (0.1, 5.0)
 READERS = 8
 """How many mirrors are read at once when the stream is back."""
 
-_log = logging.getLogger("micro_rt.etcd")
+_log = logger("micro_rt.etcd")
 
 
 class Mirror(Generic[T]):

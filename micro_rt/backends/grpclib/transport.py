@@ -85,9 +85,9 @@ from micro_rt.errors import (
     Unknown,
 )
 from micro_rt.kit.interruptible import Interruptible
-from micro_rt.kit.logs import quieten
 from micro_rt.kit.net import detect_dead_peers, join, listen, split
 from micro_rt.kit.ordered import OrderedSet
+from micro_rt.logs import log_sparsely, logger, quieten, sparsely
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.text import utf8
 from micro_rt.transport.base import (
@@ -114,6 +114,7 @@ from micro_rt.transport.wire import (
     encode_timeout,
     error_of_trailers,
     frame,
+    malformed,
     request_headers,
     size_of,
     trailers_of,
@@ -144,7 +145,7 @@ MAX_HEADERS = 16 << 10
 """Bytes of metadata that are sent at most, as HTTP/2 counts them. Peers that get more than they take close the
 connection, with every call on it; many take no more than this."""
 
-_log = logging.getLogger("micro_rt.backends.grpclib.transport")
+_log = logger("micro_rt.backends.grpclib.transport")
 
 
 class GrpclibTransport:
@@ -171,6 +172,7 @@ class GrpclibTransport:
     async def listen(self, address: str, dispatch: Dispatch) -> Listener:
         """Listens on ``host:port``; port 0 picks a free one."""
         host, port = split(address)
+        log_sparsely("asyncio", "socket.accept() out of system resource")  # Logged once for each place in the backlog.
         listener = _GrpcListener(dispatch)
         try:
             server = await listen(listener.new_protocol, host, port, backlog=BACKLOG)
@@ -720,7 +722,7 @@ async def _serve(stream: Stream, headers: Headers, dispatch: Dispatch) -> None:
     except _ClientGone:
         _log.debug("the client of %s went away", call.path)
     except Exception:
-        _log.exception("%s raised an unexpected exception", call.path)
+        _log.exception("%s raised an unexpected exception", call.path, extra=sparsely("call"))
         with suppress(_ClientGone):
             await call.finish(handler_failed(call.path))
 
@@ -929,6 +931,17 @@ class _Protocol(H2Protocol):
         if not self.closed.done():
             self.closed.set_result(None)
 
+    def data_received(self, data: bytes) -> None:
+        try:
+            super().data_received(data)
+        except Exception as error:
+            # Whatever the other side has sent: asyncio would log it anew for each connection.
+            name = type(error).__name__
+            what = "a connection is closed, because what came on it cannot be read: %s"
+            _log.warning(what, name, exc_info=error, extra=sparsely("unreadable"))
+            self.problem = f"what came on it cannot be read ({name})"
+            self.cut()
+
     def resume_writing(self) -> None:
         super().resume_writing()
         self.connection.flush()  # what was decided while nothing could be written, such as to cancel a call
@@ -1095,11 +1108,16 @@ class _Http2(H2Connection):
     def _receive_headers_frame(self, frame: HeadersFrame) -> tuple[list[Frame], list[Event]]:
         self.heard += 1
         try:
-            return super()._receive_headers_frame(frame)
+            frames, events = super()._receive_headers_frame(frame)
         except ProtocolError as error:
             if "content-length" not in str(error):
                 raise
             return self._reset_malformed(frame.stream_id)
+        for event in events:
+            headers: Headers | None = getattr(event, "headers", None)
+            if headers and malformed(headers):
+                return self._reset_malformed(frame.stream_id)
+        return frames, events
 
     def _receive_data_frame(self, frame: DataFrame) -> tuple[list[Frame], list[Event]]:
         self.heard += 1

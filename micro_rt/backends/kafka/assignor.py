@@ -14,7 +14,6 @@ else. Members that announce nothing, such as those of other clients, count as ha
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any, cast
@@ -25,6 +24,7 @@ import aiokafka.coordinator.assignors.sticky.sticky_assignor  # type: ignore[imp
 import aiokafka.coordinator.protocol  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 
 from micro_rt.broker.groups.base import capable
+from micro_rt.logs import logger
 
 __all__ = ["MOST_TYPES", "Assignor", "announced_in", "appended", "pair"]
 
@@ -38,7 +38,7 @@ _COUNT = 2
 """Bytes of the number of pairs."""
 
 _library: Any = cast("Any", aiokafka).coordinator
-_log = logging.getLogger("micro_rt.broker")
+_log = logger("micro_rt.broker")
 
 
 class Assignor:

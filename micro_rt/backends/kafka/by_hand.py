@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import ge, itemgetter
@@ -28,6 +27,7 @@ from micro_rt.backends.kafka.batch import Batch, RawRecord, batch_at, bounded, r
 from micro_rt.backends.kafka.client import Cluster, KafkaError, failures
 from micro_rt.backends.kafka.compression import DamagedError
 from micro_rt.broker.base import UNREADABLE, Partition, Record
+from micro_rt.logs import logger
 
 __all__ = ["ByHand", "Place", "places", "plausible", "take_back"]
 
@@ -43,7 +43,7 @@ BLOCKED = 30.0
 _OFFSET = 2
 """Where in a record its offset is."""
 _library: Any = cast("Any", aiokafka)
-_log = logging.getLogger("micro_rt.broker")
+_log = logger("micro_rt.broker")
 
 
 class Place(NamedTuple):

@@ -35,10 +35,10 @@ from micro_rt.errors import (
 )
 from micro_rt.kit.chance import shuffle
 from micro_rt.kit.foreign import whole
-from micro_rt.kit.logs import quieten
 from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.tasks import observed
 from micro_rt.kit.tls import client_context
+from micro_rt.logs import logger, quieten
 
 __all__ = [
     "METADATA_AGE",
@@ -85,7 +85,7 @@ _RETENTION = "retention.ms"
 
 T = TypeVar("T")
 
-_log = logging.getLogger("micro_rt.broker")
+_log = logger("micro_rt.broker")
 _library: Any = cast("Any", aiokafka)
 NO_BROKERS = 0.1
 """Seconds until the next request to a cluster that knows no brokers."""

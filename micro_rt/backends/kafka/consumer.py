@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
@@ -27,6 +26,7 @@ from micro_rt.backends.kafka.client import (
 from micro_rt.broker.base import LONGEST_NOTE, NO_TYPES, Headers, Partition, Record
 from micro_rt.broker.embedded import warn_of_gap
 from micro_rt.kit.ordered import OrderedSet
+from micro_rt.logs import logger
 
 __all__ = ["FETCH_BYTES", "FETCH_WAIT", "PARTITION_BYTES", "GroupConsumer", "record_of"]
 
@@ -42,7 +42,7 @@ POSITIONS = 0.05
 _NEVER_IDLE = 0x7FFFFFFF
 """Milliseconds that may pass between fetches: a member is not thrown out because its handlers are slow."""
 
-_log = logging.getLogger("micro_rt.broker")
+_log = logger("micro_rt.broker")
 _library: Any = cast("Any", aiokafka)
 _TopicPartition: Any = _library.TopicPartition
 _Position: Any = _library.structs.OffsetAndMetadata

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Collection
 
 from micro_rt.backends.kafka.client import Cluster, KafkaError, failures
 from micro_rt.backends.kafka.consumer import GroupConsumer
 from micro_rt.broker.base import Partition
 from micro_rt.errors import Error, NotFound
+from micro_rt.logs import logger
 
 __all__ = ["CHECK_EVERY", "ConsumerCheck"]
 
@@ -25,7 +25,7 @@ SOON = 1.0
 STUCK_CHECKS = 3
 """Checks in a row that find records which are not read; then the consumer is replaced."""
 
-_log = logging.getLogger("micro_rt.broker")
+_log = logger("micro_rt.broker")
 
 
 class ConsumerCheck:

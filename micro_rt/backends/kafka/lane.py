@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import logging
 import struct
 from collections import deque
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from micro_rt.backends.kafka.producer import BATCH, Gate, Producer, Refusal
 from micro_rt.broker.base import OutgoingRecord, Position
 from micro_rt.errors import Error, FailedPrecondition, InvalidArgument, PermissionDenied, Unavailable
 from micro_rt.kit.clock import wall_time
+from micro_rt.logs import logger
 
 __all__ = ["Call", "Entry", "Lane", "LaneHost"]
 
@@ -36,7 +36,7 @@ _SEQUENCE = (
     "ProducerClosed",
 )
 
-_log = logging.getLogger("micro_rt.broker")
+_log = logger("micro_rt.broker")
 
 
 class LaneHost(Protocol):

@@ -38,7 +38,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-import logging
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,6 +63,7 @@ from micro_rt.broker.groups.announced import Announced
 from micro_rt.broker.reader_watch import ReaderWatch
 from micro_rt.errors import Aborted, Error, FailedPrecondition, NotFound, PermissionDenied, Unavailable
 from micro_rt.kit.tasks import TaskSet, unless
+from micro_rt.logs import logger
 
 __all__ = ["KafkaSubscription"]
 
@@ -76,7 +76,7 @@ LONGEST_TYPE = 300
 TRY_AGAIN = 0.5
 """The shortest time in seconds that a fetch takes if it cannot connect, so that a caller that retries at once does not spin."""
 
-_log = logging.getLogger("micro_rt.broker")
+_log = logger("micro_rt.broker")
 
 
 @dataclass(slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
@@ -42,6 +41,7 @@ from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.ownership import Owner
 from micro_rt.kit.secrets import without_secrets
 from micro_rt.kit.shared import Shared
+from micro_rt.logs import logger
 
 __all__ = ["LocalBroker"]
 
@@ -50,7 +50,7 @@ RETENTION = 7 * 86400.0
 SESSION = 10.0
 """Seconds after which a member that does not say that it lives is taken for dead, by default."""
 
-_log = logging.getLogger("micro_rt.broker")
+_log = logger("micro_rt.broker")
 
 
 class LocalBroker(Broker):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +20,7 @@ from micro_rt.kit.clock import Clock, wall_time
 from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.ownership import Owner
 from micro_rt.kit.tasks import TaskSet, wait_for_event
+from micro_rt.logs import logger
 
 __all__ = ["EventFile", "EventFileMember"]
 
@@ -29,7 +29,7 @@ LOOK = 0.02
 TIDY = (0.25, 60.0)
 """Seconds between two looks for records that ran out: an eighth of the shortest retention, within these bounds."""
 
-_log = logging.getLogger("micro_rt.broker")
+_log = logger("micro_rt.broker")
 
 
 class EventFileMember(Protocol):

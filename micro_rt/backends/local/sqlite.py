@@ -27,7 +27,6 @@ The rules that it keeps, and why:
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -41,13 +40,14 @@ from micro_rt.backends.local.turns import Turns
 from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.clock import monotonic
 from micro_rt.kit.ownership import Owner
+from micro_rt.logs import logger
 
 __all__ = ["Connection", "Database"]
 
 T = TypeVar("T")
 
 _GROUP = 512  # Operations in one commit at most, so that other processes get their turn.
-_log = logging.getLogger("micro_rt.sqlite")
+_log = logger("micro_rt.sqlite")
 
 
 class Database:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 import sys
 from collections.abc import Callable, Hashable, Iterable
@@ -15,6 +14,7 @@ import ifaddr
 
 from micro_rt.backends.mdns.records import GROUP
 from micro_rt.kit.net import is_loopback
+from micro_rt.logs import logger, sparsely
 
 __all__ = ["Link", "PacketQueue", "addresses_of"]
 
@@ -23,7 +23,7 @@ BURST = 8
 MAX_QUEUED = 20_000
 """Packets that wait to be sent; more are dropped, so whoever asks faster than this can answer gets no answer."""
 
-_log = logging.getLogger("micro_rt.registry")
+_log = logger("micro_rt.registry")
 
 _Source: TypeAlias = tuple[str, int]
 _IP_MULTICAST_ALL = 49  # Linux; the socket module has no name for it.
@@ -113,7 +113,9 @@ class Link:
             self._receive(data, source, self)
         except Exception:
             # asyncio would close the socket, and this process would hear nothing any more.
-            _log.warning("mdns: a packet from %s cannot be dealt with", source[0], exc_info=True)
+            _log.warning(
+                "mdns: a packet from %s cannot be dealt with", source[0], exc_info=True, extra=sparsely("packet")
+            )
 
     def failed(self, error: Exception) -> None:
         """Remembers why a packet could not be sent."""

@@ -30,7 +30,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
 import re
 from collections.abc import Iterable
@@ -46,6 +45,7 @@ from micro_rt.kit.clock import Clock, wall_time_us
 from micro_rt.kit.ids import new_id
 from micro_rt.kit.net import is_loopback
 from micro_rt.kit.ordered import OrderedSet
+from micro_rt.logs import logger
 from micro_rt.node import Node
 from micro_rt.registry.base import LeaseLost
 from micro_rt.registry.watch import Watches
@@ -79,7 +79,7 @@ FAREWELL = 0.2
 RESCAN = 10.0
 """Seconds between two looks at the interfaces of this machine."""
 
-_log = logging.getLogger("micro_rt.registry")
+_log = logger("micro_rt.registry")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Protocol
 from micro_rt.backends.mdns.records import NO_STAMP, Domain, HeardInstance, OwnInstance, Question, Stamp
 from micro_rt.kit.chance import between
 from micro_rt.kit.ordered import OrderedSet
+from micro_rt.logs import logger
 from micro_rt.node import Node
 from micro_rt.registry.base import Lease, Registration
 
@@ -26,7 +26,7 @@ MAX_HEARD = 10_000
 LATE = 10.0
 """Seconds by which an announcement may come later than the goodbye."""
 
-_log = logging.getLogger("micro_rt.registry")
+_log = logger("micro_rt.registry")
 
 
 class Keeper(Protocol):

@@ -6,7 +6,6 @@ Messages are bytes here too, so a test sees what a client on the wire would see.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from contextvars import copy_context
 from itertools import count
@@ -16,6 +15,7 @@ from micro_rt.errors import Cancelled, DeadlineExceeded, EndOfStream, Error, Fai
 from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.pipe import Pipe
 from micro_rt.kit.shared import Shared
+from micro_rt.logs import logger, sparsely
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.transport.base import (
     ClientStream,
@@ -38,7 +38,7 @@ __all__ = ["MemoryTransport"]
 WINDOW = 16
 """Messages that may wait to be read in one direction before the sender waits too."""
 
-_log = logging.getLogger("micro_rt.backends.memory.transport")
+_log = logger("micro_rt.backends.memory.transport")
 
 
 class MemoryTransport:
@@ -128,7 +128,7 @@ async def _serve(call: _Call, dispatch: Dispatch) -> None:
     try:
         await dispatch(_MemoryServerStream(call))
     except Exception:
-        _log.exception("%s raised an unexpected exception", call.path)
+        _log.exception("%s raised an unexpected exception", call.path, extra=sparsely("call"))
         if not call.replies.ended:
             call.finish(handler_failed(call.path))
     finally:

@@ -18,7 +18,6 @@ It calls ``wake`` of a member when there may be something to see: a record, or a
 from __future__ import annotations
 
 import asyncio
-import logging
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from micro_rt.broker.groups.announced import Announced
 from micro_rt.broker.reader_watch import ReaderWatch
 from micro_rt.errors import Error, FailedPrecondition
 from micro_rt.kit.tasks import TaskSet
+from micro_rt.logs import logger
 
 __all__ = ["Member", "Ownership", "View", "balance", "capable"]
 
@@ -38,7 +38,7 @@ MemberT = TypeVar("MemberT")
 SESSION = 10.0
 """Seconds that a membership lasts after the task that read has ended, by default."""
 
-_log = logging.getLogger("micro_rt.broker")
+_log = logger("micro_rt.broker")
 
 
 @dataclass(frozen=True, slots=True)
