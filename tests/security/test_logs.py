@@ -24,7 +24,7 @@ from micro_rt.cli.events_common import EventTypes
 from micro_rt.cli.events_replay import _line
 from micro_rt.cli.events_tail import _as_json, _as_line
 from micro_rt.events.dead_letter import DeadLetter
-from micro_rt.logs import log_sparsely, logger, sparsely
+from micro_rt.logs import logger
 from micro_rt.node import Node
 from micro_rt.transport.wire import malformed
 from tests.helpers.handlers import Lab
@@ -146,7 +146,7 @@ class _Caller(LabBase):
 async def test_the_message_that_a_server_sent(written: io.StringIO) -> None:
     async with AsyncExitStack() as stack:
         rogue = await stack.enter_async_context(rogue_server())
-        quoted = "x%0A2026-01-01 INFO all is well%1B[2J%C2%85".encode()
+        quoted = b"x%0A2026-01-01 INFO all is well%1B[2J%C2%85"
         rogue.reply = [
             [
                 (b":status", b"200"),
@@ -258,8 +258,17 @@ def test_what_other_implementations_send_is_not_malformed() -> None:
     st.lists(
         st.tuples(
             st.sampled_from(
-                ["ce_type", "ce_id", "ce_time", "content-type", "micro-dead-topic", "micro-dead-group"]
-                + ["micro-dead-reason", "micro-dead-error", "micro-dead-time"]
+                [
+                    "ce_type",
+                    "ce_id",
+                    "ce_time",
+                    "content-type",
+                    "micro-dead-topic",
+                    "micro-dead-group",
+                    "micro-dead-reason",
+                    "micro-dead-error",
+                    "micro-dead-time",
+                ]
             ),
             st.just(HOSTILE.encode(errors="replace")) | st.binary(max_size=10),
         )
