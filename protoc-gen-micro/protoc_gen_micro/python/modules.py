@@ -94,7 +94,7 @@ def typed_by_typeshed(path: str) -> bool:
 
     mypy-protobuf writes them, and in its stubs ``Syntax.ValueType`` is the type of the values of ``Syntax``.
     """
-    return path in PROTOBUF
+    return path in BETTERPROTO
 
 
 def unimportable(module: str) -> str:
