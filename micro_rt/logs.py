@@ -16,7 +16,8 @@ import contextlib
 import logging
 import traceback
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 from micro_rt.text import printable
 
@@ -45,7 +46,7 @@ def logger(name: str) -> logging.Logger:
 def sparsely(cause: str) -> Mapping[str, Any]:
     """Returns what ``extra=`` is for a record whose cause is logged once per second.
 
-    The statement that logs, and the type and the place of the exception that is logged, are part of the cause.
+    The statement that logs, the type and the place of the exception that is logged, and the event loop are part of the cause.
 
     Args:
         cause: what else tells the cause from others. Choose what the other side cannot vary, such as the path of a method that is
@@ -92,8 +93,11 @@ class _Cause:
         """Whether a timer will log how many were left out."""
 
 
+_Causes: TypeAlias = dict[object, _Cause]
+
+
 class _Sparse:
-    """Drops records whose cause was logged less than a second ago, and counts them.
+    """Drops records whose cause was logged less than a second ago, and counts them, for each event loop by itself.
 
     Args:
         log: whose records they are.
@@ -101,60 +105,57 @@ class _Sparse:
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
-        self._causes: dict[object, _Cause] = {}
+        self._in_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Causes] = WeakKeyDictionary()
+        self._elsewhere: _Causes = {}
 
     def passes(self, record: logging.LogRecord, cause: object) -> bool:
         """Returns whether a record is to be logged."""
-        known = self._causes.get(cause)
-        if known is None and len(self._causes) >= _MANY:
-            self._forget(record.created)
-            if len(self._causes) >= _MANY:
-                cause = None
-                known = self._causes.get(cause)
+        loop = _loop()
+        causes = self._elsewhere if loop is None else self._in_loops.setdefault(loop, {})
+        known = causes.get(cause)
+        if known is None and len(causes) >= _MANY:
+            _forget(causes, record.created)
+            if len(causes) >= _MANY:
+                cause, known = None, causes.get(None)
         if known is None:
-            self._causes[cause] = _Cause(record.created)
+            causes[cause] = _Cause(record.created)
             return True
         passed = record.created - known.since
         if passed >= _INTERVAL or passed < 0:  # The time of day may have been set back.
             if known.left_out:
-                record.msg = f"{record.msg} (and %d more like this since it was logged last)"
-                record.args = (*_arguments(record), known.left_out)
+                record.msg = f"{record.getMessage()} (and {known.left_out} more like this since it was logged last)"
+                record.args = None
             known.since, known.left_out = record.created, 0
             return True
         known.left_out += 1
         known.text = record.getMessage()
-        if not known.waits:
-            known.waits = self._wait(cause, record.levelno, _INTERVAL - passed)
+        if loop is not None and not known.waits:
+            known.waits = True
+            loop.call_later(_INTERVAL - passed, self._sum_up, known, record.levelno)
         return False
 
-    def _wait(self, cause: object, level: int, seconds: float) -> bool:
-        """Logs later how many were left out; returns False where there is no event loop to do it."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return False
-        loop.call_later(seconds, self._sum_up, cause, level)
-        return True
-
-    def _sum_up(self, cause: object, level: int) -> None:
-        known = self._causes.get(cause)
-        if known is None:
-            return
+    def _sum_up(self, known: _Cause, level: int) -> None:
+        """Logs how many were left out."""
         known.waits = False
         left_out, known.left_out = known.left_out, 0
-        if not left_out:
-            return
-        record = self._log.makeRecord(
-            self._log.name, level, __file__, 0, "%d more within a second: %s", (left_out, known.text), None
-        )
-        known.since = record.created
-        if self._log.isEnabledFor(level):
+        if left_out and self._log.isEnabledFor(level):
+            text = "%d more within a second: %s"
+            record = self._log.makeRecord(self._log.name, level, __file__, 0, text, (left_out, known.text), None)
+            known.since = record.created
             self._log.handle(record)
 
-    def _forget(self, now: float) -> None:
-        for cause, known in list(self._causes.items()):
-            if not known.waits and not 0 <= now - known.since < _INTERVAL:
-                del self._causes[cause]
+
+def _loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _forget(causes: _Causes, now: float) -> None:
+    for cause, known in list(causes.items()):
+        if not known.waits and not 0 <= now - known.since < _INTERVAL:
+            del causes[cause]
 
 
 class _Guard(logging.Filter):
@@ -196,13 +197,6 @@ class _Repeats(logging.Filter):
         if not str(record.msg).startswith(self.beginning):
             return True
         return self._sparse.passes(record, self.beginning)
-
-
-def _arguments(record: logging.LogRecord) -> tuple[Any, ...]:
-    if isinstance(record.args, tuple):
-        return record.args
-    record.msg = record.getMessage().replace("%", "%%") if record.args else record.msg
-    return ()
 
 
 def _place(record: logging.LogRecord) -> object:
