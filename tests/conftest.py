@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, NoReturn
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers.cache import Unobtainable
 from tests.servers.consul import Consul
@@ -29,6 +30,11 @@ pytest_plugins = ["tests.helpers.sizes"]
 _SERVERS = pytest.StashKey[Servers]()
 _HUB = pytest.StashKey[Hub]()
 _WORKERS = pytest.StashKey[dict[str, None]]()
+
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
