@@ -46,6 +46,17 @@ def test_edition_2026_is_accepted(dialect: str, tmp_path: Path) -> None:
     run(sys.executable, "-W", "error", "-c", script, cwd=out)
 
 
+def test_what_a_module_hands_on_does_not_hide_what_its_check_of_the_runtime_calls(tmp_path: Path) -> None:
+    sources = {
+        "names.proto": 'edition = "2023"; message int {} message map {} message tuple {} message ImportError {}',
+        "page.proto": 'edition = "2024"; import public "names.proto"; message Page { map page = 1; }',
+    }
+    response = generate_sources(tmp_path, sources)
+    assert response.error == ""
+    write(tmp_path, {file.name: file.content for file in response.file})
+    run(sys.executable, "-c", "from page_pb2 import Page, tuple; Page()", cwd=tmp_path)
+
+
 def test_a_runtime_that_is_too_old_for_edition_2026_says_so(tmp_path: Path, floor: Path) -> None:
     response = generate_sources(tmp_path, {"page.proto": PAGE})
     assert response.error == ""

@@ -178,8 +178,13 @@ def messages_py(file: File, imports: Imports) -> str:
     out += (
         "from google.protobuf import descriptor_pool as _descriptor_pool\n",
         "from google.protobuf.internal import builder as _builder\n",
-        "\n",
     )
+    if protobuf_needed(file.edition):
+        out += (
+            "\n",
+            protobuf_guard(file.path, file.edition), "\n",
+        )
+    out += ("\n",)
     for line in imports.plain:
         out += (line, "\n",)
     if imports.inside and imports.plain:
@@ -193,11 +198,6 @@ def messages_py(file: File, imports: Imports) -> str:
             out += ("    ", line, "\n",)
     if imports.plain or imports.inside:
         out += ("\n",)
-    if protobuf_needed(file.edition):
-        out += (
-            protobuf_guard(file.path, file.edition), "\n",
-            "\n",
-        )
     out += (
         layout("DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(", [bytes_literal(file.descriptor)], ")"), "\n",
         "\n",
