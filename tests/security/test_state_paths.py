@@ -20,6 +20,15 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
 
 
+@pytest.fixture
+def user() -> pwd.struct_passwd:
+    """The entry of this user in the system's list of users."""
+    try:
+        return pwd.getpwuid(os.getuid())
+    except KeyError:
+        pytest.skip("the system's list of users does not have this one")
+
+
 @pytest.mark.parametrize(
     ("text", "path"),
     [("~", "/home/ada"), ("~/x", "/home/ada/x"), ("~/../x", "/home/ada/../x"), ("/a~/~", "/a~/~"), ("/x/", "/x")],
@@ -33,8 +42,9 @@ def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, text: str, 
     assert state_path("registry") == Path(path) / "micro-rt" / "default" / "registry.db"
 
 
-def test_a_tilde_with_a_name_is_the_home_folder_of_that_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    user = pwd.getpwuid(os.getuid())
+def test_a_tilde_with_a_name_is_the_home_folder_of_that_user(
+    monkeypatch: pytest.MonkeyPatch, user: pwd.struct_passwd
+) -> None:
     monkeypatch.setenv("MICRO_HOME", f"~{user.pw_name}/x")
     assert state_path("broker") == Path(user.pw_dir) / "x" / "default" / "broker.db"
     monkeypatch.setenv("MICRO_HOME", "~nobody-of-that-name/x")
@@ -61,15 +71,17 @@ def test_a_path_with_a_zero_byte_is_refused() -> None:
 
 
 @pytest.mark.parametrize("setting", ["", None])
-def test_an_empty_home_is_that_of_the_list_of_users(monkeypatch: pytest.MonkeyPatch, setting: str | None) -> None:
+def test_an_empty_home_is_that_of_the_list_of_users(
+    monkeypatch: pytest.MonkeyPatch, user: pwd.struct_passwd, setting: str | None
+) -> None:
     if setting is None:
         monkeypatch.delenv("HOME")
     else:
         monkeypatch.setenv("HOME", setting)
-    user = Path(pwd.getpwuid(os.getuid()).pw_dir)
-    assert state_path("registry") == user / ".local" / "state" / "micro-rt" / "default" / "registry.db"
+    home = Path(user.pw_dir)
+    assert state_path("registry") == home / ".local" / "state" / "micro-rt" / "default" / "registry.db"
     monkeypatch.setenv("MICRO_HOME", "~/x")
-    assert state_path("registry") == user / "x" / "default" / "registry.db"
+    assert state_path("registry") == home / "x" / "default" / "registry.db"
 
 
 def test_without_a_home_the_error_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
