@@ -28,7 +28,7 @@ from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.progress import PendingRecord, error_text
 from micro_rt.kit import backoff
 from micro_rt.kit.clock import loop_time
-from micro_rt.logs import logger
+from micro_rt.logs import logger, sparsely
 
 __all__ = ["Expired", "Failures"]
 
@@ -107,6 +107,7 @@ class Failures:
             delay,
             pending.failure,
             exc_info=error if pending.attempts == 1 and not isinstance(error, Error) else None,
+            extra=sparsely(pending.record.topic),
         )
         self._later(pending, delay)
 
@@ -141,10 +142,12 @@ class Failures:
             pending.dead_letter_failures += 1
             pending.dead_letter_problem = f"cannot be put into {topic}: {error_text(failure)}"
             delay = backoff.delay(pending.dead_letter_failures + 1, 0.5, 30.0, jitter=0.5)
-            _log.error("%s cannot be put into %s, and waits %.1f s: %s", pending, topic, delay, error_text(failure))
+            text = "%s cannot be put into %s, and waits %.1f s: %s"
+            _log.error(text, pending, topic, delay, error_text(failure), extra=sparsely(topic))
             self._later(pending, delay)
             return
-        _log.error("%s is in %s after %d attempts: %s", pending, topic, pending.attempts, reason, exc_info=error)
+        text = "%s is in %s after %d attempts: %s"
+        _log.error(text, pending, topic, pending.attempts, reason, exc_info=error, extra=sparsely(topic))
         self._done(pending)
 
     def _try_on(self, pending: PendingRecord, error: BaseException, delay: float) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import subprocess
 import sys
+import uuid
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -13,10 +14,12 @@ import pytest
 
 import micro_rt as micro
 from micro_rt.logs import logger, sparsely
+from tests.helpers.shop import Publishes, Shop, subscribed
 from tests.helpers.site import Site
 from tests.helpers.waiting import eventually
 from tests.protos.lab_micro import LabBase, LabClient
 from tests.protos.lab_pb2 import Text
+from tests.protos.shop_pb2 import OrderPlaced
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -109,6 +112,28 @@ async def test_requests_fill_no_log(what: str, caplog: pytest.LogCaptureFixture)
         took = loop.time() - began
     loud = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert 1 <= len(loud) <= 2 + took, f"{len(loud)} lines in {took:.1f} s"
+
+
+async def test_events_fill_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    shop, place, handled = Shop(), f"memory:{uuid.uuid4()}", 0
+
+    async def fail(event: OrderPlaced, context: micro.EventContext) -> None:
+        nonlocal handled
+        handled += 1
+        raise ValueError(event.order_id)
+
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async with micro.Service("publisher", registry=place, broker=place) as service:
+        publish = Publishes(shop, service)
+        async with subscribed(place, shop.subscriber(order_placed=fail), group="g", attempts=2, backoff=0.01):
+            for number in range(200):
+                await publish.placed(f"k{number}")
+            await eventually(lambda: handled, equals=400)
+    took = loop.time() - began
+    loud = [record for record in caplog.records if record.name == "micro_rt.events" and record.levelno >= logging.INFO]
+    assert any("is in" in record.getMessage() for record in loud)
+    assert len(loud) <= 3 * (took + 2), f"{len(loud)} lines in {took:.1f} s"
 
 
 ACCEPT = """
