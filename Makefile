@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS := 3
 
-.PHONY: help demo demo-mesh test test-newest verify soak servers check docs bench generate format clean
+.PHONY: help demo demo-mesh test test-lowest test-newest verify soak servers check docs bench generate format clean
 
 help:            ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ test: $(READY)   ## run every test, the long ones reduced, on the real servers t
 
 test-newest: $(READY) ## run the units, calls and contracts on the newest Python of this machine
 	@$(BIN)/python -m tests.newest --numprocesses $(JOBS) --dist worksteal $(ARGS)
+
+test-lowest: $(READY) ## run the units and calls with the lowest versions of the dependencies
+	@$(BIN)/python -m tests.lowest --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
 verify: $(READY) ## run the long tests in full, part by part, for hours (ARGS="events", ARGS=--list, ARGS=--help)
 	@$(BIN)/python -m tests.verify $(ARGS)
@@ -60,7 +63,7 @@ format: $(READY) ## format the code
 	$(BIN)/ruff check --fix .
 
 clean:           ## remove what was set up and built
-	rm -rf $(VENV) .venv-newest .verify dist build .cache .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-lowest .venv-newest .verify dist build .cache .pytest_cache .mypy_cache .ruff_cache
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one with make PYTHON=/path/to/python3"; exit 1; }

