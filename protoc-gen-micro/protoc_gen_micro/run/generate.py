@@ -18,6 +18,7 @@ from protoc_gen_micro.run import files
 from protoc_gen_micro.run.parameters import Parameters
 from protoc_gen_micro.schema.model import File
 from protoc_gen_micro.schema.reader import Reader
+from protoc_gen_micro.schema.request_names import check_names
 
 __all__ = ["answer", "respond"]
 
@@ -47,6 +48,7 @@ def respond(
         supported_features=_FEATURES, minimum_edition=files.MINIMUM_EDITION, maximum_edition=files.MAXIMUM_EDITION
     )
     try:
+        check_names(request.proto_file)
         outputs, warnings = _generate(request, runtime)
         for name, content in outputs:
             response.file.add(name=name, content=content)
