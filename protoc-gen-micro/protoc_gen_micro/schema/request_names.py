@@ -12,14 +12,11 @@ from collections.abc import Iterable, Iterator
 from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto, FileDescriptorProto
 
 from protoc_gen_micro.errors import GenerateError
-from protoc_gen_micro.schema.names import KEYWORDS, protoc_module_name
 
 __all__ = ["check_names"]
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REFERENCE = re.compile(r"\.?[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
-_RAW = ("google/protobuf/", "micro_rt/")
-"""Folders whose modules are imported under the name that protoc gives them."""
 _LONGEST = 80
 
 
@@ -30,8 +27,7 @@ def check_names(files: Iterable[FileDescriptorProto]) -> None:
         files: all files of a request.
 
     Raises:
-        GenerateError: the name of a file has a character that is not printable, or no import can be written for it below
-            ``google/protobuf/`` or ``micro_rt/``; another name is not an identifier.
+        GenerateError: the name of a file has a character that is not printable; another name is not an identifier.
     """
     for file in files:
         for path in (file.name, *file.dependency):
@@ -48,12 +44,6 @@ def _check_path(path: object) -> None:
         return
     if not path.isprintable():
         raise GenerateError("has characters that cannot be printed in its name; rename it", path=_shown(path))
-    if path.startswith(_RAW):
-        parts = protoc_module_name(path, "_pb2").split(".")
-        wrong = next((part for part in parts if part in KEYWORDS or not part.isidentifier()), None)
-        if wrong is not None:
-            problem = f"cannot be imported: {_shown(wrong)} is not a name that import can be written with; rename it"
-            raise GenerateError(problem, path=_shown(path))
 
 
 def _names(file: FileDescriptorProto) -> Iterator[tuple[str, object, re.Pattern[str]]]:
