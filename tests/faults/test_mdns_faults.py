@@ -26,6 +26,7 @@ from micro_rt.backends.mdns.registry import MdnsRegistry
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.node import EndpointInfo, Node, ValueInfo
 from micro_rt.registry.base import LeaseLost, Registration
+from micro_rt.registry.unreadable import Unreadable
 from tests.helpers.sizes import Size
 from tests.helpers.waiting import eventually
 from tests.protos.lab_micro import LabBase, LabClient
@@ -171,7 +172,7 @@ async def test_random_packets_break_nothing(port: int, size: Size) -> None:
     packets = [chance.randbytes(chance.randint(0, 600)) for _ in range(size(50_000, ci=2_000))]
     packets += [spoilt(chance.choice((good, asking))) for _ in range(size(200_000, ci=8_000))]
     for packet in packets:
-        read(packet, domain, 1, 5353)
+        read(packet, domain, 1, 5353, Unreadable())
     async with opened(port) as registry:
         await registry.register(Registration(node(), (name,)), ttl=LONG)
         with wire(port) as raw:

@@ -31,6 +31,7 @@ from micro_rt.backends.mdns.records import Domain, OwnInstance, read
 from micro_rt.go_micro.nodes import decode_tags, deflate, encode_service, encode_tags
 from micro_rt.node import EndpointInfo, Node, ValueInfo
 from micro_rt.registry.base import Registration
+from micro_rt.registry.unreadable import Unreadable
 from tests.helpers.handlers import Lab
 from tests.helpers.site import Site
 from tests.helpers.waiting import eventually
@@ -339,8 +340,17 @@ def _chunks(packed: bytes) -> bytes:
 )
 def test_packets_of_mdns_that_cannot_be_read_say_nothing(text: bytes, port: int, address: bytes) -> None:
     domain = Domain("micro")
-    for heard in read(_packet(text, port, address), domain, 5353, 5353).nodes:
+    for heard in read(_packet(text, port, address), domain, 5353, 5353, Unreadable()).nodes:
         assert isinstance(heard.node.address, str)
         assert isinstance(heard.node.version, str)
     good = OwnInstance.of(domain, "lab", GOOD, "127.0.0.1", (1, "x")).announcement(60)
-    assert [heard.node.id for heard in read(good, domain, 5353, 5353).nodes] == ["good"]
+    assert [heard.node.id for heard in read(good, domain, 5353, 5353, Unreadable()).nodes] == ["good"]
+
+
+def test_an_instance_of_mdns_that_cannot_be_read_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    unreadable = Unreadable()
+    for _ in range(3):
+        assert read(_packet(b"\x02zz", 1, bytes(4)), Domain("micro"), 5353, 5353, unreadable).nodes == ()
+    assert [record.getMessage().partition(" is not a node")[0] for record in caplog.records] == [
+        "what mdns says of 'bad.lab.micro.'"
+    ]

@@ -48,6 +48,7 @@ from micro_rt.kit.ordered import OrderedSet
 from micro_rt.logs import logger
 from micro_rt.node import Node
 from micro_rt.registry.base import LeaseLost
+from micro_rt.registry.unreadable import Unreadable
 from micro_rt.registry.watch import Watches
 
 __all__ = ["MdnsAddress", "MulticastNetwork"]
@@ -123,6 +124,7 @@ class MulticastNetwork:
 
     def __init__(self, address: MdnsAddress, clock: Clock) -> None:
         self.watches = Watches()
+        self._unreadable = Unreadable()
         self.domain = Domain(address.domain)
         self._address = address
         self._now = clock.now
@@ -354,7 +356,7 @@ class MulticastNetwork:
     # Hearing and answering
 
     def _received(self, data: bytes, source: tuple[str, int], link: Link) -> None:
-        packet = read(data, self.domain, source[1], self._address.port)
+        packet = read(data, self.domain, source[1], self._address.port, self._unreadable)
         if packet.questions and not link.is_own(source):
             for question in packet.questions:
                 self._answer(question, source, link)

@@ -47,6 +47,7 @@ from micro_rt.go_micro.nodes import (
 from micro_rt.kit.foreign import read_json, whole
 from micro_rt.kit.net import join
 from micro_rt.node import EndpointInfo, Node
+from micro_rt.registry.unreadable import Unreadable
 
 __all__ = [
     "GROUP",
@@ -256,7 +257,7 @@ def query(name: str) -> bytes:
     return out.packets()[0]
 
 
-def read(data: bytes, domain: Domain, port: int, mdns_port: int) -> Packet:
+def read(data: bytes, domain: Domain, port: int, mdns_port: int, unreadable: Unreadable) -> Packet:
     """Reads a packet.
 
     Args:
@@ -264,6 +265,7 @@ def read(data: bytes, domain: Domain, port: int, mdns_port: int) -> Packet:
         domain: whose nodes to read; others are nobody's business here.
         port: where it was sent from.
         mdns_port: where those send from who hear what all hear; any other port wants the answer for itself.
+        unreadable: notes the instances that cannot be read.
     """
     message = DNSIncoming(data)
     if not message.valid:
@@ -293,12 +295,16 @@ def read(data: bytes, domain: Domain, port: int, mdns_port: int) -> Packet:
             label = record.alias.removesuffix(f".{domain.services}")
             if label != record.alias:
                 names.append(label)
-    heard = [_heard(text, services, addresses, domain) for text in texts]
+    heard = [_heard(text, services, addresses, domain, unreadable) for text in texts]
     return Packet(nodes=tuple([each for each in heard if each is not None]), names=tuple(names))
 
 
 def _heard(
-    text: DNSText, services: dict[str, DNSService], addresses: dict[str, str], domain: Domain
+    text: DNSText,
+    services: dict[str, DNSService],
+    addresses: dict[str, str],
+    domain: Domain,
+    unreadable: Unreadable,
 ) -> HeardInstance | None:
     service = services.get(text.key)
     if service is None or not text.key.endswith(domain.suffix.lower()):
@@ -310,7 +316,8 @@ def _heard(
         version = str(fields.get("Version") or "")
         endpoints = decode_endpoints(fields.get("Endpoints"))
         "".join((name, version, *metadata, *metadata.values())).encode()  # JSON can hold what UTF-8 cannot.
-    except Exception:  # Everybody on the network may send anything.
+    except Exception as error:  # Everybody on the network may send anything.
+        unreadable.note(f"what mdns says of {text.name!r}", error)
         return None
     behind = f".{domain.service(name)}"
     if not text.key.endswith(behind.lower()):
