@@ -18,7 +18,8 @@ __all__ = ["lowest", "main"]
 _ROOT = Path(__file__).parent.parent
 _VENV = _ROOT / ".venv-lowest"
 _PROGRAM = _VENV / "bin" / "python"
-_TESTS = ["tests/unit", "tests/calls", "--ignore=tests/unit/test_docs.py"]  # The pages do not depend on versions.
+_TESTS = ["tests/unit", "tests/calls", "--ignore=tests/unit/test_docs.py", "--ignore-glob=tests/unit/test_benchmark*"]
+"""Without the pages, and without the benchmarks, whose peers need other versions."""
 _OF_TESTS = ["hypothesis", "pytest-xdist", "grpcio", "trustme", "cryptography", "googleapis-common-protos"]
 
 

@@ -95,10 +95,9 @@ def part_of(part: str, given: object, kind: type[Any]) -> Any:
     if isinstance(chosen, str):
         return part_at(part, chosen, setting)
     if not isinstance(chosen, kind):
-        given_type = type(chosen).__name__  # Its repr may be that of an address with a password.
-        raise TypeError(
-            f"{setting}= is a {given_type}, which is neither an address, such as 'local:', nor a {kind.__name__}"
-        )
+        # The repr of anything else may be that of an address with a password.
+        shown = repr(chosen) if isinstance(chosen, int | float) else f"<{type(chosen).__name__}>"
+        raise TypeError(f"{setting}={shown} is neither an address, such as 'local:', nor a {kind.__name__}")
     return chosen
 
 

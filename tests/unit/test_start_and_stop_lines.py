@@ -57,7 +57,7 @@ async def test_the_start_names_address_registry_and_broker(address: str, lines: 
         (line,) = lines()
         node = service.node
     assert line.startswith(f"{node.id} serves lab.Lab at {node.address}, registered as laboratory, lab in {address};")
-    assert line.endswith("; broker kafka://me:***@127.0.0.1:1")
+    assert line.endswith("; broker kafka://***@127.0.0.1:1")
 
 
 async def test_the_start_lists_once_what_a_handler_leaves_out(address: str, lines: Lines) -> None:
