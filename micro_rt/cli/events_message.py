@@ -108,7 +108,7 @@ class _Locator:
 
     def _accepts(self, value: Any, field: FieldDescriptor, name: str) -> bool:
         owner = field.containing_type
-        assert owner is not None
+        assert owner is not None  # noqa: S101  # for type checkers: fields of messages have one
         made: Any = GetMessageClass(owner)()
         try:
             json_format.ParseDict({name: value}, made, descriptor_pool=self._pool)

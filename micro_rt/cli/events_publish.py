@@ -99,7 +99,7 @@ class _Host:
     opened: Broker | None = None
 
     async def broker(self) -> Broker:
-        assert self.opened is not None
+        assert self.opened is not None  # noqa: S101  # for type checkers: used only while it is open
         return self.opened
 
 

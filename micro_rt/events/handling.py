@@ -278,7 +278,7 @@ class Handling:
 
     async def _work_alone(self, worker: _Worker) -> None:
         pending = worker.own
-        assert pending is not None
+        assert pending is not None  # noqa: S101  # for type checkers: called for a worker that has one
         if pending.progress.released:
             pending.progress.cut_short(pending)  # Its partition went before its worker began.
             return
@@ -492,8 +492,8 @@ class Handling:
             await self.failures.dead_letter(pending, *pending.given_up)
             return
         route, envelope = pending.route, pending.envelope
-        assert route is not None
-        assert envelope is not None
+        assert route is not None  # noqa: S101  # for type checkers: what is handled has a route
+        assert envelope is not None  # noqa: S101  # for type checkers: and an envelope
         try:
             # Anew for each attempt: the one before may have changed what it was given.
             event = (route.decode_json if envelope.is_json else route.decode)(envelope.data)

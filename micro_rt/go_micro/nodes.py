@@ -115,7 +115,7 @@ def decode_tags(tags: Iterable[str]) -> tuple[dict[str, str], tuple[EndpointInfo
                 version = text if version is None else version
             else:
                 metadata.update(_texts(read_json(text)))
-        except Exception:  # Whoever may register may write any tag: one that cannot be read says nothing.
+        except Exception:  # noqa: S112  # whoever may register may write any tag: one that cannot be read says nothing
             continue
     return metadata, tuple(endpoints), version
 

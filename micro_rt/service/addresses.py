@@ -36,7 +36,7 @@ def listen_address(address: str | None, *, loopback: bool) -> str:
         address: as given in code.
         loopback: whether the registry reaches no further than this machine.
     """
-    host = "127.0.0.1" if loopback else "0.0.0.0"
+    host = "127.0.0.1" if loopback else "0.0.0.0"  # noqa: S104  # documented: only where the registry reaches other machines
     chosen, _ = setting_of(address, "address", f"{host}:0")
     port = _PORT_ALONE.fullmatch(chosen)
     return f"{host}:{port[1]}" if port else chosen

@@ -80,7 +80,7 @@ def foreign(path: Path, version: int = 0, number: int = 0) -> bytes:
     """Makes the database of another program, and returns its bytes."""
     with contextlib.closing(sqlite3.connect(path)) as other:
         other.executescript(
-            f"CREATE TABLE mails (text); INSERT INTO mails VALUES ('hello'); PRAGMA user_version = {version}; "
+            f"CREATE TABLE mails (text); INSERT INTO mails VALUES ('hello'); PRAGMA user_version = {version}; "  # noqa: S608  # made of numbers
             f"PRAGMA application_id = {number};"
         )
     path.chmod(0o600)
@@ -200,7 +200,7 @@ async def test_a_file_of_an_earlier_version_without_the_number_is_adopted(home: 
         for statements in log.SCHEMA[:version]:
             old.executescript(";".join(statements))
         old.executescript(
-            f"PRAGMA user_version = {version}; CREATE TABLE of_the_user (x); ANALYZE; "
+            f"PRAGMA user_version = {version}; CREATE TABLE of_the_user (x); ANALYZE; "  # noqa: S608  # made of a number
             "INSERT INTO topics (name, retention) VALUES ('t', 77.0)"
         )
     broker = LocalBroker(home=home)

@@ -113,7 +113,7 @@ async def test_the_command_of_the_message_cures_it(tmp_path: Path, monkeypatch: 
     home.mkdir()
     home.chmod(0o777)
     command = (await refused(LocalRegistry)).split("`")[1]
-    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)  # noqa: S602  # the command that the error names, as a user runs it
     assert not (tmp_path / "x").exists()
     await works()
 

@@ -166,7 +166,7 @@ class _EtcdDirectory:
 
     @property
     def engine(self) -> EtcdEngine:
-        assert self._engine is not None
+        assert self._engine is not None  # noqa: S101  # for type checkers: used only while it is open
         return self._engine
 
     @property

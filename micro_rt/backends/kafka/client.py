@@ -445,7 +445,7 @@ class Cluster:
                 break
             # A connection may have broken while it was idle, and brokers may have moved.
             await client.force_metadata_update()
-        assert failure is not None
+        assert failure is not None  # noqa: S101  # for type checkers: a loop that ends has failed
         raise error_of(failure, f"Kafka at {self.address.place} does not answer", may_have_run=False) from failure
 
     async def _brokers(self, client: Any) -> list[int]:
@@ -533,7 +533,7 @@ def keeping(work: Callable[..., Coroutine[Any, Any, T]], tasks: OrderedSet[async
 
     async def kept(*arguments: Any) -> T:
         task = asyncio.current_task()
-        assert task is not None
+        assert task is not None  # noqa: S101  # for type checkers: this runs in a task
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         observed(task)

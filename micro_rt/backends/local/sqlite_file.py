@@ -161,7 +161,7 @@ class SQLiteFile:
         version = _pragma(connection, "user_version")
         if version > len(self._schema):
             raise FailedPrecondition(
-                f"{self.path} was written by a newer version of micro-rt (its schema is {version}, this one knows "
+                f"{self.path} was written by a newer version of micro-rt (its schema is {version}, this one knows "  # noqa: S608  # a message, not SQL
                 f"{len(self._schema)}): update micro-rt, or set MICRO_HOME or MICRO_NAMESPACE to keep apart from it"
             )
         return version == len(self._schema)

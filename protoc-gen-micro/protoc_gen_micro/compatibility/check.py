@@ -199,7 +199,7 @@ class _Comparison:
                 # Its number went to a field that had another one; the finding of that field names it.
                 self._removed(field, new)
             elif named is None or named is there:
-                assert there is not None
+                assert there is not None  # noqa: S101  # for type checkers: both None is ruled out above
                 self._field(field, there, new.full_name, wire=True)
                 pairs.append((field, there))
             else:

@@ -80,7 +80,7 @@ def user_environment(folder: Path) -> jinja2.Environment:
 def _environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
     return jinja2.Environment(
         loader=loader,
-        autoescape=False,  # the output is Python, not HTML
+        autoescape=False,  # noqa: S701  # the output is Python, not HTML
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
