@@ -26,7 +26,7 @@ def floor() -> Path:
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True, capture_output=True)
-        command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", f"protobuf~={FLOOR}.0"]
+        command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", f"protobuf=={FLOOR}"]
         installed = subprocess.run(command, capture_output=True, text=True, check=False)
         if installed.returncode != 0:
             if os.environ.get("MICRO_REQUIRE_SERVERS") == "1":
