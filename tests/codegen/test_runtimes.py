@@ -58,8 +58,7 @@ def test_what_the_types_accept_runs(
     runtime: str, implementation: str, generated: Path, request: pytest.FixtureRequest
 ) -> None:
     python = request.getfixturevalue("floor") if runtime == "floor" else Path(sys.executable)
-    script = test_widths.HEAD + test_widths.PROTOC + test_widths.MYPY_PROTOBUF + test_widths.RUNTIME
-    script += test_widths.NEWER if runtime == "newest" else ""
+    script = test_widths.HEAD + test_widths.PROTOC + test_widths.MYPY_PROTOBUF + test_widths.RUNTIME + test_widths.NEWER
     environment = {
         **os.environ,
         "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": implementation,
