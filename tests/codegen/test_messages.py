@@ -68,8 +68,8 @@ def test_messages_none_works_with_the_modules_of_protoc(tmp_path: Path) -> None:
     options = [f"--python_out={tmp_path}", f"--pyi_out={tmp_path}", "--micro_opt=messages=none"]
     protoc(tmp_path, roots, names, *options)
     written = tree(tmp_path)
-    assert "written by protoc-gen-micro" not in written["greeter_pb2.py"]
-    assert "written by protoc-gen-micro" in written["greeter_micro.py"]
+    assert "# plugin: protoc-gen-micro" not in written["greeter_pb2.py"]
+    assert "# plugin: protoc-gen-micro" in written["greeter_micro.py"]
     assert int(_import(tmp_path, [path for path in written if path.endswith(".py")])) == 7
 
 
@@ -96,7 +96,8 @@ def test_a_runtime_that_does_not_know_the_edition_is_named(generated: Path) -> N
     assert run(sys.executable, "-c", script.replace("2023", ""), cwd=generated).stderr == ""
     said = run(sys.executable, "-c", script.replace("2023", "2024"), cwd=generated, check=False).stderr
     assert said.splitlines()[-1] == (
-        "ImportError: edition2024.proto is of edition 2024, which protobuf 6.31.1 does not know: update protobuf"
+        "ImportError: edition2024.proto is of edition 2024, which needs protobuf 6.32 or newer, and protobuf 6.31.1 is "
+        'installed: pip install --upgrade "protobuf>=6.32"'
     )
 
 
