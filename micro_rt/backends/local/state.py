@@ -65,9 +65,7 @@ def options_of(address: str) -> Options:
     Raises:
         ValueError: it is another address, or names a place.
     """
-    problem = (
-        "local: is an address without a place, such as local:?sync=full: set MICRO_HOME or MICRO_NAMESPACE instead"
-    )
+    problem = "not a local: address, which has options only, such as local:?sync=full: set MICRO_HOME or MICRO_NAMESPACE for the place"
     parts = parts_of(address, "local", problem, paths=("",))
     if parts.account or parts.hosts:
         raise ValueError(problem)
