@@ -39,6 +39,7 @@ _HARMLESS = frozenset(
         "linger",
         "max_message",
         "namespace",
+        "owner",
         "partitions",
         "port",
         "prefix",

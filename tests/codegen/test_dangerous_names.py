@@ -384,9 +384,11 @@ record = shadows_pb2.Record(ours={"theirs": {"theirs": "a"}})
 assert_type(record.ours, shadows_pb2.Record)
 assert_type(record.theirs, shadowed_pb2.Record)
 assert_type(shadows_pb2.Value(kind="KIND_UNKNOWN").kind, shadows_pb2.Value.Kind)
-assert type(record.theirs) is shadowed_pb2.Record is not shadows_pb2.Record
+assert record.ours.DESCRIPTOR is shadows_pb2.Record.DESCRIPTOR
+assert record.theirs.DESCRIPTOR is shadowed_pb2.Record.DESCRIPTOR is not shadows_pb2.Record.DESCRIPTOR
 assert shadows_pb2.Outer.Clear.lambda_.DESCRIPTOR.name == "lambda"
-assert shadows_pb2.getattr.import_ and shadows_pb2._builtins.None_
+assert shadows_pb2.getattr.import_.DESCRIPTOR.name == "import"
+assert shadows_pb2._builtins.None_.DESCRIPTOR.name == "None"
 """
 
 

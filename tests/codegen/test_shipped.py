@@ -88,7 +88,8 @@ def test_features_of_other_languages_are_generated_and_typed(dialect: str, place
     protoc(out, [tmp_path / "protos"], ["shop/order.proto"], f"--micro_opt=messages={dialect}")
     suffix = "_pb" if dialect == "betterproto" else "_pb2"
     assert {path for path in tree(tmp_path) if path.endswith(".py")} == {
-        (Path(place) / f"{name}{suffix}.py").as_posix()
+        (Path(place) / f"{name}{end}.py").as_posix()
+        for end in ([suffix, f"{suffix}_codec"] if dialect == "betterproto" else [suffix])
         for name in (
             "shop/order",
             "google_/protobuf/cpp_features",

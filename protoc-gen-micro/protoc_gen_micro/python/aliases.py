@@ -5,7 +5,7 @@ What the module defines, and what it hands on of others, can have the name of a 
 
 from __future__ import annotations
 
-from protoc_gen_micro.python.scopes import own_names
+from protoc_gen_micro.python.scopes import MESSAGE_MEMBERS, own_names
 from protoc_gen_micro.python.text import layout, literal
 from protoc_gen_micro.schema.model import File
 from protoc_gen_micro.schema.names import unused
@@ -30,7 +30,11 @@ def alias_lines(file: File) -> list[str]:
     for outer, name, alias in file.aliases:
         if outer:
             top, dot, inner = outer.partition(".")
-            holder = f"{globals_of(file)}[{literal(top)}]{dot}{inner}"
+            holder = f"{globals_of(file)}[{literal(top)}]"
+            # protobuf's Python implementation gives a nested class no attribute if a method of messages has its name.
+            for nested in inner.split(".") if dot else ():
+                hidden = f"DESCRIPTOR.nested_types_by_name[{literal(nested)}]._concrete_class"
+                holder += f".{hidden if nested in MESSAGE_MEMBERS else nested}"
             arguments = [holder, literal(name)]
             lines.append(layout(f"{holder}.{alias} = {builtins_of(file)}.getattr(", arguments, ")"))
         else:

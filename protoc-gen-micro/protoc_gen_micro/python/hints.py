@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from protoc_gen_micro.python.imports import drop_repeated, plan_names, runtime_order
+from protoc_gen_micro.python.imports import plan_names, runtime_order
 from protoc_gen_micro.python.modules import Modules, typed_by_typeshed
 from protoc_gen_micro.python.scopes import (
     ENUM_BODY,
@@ -24,6 +24,7 @@ from protoc_gen_micro.python.scopes import (
     nested,
     overridden,
     overrides,
+    overriding,
     own_names,
     types_of,
     walk,
@@ -66,7 +67,6 @@ class Hints:
                 needs.setdefault(used.file, set()).add(top_name)
             if top_name in hiding and (used.file == file.path or top_name in public.get(used.file, ())):
                 hidden.add(top_name)
-        drop_repeated(needs, {(known.file, known.names[0]) for known in types_of(file, everything)}, modules)
         self._file = file.path
         self._identifiers = hiding | top | {name for names in needs.values() for name in names}
         self.imports = plan_names(file.path, needs, modules, own, hiding, public)
@@ -146,13 +146,20 @@ class Hints:
         return len(message.oneofs) > 1
 
     def assignable(self, field: Field) -> bool:
-        """Returns whether the attribute of a field can be assigned to."""
-        return not (field.map_key or field.repeated or field.type == "message")
+        """Returns whether the attribute of a field is a variable, which can be assigned to.
+
+        mypy takes a type in the annotation of a variable for the member of its class that it overrides: such a field is a property.
+        """
+        if field.map_key or field.repeated or field.type == "message":
+            return False
+        return field.type_name is None or not overriding(field.type_name)
 
     def assigned(self, field: Field) -> str:
-        """Returns what can be assigned to the attribute of a message field: nothing to most of them."""
+        """Returns what can be assigned to the attribute of a field that is a property: nothing to most of them."""
         if self.assignable(field) or field.repeated or field.map_key or field.type_name is None:
             return ""
+        if field.type == "enum":
+            return self.type(field)
         match field.type_name.full_name:
             case "google.protobuf.Timestamp":
                 return self.helper("datetime") + ".datetime"

@@ -14,6 +14,7 @@ from protoc_gen_micro.schema.names import KEYWORDS
 __all__ = [
     "ENUM_BODY",
     "ENUM_MEMBERS",
+    "MESSAGE_MEMBERS",
     "deprecated",
     "enums_of",
     "extensions_of",
@@ -21,6 +22,7 @@ __all__ = [
     "named",
     "nested",
     "overridden",
+    "overriding",
     "overrides",
     "own_names",
     "types_of",
@@ -85,7 +87,12 @@ def own_names(file: File) -> Iterator[str]:
 
 def overrides(message: Message) -> bool:
     """Returns whether something in the class of a message has the name of a member of every message."""
-    return any(name in _MESSAGE_MEMBERS for name in named(message))
+    return any(name in MESSAGE_MEMBERS for name in named(message))
+
+
+def overriding(type_name: TypeName) -> bool:
+    """Returns whether a nested type, or one that it is in, has the name of a member of every message."""
+    return any(name in MESSAGE_MEMBERS for name in type_name.names[1:])
 
 
 def overridden(enum: Enum) -> bool:
@@ -121,7 +128,7 @@ def deprecated(enums: Iterable[Enum], everything: Iterable[Message]) -> bool:
 
 # What the classes of messages, and int, have already; of int, what a value can be called.
 # fmt: off
-_MESSAGE_MEMBERS = frozenset((
+MESSAGE_MEMBERS = frozenset((
     "ByteSize", "Clear", "ClearExtension", "ClearField", "CopyFrom", "DESCRIPTOR", "DiscardUnknownFields",
     "Extensions", "FromString", "HasExtension", "HasField", "IsInitialized", "ListFields", "MergeFrom",
     "MergeFromString", "ParseFromString", "SerializePartialToString", "SerializeToString", "SetInParent",

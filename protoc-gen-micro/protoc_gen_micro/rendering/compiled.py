@@ -36,6 +36,7 @@ def codecs_py(file: File, use: Codecs) -> str:
     out += (
         header(file.path), "\n",
         docstring("Codecs of the messages of " + file.path + "."), "\n",
+        "# fmt: off\n",
         "\n",
         "from typing import TYPE_CHECKING\n",
         "\n",

@@ -2,6 +2,7 @@
 # plugin: protoc-gen-micro VERSION
 # source: twin.proto
 """Codecs of the messages of twin.proto."""
+# fmt: off
 
 from typing import TYPE_CHECKING
 

@@ -8,12 +8,12 @@ from google.protobuf import __version__ as _version
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf.internal import builder as _builder
 
-import google.protobuf.descriptor_pb2
-
 if tuple(map(int, _version.split(".")[:2])) < (6, 32):
     raise ImportError(
         f'torture/options.proto is of edition 2024, which needs protobuf 6.32 or newer, and protobuf {_version} is installed: pip install --upgrade "protobuf>=6.32"'
     )
+
+import google.protobuf.descriptor_pb2
 
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b"\n\x15torture/options.proto\x12\x0ftorture.options\x1a google/protobuf/descriptor.pro"

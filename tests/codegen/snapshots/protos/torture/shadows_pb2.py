@@ -37,6 +37,8 @@ DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _builtins_.globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, _builtins_.globals())
-_builtins_.globals()["Outer"].Clear.lambda_ = _builtins_.getattr(_builtins_.globals()["Outer"].Clear, "lambda")
+_builtins_.globals()["Outer"].DESCRIPTOR.nested_types_by_name["Clear"]._concrete_class.lambda_ = _builtins_.getattr(
+    _builtins_.globals()["Outer"].DESCRIPTOR.nested_types_by_name["Clear"]._concrete_class, "lambda"
+)
 _builtins_.globals()["getattr"].import_ = _builtins_.getattr(_builtins_.globals()["getattr"], "import")
 _builtins_.globals()["_builtins"].None_ = _builtins_.getattr(_builtins_.globals()["_builtins"], "None")
