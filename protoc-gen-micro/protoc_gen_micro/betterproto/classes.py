@@ -134,8 +134,7 @@ class Classes:
     def _helpers(self) -> list[str]:
         fields = [field for message in self._file.messages for field in message.fields]
         lines: list[str] = []
-        hidden = {"dict", "list", *_SCALARS.values()} & self._members
-        if hidden:
+        if any(f"{self.builtins}." in self._hint(field) for field in fields):
             lines.append(f"import builtins as {self.builtins}")
         times = sorted({_TIMES[kind_of(field)] for field in fields if kind_of(field) in _TIMES})
         if times:

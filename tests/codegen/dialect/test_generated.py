@@ -28,6 +28,17 @@ def test_snapshots(dialect: Path, snapshot: Snapshot) -> None:
     snapshot.assert_match_dir(files, "dialect")
 
 
+@pytest.mark.parametrize(("other", "imported"), [("string", False), ("repeated string", True)])
+def test_builtins_are_imported_only_where_a_field_hides_one_that_a_hint_needs(
+    other: str, imported: bool, tmp_path: Path
+) -> None:
+    source = f'syntax = "proto3"; message Page {{ string list = 1; {other} lines = 2; }}'
+    written = generate(tmp_path, {"page.proto": source}, "messages=betterproto")
+    (text,) = [file.content for file in written.file if file.name == "page_pb.py"]
+    assert ("import builtins as _builtins" in text) == imported
+    assert ("_builtins.list[str]" in text) == imported
+
+
 def test_what_is_written(dialect: Path) -> None:
     modules = {name.removesuffix(".proto") + "_pb.py" for name in NAMES}
     codecs = {name.removesuffix(".py") + "_codec.py" for name in modules}
