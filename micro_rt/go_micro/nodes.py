@@ -246,9 +246,9 @@ def _value_of(value: object, depth: int = 0) -> ValueInfo | None:
     if not isinstance(value, dict) or depth > MAX_DEPTH:
         return None
     fields = cast("dict[str, Any]", value)
-    values = fields.get("values")
+    values: object = fields.get("values") or []
     if not isinstance(values, list):
-        values = list[object]()
+        raise ValueError("the values of an endpoint are not a list")
     inner = [_value_of(each, depth + 1) for each in cast("list[object]", values)]
     return ValueInfo(
         str(fields.get("name", "")), str(fields.get("type", "")), tuple([each for each in inner if each is not None])

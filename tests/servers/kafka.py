@@ -190,8 +190,8 @@ class KafkaCluster:
         raise LookupError(f"{topic}[{partition}] has no leader")
 
     async def replicas(self, topic: str) -> dict[int, list[int]]:
-        """Returns which nodes have a replica of each partition of a topic, whether they run or not."""
-        return {each["partition"]: sorted(each["replicas"]) for each in (await self._topics())[topic]}
+        """Returns which nodes have a replica of each partition of a topic, whether they run or not; none while it is not known yet."""
+        return {each["partition"]: sorted(each["replicas"]) for each in (await self._topics()).get(topic, ())}
 
     async def until_in_sync(self) -> None:
         """Waits until every replica of every topic is in sync.

@@ -178,7 +178,9 @@ async def test_a_kafka_cluster_replaces_the_leader_of_a_broker_that_is_away(kafk
         await admin.create_topics([aiokafka.admin.NewTopic(topic, 1, 3)])
     finally:
         await admin.close()
-    assert await kafka_cluster.replicas(topic) == {0: [1, 2, 3]}
+    await eventually(
+        lambda: kafka_cluster.replicas(topic), equals={0: [1, 2, 3]}
+    )  # Brokers learn of a new topic one by one.
     await kafka_cluster.until_in_sync()
     killed = await kafka_cluster.leader(topic)
     await killed.kill()
