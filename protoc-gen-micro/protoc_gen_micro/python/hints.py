@@ -83,6 +83,8 @@ class Hints:
         self._names = {name: unused(f"_{name}", taken) for name in _HELPERS}
         taken.update(self._names.values())
         self._written: set[str] = set()
+        self._asked: Message | None = None
+        self._answer: frozenset[str] = frozenset()
         self._keywords = self._unwritable(everything, taken)
         self.suppressed = self._suppressed(file, everything, enums)
 
@@ -182,7 +184,7 @@ class Hints:
 
     def defines(self, message: Message, method: str) -> bool:
         """Returns whether a method of a message is to be declared: it has fields, and nothing that is called so."""
-        return bool(message.fields) and method not in named(message)
+        return bool(message.fields) and method not in self._named(message)
 
     def name(self) -> str:
         """Returns the type of the name of an enum's value."""
@@ -205,7 +207,7 @@ class Hints:
 
     def numbered(self, message: Message) -> list[Field]:
         """Returns the fields whose number has a constant: those where nothing else is called like it."""
-        names = set(named(message))
+        names = self._named(message)
         return [field for field in message.fields if f"{field.name.upper()}_FIELD_NUMBER" not in names]
 
     def values(self, enum: Enum) -> list[EnumValue]:
@@ -280,6 +282,12 @@ class Hints:
     def depth(self, thing: Message | Enum) -> int:
         """Returns how many classes the body of a message or an enum is inside of."""
         return len(thing.type_name.names)
+
+    def _named(self, message: Message) -> frozenset[str]:
+        """Returns the names that the class of a message defines; they are asked for several times in a row."""
+        if self._asked is not message:
+            self._asked, self._answer = message, frozenset(named(message))
+        return self._answer
 
     def _argument(self, field: Field) -> str:
         value = self.type(field)
