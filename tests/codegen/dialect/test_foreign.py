@@ -11,7 +11,16 @@ import betterproto
 import pytest
 from betterproto.casing import camel_case, pascal_case, snake_case
 from betterproto.lib.google import protobuf as lib
-from google.protobuf import json_format
+from google.protobuf import (
+    api_pb2,
+    duration_pb2,
+    empty_pb2,
+    field_mask_pb2,
+    json_format,
+    struct_pb2,
+    timestamp_pb2,
+    wrappers_pb2,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +31,8 @@ from tests.codegen.dialect.tree import DIALECT, PROTOS
 from tests.codegen.tools import protoc
 
 CASINGS: tuple[Any, ...] = (camel_case, snake_case, pascal_case)
+IMPORTED = (api_pb2, duration_pb2, empty_pb2, field_mask_pb2, struct_pb2, timestamp_pb2, wrappers_pb2)
+"""The official json_format reads only types whose modules are imported."""
 
 
 @pytest.fixture(scope="module")
