@@ -28,7 +28,7 @@ _CAUSE = "micro_cause"
 _INTERVAL = 1.0
 """Seconds in which a cause is logged once."""
 _MANY = 256
-"""Causes of one logger that are told apart; further ones count as one."""
+"""Causes that one logger counts separately; further ones count as one."""
 
 
 def logger(name: str) -> logging.Logger:
@@ -49,8 +49,7 @@ def sparsely(cause: str) -> Mapping[str, Any]:
     The statement that logs, the type and the place of the exception that is logged, and the event loop are part of the cause.
 
     Args:
-        cause: what else tells the cause from others. Choose what the other side cannot vary, such as the path of a method that is
-            served.
+        cause: what else distinguishes the cause. Choose a value that the peer cannot vary, such as the path of a method that is served.
     """
     return {_CAUSE: cause}
 

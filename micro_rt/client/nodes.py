@@ -13,8 +13,8 @@ The rules that it keeps, and why:
   is never remembered. If the watch is faster than the question, what the watch says is newer and stands.
 - Nodes that do not serve the proto service are left out, so two services of one package may run in different processes.
   A node that says nothing of what it serves is kept: go-micro's nodes say nothing.
-- A node whose transport is unknown, or whose address is none, is left out with a reason, logged once, and the other nodes of the name remain
-  usable.
+- A node whose transport is unknown, or whose address cannot be read, is left out with a reason, logged once. The other nodes of the
+  name remain usable.
 - A node that fails is set aside until it answers a probe (``remote`` says when). All services of the node see that. If
   all nodes are set aside, the selector still picks one: a call is never refused because of old failures.
 - A node that says that it does not serve the proto service is set aside for that service alone, for ``REFUSING`` seconds or

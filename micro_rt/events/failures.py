@@ -122,7 +122,7 @@ class Failures:
         Args:
             pending: the record.
             reason: why, for a person.
-            error: what the last attempt raised; None if there was none.
+            error: what the last attempt raised; None if no attempt was made.
         """
         group = self._options.group
         if (pending.on_failure or self._options.on_failure) == "stop":

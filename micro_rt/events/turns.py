@@ -220,6 +220,6 @@ class Blocks:
         self._since[event] = (now, 0, 0.0)
 
     def recent(self) -> Block | None:
-        """Returns the longest block of the last minute; None if there was none."""
+        """Returns the longest block of the last minute; None if nothing blocked the loop."""
         longest = self._longest
         return None if longest is None or monotonic() - longest.at > REPORT_EVERY else longest

@@ -48,7 +48,7 @@ class Parts(NamedTuple):
     """The parts of an address."""
 
     account: str
-    """What is before the ``@``, percent-encoded; empty if there is none."""
+    """What is before the ``@``, percent-encoded; empty if the address has no ``@``."""
     hosts: str
     path: str
     query: str

@@ -16,14 +16,14 @@ __all__ = ["MOST", "finite", "read_json", "whole"]
 MOST = (1 << 63) - 1
 """The largest whole number that is read unless the caller says otherwise: that of a signed field of 64 bits."""
 _LONGEST = 40
-"""Characters of a number with a fraction; longer ones are written by nobody who means well."""
+"""Characters that a number with a fraction has at most: ``repr`` of a float needs no more than 24."""
 
 
 def whole(text: object, most: int = MOST) -> int | None:
     """Returns the whole number from 0 that a text is: decimal digits of ASCII, and nothing else.
 
     Args:
-        text: from anywhere; what is not text is no number.
+        text: a value from outside; anything but a ``str`` is not a number.
         most: the largest number that is accepted.
 
     Returns:
@@ -39,7 +39,7 @@ def finite(text: object, least: float, most: float) -> float | None:
     """Returns the number that a text is, if it is finite and within bounds.
 
     Args:
-        text: from anywhere; what is not text is no number.
+        text: a value from outside; anything but a ``str`` is not a number.
         least: the smallest number that is accepted.
         most: the largest number that is accepted.
 

@@ -97,7 +97,7 @@ def make_folder(folder: Path, private: int = 1, owner: Owner = None) -> None:
 
 
 def check_file(path: str | Path, owner: Owner = None) -> None:
-    """Checks that no other user made a file, and takes away the rights of others to it; does nothing if there is no file.
+    """Checks that no other user made a file, and removes the rights of other users. Does nothing if the file does not exist.
 
     The folder of the file must be safe. The file is not opened: a process that closes a file loses its locks on it.
 

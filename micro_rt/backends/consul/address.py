@@ -125,7 +125,7 @@ def _agents(text: str) -> tuple[str, ...]:
     """Reads agents: addresses, networks in CIDR notation and names, with commas between them.
 
     Raises:
-        ValueError: one of them is none of these.
+        ValueError: one of them is neither an address, nor a network, nor a name.
     """
     found = tuple(each.strip() for each in text.split(","))
     for each in found:

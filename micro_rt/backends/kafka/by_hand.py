@@ -229,7 +229,7 @@ class ByHand:
         return answer
 
     async def _ask(self, partition: Partition, offset: int) -> Batch | None:
-        """Returns the batch that holds an offset, without records if consumers must not see them. Returns None if there is none."""
+        """Returns the batch that holds an offset, without records if consumers must not see them; None if no batch holds it."""
         client = self._consumer._client
         committed = self._cluster.address.isolation == "committed"
         leader = client.cluster.leader_for_partition(_library.TopicPartition(*partition))

@@ -323,7 +323,7 @@ class Publisher:
                     self._looks.start(self._look(lane.topic))
 
     async def _look(self, name: str) -> None:
-        """Checks whether a topic still exists for which nothing is accepted; otherwise its messages would wait in vain."""
+        """Checks whether a topic whose messages are not accepted still exists; if not, fails its messages at once."""
         try:
             found = (await self._cluster.partitions_of_new((name,)))[name]
             if isinstance(found, NotFound):
