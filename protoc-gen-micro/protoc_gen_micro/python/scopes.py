@@ -53,25 +53,27 @@ def walk(messages: Iterable[Message]) -> Iterator[Message]:
         yield from walk(nested(message))
 
 
-def named(message: Message) -> Iterator[str]:
-    """Yields the names that a message gives to its fields and extensions, and to what is nested in it."""
-    yield from (field.name for field in message.fields)
-    yield from (field.name for field in message.extensions)
-    yield from (inner.type_name.names[-1] for inner in nested(message))
+def named(message: Message) -> list[str]:
+    """Returns the names that a message gives to its fields and extensions, and to what is nested in it."""
+    names = [field.name for field in message.fields]
+    if message.extensions:
+        names += [field.name for field in message.extensions]
+    names += [inner.type_name.names[-1] for inner in nested(message)]
     for enum in message.enums:
-        yield enum.type_name.names[-1]
-        yield from (value.name for value in enum.values)
+        names.append(enum.type_name.names[-1])
+        names += [value.name for value in enum.values]
+    return names
 
 
-def members(message: Message) -> Iterator[str]:
-    """Yields the names that the stub gives to something in the class of a message."""
-    yield from named(message)
-    for field in (*message.fields, *message.extensions):
-        yield f"{field.name.upper()}_FIELD_NUMBER"
+def members(message: Message) -> list[str]:
+    """Returns the names that the stub gives to something in the class of a message."""
+    names = named(message)
+    names += [f"{field.name.upper()}_FIELD_NUMBER" for field in (*message.fields, *message.extensions)]
     if message.fields:
-        yield from ("ClearField", "HasField")
+        names += ["ClearField", "HasField"]
     if message.oneofs:
-        yield "WhichOneof"
+        names.append("WhichOneof")
+    return names
 
 
 def own_names(file: File) -> Iterator[str]:
@@ -87,7 +89,7 @@ def own_names(file: File) -> Iterator[str]:
 
 def overrides(message: Message) -> bool:
     """Returns whether something in the class of a message has the name of a member of every message."""
-    return any(name in MESSAGE_MEMBERS for name in named(message))
+    return not MESSAGE_MEMBERS.isdisjoint(named(message))
 
 
 def overriding(type_name: TypeName) -> bool:
