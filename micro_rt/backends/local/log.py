@@ -35,6 +35,8 @@ _OFFSETS = 40
 _MASK = (1 << _OFFSETS) - 1
 _READ_BYTES = 8 * 1024 * 1024
 """Bytes of values after which one read ends."""
+_READ_ROWS = 8
+"""Rows that are fetched before their bytes are counted: fetching one at a time costs more, and many can be large."""
 _DELETED = 2000
 """Records deleted in one transaction, so that others get their turn."""
 _MARKS = 64
@@ -234,13 +236,12 @@ def read(
             (base | start, base | _MASK, limit),
         )
         records: list[Record] = []
-        for id, timestamp, key, stored, headers in rows:
-            value = stored or b""
-            found_headers = _load(headers) if headers else ()
-            records.append(Record(topic, number, id & _MASK, timestamp, key, value, found_headers, stored is None))
-            size += len(value)
-            if size >= _READ_BYTES:
-                break
+        while size < _READ_BYTES and (some := rows.fetchmany(_READ_ROWS)):
+            for id, timestamp, key, stored, headers in some:
+                value = stored or b""
+                found_headers = _load(headers) if headers else ()
+                records.append(Record(topic, number, id & _MASK, timestamp, key, value, found_headers, stored is None))
+                size += len(value)
         rows.close()
         if records:
             if records[0].offset > start:  # Offsets have no gaps; what is missing was deleted.
