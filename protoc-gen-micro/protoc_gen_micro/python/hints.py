@@ -9,7 +9,7 @@ supported runtime accepts besides. Names of fields and oneofs are the exception:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from protoc_gen_micro.python.imports import plan_names, runtime_order
 from protoc_gen_micro.python.modules import Modules, typed_by_typeshed
@@ -83,6 +83,7 @@ class Hints:
         self._names = {name: unused(f"_{name}", taken) for name in _HELPERS}
         taken.update(self._names.values())
         self._written: set[str] = set()
+        self._type_names: dict[str, str] = {}
         self._asked: Message | None = None
         self._answer: frozenset[str] = frozenset()
         self._keywords = self._unwritable(everything, taken)
@@ -123,9 +124,13 @@ class Hints:
 
     def type_name(self, type_name: TypeName) -> str:
         """Returns how to write a message or an enum."""
-        name = self.imports.name(type_name) if type_name.file != self._file else ".".join(type_name.names)
-        top, dot, inner = name.partition(".")
-        return f"{self._aliases.get(top, top)}{dot}{inner}"
+        written = self._type_names.get(type_name.full_name)
+        if written is None:
+            name = self.imports.name(type_name) if type_name.file != self._file else ".".join(type_name.names)
+            top, dot, inner = name.partition(".")
+            written = f"{self._aliases.get(top, top)}{dot}{inner}"
+            self._type_names[type_name.full_name] = written
+        return written
 
     def attribute(self, field: Field) -> str:
         """Returns the type of the attribute of a field."""
@@ -182,6 +187,12 @@ class Hints:
         """Returns whether Python can write the name of a field."""
         return writable(field.name)
 
+    def attributes(self, message: Message) -> Sequence[Field]:
+        """Returns the fields of a message whose names Python can write."""
+        if message.type_name.full_name not in self._keywords:
+            return message.fields
+        return [field for field in message.fields if self.accessible(field)]
+
     def defines(self, message: Message, method: str) -> bool:
         """Returns whether a method of a message is to be declared: it has fields, and nothing that is called so."""
         return bool(message.fields) and method not in self._named(message)
@@ -235,7 +246,7 @@ class Hints:
 
     def apart(self, message: Message) -> bool:
         """Returns whether the formatters want a blank line between the fields and the methods of a message."""
-        fields = [field for field in message.fields if self.accessible(field)]
+        fields = self.attributes(message)
         if not fields or self.assigned(fields[-1]):
             return False
         return self.assignable(fields[-1]) or bool(fields[-1].comment or fields[-1].deprecated)
@@ -246,7 +257,7 @@ class Hints:
             return ["self"]
         names = {field.name for field in message.fields}
         parameters = [unused("_self", names) if "self" in names else "self", "*"]
-        accessible = [field for field in message.fields if self.accessible(field)]
+        accessible = self.attributes(message)
         parameters += [f"{field.name}: {self._argument(field)} | None = ..." for field in accessible]
         if len(accessible) < len(message.fields):
             name, _ = self._keywords[message.type_name.full_name]

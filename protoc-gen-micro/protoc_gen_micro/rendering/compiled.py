@@ -247,22 +247,20 @@ def messages_pyi(file: File, use: Hints) -> str:
             out += (annotated(field.name, use.attribute(field), use.depth(message)), "\n",)
             if field.comment or field.deprecated:
                 out += (docstring(field.comment, field.deprecated), "\n",)
-        elif field.comment or field.deprecated:
-            out += (
-                "@", use.builtin("property"), "\n",
-                signature("def " + field.name + "(", ["self"], use.attribute(field), ":", use.depth(message)), "\n",
-                "    ", indented(docstring(field.comment, field.deprecated)), "\n",
-            )
         else:
-            out += (
-                "@", use.builtin("property"), "\n",
-                signature("def " + field.name + "(", ["self"], use.attribute(field), ": ...", use.depth(message)), "\n",
-            )
-        if use.assigned(field):
-            out += (
-                "@", field.name, ".setter\n",
-                layout("def " + field.name + "(", ["self", "value: " + use.assigned(field)], ") -> None: ...", use.depth(message)), "\n",
-            )
+            out += ("@", use.builtin("property"), "\n",)
+            if field.comment or field.deprecated:
+                out += (
+                    signature("def " + field.name + "(", ["self"], use.attribute(field), ":", use.depth(message)), "\n",
+                    "    ", indented(docstring(field.comment, field.deprecated)), "\n",
+                )
+            else:
+                out += (signature("def " + field.name + "(", ["self"], use.attribute(field), ": ...", use.depth(message)), "\n",)
+            if use.assigned(field):
+                out += (
+                    "@", field.name, ".setter\n",
+                    layout("def " + field.name + "(", ["self", "value: " + use.assigned(field)], ") -> None: ...", use.depth(message)), "\n",
+                )
         return "".join(out)
 
 
@@ -289,9 +287,8 @@ def messages_pyi(file: File, use: Hints) -> str:
                 "    ", indented(docstring(message.comment, message.deprecated)), "\n",
                 "\n",
             )
-        for field in message.fields:
-            if use.accessible(field):
-                out += ("    ", indented(attribute(message, field)), "\n",)
+        for field in use.attributes(message):
+            out += ("    ", indented(attribute(message, field)), "\n",)
         if use.apart(message):
             out += ("\n",)
         out += ("    ", indented(layout("def __init__(", use.parameters(message), ") -> None: ...", use.depth(message))), "\n",)

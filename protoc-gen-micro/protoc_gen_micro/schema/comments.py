@@ -26,16 +26,14 @@ class Source:
         self._mistakes: list[GenerateError] = []
         self._comments: dict[Path, str] = {}
         for location in file.source_code_info.location:
-            leading, trailing = location.leading_comments, location.trailing_comments
-            if leading:
+            # Most places have no comment.
+            if leading := location.leading_comments:
                 text = _plain(leading)
-                if trailing:
+                if trailing := location.trailing_comments:
                     text = f"{text}\n\n{_plain(trailing)}".strip("\n")
-            elif trailing:
-                text = _plain(trailing)
-            else:
-                continue
-            self._comments[tuple(location.path)] = text
+                self._comments[tuple(location.path)] = text
+            elif trailing := location.trailing_comments:
+                self._comments[tuple(location.path)] = _plain(trailing)
 
     def comment(self, path: Path) -> str:
         """Returns the comment above a part of the file, and the one behind it; or empty."""

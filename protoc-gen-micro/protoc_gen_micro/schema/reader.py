@@ -161,6 +161,7 @@ class _FileReader:
         self._options = options
         self.source = Source(file)
         self._explicit_presence = _explicit_presence(file)
+        self._packs = _packs(file)
 
     def read(self) -> File:
         file = self._file
@@ -172,7 +173,7 @@ class _FileReader:
             comment=self.source.file_comment(),
             dependencies=tuple(file.dependency),
             public_dependencies=tuple(file.dependency[index] for index in file.public_dependency),
-            messages=self._messages(file.message_type, (4,), prefix),
+            messages=self._messages(file.message_type, (4,), prefix)[0],
             enums=self._enums(file.enum_type, (5,), prefix),
             extensions=tuple(self._field(field, (7, index), ()) for index, field in enumerate(file.extension)),
             services=tuple(self._service(service, (6, index)) for index, service in enumerate(file.service)),
@@ -198,20 +199,25 @@ class _FileReader:
                 yield from self._aliases(inner, f"{key}.", (*thing.nested_type, *thing.enum_type))
 
     def _messages(
-        self, messages: Iterable[descriptor_pb2.DescriptorProto], path: Path, prefix: str, *, entries: bool = False
-    ) -> tuple[Message, ...]:
-        return tuple(
-            self._message(message, (*path, index), prefix)
-            for index, message in enumerate(messages)
-            if message.options.map_entry == entries
-        )
+        self, messages: Iterable[descriptor_pb2.DescriptorProto], path: Path, prefix: str
+    ) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+        """Returns the messages, and apart from them the entries of maps."""
+        plain: list[Message] = []
+        entries: list[Message] = []
+        for index, message in enumerate(messages):
+            read = entries if f".{prefix}{message.name}" in self._map_entries else plain
+            read.append(self._message(message, (*path, index), prefix))
+        return tuple(plain), tuple(entries)
 
     def _message(self, message: descriptor_pb2.DescriptorProto, path: Path, prefix: str) -> Message:
         full_name = prefix + message.name
-        # An `optional` of proto3 is a oneof of its own on the wire, and no oneof to its user.
-        synthetic = {field.oneof_index for field in message.field if field.proto3_optional}
-        oneofs = ["" if index in synthetic else oneof.name for index, oneof in enumerate(message.oneof_decl)]
+        oneofs = [oneof.name for oneof in message.oneof_decl]
+        if oneofs:
+            # An `optional` of proto3 is a oneof of its own on the wire, and no oneof to its user.
+            synthetic = {field.oneof_index for field in message.field if field.proto3_optional}
+            oneofs = ["" if index in synthetic else name for index, name in enumerate(oneofs)]
         fields = tuple(self._field(field, (*path, 2, index), oneofs) for index, field in enumerate(message.field))
+        messages, entries = self._messages(message.nested_type, (*path, 3), f"{full_name}.")
         return Message(
             name=message.name,
             type_name=self._types[f".{full_name}"],
@@ -225,8 +231,8 @@ class _FileReader:
                 for index, name in enumerate(oneofs)
                 if name
             ),
-            messages=self._messages(message.nested_type, (*path, 3), f"{full_name}."),
-            entries=self._messages(message.nested_type, (*path, 3), f"{full_name}.", entries=True),
+            messages=messages,
+            entries=entries,
             enums=self._enums(message.enum_type, (*path, 4), f"{full_name}."),
             extensions=tuple(
                 self._field(field, (*path, 6, index), ()) for index, field in enumerate(message.extension)
@@ -238,31 +244,36 @@ class _FileReader:
     def _field(
         self, field: descriptor_pb2.FieldDescriptorProto, path: Path, oneofs: list[str] | tuple[str, ...]
     ) -> Field:
-        repeated = field.label == _REPEATED
-        map_key = ""
-        value = field
-        if repeated and field.type_name in self._map_entries:
-            key, value = self._map_entries[field.type_name].field
-            map_key = _TYPES[key.type]
-        kind = _TYPES[value.type]
         name = field.name
+        number = field.type
+        type_name = field.type_name
+        map_key = ""
+        repeated = field.label == _REPEATED
+        if repeated and type_name in self._map_entries:
+            key, value = self._map_entries[type_name].field
+            map_key = _TYPES[key.type]
+            number = value.type
+            type_name = value.type_name
+        kind = _TYPES[number]
+        extendee = field.extendee
         # Few fields have options, and asking each for what it has not takes time.
-        has_options = field.HasField("options")
+        options = field.options if field.HasField("options") else None
+        in_oneof = field.HasField("oneof_index")
         return Field(
-            name=name,
-            number=field.number,
-            type=kind,
-            type_name=self._type(value.type_name, path) if kind in ("message", "enum") else None,
-            repeated=repeated and not map_key,
-            map_key=map_key,
-            has_presence=not repeated and self._has_presence(field, kind),
-            oneof=oneofs[field.oneof_index] if oneofs and field.HasField("oneof_index") else "",
-            extendee=self._type(field.extendee, path) if field.extendee else None,
-            optional=field.proto3_optional,
-            packed=repeated and kind not in _NEVER_PACKED and self._packed(field),
-            json_name=field.json_name or json_name(name),
-            comment=self.source.comment(path),
-            deprecated=has_options and field.options.deprecated,
+            name,
+            field.number,
+            kind,
+            self._type(type_name, path) if kind in _NAMED else None,
+            repeated and not map_key,
+            map_key,
+            not repeated and (kind == "message" or in_oneof or bool(extendee) or self._explicit(options)),
+            oneofs[field.oneof_index] if oneofs and in_oneof else "",
+            self._type(extendee, path) if extendee else None,
+            field.proto3_optional,
+            repeated and kind not in _NEVER_PACKED and self._packed(options),
+            field.json_name or json_name(name),
+            self.source.comment(path),
+            options is not None and options.deprecated,
         )
 
     def _type(self, name: str, path: Path) -> TypeName:
@@ -271,20 +282,19 @@ class _FileReader:
             raise self.source.error(path, name, "is no type that a file of the request defines")
         return known
 
-    def _has_presence(self, field: descriptor_pb2.FieldDescriptorProto, kind: str) -> bool:
-        if kind == "message" or field.HasField("oneof_index") or field.extendee:
-            return True
-        if field.HasField("options") and field.options.features.HasField("field_presence"):
-            return field.options.features.field_presence != descriptor_pb2.FeatureSet.IMPLICIT
+    def _explicit(self, options: descriptor_pb2.FieldOptions | None) -> bool:
+        """Returns whether a field with these options, of a type that leaves it open, has presence."""
+        if options is not None and options.features.HasField("field_presence"):
+            return options.features.field_presence != descriptor_pb2.FeatureSet.IMPLICIT
         return self._explicit_presence
 
-    def _packed(self, field: descriptor_pb2.FieldDescriptorProto) -> bool:
-        if field.options.HasField("packed"):
-            return field.options.packed
-        for options in (field.options, self._file.options):
+    def _packed(self, options: descriptor_pb2.FieldOptions | None) -> bool:
+        if options is not None:
+            if options.HasField("packed"):
+                return options.packed
             if options.features.HasField("repeated_field_encoding"):
                 return options.features.repeated_field_encoding == descriptor_pb2.FeatureSet.PACKED
-        return edition_of(self._file) != "proto2"
+        return self._packs
 
     def _enums(self, enums: Iterable[descriptor_pb2.EnumDescriptorProto], path: Path, prefix: str) -> tuple[Enum, ...]:
         return tuple(
@@ -363,6 +373,7 @@ class _FileReader:
 
 _REPEATED = descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED
 _IDEMPOTENCY = ("UNKNOWN", "NO_SIDE_EFFECTS", "IDEMPOTENT")
+_NAMED = frozenset({"message", "enum"})
 _NEVER_PACKED = frozenset({"string", "bytes", "message"})
 _TYPES: dict[int, str] = {
     number: "message" if name == "TYPE_GROUP" else name.removeprefix("TYPE_").lower()
@@ -390,6 +401,13 @@ def _explicit_presence(file: descriptor_pb2.FileDescriptorProto) -> bool:
     return file.syntax != "proto3"
 
 
+def _packs(file: descriptor_pb2.FileDescriptorProto) -> bool:
+    """Returns whether a plain list of numbers of the file is packed on the wire."""
+    if file.options.features.HasField("repeated_field_encoding"):
+        return file.options.features.repeated_field_encoding == descriptor_pb2.FeatureSet.PACKED
+    return edition_of(file) != "proto2"
+
+
 def _stripped(file: descriptor_pb2.FileDescriptorProto) -> bytes:
     """Returns the descriptor as protoc's own Python output holds it, byte for byte.
 
@@ -413,5 +431,6 @@ def _strip_message_json_names(messages: Iterable[descriptor_pb2.DescriptorProto]
 
 def _strip_json_names(fields: Iterable[descriptor_pb2.FieldDescriptorProto]) -> None:
     for field in fields:
-        if field.json_name == json_name(field.name):
+        name = field.name
+        if field.json_name == (json_name(name) if "_" in name else name):
             field.ClearField("json_name")

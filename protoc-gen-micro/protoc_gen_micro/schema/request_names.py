@@ -7,9 +7,14 @@ of Python.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    EnumDescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+)
 
 from protoc_gen_micro.errors import GenerateError
 
@@ -32,11 +37,15 @@ def check_names(files: Iterable[FileDescriptorProto]) -> None:
     for file in files:
         for path in (file.name, *file.dependency):
             _check_path(path)
-        for kind, name, pattern in _names(file):
-            # A damaged request has bytes where a name is not UTF-8; the reader refuses them.
-            if isinstance(name, str) and not pattern.fullmatch(name):
-                problem = f"the request has a {kind} called {_shown(name)}, which is not an identifier"
-                raise GenerateError(problem, path=file.name)
+        identifiers: dict[object, str] = {}
+        references: dict[object, str] = {}
+        _collect(file, identifiers, references)
+        for names, pattern in ((identifiers, _IDENTIFIER), (references, _REFERENCE)):
+            for name, kind in names.items():
+                # A damaged request has bytes where a name is not UTF-8; the reader refuses them.
+                if isinstance(name, str) and not pattern.fullmatch(name):
+                    problem = f"the request has a {kind} called {_shown(name)}, which is not an identifier"
+                    raise GenerateError(problem, path=file.name)
 
 
 def _check_path(path: object) -> None:
@@ -46,45 +55,53 @@ def _check_path(path: object) -> None:
         raise GenerateError("has characters that cannot be printed in its name; rename it", path=_shown(path))
 
 
-def _names(file: FileDescriptorProto) -> Iterator[tuple[str, object, re.Pattern[str]]]:
-    """Yields what kind of name it is, the name, and what it must look like."""
+def _collect(file: FileDescriptorProto, identifiers: dict[object, str], references: dict[object, str]) -> None:
+    """Collects the names in a file, each with what it is the name of: large files use the same names again and again.
+
+    Args:
+        file: the file.
+        identifiers: receives the names that must be identifiers.
+        references: receives the names of packages and types, which have dots.
+    """
     if file.package:
-        yield "package", file.package, _REFERENCE
-    for message in file.message_type:
-        yield from _of_message(message)
-    for enum in file.enum_type:
-        yield from _of_enum(enum)
-    for extension in file.extension:
-        yield "extension", extension.name, _IDENTIFIER
-        if extension.type_name:
-            yield "type", extension.type_name, _REFERENCE
+        references[file.package] = "package"
+    _collect_messages(file.message_type, identifiers, references)
+    _collect_enums(file.enum_type, identifiers)
+    _collect_fields(file.extension, "extension", identifiers, references)
     for service in file.service:
-        yield "service", service.name, _IDENTIFIER
+        identifiers[service.name] = "service"
         for method in service.method:
-            yield "method", method.name, _IDENTIFIER
-            for reference in (method.input_type, method.output_type):
-                if reference:
-                    yield "type", reference, _REFERENCE
+            identifiers[method.name] = "method"
+            references[method.input_type or "_"] = references[method.output_type or "_"] = "type"
 
 
-def _of_message(message: DescriptorProto) -> Iterator[tuple[str, object, re.Pattern[str]]]:
-    yield "message", message.name, _IDENTIFIER
-    for field in (*message.field, *message.extension):
-        yield "field", field.name, _IDENTIFIER
-        if field.type_name:
-            yield "type", field.type_name, _REFERENCE
-    for oneof in message.oneof_decl:
-        yield "oneof", oneof.name, _IDENTIFIER
-    for nested in message.nested_type:
-        yield from _of_message(nested)
-    for enum in message.enum_type:
-        yield from _of_enum(enum)
+def _collect_messages(
+    messages: Iterable[DescriptorProto], identifiers: dict[object, str], references: dict[object, str]
+) -> None:
+    for message in messages:
+        identifiers[message.name] = "message"
+        _collect_fields(message.field, "field", identifiers, references)
+        _collect_fields(message.extension, "field", identifiers, references)
+        for oneof in message.oneof_decl:
+            identifiers[oneof.name] = "oneof"
+        _collect_messages(message.nested_type, identifiers, references)
+        _collect_enums(message.enum_type, identifiers)
 
 
-def _of_enum(enum: EnumDescriptorProto) -> Iterator[tuple[str, object, re.Pattern[str]]]:
-    yield "enum", enum.name, _IDENTIFIER
-    for value in enum.value:
-        yield "enum value", value.name, _IDENTIFIER
+def _collect_fields(
+    fields: Iterable[FieldDescriptorProto], kind: str, identifiers: dict[object, str], references: dict[object, str]
+) -> None:
+    for field in fields:
+        identifiers[field.name] = kind
+        if reference := field.type_name:
+            references[reference] = "type"
+
+
+def _collect_enums(enums: Iterable[EnumDescriptorProto], identifiers: dict[object, str]) -> None:
+    for enum in enums:
+        identifiers[enum.name] = "enum"
+        for value in enum.value:
+            identifiers[value.name] = "enum value"
 
 
 def _shown(name: str) -> str:
