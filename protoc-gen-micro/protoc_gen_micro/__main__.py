@@ -6,9 +6,11 @@ What only one of the ways through here needs is imported there: loading it is mo
 from __future__ import annotations
 
 import gc
+import os
 import sys
+from typing import NoReturn
 
-__all__ = ["main"]
+__all__ = ["main", "run"]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,16 +22,22 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments:
         return _answer(arguments)
-    # A run is short and leaves almost no cycles; looking for them takes up to a tenth of its time.
-    gc.disable()
-    try:
-        from protoc_gen_micro.run.generate import answer
+    from protoc_gen_micro.run.generate import answer
 
-        sys.stdout.buffer.write(answer(sys.stdin.buffer.read()))
-        sys.stdout.buffer.flush()
-    finally:
-        gc.enable()
+    sys.stdout.buffer.write(answer(sys.stdin.buffer.read()))
+    sys.stdout.buffer.flush()
     return 0
+
+
+def run() -> NoReturn:
+    """Runs ``main`` as a process that does nothing else, and ends it."""
+    # A run is short and makes almost no cycles: looking for them takes up to a tenth of its time.
+    gc.disable()
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Python would free each object first, which takes another tenth.
+    os._exit(code)
 
 
 _USAGE = """\
@@ -68,4 +76,4 @@ def include_folder() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -16,16 +16,15 @@ from protoc_gen_micro.python.modules import Modules, typed_by_typeshed
 from protoc_gen_micro.python.scopes import (
     ENUM_BODY,
     ENUM_MEMBERS,
+    MESSAGE_MEMBERS,
     deprecated,
     enums_of,
     extensions_of,
-    members,
     named,
-    nested,
     overridden,
-    overrides,
     overriding,
     own_names,
+    stub_names,
     types_of,
     walk,
     writable,
@@ -54,7 +53,8 @@ class Hints:
 
     def __init__(self, file: File, modules: Modules) -> None:
         everything = list(walk(file.messages))
-        hiding = {name for message in everything for name in members(message)}
+        self._members = {message.type_name.full_name: frozenset(named(message)) for message in everything}
+        hiding = {name for message in everything for name in stub_names(message)}.union(*self._members.values())
         top = modules.exports[file.path]
         own = set(own_names(file))
         enums = enums_of(file, everything)
@@ -84,8 +84,7 @@ class Hints:
         taken.update(self._names.values())
         self._written: set[str] = set()
         self._type_names: dict[str, str] = {}
-        self._asked: Message | None = None
-        self._answer: frozenset[str] = frozenset()
+        self._bodies: dict[tuple[object, ...], str] = {}
         self._keywords = self._unwritable(everything, taken)
         self.suppressed = self._suppressed(file, everything, enums)
 
@@ -179,9 +178,18 @@ class Hints:
             case _:
                 return ""
 
-    def nested(self, message: Message) -> tuple[Message, ...]:
-        """Returns the messages nested in a message, with the entries of its maps, which are messages too."""
-        return nested(message)
+    def written(self, entry: Message) -> str:
+        """Returns the body of the class of a map's entry, if ``write`` was given one like it; or empty.
+
+        Many maps of a file have the same types, and so their entries have the same bodies.
+        """
+        return self._bodies.get(_likeness(entry), "")
+
+    def write(self, entry: Message, body: str) -> str:
+        """Returns the body of the class of a map's entry, and keeps it for ``written``."""
+        body = body.rstrip("\n")
+        self._bodies[_likeness(entry)] = body
+        return body
 
     def accessible(self, field: Field) -> bool:
         """Returns whether Python can write the name of a field."""
@@ -195,7 +203,7 @@ class Hints:
 
     def defines(self, message: Message, method: str) -> bool:
         """Returns whether a method of a message is to be declared: it has fields, and nothing that is called so."""
-        return bool(message.fields) and method not in self._named(message)
+        return bool(message.fields) and method not in self._members[message.type_name.full_name]
 
     def name(self) -> str:
         """Returns the type of the name of an enum's value."""
@@ -216,10 +224,12 @@ class Hints:
         """Returns the oneofs that ``WhichOneof`` tells of; none where a field is called so."""
         return list(message.oneofs) if self.defines(message, "WhichOneof") else []
 
-    def numbered(self, message: Message) -> list[Field]:
-        """Returns the fields whose number has a constant: those where nothing else is called like it."""
-        names = self._named(message)
-        return [field for field in message.fields if f"{field.name.upper()}_FIELD_NUMBER" not in names]
+    def constants(self, message: Message) -> list[str]:
+        """Returns the constants for the numbers of the fields, where nothing else is called like one."""
+        taken = self._members[message.type_name.full_name]
+        final = f"{self.helper('typing')}.Final"
+        constants = [(f"{field.name.upper()}_FIELD_NUMBER", field.number) for field in message.fields]
+        return [f"{name}: {final} = {number}" for name, number in constants if name not in taken]
 
     def values(self, enum: Enum) -> list[EnumValue]:
         """Returns the values of an enum whose names Python can write."""
@@ -294,12 +304,6 @@ class Hints:
         """Returns how many classes the body of a message or an enum is inside of."""
         return len(thing.type_name.names)
 
-    def _named(self, message: Message) -> frozenset[str]:
-        """Returns the names that the class of a message defines; they are asked for several times in a row."""
-        if self._asked is not message:
-            self._asked, self._answer = message, frozenset(named(message))
-        return self._answer
-
     def _argument(self, field: Field) -> str:
         value = self.type(field)
         if field.map_key:
@@ -353,7 +357,9 @@ class Hints:
             mypy.append(self.imports.disabled)
         if self.extends:
             pyright.append("reportPrivateUsage=false")
-        if any(map(overrides, everything)) or any(map(overridden, enums)):
+        if any(not MESSAGE_MEMBERS.isdisjoint(names) for names in self._members.values()) or any(
+            map(overridden, enums)
+        ):
             # Something has the name of a member of its base class, and hides it at run time too.
             mypy += ["assignment", "misc", "override"]
             pyright += ["reportIncompatibleMethodOverride=false", "reportIncompatibleVariableOverride=false"]
@@ -401,6 +407,13 @@ _SCALARS = {
     "sint32": "int",
     "sint64": "int",
 }
+
+
+def _likeness(entry: Message) -> tuple[object, ...]:
+    """Returns what the body of the class of a map's entry depends on."""
+    key, value = entry.fields
+    type_name = value.type_name.full_name if value.type_name else ""
+    return key.type, value.type, type_name, key.has_presence, value.has_presence, len(entry.type_name.names)
 
 
 def _public(file: File, modules: Modules, own: set[str]) -> dict[str, set[str]]:

@@ -18,13 +18,11 @@ __all__ = [
     "deprecated",
     "enums_of",
     "extensions_of",
-    "members",
     "named",
-    "nested",
     "overridden",
     "overriding",
-    "overrides",
     "own_names",
+    "stub_names",
     "types_of",
     "walk",
     "writable",
@@ -41,16 +39,11 @@ def writable(name: str) -> bool:
     return name not in KEYWORDS and not name.startswith("__")
 
 
-def nested(message: Message) -> tuple[Message, ...]:
-    """Returns the messages nested in a message, with the entries of its maps."""
-    return (*message.entries, *message.messages) if message.entries else message.messages
-
-
 def walk(messages: Iterable[Message]) -> Iterator[Message]:
-    """Yields messages, and all that are nested in them."""
+    """Yields messages, and all that are nested in them, but for the entries of maps."""
     for message in messages:
         yield message
-        yield from walk(nested(message))
+        yield from walk(message.messages)
 
 
 def named(message: Message) -> list[str]:
@@ -58,21 +51,22 @@ def named(message: Message) -> list[str]:
     names = [field.name for field in message.fields]
     if message.extensions:
         names += [field.name for field in message.extensions]
-    names += [inner.type_name.names[-1] for inner in nested(message)]
+    names += [inner.type_name.names[-1] for inner in (*message.entries, *message.messages)]
     for enum in message.enums:
         names.append(enum.type_name.names[-1])
         names += [value.name for value in enum.values]
     return names
 
 
-def members(message: Message) -> list[str]:
-    """Returns the names that the stub gives to something in the class of a message."""
-    names = named(message)
-    names += [f"{field.name.upper()}_FIELD_NUMBER" for field in (*message.fields, *message.extensions)]
+def stub_names(message: Message) -> list[str]:
+    """Returns the names that the stub gives to something in the class of a message, beside those of the message itself."""
+    names = [f"{field.name.upper()}_FIELD_NUMBER" for field in (*message.fields, *message.extensions)]
     if message.fields:
         names += ["ClearField", "HasField"]
     if message.oneofs:
         names.append("WhichOneof")
+    if message.entries:
+        names += _ENTRY
     return names
 
 
@@ -85,11 +79,6 @@ def own_names(file: File) -> Iterator[str]:
     for extension in file.extensions:
         yield extension.name
         yield f"{extension.name.upper()}_FIELD_NUMBER"
-
-
-def overrides(message: Message) -> bool:
-    """Returns whether something in the class of a message has the name of a member of every message."""
-    return not MESSAGE_MEMBERS.isdisjoint(named(message))
 
 
 def overriding(type_name: TypeName) -> bool:
@@ -127,6 +116,9 @@ def deprecated(enums: Iterable[Enum], everything: Iterable[Message]) -> bool:
     """Returns whether a message or an enum is deprecated."""
     return any(enum.deprecated for enum in enums) or any(message.deprecated for message in everything)
 
+
+_ENTRY = ("ClearField", "HasField", "KEY_FIELD_NUMBER", "VALUE_FIELD_NUMBER", "key", "value")
+"""What the stub writes into the class of a map's entry."""
 
 # What the classes of messages, and int, have already; of int, what a value can be called.
 # fmt: off

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from protoc_gen_micro.schema.comments import cleaned
@@ -38,6 +39,8 @@ def docstring(text: str, deprecated: bool = False) -> str:
     text = cleaned(text)
     if deprecated:
         text = f"{text}\n\nDeprecated." if text else "Deprecated."
+    if not deprecated and text.isprintable() and not _SPECIAL.search(text):
+        return f'"""{text}"""'
     first, *rest = text.split("\n")
     text = text.replace("\\", "\\\\")
     if not text.replace("\n", "").replace("\t", "").isprintable():
@@ -51,6 +54,9 @@ def docstring(text: str, deprecated: bool = False) -> str:
         text = f"\n{text}"
     return f'"""{_without_triple_quotes(text)}\n"""'
 
+
+_SPECIAL = re.compile(r'["\\]')
+"""The letters that a docstring may have to escape."""
 
 _QUOTE = '\\"'
 
@@ -95,7 +101,20 @@ def layout(head: str, arguments: Iterable[str], tail: str, levels: int = 0) -> s
             return f"{name} = (\n    {indented(inner)}\n)"
     if len(parts) == 1 and not _is_display(head):
         return f"{head}\n    {indented(broken(parts[0], levels + 1))}\n{tail}"
-    return f"{head}\n" + "".join(f"    {indented(broken(part, levels + 1))},\n" for part in parts) + tail
+    return f"{head}\n{_each(parts, levels)}{tail}"
+
+
+def _each(parts: Iterable[str], levels: int) -> str:
+    """Returns arguments or parameters, each on lines of its own."""
+    most = WIDTH - 4 * levels - 5
+    return "".join(
+        [
+            f"    {part},\n"
+            if len(part) <= most and "\n" not in part
+            else f"    {indented(broken(part, levels + 1))},\n"
+            for part in parts
+        ]
+    )
 
 
 def _is_display(head: str) -> bool:
@@ -135,10 +154,7 @@ def signature(head: str, parameters: Iterable[str], hint: str, tail: str, levels
     room = WIDTH - 4 * levels
     if len(head) + len(joined) + len(hint) + len(tail) + 5 <= room:
         return f"{head}{joined}) -> {hint}{tail}"
-    if len(parts) > 1 and len(joined) + 4 <= room:
-        inner = f"    {joined}\n"
-    else:
-        inner = "".join(f"    {indented(broken(part, levels + 1))},\n" for part in parts)
+    inner = f"    {joined}\n" if len(parts) > 1 and len(joined) + 4 <= room else _each(parts, levels)
     return f"{head}\n{inner}) -> {returned(hint, tail, levels)}"
 
 

@@ -274,6 +274,33 @@ def messages_pyi(file: File, use: Hints) -> str:
         return "".join(out)
 
 
+    def entry_body(message: Message) -> str:
+        out: list[str] = []
+        for field in message.fields:
+            out += ("    ", indented(attribute(message, field)), "\n",)
+        if use.apart(message):
+            out += ("\n",)
+        out += (
+            "    ", indented(layout("def __init__(", use.parameters(message), ") -> None: ...", use.depth(message))), "\n",
+            "    ", indented(layout("def HasField(", use.present(message), ") -> " + use.builtin("bool") + ": ...", use.depth(message))), "\n",
+            "    ", indented(layout("def ClearField(", use.clearable(message), ") -> None: ...", use.depth(message))), "\n",
+            "\n",
+            "    KEY_FIELD_NUMBER: ", use.helper("typing"), ".Final = 1\n",
+            "    VALUE_FIELD_NUMBER: ", use.helper("typing"), ".Final = 2\n",
+        )
+        return "".join(out)
+
+
+    def entry_class(message: Message) -> str:
+        out: list[str] = []
+        out += (
+            "@", use.helper("typing"), ".final\n",
+            layout("class " + use.class_name(message) + "(", [use.helper("message") + ".Message"], "):", use.level(message)), "\n",
+            use.written(message) or use.write(message, entry_body(message)), "\n",
+        )
+        return "".join(out)
+
+
     def message_class(message: Message) -> str:
         out: list[str] = []
         if message.deprecated:
@@ -302,8 +329,8 @@ def messages_pyi(file: File, use: Hints) -> str:
             out += ("    ", indented(signature("def WhichOneof(", ["self", "oneof_group: " + use.literal(oneof.name)], use.choices(oneof), ": ...", use.depth(message))), "\n",)
         if message.fields:
             out += ("\n",)
-            for field in use.numbered(message):
-                out += ("    ", field.name.upper(), "_FIELD_NUMBER: ", use.helper("typing"), ".Final = ", str(field.number), "\n",)
+            for constant in use.constants(message):
+                out += ("    ", constant, "\n",)
         for enum in message.enums:
             out += (
                 "\n",
@@ -313,7 +340,12 @@ def messages_pyi(file: File, use: Hints) -> str:
                 out += ("\n",)
             for value in use.values(enum):
                 out += ("    ", indented(annotated(value.name, use.helper("typing") + ".ClassVar[" + use.type_name(enum.type_name) + "]", use.depth(message))), "\n",)
-        for nested in use.nested(message):
+        for entry in message.entries:
+            out += (
+                "\n",
+                "    ", indented(entry_class(entry)), "\n",
+            )
+        for nested in message.messages:
             out += (
                 "\n",
                 "    ", indented(message_class(nested)), "\n",

@@ -155,6 +155,8 @@ def _plain(comment: str | bytes) -> str:
     """
     if isinstance(comment, bytes):
         comment = comment.decode(errors="replace")
+    if comment.find("\n") == len(comment) - 1 and not comment.startswith("*"):
+        return comment.strip()  # Most comments are of one line.
     return cleaned(_without_stars(comment))
 
 

@@ -26,6 +26,7 @@ class Reader:
         """Every file of the run, by its name."""
         self._types: dict[str, TypeName] = {}
         self._map_entries: dict[str, descriptor_pb2.DescriptorProto] = {}
+        self._renamed: set[str] = set()  # the files with a type whose name is a keyword
         for file in self.files.values():
             prefix = f".{file.package}." if file.package else "."
             self._index(file.name, prefix, (), file.message_type, file.enum_type, file.extension)
@@ -87,7 +88,7 @@ class Reader:
 
     def _plain(self, path: str) -> tuple[File, Source]:
         """Reads all of a file but its events, and returns where its mistakes are noted, too."""
-        reader = _FileReader(self.files[path], self._types, self._map_entries, self._options)
+        reader = _FileReader(self.files[path], self._types, self._map_entries, self._renamed, self._options)
         file = reader.read()
         if self._options.known:
             messages = list(_nested(file.messages))
@@ -132,6 +133,7 @@ class Reader:
         if not KEYWORDS.isdisjoint(names):
             taken = {*names, *(field.name for field in fields), *(value.name for enum in enums for value in enum.value)}
             python_names = {name: unused(f"{name}_", taken) for name in names if name in KEYWORDS}
+            self._renamed.add(file)
         for enum in enums:
             key = prefix + enum.name
             own = (*outer, python_names.get(enum.name, enum.name))
@@ -153,11 +155,13 @@ class _FileReader:
         file: descriptor_pb2.FileDescriptorProto,
         types: dict[str, TypeName],
         map_entries: dict[str, descriptor_pb2.DescriptorProto],
+        renamed: set[str],
         options: Options,
     ) -> None:
         self._file = file
         self._types = types
         self._map_entries = map_entries
+        self._renamed = renamed
         self._options = options
         self.source = Source(file)
         self._explicit_presence = _explicit_presence(file)
@@ -178,7 +182,9 @@ class _FileReader:
             extensions=tuple(self._field(field, (7, index), ()) for index, field in enumerate(file.extension)),
             services=tuple(self._service(service, (6, index)) for index, service in enumerate(file.service)),
             descriptor=_stripped(file),
-            aliases=tuple(self._aliases("", prefix, (*file.message_type, *file.enum_type))),
+            aliases=tuple(self._aliases("", prefix, (*file.message_type, *file.enum_type)))
+            if file.name in self._renamed
+            else (),
             events=(),
         )
 
@@ -205,9 +211,17 @@ class _FileReader:
         plain: list[Message] = []
         entries: list[Message] = []
         for index, message in enumerate(messages):
-            read = entries if f".{prefix}{message.name}" in self._map_entries else plain
-            read.append(self._message(message, (*path, index), prefix))
+            if f".{prefix}{message.name}" in self._map_entries:
+                entries.append(self._entry(message, (*path, index), prefix))
+            else:
+                plain.append(self._message(message, (*path, index), prefix))
         return tuple(plain), tuple(entries)
+
+    def _entry(self, message: descriptor_pb2.DescriptorProto, path: Path, prefix: str) -> Message:
+        """Reads the entry of a map, which the compiler has made: it holds a key and a value, and nobody wrote a comment."""
+        key, value = message.field
+        fields = self._field(key, path, ()), self._field(value, path, ())
+        return Message(message.name, self._types[f".{prefix}{message.name}"], fields, (), (), (), (), (), "", False)
 
     def _message(self, message: descriptor_pb2.DescriptorProto, path: Path, prefix: str) -> Message:
         full_name = prefix + message.name
