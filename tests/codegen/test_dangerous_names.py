@@ -1,7 +1,8 @@
 """Names that mean something to Python, to protobuf or to the stubs themselves, everywhere a .proto has a name.
 
 Each example is a pair of random files, where one imports the other and its types, and a program that uses every
-field. Both strict checkers find no mistake in any of it, and the types are those of the .proto.
+field. Both strict checkers find no mistake in any of it, and the types are those of the .proto. The betterproto
+dialect's classes of the same files hold what the official runtime's hold.
 """
 
 from __future__ import annotations
@@ -375,7 +376,129 @@ def test_any_name_is_clean_and_means_what_the_proto_says(
     figures.add("files", checked)
 
 
-SHADOWS = """\
+ROUND_TRIPS = """\
+import importlib
+import random
+import sys
+from pathlib import Path
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
+
+# A field or a nested message may hide any method of a message.
+methods = timestamp_pb2.Timestamp.__mro__[1]
+pool = descriptor_pool.DescriptorPool()
+for file in descriptor_pb2.FileDescriptorSet.FromString(Path("all.binpb").read_bytes()).file:
+    pool.Add(file)
+chance = random.Random(1)
+
+
+def module(file):
+    if file.startswith("google/protobuf/"):
+        return importlib.import_module("betterproto.lib.std.google.protobuf")
+    return importlib.import_module(file.removesuffix(".proto").replace("/", ".") + "_pb")
+
+
+def scalar(field):
+    if field.enum_type:
+        return chance.choice(field.enum_type.values).number
+    values = {"str": "a", "bytes": b"b", "float": 1.5, "bool": True, "int": 7}
+    return values[{9: "str", 12: "bytes", 1: "float", 8: "bool"}.get(field.type, "int")]
+
+
+def fill(message, descriptor, depth=0):
+    for field in descriptor.fields:
+        if chance.random() < 0.3 or (field.message_type and depth == 3):
+            continue
+        entry = field.message_type and field.message_type.GetOptions().map_entry
+        value = field.message_type.fields_by_name["value"] if entry else field
+        if entry and value.message_type:
+            fill(getattr(message, field.name)["key"], value.message_type, depth + 1)
+        elif entry:
+            getattr(message, field.name)["key"] = scalar(value)
+        elif field.is_repeated and field.message_type:
+            fill(getattr(message, field.name).add(), field.message_type, depth + 1)
+        elif field.is_repeated:
+            getattr(message, field.name).append(scalar(field))
+        elif field.message_type:
+            methods.SetInParent(getattr(message, field.name))
+            fill(getattr(message, field.name), field.message_type, depth + 1)
+        else:
+            setattr(message, field.name, scalar(field))
+    return message
+
+
+def means(kind, descriptor):
+    home = module(descriptor.file.name)
+    assert getattr(home, kind.__name__) is kind and kind.__module__ == home.__name__, (kind, descriptor.full_name)
+    assert getattr(kind, "_full_name_", descriptor.full_name) == descriptor.full_name, (kind, descriptor.full_name)
+
+
+def check(descriptor, classes):
+    kind = classes[descriptor.full_name]
+    means(kind, descriptor)
+    for spec in kind._specs_:
+        field = descriptor.fields_by_name[spec.proto_name]
+        if spec.map_key:
+            field = field.message_type.fields_by_name["value"]
+        if spec.kind in ("message", "enum"):
+            means(spec.type(), field.message_type or field.enum_type)
+    official = message_factory.GetMessageClass(descriptor)
+    for _ in range(5):
+        message, again = fill(official(), descriptor), official()
+        methods.ParseFromString(again, bytes(kind().parse(methods.SerializeToString(message))))
+        assert methods.__eq__(again, message), (again, message)
+    for nested in descriptor.nested_types:
+        if not nested.GetOptions().map_entry:
+            check(nested, classes)
+
+
+for name in sys.argv[1:]:
+    file, home = pool.FindFileByName(name), module(name)
+    importlib.import_module(home.__name__.removesuffix("_pb") + "_micro")
+    own = {key: kind for key, kind in vars(home).items() if getattr(kind, "__module__", "") == home.__name__}
+    classes = {kind._full_name_: kind for kind in own.values() if hasattr(kind, "_full_name_")}
+    for descriptor in file.message_types_by_name.values():
+        check(descriptor, classes)
+    exported = set(home.__all__)
+    for other in file.public_dependencies:
+        for key in module(other.name).__all__:
+            assert key in exported and (key in own or getattr(home, key) is getattr(module(other.name), key)), key
+    assert all(hasattr(home, key) for key in exported)
+print("checked", len(sys.argv[1:]))
+"""
+
+
+@pytest.mark.verify("codegen")
+@pytest.mark.parametrize("checker", ["runtime", "mypy", "pyright"])
+def test_any_name_means_what_the_proto_says_in_the_betterproto_dialect(
+    checker: str, size: Size, figures: Figures, tmp_path: Path
+) -> None:
+    seeds = range(size(2000, ci=8))
+    checked = 0
+    for start in range(0, len(seeds), 100):
+        batch = seeds[start : start + 100]
+        folder = tmp_path / str(start)
+        texts = {seed: example(seed, folder) for seed in batch}
+        for seed in batch:
+            (folder / f"use{seed}.py").unlink()  # a program of the default dialect
+        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.proto"))
+        protoc(folder, [folder, ROOT], names, "--micro_opt=messages=betterproto")
+        if checker == "runtime":
+            run(SCRIPTS / "protoc", f"-I{folder}", "--include_imports", f"-o{folder / 'all.binpb'}", *names)
+            done = run(sys.executable, "-W", "error", "-c", ROUND_TRIPS, *names, cwd=folder)
+            assert done.stdout == f"checked {len(names)}\n"
+        else:
+            mistakes = _mistakes(checker, folder)
+            assert mistakes == [], "\n".join(
+                [*mistakes[:20], *(texts[seed] for seed in batch if _concerns(seed, mistakes))]
+            )
+        checked += len(names)
+    figures.add("files", checked)
+
+
+SHADOWS = {
+    "protobuf": """\
+# pyright: reportPrivateUsage=false
 from typing import assert_type
 
 from torture import shadowed_pb2, shadows_pb2
@@ -389,13 +512,32 @@ assert record.theirs.DESCRIPTOR is shadowed_pb2.Record.DESCRIPTOR is not shadows
 assert shadows_pb2.Outer.Clear.lambda_.DESCRIPTOR.name == "lambda"
 assert shadows_pb2.getattr.import_.DESCRIPTOR.name == "import"
 assert shadows_pb2._builtins.None_.DESCRIPTOR.name == "None"
-"""
+""",
+    "betterproto": """\
+from typing import assert_type
+
+from torture import shadowed_pb, shadows_pb
+
+record = shadows_pb.Record(ours=shadows_pb.Record(theirs=shadowed_pb.Record(theirs="a")))
+assert_type(record.ours, shadows_pb.Record)
+assert_type(record.theirs, shadowed_pb.Record)
+assert_type(record.globals, shadows_pb.Globals)
+assert_type(shadows_pb.Value().kind, shadows_pb.ValueKind)
+assert type(record.ours) is shadows_pb.Record
+assert type(record.theirs) is shadowed_pb.Record
+assert shadows_pb.Globals is shadowed_pb.Globals
+assert bytes(record) == b"\\n\\x05\\x12\\x03\\n\\x01a"
+""",
+}
 
 
-def test_a_name_that_is_handed_on_and_defined_means_the_own_class(tmp_path: Path) -> None:
-    protoc(tmp_path, [PROTOS], ["torture/shadows.proto", "torture/shadowed.proto"])
-    write(tmp_path, {"use.py": SHADOWS})
-    assert _mistakes("mypy", tmp_path) == []
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+@pytest.mark.parametrize("dialect", ["protobuf", "betterproto"])
+def test_a_name_that_is_handed_on_and_defined_means_the_own_class(dialect: str, checker: str, tmp_path: Path) -> None:
+    names = ["torture/shadows.proto", "torture/shadowed.proto"]
+    protoc(tmp_path, [PROTOS], names, f"--micro_opt=messages={dialect}")
+    write(tmp_path, {"use.py": SHADOWS[dialect]})
+    assert _mistakes(checker, tmp_path) == []
     run(sys.executable, "use.py", cwd=tmp_path)
 
 

@@ -80,6 +80,79 @@ def test_well_known_types_are_handed_on(dialect: str, place: str, tmp_path: Path
     run(SCRIPTS / "mypy", *files, cwd=tmp_path)
 
 
+SAME_NAMES = {
+    "{place}z.proto": "package z; message Value { string text = 1; } message Other {}",
+    "{place}y.proto": "package y; message Value { int32 number = 1; }",
+    "{place}own.proto": 'package own; import public "{place}z.proto"; import "{place}y.proto"; '
+    "message Value { z.Value theirs = 1; y.Value others = 2; own.Value mine = 3; }",
+    "{place}known.proto": 'package known; import public "{place}z.proto"; import "google/protobuf/struct.proto"; '
+    "message Known { google.protobuf.Value known = 1; }",
+    "{place}both.proto": 'package both; import public "{place}z.proto"; import public "{place}y.proto"; '
+    "message Both { z.Value first = 1; y.Value last = 2; }",
+    "{place}lib.proto": 'package lib; import public "google/protobuf/struct.proto"; import "{place}z.proto"; '
+    "message Lib { z.Value theirs = 1; google.protobuf.Value known = 2; }",
+    "{place}chain.proto": 'package chain; import public "{place}own.proto"; import "{place}z.proto"; '
+    'import "google/protobuf/struct.proto"; '
+    "message Chain { z.Value theirs = 1; own.Value mine = 2; google.protobuf.Value known = 3; z.Other other = 4; }",
+    "{place}user.proto": 'package user; import "{place}known.proto"; import "{place}both.proto"; '
+    'import "google/protobuf/struct.proto"; '
+    "message User { z.Value theirs = 1; y.Value others = 2; google.protobuf.Value known = 3; z.Other other = 4; }",
+}
+"""Files that define, use and hand on messages of one name."""
+
+CLASSES = """\
+import importlib
+
+struct = importlib.import_module("{struct}").Value
+modules = [importlib.import_module("{base}" + name + "{suffix}") for name in "{names}".split()]
+z, y, own, known, both, lib, chain, user = modules
+
+assert z.Value is not y.Value and z.Value is not struct
+assert known.Value is z.Value
+assert own.Value not in (z.Value, y.Value) and own.Other is z.Other
+assert both.Value is y.Value
+assert lib.Value is struct
+assert chain.Value is own.Value and chain.Other is z.Other
+
+def holds(message, **classes):
+    for name, kind in classes.items():
+        assert type(getattr(message(), name)) is kind, (message, name)
+
+holds(own.Value, theirs=z.Value, others=y.Value, mine=own.Value)
+holds(known.Known, known=struct)
+holds(both.Both, first=z.Value, last=y.Value)
+holds(lib.Lib, theirs=z.Value, known=struct)
+holds(chain.Chain, theirs=z.Value, mine=own.Value, known=struct, other=z.Other)
+holds(user.User, theirs=z.Value, others=y.Value, known=struct, other=z.Other)
+for module in modules:
+    for name in getattr(module, "__all__", ()):
+        getattr(module, name)
+"""
+
+
+@pytest.mark.parametrize("dialect", ["protobuf", "betterproto"])
+@pytest.mark.parametrize(
+    ("place", "option"), [("", ""), ("q/", ""), ("", ",package=."), ("", ",package=acme"), ("q/", ",package=acme")]
+)
+def test_a_name_that_several_files_hand_on_means_the_class_that_the_proto_says(
+    place: str, option: str, dialect: str, tmp_path: Path
+) -> None:
+    sources = {
+        name.replace("{place}", place): 'syntax = "proto3"; ' + text.replace("{place}", place)
+        for name, text in SAME_NAMES.items()
+    }
+    write(tmp_path / "protos", sources)
+    out = tmp_path / "acme" if option else tmp_path
+    assert protoc(out, [tmp_path / "protos"], sorted(sources), f"--micro_opt=messages={dialect}{option}") == ""
+    script = CLASSES.format(
+        struct="betterproto.lib.std.google.protobuf" if dialect == "betterproto" else "google.protobuf.struct_pb2",
+        base=("acme." if option else "") + place.replace("/", "."),
+        suffix="_pb" if dialect == "betterproto" else "_pb2",
+        names=" ".join(name.removeprefix("{place}").removesuffix(".proto") for name in SAME_NAMES),
+    )
+    run(sys.executable, "-W", "error", "-c", script, cwd=tmp_path)
+
+
 def test_what_betterproto_does_not_have_is_named(tmp_path: Path) -> None:
     source = (
         'syntax = "proto3"; import "google/protobuf/descriptor.proto"; '

@@ -8,7 +8,7 @@ from protoc_gen_micro.betterproto.declarations import declaration
 from protoc_gen_micro.betterproto.dialect import field_names, value_names
 from protoc_gen_micro.betterproto.unrolled import HELPERS, kind_of, wrapped
 from protoc_gen_micro.errors import GenerateError
-from protoc_gen_micro.python.imports import Imports, drop_repeated, plan_names
+from protoc_gen_micro.python.imports import Imports, handed_on, import_directly, plan_names
 from protoc_gen_micro.python.modules import Modules
 from protoc_gen_micro.python.shipped import BETTERPROTO, NOT_IN_BETTERPROTO
 from protoc_gen_micro.python.text import layout, literal
@@ -37,19 +37,18 @@ class Classes:
         names = [field_names(message) for message in file.messages]
         self.names = {message.type_name.full_name: known for message, known in zip(file.messages, names, strict=True)}
         own = modules.exports[file.path]
-        needs: dict[str, set[str]] = {
-            path: set(modules.exports[path]) for path in file.public_dependencies if modules.exports[path]
-        }
+        mine = {message.name for message in file.messages} | {enum.name for enum in file.enums}
+        public = handed_on(file.path, file.public_dependencies, modules, mine)
         used = {(field.type_name.file, field.type_name.names[0]) for field in _used(file) if field.type_name}
-        for path, name in sorted(used):
-            if path != file.path:
-                needs.setdefault(path, set()).add(name)
+        imported = sorted((path, name) for path, name in used if path != file.path)
+        import_directly(public, imported, modules)
+        needs = {path: set(names) for path, names in public.items() if names}
+        for path, name in imported:
+            needs.setdefault(path, set()).add(name)
             if path in BETTERPROTO and name in NOT_IN_BETTERPROTO:
                 problem = f"has a field of {name} of {path}, which betterproto does not have; generate it with messages=protobuf"
                 raise GenerateError(problem, path=file.path)
-        drop_repeated(needs, used, modules)
-        mine = {message.name for message in file.messages} | {enum.name for enum in file.enums} | HELPERS.keys()
-        self.imports: Imports = plan_names(file.path, needs, modules, mine)
+        self.imports: Imports = plan_names(file.path, needs, modules, mine | HELPERS.keys(), public=public)
         exported = [literal(name) for name in sorted(own)]
         self.all = layout("__all__ = [", exported, "]") if exported else "__all__: list[str] = []"
         self._members = {name for known in names for name in known.values()}

@@ -44,6 +44,7 @@ class Dialect:
 
     Attributes:
         exports: the names that a star import of each file's module brings.
+        defined: the names that each file itself defines.
         losses: what the files read so far say and betterproto leaves out.
     """
 
@@ -59,11 +60,13 @@ class Dialect:
             names.add(name)
             self._types[known.full_name] = TypeName(known.full_name, known.file, (name,))
         self.exports: dict[str, frozenset[str]] = {}
+        self.defined: dict[str, frozenset[str]] = {}
         for file in self._files.values():  # in the order of their imports
             public = (self.exports[file.dependency[index]] for index in file.public_dependency)
             own = frozenset(taken.get(file.name, ()))
             if file.name in BETTERPROTO:
                 own -= NOT_IN_BETTERPROTO
+            self.defined[file.name] = own
             self.exports[file.name] = own.union(*public)
 
     def read(self, path: str) -> File:

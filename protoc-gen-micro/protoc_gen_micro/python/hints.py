@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from protoc_gen_micro.python.imports import plan_names, runtime_order
+from protoc_gen_micro.python.imports import handed_on, plan_names
 from protoc_gen_micro.python.modules import Modules, typed_by_typeshed
 from protoc_gen_micro.python.scopes import (
     ENUM_BODY,
@@ -58,7 +58,7 @@ class Hints:
         top = modules.exports[file.path]
         own = set(own_names(file))
         enums = enums_of(file, everything)
-        public = _public(file, modules, own)
+        public = handed_on(file.path, file.public_dependencies, modules, own)
         needs = {path: set(names) for path, names in public.items()}
         hidden = {enum.type_name.names[0] for enum in enums} & (hiding | ENUM_BODY)
         for used in types_of(file, everything):
@@ -414,16 +414,3 @@ def _likeness(entry: Message) -> tuple[object, ...]:
     key, value = entry.fields
     type_name = value.type_name.full_name if value.type_name else ""
     return key.type, value.type, type_name, key.has_presence, value.has_presence, len(entry.type_name.names)
-
-
-def _public(file: File, modules: Modules, own: set[str]) -> dict[str, set[str]]:
-    """Returns the names that the module hands on, by the file whose module brings each.
-
-    A name that several bring is that of the last one at run time, and one that the file defines is its own.
-    """
-    needs: dict[str, set[str]] = {}
-    seen = set(own)
-    for path in reversed(runtime_order(file.path, file.public_dependencies, modules)):
-        needs[path] = {name for name in modules.exports[path] if writable(name)} - seen
-        seen |= needs[path]
-    return needs

@@ -20,11 +20,12 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from protoc_gen_micro.python.modules import Modules
+from protoc_gen_micro.python.scopes import writable
 from protoc_gen_micro.python.text import WIDTH
 from protoc_gen_micro.schema.model import TypeName
 from protoc_gen_micro.schema.names import unused
 
-__all__ = ["Imports", "Needs", "drop_repeated", "plan_modules", "plan_names", "runtime_order"]
+__all__ = ["Imports", "Needs", "handed_on", "import_directly", "plan_modules", "plan_names"]
 
 Needs = Mapping[str, Iterable[str]]
 """The top-level names that a module needs, by the .proto file that defines them."""
@@ -188,29 +189,54 @@ def plan_names(
     )
 
 
-def drop_repeated(needs: Mapping[str, set[str]], used: AbstractSet[tuple[str, str]], modules: Modules) -> None:
-    """Drops the names that a module hands on, where they are needed from the file that defines them too.
+def handed_on(here: str, public: Iterable[str], modules: Modules, own: AbstractSet[str]) -> dict[str, set[str]]:
+    """Returns the names that a module hands on, by the .proto file whose module brings each.
+
+    A name that several bring is that of the last one which the module imports at run time, and one that the file
+    defines is its own.
 
     Args:
-        needs: what is needed, and changed here.
-        used: the types that the module itself refers to, by file and name: they stay.
-        modules: where the modules are.
+        here: the .proto file of the module.
+        public: the .proto files whose names it hands on, in their order.
+        modules: where the modules are, and what star imports of them bring.
+        own: what the file defines.
     """
-    for path, names in needs.items():
-        if path in modules.public:
-            for other in modules.hands_on(path) & needs.keys():
-                names -= {name for name in needs[other] if (path, name) not in used}
+    needs: dict[str, set[str]] = {}
+    seen = set(own)
+    # The modules in a known place are imported first.
+    order = sorted(public, key=lambda path: not modules.absolute(path) and not _same_top(here, path, modules))
+    for path in reversed(order):
+        names = {name for name in modules.exports[path] if writable(name)} - seen
+        if names:
+            needs[path] = names
+            seen |= names
+    return needs
 
 
-def runtime_order(here: str, paths: Iterable[str], modules: Modules) -> list[str]:
-    """Returns .proto files in the order in which the importing module imports their modules at run time.
+def import_directly(public: dict[str, set[str]], used: Iterable[tuple[str, str]], modules: Modules) -> None:
+    """Moves names that a module hands on to the files that define them, where the module itself uses those types.
+
+    Otherwise it would import one class twice, under two names.
 
     Args:
-        here: the .proto file of the importing module.
-        paths: the .proto files, in their order.
+        public: the names that it hands on, by the file whose module brings each; it has at most one of a name. Changed here.
+        used: the types of other files that it refers to: the file that defines each, and the name.
         modules: where the modules are.
     """
-    return sorted(paths, key=lambda path: not modules.absolute(path) and not _same_top(here, path, modules))
+    brings = {name: path for path, names in public.items() for name in names}
+    for path, name in used:
+        bringing = brings.get(name, path)
+        if bringing != path and _defining(bringing, name, modules) == path:
+            public[bringing].discard(name)
+            public.setdefault(path, set()).add(name)
+
+
+def _defining(path: str, name: str, modules: Modules) -> str:
+    """Returns the .proto file that defines what the module of a file calls so, directly or by a public import."""
+    while name not in modules.defined[path]:
+        found = handed_on(path, modules.public[path], modules, modules.defined[path])
+        path = next(other for other, names in found.items() if name in names)
+    return path
 
 
 _MISSING = "  # pyright: ignore[reportMissingImports]"

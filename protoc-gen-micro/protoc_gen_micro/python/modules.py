@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ class Modules(NamedTuple):
         ours: whether this plugin writes the message modules, and so names them.
         suffix: what the names of message modules end with.
         public: the files that each .proto file hands on (``import public``), where there are any.
+        defined: the names that each .proto file itself defines; only in the betterproto dialect.
         inside: whether the output folder is inside a package, so that modules import each other relatively.
         installed: the modules that installed distributions have for files which this run does not generate.
     """
@@ -32,6 +34,7 @@ class Modules(NamedTuple):
     ours: bool = True
     suffix: str = "_pb2"
     public: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    defined: Mapping[str, AbstractSet[str]] = MappingProxyType({})
     inside: bool = False
     installed: Mapping[str, str] = MappingProxyType({})
 
@@ -48,17 +51,6 @@ class Modules(NamedTuple):
         if found:
             return found
         return f"{self.package}.{self.name(path)}" if self.package else ""
-
-    def hands_on(self, path: str) -> set[str]:
-        """Returns the .proto files whose names come with the module of another, by ``import public``."""
-        found: set[str] = set()
-        pending = [path]
-        while pending:
-            for public in self.public.get(pending.pop(), ()):
-                if public not in found:
-                    found.add(public)
-                    pending.append(public)
-        return found
 
     def elsewhere(self, path: str) -> str:
         """Returns the full name of the module of a .proto file that the run does not generate, or empty if it does, or may.

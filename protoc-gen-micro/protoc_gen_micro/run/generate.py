@@ -128,7 +128,7 @@ def _generate(request: plugin_pb2.CodeGeneratorRequest, runtime: bool) -> tuple[
         from protoc_gen_micro.betterproto.dialect import SUFFIX, Dialect
 
         dialect = Dialect(request.proto_file, reader)
-        modules = modules._replace(exports=dialect.exports, suffix=SUFFIX)
+        modules = modules._replace(exports=dialect.exports, defined=dialect.defined, suffix=SUFFIX)
         read, losses = dialect.read, dialect.losses
     folders = site_folders()
     modules = files.find_installed(request, modules, folders)
