@@ -90,6 +90,21 @@ def test_the_betterproto_dialect_names_what_it_has_no_classes_of(tmp_path: Path)
     assert protoc(tmp_path / "out", roots, ["shop/price.proto"], options) == ""
 
 
+@pytest.mark.parametrize("kind", ["public", "request"])
+def test_the_betterproto_dialect_names_every_module_that_it_would_not_find(kind: str, tmp_path: Path) -> None:
+    sources = {
+        "public": 'import public "google/type/money.proto"; message M {}',
+        "request": 'import "google/type/money.proto"; service S { rpc Get(google.type.Money) returns (google.type.Money); }',
+    }
+    write(tmp_path, {"a.proto": f'syntax = "proto3"; {sources[kind]}'})
+    said = protoc(tmp_path / "out", [tmp_path, PURELIB], ["a.proto"], "--micro_opt=messages=betterproto")
+    assert said.startswith("protoc-gen-micro: warning: google/type/money.proto: not generated in this run")
+    # A file that hands on nothing is not imported.
+    write(tmp_path, {"a.proto": 'syntax = "proto3"; import public "google/api/annotations.proto"; message M {}'})
+    assert protoc(tmp_path / "out", [tmp_path, PURELIB], ["a.proto"], "--micro_opt=messages=betterproto") == ""
+    run(sys.executable, "-W", "error", "-c", "import a_pb", cwd=tmp_path / "out")
+
+
 def test_files_that_nobody_has_installed_are_imported_as_before(tmp_path: Path) -> None:
     sources = {
         "shop/order.proto": 'syntax = "proto3"; import "bank/money.proto"; message Order { bank.Money total = 1; }',

@@ -153,17 +153,70 @@ def test_a_name_that_several_files_hand_on_means_the_class_that_the_proto_says(
     run(sys.executable, "-W", "error", "-c", script, cwd=tmp_path)
 
 
+ABSENT = """\
+syntax = "proto3";
+import "google/protobuf/descriptor.proto";
+import "micro_rt/status.proto";
+
+message M {
+  google.protobuf.FeatureSet.VisibilityFeature feature = 1;
+  map<string, micro.status.Status> statuses = 2;
+  message Inner {
+    oneof result { micro.status.Status status = 1; string text = 2; }
+  }
+}
+
+service S {
+  rpc Check(micro.status.Status) returns (micro.status.Status);
+}
+"""
+
+
 def test_what_betterproto_does_not_have_is_named(tmp_path: Path) -> None:
-    source = (
-        'syntax = "proto3"; import "google/protobuf/descriptor.proto"; '
-        "message M { google.protobuf.FeatureSet.VisibilityFeature v = 1; }"
-    )
-    write(tmp_path, {"a.proto": source})
+    write(tmp_path, {"a.proto": ABSENT})
     out = tmp_path / "out"
     said = protoc(
-        out, [tmp_path, Path(sys.prefix) / "include"], ["a.proto"], "--micro_opt=messages=betterproto", check=False
+        out,
+        [tmp_path, Path(sys.prefix) / "include", ROOT],
+        ["a.proto"],
+        "--micro_opt=messages=betterproto",
+        check=False,
     )
-    assert said == (
-        "--micro_out: a.proto: has a field of FeatureSetVisibilityFeature of google/protobuf/descriptor.proto, which "
-        "betterproto does not have; generate it with messages=protobuf\n"
-    )
+    feature = "uses google.protobuf.FeatureSet.VisibilityFeature of google/protobuf/descriptor.proto, which betterproto"
+    status = "uses micro.status.Status of micro_rt/status.proto, which micro-rt has only for the official runtime;"
+    instead = "generate this file with messages=protobuf"
+    assert said.splitlines() == [
+        f"--micro_out: a.proto:6:3: M.feature: {feature} does not have; {instead}",
+        f"a.proto:7:3: M.statuses: {status} {instead}",
+        f"a.proto:9:20: M.Inner.status: {status} {instead}",
+        f"a.proto:14:3: S.Check: {status} {instead}",
+    ]
+    assert tree(out) == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("micro_rt/annotations.proto", "message M { option (micro.event).topic = 't'; string id = 1; }"),
+        ("micro_rt/status.proto", "message M { string id = 1; }"),
+    ],
+)
+def test_a_public_import_of_the_files_of_micro_rt_hands_nothing_on_in_betterproto(
+    path: str, text: str, tmp_path: Path
+) -> None:
+    sources = {
+        "a.proto": f'syntax = "proto3"; import public "{path}"; {text}',
+        "b.proto": 'syntax = "proto3"; import public "a.proto"; message N { M m = 1; }',
+    }
+    write(tmp_path, sources)
+    assert protoc(tmp_path, [tmp_path, ROOT], sorted(sources), "--micro_opt=messages=betterproto") == ""
+    script = "import a_pb, b_pb; assert a_pb.__all__ == ['M'] and b_pb.__all__ == ['M', 'N']; from b_pb import *"
+    run(sys.executable, "-W", "error", "-c", script, cwd=tmp_path)
+
+
+def test_files_of_micro_rt_that_are_generated_elsewhere_are_imported_from_there(tmp_path: Path) -> None:
+    source = ABSENT.replace("google.protobuf.FeatureSet.VisibilityFeature", "google.protobuf.FieldOptions")
+    write(tmp_path, {"a.proto": source})
+    options = "--micro_opt=messages=betterproto,map=micro_rt/status.proto=acme.status_pb"
+    assert protoc(tmp_path / "out", [tmp_path, ROOT], ["a.proto"], options) == ""
+    assert "from acme.status_pb import Status\n" in (tmp_path / "out" / "a_pb.py").read_text()

@@ -53,7 +53,7 @@ def test_the_list_of_betterproto_is_what_it_has() -> None:
     from protoc_gen_micro.schema.reader import Reader
 
     files = request([INCLUDE], sorted(shipped.BETTERPROTO)).proto_file
-    exports = Dialect(files, Reader(files)).exports
+    exports = Dialect(files, Reader(files), lambda path: "").exports
     for path in shipped.BETTERPROTO:
         module = compiler if "/compiler/" in path else protobuf
         assert [name for name in exports[path] if not hasattr(module, name)] == []

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from protoc_gen_micro.betterproto.declarations import declaration
 from protoc_gen_micro.betterproto.dialect import field_names, value_names
 from protoc_gen_micro.betterproto.unrolled import HELPERS, kind_of, wrapped
-from protoc_gen_micro.errors import GenerateError
 from protoc_gen_micro.python.imports import Imports, handed_on, import_directly, plan_names
 from protoc_gen_micro.python.modules import Modules
-from protoc_gen_micro.python.shipped import BETTERPROTO, NOT_IN_BETTERPROTO
 from protoc_gen_micro.python.text import layout, literal
 from protoc_gen_micro.schema.model import Enum, EnumValue, Field, File, Message
 from protoc_gen_micro.schema.names import json_name, unused
@@ -45,9 +43,6 @@ class Classes:
         needs = {path: set(names) for path, names in public.items() if names}
         for path, name in imported:
             needs.setdefault(path, set()).add(name)
-            if path in BETTERPROTO and name in NOT_IN_BETTERPROTO:
-                problem = f"has a field of {name} of {path}, which betterproto does not have; generate it with messages=protobuf"
-                raise GenerateError(problem, path=file.path)
         self.imports: Imports = plan_names(file.path, needs, modules, mine | HELPERS.keys(), public=public)
         exported = [literal(name) for name in sorted(own)]
         self.all = layout("__all__ = [", exported, "]") if exported else "__all__: list[str] = []"

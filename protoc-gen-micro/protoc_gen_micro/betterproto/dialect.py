@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from google.protobuf import descriptor_pb2
 
-from protoc_gen_micro.betterproto.limits import Losses, examine
+from protoc_gen_micro.betterproto.limits import INSTEAD, Losses, examine
 from protoc_gen_micro.errors import GenerateError, SeveralGenerateError
-from protoc_gen_micro.python.shipped import BETTERPROTO, NOT_IN_BETTERPROTO
+from protoc_gen_micro.python.shipped import BETTERPROTO, MICRO_RT, NOT_IN_BETTERPROTO
 from protoc_gen_micro.schema.model import Enum, Event, Field, File, Message, Method, Service, TypeName
 from protoc_gen_micro.schema.names import KEYWORDS, unused
 from protoc_gen_micro.schema.reader import Reader
@@ -41,6 +41,7 @@ class Dialect:
     Args:
         files: every file of the run.
         reader: reads them.
+        mapped: returns the module that the user names for a file, or an empty string.
 
     Attributes:
         exports: the names that a star import of each file's module brings.
@@ -48,24 +49,29 @@ class Dialect:
         losses: what the files read so far say and betterproto leaves out.
     """
 
-    def __init__(self, files: Iterable[descriptor_pb2.FileDescriptorProto], reader: Reader) -> None:
+    def __init__(
+        self, files: Iterable[descriptor_pb2.FileDescriptorProto], reader: Reader, mapped: Callable[[str], str]
+    ) -> None:
         self._files = {file.name: file for file in files}
         self._reader = reader
         self.losses = Losses()
         self._types: dict[str, TypeName] = {}
+        self._absent: dict[str, str] = {}
         taken: dict[str, set[str]] = {}
         for known in sorted(reader.types, key=lambda known: len(known.names)):  # the outer ones choose first
             names = taken.setdefault(known.file, set())
             name = unused(_importable(_pascal_case("_".join(known.names))), names)
             names.add(name)
             self._types[known.full_name] = TypeName(known.full_name, known.file, (name,))
+            reason = "" if mapped(known.file) else _absence(known.file, name)
+            if reason:
+                self._absent[f".{known.full_name}"] = f"uses {known.full_name} of {known.file}, {reason}"
+                names.discard(name)
         self.exports: dict[str, frozenset[str]] = {}
         self.defined: dict[str, frozenset[str]] = {}
         for file in self._files.values():  # in the order of their imports
             public = (self.exports[file.dependency[index]] for index in file.public_dependency)
             own = frozenset(taken.get(file.name, ()))
-            if file.name in BETTERPROTO:
-                own -= NOT_IN_BETTERPROTO
             self.defined[file.name] = own
             self.exports[file.name] = own.union(*public)
 
@@ -89,7 +95,7 @@ class Dialect:
         """Reads one file as it is, and raises all mistakes: those of every dialect, and those of this one."""
         mistakes: list[GenerateError] = []
         try:
-            examine(self._files[path], self.losses)
+            examine(self._files[path], self.losses, self._absent)
         except GenerateError as error:
             mistakes.append(error)
         try:
@@ -134,6 +140,15 @@ class Dialect:
             yield field_names(message)[field.name]
             if field.type == "message" and field.type_name is not None:
                 message = self._reader.message(field.type_name)
+
+
+def _absence(path: str, name: str) -> str:
+    """Returns why there is no class of a message or an enum, and what to do; empty if there is one, or may be."""
+    if path in BETTERPROTO and name in NOT_IN_BETTERPROTO:
+        return f"which betterproto does not have; {INSTEAD}"
+    if path in MICRO_RT:
+        return f"which micro-rt has only for the official runtime; {INSTEAD}"
+    return ""
 
 
 def field_names(message: Message) -> dict[str, str]:

@@ -8,7 +8,7 @@ from google.protobuf import descriptor_pb2
 
 from protoc_gen_micro.schema.comments import Path, Source
 
-__all__ = ["Losses", "examine"]
+__all__ = ["INSTEAD", "Losses", "examine"]
 
 SHOWN = 20
 """How many places a warning names; it counts the others."""
@@ -51,15 +51,16 @@ class Losses:
             )
 
 
-def examine(file: descriptor_pb2.FileDescriptorProto, losses: Losses) -> None:
+def examine(file: descriptor_pb2.FileDescriptorProto, losses: Losses, absent: Mapping[str, str]) -> None:
     """Refuses what betterproto cannot hold, and notes what it leaves out.
 
     Args:
         file: the file.
         losses: notes what is left out.
+        absent: the messages and enums that there are no classes of, as fields name them, with the reason.
 
     Raises:
-        GenerateError: the file has groups or message sets; the error names all of them.
+        GenerateError: the file has groups or message sets, or uses what is absent; the error names all of them.
     """
     source = Source(file)
     prefix = f"{file.package}." if file.package else ""
@@ -67,10 +68,18 @@ def examine(file: descriptor_pb2.FileDescriptorProto, losses: Losses) -> None:
         _examine_extension(source, losses, extension, (7, index), prefix)
     for index, message in enumerate(file.message_type):
         _examine_message(source, losses, file, message, (4, index), f"{prefix}{message.name}")
+        if absent:
+            _examine_uses(source, message, (4, index), f"{prefix}{message.name}", absent)
+    for index, service in enumerate(file.service):
+        for number, method in enumerate(service.method):
+            for used in dict.fromkeys((method.input_type, method.output_type)):
+                if used in absent:
+                    source.refuse((6, index, 2, number), f"{prefix}{service.name}.{method.name}", absent[used])
     source.check()
 
 
-_INSTEAD = "generate this file with messages=protobuf"
+INSTEAD = "generate this file with messages=protobuf"
+"""What to do with a file that betterproto cannot hold."""
 
 
 def _warning(text: str, places: list[str], count: int) -> str:
@@ -89,16 +98,16 @@ def _examine_message(
     name: str,
 ) -> None:
     if message.options.message_set_wire_format:
-        source.refuse(path, name, f"is a message set, which betterproto cannot hold; {_INSTEAD}")
+        source.refuse(path, name, f"is a message set, which betterproto cannot hold; {INSTEAD}")
     for index, field in enumerate(message.field):
         place, symbol = (*path, 2, index), f"{name}.{field.name}"
         if field.type == descriptor_pb2.FieldDescriptorProto.TYPE_GROUP:
-            problem = f"is a group, which betterproto cannot hold; make it a field of a message type, or {_INSTEAD}"
+            problem = f"is a group, which betterproto cannot hold; make it a field of a message type, or {INSTEAD}"
             source.refuse(place, symbol, problem)
         if field.type == descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE and _delimited(file, field, message):
             problem = (
                 "is encoded as a group (message_encoding = DELIMITED), which betterproto cannot hold; "
-                f"encode it LENGTH_PREFIXED, or {_INSTEAD}"
+                f"encode it LENGTH_PREFIXED, or {INSTEAD}"
             )
             source.refuse(place, symbol, problem)
         if _required(file, field):
@@ -107,6 +116,21 @@ def _examine_message(
         _examine_extension(source, losses, extension, (*path, 6, index), f"{name}.")
     for index, nested in enumerate(message.nested_type):
         _examine_message(source, losses, file, nested, (*path, 3, index), f"{name}.{nested.name}")
+
+
+def _examine_uses(
+    source: Source, message: descriptor_pb2.DescriptorProto, path: Path, name: str, absent: Mapping[str, str]
+) -> None:
+    """Refuses fields of types that there are no classes of."""
+    maps = {nested.name: nested.field for nested in message.nested_type if nested.options.map_entry}
+    for index, field in enumerate(message.field):
+        entry = maps.get(field.type_name.rpartition(".")[2])
+        for used in [field.type_name] if entry is None else [part.type_name for part in entry]:
+            if used in absent:
+                source.refuse((*path, 2, index), f"{name}.{field.name}", absent[used])
+    for index, nested in enumerate(message.nested_type):
+        if not nested.options.map_entry:
+            _examine_uses(source, nested, (*path, 3, index), f"{name}.{nested.name}", absent)
 
 
 def _examine_extension(

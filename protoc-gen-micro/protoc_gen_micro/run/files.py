@@ -170,6 +170,7 @@ def without_classes(
     """Yields a warning about files whose messages the betterproto dialect uses, and which are installed without it."""
     used: set[str] = set()
     for file in files:
+        used.update(path for path in file.public_dependencies if modules.exports[path])
         used.update(field.type_name.file for message in file.messages for field in message.fields if field.type_name)
         for service in file.services:
             for method in service.methods:

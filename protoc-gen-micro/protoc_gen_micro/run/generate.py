@@ -127,7 +127,7 @@ def _generate(request: plugin_pb2.CodeGeneratorRequest, runtime: bool) -> tuple[
     if parameters.messages == "betterproto":
         from protoc_gen_micro.betterproto.dialect import SUFFIX, Dialect
 
-        dialect = Dialect(request.proto_file, reader)
+        dialect = Dialect(request.proto_file, reader, modules.mapped)
         modules = modules._replace(exports=dialect.exports, defined=dialect.defined, suffix=SUFFIX)
         read, losses = dialect.read, dialect.losses
     folders = site_folders()
