@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -96,13 +98,65 @@ def test_inside_a_package_there_is_one_relative_import_of_each_module(dialect: s
         text = (tmp_path / path).read_text()
         assert "__package__" not in text
         assert "import-not-found" not in text
-        imported = [line for line in text.splitlines() if line.startswith("from .") and not line.endswith("import *")]
-        assert len({line.partition(" import ")[0] for line in imported if "_pb" in line.split()[1]}) == len(
-            [line for line in imported if "_pb" in line.split()[1]]
-        )
+        assert _imported_twice(text) == []
     script = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)\n"
     imports = [path.removesuffix(".py").replace("/", ".") for path in modules if path.endswith(".py")]
     run(sys.executable, "-W", "error", "-c", script, *imports, cwd=tmp_path)
+
+
+KNOWN = ("any", "api", "duration", "empty", "struct", "timestamp", "type", "wrappers")
+PUBLIC = {
+    "shop/a.proto": "message A { google.protobuf.Api api = 1; google.protobuf.Any any = 2; google.protobuf.Struct struct = 3; "
+    "google.protobuf.Type type = 4; google.protobuf.Empty empty = 5; }",
+    "shop/b.proto": 'import public "shop/a.proto"; import "bank/one.proto"; import "bank/two.proto"; '
+    "message B { A a = 1; google.protobuf.Any any = 2; bank.One one = 3; bank.Two two = 4; }",
+    "c.proto": 'import public "shop/b.proto"; message C { B b = 1; A a = 2; } '
+    "service S { rpc Get(google.protobuf.Struct) returns (google.protobuf.Any); rpc Set(google.protobuf.Empty) returns (A); }",
+    "bank/one.proto": "package bank; message One {}",
+    "bank/two.proto": "package bank; message Two {}",
+}
+
+
+@pytest.mark.parametrize("dialect", ["protobuf", "betterproto"])
+@pytest.mark.parametrize("package", [".", "acme", ""])
+def test_each_module_is_imported_once(package: str, dialect: str, tmp_path: Path) -> None:
+    suffix = "_pb2" if dialect == "protobuf" else "_pb"
+    head = "".join(f'import {{}}"google/protobuf/{name}.proto"; ' for name in KNOWN)
+    texts = {
+        name: f'syntax = "proto3"; {"" if "bank" in name else head.format(*[public] * len(KNOWN))}{text}'
+        for (name, text), public in zip(PUBLIC.items(), ["public ", "", "", "", ""], strict=True)
+    }
+    write(tmp_path / "protos", texts)
+    options = f"--micro_opt=messages={dialect}{f',package={package}' if package else ''}"
+    options += f",map=bank/one.proto=bank.all{suffix},map=bank/two.proto=bank.all{suffix}"
+    out = tmp_path / "acme" if package else tmp_path
+    protoc(out, [tmp_path / "protos"], [name for name in PUBLIC if "bank" not in name], options)
+    generated = {path: text for path, text in tree(tmp_path).items() if path.endswith((".py", ".pyi"))}
+    assert len(generated) == 7
+    assert [(path, twice) for path, text in generated.items() if (twice := _imported_twice(text))] == []
+    bank = "class One:\n    pass\n\n\nclass Two:\n    pass\n"
+    if dialect == "betterproto":
+        write(tmp_path, {f"bank/all{suffix}.py": bank})
+        script = f"import {'acme.' if package else ''}c_micro as c; assert c.SClient._info_.methods[1].reply_type.__name__ == 'A'"
+        run(sys.executable, "-W", "error", "-c", script, cwd=tmp_path)
+
+
+def _imported_twice(text: str) -> list[str]:
+    """Returns the modules with messages that a module imports more than once at its top level."""
+    counted: Counter[str] = Counter()
+    for line in ast.parse(text).body:
+        if isinstance(line, ast.Import):
+            counted.update(alias.name for alias in line.names)
+        elif isinstance(line, ast.ImportFrom):
+            module = "." * line.level + (line.module or "")
+            dot = "" if module.endswith(".") else "."
+            modules = [f"{module}{dot}{alias.name}" for alias in line.names if alias.name.endswith("_pb2")]
+            counted.update(modules or [module])
+    return [
+        module
+        for module, count in counted.items()
+        if count > 1 and ("_pb" in module or module.startswith("betterproto"))
+    ]
 
 
 def test_the_command_writes_relative_imports_into_a_package(tmp_path: Path) -> None:

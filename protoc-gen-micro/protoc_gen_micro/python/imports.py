@@ -85,7 +85,7 @@ class Imports(NamedTuple):
 
 
 def plan_modules(here: str, paths: Iterable[str], public: Iterable[str], modules: Modules) -> Imports:
-    """Plans to import modules for their effect, and the public ones for their names too.
+    """Plans to import modules for their effect, and the public ones by star: that has the same effect.
 
     Args:
         here: the .proto file of the importing module.
@@ -98,19 +98,19 @@ def plan_modules(here: str, paths: Iterable[str], public: Iterable[str], modules
     inside: list[str] = []
     outside: list[str] = []
     for path in paths:
-        count = 2 if path in star else 1
+        line = _star_line if path in star else _module_line
         full = modules.absolute(path)
         if full:
-            plain += _module_lines(full)[:count]
+            plain.append(line(full))
             continue
         absolute, relative = _module_forms(here, path, modules)
         if _same_top(here, path, modules):
-            plain += _module_lines(relative)[:count]
+            plain.append(line(relative))
         else:
-            outside += _module_lines(absolute)[:count]
-            inside += _module_lines(relative)[:count]
+            outside.append(line(absolute))
+            inside.append(line(relative))
     return Imports(
-        plain=tuple(plain),
+        plain=tuple(dict.fromkeys(plain)),
         checked=(),
         inside=tuple(inside),
         outside=tuple(outside),
@@ -143,7 +143,7 @@ def plan_names(
     handed_on = {name for names in kept.values() for name in names}
     used = {*taken, *hiding, *handed_on}
     local: dict[tuple[str, str], str] = {}
-    plain: list[str] = []
+    known: dict[str, list[str]] = {}
     checked: list[str] = []
     inside: list[str] = []
     outside: list[str] = []
@@ -164,11 +164,12 @@ def plan_names(
         local.update({(path, name): choice for name, choice in choices})
         listed = [name if name == choice else f"{name} as {choice}" for name, choice in choices]
         if full[path]:
-            plain.append(_names_line(f"from {full[path]} import ", listed))
+            # Several files may have one module, as those of betterproto do.
+            known.setdefault(f"from {full[path]} import ", []).extend(listed)
             continue
         absolute, relative = (f"from {form} import " for form in _module_forms(here, path, modules))
         if path not in stars:
-            plain.append(_names_line(relative, listed))
+            known[relative] = listed
             continue
         if path in clashing:
             redefines = True
@@ -178,7 +179,7 @@ def plan_names(
         inside.append(_names_line(relative, listed, 1))
         outside.append(_names_line(absolute, listed, 1))
     return Imports(
-        plain=tuple(plain),
+        plain=tuple(_names_line(head, sorted(set(listed))) for head, listed in known.items()),
         checked=tuple(checked),
         inside=tuple(inside),
         outside=tuple(outside),
@@ -296,9 +297,8 @@ def _module_forms(here: str, there: str, modules: Modules) -> tuple[str, str]:
     return absolute, "." * (len(ours) - common + 1) + ".".join(theirs[common:])
 
 
-def _module_lines(module: str) -> tuple[str, str]:
-    """Returns the line that imports a module, and the line that brings its names."""
-    return _module_line(module), f"from {module} import *"
+def _star_line(module: str) -> str:
+    return f"from {module} import *"
 
 
 def _module_line(module: str) -> str:
