@@ -8,7 +8,6 @@ import builtins as _builtins
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf.internal import builder as _builder
 
-from .common import money_pb2
 from .common.money_pb2 import *
 
 if (__package__ or "").count(".") >= 1:

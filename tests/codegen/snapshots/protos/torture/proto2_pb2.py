@@ -12,7 +12,6 @@ from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf.internal import builder as _builder
 
 from . import only_enum_pb2
-from .public import first_pb2
 from .public.first_pb2 import *
 
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(

@@ -8,7 +8,6 @@ import builtins as _builtins_
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf.internal import builder as _builder
 
-from . import shadowed_pb2
 from .shadowed_pb2 import *
 
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
