@@ -173,13 +173,50 @@ def test_a_users_own_file_below_micro_rt_is_generated(tmp_path: Path) -> None:
 
 
 def test_the_files_of_micro_rt_are_not_written(tmp_path: Path) -> None:
-    assert protoc(tmp_path, [ROOT], ["micro_rt/annotations.proto"]) == ""
-    said = protoc(tmp_path, [ROOT], ["micro_rt/annotations.proto", "micro_rt/status.proto"])
+    write(tmp_path / "protos", {"a.proto": 'syntax = "proto3"; message A {}'})
+    roots, out = [tmp_path / "protos", ROOT], tmp_path / "out"
+    assert protoc(out, roots, ["micro_rt/annotations.proto", "a.proto"]) == ""
+    said = protoc(out, roots, ["micro_rt/annotations.proto", "micro_rt/status.proto", "a.proto"])
     assert said == (
         "protoc-gen-micro: warning: micro_rt/status.proto: not written, because micro-rt has the modules; "
         "map= names others\n"
     )
-    assert tree(tmp_path) == {}
+    assert sorted(tree(out)) == ["a_pb2.py", "a_pb2.pyi"]
+
+
+MAPPED = "not written, because map= says where the modules are: leave out that entry to generate them"
+
+
+@pytest.mark.parametrize(
+    ("names", "option", "said"),
+    [
+        (
+            ["micro_rt/annotations.proto"],
+            "",
+            "micro_rt/annotations.proto: not written, because micro-rt has the modules; map= names others",
+        ),
+        (
+            ["shop/a.proto", "shop/b.proto"],
+            "map=shop=acme.shop",
+            f"shop/a.proto, shop/b.proto: {MAPPED}",
+        ),
+        (
+            ["google/protobuf/any.proto"],
+            "messages=betterproto,map=google/protobuf=acme.pb",
+            f"google/protobuf/any.proto: {MAPPED}",
+        ),
+    ],
+)
+def test_a_run_that_writes_nothing_says_why(names: list[str], option: str, said: str, tmp_path: Path) -> None:
+    write(tmp_path / "protos", {f"shop/{name}.proto": f'syntax = "proto3"; message {name} {{}}' for name in "ab"})
+    options = [f"--micro_opt={option}"] if option else []
+    roots = [tmp_path / "protos", ROOT, INCLUDE]
+    assert protoc(tmp_path / "out", roots, names, *options) == f"protoc-gen-micro: warning: {said}\n"
+    assert tree(tmp_path / "out") == {}
+    # In a run that writes something, the user's own entry needs no mention.
+    write(tmp_path / "protos", {"c.proto": 'syntax = "proto3"; message C {}'})
+    if "map=" in option:
+        assert protoc(tmp_path / "out", roots, [*names, "c.proto"], *options) == ""
 
 
 @pytest.mark.parametrize("name", ["annotations", "status"])

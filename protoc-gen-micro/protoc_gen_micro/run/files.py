@@ -119,15 +119,27 @@ def files_to_write(request: plugin_pb2.CodeGeneratorRequest, modules: Modules, r
     return list(chosen)
 
 
-def left_out(request: plugin_pb2.CodeGeneratorRequest, modules: Modules, runtime: bool) -> Iterator[str]:
-    """Yields a warning about the named files that are not written, because a library has their modules.
+def left_out(request: plugin_pb2.CodeGeneratorRequest, modules: Modules, runtime: bool, nothing: bool) -> Iterator[str]:
+    """Yields warnings about the named files that are not written, because their modules are elsewhere.
 
-    The options of micro-rt are not mentioned: buf names them in each run, for a module that a user adds for them.
+    In a run that writes something, the options of micro-rt are not mentioned: buf names them in each run, for a module
+    that a user adds for them. Nor are the files that the user has named a module for.
+
+    Args:
+        request: the request.
+        modules: where the modules are.
+        runtime: whether the files of micro_rt are generated too.
+        nothing: whether the run writes nothing.
     """
+    mapped = [path for path in request.file_to_generate if modules.mapped(path)]
+    if mapped and nothing:
+        yield (
+            f"{_listed(mapped)}: not written, because map= says where the modules are: leave out that entry to generate them"
+        )
     paths = [
         path
         for path in request.file_to_generate
-        if path != ANNOTATIONS and not runtime and not modules.mapped(path) and modules.shipped(path)
+        if (path != ANNOTATIONS or nothing) and not runtime and not modules.mapped(path) and modules.shipped(path)
     ]
     if paths:
         owner = "micro-rt" if all(path in MICRO_RT for path in paths) else "the runtime of the messages"

@@ -153,7 +153,7 @@ def _generate(request: plugin_pb2.CodeGeneratorRequest, runtime: bool) -> tuple[
         # A file that others import may be wrong in the same way for each of them.
         lines = [line for problem in problems for line in str(problem).splitlines()]
         raise GenerateError("\n".join(dict.fromkeys(lines)))
-    warnings = [*files.left_out(request, modules, runtime), *files.hidden(paths, modules, folders)]
+    warnings = [*files.left_out(request, modules, runtime, nothing=not outputs), *files.hidden(paths, modules, folders)]
     if parameters.messages == "betterproto":
         warnings += files.without_classes(written, set(paths), modules, folders)
     if losses is not None:
