@@ -165,6 +165,47 @@ def test_a_package_that_hides_the_modules_is_reported(name: str, option: str, pa
     )
 
 
+FINDER = "import sys, types; finder = types.ModuleType('__editable___acme_finder'); finder.MAPPING = {!r}; sys.modules[finder.__name__] = finder\n"
+
+
+@pytest.mark.parametrize(
+    ("pth", "warns"),
+    [
+        ("# a comment\n\n{project}/src\n", True),
+        ("../../project/src\r\n", True),
+        ("import sys; sys.path.append('{project}/src')\n", False),  # nobody knows what code does
+        ("{project}/gone\n{project}\n", False),
+        ("FINDER", True),
+    ],
+)
+def test_a_package_that_is_installed_in_place_is_reported(pth: str, warns: bool, tmp_path: Path) -> None:
+    project, site = tmp_path / "project", tmp_path / "venv" / "site-packages"
+    write(project, {"src/acme/__init__.py": "", "pyproject.toml": ""})
+    finder = FINDER.format({"acme": str(project / "src" / "acme")})
+    write(site, {"acme.pth": finder if pth == "FINDER" else pth.format(project=project)})
+    write(tmp_path / "protos", {"acme/shop/a.proto": 'syntax = "proto3"; message M {}'})
+    script = (
+        f"import site, sys; sys.path[:0] = {sys.path!r}; site.addsitedir({str(site)!r})\n"
+        "from pathlib import Path\n"
+        "from protoc_gen_micro.run.generate import respond\n"
+        "from tests.codegen.tools import request\n"
+        f"respond(request([Path({str(tmp_path / 'protos')!r})], ['acme/shop/a.proto']), warn=print)\n"
+    )
+    said = run(sys.executable, "-c", script, cwd=tmp_path).stdout
+    assert said.startswith("acme/shop/a.proto: Python has a package 'acme' of its own") is warns
+    # In the project itself, the package may be where the output goes.
+    write(project, {"protos/x.proto": ""})
+    assert run(sys.executable, "-c", script, cwd=project / "protos").stdout == ""
+
+
+def test_a_pth_file_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+    from protoc_gen_micro.python.installed import editable_folders
+
+    (tmp_path / "folder.pth").mkdir()
+    (tmp_path / "bytes.pth").write_bytes(b"\xff\x00\n" + b"x" * 100_000 + b"\n.\n")
+    assert editable_folders([str(tmp_path), str(tmp_path / "gone")]) == editable_folders([])
+
+
 def test_an_installed_copy_of_the_same_code_hides_nothing(tmp_path: Path) -> None:
     from protoc_gen_micro.python.installed import hidden_by
 

@@ -3,15 +3,17 @@
 Nothing is imported to find out: a .proto may be called like any module, and importing one runs its code.
 """
 
-# ruff: noqa: PTH112, PTH113, PTH119 - importing pathlib takes a tenth of the time of a small run.
+# ruff: noqa: PTH109, PTH112, PTH113, PTH118, PTH119, PTH120, PTH123, PTH208 - importing pathlib takes a tenth of the time of a small run.
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from os import path as os_path
+from typing import cast
 
-__all__ = ["hidden_by", "installed_modules", "site_folders"]
+__all__ = ["editable_folders", "hidden_by", "installed_modules", "site_folders"]
 
 
 def site_folders() -> list[str]:
@@ -20,6 +22,64 @@ def site_folders() -> list[str]:
     The other folders of ``sys.path`` may hold what the generator wrote before.
     """
     return [folder for folder in sys.path if os_path.basename(folder) in ("site-packages", "dist-packages")]
+
+
+def editable_folders(folders: Iterable[str]) -> list[str]:
+    """Returns the folders that distributions are installed from in place (``pip install --editable``).
+
+    The project that the generator runs in is none of them: its folders may hold what the generator writes.
+
+    Args:
+        folders: where distributions are installed; their ``.pth`` files name the other folders.
+    """
+    found: dict[str, None] = {}
+    for folder in folders:
+        try:
+            names = sorted(name for name in os.listdir(folder) if name.endswith(".pth"))
+        except OSError:
+            continue
+        for name in names:
+            found.update(dict.fromkeys(_listed_in(folder, name)))
+    # What setuptools installs so may be found by code: Python has run it when it started.
+    for name, module in list(sys.modules.items()):
+        if name.startswith("__editable__"):
+            packages = getattr(module, "MAPPING", None)
+            if isinstance(packages, dict):
+                places = cast("dict[object, object]", packages).values()
+                found.update(dict.fromkeys(os_path.dirname(f"{place}") for place in places))
+    here = os_path.realpath(os.getcwd())
+    return [folder for folder in found if not f"{here}/".startswith(f"{_project(folder).rstrip('/')}/")]
+
+
+def _listed_in(folder: str, name: str) -> Iterator[str]:
+    """Yields the folders that a ``.pth`` file adds to the path."""
+    try:
+        with open(f"{folder}/{name}", encoding="utf-8", errors="replace") as file:
+            lines = file.read(_LONGEST).splitlines()
+    except OSError:
+        return
+    for line in lines:
+        if line.strip() and not line.startswith(("#", "import ", "import\t")) and "\0" not in line:
+            place = os_path.join(folder, line.rstrip())
+            if os_path.isdir(place):
+                yield place
+
+
+_LONGEST = 65536
+"""How many characters of a ``.pth`` file are read."""
+
+
+def _project(folder: str) -> str:
+    """Returns the folder of the project that a folder belongs to, or the folder itself."""
+    folder = os_path.realpath(folder)
+    place = folder
+    while True:
+        if any(os_path.isfile(f"{place}/{name}") for name in ("pyproject.toml", "setup.py", "setup.cfg")):
+            return place
+        above = os_path.dirname(place)
+        if above == place:
+            return folder
+        place = above
 
 
 def installed_modules(paths: Iterable[str], suffix: str, folders: Sequence[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.compiler import plugin_pb2
 
 from protoc_gen_micro.errors import GenerateError
-from protoc_gen_micro.python.installed import hidden_by, installed_modules
+from protoc_gen_micro.python.installed import editable_folders, hidden_by, installed_modules
 from protoc_gen_micro.python.modules import Modules, unimportable
 from protoc_gen_micro.python.shipped import MICRO_RT, WELL_KNOWN
 from protoc_gen_micro.schema.model import File
@@ -156,6 +156,7 @@ def hidden(paths: Iterable[str], modules: Modules, folders: Sequence[str]) -> It
     """
     if modules.package or modules.inside:
         return
+    places: list[str] = []
     seen: set[str] = set()
     warned: set[str] = set()
     for path in paths:
@@ -164,10 +165,12 @@ def hidden(paths: Iterable[str], modules: Modules, folders: Sequence[str]) -> It
         folder = ".".join(packages)
         if not folder or folder in seen or path in MICRO_RT:
             continue
+        if not seen:
+            places = [*folders, *editable_folders(folders)]
         seen.add(folder)
         changed = [one for one, other in zip(packages, moved(packages), strict=True) if one != other]
         # Only protoc's own names (messages=none) can be those that we would move.
-        package = changed[0] if changed and not modules.ours else hidden_by(module, folders)
+        package = changed[0] if changed and not modules.ours else hidden_by(module, places)
         if package and package not in warned:
             warned.add(package)
             yield (
