@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -148,10 +149,14 @@ def compile_protos(names: Sequence[str], roots: Iterable[Path]) -> descriptor_pb
                 said += _captured(protoc.main, [*command, name])[1]
         # An import that several files share is compiled with each of them.
         for line in dict.fromkeys(said):
-            print(line, file=sys.stderr)
+            print(f"{line.removesuffix('.')}: {_NEW_EDITION}" if _EDITION.search(line) else line, file=sys.stderr)
         if status != 0:
             raise CommandError
         return descriptor_pb2.FileDescriptorSet.FromString(target.read_bytes())
+
+
+_EDITION = re.compile(r": (Edition \w+ is later than the maximum supported edition|Unknown edition \"20\d\d\")")
+_NEW_EDITION = "the compiler of grpcio-tools does not know it; run protoc-gen-micro with a protoc or buf that does"
 
 
 def _captured(run: Callable[[list[str]], int], arguments: list[str]) -> tuple[int, list[str]]:

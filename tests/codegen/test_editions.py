@@ -98,6 +98,26 @@ def test_an_edition_that_is_too_new_is_one_line(compiler: str, tmp_path: Path) -
     assert tree(tmp_path / "out") == {}
 
 
+@pytest.mark.parametrize("edition", ["2026", "2099"])
+def test_the_command_says_what_to_do_with_an_edition_that_its_compiler_does_not_know(
+    edition: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from micro_rt.cli.main import main
+
+    write(
+        tmp_path, {"new.proto": f'edition = "{edition}"; message A {{}}', "typo.proto": 'edition = "x"; message B {}'}
+    )
+    assert main(["generate", "-I", str(tmp_path), "--out", str(tmp_path / "out"), str(tmp_path / "new.proto")]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    cure = ": the compiler of grpcio-tools does not know it; run protoc-gen-micro with a protoc or buf that does"
+    assert "new.proto:1:" in line
+    assert edition in line
+    assert line.endswith(cure)
+    assert f".{cure}" not in line
+    assert main(["generate", "-I", str(tmp_path), "--out", str(tmp_path / "out"), str(tmp_path / "typo.proto")]) == 1
+    assert cure not in capfd.readouterr().err
+
+
 PLUGIN = (
     "from protoc_gen_micro.run import files; files.MAXIMUM_EDITION = 1001; "
     "from protoc_gen_micro.__main__ import main; main([])"
