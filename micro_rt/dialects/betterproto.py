@@ -19,7 +19,7 @@ import betterproto
 from betterproto.casing import camel_case
 
 from micro_rt.dialects import dicts, proto_json
-from micro_rt.dialects.faults import fault
+from micro_rt.dialects.faults import FAULTS, fault
 from micro_rt.dialects.fields import UNSET, Spec
 from micro_rt.dialects.late import Late, bind, complete, describe, field
 from micro_rt.dialects.wire import DecodeError, StructError, read_varint, varint
@@ -159,7 +159,7 @@ class Message(betterproto.Message):
         """Returns the encoded message; see ``SerializeToString``."""
         try:
             return self._write_()
-        except (TypeError, ValueError, AttributeError, OverflowError, StructError) as error:
+        except FAULTS as error:
             raise fault(self, error) from None
 
     def __copy__(self, _: Any = None) -> Self:
@@ -183,7 +183,7 @@ class Message(betterproto.Message):
         """
         try:
             return self._write_()
-        except (TypeError, ValueError, AttributeError, OverflowError, StructError) as error:
+        except FAULTS as error:
             raise fault(self, error) from None
 
     @classmethod
@@ -256,6 +256,7 @@ class Message(betterproto.Message):
             include_default_values: whether fields that are not set are in it too.
 
         Raises:
+            TypeError: a field has a value of a wrong type; the error names the message and the field.
             ValueError: something in it has no JSON, such as a timestamp beyond the year 9999.
         """
         return proto_json.to_dict(self, casing, include_default_values)
@@ -302,6 +303,9 @@ class Message(betterproto.Message):
         Args:
             casing: ``betterproto.Casing.CAMEL`` or ``SNAKE``, the form of the keys.
             include_default_values: whether fields that are not set are in it too, all but members of oneofs and ``Value``.
+
+        Raises:
+            TypeError: a field of messages holds something else; the error names the message and the field.
         """
         found: dict[str, Any] = dicts.to_pydict(self, casing, include_default_values)
         return found

@@ -8,6 +8,7 @@ from typing import Any
 import betterproto
 from betterproto.lib.std.google import protobuf as lib
 
+from micro_rt.dialects.faults import FAULTS, check, check_class, located
 from micro_rt.dialects.fields import Spec
 from micro_rt.dialects.foreign import full_name, specs_of, without_default
 from micro_rt.dialects.keys import find, keys
@@ -23,15 +24,17 @@ def to_pydict(message: Any, casing: Any, include_default_values: bool, outer: tu
         casing: the form of the keys.
         include_default_values: whether fields that are not set are in it too.
         outer: the classes of the messages around it.
+
+    Raises:
+        TypeError: a field of messages holds something else; the error names the message and the field.
     """
     match message:
         case lib.Struct():
-            return {key: to_pydict(item, casing, False) for key, item in message.fields.items()}
+            return {key: _dynamic_plain(item, casing) for key, item in message.fields.items()}
         case lib.ListValue():
-            return [to_pydict(item, casing, False) for item in message.values]
+            return [_dynamic_plain(item, casing) for item in message.values]
         case lib.Value():
-            name, item = betterproto.which_one_of(message, "kind")
-            return None if name in ("", "null_value") else _plain(item, casing, False, ())
+            return _dynamic_plain(message, casing)
         case _:
             result: dict[str, Any] = {}
             kind = message.__class__
@@ -43,7 +46,10 @@ def to_pydict(message: Any, casing: Any, include_default_values: bool, outer: tu
                     value = spec.default()
                 else:
                     continue
-                result[key] = _plain(value, casing, include_default_values, inner)
+                try:
+                    result[key] = _plain(spec, value, casing, include_default_values, inner)
+                except FAULTS as error:
+                    raise located(kind, spec, value, error) from None
             return result
 
 
@@ -76,14 +82,37 @@ def _is_dynamic(spec: Spec) -> bool:
     return spec.single and spec.kind == "message" and spec.type is not None and spec.type() is lib.Value
 
 
-def _plain(value: Any, casing: Any, include_default_values: bool, outer: tuple[Any, ...]) -> Any:
-    if isinstance(value, betterproto.Message):
-        return to_pydict(value, casing, include_default_values, outer)
-    if value.__class__ is list:
-        return [_plain(item, casing, include_default_values, outer) for item in value]
-    if value.__class__ is dict:
-        return {key: _plain(item, casing, include_default_values, outer) for key, item in value.items()}
-    return value
+def _plain(spec: Spec, value: Any, casing: Any, include_default_values: bool, outer: tuple[Any, ...]) -> Any:
+    """Returns what a field holds, with dicts for messages and with lists and dicts of its own."""
+    if spec.kind != "message":
+        return value.copy() if value.__class__ in (list, dict) else value
+    if value is None:
+        return None
+
+    def plain(item: Any) -> Any:
+        check(spec, item)
+        return to_pydict(item, casing, include_default_values, outer)
+
+    if spec.repeated:
+        return [plain(item) for item in value]
+    if spec.map_key:
+        return {key: plain(item) for key, item in value.items()}
+    return plain(value)
+
+
+def _dynamic_plain(value: Any, casing: Any) -> Any:
+    """Returns the value that a ``google.protobuf.Value`` stands for."""
+    check_class(lib.Value, value)
+    name, found = betterproto.which_one_of(value, "kind")
+    item: Any = found
+    match name:
+        case "" | "null_value":
+            return None
+        case "struct_value" | "list_value":
+            check_class(lib.Struct if name == "struct_value" else lib.ListValue, item)
+            return to_pydict(item, casing, False)
+        case _:
+            return item
 
 
 def _rich(spec: Spec, value: Any, place: str) -> Any:

@@ -7,9 +7,15 @@ from datetime import datetime, timedelta
 from struct import error as StructError  # noqa: N812
 from typing import Any
 
+import betterproto
+
+from micro_rt.dialects import foreign
 from micro_rt.dialects.fields import Spec, new
 
-__all__ = ["check", "fault"]
+__all__ = ["FAULTS", "check", "check_class", "check_scalar", "fault", "located"]
+
+FAULTS = (TypeError, ValueError, AttributeError, OverflowError, StructError)
+"""What encoders raise for a message with a wrong value."""
 
 
 def fault(message: Any, error: Exception) -> Exception:
@@ -26,20 +32,36 @@ def fault(message: Any, error: Exception) -> Exception:
     """
     for spec in message._specs_:
         found = _encode_alone(message, spec)
-        if found is None:
-            continue
-        try:
-            for place, item, types in _items(message, spec):
-                if not isinstance(item, types):
-                    return _wrong(place, types, item)
-                if hasattr(item, "_specs_"):
-                    inner = _encode(item)
-                    if inner is not None:
-                        return fault(item, inner)
-        except (TypeError, ValueError) as shape:
-            return shape
-        return _like(found, f"in {message._full_name_}.{spec.name}: {found}")
+        if found is not None:
+            return located(message.__class__, spec, spec.get(message), found)
     return _like(error, f"not a valid {message._full_name_}: {error}")
+
+
+def located(kind: Any, spec: Spec, value: Any, error: Exception) -> Exception:
+    """Returns an error that names the innermost message with a wrong value, and its field.
+
+    Args:
+        kind: the class of the message, a generated one or one of betterproto's own.
+        spec: the field with which encoding failed.
+        value: what the field holds.
+        error: what was raised; one that names a message and a field already is returned as it is.
+
+    Returns:
+        A ``TypeError`` for a value of a wrong type, else a ``ValueError``.
+    """
+    if isinstance(error, ValueError | TypeError) and str(error).startswith("in "):
+        return error
+    place = f"{foreign.full_name(kind)}.{spec.name}"
+    try:
+        for where, item, types in _items(place, spec, value):
+            if not isinstance(item, types):
+                return _wrong(where, types, item)
+            inner = _inside(item)
+            if inner is not None:
+                return inner
+    except (TypeError, ValueError) as shape:
+        return shape
+    return _like(error, f"in {place}: {error}")
 
 
 def check(spec: Spec, value: Any) -> None:
@@ -48,28 +70,53 @@ def check(spec: Spec, value: Any) -> None:
     Raises:
         TypeError: the field cannot hold a value of this type.
     """
-    types = _TYPES.get(spec.wraps or spec.kind, object)
+    check_class(_types(spec), value)
+
+
+def check_class(types: Any, value: Any) -> None:
+    """Checks the type of a value.
+
+    Raises:
+        TypeError: the value has none of these types.
+    """
     if not isinstance(value, types):
         raise TypeError(_text(types, value))
+
+
+def check_scalar(kind: str, value: Any) -> None:
+    """Checks the type of a value of a scalar type, such as ``"int32"``.
+
+    Raises:
+        TypeError: the value has another type.
+    """
+    check_class(_TYPES[kind], value)
 
 
 _TYPES: Mapping[str, Any] = {
     **dict.fromkeys(("int32", "int64", "uint32", "uint64", "sint32", "sint64", "enum"), int),
     **dict.fromkeys(("fixed32", "fixed64", "sfixed32", "sfixed64"), int),
     **dict.fromkeys(("double", "float"), (float, int)),
+    "bool": (bool, int),
     "string": str,
     "bytes": (bytes, bytearray, memoryview),
     "timestamp": datetime,
     "duration": timedelta,
 }
-"""What values of each type are in Python. Every value is true or false, so a ``bool`` field takes each."""
+"""What values of each type are in Python."""
+
+
+def _types(spec: Spec) -> Any:
+    """Returns the types that a value of a field can have, or an item of a list."""
+    if spec.kind == "message" and spec.type:
+        return spec.type()
+    return _TYPES.get(spec.wraps or spec.kind, object)
 
 
 def _encode(message: Any) -> Exception | None:
     """Returns what goes wrong when a message is encoded, or None."""
     try:
         message._write_()
-    except (TypeError, ValueError, AttributeError, OverflowError, StructError) as error:
+    except FAULTS as error:
         return error
     return None
 
@@ -90,21 +137,36 @@ def _encode_alone(message: Any, spec: Spec) -> Exception | None:
     return _encode(probe)
 
 
-def _items(message: Any, spec: Spec) -> Iterator[tuple[str, Any, Any]]:
+def _inside(item: Any) -> Exception | None:
+    """Returns what goes wrong when a value is encoded that may be a message, or None."""
+    if hasattr(item, "_specs_"):
+        error = _encode(item)
+        return None if error is None else fault(item, error)
+    if isinstance(item, betterproto.Message):
+        for spec in foreign.specs_of(item.__class__):
+            if not spec.holds(item):
+                continue
+            value = spec.get(item)
+            try:
+                foreign.encode_field(spec, value)
+            except FAULTS as error:
+                return located(item.__class__, spec, value, error)
+    return None
+
+
+def _items(place: str, spec: Spec, value: Any) -> Iterator[tuple[str, Any, Any]]:
     """Yields each value in a field: where it is, the value, and the types that it can have.
 
     Raises:
         TypeError: a list or a map is something else.
     """
-    place = f"{message._full_name_}.{spec.name}"
-    value = whole = spec.get(message)  # with its type narrowed, the type of its items would be unknown
-    kind = spec.wraps or spec.kind
-    types: Any = spec.type() if kind == "message" and spec.type else _TYPES.get(kind, object)
+    whole = value  # with its type narrowed, the type of its items would be unknown
+    types = _types(spec)
     if spec.map_key:
         if not isinstance(value, Mapping):
             raise _wrong(place, dict, value)
         for key, item in whole.items():
-            yield f"{place}, a key", key, _TYPES.get(spec.map_key, object)
+            yield f"{place}, a key", key, _TYPES[spec.map_key]
             yield f"{place}[{key!r:.60}]", item, types
     elif spec.repeated:
         if not isinstance(value, list | tuple):

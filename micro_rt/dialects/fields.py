@@ -17,7 +17,7 @@ import betterproto
 
 from micro_rt.dialects.known import EPOCH, NOTHING
 
-__all__ = ["UNSET", "Spec", "given", "install", "new", "tags"]
+__all__ = ["UNSET", "Spec", "checked", "given", "install", "new", "tags"]
 
 UNSET: Any = betterproto.PLACEHOLDER
 """What a constructor's parameter is when it was not given."""
@@ -70,7 +70,8 @@ class Spec:
             return bool(getattr(message, self.which) == self.number)
         if self.single and self.kind == "message" and not self.optional:
             value = getattr(message, self.slot)
-            return value is not None and value._serialized_on_wire
+            # A value of a wrong type is set; what needs its type refuses it.
+            return value is not None and getattr(value, "_serialized_on_wire", True)
         value = message.__dict__.get(self.name)
         if not self.single:
             return bool(value)
@@ -80,7 +81,7 @@ class Spec:
         """Returns what ``is_set`` of a message says: a message that was given counts, even an empty one."""
         if self.single and self.kind == "message" and not self.group and not self.optional:
             value = getattr(message, self.slot)
-            return value is not None and (getattr(value, "_present", None) is not False or value._serialized_on_wire)
+            return value is not None and (getattr(value, "_present", None) is not False or self.holds(message))
         return self.holds(message)
 
     def get(self, message: Any) -> Any:
@@ -203,9 +204,23 @@ def _lazy(spec: Spec) -> property:
 
 def given(value: Any) -> Any:
     """Marks a message of betterproto's own that has no fields as set, as betterproto does when it is assigned."""
-    if value is not None and not hasattr(value, "_present") and not value._betterproto.meta_by_field_name:
-        value._serialized_on_wire = True
+    if value is None or hasattr(value, "_present") or not isinstance(value, betterproto.Message):
+        return value
+    theirs: Any = value
+    if not theirs._betterproto.meta_by_field_name:
+        theirs._serialized_on_wire = True
     return value
+
+
+def checked(value: Any, kind: type[Any]) -> Any:
+    """Returns a message, which must have a class.
+
+    Raises:
+        TypeError: the message has another class.
+    """
+    if isinstance(value, kind):
+        return value
+    raise TypeError(f"{kind.__name__} is needed, not {value.__class__.__name__}")
 
 
 def _member(spec: Spec) -> property:

@@ -16,9 +16,9 @@ import betterproto
 from betterproto.lib.std.google import protobuf as lib
 
 from micro_rt.dialects import known, wire
-from micro_rt.dialects.fields import Spec
+from micro_rt.dialects.fields import Spec, checked
 
-__all__ = ["encode", "enum_names", "full_name", "read", "specs_of", "without_default"]
+__all__ = ["encode", "encode_field", "enum_names", "full_name", "read", "specs_of", "without_default"]
 
 
 class _ForeignSpec(Spec):
@@ -31,7 +31,9 @@ class _ForeignSpec(Spec):
         if self.group:
             return betterproto.which_one_of(message, self.group)[0] == self.name
         value = getattr(message, self.name)
-        return bool(value._serialized_on_wire if self.single and self.kind == "message" else value)
+        if self.single and self.kind == "message":
+            return bool(getattr(value, "_serialized_on_wire", True))
+        return bool(value)
 
     def is_set(self, message: Any) -> bool:
         """Returns whether the field was set."""
@@ -73,24 +75,33 @@ def without_default(spec: Spec, outer: tuple[Any, ...]) -> bool:
     return kind in outer or kind is lib.Value
 
 
-def encode(message: Any) -> bytes:
-    """Encodes a message of one of betterproto's own classes."""
-    out: list[bytes] = []
-    for spec in specs_of(message.__class__):
-        if not spec.holds(message):
-            continue
-        value = spec.get(message)
-        if spec.map_key:
-            for key, item in value.items():
-                entry = _field(1, spec.map_key, key) + _field(2, spec.kind, item)
-                out.append(_field(spec.number, "bytes", entry))
-        elif spec.repeated and spec.kind in _ENCODERS:
-            write = _ENCODERS[spec.kind]
-            out.append(_field(spec.number, "bytes", b"".join(map(write, value))))
-        else:
-            out += [_field(spec.number, spec.kind, item) for item in (value if spec.repeated else (value,))]
+def encode(message: Any, kind: Any = None) -> bytes:
+    """Encodes a message of one of betterproto's own classes.
+
+    Args:
+        message: the message.
+        kind: the class that the message must have; None for any of these classes.
+
+    Raises:
+        TypeError: the message has another class, or a field has a value of a wrong type.
+        ValueError: a field has a value that it cannot hold.
+    """
+    if kind is not None:
+        checked(message, kind)
+    out = [encode_field(spec, spec.get(message)) for spec in specs_of(message.__class__) if spec.holds(message)]
     out.append(message._unknown_fields)
     return b"".join(out)
+
+
+def encode_field(spec: Spec, value: Any) -> bytes:
+    """Encodes what a field of one of betterproto's own classes holds, behind its tag; see ``encode``."""
+    kind = spec.type() if spec.kind == "message" and spec.type else None
+    if spec.map_key:
+        entries = [_field(1, spec.map_key, key, None) + _field(2, spec.kind, item, kind) for key, item in value.items()]
+        return b"".join([_field(spec.number, "bytes", entry, None) for entry in entries])
+    if spec.repeated and spec.kind in _ENCODERS:
+        return _field(spec.number, "bytes", b"".join(map(_ENCODERS[spec.kind], value)), None)
+    return b"".join([_field(spec.number, spec.kind, item, kind) for item in (value if spec.repeated else (value,))])
 
 
 def read(
@@ -186,6 +197,12 @@ _FILES = (
 )
 """The modules of the official runtime, by the packages of betterproto's that their classes are in."""
 _PACKAGE = "betterproto.lib.std.google.protobuf"
+
+
+def _bool(value: Any) -> bytes:
+    return wire.varint(wire.boolean(value))
+
+
 _ENCODERS: Mapping[str, Any] = {
     "double": wire.pack_double,
     "float": wire.float32,
@@ -193,7 +210,7 @@ _ENCODERS: Mapping[str, Any] = {
     "int64": wire.int64,
     "uint32": wire.uint32,
     "uint64": wire.uint64,
-    "bool": wire.varint,
+    "bool": _bool,
     "enum": wire.int32,
 }
 """All numbers that a file of ``google/protobuf`` has."""
@@ -268,10 +285,10 @@ def _types(messages: Any, enums: Any) -> Iterator[Any]:
         yield from _types(message.nested_types, message.enum_types)
 
 
-def _field(number: int, kind: str, value: Any) -> bytes:
-    """Encodes a value behind its tag."""
+def _field(number: int, kind: str, value: Any, type: Any) -> bytes:
+    """Encodes a value behind its tag; a message must have a class."""
     if kind == "message":
-        value = encode(value)
+        value = encode(value, type)
     elif kind == "string":
         value = value.encode()
     elif kind != "bytes":

@@ -12,7 +12,7 @@ from betterproto.casing import camel_case
 from betterproto.lib.std.google import protobuf as lib
 
 from micro_rt.dialects import foreign, json_values, keys, known
-from micro_rt.dialects.faults import check
+from micro_rt.dialects.faults import FAULTS, check, check_class, check_scalar, located
 from micro_rt.dialects.fields import Spec
 from micro_rt.dialects.wire import LIMIT, DecodeError
 
@@ -88,22 +88,22 @@ class _Printer:
                 continue
             try:
                 result[name] = self._field(spec, value, inner)
-            except (ValueError, TypeError, AttributeError, OverflowError) as error:
-                raise _placed(kind, spec.name, error) from None
+            except FAULTS as error:
+                raise located(kind, spec, value, error) from None
         return result
 
     def _field(self, spec: Spec, value: Any, outer: tuple[type[Any], ...]) -> Any:
         if spec.repeated:
             return [self._value(spec, item, outer) for item in value]
         if spec.map_key:
-            return {json_values.key_text(key): self._value(spec, item, outer) for key, item in value.items()}
+            return {self._key(spec, key): self._value(spec, item, outer) for key, item in value.items()}
         return None if value is None else self._value(spec, value, outer)
 
     def _value(self, spec: Spec, value: Any, outer: tuple[type[Any], ...]) -> Any:
         kind = spec.wraps or spec.kind
+        check(spec, value)
         if kind == "message":
             return self.any_message(value, outer)
-        check(spec, value)
         if kind == "enum":
             return _enum_text(spec.type() if spec.type else betterproto.Enum, value)
         if kind == "timestamp":
@@ -112,15 +112,19 @@ class _Printer:
             return json_values.duration_text(*known.duration_parts(value))
         return json_values.scalar_json(kind, value)
 
+    def _key(self, spec: Spec, key: Any) -> str:
+        check_scalar(spec.map_key, key)
+        return json_values.key_text(key)
+
     def any_message(self, value: Any, outer: tuple[type[Any], ...]) -> Any:
         """Returns a message of any class as JSON."""
         if hasattr(value, "_specs_"):
             return self.message(value, outer)
         match value:
             case lib.Struct():
-                return {key: self.any_message(item, outer) for key, item in value.fields.items()}
+                return {key: self._dynamic(item, outer) for key, item in value.fields.items()}
             case lib.ListValue():
-                return [self.any_message(item, outer) for item in value.values]
+                return [self._dynamic(item, outer) for item in value.values]
             case lib.Value():
                 return self._dynamic(value, outer)
             case lib.Any():
@@ -134,24 +138,29 @@ class _Printer:
             case _:
                 wrapped = _WRAPPED.get(value.__class__)
                 if wrapped:
+                    check_scalar(wrapped, value.value)
                     return json_values.scalar_json(wrapped, value.value)
                 return self.message(value, outer)
 
     def _dynamic(self, value: Any, outer: tuple[type[Any], ...]) -> Any:
+        check_class(lib.Value, value)
         name, found = betterproto.which_one_of(value, "kind")
         item: Any = found
         match name:
             case "null_value":
                 return None
             case "number_value":
+                check_scalar("double", item)
                 if not math.isfinite(item):
                     raise ValueError(f"a google.protobuf.Value cannot be {item} in JSON")
                 return item
             case "struct_value" | "list_value":
+                check_class(lib.Struct if name == "struct_value" else lib.ListValue, item)
                 return self.any_message(item, outer)
             case "":
                 raise ValueError("a google.protobuf.Value without a value has no JSON")
             case _:
+                check_scalar("string" if name == "string_value" else "bool", item)
                 return item
 
     def _any(self, value: Any, outer: tuple[type[Any], ...]) -> Any:
@@ -421,14 +430,6 @@ def _subclasses(kind: type[Any]) -> Iterator[type[Any]]:
 
 def _encode(message: Any) -> bytes:
     return bytes(message) if hasattr(message, "_specs_") else foreign.encode(message)
-
-
-def _placed(kind: Any, name: str, error: Exception) -> Exception:
-    """Returns an error that names the message and the field; one from a message inside does already."""
-    if isinstance(error, ValueError | TypeError) and str(error).startswith("in "):
-        return error
-    text = f"in {foreign.full_name(kind)}.{name}: {error}"
-    return ValueError(text) if isinstance(error, ValueError | OverflowError) else TypeError(text)
 
 
 def _is_default(value: Any) -> bool:

@@ -8,6 +8,7 @@ position, and return a value and the next position.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from struct import Struct, calcsize, pack, unpack_from
 from struct import error as StructError  # noqa: N812
 
@@ -16,10 +17,12 @@ __all__ = [
     "SMALL",
     "DecodeError",
     "StructError",
+    "boolean",
     "float32",
     "int32",
     "int64",
     "negative_zero",
+    "pack_bools",
     "pack_double",
     "pack_fixed32",
     "pack_fixed64",
@@ -129,12 +132,34 @@ def sint64(value: int) -> bytes:
     return varint(value << 1 if value >= 0 else ~(value << 1))
 
 
+def boolean(value: int) -> int:
+    """Returns 1 or 0 for a value of a ``bool`` field.
+
+    Raises:
+        TypeError: the value is neither a bool nor an integer.
+    """
+    return 1 if value | 0 else 0
+
+
 def float32(value: float) -> bytes:
     """Encodes a ``float``; what is too large for it becomes infinity."""
     try:
         return _pack_float(value)
     except OverflowError:
         return _pack_float(_INFINITY if value > 0 else -_INFINITY)
+
+
+def pack_bools(values: Sequence[int]) -> bytes:
+    """Encodes a packed list of bools.
+
+    Raises:
+        TypeError: a value is neither a bool nor an integer.
+    """
+    with suppress(TypeError, ValueError):
+        packed = bytes([*values])
+        if not packed.strip(b"\x00\x01"):
+            return packed
+    return bytes(map(boolean, values))
 
 
 def pack_many(code: str, values: Sequence[float]) -> bytes:

@@ -23,6 +23,8 @@ HELPERS = {
     "_NOTHING": "known.NOTHING",
     "_SMALL": "wire.SMALL",
     "_UNSET": "fields.UNSET",
+    "_bool": "wire.boolean",
+    "_checked": "fields.checked",
     "_duration": "known.duration",
     "_float32": "wire.float32",
     "_given": "fields.given",
@@ -30,6 +32,7 @@ HELPERS = {
     "_int64": "wire.int64",
     "_negative_zero": "wire.negative_zero",
     "_new": "fields.new",
+    "_pack_bools": "wire.pack_bools",
     "_pack_double": "wire.pack_double",
     "_pack_fixed32": "wire.pack_fixed32",
     "_pack_fixed64": "wire.pack_fixed64",
@@ -174,7 +177,8 @@ class Unrolled(NamedTuple):
         if field.has_presence:
             return [f"v = {name}", "if v is not None:", *_block(value)]
         if kind == "bool":
-            return [f"if {name}:", f"    out.append({bytes_literal(_key(field.number, 0) + bytes((1,)))})"]
+            true = f"out.append({bytes_literal(_key(field.number, 0) + bytes((1,)))})"
+            return [f"v = {name}", "if v:", *_block(["if v is not True:", "    _bool(v)", true])]
         test = "v or _negative_zero(v)" if kind in ("float", "double") else "v"
         return [f"v = {name}", f"if {test}:", *_block(value)]
 
@@ -194,7 +198,10 @@ class Unrolled(NamedTuple):
     def _payload(self, field: Field) -> str:
         match kind_of(field):
             case "message":
-                return "_write_foreign(v)" if _foreign(field) else "v._write_()"
+                kind = self.type_name(field)
+                if _foreign(field):
+                    return f"_write_foreign(v, {kind})"
+                return f"(v if v.__class__ is {kind} else _checked(v, {kind}))._write_()"
             case "timestamp":
                 return "_timestamp(v)"
             case "duration":
@@ -479,7 +486,7 @@ def _append(key: bytes, payload: str, out: str = "out") -> list[str]:
 def _number(kind: str, value: str) -> str:
     match kind:
         case "bool":
-            return f'b"\\x01" if {value} else b"\\x00"'
+            return f'b"\\x01" if {value} is True or {value} is not False and _bool({value}) else b"\\x00"'
         case "sint32" | "sint64":
             return f"_SMALL[{value} << 1] if 0 <= {value} < 2048 else _{kind}({value})"
         case "float":
@@ -494,7 +501,7 @@ def _packed(kind: str) -> str:
     if kind in _FORMATS:
         return f'_pack_many("{_FORMATS[kind]}", v)'
     if kind == "bool":
-        return "bytes(map(bool, v))"
+        return "_pack_bools(v)"
     return f'b"".join([{_number(kind, "i")} for i in v])'
 
 
