@@ -7,7 +7,7 @@
 from typing import TYPE_CHECKING
 
 if not TYPE_CHECKING:
-    from micro_rt.dialects.fields import UNSET as _UNSET, new as _new
+    from micro_rt.dialects.fields import UNSET as _UNSET, checked as _checked, new as _new
     from micro_rt.dialects.known import (
         EPOCH as _EPOCH,
         NOTHING as _NOTHING,
@@ -22,6 +22,7 @@ if not TYPE_CHECKING:
         DecodeError as _DecodeError,
         LIMIT as _LIMIT,
         SMALL as _SMALL,
+        boolean as _bool,
         int32 as _int32,
         int64 as _int64,
         negative_zero as _negative_zero,
@@ -203,12 +204,12 @@ if not TYPE_CHECKING:
             out += (b"\x10", _SMALL[v] if 0 <= v < 4096 else _int64(v))
         v = self._f3
         if v is not None:
-            x = v._write_()
+            x = (v if v.__class__ is Leaf else _checked(v, Leaf))._write_()
             if x or v._serialized_on_wire:
                 n = len(x)
                 out += (b"\x1a", _SMALL[n] if n < 4096 else _varint(n), x)
         for v in self.leaves or ():
-            x = v._write_()
+            x = (v if v.__class__ is Leaf else _checked(v, Leaf))._write_()
             n = len(x)
             out += (b'"', _SMALL[n] if n < 4096 else _varint(n), x)
         for k, v in (self.named or {}).items():
@@ -216,7 +217,7 @@ if not TYPE_CHECKING:
             x = k.encode()
             n = len(x)
             e += (b"\n", _SMALL[n] if n < 4096 else _varint(n), x)
-            x = v._write_()
+            x = (v if v.__class__ is Leaf else _checked(v, Leaf))._write_()
             n = len(x)
             e += (b"\x12", _SMALL[n] if n < 4096 else _varint(n), x)
             x = b"".join(e)
@@ -244,7 +245,7 @@ if not TYPE_CHECKING:
             out += (b"J", _SMALL[n] if n < 4096 else _varint(n), x)
         if o0 == 10:
             v = self._v0
-            x = v._write_()
+            x = (v if v.__class__ is Leaf else _checked(v, Leaf))._write_()
             n = len(x)
             out += (b"R", _SMALL[n] if n < 4096 else _varint(n), x)
         if o0 == 11:
@@ -279,11 +280,14 @@ if not TYPE_CHECKING:
             out += (b"\x89\x01", _pack_double(v))
         v = self._f18
         if v is not None:
-            x = v._write_()
+            x = (v if v.__class__ is Nothing else _checked(v, Nothing))._write_()
             if x or v._serialized_on_wire:
                 n = len(x)
                 out += (b"\x92\x01", _SMALL[n] if n < 4096 else _varint(n), x)
-        if self.flag:
+        v = self.flag
+        if v:
+            if v is not True:
+                _bool(v)
             out.append(b"\x98\x01\x01")
         v = self._unknown_fields
         if v:
