@@ -88,23 +88,35 @@ _ABOUT_FILE = {(12,), (14,), (2,)}
 _DECLARATIONS = {(4,), (5,), (6,), (7,)}
 """What the paths of messages, enums, services and extensions begin with."""
 
-_LICENCE = (
-    r"spdx-license-identifier|licen[cs]ed (under|to)|all rights reserved|source code is governed by|permission is hereby granted"
-    r"|redistribution and use in|copyright\b.{0,20}(\d{4}|\(c\)|©)|(©|\(c\)) ?\d{4}"
+_LICENCE = re.compile(
+    r"spdx-license-identifier|licen[cs]ed (under|to)|all rights reserved|source code is governed by"
+    r"|permission is hereby granted|redistribution and use in|copyright\b.{0,20}(\d{4}|\(c\)|©)|(©|\(c\)) ?\d{4}"
+    r"|^[^\w\n]{0,20}copyright:? (by |of )?(the )?(?-i:[A-Z])",
+    re.IGNORECASE | re.MULTILINE,
 )
-"""By one of these, the comment of a licence is known."""
+"""By one of these, the first paragraph of a licence is known."""
 
-_OF_LICENCE = rf"{_LICENCE}|copyright|licen[cs]|warrant|liab(le|ility)|this software|redistribut"
-"""By one of these, a paragraph in the comment of a licence is known as a part of it."""
+_OF_LICENCE = re.compile(
+    r"(the|this|gnu|[a-z]+ public) licen[cs]e\b|licen[cs]e (agreement|text|header|version)|/licenses?\b|\blicen[cs]e\.txt"
+    r"|(mit|bsd|isc|apache|zlib)\b.{0,20} licen[cs]e|(permission|copyright) (notice|holder|owner)|(above|following) copyright"
+    r"|without (any )?warrant|(no|implied|of any kind|disclaims?|express or) warrant|warranties|as[ -]is\b.{0,20}(basis|without)"
+    r"|liable for|in no event|this (software|program|library) (is|may)|redistribut|its contributors|applicable law",
+    re.IGNORECASE,
+)
+"""By one of these, a paragraph behind the first one is known as a part of a licence."""
 
 
 def _without_licence(comment: str) -> str:
-    """Returns the paragraphs of a comment that are behind a licence: the whole comment if it holds none."""
-    if not re.search(_LICENCE, comment, re.IGNORECASE):
+    """Returns a comment without the paragraphs of a licence: from the one that names it on, as far as they speak of it."""
+    if not _LICENCE.search(comment):
         return comment
-    paragraphs = comment.split("\n\n")
-    last = max(index for index, text in enumerate(paragraphs) if re.search(_OF_LICENCE, text, re.IGNORECASE))
-    return "\n\n".join(paragraphs[last + 1 :]).strip("\n")
+    kept: list[str] = []
+    inside = False
+    for text in comment.split("\n\n"):
+        inside = bool(_LICENCE.search(text) or (inside and _OF_LICENCE.search(text)))
+        if not inside:
+            kept.append(text)
+    return "\n\n".join(kept).strip("\n")
 
 
 def cleaned(text: str) -> str:
@@ -117,8 +129,8 @@ def cleaned(text: str) -> str:
         text: any text. A tab in front of a line is four spaces; the first one is five, because it is also in the place of
             the space that separates a comment from its marker.
     """
-    if "\n" not in text:
-        return text.strip()
+    if text.find("\n", 0, -1) < 0:
+        return text.strip()  # Most texts are of one line.
     if text[0] not in " \n" and text[-1] not in " \n" and " \n" not in text and text.replace("\n", "").isprintable():
         return text  # Most texts have been cleaned before.
     lines = [line.rstrip() for line in text.split("\n")]
@@ -155,9 +167,65 @@ def _plain(comment: str | bytes) -> str:
     """
     if isinstance(comment, bytes):
         comment = comment.decode(errors="replace")
-    if comment.find("\n") == len(comment) - 1 and not comment.startswith("*"):
-        return comment.strip()  # Most comments are of one line.
-    return cleaned(_without_stars(comment))
+    text = _without_stars(comment)
+    if (
+        text[:1] in _MARKS
+        or "***" in comment
+        or "///" in comment
+        or "(--" in comment
+        or "-*-" in comment
+        or (":" in comment and ("buf:" in comment or "vim:" in comment))
+    ):
+        text = _without_marks(text)
+    return cleaned(text)
+
+
+_MARKS = ("/", "!")
+_MARK = re.compile(r"(?:/+|!)(?:<|(?=\s)|$)")
+_DIRECTIVE = re.compile(r"\s*(?:buf:(?:lint|breaking):ignore\b|vim:)|.*-\*-.*-\*-")
+
+
+def _without_marks(comment: str) -> str:
+    """Returns a comment without the rest of markers such as ``///``, ``///<`` and ``//!``, without banners and boxes.
+
+    Lines for buf or an editor are left out too, and so is what stands between ``(--`` and ``--)``, for the linter of APIs.
+    """
+    lines = [line for line in _without_internal(comment).split("\n") if not _DIRECTIVE.match(line)]
+    mark = comment[:1]
+    if mark in _MARKS:
+        every = all(line.startswith(mark) for line in lines if line and not line.isspace())
+        for index, line in enumerate(lines):
+            if line.startswith(mark):
+                found = _MARK.match(line)
+                lines[index] = line[found.end() :] if found else line[1:] if every else line
+    banners = [_is_banner(line) for line in lines]
+    lines = ["" if banner else line for line, banner in zip(lines, banners, strict=True)]
+    return "\n".join(_without_box(lines) if any(banners) or lines[:1] == [""] else lines)
+
+
+def _without_internal(comment: str) -> str:
+    parts: list[str] = []
+    while True:
+        before, _, inside = comment.partition("(--")
+        _, end, behind = inside.partition("--)")
+        if not end:
+            return "".join((*parts, comment))
+        parts.append(before)
+        comment = behind
+
+
+def _is_banner(line: str) -> bool:
+    text = line.strip()
+    return len(text) > 2 and not (text.strip("*") and text.strip("/"))
+
+
+def _without_box(lines: list[str]) -> list[str]:
+    """Returns lines without the sides of a box, if all of them end with one."""
+    texts = [line.rstrip() for line in lines]
+    inner = [text.rstrip("*/") for text in texts]
+    if not all(not text or (text != rest and rest[-1:].isspace()) for text, rest in zip(texts, inner, strict=True)):
+        return lines
+    return [re.sub(r"^\s*[*/]+(?=\s)", "", rest) for rest in inner]
 
 
 def _without_stars(comment: str) -> str:
@@ -171,6 +239,8 @@ def _without_stars(comment: str) -> str:
     if not comment.startswith("*"):
         return comment
     text = comment.lstrip("*")
+    if text.startswith("< "):
+        text = text[1:]  # of the marker ``/**<``
     if block or not text or text[0].isspace():
         return text
     if "*" not in text.partition("\n")[0]:
