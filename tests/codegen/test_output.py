@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,12 @@ def test_order_and_company_change_nothing(generated: Path, tmp_path: Path, size:
 
 def test_output_is_formatted(generated: Path) -> None:
     run("ruff", "format", "--isolated", "--check", "--line-length", "120", generated)
+
+
+def test_one_empty_line_is_between_imports(generated: Path) -> None:
+    stubs = [text for name, text in tree(generated).items() if name.endswith("_micro.py")]
+    assert any("import annotations\n\nimport micro_rt as" in text for text in stubs)
+    assert not any(re.search(r"^(?:import|from) .*\n\n\n+(?:import|from) ", text, re.MULTILINE) for text in stubs)
 
 
 def test_a_file_without_services_has_no_stubs(generated: Path) -> None:

@@ -438,10 +438,11 @@ def stubs_py(file: File, imports: Imports, stubs: Stubs) -> str:
         "from __future__ import annotations\n",
         "\n",
     )
-    for line in stubs.helpers:
-        out += (line, "\n",)
+    if stubs.helpers:
+        for line in stubs.helpers:
+            out += (line, "\n",)
+        out += ("\n",)
     out += (
-        "\n",
         "import micro_rt as ", stubs.micro, "\n",
         "\n",
     )
