@@ -131,8 +131,10 @@ def compile_protos(names: Sequence[str], roots: Iterable[Path]) -> descriptor_pb
         roots: the folders that imports start from; those of protobuf's own files and of micro-rt's come behind.
 
     Raises:
-        CommandError: grpcio-tools is not installed, or a file does not compile.
+        CommandError: grpcio-tools is not installed, protoc would read the name of a file as something else, or a file does
+            not compile.
     """
+    _check_names(names)
     try:
         protoc = import_module("grpc_tools.protoc")
     except ModuleNotFoundError as error:
@@ -157,6 +159,21 @@ def compile_protos(names: Sequence[str], roots: Iterable[Path]) -> descriptor_pb
 
 _EDITION = re.compile(r": (Edition \w+ is later than the maximum supported edition|Unknown edition \"20\d\d\")")
 _NEW_EDITION = "the compiler of grpcio-tools does not know it; run protoc-gen-micro with a protoc or buf that does"
+
+
+def _check_names(names: Iterable[str]) -> None:
+    """Refuses names that protoc, which takes options and files in one list, reads as something else.
+
+    ``--x_out=.`` is an option, and ``@file`` reads a file of options. So a file in a folder of somebody else could name a
+    program for protoc to run, or a folder for it to write into.
+    """
+    problems = [
+        f"{name}: protoc takes a name that begins with {name[0]} for an option; rename it, or start imports elsewhere with -I"
+        for name in names
+        if name.startswith(("-", "@"))
+    ]
+    if problems:
+        raise CommandError(*problems)
 
 
 def _captured(run: Callable[[list[str]], int], arguments: list[str]) -> tuple[int, list[str]]:

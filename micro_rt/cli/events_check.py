@@ -126,8 +126,10 @@ def _compile(which: str, path: Path, names: Sequence[str], roots: Sequence[Path]
     try:
         return compile_protos(names, roots)
     except CommandError as error:
+        if error.problems:
+            raise CommandError(*(f"{which} ({path}): {problem}" for problem in error.problems)) from error
         hint = "-I names another folder that imports start from"
-        raise CommandError(str(error) or f"{which} ({path}) does not compile, as said above; {hint}") from error
+        raise CommandError(f"{which} ({path}) does not compile, as said above; {hint}") from error
 
 
 def _descriptors(which: str, path: Path) -> descriptor_pb2.FileDescriptorSet:
