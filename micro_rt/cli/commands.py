@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any, NamedTuple, NoReturn, Protocol, cast
 
 from micro_rt.kit.secrets import scrubbed
+from micro_rt.text import printable
 
 __all__ = ["Command", "CommandParser", "add_commands"]
 
@@ -47,8 +48,11 @@ class CommandParser(argparse.ArgumentParser):
         return super().parse_known_args(*arguments, **options)
 
     def error(self, message: str) -> NoReturn:
-        """Prints what is wrong with a command line, without the secrets of an address in it, and ends with 2."""
-        super().error(scrubbed(message))
+        """Prints what is wrong with a command line, without the secrets of an address in it, and ends with 2.
+
+        Characters that cannot be printed are escaped.
+        """
+        super().error(printable(scrubbed(message)))
 
 
 def add_commands(parser: argparse.ArgumentParser, commands: Sequence[Command]) -> None:

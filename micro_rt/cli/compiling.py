@@ -13,7 +13,14 @@ from pathlib import Path, PurePath
 
 from google.protobuf import descriptor_pb2
 
+from micro_rt.cli.messages import say
+from micro_rt.text import utf8
+
 __all__ = ["CommandError", "check_roots", "compile_protos", "proto_names"]
+
+
+_PLACED = re.compile(r"[^\s:]+\.proto:").match
+"""Is a line of protoc about a place in a file. A text in a .proto may break a line, but not begin one of a command's own."""
 
 
 class CommandError(Exception):
@@ -120,7 +127,7 @@ def _protos_in(folder: Path) -> Iterator[Path]:
         yield from (here / name for name in sorted(names) if name.endswith(".proto"))
 
 
-def compile_protos(names: Sequence[str], roots: Iterable[Path]) -> descriptor_pb2.FileDescriptorSet:
+def compile_protos(names: Sequence[str], roots: Sequence[Path]) -> descriptor_pb2.FileDescriptorSet:
     """Runs protoc in this process, and shows what it says.
 
     protoc stops at the first file that does not compile. The others are then compiled one by one, so that the mistakes of
@@ -131,10 +138,10 @@ def compile_protos(names: Sequence[str], roots: Iterable[Path]) -> descriptor_pb
         roots: the folders that imports start from; those of protobuf's own files and of micro-rt's come behind.
 
     Raises:
-        CommandError: grpcio-tools is not installed, protoc would read the name of a file as something else, or a file does
-            not compile.
+        CommandError: grpcio-tools is not installed, protoc would read the name of a file as something else or print what
+            controls a terminal, or a file does not compile.
     """
-    _check_names(names)
+    _check_names(names, roots)
     try:
         protoc = import_module("grpc_tools.protoc")
     except ModuleNotFoundError as error:
@@ -151,7 +158,9 @@ def compile_protos(names: Sequence[str], roots: Iterable[Path]) -> descriptor_pb
                 said += _captured(protoc.main, [*command, name])[1]
         # An import that several files share is compiled with each of them.
         for line in dict.fromkeys(said):
-            print(f"{line.removesuffix('.')}: {_NEW_EDITION}" if _EDITION.search(line) else line, file=sys.stderr)
+            if _EDITION.search(line):
+                line = f"{line.removesuffix('.')}: {_NEW_EDITION}"
+            say(line if _PLACED(line) else f"protoc: {line}")
         if status != 0:
             raise CommandError
         return descriptor_pb2.FileDescriptorSet.FromString(target.read_bytes())
@@ -161,13 +170,24 @@ _EDITION = re.compile(r": (Edition \w+ is later than the maximum supported editi
 _NEW_EDITION = "the compiler of grpcio-tools does not know it; run protoc-gen-micro with a protoc or buf that does"
 
 
-def _check_names(names: Iterable[str]) -> None:
-    """Refuses names that protoc, which takes options and files in one list, reads as something else.
+def _check_names(names: Sequence[str], roots: Iterable[Path]) -> None:
+    """Refuses names that protoc cannot take, or reads as something else.
 
-    ``--x_out=.`` is an option, and ``@file`` reads a file of options. So a file in a folder of somebody else could name a
-    program for protoc to run, or a folder for it to write into.
+    protoc takes options and files in one list: ``--x_out=.`` is an option, and ``@file`` reads a file of options. So a file in
+    a folder of somebody else could name a program for protoc to run, or a folder for it to write into. protoc prints a name as
+    it is, so a line break or an escape in one would forge a line or control a terminal.
     """
     problems = [
+        f"{name}: has characters that cannot be printed in its name; rename it"
+        for name in names
+        if not name.isprintable()
+    ]
+    problems += [
+        f"-I {root}: its path is not UTF-8, and protoc takes no other; rename it"
+        for root in roots
+        if utf8(str(root)) != str(root)
+    ]
+    problems += [
         f"{name}: protoc takes a name that begins with {name[0]} for an option; rename it, or start imports elsewhere with -I"
         for name in names
         if name.startswith(("-", "@"))
@@ -188,4 +208,5 @@ def _captured(run: Callable[[list[str]], int], arguments: list[str]) -> tuple[in
             os.dup2(before, 2)
             os.close(before)
         output.seek(0)
-        return status, output.read().decode(errors="replace").splitlines()
+        said = output.read().decode(errors="replace").replace("\r\n", "\n")
+        return status, [line for line in said.split("\n") if line]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.message import DecodeError
 
 from micro_rt.cli.compiling import CommandError, check_roots, compile_protos
+from micro_rt.cli.messages import report
 from micro_rt.text import printable
 from protoc_gen_micro.compatibility.check import Finding, compare
 from protoc_gen_micro.compatibility.comparable import SchemaSet
@@ -62,8 +62,8 @@ def check(arguments: argparse.Namespace) -> int:
                 f"OLD ({arguments.old}) has no message with option (micro.event); --all compares all messages"
             )
     except CommandError as error:
-        for problem in "\n".join(error.problems).splitlines():
-            print(f"micro-rt events check: {printable(problem)}", file=sys.stderr)
+        for problem in error.problems:
+            report("events check", problem)
         return 2
     findings = compare(old, new, everything=arguments.all)
     if arguments.wire:
@@ -119,7 +119,7 @@ def _read(which: str, path: Path, roots: Sequence[Path]) -> SchemaSet:
     try:
         return SchemaSet(files.file, [name for name in names if not bundled(name)])
     except GenerateError as error:
-        raise CommandError(f"{which} ({path}): {error}") from error
+        raise CommandError(*(f"{which} ({path}): {line}" for line in str(error).split("\n"))) from error
 
 
 def _compile(which: str, path: Path, names: Sequence[str], roots: Sequence[Path]) -> descriptor_pb2.FileDescriptorSet:

@@ -17,13 +17,13 @@ from google.protobuf import descriptor_pb2, descriptor_pool, json_format, messag
 from google.protobuf.message import DecodeError
 
 from micro_rt.broker.base import Broker, Record
+from micro_rt.cli.messages import report
 from micro_rt.codec.proto import ProtoCodec
 from micro_rt.errors import Error
 from micro_rt.event import Event, EventsInfo
 from micro_rt.events.envelope import Envelope, open_envelope
 from micro_rt.events.framing import reads_framed
 from micro_rt.events.subscriber import by_type
-from micro_rt.kit.secrets import scrubbed
 from micro_rt.service.parts import part_at, setting_of
 from micro_rt.text import printable
 
@@ -81,10 +81,10 @@ def finish(command: str, work: Callable[[], Coroutine[Any, Any, None]]) -> int:
     try:
         asyncio.run(work())
     except InputError as error:
-        print(f"micro-rt events {command}: {printable(scrubbed(str(error)))}", file=sys.stderr)
+        report(f"events {command}", str(error))
         return 2
     except Error as error:
-        print(f"micro-rt events {command}: {printable(scrubbed(error.message))}", file=sys.stderr)
+        report(f"events {command}", error.message)
         return 1
     return 0
 

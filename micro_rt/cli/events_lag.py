@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 from collections.abc import Mapping
 
 from micro_rt.broker.base import GroupOffset, Partition
 from micro_rt.cli.events_common import add_broker, opened_broker
+from micro_rt.cli.messages import report, say
 from micro_rt.errors import Error
-from micro_rt.kit.secrets import scrubbed
 from micro_rt.text import printable
 
 __all__ = ["configure", "run"]
@@ -46,11 +45,10 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         offsets = asyncio.run(_offsets(arguments))
     except Error as error:
-        print(f"micro-rt events lag: {printable(scrubbed(error.message))}", file=sys.stderr)
+        report("events lag", error.message)
         return 1
     if not offsets:
-        group = printable(arguments.group)
-        print(f"group {group} reads nothing at present, and has committed nothing", file=sys.stderr)
+        say(f"group {arguments.group} reads nothing at present, and has committed nothing")
     total = sum(offset.lag for offset in offsets.values())
     if arguments.json:
         partitions = [

@@ -25,7 +25,7 @@ from micro_rt.cli.events_message import message_of
 from micro_rt.event import Event, EventsInfo
 from micro_rt.events.publisher import Published, Publisher
 from micro_rt.kit.address import seconds
-from micro_rt.text import near
+from micro_rt.text import near, printable
 
 __all__ = ["configure", "run"]
 
@@ -127,7 +127,7 @@ async def _publish(arguments: argparse.Namespace, types: EventTypes, event: Even
 
 
 def _print(published: Published) -> None:
-    print(f"{published.topic}/{published.partition}@{published.offset}  {published.id}", flush=True)
+    print(f"{printable(published.topic)}/{published.partition}@{published.offset}  {published.id}", flush=True)
 
 
 def _message(text: str, event: Event[Any], types: EventTypes, place: str) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
 from micro_rt.broker.base import Record
 from micro_rt.cli.events_common import (
@@ -19,6 +18,7 @@ from micro_rt.cli.events_common import (
     names_of,
     opened_broker,
 )
+from micro_rt.cli.messages import say
 from micro_rt.events.dead_letter import DeadLetter, dead_letter_topic
 from micro_rt.events.envelope import event_time
 from micro_rt.events.replay import replay
@@ -70,7 +70,7 @@ async def _replay(arguments: argparse.Namespace, types: EventTypes) -> None:
             print(_line(letter, types), flush=True)
             shown += 1
     what = "would be replayed" if arguments.dry_run else "replayed"
-    print(f"{shown} of {dead_letter_topic(arguments.topic, arguments.group)} {what}", file=sys.stderr)
+    say(f"{shown} of {dead_letter_topic(arguments.topic, arguments.group)} {what}")
 
 
 def _line(letter: DeadLetter, types: EventTypes) -> str:

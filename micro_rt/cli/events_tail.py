@@ -7,7 +7,6 @@ import asyncio
 import heapq
 import json
 import re
-import sys
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -27,11 +26,12 @@ from micro_rt.cli.events_common import (
     names_of,
     opened_broker,
 )
+from micro_rt.cli.messages import report, say
 from micro_rt.errors import Unavailable
 from micro_rt.events.envelope import rfc3339
 from micro_rt.kit.address import count, seconds
 from micro_rt.kit.clock import wall_time
-from micro_rt.kit.secrets import scrubbed, without_secrets
+from micro_rt.kit.secrets import without_secrets
 from micro_rt.text import printable
 
 __all__ = ["configure", "run"]
@@ -93,11 +93,7 @@ async def _tail(arguments: argparse.Namespace, types: EventTypes) -> None:
         try:
             found = await reader.fetch(_BATCH, 0.0)
             if arguments.follow:
-                print(
-                    f"reading {arguments.topic} at {without_secrets(address)}; Ctrl-C ends it",
-                    file=sys.stderr,
-                    flush=True,
-                )
+                say(f"reading {arguments.topic} at {without_secrets(address)}; Ctrl-C ends it")
             while True:
                 records = list(heapq.merge(*found.values(), key=_time))
                 for record in records[:left]:
@@ -121,11 +117,7 @@ async def _next(reader: TopicReader, follow: bool) -> Mapping[Partition, Sequenc
             if not follow:
                 raise
             if not reported:
-                print(
-                    f"micro-rt events tail: {printable(scrubbed(error.message))}; trying again",
-                    file=sys.stderr,
-                    flush=True,
-                )
+                report("events tail", f"{error.message}; trying again")
                 reported = True
             await asyncio.sleep(_TRY_AGAIN)
 
@@ -145,7 +137,7 @@ def _as_line(record: Record, types: EventTypes) -> str:
         text = json.dumps(content.message, ensure_ascii=False, separators=(",", ":"))
         shown = printable(text, LONGEST_MESSAGE)
     when = content.envelope.text("ce_time") or rfc3339(record.timestamp).decode()
-    place = f"{record.topic}/{record.partition}@{record.offset}"
+    place = f"{printable(record.topic)}/{record.partition}@{record.offset}"
     return "  ".join([printable(when, _LONGEST_TIME), place, *names_of(content, record.key), shown])
 
 

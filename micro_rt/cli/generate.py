@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,8 @@ from google.protobuf.compiler import plugin_pb2
 
 from micro_rt.cli.compiling import CommandError, check_roots, compile_protos, proto_names
 from micro_rt.cli.drafts import write_files
+from micro_rt.cli.messages import report
+from micro_rt.text import printable, utf8
 from protoc_gen_micro.run.generate import respond
 
 __all__ = ["CommandError", "configure", "generate", "run"]
@@ -54,10 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
         written = generate(arguments.files, arguments.roots or [Path()], arguments.out, ",".join(arguments.opt))
     except CommandError as error:
         for problem in error.problems:
-            print(f"micro-rt generate: {problem}", file=sys.stderr)
+            report("generate", problem)
         return 1
     for path in written:
-        print(path)
+        print(printable(str(path)))
     return 0
 
 
@@ -88,14 +89,14 @@ def generate(
             problems += error.problems
     if not names:
         raise CommandError(*problems)
-    request = plugin_pb2.CodeGeneratorRequest(file_to_generate=names, parameter=options)
     try:
-        request.proto_file.extend(compile_protos(list(names), roots).file)
+        files = compile_protos(list(names), roots).file
     except CommandError as error:
         raise CommandError(*error.problems, *problems) from error
+    request = plugin_pb2.CodeGeneratorRequest(file_to_generate=names, parameter=utf8(options), proto_file=files)
     response = respond(request, runtime=runtime, warn=_warn)
     if response.error or problems:
-        raise CommandError(*response.error.splitlines(), *problems)
+        raise CommandError(*filter(None, response.error.split("\n")), *problems)
     try:
         return write_files([(out / file.name, file.content.encode()) for file in response.file])
     except OSError as error:
@@ -103,4 +104,5 @@ def generate(
 
 
 def _warn(text: str) -> None:
-    print(f"micro-rt generate: warning: {text}", file=sys.stderr)
+    for line in text.split("\n"):
+        report("generate", f"warning: {line}")

@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from micro_rt.cli.commands import Command, CommandParser, add_commands
+from micro_rt.cli.messages import report
 from micro_rt.errors import Error
-from micro_rt.kit.secrets import scrubbed
 
 __all__ = ["main"]
 
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (Error, OSError) as error:
         _discard_output()
         problem = error.message if isinstance(error, Error) else str(error)
-        print(f"micro-rt: {' '.join(scrubbed(problem).split())}", file=sys.stderr)
+        report("", " ".join(problem.split()))
         return 1
     except KeyboardInterrupt:
         return 130

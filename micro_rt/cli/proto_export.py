@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from importlib.resources import files
 from pathlib import Path
 
 from micro_rt.cli.drafts import write_files
+from micro_rt.cli.messages import report
+from micro_rt.text import printable
 
 __all__ = ["configure", "export"]
 
@@ -27,9 +28,9 @@ def export(arguments: argparse.Namespace) -> int:
         for name in _EXPORTED:
             target = folder / name
             write_files([(target, shipped.joinpath(target.name).read_bytes())])
-            print(target)
+            print(printable(str(target)))
     except OSError as error:
-        print(f"micro-rt proto export: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
+        report("proto export", f"cannot write {error.filename}: {error.strerror}")
         return 1
     return 0
 

@@ -30,6 +30,7 @@ from micro_rt.events.subscription import EventSubscription
 from micro_rt.handler import Handler, service_info
 from micro_rt.health.state import Health
 from micro_rt.interceptor import Interceptor, InterceptorsByMethod, checked
+from micro_rt.kit.secrets import scrubbed
 from micro_rt.logs import logger
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Registry
@@ -39,6 +40,7 @@ from micro_rt.service.announce import stopping
 from micro_rt.service.life import Life, Plan
 from micro_rt.service.parts import codec_named, names_of
 from micro_rt.service.signals import Ending, on_signals
+from micro_rt.text import printable
 from micro_rt.transport.base import Transport
 
 __all__ = ["Lifespan", "Service"]
@@ -323,7 +325,7 @@ class Service:
             run(self.serve())
         except Error as error:
             _log.debug("%s: ended by an error", self.name, exc_info=error)
-            raise SystemExit(f"{self.name}: {' '.join(error.message.split())}") from None
+            raise SystemExit(printable(f"{self.name}: {' '.join(scrubbed(error.message).split())}")) from None
 
     async def serve(self, *, signals: bool = True) -> None:
         """Serves until SIGINT, SIGTERM or ``stop()``.
