@@ -7,15 +7,23 @@ table of commands names modules, and the parser of a command imports its module 
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Protocol, cast
 
-from micro_rt.kit.secrets import scrubbed
+from micro_rt.kit.secrets import scrubbed, without_secrets
 from micro_rt.text import printable
 
-__all__ = ["Command", "CommandParser", "add_commands"]
+__all__ = ["Command", "CommandParser", "add_commands", "no_address", "path_argument"]
+
+_OF_ADDRESS = re.compile(r"[^/]+:.*(?://|@|\?)|//.*@", re.DOTALL).match
+"""Does a text look like an address, and not like a path?"""
+_MARKS = frozenset(":/@?")
+"""Characters of an address that a plain word has not."""
 
 
 class Command(NamedTuple):
@@ -47,12 +55,46 @@ class CommandParser(argparse.ArgumentParser):
             cast("_Module", import_module(module)).configure(self)
         return super().parse_known_args(*arguments, **options)
 
+    def parse_args(self, *arguments: Any, **options: Any) -> Any:
+        """Parses as every parser does; arguments that no command has are shown without the secrets of addresses."""
+        parsed, unknown = self.parse_known_args(*arguments, **options)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(map(_shown, unknown))}")
+        return parsed
+
     def error(self, message: str) -> NoReturn:
         """Prints what is wrong with a command line, without the secrets of an address in it, and ends with 2.
 
         Characters that cannot be printed are escaped.
         """
         super().error(printable(scrubbed(message)))
+
+
+def path_argument(text: str) -> Path:
+    """Reads an argument that names a file or a folder.
+
+    Raises:
+        argparse.ArgumentTypeError: it looks like an address, which may hold a password. A path would lose one of its slashes,
+            and no message could tell any more that it is one.
+    """
+    return Path(text if os.path.lexists(text) else no_address(text))
+
+
+def no_address(text: str) -> str:
+    """Reads an argument that no address can be, such as a topic.
+
+    Raises:
+        argparse.ArgumentTypeError: it looks like an address, which may hold a password.
+    """
+    if _OF_ADDRESS(text):
+        raise argparse.ArgumentTypeError(f"{without_secrets(text)!r} looks like an address, which does not belong here")
+    return text
+
+
+def _shown(argument: str) -> str:
+    """Returns an argument that nothing knows: its name, and its value without secrets if it may be an address."""
+    name, equals, value = argument.partition("=") if argument.startswith("-") else ("", "", argument)
+    return f"{name}{equals}{without_secrets(value) if _MARKS.intersection(value) else value}"
 
 
 def add_commands(parser: argparse.ArgumentParser, commands: Sequence[Command]) -> None:

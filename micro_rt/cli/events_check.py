@@ -10,6 +10,7 @@ from pathlib import Path
 from google.protobuf import descriptor_pb2
 from google.protobuf.message import DecodeError
 
+from micro_rt.cli.commands import path_argument
 from micro_rt.cli.compiling import CommandError, check_roots, compile_protos
 from micro_rt.cli.messages import report
 from micro_rt.text import printable
@@ -35,13 +36,13 @@ def configure(command: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     command.description = _DESCRIPTION
     command.formatter_class = argparse.RawDescriptionHelpFormatter
-    command.add_argument("old", type=Path, metavar="OLD", help="the schema that records were written with")
-    command.add_argument("new", type=Path, metavar="NEW", help="the schema that is to replace it")
+    command.add_argument("old", type=path_argument, metavar="OLD", help="the schema that records were written with")
+    command.add_argument("new", type=path_argument, metavar="NEW", help="the schema that is to replace it")
     command.add_argument(
         "-I",
         dest="roots",
         action="append",
-        type=Path,
+        type=path_argument,
         default=[],
         metavar="DIR",
         help="another folder that imports of both schemas start from; may be given more than once",

@@ -17,6 +17,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, json_format, messag
 from google.protobuf.message import DecodeError
 
 from micro_rt.broker.base import Broker, Record
+from micro_rt.cli.commands import no_address, path_argument
 from micro_rt.cli.messages import report
 from micro_rt.codec.proto import ProtoCodec
 from micro_rt.errors import Error
@@ -115,10 +116,15 @@ def add_broker(command: argparse.ArgumentParser) -> None:
 def add_schema(command: argparse.ArgumentParser, *, required: bool) -> None:
     """Adds the arguments that name the schema of events."""
     group = command.add_mutually_exclusive_group(required=required)
-    group.add_argument("--module", metavar="NAME", help="the generated module of the events, such as shop.orders_micro")
+    group.add_argument(
+        "--module",
+        type=no_address,
+        metavar="NAME",
+        help="the generated module of the events, such as shop.orders_micro",
+    )
     group.add_argument(
         "--descriptors",
-        type=Path,
+        type=path_argument,
         metavar="FILE",
         help="a descriptor set, written by protoc --include_imports -o FILE, or buf build -o FILE",
     )

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 
 from micro_rt.broker.base import GroupOffset, Partition
+from micro_rt.cli.commands import no_address
 from micro_rt.cli.events_common import add_broker, opened_broker
 from micro_rt.cli.messages import report, say
 from micro_rt.errors import Error
@@ -32,7 +33,7 @@ def configure(command: argparse.ArgumentParser) -> None:
     command.description = _DESCRIPTION
     command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.add_argument(
-        "topics", nargs="*", metavar="TOPIC", help="topics to show (default: all that the group reads)"
+        "topics", type=no_address, nargs="*", metavar="TOPIC", help="topics to show (default: all that the group reads)"
     )
     command.add_argument("--group", required=True, help="the group whose lag is shown")
     add_broker(command)

@@ -6,6 +6,7 @@ import argparse
 import json
 
 from micro_rt.broker.base import Record
+from micro_rt.cli.commands import no_address
 from micro_rt.cli.events_common import (
     LONGEST_MESSAGE,
     EventTypes,
@@ -47,7 +48,10 @@ def configure(command: argparse.ArgumentParser) -> None:
     command.description = _DESCRIPTION
     command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.add_argument(
-        "topic", metavar="TOPIC", help="the topic that the events were published to: orders, not orders.billing.dead"
+        "topic",
+        type=no_address,
+        metavar="TOPIC",
+        help="the topic that the events were published to: orders, not orders.billing.dead",
     )
     command.add_argument("--group", required=True, help="the group that could not handle them")
     add_broker(command)

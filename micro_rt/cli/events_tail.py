@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from micro_rt.broker.base import Partition, Record, Start, TopicReader
+from micro_rt.cli.commands import no_address
 from micro_rt.cli.events_common import (
     LONGEST_MESSAGE,
     EventTypes,
@@ -56,7 +57,7 @@ def configure(command: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     command.description = _DESCRIPTION
     command.formatter_class = argparse.RawDescriptionHelpFormatter
-    command.add_argument("topic", metavar="TOPIC", help="the topic to read")
+    command.add_argument("topic", type=no_address, metavar="TOPIC", help="the topic to read")
     add_broker(command)
     add_schema(command, required=False)
     command.add_argument(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from google.protobuf.compiler import plugin_pb2
 
+from micro_rt.cli.commands import path_argument
 from micro_rt.cli.compiling import CommandError, check_roots, compile_protos, proto_names
 from micro_rt.cli.drafts import write_files
 from micro_rt.cli.messages import report
@@ -26,19 +27,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     parser.description = _DESCRIPTION
     parser.add_argument(
-        "files", nargs="+", type=Path, metavar="PATH", help="a .proto file, or a folder: every .proto file in it"
+        "files",
+        nargs="+",
+        type=path_argument,
+        metavar="PATH",
+        help="a .proto file, or a folder: every .proto file in it",
     )
     parser.add_argument(
         "-I",
         dest="roots",
         action="append",
-        type=Path,
+        type=path_argument,
         metavar="DIR",
         help="a folder that imports start from; may be given more than once (default: the current folder)",
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=path_argument,
         default=Path(),
         metavar="DIR",
         help="where to write (default: the current folder); if it has an __init__.py, imports are relative, as with --opt package=.",

@@ -17,13 +17,14 @@ def report(command: str, problem: str) -> None:
         command: its name, without ``micro-rt``; empty for ``micro-rt`` itself.
         problem: what is wrong; may hold text from anywhere, also an address with a password.
     """
-    say(f"{f'micro-rt {command}'.rstrip()}: {scrubbed(problem)}")
+    say(f"{f'micro-rt {command}'.rstrip()}: {problem}")
 
 
 def say(text: str) -> None:
-    """Prints a line; characters of it that cannot be printed are escaped.
+    """Prints a line.
 
     Args:
-        text: may hold text from anywhere, but no secrets.
+        text: may hold text from anywhere. The secrets of an address in it are hidden, and characters that cannot be printed are
+            escaped.
     """
-    print(printable(text), file=sys.stderr, flush=True)
+    print(printable(scrubbed(text)), file=sys.stderr, flush=True)

@@ -6,6 +6,7 @@ import argparse
 from importlib.resources import files
 from pathlib import Path
 
+from micro_rt.cli.commands import path_argument
 from micro_rt.cli.drafts import write_files
 from micro_rt.cli.messages import report
 from micro_rt.text import printable
@@ -16,7 +17,7 @@ __all__ = ["configure", "export"]
 def configure(command: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     command.description = "Writes them into a folder."
-    command.add_argument("folder", type=Path, metavar="DIR", help="the folder; made when it is not there")
+    command.add_argument("folder", type=path_argument, metavar="DIR", help="the folder; made when it is not there")
     command.set_defaults(run=export)
 
 

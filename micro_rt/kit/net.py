@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.foreign import whole
-from micro_rt.kit.secrets import scrubbed, shown_host
+from micro_rt.kit.secrets import shown_host, without_secrets
 
 __all__ = [
     "bare_host",
@@ -43,7 +43,7 @@ def split(address: str) -> tuple[str, int]:
         return _split(address)
     except ValueError:
         raise FailedPrecondition(
-            f"{scrubbed(address)!r} is not an address: write host:port, such as 127.0.0.1:0 or [::1]:0"
+            f"{without_secrets(address)!r} is not an address: write host:port, such as 127.0.0.1:0 or [::1]:0"
         ) from None
 
 

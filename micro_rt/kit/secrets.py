@@ -61,8 +61,15 @@ _HARMLESS = frozenset(
 _SCHEME = re.compile(r"[a-z][a-z0-9+.\-]*:")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.-]+)?(?::\d{1,5})?", re.ASCII)
 _NAME = re.compile(r"[a-z][a-z_]{0,29}")
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://(?:.*@)?[^\s'\"]*", re.DOTALL)
-_ACCOUNT = re.compile(r"(?<!:)//.*@", re.DOTALL)
+_START = r"(?<![A-Za-z0-9+.\-])(?:[A-Za-z0-9+.\-]++://|[A-Za-z][A-Za-z0-9+.\-]++:/)"
+"""How an address begins; a ``Path`` of it has one slash in place of two. A letter alone is a drive of Windows."""
+_BEGINNING = re.compile(rf"(?P<scheme>{_START})|//")
+_ADDRESS = re.compile(rf"{_START}[^\s'\"]*")
+_WORD = re.compile(r"[^\s'\"]+")
+_QUOTED = re.compile(r"'[^'\n]+|\"[^\"\n]+")
+_PASSWORD = re.compile(r"[^:]*:[^\s/]", re.DOTALL)
+_UNBRACKETED = re.compile(r"(?=[^:]*:[^:]*:)[0-9A-Fa-f:.]+")
+"""An IPv6 address without its brackets, with or without a port."""
 _PATH = re.compile(r"(?:~|\.{0,2})/")
 _LONGEST = 100
 """Characters of the value of an option."""
@@ -74,6 +81,8 @@ def without_secrets(address: str) -> str:
     Args:
         address: as a person wrote it, also if it is malformed.
     """
+    if _UNBRACKETED.fullmatch(address):
+        return address
     match = _SCHEME.match(address)
     scheme = match[0] if match else ""
     rest = address[len(scheme) :]
@@ -106,7 +115,33 @@ def scrubbed(text: str) -> str:
     Args:
         text: a message that may repeat what a person wrote, such as that of a parser of command lines.
     """
-    return _ACCOUNT.sub(f"//{HIDDEN}@", _ADDRESS.sub(lambda address: without_secrets(address[0]), text))
+    # Each step takes time linear in the length of the text, which may be somebody else's.
+    return _QUOTED.sub(_without_account, _WORD.sub(_without_account, _without_addresses(text)))
+
+
+def _without_addresses(text: str) -> str:
+    """Returns a text without the secrets of what has a scheme or two slashes; a blank in a password does not end it."""
+    before, at, after = text.rpartition("@")
+    begins = _BEGINNING.search(before) if at else None
+    if begins is None:
+        return f"{before}{at}{_ADDRESS.sub(lambda address: without_secrets(address[0]), after)}"
+    host = _WORD.match(after)
+    end = host.end() if host else 0
+    address = f"{before[begins.start() :]}@{after[:end]}"
+    shown = without_secrets(address) if begins["scheme"] else f"//{HIDDEN}@{after[:end]}"
+    return f"{before[: begins.start()]}{shown}{_without_addresses(after[end:])}"
+
+
+def _without_account(match: re.Match[str]) -> str:
+    """Returns a word, or a text in quotes, without what is before its last ``@`` if that looks like a user and a password."""
+    text = match[0]
+    before, at, after = text.rpartition("@")
+    password = _PASSWORD.match(before)
+    if not at or password is None or before.endswith(HIDDEN):
+        return text
+    colon = password.end() - 2
+    start = max(before.rfind(each, 0, colon) for each in "'\"=(") + 1
+    return f"{text[:start]}{HIDDEN}@{after}"
 
 
 def shown_host(text: str) -> str:

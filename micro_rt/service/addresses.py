@@ -21,7 +21,7 @@ import re
 
 from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.net import bracketed, is_every_interface, is_loopback, own_host, split_server
-from micro_rt.kit.secrets import scrubbed
+from micro_rt.kit.secrets import without_secrets
 from micro_rt.service.parts import setting_of
 
 __all__ = ["advertised_address", "listen_address"]
@@ -63,13 +63,13 @@ def advertised_address(advertise: str | None, listening: str, *, loopback: bool)
         placed = _advertised(given, host, port)
         if placed is None:
             raise FailedPrecondition(
-                f"{setting}={scrubbed(given)!r} is neither host nor host:port, such as 10.0.0.5, api.example:50051 or [fd00::2]:50051"
+                f"{setting}={without_secrets(given)!r} is neither host nor host:port, such as 10.0.0.5, api.example:50051 or [fd00::2]:50051"
             )
         host, port = placed
     if is_loopback(host) and not loopback:
         raise FailedPrecondition(
             f"{host} would be registered where other machines look it up, and they cannot reach it: "
-            f"say where they can with advertise= (MICRO_ADVERTISE){f', not {setting}={scrubbed(given)}' if given else ''}"
+            f"say where they can with advertise= (MICRO_ADVERTISE){f', not {setting}={without_secrets(given)}' if given else ''}"
         )
     return f"{host}:{port}"
 

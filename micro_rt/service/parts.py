@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from micro_rt.codec.base import Codec
 from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.address import count, scheme_of
-from micro_rt.kit.secrets import without_secrets
+from micro_rt.kit.secrets import scrubbed, without_secrets
 from micro_rt.selector.base import Selector
 from micro_rt.service.missing import remedy
 from micro_rt.transport.base import Transport
@@ -76,7 +76,8 @@ def number_of(given: int | None, name: str, default: int) -> int:
     try:
         return count(chosen)
     except ValueError as error:
-        raise FailedPrecondition(f"{setting}={chosen!r}: {error}") from None
+        problem = str(error)  # It repeats the setting, so no error may have it as its context.
+    raise FailedPrecondition(scrubbed(f"{setting}={chosen!r}: {problem}"))
 
 
 def part_of(part: str, given: object, kind: type[Any]) -> Any:

@@ -7,6 +7,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import micro_rt as micro
 from micro_rt.backends.consul.address import parse_consul_address
 from micro_rt.backends.etcd.address import EtcdAddress
 from micro_rt.backends.kafka.address import parse_kafka_address
+from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.cli.main import main
 from micro_rt.kit.secrets import scrubbed, without_secrets
 from micro_rt.service.announce import place_of
@@ -182,6 +184,10 @@ def test_no_address_that_is_shown_has_them(scheme: str) -> None:
         ("me:word@host", "me:***@host"),
         ("Me:word@host", "***@host"),
         ("nowhere", "nowhere"),
+        ("fd00::1:50051", "fd00::1:50051"),  # Brackets are missing.
+        ("127.0.0.1:70000", "127.0.0.1:70000"),
+        ("me:a/b@h:1", "me:***@h:1"),
+        ("me:word", "me:***"),
         ("consul://host/?dc=\x1b[2J", "consul://host/?dc=\\u001b[2J"),
     ],
 )
@@ -196,6 +202,18 @@ def test_scheme_hosts_and_harmless_options_remain(address: str, shown: str) -> N
         ("no //me:a b@h", "no //***@h"),
         ("see https://example.com/page, and a@b", "see https://***@b"),
         ("nothing to hide: 10/2 = 5", "nothing to hide: 10/2 = 5"),
+        # A path of Python has one slash where an address has two.
+        ("kafka:/me:a b@h/ is not a file", "kafka:***@h/ is not a file"),
+        ("kafka:/h/?token=a is not a file", "kafka:/***?token=*** is not a file"),
+        ("see kafka://a/?token=b and kafka://c/?dc=d", "see kafka://a/?token=*** and kafka://c/?dc=d"),
+        ("arguments: me:word@h:1 --limit", "arguments: ***@h:1 --limit"),
+        ("arguments: --broker=me:a/b@h:1", "arguments: --broker=***@h:1"),
+        ("cannot be 'me:a b@h' or \"me:a b@h\"", "cannot be '***@h' or \"***@h\""),
+        ('cannot be "me:it\'s a@h"', 'cannot be "***@h"'),
+        (
+            "shop.proto:3:1: orders/0@15 at 09:30:00, 'a@b', C:/a@b",
+            "shop.proto:3:1: orders/0@15 at 09:30:00, 'a@b', C:/a@b",
+        ),
     ],
 )
 def test_addresses_within_a_text_are_shown_without_secrets(text: str, shown: str) -> None:
@@ -224,6 +242,52 @@ async def test_a_server_that_cannot_be_reached_is_named_without_them(
         async with service:
             await service.broker()
     assert HOST in str(caught.value)
+    assert not shows(everything(caught.value) + caplog.text + repr(service))
+
+
+ANSWERS = {
+    "closes": b"",
+    "noise": b"HTTP/1.1 200 OK\r\nContent-Length: 256\r\n\r\n" + bytes(range(256)),
+    "redirect": b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+    "denied": b"HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\n\r\ndenied",
+    "other": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n[5]",
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"consul://HOST/?timeout=0.5&token={CANARY}",
+        f"etcd://me:{CANARY}@HOST/?timeout=0.5",
+        f"kafka://me:{CANARY}@HOST/?sasl=plain&timeout=0.5",
+        f"kafka://me:{CANARY}@HOST/?sasl=scram-sha-512&timeout=0.5",
+    ],
+)
+async def test_a_server_that_answers_something_else_is_named_without_them(
+    address: str, answer: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await reader.read(65536)
+            writer.write(ANSWERS[answer])
+            await writer.drain()
+            if ANSWERS[answer]:
+                await asyncio.wait_for(reader.read(), 2)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    scheme, host = address.partition(":")[0], f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    caplog.set_level(logging.DEBUG)
+    asyncio.get_running_loop().set_debug(True)
+    service = micro.Service("lab", **{"registry": "memory:", PARTS[scheme]: address.replace("HOST", host)})  # type: ignore[arg-type]
+    service.handle(Lab())
+    try:
+        with pytest.raises(Exception) as caught:  # whatever it is
+            async with asyncio.timeout(15), service:
+                await service.broker()
+    finally:
+        server.close()
     assert not shows(everything(caught.value) + caplog.text + repr(service))
 
 
@@ -288,13 +352,71 @@ async def test_an_address_where_a_name_belongs_is_not_shown(name: str) -> None:
     assert not shows(everything(caught.value))
 
 
-@pytest.mark.parametrize("name", ["address", "advertise"])
-async def test_an_address_of_a_part_where_a_service_listens_is_not_shown(name: str) -> None:
-    service = micro.Service("lab", registry="memory:", **{name: f"consul://me:{CANARY}@h"})  # type: ignore[arg-type]
+def test_the_time_for_a_text_grows_with_its_length() -> None:
+    """A message repeats what others wrote, such as a topic in a .proto; in quadratic time, each of these takes an hour."""
+    for part in ("a", ".", "=", "?", "'", "//", "a:", "a:/ ", "a:b@ ", "a:/b@", "'a:b "):
+        text = part * (300_000 // len(part))
+        for whole in (text, f"{text}@h", f"{text}://h"):
+            assert len(scrubbed(whole)) <= len(whole) * 3
+
+
+PLACES = (
+    f"consul://me:{CANARY}@h",
+    f"me:{CANARY}@{HOST}",
+    f"me:a/{CANARY}@{HOST}",
+    f"me:{CANARY} b@{HOST}",
+    f"me:a@{CANARY}@{HOST}",
+    f"{CANARY}:word@h",
+    f"{CANARY}@h:port",
+    f"//me:{CANARY}@h",
+    f"kafka:?token={CANARY}",
+    f"h/?token={CANARY}",
+    f"me:{CANARY}",
+)
+"""What a person may give in place of ``host:port``, with a secret."""
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", ["address", "advertise", "MICRO_ADDRESS", "MICRO_ADVERTISE"])
+async def test_an_address_of_a_part_where_a_service_listens_is_not_shown(
+    name: str, place: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    given = {} if name.isupper() else {name: place}
+    if not given:
+        monkeypatch.setenv(name, place)
+    service = micro.Service("lab", registry="memory:", **given)  # type: ignore[arg-type]
     service.handle(Lab())
     with pytest.raises(micro.FailedPrecondition) as caught:
         async with service:
             pass
+    assert not shows(everything(caught.value) + caplog.text)
+
+
+async def test_an_advertised_loopback_address_is_not_shown_with_them() -> None:
+    class Far(MemoryRegistry):
+        loopback = False
+
+    service = micro.Service("lab", registry=Far("memory:"), address="127.0.0.1:0", advertise=f"me:{CANARY}@localhost")
+    service.handle(Lab())
+    with pytest.raises(micro.FailedPrecondition) as caught:
+        async with service:
+            pass
+    assert not shows(everything(caught.value))
+
+
+@pytest.mark.parametrize("address", [f"kafka://me:{CANARY}@h/", f"me:{CANARY}@h", f"kafka://h/?token={CANARY}"])
+@pytest.mark.parametrize("variable", ["MICRO_MAX_MEMORY", "MICRO_SELECTOR", "MICRO_TRANSPORT"])
+async def test_an_address_in_the_wrong_variable_is_not_shown(
+    variable: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, address)
+    with pytest.raises(micro.FailedPrecondition) as caught:
+        service = micro.Service("lab", registry="memory:")
+        service.handle(Lab())
+        async with service:
+            pass
+    assert variable in str(caught.value)
     assert not shows(everything(caught.value))
 
 
@@ -312,6 +434,20 @@ async def test_an_address_of_a_part_where_a_service_listens_is_not_shown(name: s
         ["events", "lag", "orders", "--group", "ADDRESS", "--broker", "memory:"],
         ["events", "lag", "orders", "--group", "billing", "--broker", "ADDRESS"],
         ["events", "replay", "orders", "--group", "billing", "--broker", "ADDRESS"],
+        ["events", "lag", "--group", "ADDRESS", "--broker", "memory:"],
+        ["events", "check", "ADDRESS", "."],
+        ["events", "check", ".", "ADDRESS"],
+        ["events", "check", ".", ".", "-I", "ADDRESS"],
+        ["events", "publish", "orders", "{}", "--descriptors", "ADDRESS"],
+        ["events", "publish", "orders", "{}", "--descriptors=ADDRESS"],
+        ["events", "tail", "orders", "--broker", "memory:", "--module", "ADDRESS"],
+        ["events", "publish", "ADDRESS", "{}", "--broker", "memory:", "--module", "tests.protos.shop_micro"],
+        ["generate", "ADDRESS"],
+        ["generate", ".", "--out", "ADDRESS"],
+        ["generate", ".", "-I", "ADDRESS"],
+        ["generate", ".", "--opt", "ADDRESS"],
+        ["proto", "export", "ADDRESS"],
+        ["proto", "export", ".", "ADDRESS"],
         ["events", "ADDRESS"],
         ["ADDRESS"],
         ["--broker", "ADDRESS", "events"],
@@ -325,12 +461,23 @@ async def test_an_address_of_a_part_where_a_service_listens_is_not_shown(name: s
         f"kafka://me:a b{CANARY}@{HOST}/",
         f"kafka://{HOST}/?tokn={CANARY}",
         f"memory://me:{CANARY}@h",
+        f"me:{CANARY}@{HOST}",
+        f"me:a/{CANARY}@{HOST}",
+        f"me:{CANARY} b@{HOST}",
+        f"kafka:/me:{CANARY}@h/",
+        f"kafka:me:{CANARY}@h",
     ],
 )
 def test_no_command_prints_them(
-    line: list[str], address: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    line: list[str],
+    address: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     arguments = [each.replace("ADDRESS", address) for each in line]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop.proto").write_text('syntax = "proto3";\n')
     monkeypatch.setattr(sys, "argv", ["micro-rt", *arguments])
     try:
         status = main(arguments)
