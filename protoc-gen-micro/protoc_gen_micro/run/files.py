@@ -73,10 +73,9 @@ def check_modules(files: Iterable[descriptor_pb2.FileDescriptorProto], modules: 
         if file.name in MICRO_RT and file.package != MICRO_RT[file.name]:
             problem = "micro-rt has another file of this name, and protobuf takes one of them in a process; rename it"
             raise GenerateError(problem, path=file.name)
-        if modules.elsewhere(file.name):
-            continue
-        module = modules.name(file.name)
-        other = by_module.setdefault(module, file.name)
+        elsewhere = modules.elsewhere(file.name)
+        module = elsewhere or modules.name(file.name)
+        other = file.name if elsewhere else by_module.setdefault(module, file.name)
         if other != file.name:
             problem = f"would write the Python module {module!r}, as {other} does; rename one of the two files"
             raise GenerateError(problem, path=file.name)
