@@ -9,7 +9,7 @@ from typing import Literal
 from micro_rt.broker.base import DEFAULT_PARTITIONS, OutgoingRecord, Partition, TopicOptions, checked_topic
 from micro_rt.errors import Aborted, Error, InvalidArgument, NotFound
 from micro_rt.kit.address import Options, count, seconds
-from micro_rt.logs import logger
+from micro_rt.logs import logger, sparsely
 
 __all__ = [
     "EmbeddedOptions",
@@ -124,6 +124,7 @@ def warn_of_gap(topic: str, number: int, expected: int, first: int) -> None:
         topic,
         number,
         expected,
+        extra=sparsely(topic),
     )
 
 

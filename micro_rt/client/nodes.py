@@ -52,7 +52,7 @@ from micro_rt.errors import DeadlineExceeded, Error, Unavailable
 from micro_rt.interceptor import close
 from micro_rt.kit.backoff import Backoff
 from micro_rt.kit.tasks import TaskSet, observed
-from micro_rt.logs import logger
+from micro_rt.logs import logger, sparsely
 from micro_rt.node import Node
 from micro_rt.registry.base import Registry
 from micro_rt.selector.base import Selector
@@ -450,7 +450,7 @@ class _View:
                 reason = MUCP if node.transport == "mucp" else _text(error)
                 left_out[node.id] = reason
                 if node.id not in self.left_out:
-                    _log.warning("node %s of %r is left out: %s", node.id, self.name, reason)
+                    _log.warning("node %s of %r is left out: %s", node.id, self.name, reason, extra=sparsely(self.name))
         shared = _at_shared_addresses(listed) if len(nodes) < len(listed) else {}
         if shared or self._shared:
             for remote in after.values():

@@ -57,7 +57,7 @@ from micro_rt.events.subscriber import Route
 from micro_rt.events.turns import Block, Blocks, LoopTurns, Steps
 from micro_rt.kit.clock import loop_time, monotonic, wall_time
 from micro_rt.kit.ordered import OrderedSet
-from micro_rt.logs import logger
+from micro_rt.logs import logger, sparsely
 
 __all__ = ["Handling"]
 
@@ -506,7 +506,7 @@ class Handling:
             return
         pending.attempts += 1
         try:
-            timeout = self._timeout(envelope)
+            timeout = self._timeout(envelope, pending.record.topic)
             deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
             context = EventContext(route.event, self.options.group, pending.attempts, deadline, pending.record)
             token = current_context.set(context)
@@ -538,7 +538,7 @@ class Handling:
             self._exits(error)
         return error
 
-    def _timeout(self, envelope: Envelope) -> float | None:
+    def _timeout(self, envelope: Envelope, topic: str) -> float | None:
         """Returns how many seconds an attempt may take that begins now."""
         timeout = self.options.timeout
         # A replayed record is to be handled now, whatever its deadline was.
@@ -547,7 +547,8 @@ class Handling:
             return timeout
         until = seconds_of(text, math.nan)
         if math.isnan(until):
-            _log.info("%s=%.40r is not a number of seconds since 1970, and is ignored", DEADLINE_HEADER, text)
+            what = "%s=%.40r is not a number of seconds since 1970, and is ignored"
+            _log.info(what, DEADLINE_HEADER, text, extra=sparsely(topic))
             return timeout
         left = until - wall_time()
         if left <= 0:

@@ -1,12 +1,14 @@
 """Entries of a registry that cannot be read.
 
 Whoever may write a registry may write anything. An entry that cannot be read is left out, whatever reading it raises, and the other
-entries of the name count. The log names each such entry once.
+entries of the name count. The log counts each such entry once. If many are found within a second, it names the first and the last.
 """
 
 from __future__ import annotations
 
-from micro_rt.logs import logger
+import uuid
+
+from micro_rt.logs import logger, sparsely
 from micro_rt.node import Node
 
 __all__ = ["Unreadable", "checked"]
@@ -21,9 +23,10 @@ class Unreadable:
 
     def __init__(self) -> None:
         self._logged: set[str] = set()
+        self._cause = sparsely(uuid.uuid4().hex)  # Each registry counts for itself.
 
     def note(self, what: str, error: Exception) -> None:
-        """Logs that an entry is left out, unless that was logged before.
+        """Logs that an entry is left out, unless that was logged or counted before.
 
         Args:
             what: names the entry.
@@ -31,7 +34,8 @@ class Unreadable:
         """
         if what not in self._logged and len(self._logged) < _REMEMBERED:
             self._logged.add(what)
-            _log.warning("%s is not a node, and is left out: %s: %s", what, type(error).__name__, error)
+            text = "%s is not a node, and is left out: %s: %s"
+            _log.warning(text, what, type(error).__name__, error, extra=self._cause)
 
 
 def checked(node: Node) -> Node:

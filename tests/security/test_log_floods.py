@@ -9,17 +9,29 @@ import sys
 import uuid
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 import micro_rt as micro
+from micro_rt.backends.kafka.batch import RawRecord
+from micro_rt.backends.kafka.by_hand import ByHand
+from micro_rt.backends.memory.broker import MemoryBroker
+from micro_rt.broker.base import UNREADABLE, OutgoingRecord, Partition, TopicOptions
+from micro_rt.kit.clock import Clock
 from micro_rt.logs import logger, sparsely
+from micro_rt.node import Node
+from micro_rt.registry.unreadable import Unreadable
+from micro_rt.testing.contracts.broker.members import Recorder
 from tests.helpers.shop import Publishes, Shop, subscribed
 from tests.helpers.site import Site
 from tests.helpers.waiting import eventually
 from tests.protos.lab_micro import LabBase, LabClient
 from tests.protos.lab_pb2 import Text
 from tests.protos.shop_pb2 import OrderPlaced
+
+if TYPE_CHECKING:
+    from micro_rt.backends.kafka.client import Cluster
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -114,7 +126,9 @@ async def test_requests_fill_no_log(what: str, caplog: pytest.LogCaptureFixture)
     assert 1 <= len(loud) <= 2 + took, f"{len(loud)} lines in {took:.1f} s"
 
 
-async def test_events_fill_no_log(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("headers", [{}, {"micro-deadline": "nan"}], ids=["failing", "deadline"])
+async def test_events_fill_no_log(headers: dict[str, str], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "micro_rt.events")
     shop, place, handled = Shop(), f"memory:{uuid.uuid4()}", 0
 
     async def fail(event: OrderPlaced, context: micro.EventContext) -> None:
@@ -128,12 +142,78 @@ async def test_events_fill_no_log(caplog: pytest.LogCaptureFixture) -> None:
         publish = Publishes(shop, service)
         async with subscribed(place, shop.subscriber(order_placed=fail), group="g", attempts=2, backoff=0.01):
             for number in range(200):
-                await publish.placed(f"k{number}")
+                await publish.placed(f"k{number}", headers=headers)
             await eventually(lambda: handled, equals=400)
     took = loop.time() - began
     loud = [record for record in caplog.records if record.name == "micro_rt.events" and record.levelno >= logging.INFO]
     assert any("is in" in record.getMessage() for record in loud)
     assert len(loud) <= 3 * (took + 2), f"{len(loud)} lines in {took:.1f} s"
+
+
+async def test_registry_entries_fill_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with AsyncExitStack() as stack:
+        site = Site(stack)
+        await site.open()
+        await site.list(await site.serve(_Failing("exception")))
+        view = site.client.nodes.service_nodes("lab", "lab.Lab")._view
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for number in range(200):
+            await site.list(Node(f"bad{number}", f"a..b{number}:80", services=frozenset({"lab.Lab"})))
+        await eventually(lambda: len(view.left_out), equals=200)
+        await asyncio.sleep(1.2)
+        took = loop.time() - began
+    lines = [record.getMessage() for record in caplog.records if "is left out" in record.getMessage()]
+    assert 2 <= len(lines) <= 2 + took, f"{len(lines)} lines in {took:.1f} s"
+    assert _counted(lines) == 200
+
+
+async def test_entries_that_are_not_nodes_fill_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    unreadable = Unreadable()
+    for number in range(200):
+        for _ in range(2):
+            unreadable.note(f"entry {number}", ValueError("no address"))
+    lines = _lines(caplog, "micro_rt.registry")
+    assert len(lines) == 1
+    await eventually(lambda: len(_lines(caplog, "micro_rt.registry")), equals=2, within=10)
+    assert _counted(_lines(caplog, "micro_rt.registry")) == 200, "each is counted once"
+
+
+def _counted(lines: list[str]) -> int:
+    """Returns how many records lines stand for."""
+    return sum(int(line.partition(" more ")[0]) if " more within a second: " in line else 1 for line in lines)
+
+
+async def test_records_that_run_out_fill_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever may write a topic can have a slow reader miss records at each fetch."""
+    now = 0.0
+    broker = MemoryBroker(f"memory:{uuid.uuid4()}", clock=Clock(lambda: now, "test"))
+    await broker.open()
+    await broker.prepare({"t": TopicOptions(partitions=1, retention=100.0)})
+    slow = broker.subscribe(["t"], "slow", "earliest", Recorder())
+    for _ in range(100):
+        await broker.publish([OutgoingRecord("t", b"")])
+        now += 200.0
+        await broker.publish([OutgoingRecord("t", b"") for _ in range(5)])
+        await slow.fetch(1, 0.0)
+    await broker.close()
+    lines = [text for text in _lines(caplog, "micro_rt.broker") if "ran out before" in text]
+    assert 1 <= len(lines) <= 10, len(lines)
+
+
+async def test_unreadable_records_of_a_kafka_batch_fill_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    partition = Partition("t", 0)
+    reader = ByHand(cast("Cluster", None), "group g", None, lambda partition, offset: None)
+    reader.begin(partition, 0)
+    reading = reader._under_way[partition]
+    reading.records = (RawRecord(n, 0, None, b"", ((UNREADABLE, b"no UTF-8"),)) for n in range(200))
+    reading.behind = 201
+    for _ in range(200):
+        assert (await reader.read([partition], 1))[1]
+    lines = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert 1 <= len(lines) <= 2 + loop.time() - began
 
 
 ACCEPT = """

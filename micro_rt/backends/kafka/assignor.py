@@ -24,7 +24,7 @@ import aiokafka.coordinator.assignors.sticky.sticky_assignor  # type: ignore[imp
 import aiokafka.coordinator.protocol  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 
 from micro_rt.broker.groups.base import capable
-from micro_rt.logs import logger
+from micro_rt.logs import logger, sparsely
 
 __all__ = ["MOST_TYPES", "Assignor", "announced_in", "appended", "pair"]
 
@@ -108,6 +108,7 @@ class Assignor:
                 self._group,
                 len(every),
                 MOST_TYPES,
+                extra=sparsely(self._group),
             )
         for assignment in assignments.values():
             assignment.user_data = appended(assignment.user_data or b"", every)

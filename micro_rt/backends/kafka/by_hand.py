@@ -27,7 +27,7 @@ from micro_rt.backends.kafka.batch import Batch, RawRecord, batch_at, bounded, r
 from micro_rt.backends.kafka.client import Cluster, KafkaError, failures
 from micro_rt.backends.kafka.compression import DamagedError
 from micro_rt.broker.base import UNREADABLE, Partition, Record
-from micro_rt.logs import logger
+from micro_rt.logs import logger, sparsely
 
 __all__ = ["ByHand", "Place", "places", "plausible", "take_back"]
 
@@ -184,7 +184,9 @@ class ByHand:
         unread = [text for raw in found for name, text in raw.headers if name == UNREADABLE and text is not None]
         if unread:
             first = unread[0].decode(errors="replace")
-            _log.error("%s, %s[%d]: %s (%d of %d records)", self._reader, *partition, first, len(unread), len(found))
+            text = "%s, %s[%d]: %s (%d of %d records)"
+            cause = sparsely(partition.topic)
+            _log.error(text, self._reader, *partition, first, len(unread), len(found), extra=cause)
         if len(found) < limit or found[-1].offset >= reading.behind - 1:
             with contextlib.suppress(KafkaError):  # The partition was revoked meanwhile.
                 self._seek(partition, reading.behind)
