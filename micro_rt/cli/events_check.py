@@ -16,6 +16,7 @@ from micro_rt.cli.messages import report
 from micro_rt.text import printable
 from protoc_gen_micro.compatibility.check import Finding, compare
 from protoc_gen_micro.compatibility.comparable import SchemaSet
+from protoc_gen_micro.compatibility.valid import problem_of
 from protoc_gen_micro.errors import GenerateError
 from protoc_gen_micro.python.shipped import bundled
 
@@ -143,4 +144,7 @@ def _descriptors(which: str, path: Path) -> descriptor_pb2.FileDescriptorSet:
     if missing or not known:
         what = f"lacks {', '.join(missing)}" if missing else "is empty"
         raise CommandError(f"{which} ({path}) {what}: write the descriptor set with --include_imports")
+    problem = problem_of(files.file)
+    if problem:
+        raise CommandError(f"{which} ({path}) is not a valid schema: {problem}")
     return files

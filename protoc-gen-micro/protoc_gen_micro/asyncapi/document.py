@@ -240,6 +240,14 @@ def _version(events: Iterable[Event]) -> str:
     """Returns the highest version of the events, ``"1.10.0"`` being higher than ``"1.9"``; or the first of all."""
 
     def order(version: str) -> list[tuple[int, str]]:
-        return [(int(part), "") if part.isdecimal() else (-1, part) for part in version.split(".")]
+        return [_part_order(part) for part in version.split(".")]
 
     return max((event.version for event in events if event.version), key=order, default="1.0.0")
+
+
+def _part_order(part: str) -> tuple[int, str]:
+    """Returns what orders the parts of versions. It makes no number of the digits, of which there may be any number."""
+    if not (part.isascii() and part.isdecimal()):
+        return -1, part
+    digits = part.lstrip("0")
+    return len(digits), digits

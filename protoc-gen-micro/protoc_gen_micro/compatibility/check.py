@@ -8,6 +8,7 @@ What is compared: events (topic, key), and field by field the messages that they
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from protoc_gen_micro.compatibility.comparable import (
@@ -31,6 +32,7 @@ from protoc_gen_micro.schema.names import json_name
 
 __all__ = ["Finding", "compare"]
 
+_INTEGER = re.compile(r"-?[0-9]{1,20}")
 _BOOLS = {"true": "1", "false": "0"}
 
 
@@ -349,9 +351,13 @@ class _Comparison:
             first = next(iter(numbers), "")  # Of a closed enum, nothing but its first value is the default.
             return numbers.get(given or first, 0), given or (first if numbers.get(first) else "none")
         if field.type in RANGES:
-            return int(_BOOLS.get(given, given) or 0), given or "none"
+            given = _BOOLS.get(given, given)
+            return int(given or 0) if _INTEGER.fullmatch(given or "0") else given, field.default or "none"
         if field.type in ("float", "double"):
-            return repr(float(given or 0)), given or "none"
+            try:
+                return repr(float(given or 0)), given or "none"
+            except ValueError:  # A descriptor set may hold any text.
+                return given, given
         return given, given or "none"
 
     def _entry(
