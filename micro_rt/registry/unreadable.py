@@ -6,8 +6,7 @@ entries of the name count. The log counts each such entry once. If many are foun
 
 from __future__ import annotations
 
-import uuid
-
+from micro_rt.kit.ids import new_id
 from micro_rt.logs import logger, sparsely
 from micro_rt.node import Node
 
@@ -23,7 +22,7 @@ class Unreadable:
 
     def __init__(self) -> None:
         self._logged: set[str] = set()
-        self._cause = sparsely(uuid.uuid4().hex)  # Each registry counts for itself.
+        self._cause = sparsely(new_id(12))  # Each registry counts for itself.
 
     def note(self, what: str, error: Exception) -> None:
         """Logs that an entry is left out, unless that was logged or counted before.
