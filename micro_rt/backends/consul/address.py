@@ -14,11 +14,12 @@ from micro_rt.kit.address import Options, check_files, flag, parts_of, seconds
 from micro_rt.kit.net import join, split_server
 from micro_rt.kit.secrets import shown_file, without_secrets
 
-__all__ = ["ConsulAddress", "parse_consul_address", "read_token"]
+__all__ = ["ConsulAddress", "parse_consul_address", "read_token", "token_problem"]
 
 DEFAULT_PORT = 8500
 TIMEOUT = 5.0
 """Seconds that Consul has for an answer."""
+_CONTROL = "has a line break or another control character: write the token alone, in one line"
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 
 
@@ -145,10 +146,13 @@ def _token(options: Options, env: Mapping[str, str]) -> tuple[str, str]:
     given, file = options.text("token"), options.text("token_file")
     if given and file:
         raise ValueError("token= and token_file= are two answers to one question: give one of them")
+    source = "token="
+    if not given and not file:
+        given, source = env.get("CONSUL_HTTP_TOKEN", ""), "CONSUL_HTTP_TOKEN"
     if given:
+        if not given.isprintable():
+            raise ValueError(f"the token in {source} {_CONTROL}")
         return given, ""
-    if not file and env.get("CONSUL_HTTP_TOKEN"):
-        return env["CONSUL_HTTP_TOKEN"], ""
     file = file or env.get("CONSUL_HTTP_TOKEN_FILE", "")
     if not file:
         return "", ""
@@ -156,8 +160,8 @@ def _token(options: Options, env: Mapping[str, str]) -> tuple[str, str]:
         return read_token(file), file
     except OSError as error:
         problem = error.strerror
-    except UnicodeDecodeError:
-        problem = "it is not text"
+    except ValueError as error:
+        problem = token_problem(error)
     # The file may be the token itself, and what the system says of a file repeats its name.
     raise ValueError(f"the token cannot be read from {shown_file(file)}: {problem}")
 
@@ -167,9 +171,17 @@ def read_token(file: str) -> str:
 
     Raises:
         OSError: it cannot be read.
-        UnicodeDecodeError: it is not text.
+        ValueError: it is not text, or holds a control character, such as a second line. See ``token_problem``.
     """
-    return Path(file).read_text(encoding="utf-8").strip()
+    token = Path(file).read_text(encoding="utf-8").strip()
+    if not token.isprintable():
+        raise ValueError(f"it {_CONTROL}")
+    return token
+
+
+def token_problem(error: ValueError) -> str:
+    """Returns what is wrong with the file of a token, without a part of it, by what ``read_token`` has raised."""
+    return "it is not text" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
 def _checked(address: ConsulAddress) -> ConsulAddress:

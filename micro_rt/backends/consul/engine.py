@@ -7,11 +7,12 @@ An agent that does not answer is asked by one task until it does, however many w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
-from typing import Any, TypeVar, cast
+import contextlib
+from collections.abc import Coroutine, Generator, Mapping
+from typing import Any, TypeVar
 
 from micro_rt.backends.consul.address import ConsulAddress
-from micro_rt.backends.consul.http import UNREACHABLE, Answer, ConsulHttp, Params
+from micro_rt.backends.consul.http import UNREACHABLE, Answer, ConsulHttp, Params, list_of
 from micro_rt.errors import Error, FailedPrecondition, Unavailable
 from micro_rt.kit import backoff
 from micro_rt.kit.chance import between, spread
@@ -156,6 +157,14 @@ class Consul:
         if self._prober is not None:
             await asyncio.wait((self._prober,))
 
+    @contextlib.contextmanager
+    def understood(self) -> Generator[None]:
+        """Reads an answer inside: what is not formed as Consul forms it is ``Unavailable``, and never another exception."""
+        try:
+            yield
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise Unavailable(f"what answers at {self.address.place} is something else, not Consul") from error
+
     @property
     def _http(self) -> ConsulHttp:
         if self._made is None:
@@ -194,12 +203,13 @@ class Consul:
     async def _ask(self) -> bool:
         """Reads what needs a leader; returns whether every server is on loopback."""
         answer = await self._http.get("/v1/health/service/consul", timeout=self.address.timeout)
-        data: object = answer.data
-        if not isinstance(data, list):
-            raise Unavailable(f"what answers at {self.address.place} is something else, not Consul")
+        with self.understood():
+            if answer.data is None:
+                raise TypeError("Consul's answer is empty")
+            servers: list[dict[str, Any]] = list_of(answer.data)
+            local = [str(each["Node"]["Address"]).startswith(("127.", "::1")) for each in servers]
         self._heard()
-        servers = cast("list[dict[str, Any]]", data)
-        return bool(servers) and all(str(each["Node"]["Address"]).startswith(("127.", "::1")) for each in servers)
+        return bool(local) and all(local)
 
     def _suspect(self) -> None:
         """A request went wrong: finds out whether that was all, or whether it does not answer any more."""

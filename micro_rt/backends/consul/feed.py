@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from micro_rt.backends.consul.entries import EntryReader, has_check, host_of
-from micro_rt.backends.consul.http import Answer
+from micro_rt.backends.consul.http import Answer, list_of
 from micro_rt.errors import Error
 from micro_rt.node import Node
 
@@ -37,10 +37,14 @@ class Feed:
         self._index = 0
 
     def take(self, answer: Answer, reader: EntryReader) -> bool:
-        """Takes what an answer says, unless newer things are known; returns whether the nodes are others now."""
+        """Takes what an answer says, unless newer things are known; returns whether the nodes are others now.
+
+        Raises:
+            TypeError: the answer is not a list.
+        """
         if answer.index < self._index:
             return False
-        entries = answer.data or ()
+        entries = list_of(answer.data)
         nodes = reader.nodes(entries)
         self._index = answer.index
         self.hosts = frozenset(host for entry in entries if (host := host_of(entry)))

@@ -13,7 +13,7 @@ from typing import Any
 from micro_rt.backends.consul.engine import Consul
 from micro_rt.backends.consul.entries import one_of
 from micro_rt.backends.consul.feed import Feed
-from micro_rt.backends.consul.http import Answer
+from micro_rt.backends.consul.http import Answer, list_of
 from micro_rt.backends.consul.query import BlockingQuery
 from micro_rt.errors import Error
 from micro_rt.kit.chance import spread
@@ -101,10 +101,11 @@ class Groups:
             count += 1
             try:
                 answer = await self._consul.get("/v1/catalog/services", (("stale", ""),) if self._stale else ())
+                with self._consul.understood():
+                    present = set[str](answer.data or ())
             except Error as error:
                 _log.debug("the names in Consul are gone through later: %s", error)
                 continue
-            present = set[str](answer.data or ())
             due = [
                 feed
                 for group in self._groups
@@ -143,19 +144,21 @@ class _Group:
                 self._query.restart()
             try:
                 answer = await self._unless_joined((("filter", filter),))
+                if answer is None:
+                    continue
+                with self._consul.understood():
+                    checks = list_of(answer.data)
+                    changed = self._changed(checks)
             except Error as error:
                 await self._query.pause(error)
                 continue
-            if answer is None:
-                continue
-            changed = self._changed(answer.data or ())
             if self._query.anew:
                 changed = list(self.members.values())
                 for feed in changed:
                     feed.begin_anew()
             await self._refresh(changed)
             least, each, most = REST
-            self._query.rest = min(most, least + each * len(answer.data or ()))
+            self._query.rest = min(most, least + each * len(checks))
 
     async def _unless_joined(self, params: tuple[tuple[str, str], ...]) -> Answer | None:
         """Awaits the next answer; returns None if names come meanwhile."""

@@ -22,7 +22,7 @@ import json
 import socket
 import ssl
 import warnings
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import quote, urlencode
@@ -32,7 +32,7 @@ import consul.aio  # type: ignore[import-untyped] # pyright: ignore[reportMissin
 import consul.base  # type: ignore[import-untyped] # pyright: ignore[reportMissingTypeStubs]
 from yarl import URL
 
-from micro_rt.backends.consul.address import ConsulAddress, read_token
+from micro_rt.backends.consul.address import ConsulAddress, read_token, token_problem
 from micro_rt.backends.consul.agents import TrustedAgents
 from micro_rt.errors import (
     Error,
@@ -50,7 +50,7 @@ from micro_rt.kit.secrets import shown_file
 from micro_rt.kit.tls import client_context
 from micro_rt.logs import logger
 
-__all__ = ["UNREACHABLE", "Answer", "ConsulHttp", "Params", "refusal"]
+__all__ = ["UNREACHABLE", "Answer", "ConsulHttp", "Params", "list_of", "refusal"]
 
 _log = logger("micro_rt.consul")
 
@@ -135,12 +135,12 @@ class ConsulHttp:
         """
         # The agent compares the note with the last one, and writes the same to the catalog never again.
         client = await self._client_at(host)
-        return bool(await self._bounded(client.agent.check.ttl_pass(quote(id, safe="")), timeout))
+        return bool(await self._bounded(client.agent.check.ttl_pass(_quoted(id)), timeout))
 
     async def deregister(self, id: str, *, timeout: float, host: str = "") -> bool:
         """Has an agent forget a service; returns False if it does not know it."""
         client = await self._client_at(host)
-        return bool(await self._bounded(client.agent.service.deregister(quote(id, safe="")), timeout))
+        return bool(await self._bounded(client.agent.service.deregister(_quoted(id)), timeout))
 
     async def remove(self, node: str, id: str, *, timeout: float) -> None:
         """Removes a service from the catalog, past the agent that owned it."""
@@ -188,6 +188,12 @@ class ConsulHttp:
             raise self._unreachable("closed the connection") from None
         except (aiohttp.ClientError, OSError) as error:
             raise self._unreachable(f"does not answer: {_os_problem(error)}") from None
+        except ValueError as error:
+            # Its message may repeat a token.
+            raise FailedPrecondition(
+                f"a request to Consul at {self._address.place} cannot be written ({type(error).__name__}): an id, a name or an "
+                "option of the address has characters that HTTP does not carry"
+            ) from None
 
     def _unavailable(self, problem: str, id: str = "micro.consul_unavailable") -> Unavailable:
         return Unavailable(f"Consul at {self._address.place} {problem}", id=id)
@@ -209,8 +215,8 @@ class _Token:
         if self.value == refused and self._file:
             try:
                 read = await asyncio.to_thread(read_token, self._file)
-            except (OSError, UnicodeDecodeError) as error:
-                problem = error.strerror if isinstance(error, OSError) else "it is not text"
+            except (OSError, ValueError) as error:
+                problem = error.strerror if isinstance(error, OSError) else token_problem(error)
                 _log.warning("Consul refuses the token, and %s cannot be read: %s", shown_file(self._file), problem)
                 return False
             # Another request may have read it meanwhile.
@@ -352,6 +358,24 @@ def _answer(response: _Response) -> Answer:
         streamed=streamed,
         digest=hash(response.body),
     )
+
+
+def _quoted(id: str) -> str:
+    # Consul's JSON may hold half of a surrogate pair, which no path can.
+    return quote(id, safe="", errors="replace")
+
+
+def list_of(data: Any) -> list[Any]:
+    """Returns the list that an answer is; an empty one if there is no answer.
+
+    Raises:
+        TypeError: the answer is something else.
+    """
+    if data is None:
+        return []
+    if not isinstance(data, list):
+        raise TypeError("Consul's answer is not a list")
+    return list(cast("Iterable[Any]", data))
 
 
 def _number(text: str | None) -> int:

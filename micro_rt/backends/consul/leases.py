@@ -42,6 +42,7 @@ from weakref import WeakValueDictionary
 from micro_rt.backends.consul.agents import UNTRUSTED
 from micro_rt.backends.consul.engine import Consul
 from micro_rt.backends.consul.entries import LEASE, NODE, go_duration, literal, one_of, path_of, service_of
+from micro_rt.backends.consul.http import list_of
 from micro_rt.errors import Error, FailedPrecondition, PermissionDenied, Unavailable
 from micro_rt.kit.backoff import Backoff
 from micro_rt.kit.clock import Clock
@@ -222,7 +223,8 @@ class Leases:
         if not (await self._consul.get(f"/v1/agent/service/{quote(id, safe='')}")).found:
             return []
         found = await self._consul.get("/v1/agent/services", (("filter", f'Meta["{NODE}"] == {literal(id)}'),))
-        return list(found.data or ())
+        with self._consul.understood():
+            return [str(each) for each in dict[str, Any](found.data or {})]
 
     def _check(self, lease: ConsulLease, listing: _Listing) -> dict[str, Any]:
         after = self._checks.deregister_after or max(lease.ttl, REAPER) + 5
@@ -279,7 +281,9 @@ class Leases:
     async def _remove(self, lease: ConsulLease, listing: _Listing) -> None:
         known = (await self._consul.get(f"/v1/agent/service/{quote(listing.id, safe='')}")).data
         if known is not None:
-            if _lease_of(known) != lease.token:
+            with self._consul.understood():
+                token = _lease_of(known)
+            if token != lease.token:
                 return
             await self._consul.deregister(listing.id)
         else:
@@ -400,11 +404,27 @@ class _Catalog:
                 f'service:read on "{name}"'
             )
         newest: dict[str, _Entry] = {}
-        for entry in answer.data or ():
-            id = entry["Service"]["ID"]
-            if id not in newest or newest[id]["Service"]["ModifyIndex"] < entry["Service"]["ModifyIndex"]:
-                newest[id] = entry
+        with self._consul.understood():
+            for entry in list_of(answer.data):
+                _check_form(entry)
+                id = entry["Service"]["ID"]
+                if id not in newest or newest[id]["Service"]["ModifyIndex"] < entry["Service"]["ModifyIndex"]:
+                    newest[id] = entry
         return newest
+
+
+def _check_form(entry: _Entry) -> None:
+    """Reads what is read of an entry later.
+
+    Raises:
+        AttributeError, KeyError, TypeError: it is not formed as Consul forms it.
+    """
+    _lease_of(entry["Service"])
+    for check in entry["Checks"]:
+        check["CheckID"].startswith(check["Status"])
+    for text in (entry["Node"]["Node"], entry["Node"]["Address"]):
+        if not isinstance(text, str):
+            raise TypeError("the name or the address of an agent is not text")
 
 
 def _is_of(entry: _Entry | None, lease: ConsulLease) -> bool:

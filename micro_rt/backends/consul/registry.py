@@ -14,6 +14,7 @@ from urllib.parse import quote
 from micro_rt.backends.consul.address import ConsulAddress, parse_consul_address
 from micro_rt.backends.consul.engine import Consul
 from micro_rt.backends.consul.entries import EntryReader, check_visible, path_of
+from micro_rt.backends.consul.http import list_of
 from micro_rt.backends.consul.leases import REAPER, Checks, Leases
 from micro_rt.backends.consul.watch import FeedReader, Feeds
 from micro_rt.errors import FailedPrecondition, Unavailable
@@ -144,35 +145,58 @@ class _ConsulDirectory:
     async def nodes(self, name: str) -> tuple[Node, ...]:
         answer = await self.consul.get(path_of(name))
         check_visible(name, answer.data, answer.filtered)
-        return self._reader.nodes(answer.data or ())
+        with self.consul.understood():
+            return self._reader.nodes(list_of(answer.data))
 
     async def all_nodes(self) -> dict[str, tuple[Node, ...]]:
         listing = await self.consul.get("/v1/catalog/services")
-        names = sorted(name for name in listing.data or () if name != "consul")
+        with self.consul.understood():
+            names = sorted(dict[str, Any](listing.data or {}).keys() - {"consul"})
+            paths = [path_of(name) for name in names]
         if len(names) > FEW:
             # There is no question for all nodes of all names; but the agents may be fewer than the names.
-            agents = [agent["Node"] for agent in (await self.consul.get("/v1/catalog/nodes")).data or ()]
+            everywhere = await self.consul.get("/v1/catalog/nodes")
+            with self.consul.understood():
+                agents = [str(agent["Node"]) for agent in list_of(everywhere.data)]
+                places = [f"/v1/catalog/node-services/{quote(agent, safe='')}" for agent in agents]
             if len(agents) < len(names):
-                return await self._nodes_of_agents(agents)
-        answers = await asyncio.gather(*(self.consul.get(path_of(name)) for name in names))
-        found = {name: self._reader.nodes(answer.data or ()) for name, answer in zip(names, answers, strict=True)}
+                return await self._nodes_of_agents(agents, places)
+        answers = await asyncio.gather(*map(self.consul.get, paths))
+        with self.consul.understood():
+            found = {
+                name: self._reader.nodes(list_of(answer.data)) for name, answer in zip(names, answers, strict=True)
+            }
         return {name: nodes for name, nodes in found.items() if nodes}
 
-    async def _nodes_of_agents(self, agents: list[str]) -> dict[str, tuple[Node, ...]]:
-        critical: dict[tuple[str, str], list[Any]] = {}
-        for check in (await self.consul.get("/v1/health/state/critical")).data or ():
-            critical.setdefault((check["Node"], check["ServiceID"]), []).append(check)
-        paths = [f"/v1/catalog/node-services/{quote(agent, safe='')}" for agent in agents]
-        entries: dict[str, list[dict[str, Any]]] = {}
-        for agent, answer in zip(agents, await asyncio.gather(*map(self.consul.get, paths)), strict=True):
-            listed: dict[str, Any] = answer.data or {}
-            for service in listed.get("Services") or ():
-                checks = critical.get((agent, ""), []) + critical.get((agent, service["ID"]), [])
-                entry = {"Node": listed["Node"], "Service": service, "Checks": checks}
-                entries.setdefault(service["Service"], []).append(entry)
+    async def _nodes_of_agents(self, agents: list[str], paths: list[str]) -> dict[str, tuple[Node, ...]]:
+        failing = await self.consul.get("/v1/health/state/critical")
+        answers = await asyncio.gather(*map(self.consul.get, paths))
+        with self.consul.understood():
+            entries = _entries_of(failing.data, agents, [answer.data for answer in answers])
         entries.pop("consul", None)
         found = {name: self._reader.nodes(entries[name]) for name in sorted(entries)}
         return {name: nodes for name, nodes in found.items() if nodes}
+
+
+def _entries_of(failing: Any, agents: list[str], answers: list[Any]) -> dict[str, list[dict[str, Any]]]:
+    """Returns the entries of each name, formed as ``/v1/health/service/NAME`` forms them.
+
+    Args:
+        failing: the critical checks of all agents.
+        agents: the agents.
+        answers: what each of them has.
+    """
+    critical: dict[tuple[str, str], list[Any]] = {}
+    for check in list_of(failing):
+        critical.setdefault((check["Node"], check["ServiceID"]), []).append(check)
+    entries: dict[str, list[dict[str, Any]]] = {}
+    for agent, answer in zip(agents, answers, strict=True):
+        listed: dict[str, Any] = answer or {}
+        for service in list_of(listed.get("Services")):
+            checks = critical.get((agent, ""), []) + critical.get((agent, service["ID"]), [])
+            entry = {"Node": listed["Node"], "Service": service, "Checks": checks}
+            entries.setdefault(str(service["Service"]), []).append(entry)
+    return entries
 
 
 def _checks(options: Options) -> Checks:

@@ -107,7 +107,9 @@ class Feeds:
             else:
                 retries.worked()
                 check_visible(feed.name, answer.data, answer.filtered)
-                if feed.take(answer, self._reader):
+                with self._consul.understood():
+                    changed = feed.take(answer, self._reader)
+                if changed:
                     self._changed(feed.name)
                 return
 
@@ -130,13 +132,15 @@ class Feeds:
             try:
                 answer = await query.answer()
                 check_visible(feed.name, answer.data, answer.filtered)
+                if query.anew:
+                    feed.begin_anew()
+                with self._consul.understood():
+                    changed = feed.take(answer, self._reader)
             except Error as error:
                 self._fail(feed, error)
                 await query.pause(error)
                 continue
-            if query.anew:
-                feed.begin_anew()
-            if feed.take(answer, self._reader):
+            if changed:
                 self._changed(feed.name)
 
     def _fail(self, feed: Feed, error: Error) -> None:

@@ -170,7 +170,7 @@ class EtcdClient:
             return False
         request = MemberListRequest()
         reply = await self._ask(lambda metadata, info: self._cluster.member_list(request, metadata=metadata, info=info))
-        return all(is_loopback(urlsplit(url).hostname or "") for member in reply.members for url in member.client_urls)
+        return all(is_loopback(_host_of(url)) for member in reply.members for url in member.client_urls)
 
     async def watch(
         self, requests: Messages[WatchRequest], info: CallInfo
@@ -321,6 +321,14 @@ class Tokens:
         self._refusal, self._refusals = None, 0
         self._token = token
         return token
+
+
+def _host_of(url: str) -> str:
+    """Returns the host of a URL that a member names; empty if it is not a URL."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def new_lease_id() -> int:
