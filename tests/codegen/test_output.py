@@ -13,6 +13,7 @@ from pytest_snapshot.plugin import Snapshot
 from micro_rt.cli.generate import generate
 from micro_rt.cli.main import main
 from tests.codegen.tools import HERE, NAMES, PROTOS, ROOT, protoc, run, tree, write
+from tests.codegen.tools import generate as generate_here
 from tests.generated import without_version
 from tests.helpers.sizes import Size
 
@@ -66,6 +67,27 @@ def test_order_and_company_change_nothing(generated: Path, tmp_path: Path, size:
 
 def test_output_is_formatted(generated: Path) -> None:
     run("ruff", "format", "--isolated", "--check", "--line-length", "120", generated)
+
+
+def test_long_names_alone_in_a_tuple_are_formatted(tmp_path: Path) -> None:
+    lengths = range(95, 125)
+    head = 'syntax = "proto3";\nimport "micro_rt/annotations.proto";\nmessage M {}\n'
+    services = "".join(
+        f"service S{length} {{\n  rpc {'X' * length}(M) returns (M) "
+        f'{{ option (micro.method) = {{auth: {{scopes: "{"x" * (length - 20)}"}}}}; }}\n}}\n'
+        for length in lengths
+    )
+    sources = {"rpcs.proto": head + services}
+    for length in lengths:
+        event = f'message {"X" * length} {{ option (micro.event) = {{topic: "t"}}; }}\n'
+        sources[f"event{length}.proto"] = f"{head.replace('message M {}', f'package p{length};')}{event}"
+    response = generate_here(tmp_path / "protos", sources)
+    assert not response.error
+    stubs = {file.name: file.content for file in response.file if file.name.endswith("_micro.py")}
+    assert sum("    (\n" in text for text in stubs.values()) > 1
+    assert "scopes=(\n" in stubs["rpcs_micro.py"]
+    write(tmp_path / "out", stubs)
+    run("ruff", "format", "--isolated", "--check", "--line-length", "120", tmp_path / "out")
 
 
 def test_one_empty_line_is_between_imports(generated: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from protoc_gen_micro.python.imports import Imports
-from protoc_gen_micro.python.text import WIDTH, layout, literal, signature
+from protoc_gen_micro.python.text import WIDTH, layout, literal, signature, tuple_of
 from protoc_gen_micro.schema.model import Event, File
 from protoc_gen_micro.schema.names import class_name, constant_name, unused
 
@@ -85,10 +85,7 @@ class EventStubs:
 
     def tuple(self) -> str:
         """Returns the constants of all events, as a tuple."""
-        names = list(self._constants.values())
-        if len(names) == 1:
-            return f"({names[0]},)"
-        return layout("(", names, "),", 1).removesuffix(",")
+        return tuple_of(self._constants.values(), 1)
 
     def arguments(self, event: Event) -> list[str]:
         """Returns the arguments of an event's constant."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from protoc_gen_micro.python.event_stubs import EventStubs, classes_of
 from protoc_gen_micro.python.imports import Imports, plan_names
 from protoc_gen_micro.python.modules import Modules
-from protoc_gen_micro.python.text import broken, layout, literal
+from protoc_gen_micro.python.text import broken, layout, literal, tuple_of
 from protoc_gen_micro.schema.model import Auth, File, Method, Policy, Retry, Service, TypeName
 from protoc_gen_micro.schema.names import constant_name, unused
 
@@ -103,10 +103,7 @@ class Stubs:
 
     def tuple(self, service: Service) -> str:
         """Returns the constants of a service's methods, as a tuple."""
-        names = [self.constant(method) for method in service.methods]
-        if len(names) == 1:
-            return f"({names[0]},)"
-        return layout("(", names, "),", 1).removesuffix(",")
+        return tuple_of((self.constant(method) for method in service.methods), 1)
 
     def arguments(self, service: Service, method: Method) -> list[str]:
         """Returns the arguments of a method's constant."""
@@ -188,12 +185,14 @@ class Stubs:
 
     def _policy(self, policy: Policy) -> list[str]:
         parts: list[str] = []
+        # No comma is behind an argument that is alone on its line.
+        comma = "," if sum(part is not None for part in (policy.timeout, policy.retry, policy.auth)) > 1 else ""
         if policy.timeout is not None:
             parts.append(f"timeout={policy.timeout!r}")
         if policy.retry is not None:
-            parts.append(self._made("retry", "RetryPolicy", 2, self._retry(policy.retry)))
+            parts.append(self._made("retry", "RetryPolicy", 2, self._retry(policy.retry), comma))
         if policy.auth is not None:
-            parts.append(self._made("auth", "AuthPolicy", 2, _auth(policy.auth)))
+            parts.append(self._made("auth", "AuthPolicy", 2, _auth(policy.auth), comma))
         return parts
 
     def _retry(self, retry: Retry) -> list[str]:
@@ -209,8 +208,8 @@ class Stubs:
             parts.append(f"attempt_timeout={retry.attempt_timeout!r}")
         return parts
 
-    def _made(self, keyword: str, kind: str, levels: int, arguments: list[str]) -> str:
-        return layout(f"{keyword}={self.micro}.{kind}(", arguments, "),", levels).removesuffix(",")
+    def _made(self, keyword: str, kind: str, levels: int, arguments: list[str], comma: str = ",") -> str:
+        return layout(f"{keyword}={self.micro}.{kind}(", arguments, f"){comma}", levels).removesuffix(",")
 
     def _constant(self, taken: set[str], *names: str) -> str:
         name = unused(constant_name(*names), taken)
@@ -240,7 +239,7 @@ def _auth(auth: Auth) -> list[str]:
     parts: list[str] = []
     if auth.scopes:
         scopes = [literal(scope) for scope in auth.scopes]
-        parts.append(f"scopes=({scopes[0]},)" if len(scopes) == 1 else layout("scopes=(", scopes, "),", 3)[:-1])
+        parts.append(f"scopes={tuple_of(scopes, 3, 'scopes=', ',' if auth.public else '')}")
     if auth.public:
         parts.append("public=True")
     return parts

@@ -18,6 +18,7 @@ __all__ = [
     "literal",
     "returned",
     "signature",
+    "tuple_of",
 ]
 
 WIDTH = 120
@@ -115,6 +116,23 @@ def _each(parts: Iterable[str], levels: int) -> str:
             for part in parts
         ]
     )
+
+
+def tuple_of(items: Iterable[str], levels: int, head: str = "", comma: str = ",") -> str:
+    """Returns a tuple laid out as an argument of a call, on a line of its own.
+
+    Args:
+        items: what is in the tuple.
+        levels: how far the result will be moved to the right.
+        head: what comes before it on its line; the result does not begin with it.
+        comma: what comes behind it: nothing, if it is the only argument; the result does not end with it.
+    """
+    parts = list(items)
+    if len(parts) != 1:
+        return layout(f"{head}(", parts, f"){comma}", levels).removesuffix(comma)[len(head) :]
+    if len(head) + len(parts[0]) + len("(,)") + len(comma) <= WIDTH - 4 * levels:
+        return f"({parts[0]},)"
+    return f"(\n    {indented(parts[0])},\n)"
 
 
 def _is_display(head: str) -> bool:
