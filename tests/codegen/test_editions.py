@@ -10,6 +10,7 @@ import pytest
 from google.protobuf import descriptor_pb2
 from google.protobuf.compiler import plugin_pb2
 
+from protoc_gen_micro.python.header import protobuf_guard, protobuf_needed
 from protoc_gen_micro.run import files
 from protoc_gen_micro.run.generate import respond
 from tests.codegen.tools import PURELIB, ROOT, SCRIPTS, protoc, run, tree, write
@@ -68,6 +69,23 @@ def test_a_runtime_that_is_too_old_for_edition_2026_says_so(tmp_path: Path, floo
     problem = result.stderr.splitlines()[-1]
     assert problem.startswith("ImportError: page.proto is of edition 2026, which ")
     assert "update protobuf" in problem or "pip install" in problem
+
+
+@pytest.mark.parametrize("path", ["shop.proto", f"{'deep/' * 12}shop.proto", "{1 / 0}.proto", '"quoted".proto'])
+@pytest.mark.parametrize("edition", ["2024", "2026"])
+def test_the_guard_of_an_edition_is_formatted_and_says_what_to_do(path: str, edition: str, tmp_path: Path) -> None:
+    guard = protobuf_guard(path, edition)
+    write(tmp_path, {"guard.py": f"{guard}\n"})
+    run("ruff", "format", "--isolated", "--check", "--line-length", "120", tmp_path)
+    assert max(map(len, guard.splitlines())) <= 120
+    needed = protobuf_needed(edition)
+    exec(guard, {"_version": f"{needed}.0"})
+    with pytest.raises(ImportError) as raised:
+        exec(guard, {"_version": "6.1.0"})
+    assert str(raised.value) == (
+        f"{path} is of edition {edition}, which needs protobuf {needed} or newer, and protobuf 6.1.0 is installed: "
+        f'pip install --upgrade "protobuf>={needed}"'
+    )
 
 
 @pytest.mark.parametrize("compiler", ["protoc", "buf"])

@@ -51,9 +51,13 @@ def protobuf_guard(path: str, edition: str) -> str:
         edition: its edition, for which ``protobuf_needed`` returns a version.
     """
     needed = _PROTOBUF[edition]
-    problem = (
-        f"{path} is of edition {edition}, which needs protobuf {needed} or newer, and protobuf {{_version}} is installed: "
-        f'pip install --upgrade "protobuf>={needed}"'
+    problem = "\n".join(
+        (
+            # The name of a file may hold braces, so it is not in the f-string.
+            literal(f"{path} is of edition {edition}, "),
+            f'f"which needs protobuf {needed} or newer, and protobuf {{_version}} is installed: "',
+            literal(f'pip install --upgrade "protobuf>={needed}"'),
+        )
     )
-    raised = layout("raise ImportError(", [f"f{literal(problem)}"], ")", 1)
+    raised = layout("raise ImportError(", [problem], ")", 1)
     return f'if tuple(map(int, _version.split(".")[:2])) < ({needed.replace(".", ", ")}):\n    {indented(raised)}'
