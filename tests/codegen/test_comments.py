@@ -113,7 +113,7 @@ extend google.protobuf.MessageOptions {
   @map<string, Placed> by_name = 3;
   @Placed other = 4;
   @optional string maybe = 5;
-  oneof choice {
+  @oneof choice {
     @string one = 6;
     @Inner two = 7;
   }

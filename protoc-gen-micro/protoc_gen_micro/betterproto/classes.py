@@ -61,6 +61,11 @@ class Classes:
         names = value_names(enum, self.nested(enum))
         return [(names[value.name], value) for value in enum.values]
 
+    def text(self, message: Message) -> str:
+        """Returns what the docstring of a message says: its comment, and those of its oneofs, which have no other place."""
+        said = [f"The oneof {oneof.name}:\n{oneof.comment}" for oneof in message.oneofs if oneof.comment]
+        return "\n\n".join([message.comment, *said]).lstrip("\n") if said else message.comment
+
     def originals(self, enum: Enum) -> list[str]:
         """Returns the items of the dict that knows the values' names in the .proto; none where they are the same."""
         names = value_names(enum, self.nested(enum))

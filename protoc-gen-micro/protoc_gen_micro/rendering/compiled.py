@@ -147,15 +147,15 @@ def dataclasses_py(file: File, use: Classes) -> str:
             use.decorator(message), "\n",
             layout("class " + message.name + "(", ["_betterproto.Message"], "):"), "\n",
         )
-        if message.comment or message.deprecated:
-            out += ("    ", indented(docstring(message.comment, message.deprecated)), "\n",)
+        if use.text(message) or message.deprecated:
+            out += ("    ", indented(docstring(use.text(message), message.deprecated)), "\n",)
             if message.fields:
                 out += ("\n",)
         for field in message.fields:
             out += ("    ", indented(use.field(message, field)), "\n",)
             if field.comment or field.deprecated:
                 out += ("    ", indented(docstring(field.comment, field.deprecated)), "\n",)
-        if ((not message.fields) and (not message.comment)) and (not message.deprecated):
+        if ((not message.fields) and (not use.text(message))) and (not message.deprecated):
             out += ("    pass\n",)
     return "".join(out)
 
@@ -326,7 +326,13 @@ def messages_pyi(file: File, use: Hints) -> str:
         for oneof in use.oneofs(message):
             if use.overloaded(message):
                 out += ("    @", use.helper("typing"), ".overload\n",)
-            out += ("    ", indented(signature("def WhichOneof(", ["self", "oneof_group: " + use.literal(oneof.name)], use.choices(oneof), ": ...", use.depth(message))), "\n",)
+            if oneof.comment:
+                out += (
+                    "    ", indented(signature("def WhichOneof(", ["self", "oneof_group: " + use.literal(oneof.name)], use.choices(oneof), ":", use.depth(message))), "\n",
+                    "        ", indented(docstring(oneof.comment), 2), "\n",
+                )
+            else:
+                out += ("    ", indented(signature("def WhichOneof(", ["self", "oneof_group: " + use.literal(oneof.name)], use.choices(oneof), ": ...", use.depth(message))), "\n",)
         if message.fields:
             out += ("\n",)
             for constant in use.constants(message):
