@@ -9,7 +9,9 @@ from google.protobuf.internal import builder as _builder
 
 if tuple(map(int, _version.split(".")[:2])) < (6, 32):
     raise ImportError(
-        f'edition2024.proto is of edition 2024, which needs protobuf 6.32 or newer, and protobuf {_version} is installed: pip install --upgrade "protobuf>=6.32"'
+        "edition2024.proto is of edition 2024, "
+        f"which needs protobuf 6.32 or newer, and protobuf {_version} is installed: "
+        'pip install --upgrade "protobuf>=6.32"'
     )
 
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(

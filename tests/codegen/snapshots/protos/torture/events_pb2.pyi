@@ -388,9 +388,8 @@ class Everything(_message.Message):
         ],
     ) -> None: ...
     @_typing.overload
-    def WhichOneof(
-        self, oneof_group: _typing.Literal["choice"]
-    ) -> _typing.Literal["first", "second", "third"] | None: ...
+    def WhichOneof(self, oneof_group: _typing.Literal["choice"]) -> _typing.Literal["first", "second", "third"] | None:
+        """At most one."""
     @_typing.overload
     def WhichOneof(self, oneof_group: _typing.Literal["single"]) -> _typing.Literal["only"] | None: ...
 

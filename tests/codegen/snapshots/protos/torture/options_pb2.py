@@ -10,7 +10,9 @@ from google.protobuf.internal import builder as _builder
 
 if tuple(map(int, _version.split(".")[:2])) < (6, 32):
     raise ImportError(
-        f'torture/options.proto is of edition 2024, which needs protobuf 6.32 or newer, and protobuf {_version} is installed: pip install --upgrade "protobuf>=6.32"'
+        "torture/options.proto is of edition 2024, "
+        f"which needs protobuf 6.32 or newer, and protobuf {_version} is installed: "
+        'pip install --upgrade "protobuf>=6.32"'
     )
 
 import google.protobuf.descriptor_pb2

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-
 import micro_rt as _micro
 
 from .shadows_pb2 import Record, Value
