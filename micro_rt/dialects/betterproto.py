@@ -84,7 +84,14 @@ class Message(betterproto.Message):
         __setattr__ = object.__setattr__
 
         def __post_init__(self) -> None:
-            """Has nothing to do; betterproto looks at every field here."""
+            """Forgets the parameters that were not given; the constructor of a subclass that is a dataclass calls this."""
+            state = vars(self)
+            for spec in self._specs_:
+                for place in (spec.name, spec.slot):
+                    if state.get(place) is UNSET:
+                        del state[place]
+                if not spec.single:
+                    state.setdefault(spec.name, spec.default())
 
         @property
         def _serialized_on_wire(self) -> bool:

@@ -234,6 +234,8 @@ def _member(spec: Spec) -> property:
         raise AttributeError(f"{group!r} is set to {current!r}, not {name!r}", name=name, obj=message)
 
     def put(message: Any, value: Any) -> None:
+        if value is UNSET:  # the constructor of a subclass that is a dataclass sets every field
+            return
         setattr(message, which, 0 if value is None else number)
         setattr(message, slot, value)
 

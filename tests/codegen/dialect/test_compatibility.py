@@ -309,6 +309,44 @@ def test_damaged_bytes_are_refused(importable: None, data: bytes) -> None:
         importlib.import_module("twin_pb").Tree.FromString(data)
 
 
+def test_a_subclass_that_is_a_dataclass_is_a_message(importable: None) -> None:
+    m: Any = importlib.import_module("twin_pb")
+
+    @dataclasses.dataclass(eq=False, repr=False)
+    class Ours(m.Tree):  # type: ignore[misc]
+        """Has methods of its own."""
+
+        def shouted(self) -> str:
+            return str(self.name.upper())
+
+    given: dict[str, Any] = {
+        "name": "oak",
+        "leaf": m.Leaf(size=3),
+        "leaves": [m.Leaf("a")],
+        "texts": {1: "one"},
+        "picked": m.Leaf("p"),
+    }
+    for values in ({}, given):
+        ours, plain = Ours(**values), m.Tree(**values)
+        assert bytes(ours) == bytes(plain)
+        assert ours.to_dict() == plain.to_dict()
+        assert ours.to_pydict() == plain.to_pydict()
+        assert betterproto.which_one_of(ours, "pick") == betterproto.which_one_of(plain, "pick")
+        assert (ours.leaf, ours.leaves, ours.texts, ours.moment) == (
+            plain.leaf,
+            plain.leaves,
+            plain.texts,
+            plain.moment,
+        )
+        assert ours.shouted() == plain.name.upper()
+        read = Ours.FromString(bytes(plain))
+        assert isinstance(read, Ours)
+        assert bytes(read) == bytes(plain)
+    first, second = Ours(), Ours()
+    first.leaves.append(m.Leaf())
+    assert second.leaves == []
+
+
 def test_nesting_has_a_limit(everything: Modules) -> None:
     data = b""
     for _ in range(101):
