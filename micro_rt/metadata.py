@@ -2,7 +2,8 @@
 
 The rules are gRPC's (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, "Custom-Metadata"):
 keys are lower case, a key that ends in ``-bin`` holds bytes and any other key printable ASCII, and a
-key may occur more than once.
+key may occur more than once. Blanks around a value do not travel (RFC 9113, section 8.2.1): they are
+stripped where metadata is made, and where it is received.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ MetadataValue = Union[str, bytes]
 MetadataLike = Union[Mapping[str, MetadataValue], Iterable[tuple[str, MetadataValue]]]
 
 _KEY = re.compile(r"[0-9a-z_.\-]+").fullmatch
-_TEXT = re.compile(r"[ -~]*").fullmatch
+_BLANKS = " \t"
+_TEXT = re.compile(r"(?! )[ -~]*+(?<! )").fullmatch
 _FOREIGN_TEXT = re.compile(r"[^\0-\x08\x0a-\x1f\x7f]*").fullmatch  # a "field-value" of RFC 9110, section 5.5
 
 NODE_KEY = "micro-node"
@@ -50,7 +52,7 @@ class Metadata(Mapping[str, MetadataValue]):
     nothing. To another mapping metadata is equal if that has the same keys, in lower case, and the first value of each.
 
     Args:
-        items: a mapping, or pairs of key and value. Keys are lowered.
+        items: a mapping, or pairs of key and value. Keys are lowered, and blanks around text are stripped.
 
     Raises:
         ValueError: a key or value that cannot travel, with its name.
@@ -151,6 +153,9 @@ def _as_received(pair: tuple[str, MetadataValue]) -> tuple[str, MetadataValue] |
         return None
     if isinstance(value, bytes) or _TEXT(value):
         return pair
+    value = value.strip(_BLANKS)
+    if _TEXT(value):
+        return key, value
     return (key, _ReceivedText(value)) if _FOREIGN_TEXT(value) else None
 
 
@@ -197,9 +202,12 @@ def _checked(key: object, value: object) -> tuple[str, MetadataValue]:
             f"metadata key {key!r} holds text, not {type(value).__name__}; for bytes, name it {key!r} + '-bin'"
         )
     elif not _TEXT(value) and not isinstance(value, _ReceivedText):
-        raise ValueError(
-            f"metadata key {key!r}: its value must be printable ASCII; for other data, name it {key!r} + '-bin' and give bytes"
-        )
+        stripped = value.strip(" ")
+        if not _TEXT(stripped):
+            raise ValueError(
+                f"metadata key {key!r}: its value must be printable ASCII; for other data, name it {key!r} + '-bin' and give bytes"
+            )
+        return lowered, stripped
     return lowered, value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from typing_extensions import deprecated
 
 __all__ = ["AuthPolicy", "Idempotency", "Kind", "Method", "Policy", "RetryPolicy", "ServiceInfo", "deprecated"]
+
+_PATH = re.compile(r"[!-~]+").fullmatch
+"""What HTTP/2 carries as a path."""
 
 RequestT = TypeVar("RequestT")
 ReplyT = TypeVar("ReplyT")
@@ -128,7 +132,11 @@ class Policy:
 
 @dataclass(frozen=True, eq=False)
 class Method(Generic[RequestT, ReplyT]):
-    """One rpc of a service. Compared and hashed by identity: there is one object per rpc."""
+    """One rpc of a service. Compared and hashed by identity: there is one object per rpc.
+
+    Raises:
+        ValueError: service or name has a character that no path can hold.
+    """
 
     service: str
     """Full proto name of the service: ``"greeter.Greeter"``."""
@@ -145,7 +153,12 @@ class Method(Generic[RequestT, ReplyT]):
     """The HTTP/2 path: ``"/greeter.Greeter/SayHello"``."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", f"/{self.service}/{self.name}")
+        path = f"/{self.service}/{self.name}"
+        if not _PATH(path):
+            raise ValueError(
+                f"{path!r} is not the path of a method: service and name are printable ASCII without blanks"
+            )
+        object.__setattr__(self, "path", path)
 
     @property
     def idempotent(self) -> bool:

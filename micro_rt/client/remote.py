@@ -345,6 +345,6 @@ def _naming(nodes: Sequence[Node]) -> Metadata:
     ids = [node.id for node in nodes]
     if len(ids) > SHARED or sum(map(len, ids)) > LONGEST_IDS or not all(node.services for node in nodes):
         return EMPTY
-    if not all(id.isascii() and id.isprintable() for id in ids):
+    if not all(id.isascii() and id.isprintable() and id == id.strip(" ") for id in ids):
         return EMPTY  # It would not arrive as it is; no service of micro-rt has such an id.
     return Metadata.received([(NODE_KEY, id) for id in ids])

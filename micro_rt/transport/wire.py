@@ -167,7 +167,8 @@ def malformed(headers: Headers) -> bool:
     """Returns whether headers break the rules for what names and values may hold (RFC 9110, section 5; RFC 9113, section 8.2.1).
 
     Control characters do, in paths too, and names that are empty, in upper case, or not a token. No such header is handed to a
-    handler, forwarded or logged.
+    handler, forwarded or logged. Blanks around a value do not count here, although RFC 9113 forbids them: gRPC has them stripped,
+    as ``Metadata.received`` does, and grpc-go sends a ``grpc-message`` that ends with one.
     """
     fields = dict(headers)  # Nearly all headers pass here: these checks are what costs least.
     if fields.keys() <= _USUAL and "".join([value for _, value in headers]).isprintable():
@@ -209,10 +210,10 @@ def trailers_of(error: Error | None, trailers: Metadata, room: int = 8192, path:
     headers: Headers = [("grpc-status", str(int(error.code)))]
     room = max(min(room, _TAKEN_BY_ALL) - size_of(custom), _STATUS_ROOM) - size_of(headers)
     text = utf8(error.message)
-    message = quote(text, safe=_UNQUOTED)
+    message = _quoted(text)
     if len(message) > room // 3:
         text = _beginning(message, room // 3)
-        message = quote(text, safe=_UNQUOTED)
+        message = _quoted(text)
     if message:
         headers.append(("grpc-message", message))
         room -= size_of(headers[-1:])
@@ -281,6 +282,14 @@ def code_of_http_status(status: str) -> Code:
     https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
     """
     return _HTTP_STATUS.get(status, Code.UNKNOWN)
+
+
+def _quoted(text: str) -> str:
+    """Returns text percent-encoded; a value of a header may hold blanks, but neither begin nor end with one."""
+    quoted = quote(text, safe=_UNQUOTED)
+    if quoted[:1] == " ":
+        quoted = f"%20{quoted[1:]}"
+    return f"{quoted[:-1]}%20" if quoted[-1:] == " " else quoted
 
 
 def _beginning(quoted: str, length: int) -> str:
