@@ -247,6 +247,7 @@ async def test_a_server_that_cannot_be_reached_is_named_without_them(
 
 ANSWERS = {
     "closes": b"",
+    "no HTTP": bytes(range(256)),
     "noise": b"HTTP/1.1 200 OK\r\nContent-Length: 256\r\n\r\n" + bytes(range(256)),
     "redirect": b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
     "denied": b"HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\n\r\ndenied",

@@ -274,11 +274,16 @@ class _Transport:
     async def _send(self, method: str, url: URL, data: Any, token: str) -> _Response:
         headers = {**self._headers, "X-Consul-Token": token} if token else self._headers
         server_name = self._address.server_name or None
-        async with self._session.request(
-            method, url, data=data or None, headers=headers, allow_redirects=False, server_hostname=server_name
-        ) as response:
-            body = await response.text(encoding="utf-8", errors="replace")
-            return _Response(response.status, response.headers, body)
+        try:
+            async with self._session.request(
+                method, url, data=data or None, headers=headers, allow_redirects=False, server_hostname=server_name
+            ) as response:
+                body = await response.text(encoding="utf-8", errors="replace")
+                return _Response(response.status, response.headers, body)
+        except aiohttp.ClientResponseError as error:
+            problem = str(error)
+        # Its repr shows the headers of the request, and so the token: no error may have it as its context.
+        raise aiohttp.ClientError(problem)
 
 
 class _Response:
