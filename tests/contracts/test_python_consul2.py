@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import sysconfig
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from typing import Any
 import pytest
 
 from tests.helpers.sizes import Size
+from tests.servers.cache import Unobtainable
+from tests.servers.pip import python_with
 
 ROOT = Path(__file__).parent.parent.parent
 PURELIB = sysconfig.get_paths()["purelib"]
@@ -22,18 +23,12 @@ VERSION = "0.1.5"
 @pytest.fixture(scope="module")
 def python() -> Path:
     """A Python that has python-consul2 before everything that this one has; kept in the user's cache folder."""
-    cache = os.environ.get("MICRO_SERVER_CACHE") or Path.home() / ".cache" / "micro-rt-tests"
-    folder = Path(cache) / f"python-consul2-{VERSION}-python{sys.version_info.major}.{sys.version_info.minor}"
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True, capture_output=True)
-        command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", f"python-consul2=={VERSION}"]
-        installed = subprocess.run(command, capture_output=True, text=True, check=False)
-        if installed.returncode != 0:
-            if os.environ.get("MICRO_REQUIRE_SERVERS") == "1":
-                raise AssertionError(f"python-consul2 cannot be installed:\n{installed.stderr}")
-            pytest.skip("python-consul2 cannot be installed: no package index can be reached")
-        (folder / "ready").touch()
+    try:
+        python = python_with("python-consul2", VERSION)
+    except Unobtainable as error:
+        if os.environ.get("MICRO_REQUIRE_SERVERS") == "1":
+            raise AssertionError(f"python-consul2 cannot be installed: {error}") from None
+        pytest.skip(f"python-consul2 cannot be installed: {error}")
     # What a .pth file names comes behind what is installed there.
     found = subprocess.run(
         [str(python), "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"],
@@ -41,7 +36,9 @@ def python() -> Path:
         capture_output=True,
         text=True,
     )
-    Path(found.stdout.strip(), "tests.pth").write_text(f"{PURELIB}\n")
+    names = Path(found.stdout.strip(), "tests.pth")
+    names.write_text(f"{PURELIB}\n")
+    names.chmod(0o644)  # Whatever the umask is: others must not be able to change it.
     return python
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -63,6 +64,26 @@ def test_the_tests_with_the_lowest_versions_use_the_bounds() -> None:
     assert "pytest" not in versions
 
 
+def _skip(reason: str) -> NoReturn:
+    """Skips a test that needs a program, or fails where every program must be there."""
+    if os.environ.get("MICRO_REQUIRE_SERVERS") == "1":
+        pytest.fail(f"MICRO_REQUIRE_SERVERS=1, and {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.mark.parametrize("required", ["", "1"])
+def test_a_check_of_a_download_is_not_left_out_where_every_program_must_be_there(
+    required: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MICRO_REQUIRE_SERVERS", required)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    outcome = pytest.fail.Exception if required else pytest.skip.Exception
+    with pytest.raises(outcome, match="there is no Go"):
+        test_a_go_module_whose_checksum_is_another_is_not_built(tmp_path, monkeypatch)
+    with pytest.raises(outcome, match="there is no Java or no Maven"):
+        test_maven_checks_what_it_downloads(tmp_path, monkeypatch)
+
+
 def test_go_modules_that_are_downloaded_have_checksums() -> None:
     modules = [
         ("consul", f"github.com/hashicorp/consul v{obtain.CONSUL}"),
@@ -76,7 +97,7 @@ def test_go_modules_that_are_downloaded_have_checksums() -> None:
 
 def test_a_go_module_whose_checksum_is_another_is_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if shutil.which("go") is None:
-        pytest.skip("there is no Go")
+        _skip("there is no Go")
     monkeypatch.setenv("MICRO_SERVER_CACHE", str(tmp_path / "cache"))
     package = ("google.golang.org/protobuf", "v1.36.6", "google.golang.org/protobuf/cmd/protoc-gen-go")
     forged = tmp_path / "go" / "protoc-gen-go"
@@ -93,7 +114,7 @@ def test_a_go_module_whose_checksum_is_another_is_not_built(tmp_path: Path, monk
 
 def test_maven_checks_what_it_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if shutil.which("java") is None or shutil.which("mvn") is None:
-        pytest.skip("there is no Java or no Maven")
+        _skip("there is no Java or no Maven")
     commands: list[list[str]] = []
 
     def refuse(what: str, command: list[str | Path], *_: object, **__: object) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from micro_rt.kit.ownership import OwnershipError, make_folder
 from tests.servers.process import Guarded
 
-__all__ = ["Say", "Unobtainable", "folder", "kept", "run"]
+__all__ = ["Say", "Unobtainable", "folder", "kept", "run", "show"]
 
 Say = Callable[[str], None]
 """Shows a line of progress to whoever waits."""

