@@ -21,6 +21,7 @@ import micro_rt as micro
 from micro_rt.backends.consul.entries import EntryReader
 from micro_rt.backends.consul.feed import Feed
 from micro_rt.backends.consul.http import Answer
+from micro_rt.backends.consul.registry import ConsulRegistry
 from micro_rt.backends.etcd.address import EtcdAddress
 from micro_rt.backends.etcd.messages_pb2 import KeyValue
 from micro_rt.backends.etcd.registry import PREFIX, _EtcdDirectory
@@ -37,6 +38,7 @@ from tests.helpers.site import Site
 from tests.helpers.waiting import eventually
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Text
+from tests.security.test_consul_agents import Agent, listening, opened
 
 HOSTS = [
     "a..b",
@@ -96,7 +98,10 @@ async def test_every_failure_to_connect_says_that_nothing_ran(address: str) -> N
     with pytest.raises(micro.Error) as caught:
         connection = GrpclibTransport().connection(address)
         await asyncio.wait_for(connection.connect(), 10)
-    if "connect" in caught.value.message:
+    if isinstance(caught.value, micro.FailedPrecondition):  # Nothing was made that could connect.
+        assert "is not an address" in caught.value.message
+        assert address not in ("127.0.0.1:1", "[::1]:1")
+    else:
         assert isinstance(caught.value, micro.Unavailable)
         assert not caught.value.may_have_run
 
@@ -211,6 +216,47 @@ async def test_a_file_of_local_gives_the_good_node_beside_whatever_else_it_holds
         await registry.close()
 
 
+def test_rows_of_local_give_the_good_node_beside_whatever_else_they_hold(tmp_path: Path) -> None:
+    with asyncio.Runner() as runner:
+        registry = LocalRegistry(home=tmp_path, namespace="n")
+        runner.run(registry.open())
+        runner.run(registry.register(Registration(GOOD, ("lab",)), ttl=3600))
+        file = sqlite3.connect(state_path("registry", tmp_path, "n"), isolation_level=None)
+
+        @settings(SETTINGS, max_examples=100)
+        @given(
+            plain.map(json.dumps)
+            | texts
+            | st.binary(max_size=20)
+            | st.integers(-(2**63), 2**63 - 1)
+            | st.floats(allow_nan=False)
+            | st.dictionaries(st.sampled_from(sorted(_row(GOOD))) | texts, plain, max_size=3).map(
+                lambda fields: json.dumps(_row(GOOD) | fields)
+            ),
+            st.integers(-(2**63), 2**63 - 1),
+        )
+        @example(DEEP, 1)
+        @example('{"address": ' + "1" * 5000 + "}", 1)
+        @example(json.dumps(_row(GOOD) | {"address": "a..b:80"}), 2**63 - 1)
+        def check(row: Any, registered: int) -> None:
+            value = row.encode(errors="surrogatepass") if isinstance(row, str) else row
+            file.execute(
+                "INSERT OR REPLACE INTO leases SELECT 'bad', ?, ?, epoch, expires, ? FROM leases WHERE id = 'good'",
+                (uuid.uuid4().hex, value, registered),
+            )
+            file.execute("INSERT OR IGNORE INTO listings VALUES ('lab', 'bad')")
+            found = runner.run(registry.resolve("lab"))
+            assert GOOD in found
+            assert GOOD in runner.run(registry.names())["lab"]
+            assert all(isinstance(text, str) for node in found for text in (node.address, node.version, node.transport))
+
+        try:
+            check()
+        finally:
+            file.close()
+            runner.run(registry.close())
+
+
 # etcd and Consul: what reads their answers
 
 
@@ -260,21 +306,22 @@ hostile_tags = st.sampled_from(
 ) | st.builds(lambda kind, value: kind + deflate(json.dumps(value)), st.sampled_from(["t-", "e-", "v-"]), plain)
 
 
-@SETTINGS
-@given(
-    st.one_of(
-        plain,
-        plain.map(_entry),
-        plain.map(lambda value: _entry(_service(), Node=value)),
-        plain.map(lambda value: _entry(_service(), Checks=value)),
-        st.builds(
-            lambda field, value: _entry(_service("bad", **{field: value})),
-            st.sampled_from(["ID", "Address", "Port", "Tags", "Meta", "ModifyIndex", "Kind"]),
-            plain | st.just(int("9" * 4000)),
-        ),
-        st.lists(hostile_tags, max_size=3).map(lambda tags: _entry(_service("bad", Tags=tags))),
-    )
+hostile_entries = st.one_of(
+    plain,
+    plain.map(_entry),
+    plain.map(lambda value: _entry(_service(), Node=value)),
+    plain.map(lambda value: _entry(_service(), Checks=value)),
+    st.builds(
+        lambda field, value: _entry(_service("bad", **{field: value})),
+        st.sampled_from(["ID", "Address", "Port", "Tags", "Meta", "ModifyIndex", "Kind"]),
+        plain | st.just(int("9" * 4000)),
+    ),
+    st.lists(hostile_tags, max_size=3).map(lambda tags: _entry(_service("bad", Tags=tags))),
 )
+
+
+@SETTINGS
+@given(hostile_entries)
 @example(_entry(_service("bad", Tags=["t-" + deflate('{"a":' * 50_000)])))
 @example(_entry(_service("bad", Tags=["e-" + deflate("[" * 100_000)])))
 def test_an_answer_of_consul_gives_the_good_node_beside_whatever_else_it_holds(bad: Any) -> None:
@@ -286,6 +333,43 @@ def test_an_answer_of_consul_gives_the_good_node_beside_whatever_else_it_holds(b
     feed.take(answer, EntryReader())
     assert "good" in [node.id for node in feed.nodes]
     assert all(isinstance(node.address, str) and isinstance(node.version, str) for node in feed.nodes)
+
+
+class _Listing(Agent):
+    """Answers with entries that the test sets."""
+
+    entries: list[Any]
+
+    def _entries(self) -> list[Any]:
+        return self.entries
+
+
+def test_a_registry_in_consul_gives_the_good_node_beside_whatever_else_it_holds() -> None:
+    """Through the registry, over HTTP."""
+    with asyncio.Runner() as runner:
+        stack, agent = AsyncExitStack(), _Listing()
+
+        async def begin() -> ConsulRegistry:
+            port = await stack.enter_async_context(listening(agent, "127.0.0.1"))
+            return await stack.enter_async_context(opened(port))
+
+        registry = runner.run(begin())
+
+        @settings(SETTINGS, max_examples=80)
+        @given(hostile_entries)
+        @example(_entry(_service("bad", Address="a..b")))
+        @example(_entry(_service("bad", Port="9" * 5000)))
+        @example(_entry(_service("bad", Tags=["t-" + deflate('{"a":' * 50_000)])))
+        def check(bad: Any) -> None:
+            agent.entries = [bad, _entry(_service())]
+            found = runner.run(registry.resolve("lab"))
+            assert "good" in [node.id for node in found]
+            assert all(isinstance(text, str) for node in found for text in (node.address, node.version))
+
+        try:
+            check()
+        finally:
+            runner.run(stack.aclose())
 
 
 @SETTINGS
