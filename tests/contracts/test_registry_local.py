@@ -1,8 +1,11 @@
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from micro_rt.backends.local.registry import LocalRegistry
+from micro_rt.backends.local.state import state_path
 from micro_rt.registry.base import Registry
 from micro_rt.testing.contracts import OtherProcess, RegistryContract
 from tests.helpers.sizes import Size
@@ -20,6 +23,16 @@ class TestLocalRegistry(RegistryContract):
 
     async def make(self) -> Registry:
         return LocalRegistry("local:", home=self.folder)
+
+    async def write_raw(self, name: str, id: str, entry: str) -> bool:
+        file = sqlite3.connect(state_path("registry", self.folder, "default"), isolation_level=None)
+        with contextlib.closing(file):
+            file.execute(
+                "INSERT INTO leases SELECT ?, token || ?, ?, epoch, expires, registered FROM leases LIMIT 1",
+                (id, id, entry),
+            )
+            file.execute("INSERT INTO listings VALUES (?, ?)", (name, id))
+        return True
 
     def other_process(self) -> OtherProcess:
         return OtherProcess(

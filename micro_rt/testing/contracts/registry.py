@@ -47,6 +47,23 @@ class OtherProcess:
     """What is set in the other process besides the environment of this one."""
 
 
+_BROKEN = (
+    "",
+    "not JSON",
+    "null",
+    "5",
+    "[]",
+    "{}",
+    "[" * 100_000,
+    "1" * 5000,
+    '{"address": 5}',
+    '{"node": 5}',
+    '{"node": {"address": [], "registered": "x"}}',
+    '"\\ud800"',
+)
+"""What somebody may have written in place of an entry."""
+
+
 class RegistryContract(Contract):
     """Subclass it, and return an unopened registry from ``make``.
 
@@ -74,7 +91,32 @@ class RegistryContract(Contract):
         """Returns how another process makes the registry; None if only this process can see it."""
         return None
 
+    async def write_raw(self, name: str, id: str, entry: str) -> bool:
+        """Writes an entry under a name past the registry, as anybody may who can write where it keeps its entries.
+
+        Args:
+            name: the name that the entry is listed under.
+            id: of the node that the entry is for.
+            entry: what it holds in place of a node: texts that are not JSON, and JSON of other forms.
+
+        Returns:
+            Whether it was written; False, unless overridden, if only the registry itself can write.
+        """
+        return False
+
     # Registering and resolving
+
+    async def test_an_entry_that_cannot_be_read_hides_no_other(self) -> None:
+        async with self._registry() as registry:
+            for number, entry in enumerate(_BROKEN):
+                name, node = _name("a"), _node("1")
+                await registry.register(Registration(node, (name,)))
+                if not await self.write_raw(name, _name(f"broken{number}"), entry):
+                    pytest.skip("nothing but this registry writes its entries")
+                assert node in await registry.resolve(name), entry
+                assert node in (await registry.names())[name], entry
+                async with asyncio.timeout(self.settle):
+                    assert node in await anext(registry.watch(name)), entry
 
     async def test_a_registered_node_is_found_under_every_name(self) -> None:
         async with self._registry() as registry:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import json
 import os
+import stat
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -13,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Any
+from typing import IO, Any
 
 from micro_rt.errors import FailedPrecondition, Unavailable
 from micro_rt.node import EndpointInfo, Node, ValueInfo
@@ -31,7 +33,7 @@ class AcmeRegistry(Registry):
     """Lists nodes in a file.
 
     Args:
-        address: ``"acme:/path/to/file"``, or ``"acme:"`` for a file in the folder for temporary files.
+        address: ``"acme:/path/to/file"``, or ``"acme:"`` for a file in a folder of this user's among the temporary files.
     """
 
     loopback = True
@@ -41,12 +43,15 @@ class AcmeRegistry(Registry):
         scheme, _, path = address.partition(":")
         if scheme != "acme" or (path and not path.startswith("/")):
             raise ValueError(f"registry address {address!r} is not acme: or acme:/path/to/file")
-        self._file = Path(path or f"{gettempdir()}/acme-micro-{os.getuid()}.json")
+        self._own_folder = not path
+        self._file = Path(path or f"{gettempdir()}/acme-micro-{os.getuid()}/registry.json")
         self._watches = Watches()
         self._looking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Begins to look at the file."""
+        if self._own_folder:
+            _make_private(self._file.parent)
         if not self._file.parent.is_dir():
             raise Unavailable(f"registry acme: there is no folder {self._file.parent}; make it")
         self._looking = asyncio.create_task(self._look(), name="acme registry")
@@ -123,21 +128,23 @@ class AcmeRegistry(Registry):
     def _read(self) -> Entries:
         """Returns the entries that have not run out."""
         try:
-            entries: Entries = json.loads(self._file.read_text())
+            with _opened(self._file, os.O_RDONLY) as file:
+                entries: dict[str, Any] = json.loads(file.read())
         except FileNotFoundError:
             return {}
         now = time.time()
-        return {id: entry for id, entry in entries.items() if entry["expires"] > now}
+        return {id: entry for id, entry in entries.items() if _is_readable(entry) and entry["expires"] > now}
 
     @contextmanager
     def _changing(self) -> Iterator[Entries]:
         """Gives the entries to change, and writes them; no other process changes them meanwhile."""
-        with self._file.with_suffix(".lock").open("w") as lock:
+        with _opened(self._file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             entries = self._read()
             yield entries
-            fresh = self._file.with_suffix(f".{os.getpid()}")
-            fresh.write_text(json.dumps(entries))
+            fresh = self._file.with_suffix(f".{uuid.uuid4().hex}")
+            with _opened(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as file:
+                file.write(json.dumps(entries))
             fresh.replace(self._file)
 
     def _check_open(self) -> None:
@@ -158,6 +165,41 @@ class _AcmeLease(Lease):
     async def revoke(self) -> None:
         with suppress(FailedPrecondition):
             self._registry.revoke(self._id, self.token)
+
+
+def _make_private(folder: Path) -> None:
+    """Makes a folder for this user, and refuses one that another user could have made or can change.
+
+    Everybody can write to the folder for temporary files, and so can make a folder or a link of a known name first.
+    """
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise FailedPrecondition(
+            f"registry acme: {folder} is not a folder of this user's alone; remove it, or name a file"
+        )
+
+
+def _opened(path: Path, flags: int) -> IO[str]:
+    """Opens a file for this user alone, and never through a link, which another user may have put there."""
+    try:
+        opened = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise FailedPrecondition(f"registry acme: {path} is a link; remove it") from None
+        raise
+    return os.fdopen(opened, "r" if flags & os.O_ACCMODE == os.O_RDONLY else "w")
+
+
+def _is_readable(entry: Any) -> bool:
+    """Returns whether an entry holds a node: whoever can write the file can write anything."""
+    try:
+        node = _node(entry["node"])
+        texts = [node.id, node.address, node.transport, node.version, *entry["names"], entry["token"]]
+        return all(isinstance(text, str) for text in texts) and entry["expires"] + node.registered > 0
+    except Exception:
+        return False
 
 
 def _node(fields: dict[str, Any]) -> Node:
