@@ -22,10 +22,10 @@ test: $(READY)   ## run every test, the long ones reduced, on the real servers t
 	@$(BIN)/python -m tests.servers obtain || true
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
-test-newest: $(READY) ## run the units, calls and contracts on the newest Python of this machine
+test-newest: $(READY) ## run the units, calls, contracts and security on the newest Python of this machine
 	@$(BIN)/python -m tests.newest --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
-test-lowest: $(READY) ## run the units and calls with the lowest versions of the dependencies
+test-lowest: $(READY) ## run the units, calls and security with the lowest versions of the dependencies
 	@$(BIN)/python -m tests.lowest --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
 verify: $(READY) ## run the long tests in full, part by part, for hours (ARGS="events", ARGS=--list, ARGS=--help)

@@ -1,9 +1,9 @@
 """Runs the tests that depend on Python itself on the newest Python of this machine (``make test-newest``).
 
-They are the units, the calls and the contracts. Everything else has run on the Python of ``make test``, and so has the contract
-on python-consul2, which needs an environment of its own for each Python. The newest Python is looked for on the PATH and among
-the versions of pyenv; it gets an environment in ``.venv-newest``. Where none is newer than the one of ``make test``, this
-says so; with ``MICRO_REQUIRE_SERVERS=1`` it fails.
+They are the units, the calls, the contracts and the tests of security: how deeply JSON may be nested depends on Python. Everything
+else has run on the Python of ``make test``, and so has the contract on python-consul2, which needs an environment of its own for each
+Python. The newest Python is looked for on the PATH and among the versions of pyenv; it gets an environment in ``.venv-newest``. Where
+none is newer than the one of ``make test``, this says so; with ``MICRO_REQUIRE_SERVERS=1`` it fails.
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ __all__ = ["main"]
 
 _ROOT = Path(__file__).parent.parent
 _VENV = _ROOT / ".venv-newest"
-_TESTS = ["tests/unit", "tests/calls", "tests/contracts", "--ignore=tests/contracts/test_python_consul2.py"]
+_TESTS = [
+    "tests/unit",
+    "tests/calls",
+    "tests/contracts",
+    "tests/security",
+    "--ignore=tests/contracts/test_python_consul2.py",
+]
 _ASK = (
     "import ssl, sys, sysconfig, venv\n"
     "usable = sys.implementation.name == 'cpython' and sys.version_info.releaselevel == 'final'\n"
@@ -41,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     if version[:2] <= present:
         print(f"test-newest: no Python newer than {_text(present)} on the PATH or in pyenv", flush=True)
         return 1 if os.environ.get("MICRO_REQUIRE_SERVERS") == "1" else 0
-    print(f"test-newest: units, calls and contracts on Python {_text(version)} ({python})", flush=True)
+    print(f"test-newest: units, calls, contracts and security on Python {_text(version)} ({python})", flush=True)
     program = _environment(python, version)
     command = [str(program), "-m", "pytest", *_TESTS, *arguments]
     return subprocess.run(command, cwd=_ROOT, check=False).returncode

@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 import pytest
 
+from tests import lowest as lowest_tests
+from tests import newest
 from tests.lowest import lowest
 from tests.servers import obtain
 from tests.servers.cache import Unobtainable
@@ -62,6 +64,13 @@ def test_the_tests_with_the_lowest_versions_use_the_bounds() -> None:
     for name in ("protobuf", "h2", "jinja2", "aiohttp"):
         assert version(versions[name]) == version(BOUNDS[name]["fixed"])
     assert "pytest" not in versions
+
+
+def test_the_tests_of_security_run_on_the_lowest_versions_and_on_the_newest_python() -> None:
+    for runs in (lowest_tests._TESTS, newest._TESTS):
+        assert "tests/security" in runs
+        assert not [each for each in runs if each.startswith("--ignore") and "security" in each]
+    assert "tests/codegen/test_user_templates.py" in lowest_tests._TESTS, "which need the lowest Jinja2"
 
 
 def _skip(reason: str) -> NoReturn:
