@@ -11,7 +11,7 @@ from google.protobuf.compiler import plugin_pb2
 from micro_rt.cli.commands import path_argument
 from micro_rt.cli.compiling import CommandError, check_roots, compile_protos, proto_names
 from micro_rt.cli.drafts import write_files
-from micro_rt.cli.messages import report
+from micro_rt.cli.messages import report, say
 from micro_rt.text import printable, utf8
 from protoc_gen_micro.run.generate import respond
 
@@ -109,5 +109,7 @@ def generate(
 
 
 def _warn(text: str) -> None:
-    for line in text.split("\n"):
-        report("generate", f"warning: {line}")
+    first, *more = text.split("\n")
+    report("generate", f"warning: {first}")
+    for line in more:
+        say(f"  {line.strip()}")  # Nothing but the first line begins like one of the command.
