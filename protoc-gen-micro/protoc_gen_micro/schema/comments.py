@@ -204,14 +204,13 @@ def _without_marks(comment: str) -> str:
 
 
 def _without_internal(comment: str) -> str:
+    """Returns a comment without what stands between ``(--`` and ``--)``."""
     parts: list[str] = []
-    while True:
-        before, _, inside = comment.partition("(--")
-        _, end, behind = inside.partition("--)")
-        if not end:
-            return "".join((*parts, comment))
-        parts.append(before)
-        comment = behind
+    at = 0
+    while (begin := comment.find("(--", at)) >= 0 and (end := comment.find("--)", begin + 3)) >= 0:
+        parts.append(comment[at:begin])
+        at = end + 3
+    return "".join((*parts, comment[at:]))
 
 
 def _is_banner(line: str) -> bool:
