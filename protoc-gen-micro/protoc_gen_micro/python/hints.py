@@ -410,7 +410,7 @@ _SCALARS = {
 
 
 def _likeness(entry: Message) -> tuple[object, ...]:
-    """Returns what the body of the class of a map's entry depends on."""
+    """Returns what the body of the class of a map's entry depends on, within one file."""
     key, value = entry.fields
     type_name = value.type_name.full_name if value.type_name else ""
-    return key.type, value.type, type_name, key.has_presence, value.has_presence, len(entry.type_name.names)
+    return key.type, value.type, type_name, len(entry.type_name.names)
