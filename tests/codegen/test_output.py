@@ -90,6 +90,18 @@ def test_long_names_alone_in_a_tuple_are_formatted(tmp_path: Path) -> None:
     run("ruff", "format", "--isolated", "--check", "--line-length", "120", tmp_path / "out")
 
 
+def test_entries_of_maps_are_formatted_at_any_depth(tmp_path: Path) -> None:
+    # The bodies of entries of the same types are written once: not so where one of them is further to the right.
+    lengths = range(10, 60)
+    values = "".join(f"message {'X' * length} {{}}\n" for length in lengths)
+    fields = "".join(f"map<string, {'X' * length}> f{length} = {length};\n" for length in lengths)
+    nested = f"message Outer {{ message Inner {{ message Inmost {{\n{fields}}}\n{fields}}}\n{fields}}}\n"
+    response = generate_here(tmp_path / "protos", {"maps.proto": f'syntax = "proto3";\n{values}{nested}'})
+    assert not response.error
+    write(tmp_path / "out", {file.name: file.content for file in response.file})
+    run("ruff", "format", "--isolated", "--check", "--line-length", "120", tmp_path / "out")
+
+
 def test_one_empty_line_is_between_imports(generated: Path) -> None:
     stubs = [text for name, text in tree(generated).items() if name.endswith("_micro.py")]
     assert any("import annotations\n\nimport micro_rt as" in text for text in stubs)
