@@ -18,7 +18,7 @@ from micro_rt.selector import round_robin
 from micro_rt.testing.proxy import FaultProxy
 from tests.helpers.handlers import Lab
 from tests.helpers.site import Site
-from tests.helpers.waiting import eventually, soon
+from tests.helpers.waiting import eventually, overtaken, soon
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text
 
@@ -66,10 +66,11 @@ async def test_a_silent_node_costs_one_call_and_comes_back(site: Proxied) -> Non
     await proxy.black_hole()
     late = 0
     for _ in range(12):
+        info = micro.CallInfo()
         try:
-            await lab.act(Text(value="x"), timeout=0.25)
+            await lab.act(Text(value="x"), timeout=0.25, info=info)
         except micro.DeadlineExceeded:
-            late += 1
+            late += info.node != "b"  # On a busy machine, a node that answers may take longer than that.
     assert late == 1
 
     async def answers() -> bool:
@@ -239,8 +240,7 @@ async def test_an_attempt_that_may_not_run_twice_takes_as_long_as_its_call(site:
     server = Lab()
     await site.server("a", server)
     lab = LabClient(site.client, retry=micro.RetryPolicy(attempt_timeout=0.05))
-    with pytest.raises(micro.DeadlineExceeded):
-        await lab.act(Text(value="hang"), timeout=0.4)
+    await overtaken(lambda t: lab.act(Text(value="hang"), timeout=t), server.started.is_set, 0.4)
     assert len(server.ran) == 1
 
 

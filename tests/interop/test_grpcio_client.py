@@ -13,7 +13,7 @@ from google.rpc.status_pb2 import Status
 import micro_rt as micro
 from tests.helpers.lab import BINARY, ERROR_MESSAGE, LARGE, SETTLE, GrpcioClient, OurLab, grpcio_client, our_server
 from tests.helpers.sizes import Size
-from tests.helpers.waiting import soon
+from tests.helpers.waiting import overtaken, soon
 from tests.protos.lab_pb2 import Number, Text
 
 
@@ -144,9 +144,11 @@ async def test_a_method_that_does_not_exist(client: GrpcioClient) -> None:
 
 
 async def test_a_deadline_ends_both_sides(lab: OurLab, client: GrpcioClient) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await client.act(Text(value="hang"), timeout=0.5)
-    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    async def hang(timeout: float) -> None:
+        await client.act(Text(value="hang"), timeout=timeout)
+
+    error = await overtaken(hang, lab.watched.started.is_set, 0.5, grpc.aio.AioRpcError)
+    assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     await soon(lab.watched.cancelled.wait())
 
 
