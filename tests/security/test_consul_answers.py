@@ -13,6 +13,7 @@ from aiohttp import web
 
 import micro_rt as micro
 from micro_rt.backends.consul import leases, query, watch
+from micro_rt.backends.consul import registry as consul_registry
 from micro_rt.backends.consul.address import parse_consul_address
 from micro_rt.backends.consul.http import ConsulHttp
 from micro_rt.backends.consul.registry import ConsulRegistry
@@ -120,7 +121,7 @@ async def test_what_has_no_such_page_is_not_consul(response: dict[str, Any]) -> 
 @pytest.mark.parametrize("few", [0, 100], ids=["agents", "names"])
 @pytest.mark.parametrize("answer", ANSWERS, ids=json.dumps)
 async def test_no_answer_raises_anything_else(answer: Any, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("micro_rt.backends.consul.registry.FEW", few)
+    monkeypatch.setattr(consul_registry, "FEW", few)
     monkeypatch.setattr(leases, "SHOWN", 0.1)
     agent = _Strange(answer)
 
