@@ -12,11 +12,11 @@ from google.protobuf.message import DecodeError
 
 from micro_rt.cli.commands import path_argument
 from micro_rt.cli.compiling import CommandError, check_roots, compile_protos
+from micro_rt.cli.descriptor_sets import DescriptorSetError, read_descriptor_set
 from micro_rt.cli.messages import report
 from micro_rt.text import printable
 from protoc_gen_micro.compatibility.check import Finding, compare
 from protoc_gen_micro.compatibility.comparable import SchemaSet
-from protoc_gen_micro.compatibility.valid import problem_of
 from protoc_gen_micro.errors import GenerateError
 from protoc_gen_micro.python.shipped import bundled
 
@@ -136,15 +136,8 @@ def _compile(which: str, path: Path, names: Sequence[str], roots: Sequence[Path]
 
 def _descriptors(which: str, path: Path) -> descriptor_pb2.FileDescriptorSet:
     try:
-        files = descriptor_pb2.FileDescriptorSet.FromString(path.read_bytes())
+        return read_descriptor_set(path).files
     except (DecodeError, OSError) as error:
         raise CommandError(f"{which} ({path}) is neither .proto nor a descriptor set: {error}") from error
-    known = {file.name for file in files.file}
-    missing = sorted({name for file in files.file for name in file.dependency} - known)
-    if missing or not known:
-        what = f"lacks {', '.join(missing)}" if missing else "is empty"
-        raise CommandError(f"{which} ({path}) {what}: write the descriptor set with --include_imports")
-    problem = problem_of(files.file)
-    if problem:
-        raise CommandError(f"{which} ({path}) is not a valid schema: {problem}")
-    return files
+    except DescriptorSetError as error:
+        raise CommandError(f"{which} ({path}) {error}") from error

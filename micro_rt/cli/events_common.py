@@ -13,11 +13,12 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mappi
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+from google.protobuf import descriptor_pool, json_format, message_factory
 from google.protobuf.message import DecodeError
 
 from micro_rt.broker.base import Broker, Record
 from micro_rt.cli.commands import no_address, path_argument
+from micro_rt.cli.descriptor_sets import DescriptorSetError, read_descriptor_set
 from micro_rt.cli.messages import report
 from micro_rt.codec.proto import ProtoCodec
 from micro_rt.errors import Error
@@ -293,24 +294,18 @@ def _of_descriptors(path: Path) -> EventTypes:
 
     place = f"--descriptors {path}"
     try:
-        files = descriptor_pb2.FileDescriptorSet.FromString(path.read_bytes())
+        files, pool = read_descriptor_set(path)
     except OSError as error:
         raise InputError(f"{place}: {error.strerror or error}") from None
     except DecodeError:
         raise InputError(
             f"{place} is not a descriptor set: write it with protoc --include_imports -o, or buf build -o"
         ) from None
-    known = {file.name for file in files.file}
-    missing = sorted({name for file in files.file for name in file.dependency} - known)
-    if missing or not known:
-        what = f"lacks {', '.join(missing)}" if missing else "is empty"
-        raise InputError(f"{place} {what}: write it with --include_imports")
-    pool = descriptor_pool.DescriptorPool()
+    except DescriptorSetError as error:
+        raise InputError(f"{place} {error}") from None
     try:
-        for file in _ordered(files.file):
-            pool.Add(file)
-        reader = Reader(files.file)
-        found = [event for name in sorted(known) if not bundled(name) for event in reader.read(name).events]
+        reader, names = Reader(files.file), [file.name for file in files.file]
+        found = [event for name in sorted(names) if not bundled(name) for event in reader.read(name).events]
     except (GenerateError, TypeError, ValueError, KeyError) as error:
         raise InputError(f"{place}: {error}") from None
     if not found:
@@ -333,21 +328,3 @@ def _of_descriptors(path: Path) -> EventTypes:
         ],
         pool,
     )
-
-
-def _ordered(files: Iterable[descriptor_pb2.FileDescriptorProto]) -> list[descriptor_pb2.FileDescriptorProto]:
-    """Returns files in an order in which each one follows those that it imports."""
-    by_name = {file.name: file for file in files}
-    ordered: dict[str, descriptor_pb2.FileDescriptorProto] = {}
-    waiting = list(by_name)
-    while waiting:
-        left = [
-            name
-            for name in waiting
-            if any(each in by_name and each not in ordered for each in by_name[name].dependency)
-        ]
-        ordered |= {name: by_name[name] for name in waiting if name not in left}
-        if len(left) == len(waiting):
-            raise ValueError(f"{left[0]} imports itself")
-        waiting = left
-    return list(ordered.values())

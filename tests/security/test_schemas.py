@@ -114,6 +114,24 @@ def _check_refuses(which: str, bad: list[_File], tmp_path: Path, capsys: pytest.
     line = captured.err.removesuffix("\n")
     assert line.isprintable()
     assert len(line) < 600 + len(str(tmp_path))
+    tail = ["events", "tail", "orders", "--broker", "memory:", "--descriptors", str(tmp_path / "bad.bin")]
+    assert main(tail) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"micro-rt events tail: --descriptors {tmp_path}/bad.bin is not a valid schema: ")
+    assert captured.err.count("\n") == 1
+    assert len(captured.err) < 600 + len(str(tmp_path))
+
+
+def test_many_missing_files_are_not_all_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = _File(name="p.proto", dependency=[f"{number}.proto" for number in range(100_000)])
+    (tmp_path / "bad.bin").write_bytes(descriptor_pb2.FileDescriptorSet(file=[file]).SerializeToString())
+    bad = str(tmp_path / "bad.bin")
+    for command in (["check", bad, bad], ["tail", "orders", "--broker", "memory:", "--descriptors", bad]):
+        assert main(["events", *command]) == 2
+        error = capsys.readouterr().err
+        assert "bad.bin) lacks 0.proto, 1.proto" in error or "bad.bin lacks 0.proto, 1.proto" in error
+        assert "--include_imports" in error
+        assert len(error) < 700 + len(bad)
 
 
 @pytest.mark.parametrize("default", ["0x10", "x", "9" * 5000, " 1", "1_0"])
