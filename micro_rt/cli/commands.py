@@ -21,9 +21,9 @@ from micro_rt.text import printable
 __all__ = ["Command", "CommandParser", "add_commands", "no_address", "path_argument"]
 
 _OF_ADDRESS = re.compile(r"[^/]+:.*(?://|@|\?)|//.*@", re.DOTALL).match
-"""Does a text look like an address, and not like a path?"""
+"""Matches a text that looks like an address and not like a path."""
 _MARKS = frozenset(":/@?")
-"""Characters of an address that a plain word has not."""
+"""Characters that addresses have and plain words do not."""
 
 
 class Command(NamedTuple):
@@ -74,8 +74,8 @@ def path_argument(text: str) -> Path:
     """Reads an argument that names a file or a folder.
 
     Raises:
-        argparse.ArgumentTypeError: it looks like an address, which may hold a password. A path would lose one of its slashes,
-            and no message could tell any more that it is one.
+        argparse.ArgumentTypeError: it looks like an address, which may hold a password. As a path it would lose a slash, and
+            no message could recognize it as an address any more.
     """
     return Path(text if os.path.lexists(text) else no_address(text))
 
@@ -87,12 +87,14 @@ def no_address(text: str) -> str:
         argparse.ArgumentTypeError: it looks like an address, which may hold a password.
     """
     if _OF_ADDRESS(text):
-        raise argparse.ArgumentTypeError(f"{without_secrets(text)!r} looks like an address, which does not belong here")
+        raise argparse.ArgumentTypeError(
+            f"{without_secrets(text)!r} looks like an address; this argument does not take one"
+        )
     return text
 
 
 def _shown(argument: str) -> str:
-    """Returns an argument that nothing knows: its name, and its value without secrets if it may be an address."""
+    """Returns an unknown argument as it may be shown: its name, and its value without secrets if it may be an address."""
     name, equals, value = argument.partition("=") if argument.startswith("-") else ("", "", argument)
     return f"{name}{equals}{without_secrets(value) if _MARKS.intersection(value) else value}"
 

@@ -20,7 +20,7 @@ __all__ = ["CommandError", "check_roots", "compile_protos", "proto_names"]
 
 
 _PLACED = re.compile(r"[^\s:]+\.proto:").match
-"""Is a line of protoc about a place in a file. A text in a .proto may break a line, but not begin one of a command's own."""
+"""Matches a line of protoc that names a file. Text from a .proto may contain a line break, so other lines get a prefix."""
 
 
 class CommandError(Exception):

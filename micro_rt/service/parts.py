@@ -76,7 +76,7 @@ def number_of(given: int | None, name: str, default: int) -> int:
     try:
         return count(chosen)
     except ValueError as error:
-        problem = str(error)  # It repeats the setting, so no error may have it as its context.
+        problem = str(error)  # It repeats the setting, so it must not become the context of the error below.
     raise FailedPrecondition(scrubbed(f"{setting}={chosen!r}: {problem}"))
 
 

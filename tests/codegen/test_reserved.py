@@ -173,7 +173,7 @@ FINDER = "import sys, types; finder = types.ModuleType('__editable___acme_finder
     [
         ("# a comment\n\n{project}/src\n", True),
         ("../../project/src\r\n", True),
-        ("import sys; sys.path.append('{project}/src')\n", False),  # nobody knows what code does
+        ("import sys; sys.path.append('{project}/src')\n", False),  # a line of code is not run
         ("{project}/gone\n{project}\n", False),
         ("FINDER", True),
     ],

@@ -55,7 +55,7 @@ OTHER = "something else, not Consul"
 
 
 class _Strange(Agent):
-    """Answers what it is told to once a registry is open.
+    """Gives one answer to each request once a registry is open.
 
     Args:
         answer: the JSON.

@@ -178,15 +178,15 @@ class Hints:
             case _:
                 return ""
 
-    def written(self, entry: Message) -> str:
-        """Returns the body of the class of a map's entry, if ``write`` was given one like it; or empty.
+    def known_body(self, entry: Message) -> str:
+        """Returns the body of the class of a map's entry, if ``keep_body`` was given one for the same types; or empty.
 
         Many maps of a file have the same types, and so their entries have the same bodies.
         """
         return self._bodies.get(_likeness(entry), "")
 
-    def write(self, entry: Message, body: str) -> str:
-        """Returns the body of the class of a map's entry, and keeps it for ``written``."""
+    def keep_body(self, entry: Message, body: str) -> str:
+        """Returns the body of the class of a map's entry, and keeps it for ``known_body``."""
         body = body.rstrip("\n")
         self._bodies[_likeness(entry)] = body
         return body

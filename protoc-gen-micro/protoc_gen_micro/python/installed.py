@@ -27,7 +27,7 @@ def site_folders() -> list[str]:
 def editable_folders(folders: Iterable[str]) -> list[str]:
     """Returns the folders that distributions are installed from in place (``pip install --editable``).
 
-    The project that the generator runs in is none of them: its folders may hold what the generator writes.
+    The folders of the project that the generator runs in are left out: the generator may write into them.
 
     Args:
         folders: where distributions are installed; their ``.pth`` files name the other folders.
@@ -47,7 +47,10 @@ def editable_folders(folders: Iterable[str]) -> list[str]:
             if isinstance(packages, dict):
                 places = cast("dict[object, object]", packages).values()
                 found.update(dict.fromkeys(os_path.dirname(f"{place}") for place in places))
-    here = os_path.realpath(os.getcwd())
+    try:
+        here = os_path.realpath(os.getcwd())
+    except OSError:  # The current folder was removed.
+        here = ""
     return [folder for folder in found if not f"{here}/".startswith(f"{_project(folder).rstrip('/')}/")]
 
 

@@ -296,7 +296,7 @@ def messages_pyi(file: File, use: Hints) -> str:
         out += (
             "@", use.helper("typing"), ".final\n",
             layout("class " + use.class_name(message) + "(", [use.helper("message") + ".Message"], "):", use.level(message)), "\n",
-            use.written(message) or use.write(message, entry_body(message)), "\n",
+            use.known_body(message) or use.keep_body(message, entry_body(message)), "\n",
         )
         return "".join(out)
 
