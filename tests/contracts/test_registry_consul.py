@@ -10,10 +10,14 @@ from typing import Any
 
 import pytest
 
+from micro_rt.backends.consul.address import parse_consul_address
+from micro_rt.backends.consul.http import ConsulHttp
 from micro_rt.backends.consul.registry import ConsulRegistry
+from micro_rt.go_micro.nodes import deflate
 from micro_rt.registry.base import Registry
 from micro_rt.testing.contracts import OtherProcess, RegistryContract
 from tests.helpers.sizes import Size
+from tests.helpers.waiting import eventually
 from tests.servers.cache import Unobtainable
 from tests.servers.consul import Consul
 from tests.servers.shared import Servers
@@ -30,6 +34,26 @@ class ConsulContract(RegistryContract):
 
     async def make(self) -> Registry:
         return ConsulRegistry(self.url)
+
+    async def write_raw(self, name: str, id: str, entry: str) -> bool:
+        # What go-micro writes as tags, and what micro-rt writes as metadata; Consul takes 512 characters of a value.
+        tags = [f"{kind}-{deflate(entry)}" for kind in "tev"]
+        service = {"Name": name, "ID": id, "Address": "10.0.0.1", "Port": 1, "Tags": [*tags, entry[:512]]}
+        check = {"TTL": "60s", "Status": "passing", "DeregisterCriticalServiceAfter": "1m"}
+        address, _ = parse_consul_address(self.url)
+        http = ConsulHttp(address)
+
+        async def listed() -> bool:
+            answer = await http.get(f"/v1/health/service/{name}", timeout=30)
+            return id in {each["Service"]["ID"] for each in answer.data}
+
+        try:
+            body = service | {"Meta": {"micro-id": entry[:512]}, "Check": check}
+            await http.put("/v1/agent/service/register", body, timeout=30)
+            await eventually(listed)
+        finally:
+            await http.close()
+        return True
 
     def other_process(self) -> OtherProcess:
         return OtherProcess("micro_rt.backends.consul.registry:ConsulRegistry", self.url)

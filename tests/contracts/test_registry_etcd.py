@@ -5,7 +5,10 @@ from urllib.parse import quote
 
 import pytest
 
-from micro_rt.backends.etcd.registry import EtcdRegistry
+from micro_rt.backends.etcd.address import EtcdAddress
+from micro_rt.backends.etcd.client import EtcdClient, new_lease_id
+from micro_rt.backends.etcd.messages_pb2 import PutRequest, RequestOp, TxnRequest
+from micro_rt.backends.etcd.registry import PREFIX, EtcdRegistry
 from micro_rt.registry.base import Registry
 from micro_rt.testing.contracts import OtherProcess, RegistryContract
 from tests.helpers.sizes import Size
@@ -22,6 +25,18 @@ class _EtcdContract(RegistryContract):
 
     async def make(self) -> Registry:
         return EtcdRegistry(self.url)
+
+    async def write_raw(self, name: str, id: str, entry: str) -> bool:
+        client = EtcdClient(EtcdAddress.parse(self.url))
+        await client.open()
+        try:
+            lease = new_lease_id()
+            await client.grant(lease, 60)
+            put = PutRequest(key=f"{PREFIX}{name}/{id}".encode(), value=entry.encode(), lease=lease)
+            await client.txn(TxnRequest(success=[RequestOp(request_put=put)]))
+        finally:
+            await client.close()
+        return True
 
     def other_process(self) -> OtherProcess:
         return OtherProcess("micro_rt.backends.etcd.registry:EtcdRegistry", self.url)
