@@ -13,7 +13,7 @@ import keyword
 import random
 import sys
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -359,21 +359,32 @@ def example(seed: int, folder: Path) -> str:
 def test_any_name_is_clean_and_means_what_the_proto_says(
     checker: str, size: Size, figures: Figures, tmp_path: Path
 ) -> None:
-    seeds = range(size(2000, ci=8))
     checked = 0
-    for start in range(0, len(seeds), 100):
-        batch = seeds[start : start + 100]
-        folder = tmp_path / str(start)
-        texts = {seed: example(seed, folder) for seed in batch}
-        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.proto"))
+    for folder, texts, names in _trees(size(2000, ci=8), tmp_path):
         protoc(folder, [folder, ROOT], names)
-        mistakes = _mistakes(checker, folder)
-        assert mistakes == [], "\n".join(
-            [*mistakes[:20], *(texts[seed] for seed in batch if _concerns(seed, mistakes))]
-        )
-        run(sys.executable, "-c", "".join(f"import use{seed}\n" for seed in batch), cwd=folder)
+        _check_clean(checker, folder, texts)
+        run(sys.executable, "-c", "".join(f"import use{seed}\n" for seed in texts), cwd=folder)
         checked += len(names)
     figures.add("files", checked)
+
+
+def _trees(count: int, folder: Path) -> Iterator[tuple[Path, dict[int, str], list[str]]]:
+    """Writes files with random names below a folder, a hundred pairs in one tree.
+
+    Yields:
+        The folder of each tree, the texts of its pairs by their seeds, and the names of its files.
+    """
+    for start in range(0, count, 100):
+        tree = folder / str(start)
+        texts = {seed: example(seed, tree) for seed in range(start, min(start + 100, count))}
+        yield tree, texts, sorted(path.relative_to(tree).as_posix() for path in tree.rglob("*.proto"))
+
+
+def _check_clean(checker: str, folder: Path, texts: Mapping[int, str]) -> None:
+    """Checks that a strict checker has nothing to say of a tree; the error shows the files that it concerns."""
+    mistakes = _mistakes(checker, folder)
+    concerned = [text for seed, text in texts.items() if _concerns(seed, mistakes)] if mistakes else []
+    assert mistakes == [], "\n".join([*mistakes[:20], *concerned])
 
 
 ROUND_TRIPS = """\
@@ -473,25 +484,17 @@ print("checked", len(sys.argv[1:]))
 def test_any_name_means_what_the_proto_says_in_the_betterproto_dialect(
     checker: str, size: Size, figures: Figures, tmp_path: Path
 ) -> None:
-    seeds = range(size(2000, ci=8))
     checked = 0
-    for start in range(0, len(seeds), 100):
-        batch = seeds[start : start + 100]
-        folder = tmp_path / str(start)
-        texts = {seed: example(seed, folder) for seed in batch}
-        for seed in batch:
+    for folder, texts, names in _trees(size(2000, ci=8), tmp_path):
+        for seed in texts:
             (folder / f"use{seed}.py").unlink()  # a program of the default dialect
-        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.proto"))
         protoc(folder, [folder, ROOT], names, "--micro_opt=messages=betterproto")
         if checker == "runtime":
             run(SCRIPTS / "protoc", f"-I{folder}", "--include_imports", f"-o{folder / 'all.binpb'}", *names)
             done = run(sys.executable, "-W", "error", "-c", ROUND_TRIPS, *names, cwd=folder)
             assert done.stdout == f"checked {len(names)}\n"
         else:
-            mistakes = _mistakes(checker, folder)
-            assert mistakes == [], "\n".join(
-                [*mistakes[:20], *(texts[seed] for seed in batch if _concerns(seed, mistakes))]
-            )
+            _check_clean(checker, folder, texts)
         checked += len(names)
     figures.add("files", checked)
 

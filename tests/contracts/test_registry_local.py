@@ -11,8 +11,25 @@ from micro_rt.testing.contracts import OtherProcess, RegistryContract
 from tests.helpers.sizes import Size
 
 
+class LocalContract(RegistryContract):
+    """Subclasses say where the state is."""
+
+    folder: Path
+    namespace = "default"
+
+    async def write_raw(self, name: str, id: str, entry: str) -> bool:
+        file = sqlite3.connect(state_path("registry", self.folder, self.namespace), isolation_level=None)
+        with contextlib.closing(file):
+            file.execute(
+                "INSERT INTO leases SELECT ?, token || ?, ?, epoch, expires, registered FROM leases LIMIT 1",
+                (id, id, entry),
+            )
+            file.execute("INSERT INTO listings VALUES (?, ?)", (name, id))
+        return True
+
+
 @pytest.mark.verify("registry", tests=["test_many_nodes", "test_quick_changes_converge_and_never_go_back"])
-class TestLocalRegistry(RegistryContract):
+class TestLocalRegistry(LocalContract):
     @pytest.fixture(autouse=True)
     def sizes(self, size: Size) -> None:
         self.many, self.changes = size((2000, 200), ci=(200, 40))
@@ -24,16 +41,6 @@ class TestLocalRegistry(RegistryContract):
     async def make(self) -> Registry:
         return LocalRegistry("local:", home=self.folder)
 
-    async def write_raw(self, name: str, id: str, entry: str) -> bool:
-        file = sqlite3.connect(state_path("registry", self.folder, "default"), isolation_level=None)
-        with contextlib.closing(file):
-            file.execute(
-                "INSERT INTO leases SELECT ?, token || ?, ?, epoch, expires, registered FROM leases LIMIT 1",
-                (id, id, entry),
-            )
-            file.execute("INSERT INTO listings VALUES (?, ?)", (name, id))
-        return True
-
     def other_process(self) -> OtherProcess:
         return OtherProcess(
             "micro_rt.backends.local.registry:LocalRegistry",
@@ -42,14 +49,16 @@ class TestLocalRegistry(RegistryContract):
         )
 
 
-class TestLocalRegistryWithFullSync(RegistryContract):
+class TestLocalRegistryWithFullSync(LocalContract):
+    namespace = "full"
     many = 200
     changes = 50
 
     @pytest.fixture(autouse=True)
     def home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = tmp_path
         monkeypatch.setenv("MICRO_HOME", str(tmp_path))
-        monkeypatch.setenv("MICRO_NAMESPACE", "full")
+        monkeypatch.setenv("MICRO_NAMESPACE", self.namespace)
 
     async def make(self) -> Registry:
         return LocalRegistry("local:?sync=full")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -207,20 +208,23 @@ async def test_a_call_goes_on_to_a_connected_node_however_often_it_has_moved(
 
 @pytest.mark.parametrize("timeout", [30, None], ids=["deadline", "no deadline"])
 async def test_one_attempt_does_not_use_up_the_deadline(site: Proxied, timeout: float | None) -> None:
+    good = Lab()
     proxy, _ = await site.server("a", Lab())
-    await site.server("b", Lab())
+    await site.server("b", good)
     await site.nodes(2)
     lab = LabClient(site.client, retry=micro.RetryPolicy(attempt_timeout=0.3, backoff=0.001))
     for _ in range(4):  # Connects both: a node that is not connected loses its turn for another reason.
         await lab.look(Text(value="x"))
     await proxy.black_hole()
+    good.ran.clear()
     made = 0
     for _ in range(4):
         info = micro.CallInfo()
         assert (await soon(lab.look(Text(value="x"), info=info, timeout=timeout), within=20)).value == "x"
         assert info.node == "b"
         made += info.attempts
-    assert made == 5, "one call finds out that the node is silent"
+    # On a busy machine, an attempt at the good node may take too long, too.
+    assert made - len(good.ran) == 1, "one call finds out that the node is silent"
 
 
 async def test_attempts_that_take_too_long_are_counted(site: Proxied) -> None:
@@ -228,11 +232,16 @@ async def test_attempts_that_take_too_long_are_counted(site: Proxied) -> None:
     await site.server("a", first)
     await site.server("b", second)
     await site.nodes(2)
-    lab = LabClient(site.client, retry=micro.RetryPolicy(attempts=3, attempt_timeout=0.2, backoff=0.001))
-    with pytest.raises(micro.Unavailable, match=r"did not answer within 0\.2 s") as caught:
-        await lab.look(Text(value="hang"))
-    assert caught.value.may_have_run
-    assert len(first.ran) + len(second.ran) == 3
+
+    async def hang(seconds: float) -> None:
+        first.ran.clear()
+        second.ran.clear()
+        policy = micro.RetryPolicy(attempts=3, attempt_timeout=seconds, backoff=0.001)
+        await LabClient(site.client, retry=policy).look(Text(value="hang"))
+
+    error = await overtaken(hang, lambda: len(first.ran) + len(second.ran) == 3, error=micro.Unavailable)
+    assert re.search(r"did not answer within [\d.]+ s", error.message)
+    assert error.may_have_run
     await eventually(lambda: first.cancelled.is_set() and second.cancelled.is_set())
 
 

@@ -20,9 +20,9 @@ from micro_rt.backends.consul.registry import ConsulRegistry
 from micro_rt.backends.etcd.address import EtcdAddress
 from micro_rt.backends.etcd.client import EtcdClient
 from micro_rt.backends.etcd.messages_pb2 import MemberListResponse
-from micro_rt.go_micro.nodes import encode_tags
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
+from tests.helpers.consul_entries import entry, service
 from tests.helpers.waiting import eventually
 from tests.security.test_consul_agents import Agent, listening, opened
 
@@ -77,19 +77,7 @@ class _Strange(Agent):
         return web.json_response(self._answer, headers={"X-Consul-Index": "5"})
 
 
-GOOD = {
-    "Node": {"Node": "agent", "Address": "10.0.0.1"},
-    "Service": {
-        "ID": "good",
-        "Address": "127.0.0.1",
-        "Port": 7777,
-        "Tags": encode_tags({}, (), ""),
-        "Meta": {},
-        "ModifyIndex": 7,
-        "Kind": "",
-    },
-    "Checks": [],
-}
+GOOD = entry(service())
 
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=json.dumps)

@@ -173,27 +173,27 @@ def _plant(cache: Path, folder: str, program: str) -> Path:
     return path
 
 
-@needs_root
 @pytest.mark.parametrize("place", ["", "folder", "program"])
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        pytest.param(give, rf"belongs to another user \(uid {OTHER}\)", marks=needs_root, id="owned"),
+        pytest.param(lambda path: path.chmod(0o777), "can be written by other users", id="writable"),
+    ],
+)
 @pytest.mark.parametrize(("folder", "program", "obtained"), KEPT, ids=["protobuf", "consul2", "conformance"])
-def test_a_program_that_another_user_owns_is_not_run(
-    cache: Path, folder: str, program: str, obtained: Callable[[], object], place: str
+def test_a_program_that_another_user_can_change_is_not_run(
+    cache: Path,
+    folder: str,
+    program: str,
+    obtained: Callable[[], object],
+    spoil: Callable[[Path], None],
+    problem: str,
+    place: str,
 ) -> None:
     path = _plant(cache, folder, program)
-    give({"": cache, "folder": cache / folder, "program": path}[place])
-    with pytest.raises((Unobtainable, runner.Unavailable), match=rf"belongs to another user \(uid {OTHER}\)"):
-        obtained()
-    assert not (cache / "PLANTED").exists()
-
-
-@pytest.mark.parametrize("place", ["", "folder", "program"])
-@pytest.mark.parametrize(("folder", "program", "obtained"), KEPT, ids=["protobuf", "consul2", "conformance"])
-def test_a_program_that_others_can_write_is_not_run(
-    cache: Path, folder: str, program: str, obtained: Callable[[], object], place: str
-) -> None:
-    path = _plant(cache, folder, program)
-    {"": cache, "folder": cache / folder, "program": path}[place].chmod(0o777)
-    with pytest.raises((Unobtainable, runner.Unavailable), match="can be written by other users"):
+    spoil({"": cache, "folder": cache / folder, "program": path}[place])
+    with pytest.raises((Unobtainable, runner.Unavailable), match=problem):
         obtained()
     assert not (cache / "PLANTED").exists()
 

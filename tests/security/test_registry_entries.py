@@ -29,10 +29,11 @@ from micro_rt.backends.grpclib.transport import GrpclibTransport
 from micro_rt.backends.local.registry import LocalRegistry
 from micro_rt.backends.local.state import state_path
 from micro_rt.backends.mdns.records import Domain, OwnInstance, read
-from micro_rt.go_micro.nodes import decode_tags, deflate, encode_service, encode_tags
+from micro_rt.go_micro.nodes import decode_tags, deflate, encode_service
 from micro_rt.node import EndpointInfo, Node, ValueInfo
 from micro_rt.registry.base import Registration
 from micro_rt.registry.unreadable import Unreadable
+from tests.helpers.consul_entries import entry, service
 from tests.helpers.handlers import Lab
 from tests.helpers.site import Site
 from tests.helpers.waiting import eventually
@@ -275,23 +276,6 @@ def test_keys_of_etcd_give_the_good_node_beside_whatever_else_they_hold(value: A
         assert isinstance(directory._keys_of(bad, "bad"), list)
 
 
-def _entry(service: Any, **fields: Any) -> dict[str, Any]:
-    return {"Node": {"Node": "agent", "Address": "10.0.0.1"}, "Service": service, "Checks": [], **fields}
-
-
-def _service(id: str = "good", **fields: Any) -> dict[str, Any]:
-    return {
-        "ID": id,
-        "Address": "127.0.0.1",
-        "Port": 7777,
-        "Tags": encode_tags({}, (), ""),
-        "Meta": {},
-        "ModifyIndex": 7,
-        "Kind": "",
-        **fields,
-    }
-
-
 hostile_tags = st.sampled_from(
     [
         "t-" + deflate('{"a":' * 50_000),
@@ -308,24 +292,24 @@ hostile_tags = st.sampled_from(
 
 hostile_entries = st.one_of(
     plain,
-    plain.map(_entry),
-    plain.map(lambda value: _entry(_service(), Node=value)),
-    plain.map(lambda value: _entry(_service(), Checks=value)),
+    plain.map(entry),
+    plain.map(lambda value: entry(service(), Node=value)),
+    plain.map(lambda value: entry(service(), Checks=value)),
     st.builds(
-        lambda field, value: _entry(_service("bad", **{field: value})),
+        lambda field, value: entry(service("bad", **{field: value})),
         st.sampled_from(["ID", "Address", "Port", "Tags", "Meta", "ModifyIndex", "Kind"]),
         plain | st.just(int("9" * 4000)),
     ),
-    st.lists(hostile_tags, max_size=3).map(lambda tags: _entry(_service("bad", Tags=tags))),
+    st.lists(hostile_tags, max_size=3).map(lambda tags: entry(service("bad", Tags=tags))),
 )
 
 
 @SETTINGS
 @given(hostile_entries)
-@example(_entry(_service("bad", Tags=["t-" + deflate('{"a":' * 50_000)])))
-@example(_entry(_service("bad", Tags=["e-" + deflate("[" * 100_000)])))
+@example(entry(service("bad", Tags=["t-" + deflate('{"a":' * 50_000)])))
+@example(entry(service("bad", Tags=["e-" + deflate("[" * 100_000)])))
 def test_an_answer_of_consul_gives_the_good_node_beside_whatever_else_it_holds(bad: Any) -> None:
-    entries = [bad, _entry(_service())]
+    entries = [bad, entry(service())]
     feed = Feed("lab")
     answer = Answer(
         found=True, data=entries, index=1, known_leader=True, age=0.0, filtered=False, streamed=False, digest=0
@@ -357,11 +341,11 @@ def test_a_registry_in_consul_gives_the_good_node_beside_whatever_else_it_holds(
 
         @settings(SETTINGS, max_examples=80)
         @given(hostile_entries)
-        @example(_entry(_service("bad", Address="a..b")))
-        @example(_entry(_service("bad", Port="9" * 5000)))
-        @example(_entry(_service("bad", Tags=["t-" + deflate('{"a":' * 50_000)])))
+        @example(entry(service("bad", Address="a..b")))
+        @example(entry(service("bad", Port="9" * 5000)))
+        @example(entry(service("bad", Tags=["t-" + deflate('{"a":' * 50_000)])))
         def check(bad: Any) -> None:
-            agent.entries = [bad, _entry(_service())]
+            agent.entries = [bad, entry(service())]
             found = runner.run(registry.resolve("lab"))
             assert "good" in [node.id for node in found]
             assert all(isinstance(text, str) for node in found for text in (node.address, node.version))
@@ -385,7 +369,7 @@ def test_tags_that_cannot_be_read_say_nothing_and_the_others_count(tags: list[st
 def test_an_entry_of_consul_that_cannot_be_read_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     reader = EntryReader()
     for _ in range(3):
-        reader.nodes([_entry(_service("bad", Tags=5)), _entry(_service())])
+        reader.nodes([entry(service("bad", Tags=5)), entry(service())])
     lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(lines) == 1
     assert "'bad'" in lines[0]
