@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.helpers.missing import missing
 from tests.servers.cache import Unobtainable
 from tests.servers.consul import Consul
 from tests.servers.etcd import Etcd
@@ -97,24 +98,18 @@ def servers(pytestconfig: pytest.Config) -> Iterator[Servers]:
     servers.close()
 
 
-def _missing(reason: Unobtainable) -> NoReturn:
-    if os.environ.get("MICRO_REQUIRE_SERVERS") == "1":
-        pytest.fail(f"MICRO_REQUIRE_SERVERS=1, and: {reason}", pytrace=False)
-    pytest.skip(str(reason))
-
-
 def _shared(servers: Servers, kind: str) -> Server | Elsewhere:
     try:
         return servers.shared(kind)
     except Unobtainable as reason:
-        _missing(reason)
+        missing(reason)
 
 
 def _making(servers: Servers, kind: str) -> Iterator[Callable[..., Any]]:
     try:
         program = servers.program(kind)
     except Unobtainable as reason:
-        _missing(reason)
+        missing(reason)
     made: list[Server] = []
 
     def make(*args: Any, **options: Any) -> Server:
@@ -169,7 +164,7 @@ def own_kafka(servers: Servers) -> Iterator[Kafka]:
     try:
         server = servers.spare("kafka")
     except Unobtainable as reason:
-        _missing(reason)
+        missing(reason)
     assert isinstance(server, Kafka)
     yield server
 
@@ -181,7 +176,7 @@ async def kafka_cluster(servers: Servers) -> AsyncIterator[KafkaCluster]:
     try:
         cluster = await asyncio.to_thread(servers.cluster)
     except Unobtainable as reason:
-        _missing(reason)
+        missing(reason)
     await cluster.until_in_sync()
     yield cluster
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from tests.codegen.conformance.runner import Runner, Unavailable, obtain
 from tests.codegen.tools import HERE, protoc
+from tests.helpers.missing import missing
 
 TESTEES = HERE / "conformance"
 EXPECTED = {"protobuf": 5_500, "betterproto": 2_900}
@@ -22,9 +22,7 @@ def runner() -> Runner:
     try:
         return obtain()
     except Unavailable as error:
-        if os.environ.get("MICRO_REQUIRE_SERVERS") == "1":
-            raise
-        pytest.skip(str(error))
+        missing(error)
 
 
 @pytest.fixture(scope="session")

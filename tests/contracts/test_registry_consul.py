@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +15,7 @@ from micro_rt.backends.consul.registry import ConsulRegistry
 from micro_rt.go_micro.nodes import deflate
 from micro_rt.registry.base import Registry
 from micro_rt.testing.contracts import OtherProcess, RegistryContract
+from tests.helpers.missing import missing
 from tests.helpers.sizes import Size
 from tests.helpers.waiting import eventually
 from tests.servers.cache import Unobtainable
@@ -114,9 +114,7 @@ def started(servers: Servers, **options: Any) -> Iterator[Consul]:
     try:
         program = servers.program("consul")
     except Unobtainable as reason:
-        if os.environ.get("MICRO_REQUIRE_SERVERS") == "1":
-            raise
-        pytest.skip(str(reason))
+        missing(reason)
     server = Consul(program, **options)
     try:
         server.start_now()

@@ -15,12 +15,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import pytest
-
 import micro_rt as micro
 from micro_rt.node import Node as RegisteredNode
 from micro_rt.registry.base import Registry
 from micro_rt.service.parts import backend
+from tests.helpers.missing import missing
 from tests.helpers.waiting import eventually
 from tests.protos.mesh_micro import MeshBase, MeshClient
 from tests.protos.mesh_pb2 import Failure, Node, Number, Pairs, Rest, Rests, Shapes, Text
@@ -344,9 +343,7 @@ def go_program(folder: Path, package: str = ".") -> Path:
     try:
         return go_binary(folder, package)
     except Unobtainable as reason:
-        if os.environ.get("MICRO_REQUIRE_SERVERS") == "1":
-            pytest.fail(f"MICRO_REQUIRE_SERVERS=1, and: {reason}", pytrace=False)
-        pytest.skip(str(reason))
+        missing(reason)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

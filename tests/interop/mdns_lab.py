@@ -10,13 +10,11 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, NoReturn
-
-import pytest
+from typing import Any
 
 from tests.interop.hosts import Host
 
-__all__ = ["PYTHON", "Program", "missing", "program", "service", "shown"]
+__all__ = ["PYTHON", "Program", "program", "service", "shown"]
 
 ROOT = Path(__file__).parent.parent.parent
 PYTHON = (sys.executable, str(Path(__file__).with_name("mdns_peer.py")))
@@ -95,10 +93,3 @@ def shown(service: dict[str, Any]) -> dict[str, Any]:
         "metadata": node["metadata"],
         "endpoints": service["endpoints"],
     }
-
-
-def missing(reason: Exception) -> NoReturn:
-    """Skips, or fails where everything has to be there."""
-    if os.environ.get("MICRO_REQUIRE_SERVERS") == "1":
-        pytest.fail(f"MICRO_REQUIRE_SERVERS=1, and: {reason}", pytrace=False)
-    pytest.skip(str(reason))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import shutil
 import time
@@ -22,6 +21,7 @@ from micro_rt.broker.base import OutgoingRecord, Position, Record, TopicOptions,
 from micro_rt.errors import InvalidArgument
 from micro_rt.testing.contracts.broker.members import Reader
 from tests.helpers.kafka_lab import broker, make_topic, name
+from tests.helpers.missing import missing
 from tests.helpers.waiting import eventually
 from tests.servers.server import Server
 
@@ -57,10 +57,7 @@ async def published(one: KafkaBroker, *messages: OutgoingRecord) -> list[Positio
 async def kcat(*arguments: str, stdin: bytes = b"") -> bytes:
     program = shutil.which("kcat")
     if program is None:
-        reason = "kcat is not installed (Debian has it)"
-        if os.environ.get("MICRO_REQUIRE_SERVERS") == "1":
-            pytest.fail(f"MICRO_REQUIRE_SERVERS=1, and: {reason}", pytrace=False)
-        pytest.skip(reason)
+        missing("kcat is not installed (Debian has it)")
     process = await asyncio.create_subprocess_exec(
         program, *arguments, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )

@@ -12,7 +12,8 @@ import pytest
 import pytest_asyncio
 
 from tests.interop.hosts import Host, NotPermitted, hosts
-from tests.interop.mdns_lab import PYTHON, Program, missing, program, service, shown
+from tests.helpers.missing import missing
+from tests.interop.mdns_lab import PYTHON, Program, program, service, shown
 from tests.servers.cache import Unobtainable
 from tests.servers.obtain import go_binary
 

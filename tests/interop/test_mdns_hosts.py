@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from tests.helpers.missing import missing
 from tests.interop.hosts import Host, NotPermitted, hosts
-from tests.interop.mdns_lab import PYTHON, Program, missing, program, service, shown
+from tests.interop.mdns_lab import PYTHON, Program, program, service, shown
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

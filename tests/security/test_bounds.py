@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tomllib
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
 from tests import lowest as lowest_tests
 from tests import newest
+from tests.helpers.missing import missing
 from tests.lowest import lowest
 from tests.servers import obtain
 from tests.servers.cache import Unobtainable
@@ -73,13 +73,6 @@ def test_the_tests_of_security_run_on_the_lowest_versions_and_on_the_newest_pyth
     assert "tests/codegen/test_user_templates.py" in lowest_tests._TESTS, "which need the lowest Jinja2"
 
 
-def _skip(reason: str) -> NoReturn:
-    """Skips a test that needs a program, or fails where every program must be there."""
-    if os.environ.get("MICRO_REQUIRE_SERVERS") == "1":
-        pytest.fail(f"MICRO_REQUIRE_SERVERS=1, and {reason}", pytrace=False)
-    pytest.skip(reason)
-
-
 @pytest.mark.parametrize("required", ["", "1"])
 def test_a_check_of_a_download_is_not_left_out_where_every_program_must_be_there(
     required: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -106,7 +99,7 @@ def test_go_modules_that_are_downloaded_have_checksums() -> None:
 
 def test_a_go_module_whose_checksum_is_another_is_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if shutil.which("go") is None:
-        _skip("there is no Go")
+        missing("there is no Go")
     monkeypatch.setenv("MICRO_SERVER_CACHE", str(tmp_path / "cache"))
     package = ("google.golang.org/protobuf", "v1.36.6", "google.golang.org/protobuf/cmd/protoc-gen-go")
     forged = tmp_path / "go" / "protoc-gen-go"
@@ -123,7 +116,7 @@ def test_a_go_module_whose_checksum_is_another_is_not_built(tmp_path: Path, monk
 
 def test_maven_checks_what_it_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if shutil.which("java") is None or shutil.which("mvn") is None:
-        _skip("there is no Java or no Maven")
+        missing("there is no Java or no Maven")
     commands: list[list[str]] = []
 
     def refuse(what: str, command: list[str | Path], *_: object, **__: object) -> None:
