@@ -311,9 +311,7 @@ hostile_entries = st.one_of(
 def test_an_answer_of_consul_gives_the_good_node_beside_whatever_else_it_holds(bad: Any) -> None:
     entries = [bad, entry(service())]
     feed = Feed("lab")
-    answer = Answer(
-        found=True, data=entries, index=1, known_leader=True, age=0.0, filtered=False, streamed=False, digest=0
-    )
+    answer = Answer(found=True, data=entries, index=1, known_leader=True, age=0.0, filtered=False)
     feed.take(answer, EntryReader())
     assert "good" in [node.id for node in feed.nodes]
     assert all(isinstance(node.address, str) and isinstance(node.version, str) for node in feed.nodes)

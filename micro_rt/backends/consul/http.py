@@ -71,15 +71,11 @@ class Answer:
     index: int
     """Of the state that was read, for a blocking query; 0 if it says none."""
     known_leader: bool
-    """Whether the server that answered knows a leader; where it comes from what servers stream to an agent, nobody says so."""
+    """Whether the server that answered knows a leader."""
     age: float
     """Seconds since the server that answered heard from the leader."""
     filtered: bool
     """Whether something was left out because the token may not see it."""
-    streamed: bool
-    """Whether it comes from what servers stream to the agent, which counts indexes for itself."""
-    digest: int
-    """Of what was said: the same for the same."""
 
 
 class ConsulHttp:
@@ -351,17 +347,13 @@ def _answer(response: _Response) -> Answer:
             if headers.get("Content-Type", "").startswith("application/json"):
                 raise Internal("Consul's answer is cut short, or not JSON") from None
             data = response.body
-    streamed = headers.get("X-Consul-Query-Backend") == "streaming"
     return Answer(
         found=response.code == 200,
         data=data,
         index=_number(headers.get("X-Consul-Index")),
-        # What is streamed always says "false", so it would all be asked of the leader a second time.
-        known_leader=headers.get("X-Consul-KnownLeader", "true") == "true" or streamed,
+        known_leader=headers.get("X-Consul-KnownLeader", "true") == "true",
         age=_number(headers.get("X-Consul-LastContact")) / 1000,
         filtered=headers.get("X-Consul-Results-Filtered-By-ACLs") == "true",
-        streamed=streamed,
-        digest=hash(response.body),
     )
 
 

@@ -73,7 +73,7 @@ class BlockingQuery:
         self._path = path
         self._stale = stale
         self._index = 0
-        self._known = (0, 0)  # Index and digest of the answer that was given last.
+        self._known = 0  # The index of the answer that was given last.
         self._lost = True
         self._retries = Retries(consul, f"watching {path}")
         self._failures_of_all = consul.failures
@@ -110,31 +110,20 @@ class BlockingQuery:
             except Error:
                 self._lose()
                 raise
-            if self._index and answer.index < self._known[0]:
-                if answer.streamed and answer.digest == self._known[1]:
-                    # Nothing has changed. A stream counts for itself, and has not come as far as the leader's count.
-                    self._retries.worked()
-                    self._answered(answer)
-                    await self._pace()
-                else:
-                    self._lose()
-                continue
-            if stale and (not answer.known_leader or answer.age > MAX_AGE):
+            behind = self._index and answer.index < self._known
+            if behind or (stale and (not answer.known_leader or answer.age > MAX_AGE)):
                 self._lose()
                 continue
             self.anew, self._lost = self._lost, False
             self._retries.worked()
-            self._known = answer.index, answer.digest
-            self._answered(answer)
+            self._known = answer.index
+            self._index = max(1, answer.index)  # 0 would not block.
+            self._answered_at = asyncio.get_running_loop().time()
             return answer
 
     async def pause(self, error: Error) -> None:
         """Waits before another attempt, after an error that was raised."""
         await self._retries.failed(error)
-
-    def _answered(self, answer: Answer) -> None:
-        self._index = max(1, answer.index)  # 0 would not block.
-        self._answered_at = asyncio.get_running_loop().time()
 
     def _lose(self) -> None:
         # An index that Consul has not reached yet, because it lost its data, would wait for a long time.

@@ -5,6 +5,9 @@ The rules that it keeps, and why:
 - A blocking query holds a connection, and Consul accepts 200 of them from one machine. So only the first ``SINGLES``
   names have a query of their own, which brings their nodes; further names are watched in groups, one query for each
   group.
+- No query is answered from Consul's streams. Consul 1.14 publishes a change before it commits it: a stream that begins in
+  between gets neither the change nor a state that contains it, and hides that node until it changes again. A query that
+  asks for an order (``near``) is answered by a server from its state.
 - A name that was watched alone stays so until nobody watches it. Names in groups do not move: a change of query could
   miss a change of nodes.
 - Watches of one name share one feed. It begins with the first watch and ends with the last.
@@ -43,6 +46,7 @@ __all__ = ["Feeds", "FeedReader"]
 SINGLES = 16
 """Names with a blocking query of their own."""
 
+_UNSTREAMED = (("near", "_agent"),)
 _Nodes = tuple[Node, ...]
 
 
@@ -130,7 +134,7 @@ class Feeds:
         query = BlockingQuery(self._consul, path_of(feed.name), stale=self._stale)
         while True:
             try:
-                answer = await query.answer()
+                answer = await query.answer(_UNSTREAMED)
                 check_visible(feed.name, answer.data, answer.filtered)
                 if query.anew:
                     feed.begin_anew()

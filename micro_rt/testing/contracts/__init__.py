@@ -1,5 +1,12 @@
 """The suites that prove a backend: subclass one in a test module of your own. They need pytest, and nothing else."""
 
+# ruff: noqa: E402 - pytest shows what an assertion compares only in modules that it knows before they are imported
+
+import pytest
+
+_SUITES = ("broker", "codec", "registry", "selector", "suite", "transport")
+pytest.register_assert_rewrite(*[f"{__name__}.{suite}" for suite in _SUITES])
+
 from micro_rt.testing.contracts.broker import BrokerContract
 from micro_rt.testing.contracts.codec import CodecContract
 from micro_rt.testing.contracts.registry import OtherProcess, RegistryContract
