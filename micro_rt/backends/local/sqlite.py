@@ -34,8 +34,9 @@ from queue import Empty, SimpleQueue
 from sqlite3 import Connection
 from typing import Any, TypeVar
 
+from micro_rt.backends.local.file_systems import MOUNTS
 from micro_rt.backends.local.sqlite_file import SQLiteFile, roll_back
-from micro_rt.backends.local.state import MOUNTS, Sync
+from micro_rt.backends.local.state import Sync
 from micro_rt.backends.local.turns import Turns
 from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.clock import monotonic

@@ -20,8 +20,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from sqlite3 import Connection
 
-from micro_rt.backends.local.state import MOUNTS, Sync, check_files, os_error, prepare
-from micro_rt.errors import DataLoss, Error, FailedPrecondition, Internal, ResourceExhausted, Unavailable
+from micro_rt.backends.local.file_systems import MOUNTS, cause_of, no_space
+from micro_rt.backends.local.state import Sync, check_files, os_error, prepare
+from micro_rt.errors import DataLoss, Error, FailedPrecondition, Internal, Unavailable
 from micro_rt.kit.clock import monotonic, pause_thread
 from micro_rt.kit.ownership import Owner
 
@@ -105,9 +106,7 @@ class SQLiteFile:
             return copy.copy(error) if isinstance(error, Error) else error
         match _primary_code(error):
             case sqlite3.SQLITE_FULL:
-                return ResourceExhausted(
-                    f"no space left for {self.path}: free some, or set MICRO_HOME to another folder"
-                )
+                return no_space(self.path)
             case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
                 return DataLoss(
                     f"{self.path} is damaged ({error}): stop what uses it and move it away, with its -wal and -shm; "
@@ -116,11 +115,13 @@ class SQLiteFile:
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
                 return Unavailable(f"{self.path} was kept locked by another process for {_BUSY:.0f} s")
             case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
-                return FailedPrecondition(
+                return cause_of(self.path) or FailedPrecondition(
                     f"{self.path} cannot be written ({error}): make it and its folder writable, or set MICRO_HOME"
                 )
             case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_NOMEM | sqlite3.SQLITE_NOLFS:
-                return Unavailable(f"{self.path} cannot be used ({error}); MICRO_HOME can name another folder")
+                return cause_of(self.path) or Unavailable(
+                    f"{self.path} cannot be used ({error}); MICRO_HOME can name another folder"
+                )
             case _:
                 return Internal(f"{self.path}: {error}")
 

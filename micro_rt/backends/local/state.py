@@ -12,12 +12,12 @@ from typing import Literal
 if sys.platform != "win32":
     import pwd
 
-from micro_rt.errors import Error, FailedPrecondition, ResourceExhausted, Unavailable
+from micro_rt.backends.local.file_systems import MOUNTS, cause_of, check_file_system, no_descriptors, no_space
+from micro_rt.errors import Error, FailedPrecondition, Unavailable
 from micro_rt.kit.address import Options, parts_of
 from micro_rt.kit.ownership import Owner, OwnershipError, check_file, create_file, make_folder, read_owner
 
 __all__ = [
-    "MOUNTS",
     "Sync",
     "check_files",
     "options_of",
@@ -34,16 +34,6 @@ Sync = Literal["normal", "full"]
 
 _LONGEST_NAME = 255
 """Bytes of the name of a file on the file systems in use."""
-
-MOUNTS = Path("/proc/mounts")
-"""The system's table of mounted file systems."""
-
-# File systems whose locks and shared memory do not reach, or do not hold, between all who have the file open.
-_NETWORK = re.compile(
-    r"nfs\d*|cifs|smb\d*|smbfs|9p|afs|ncpfs|ceph|glusterfs|lustre|gpfs|beegfs|davfs"
-    r"|fuse\.(sshfs|rclone|s3fs.*|gcsfuse|glusterfs|ceph|davfs\d*|smb.*|nfs.*|grpcfuse)"
-)
-
 
 _OF_RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)
 _OF_THE_PATH = (
@@ -142,19 +132,15 @@ def prepare(path: Path, mounts: Path = MOUNTS, owner: Owner = None) -> None:
         owner: whose folders and files are accepted too.
 
     Raises:
-        FailedPrecondition: it cannot be there, is on a network file system, or another user could replace it.
+        FailedPrecondition: it cannot be there, is on a file system that is not local, or another user could replace it.
+        ResourceExhausted: there is no space, no inode or no descriptor left.
     """
     folder = path.parent
-    found = _file_system(folder, mounts)
-    if found and _NETWORK.fullmatch(found[1]):
-        raise FailedPrecondition(
-            f"{folder} is on a network file system ({found[1]} at {found[0]}), where files that processes share get damaged: "
-            "set MICRO_HOME to a folder on a local disk"
-        )
+    check_file_system(folder, mounts)
     try:
         make_folder(folder, 2, owner)  # The state folder, and that of the namespace.
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            raise cause_of(path) or PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OwnershipError as problem:
         raise _refusal(problem) from None
     except OSError as error:
@@ -184,7 +170,11 @@ def check_files(path: Path, owner: Owner = None) -> None:
 def os_error(error: OSError, path: Path) -> Error:
     """Says in ``micro.Error`` what the system said about a path of the state folder."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return ResourceExhausted(f"no space left for {path}: free some, or set MICRO_HOME to another folder")
+        return cause_of(path) or no_space(path)
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return no_descriptors(path)
+    if error.errno == errno.EROFS and (cause := cause_of(path)) is not None:
+        return cause
     if error.errno in (*_OF_RIGHTS, *_OF_THE_PATH):
         return FailedPrecondition(
             f"{path} cannot be written ({error.strerror}): make it writable, or set MICRO_HOME to a folder that is"
@@ -240,24 +230,3 @@ def _user_folder() -> Path:
     if not home.is_absolute():
         raise FailedPrecondition(f"HOME={str(home)[:200]!r} is not an absolute path: set it to one, or set MICRO_HOME")
     return home
-
-
-def _file_system(folder: Path, mounts: Path) -> tuple[str, str] | None:
-    """Returns the mount point and the type of the file system that a folder is, or will be, on."""
-    try:
-        table = mounts.read_text(errors="surrogateescape")
-        where = str(folder.resolve())
-    except (OSError, RuntimeError):  # There is no such table on this system, or the links of the path go in circles.
-        return None
-    best: tuple[str, str] | None = None
-    for line in table.splitlines():
-        fields = line.split(" ")
-        if len(fields) < 3:
-            continue
-        point = fields[1]
-        if "\\" in point:
-            point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), point)
-        below = where == point or where.startswith(point.rstrip("/") + "/")
-        if below and (best is None or len(point) >= len(best[0])):  # Of two at one place, the later covers the earlier.
-            best = (point, fields[2])
-    return best
