@@ -12,6 +12,8 @@ from collections.abc import Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
+from micro_rt.kit.home import Home
+
 __all__ = ["Engine", "Shared"]
 
 
@@ -39,17 +41,19 @@ class Shared(Generic[EngineT]):
         factory: makes the engine, unopened.
     """
 
-    __slots__ = ("_factory", "_key", "_slot")
+    __slots__ = ("_factory", "_forks", "_key", "_slot")
 
     def __init__(self, key: Hashable, factory: Callable[[], EngineT]) -> None:
         self._key = key
         self._factory = factory
         self._slot: _Slot | None = None
+        self._forks = Home.forks
 
     async def acquire(self) -> EngineT:
         """Returns the engine, open; whatever its ``open`` raises passes, and leaves nothing behind."""
         if self._slot is not None:
             raise RuntimeError("acquired already")
+        self._forks = Home.forks
         slots = _slots_of(asyncio.get_running_loop())
         slot = self._slot = slots.setdefault(self._key, _Slot())
         slot.users += 1
@@ -69,9 +73,12 @@ class Shared(Generic[EngineT]):
             raise
 
     async def release(self) -> None:
-        """Gives the engine back; does nothing if there is nothing to give back."""
+        """Gives the engine back; does nothing if there is nothing to give back.
+
+        Nor does it in a forked child: the engine's connections and tasks belong to the parent process.
+        """
         slot, self._slot = self._slot, None
-        if slot is None:
+        if slot is None or self._forks != Home.forks:
             return
         slot.users -= 1
         async with slot.lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ __all__ = ["fill", "remounted", "tmpfs"]
 
 
 @contextlib.contextmanager
-def tmpfs(folder: Path, *options: str) -> Iterator[Path]:
+def tmpfs(folder: Path, *options: str) -> Generator[Path]:
     """Mounts a file system in memory at a folder, which is created; skips the test where that is not permitted.
 
     Args:

@@ -7,10 +7,11 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from micro_rt.backends.local import groups, log
 from micro_rt.backends.local.event_file import EventFile
+from micro_rt.backends.local.open_files import Files
 from micro_rt.backends.local.reader import LocalReader
 from micro_rt.backends.local.sqlite import Connection
 from micro_rt.backends.local.state import Sync, options_of, read_owner_option, read_sync, state_owner, state_path
@@ -51,6 +52,8 @@ SESSION = 10.0
 """Seconds after which a member that does not say that it lives is taken for dead, by default."""
 
 _log = logger("micro_rt.broker")
+
+T = TypeVar("T")
 
 
 class LocalBroker(Broker):
@@ -220,6 +223,8 @@ class _LocalMember(Member):
         self._tell_closed = closed
         self._names: Mapping[int, Partition] = {}
         self._revision = -1
+        self._files: Files
+        """What was joined: positions in another file are others, even if that file is a copy of this one."""
 
     async def close(self) -> None:
         try:
@@ -233,7 +238,9 @@ class _LocalMember(Member):
         self.id = new_number(62)
         # If this is cancelled and done all the same, nobody is that member, and it dies after its session.
         topics = {topic: self.types.get(topic, ()) for topic in self.topics}
-        self.joined = await file.database.write(partial(file.join, self.id, self.group, topics))
+        self.joined, self._files = await file.database.write(
+            lambda c: (file.join(self.id, self.group, topics, c), c.files)
+        )
         self._names = {id: partition for partition, id in self.joined.ids.items()}
         file.add(self)
 
@@ -257,7 +264,7 @@ class _LocalMember(Member):
         if isinstance(self.start, datetime):  # It may take a while, so it is not done while others wait to write.
             begin = await file.database.read(lambda c: {id: log.offset_at(c, id, self.start) for id in ids})
         member, group, start = self.id, self.joined.group, self.start
-        taken = await file.database.write(lambda c: groups.claim(c, member, group, ids, start, begin))
+        taken: dict[int, int] = await self._write(lambda c: groups.claim(c, member, group, ids, start, begin), {})
         file.watch(self, taken)
         return {self._names[id]: position for id, position in taken.items()}
 
@@ -266,14 +273,14 @@ class _LocalMember(Member):
         ids = [self.joined.ids[each] for each in partitions]
         file.unwatch(self, ids)
         member, group = self.id, self.joined.group
-        await file.database.write(lambda c: groups.release(c, member, group, ids))
+        await self._write(lambda c: groups.release(c, member, group, ids), None)
 
     async def leave(self) -> None:
         file = self._file()
         file.remove(self)
         member, group = self.id, self.joined.group
         try:
-            await file.database.write(lambda c: groups.leave(c, member, group))
+            await self._write(lambda c: groups.leave(c, member, group), None)
         except Error as error:
             _log.warning("cannot leave group %s, which will notice after %g s: %s", self.group, file.session, error)
 
@@ -281,20 +288,21 @@ class _LocalMember(Member):
         file = self._file()
         file.remove(self)
         member = self.id
-        await file.database.write(lambda c: groups.expire(c, member))
+        await self._write(lambda c: groups.expire(c, member), None)
 
     async def commit(self, positions: Mapping[Partition, int], notes: Mapping[Partition, str] = {}) -> None:
         checked_note(notes, positions)
         if not positions:
             return
-        file, ids = self._file(), self.joined.ids
+        ids = self.joined.ids
         known = {
             ids[each]: (checked_offset(each, offset), notes.get(each, ""))
             for each, offset in positions.items()
             if each in ids
         }
         member, group = self.id, self.joined.group
-        lost = [self._names[id] for id in await file.database.write(lambda c: groups.commit(c, member, group, known))]
+        refused = await self._write(lambda c: groups.commit(c, member, group, known), list(known))
+        lost = [self._names[id] for id in refused]
         if lost := [*lost, *(each for each in positions if each not in ids)]:
             raise not_owned(self.group, lost)
 
@@ -309,10 +317,15 @@ class _LocalMember(Member):
         found = await self._file().database.read(lambda c: groups.lag(c, group, list(cursors), cursors))
         return {self._names[id]: count for id, count in found.items()}
 
+    async def _write(self, operation: Callable[[Connection], T], otherwise: T) -> T:
+        """Changes what belongs to this membership; returns the other value if the file is not the one that was joined."""
+        files = self._files
+        return await self._file().database.write(lambda c: operation(c) if c.files.same(files) else otherwise)
+
     def _look(
         self, cursors: Mapping[Partition, int], limit: int, seen: int | None, connection: Connection
     ) -> _Found | None:
-        revision = groups.group_revision(connection, self.id)
+        revision = groups.group_revision(connection, self.id) if connection.files.same(self._files) else None
         if revision is None:
             return None
         owned = None

@@ -15,6 +15,7 @@ from micro_rt.backends.local.sqlite import Connection
 from micro_rt.broker.base import GroupOffset, Partition, Start
 from micro_rt.broker.embedded import no_group, not_there
 from micro_rt.broker.groups.base import balance
+from micro_rt.logs import logger
 
 __all__ = [
     "Joined",
@@ -32,6 +33,9 @@ __all__ = [
     "release",
     "types",
 ]
+
+
+_log = logger("micro_rt.broker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,13 +281,27 @@ def offsets(connection: Connection, group: str, topics: Collection[str]) -> dict
 
 
 def _position(connection: Connection, group: int, id: int, start: str) -> int | None:
+    """Returns the offset that a group has committed, or began at; None if neither.
+
+    An offset beyond the end is of a file that this one took the place of. It says nothing of these records, so the first one that
+    is kept comes next.
+    """
     row = (
         connection.execute("SELECT position FROM positions WHERE grp = ? AND partition = ?", (group, id)).fetchone()
         or connection.execute(
             "SELECT position FROM starts WHERE grp = ? AND partition = ? AND start = ?", (group, id, start)
         ).fetchone()
     )
-    return None if row is None else row[0]
+    if row is None:
+        return None
+    position: int = row[0]
+    first, next = connection.execute("SELECT first, next FROM partitions WHERE id = ?", (id,)).fetchone()
+    if position <= next:
+        return position
+    _log.warning(
+        "a group's position %d is beyond the end (%d) of its partition, and is replaced by %d", position, next, first
+    )
+    return int(first)
 
 
 def _balance(connection: Connection, group: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from micro_rt.backends.local import log
 from micro_rt.backends.local.event_file import EventFile
+from micro_rt.backends.local.open_files import Files
 from micro_rt.backends.local.sqlite import Connection
 from micro_rt.broker.base import Partition, Record, Start, TopicReader, checked_start
 from micro_rt.broker.embedded import checked_limit
@@ -32,6 +33,8 @@ class LocalReader(TopicReader):
         self._topic = topic
         self._start: Start = checked_start(start)
         self._cursors: dict[Partition, int] = {}
+        self._files: Files | None = None
+        """What the cursors belong to."""
         self._closed = False
 
     async def fetch(self, limit: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:
@@ -80,7 +83,13 @@ class LocalReader(TopicReader):
         ids = {
             Partition(self._topic, number): id for number, id in enumerate(log.partitions_of(connection, self._topic))
         }
+        another = self._files is not None and not self._files.same(connection.files)
+        self._files = connection.files
+        ends = log.ends(connection, self._topic) if another else {}
         for partition, id in ids.items():
+            if another and self._cursors.get(partition, 0) > ends[partition]:
+                # These are the offsets of a file that this one took the place of.
+                self._cursors[partition] = log.offset_at(connection, id, "earliest")
             if partition not in self._cursors:
                 self._cursors[partition] = log.offset_at(connection, id, self._start)
         return ids

@@ -9,10 +9,9 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from sqlite3 import Connection
 from typing import Any
 
-from micro_rt.backends.local.sqlite import Database
+from micro_rt.backends.local.sqlite import Connection, Database
 from micro_rt.backends.local.state import Sync, options_of, read_owner_option, read_sync, state_owner, state_path
 from micro_rt.errors import Error, FailedPrecondition
 from micro_rt.go_micro.nodes import decode_endpoints, endpoints_json

@@ -15,8 +15,9 @@ The rules that it keeps, and why:
   makes them queue: SQLite alone serves whoever asks first, and the others wait for long.
 - The reader runs the poll: after each commit of this process and every ``interval``. A poll that fails is logged once
   and tried again. While nobody watches, nothing polls and an idle process uses no CPU.
-- Before each operation, or group of writes, the file at the path is compared with the open one. A file that was deleted
-  or replaced is opened anew: writing into a deleted file would lose everything without an error.
+- Before each operation, and before and after each group of writes, the files at the paths are compared with the open ones. Files
+  that were deleted or replaced are opened anew: see ``open_files`` and ``sqlite_file``.
+- A forked child cannot use it, and is refused.
 - ``sqlite_file`` opens the file, and makes a ``micro.Error`` of what SQLite and the system raise. An operation's own errors
   pass as they are.
 - The threads are daemons: a program that ends without closing does not hang, and what is committed is in the file. A
@@ -31,15 +32,16 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from sqlite3 import Connection
 from typing import Any, TypeVar
 
 from micro_rt.backends.local.file_systems import MOUNTS
+from micro_rt.backends.local.open_files import Connection, check_not_forked
 from micro_rt.backends.local.sqlite_file import SQLiteFile, roll_back
 from micro_rt.backends.local.state import Sync
 from micro_rt.backends.local.turns import Turns
-from micro_rt.errors import FailedPrecondition
+from micro_rt.errors import FailedPrecondition, Unavailable
 from micro_rt.kit.clock import monotonic
+from micro_rt.kit.home import Home
 from micro_rt.kit.ownership import Owner
 from micro_rt.logs import logger
 
@@ -141,14 +143,19 @@ class _Job:
 
     __slots__ = ("error", "future", "operation", "result")
 
-    def __init__(self, operation: Callable[[Connection], Any], future: asyncio.Future[Any]) -> None:
+    def __init__(self, operation: Callable[[Connection], Any], future: asyncio.Future[Any] | None) -> None:
         self.operation = operation
         self.future = future
         self.result: Any = None
         self.error: Exception | None = None
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether its caller left."""
+        return self.future is not None and self.future.cancelled()
+
     def resolve(self) -> None:
-        if self.future.done():
+        if self.future is None or self.future.done():
             return
         if self.error is not None:
             self.future.set_exception(self.error)
@@ -168,7 +175,7 @@ class _Worker:
         self._name = name
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._connection: Connection | None = None
-        self._identity: tuple[int, int] | None = None
+        self._forks = Home.forks
         self._open = False
         self._loop: asyncio.AbstractEventLoop
         self._thread: threading.Thread
@@ -176,6 +183,7 @@ class _Worker:
 
     async def start(self) -> None:
         """Starts the thread and waits until it is connected."""
+        self._forks = Home.forks
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
         started: asyncio.Future[None] = self._loop.create_future()
@@ -191,7 +199,7 @@ class _Worker:
 
     async def stop(self) -> None:
         """Waits until everything queued is done and the connection is closed."""
-        if self._open:
+        if self._open and self._forks == Home.forks:  # In a forked child, there is no thread.
             self._open = False
             self._queue.put(None)
             await self._ended
@@ -200,6 +208,7 @@ class _Worker:
     async def submit(self, operation: Callable[[Connection], T]) -> T:
         if not self._open:
             raise FailedPrecondition(f"{self._file.path} is not open")
+        check_not_forked(self._file.path, self._forks)
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put(_Job(operation, future))
         return await future
@@ -211,17 +220,21 @@ class _Worker:
     def connected(self) -> Connection:
         """Returns the connection, to the file that is at the path now."""
         if self._connection is not None:
-            if self._file.identity() == self._identity:
+            if self._file.is_current(self._connection):
                 return self._connection
+            self._file.save(self._connection)
             self.disconnect()
-        self._connection = self._file.connect()
-        self._identity = self._file.identity()
+        self._connection = self._file.connect(self._look_soon)
         return self._connection
 
     def disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _look_soon(self) -> None:
+        """Has the thread compare its files; from any thread."""
+        self._queue.put(_Job(_nothing, None))
 
     def call(self, function: Callable[..., None], *arguments: object) -> None:
         """Calls in the loop."""
@@ -280,7 +293,7 @@ class _Writer(_Worker):
             self._commit(jobs)
 
     def _commit(self, jobs: list[_Job]) -> None:
-        jobs = [job for job in jobs if not job.future.cancelled()]
+        jobs = [job for job in jobs if not job.cancelled]
         if not jobs:
             return
         try:
@@ -306,6 +319,10 @@ class _Writer(_Worker):
                     connection.execute("ROLLBACK TO job")
                 connection.execute("RELEASE job")
             connection.execute("COMMIT")
+            if not self._file.is_current(connection) and not self._file.save(connection):
+                raise Unavailable(
+                    f"the files of {self._file.path} were replaced or deleted while they were written to, and this is not in them"
+                )
         except BaseException:
             roll_back(connection)
             raise
@@ -336,7 +353,7 @@ class _Reader(_Worker):
         self._deliver = deliver
         self._interval = interval
         self._next_poll = 0.0
-        self._poke = _Job(lambda connection: None, None)  # type: ignore[arg-type]  # nobody waits for it
+        self._poke = _Job(_nothing, None)
         self._poked = False
         self._troubled = False
 
@@ -363,7 +380,7 @@ class _Reader(_Worker):
             if job is self._poke:
                 self._poked = False
                 self._look()
-            elif not job.future.cancelled():
+            elif not job.cancelled:
                 try:
                     job.result = job.operation(self.connected())
                 except Exception as error:
@@ -384,6 +401,10 @@ class _Reader(_Worker):
             if found is not None:
                 self.call(self._deliver, found)
         self._next_poll = monotonic() + self._interval
+
+
+def _nothing(connection: Connection) -> None:
+    """Does nothing, with the files that are at the paths now."""
 
 
 def _resolve(jobs: list[_Job]) -> None:

@@ -7,6 +7,10 @@ Rules:
   and nothing in it is changed. Earlier versions wrote no number: a database is theirs if it has all tables of its version.
 - The schema is a list of versions. An older file is brought forward in one transaction; a newer one is refused, because this
   version does not know what it would break.
+- A connection whose files are not at their paths any more is closed, and the path opened anew. If only the log was deleted, what
+  it holds is first written into the main file: nothing that was accepted is lost. If another file took the place of the main one,
+  as when a backup is restored, the log of the old one is deleted: SQLite would take it for the log of the new one.
+- A main file that was cut off is damaged. It is used no more until another one is at its path.
 - What SQLite and the system raise becomes a ``micro.Error`` that names the file and says what to do.
 """
 
@@ -16,21 +20,23 @@ import contextlib
 import copy
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from sqlite3 import Connection
 
 from micro_rt.backends.local.file_systems import MOUNTS, cause_of, no_space
+from micro_rt.backends.local.open_files import Connection, Files, forked
 from micro_rt.backends.local.state import Sync, check_files, os_error, prepare
 from micro_rt.errors import DataLoss, Error, FailedPrecondition, Internal, Unavailable
 from micro_rt.kit.clock import monotonic, pause_thread
 from micro_rt.kit.ownership import Owner
+from micro_rt.logs import logger
 
 __all__ = ["SQLiteFile", "roll_back"]
 
 APPLICATION_ID = 0x6D696372
 """The number in the header of our files: the letters "micr"."""
-_BUSY = 10.0  # Seconds to wait for another process that writes.
+_BUSY = 10.0  # Seconds to wait for another process that writes, and for other threads to close a file.
+_log = logger("micro_rt.sqlite")
 
 
 class SQLiteFile:
@@ -57,30 +63,75 @@ class SQLiteFile:
         self._sync = sync
         self._mounts = mounts
         self._owner: Owner = owner
-        self._prepared: tuple[int, int] | None = None
-        """The file whose folder was checked: the reader opens what the writer has opened, and looks at the file only."""
+        self._text = os.fspath(path)
+        self._prepared: Files | None = None
+        """What was opened last, whose folder was checked: the reader opens what the writer has opened."""
 
-    def identity(self) -> tuple[int, int] | None:
-        """Tells one file from another that took its place."""
-        try:
-            status = os.lstat(self.path)  # This runs before each operation; pathlib costs twice as much.
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
-
-    def connect(self) -> Connection:
-        """Opens the file, which is created and brought forward if need be.
+    def is_current(self, connection: Connection) -> bool:
+        """Returns whether a connection has the files open that are at the paths.
 
         Raises:
-            FailedPrecondition: it cannot be there, another user could replace it, it is another program's, or a newer version
-                wrote it.
+            DataLoss: the main file was cut off.
+        """
+        now, was = Files.at(self._text), connection.files
+        if not now.same(was):
+            return False
+        if connection.damaged or (now.size < was.size and not self._shrank(connection, now.size)):
+            connection.damaged = True
+            raise DataLoss(
+                f"{self.path} was cut off while it was in use (it had {was.size} bytes): stop what uses it, move it away with its -wal "
+                "and -shm, and restore a backup, or begin with a new one"
+            )
+        if now.size != was.size:
+            connection.files = now
+        return True
+
+    def save(self, connection: Connection) -> bool:
+        """Writes what a deleted log holds into the main file; returns whether everything is there now.
+
+        Args:
+            connection: whose files are not those at the paths.
+        """
+        now, was = Files.at(self._text), connection.files
+        if now.main != was.main:
+            _log.warning("%s was replaced by another file, which is used from now on", self.path)
+            return False
+        saved = False
+        if now.wal is None or now.wal == was.wal:  # Else another process writes a new log; both must not be mixed.
+            with contextlib.suppress(sqlite3.Error):
+                busy, frames, written = connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+                saved = not busy and frames == written
+        if saved:
+            _log.warning("%s-wal or %s-shm was deleted while in use; nothing is lost", self.path, self.path)
+        else:
+            _log.error(
+                "%s-wal or %s-shm was deleted while in use; what was written last may be lost", self.path, self.path
+            )
+        return saved
+
+    def connect(self, look: Callable[[], None]) -> Connection:
+        """Opens the file, which is created and brought forward if need be.
+
+        Args:
+            look: has the thread of the connection compare its files; called from any thread.
+
+        Raises:
+            FailedPrecondition: it cannot be there, another user could replace it, it is another program's, a newer version wrote
+                it, or the process that forked this one had it open.
+            Unavailable: other threads of this process hold files open that were deleted.
             sqlite3.Error: SQLite cannot open it; ``translate`` says what that means.
         """
         deadline = monotonic() + _BUSY
         while True:
-            if self._prepared is None or self.identity() != self._prepared:
+            main = Files.at(self._text).main
+            if self._prepared is None or main != self._prepared.main:
                 prepare(self.path, self._mounts, self._owner)
-            connection = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None)
+                main = Files.at(self._text).main
+            if Connection.inherited(main):
+                raise forked(self.path)
+            self._remove_log_of_another(main)
+            self._wait_for_others(deadline)
+            connection = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None, factory=Connection)
             try:
                 # Where there are no hard links, SQLite has created it: with rights that depend on the umask.
                 check_files(self.path, self._owner)
@@ -95,8 +146,35 @@ class SQLiteFile:
                 connection.close()
                 raise
             else:
-                self._prepared = self.identity()
+                self._prepared = Files.at(self._text)
+                connection.listed(self._prepared, look)
                 return connection
+
+    def _remove_log_of_another(self, main: tuple[int, int] | None) -> None:
+        """Deletes the log and its index if they belong to the file that was at the path before."""
+        was = self._prepared
+        if was is None or was.main == main:
+            return
+        now = Files.at(self._text)
+        for suffix, found, old in (("-wal", now.wal, was.wal), ("-shm", now.shm, was.shm)):
+            if found is not None and found == old:
+                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+
+    def _wait_for_others(self, deadline: float) -> None:
+        """Waits until no thread of this process holds a log or an index open that was deleted."""
+        while looks := Connection.outdated(Files.at(self._text)):
+            if monotonic() > deadline:
+                raise Unavailable(
+                    f"{self.path}-wal or {self.path}-shm was deleted, and other threads of this process still use it: restart the process"
+                )
+            for look in looks:
+                look()
+            pause_thread(0.01)
+
+    def _shrank(self, connection: Connection, size: int) -> bool:
+        """Returns whether a main file is smaller because SQLite itself made it so: somebody ran VACUUM."""
+        pages, page = _pragma(connection, "page_count"), _pragma(connection, "page_size")
+        return pages * page <= size and self._is_up_to_date(connection)
 
     def translate(self, error: Exception) -> Exception:
         """Returns the ``micro.Error`` for what SQLite or the system raised; other exceptions as they are."""
@@ -208,7 +286,7 @@ def _pragma(connection: Connection, name: str) -> int:
     return value
 
 
-def _tables(connection: Connection) -> set[tuple[str, str]]:
+def _tables(connection: sqlite3.Connection) -> set[tuple[str, str]]:
     return set(connection.execute("SELECT type, name FROM sqlite_master").fetchall())
 
 
