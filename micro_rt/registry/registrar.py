@@ -10,6 +10,8 @@ The rules that it keeps, and why:
 - During an outage, attempts follow each other with back-off, up to the usual interval. The outage is logged once when
   it begins and once when it is over, and ``problem`` says why meanwhile.
 - A lease that the registry has lost is registered anew at once, under the same id.
+- ``replace`` registers another node under the same id at once. Until the registry has taken it, the older lease is kept, and
+  not renewed: ``stop`` can still revoke it, and what it lists must not outlive its time.
 - A lease that is older than its time to live, by this process's own clock, is registered anew and not renewed: some
   registries would accept the renewal and have dropped what it is for. That happens after a loop was blocked or a
   machine slept.
@@ -59,10 +61,14 @@ class Registrar:
         self._interval = ttl / 3
         self._now = boot_clock().now
         self._lease: Lease | None = None
+        self._listed: Registration | None = None
+        """What the lease is for."""
         self._alive_at = 0.0
         self._failures = 0
         self._failure = ""
-        self._stopping = asyncio.Event()
+        self._stopping = False
+        self._due = asyncio.Event()
+        """Set when there is something to do before the next heartbeat."""
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -78,9 +84,24 @@ class Registrar:
         """
         if self._task is not None:
             raise FailedPrecondition("the registrar is started already")
-        self._stopping.clear()
+        self._stopping = False
+        self._due.clear()
         await self._register()
         self._task = asyncio.create_task(self._keep(), name=f"registrar of {self._registration.node.id}")
+
+    def replace(self, registration: Registration) -> None:
+        """Lists another registration in place of the present one, as soon as the registry takes it.
+
+        Args:
+            registration: of a node with the same id.
+
+        Raises:
+            ValueError: the node has another id, so both would be listed.
+        """
+        if registration.node.id != self._id:
+            raise ValueError(f"{registration.node.id} cannot take the place of {self._id}: the ids differ")
+        self._registration = registration
+        self._due.set()
 
     async def stop(self, timeout: float = 5.0) -> None:
         """Removes the registration; does nothing if it is not started.
@@ -91,7 +112,8 @@ class Registrar:
         task, self._task = self._task, None
         if task is None:
             return
-        self._stopping.set()
+        self._stopping = True
+        self._due.set()
         try:
             async with asyncio.timeout(timeout):
                 # A registration under way is waited for: cancelled, it would leave a lease that nobody holds.
@@ -106,7 +128,11 @@ class Registrar:
             await asyncio.wait((task,))
 
     async def _keep(self) -> None:
-        while not await wait_for_event(self._stopping, self._pause()):
+        while True:
+            await wait_for_event(self._due, self._pause())
+            if self._stopping:
+                return
+            self._due.clear()
             try:
                 # An attempt that hangs must leave time for others before the lease runs out.
                 async with asyncio.timeout(self._interval):
@@ -123,7 +149,7 @@ class Registrar:
                 self._failures = 0
 
     async def _beat(self) -> None:
-        if self._lease is not None and self._now() - self._alive_at < self._ttl:
+        if self._lease is not None and self._is_current():
             sent_at = self._now()
             try:
                 await self._lease.renew()
@@ -136,9 +162,14 @@ class Registrar:
         # take the renewal, and yet have dropped what it is for.
         await self._register()
 
+    def _is_current(self) -> bool:
+        return self._listed is self._registration and self._now() - self._alive_at < self._ttl
+
     async def _register(self) -> None:
         sent_at = self._now()
-        self._lease = await self._registry.register(self._registration, ttl=self._ttl)
+        registration = self._registration  # It may be replaced meanwhile.
+        self._lease = await self._registry.register(registration, ttl=self._ttl)
+        self._listed = registration
         self._alive_at = sent_at
 
     def _pause(self) -> float:

@@ -9,7 +9,8 @@ Rules:
   listener, and a port without a host the host.
 - ``[::]`` listens on every interface for IPv6, and for IPv4 too if the system supports both on one socket.
 - A listener on every interface advertises the address of the interface that leads outside: the IPv4 address if it
-  listens on IPv4, else the IPv6 address.
+  listens on IPv4, else the IPv6 address. Such a host is chosen, and chosen again when the machine loses it (moving.py). A host
+  that was given, or that the service listens on alone, stays.
 - A loopback address is never listed where other machines look it up: the start fails instead.
 - An address of the transport ``memory`` is advertised as it is.
 """
@@ -18,15 +19,26 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import dataclass
 
 from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.net import bracketed, is_every_interface, is_loopback, own_host, split_server
 from micro_rt.kit.secrets import without_secrets
 from micro_rt.service.parts import setting_of
 
-__all__ = ["advertised_address", "listen_address"]
+__all__ = ["Advertised", "advertised_address", "listen_address"]
 
 _PORT_ALONE = re.compile(r":?(\d{1,5})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Advertised:
+    """The address that the registry lists."""
+
+    address: str
+    """Host and port; as it is, of the transport ``memory``."""
+    chosen_host: str = ""
+    """Its host, if the service chose it among those of this machine; empty if it was given."""
 
 
 def listen_address(address: str | None, *, loopback: bool) -> str:
@@ -42,7 +54,7 @@ def listen_address(address: str | None, *, loopback: bool) -> str:
     return f"{host}:{port[1]}" if port else chosen
 
 
-def advertised_address(advertise: str | None, listening: str, *, loopback: bool) -> str:
+def advertised_address(advertise: str | None, listening: str, *, loopback: bool) -> Advertised:
     """Returns the address that the registry lists.
 
     Args:
@@ -51,14 +63,16 @@ def advertised_address(advertise: str | None, listening: str, *, loopback: bool)
         loopback: whether the registry reaches no further than this machine.
 
     Raises:
-        FailedPrecondition: it is not an address, or other machines would find a loopback address.
+        FailedPrecondition: it is not an address, other machines would find a loopback address, or no interface leads
+            outside whose address could be chosen.
     """
     given, setting = setting_of(advertise, "advertise", "")
     if listening.startswith("memory:"):
-        return listening
+        return Advertised(listening)
     host, _, port = listening.rpartition(":")
+    chosen = ""
     if is_every_interface(host):
-        host = bracketed(own_host(host))
+        host = chosen = bracketed(own_host(host))
     if given:
         placed = _advertised(given, host, port)
         if placed is None:
@@ -71,7 +85,7 @@ def advertised_address(advertise: str | None, listening: str, *, loopback: bool)
             f"{host} would be registered where other machines look it up, and they cannot reach it: "
             f"say where they can with advertise= (MICRO_ADVERTISE){f', not {setting}={without_secrets(given)}' if given else ''}"
         )
-    return f"{host}:{port}"
+    return Advertised(f"{host}:{port}", chosen if host == chosen else "")
 
 
 def _advertised(given: str, host: str, port: str) -> tuple[str, str] | None:

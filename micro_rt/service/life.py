@@ -9,6 +9,7 @@ Rules:
 - The broker is opened when it is needed first, which may be never.
 - Everything stops in reverse order, also after a start that failed half-way: the nodes and the broker are closed after
   the lifespan, which may still call and publish.
+- Where the machine loses the address that the service chose, the node is registered at another one, with the same id.
 - The server listens before the node is registered, because the registration holds the port. The service takes calls before
   it is registered, so that nobody finds a node that refuses.
 - To stop serving: refuse in the health service, deregister, wait until clients have seen it, drain, cut off what takes longer
@@ -21,6 +22,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -50,6 +52,7 @@ from micro_rt.server.server import Server
 from micro_rt.service.addresses import advertised_address, listen_address
 from micro_rt.service.announce import place_of, started
 from micro_rt.service.environment import unknown_variables
+from micro_rt.service.moving import Mover
 from micro_rt.service.parts import Transports, number_of, part_of, selector_factory
 from micro_rt.transport.base import Transport
 
@@ -195,15 +198,25 @@ class Life:
         listening = await server.start(listen_address(plan.address, loopback=registry.loopback))
         try:
             plan.health.run(True)
-            address = advertised_address(plan.advertise, listening, loopback=registry.loopback)
-            self.node = node = self._describe(id, transport, address)
+            choose = functools.partial(advertised_address, plan.advertise, listening, loopback=registry.loopback)
+            advertised = choose()
+            self.node = node = self._describe(id, transport, advertised.address)
             registrar = Registrar(registry, Registration(node, self._names()), ttl=plan.ttl)
+
+            def move(address: str) -> None:
+                self.node = moved = dataclasses.replace(node, address=address)
+                registrar.replace(Registration(moved, self._names()))
+
+            mover = Mover(plan.name, advertised, choose, move)
             await registrar.start()
             plan.health.observe("lease", lambda: registrar.problem)
+            plan.health.observe("address", lambda: mover.problem)
             try:
+                await mover.open()
                 yield
             finally:
                 plan.health.run(False)
+                await mover.close()
                 await registrar.stop()
                 await self._unless_hurried(asyncio.sleep(registry.propagation))
         finally:

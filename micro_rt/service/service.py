@@ -83,7 +83,7 @@ class Service:
             port on 127.0.0.1 if the registry reaches no further than this machine, on every interface otherwise. A port
             alone, ``"50051"`` or ``":50051"``, is that port of the same host.
         advertise: where others reach it, ``"host"``, ``"host:port"`` or ``":port"``; else ``MICRO_ADVERTISE``, else where
-            it listens.
+            it listens; on every interface, that is an address of this machine, and another one when the machine loses it.
         interceptors: run around every call that it serves, and every event that it handles.
         client_interceptors: run around every call that its clients make, and every event that it publishes.
         auth: ``"off"`` to serve methods whose ``auth`` policy in the .proto no interceptor enforces. Without it, a service

@@ -1,0 +1,168 @@
+"""Services on ``mdns:`` whose machine moves: addresses change, interfaces go and come back, one host has IPv6 alone.
+
+Each test has two hosts of its own, because it takes their network apart.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers.missing import missing
+from tests.helpers.waiting import soon
+from tests.interop.hosts import Host, NotPermitted, hosts
+from tests.interop.mdns_lab import ROOT, Program
+
+SERVICE = (sys.executable, str(Path(__file__).with_name("mdns_service.py")))
+
+
+@pytest.fixture
+async def network() -> AsyncIterator[tuple[Host, Host]]:
+    """Two hosts with the addresses 10.77.0.1 and 10.77.0.2, and a way outside on their network."""
+    if shutil.which("ip") is None:
+        missing("changing a network needs the command ip of iproute2")
+    try:
+        async with hosts() as pair:
+            for host in pair:
+                await ip(host, "route add default via 10.77.0.254")
+            yield pair
+    except NotPermitted as reason:
+        missing(reason)
+
+
+async def ip(host: Host, *commands: str) -> None:
+    for command in commands:
+        await host.call("ip", *command.split())
+
+
+class Peer(Program):
+    """mdns_service.py, running."""
+
+    def __init__(self, process: Any) -> None:
+        super().__init__(process)
+        self.seen: list[dict[str, Any]] = []
+        """What it has said so far."""
+
+    async def until_it_says(self, **expected: Any) -> dict[str, Any]:
+        """Returns the first of its next lines that says this: equal values, or texts that contain the expected one."""
+
+        async def read() -> dict[str, Any]:
+            while text := await self.line():
+                self.seen.append(json.loads(text))
+                if all(_fits(self.seen[-1].get(key), value) for key, value in expected.items()):
+                    return self.seen[-1]
+            raise AssertionError(f"ended without saying {expected}: {self.seen}")
+
+        return await soon(read())
+
+    async def call(self, text: str) -> dict[str, Any]:
+        """Has a caller make a call; returns what became of it."""
+        self.process.stdin.write(f"{text}\n".encode())
+        while True:
+            self.seen.append(json.loads(await self.line()))
+            if "log" not in self.seen[-1]:
+                return self.seen[-1]
+
+    def log(self, text: str) -> list[str]:
+        """Returns the lines of its log so far that contain a text."""
+        return [each["log"] for each in self.seen if text in each.get("log", "")]
+
+
+def _fits(value: object, expected: object) -> bool:
+    return expected in value if isinstance(value, str) and isinstance(expected, str) else value == expected
+
+
+@asynccontextmanager
+async def running(host: Host, *arguments: str, **environment: str) -> AsyncIterator[Peer]:
+    env: Mapping[str, str] = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
+        "MICRO_REGISTRY": "mdns:",
+        **environment,
+    }
+    process = await host.run(*SERVICE, *arguments, stdin=PIPE, stdout=PIPE, env=env)
+    try:
+        yield Peer(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+# Another address
+
+
+async def test_a_service_whose_address_changes_is_called_at_the_new_one(network: tuple[Host, Host]) -> None:
+    one, two = network
+    async with running(one, "serve", "moving") as service, running(two, "call", "moving") as caller:
+        await service.until_it_says(address="10.77.0.1:")
+        assert await caller.call("before") == {"reply": "saw before"}
+        await ip(
+            one,
+            "addr add 10.77.0.9/24 dev mesh",
+            "addr del 10.77.0.1/24 dev mesh",
+            "addr add 10.77.0.9/24 dev mesh",  # It was secondary, and went with the first.
+            "route add default via 10.77.0.254",
+        )
+        said = await service.until_it_says(log="is registered at 10.77.0.9:")
+        assert "moving is registered" in said["log"]
+        assert "this machine has lost 10.77.0.1:" in said["log"]
+        await service.until_it_says(address="10.77.0.9:", problems={})
+        while "reply" not in (answer := await caller.call("after")):
+            assert "deadline" in answer["error"] or "UNAVAILABLE" in answer["error"]
+        assert answer == {"reply": "saw after"}
+
+
+async def test_a_host_between_two_networks_says_that_it_has_no_address(network: tuple[Host, Host]) -> None:
+    one, _ = network
+    async with running(one, "serve", "between") as service:
+        await service.until_it_says(address="10.77.0.1:", problems={})
+        await ip(one, "addr flush dev mesh scope global")
+        said = await service.until_it_says(log="between stays registered at 10.77.0.1:")
+        while "address" not in (said.get("problems") or {}):
+            said = await service.until_it_says(address="10.77.0.1:")
+        assert "this machine has lost 10.77.0.1:" in said["problems"]["address"]
+        await ip(one, "addr add 10.78.0.1/24 dev mesh", "route add default via 10.78.0.254")
+        await service.until_it_says(address="10.78.0.1:", problems={})
+
+
+async def test_another_way_outside_moves_no_service_whose_address_is_still_there(network: tuple[Host, Host]) -> None:
+    one, two = network
+    async with running(one, "serve", "vpn") as service, running(two, "call", "vpn") as caller:
+        await service.until_it_says(address="10.77.0.1:")
+        assert await caller.call("before") == {"reply": "saw before"}
+        await ip(
+            one,
+            "link add tunnel type veth peer name beyond",
+            "addr add 10.99.0.1/24 dev tunnel",
+            "link set tunnel up",
+            "link set beyond up",
+            "route replace default via 10.99.0.254",
+        )
+        await service.until_it_says(outside="10.99.0.1")
+        assert await caller.call("after") == {"reply": "saw after"}
+        assert not service.log("is registered at")
+        await ip(one, "link set mesh down")
+        await service.until_it_says(log="vpn is registered at 10.99.0.1:")
+
+
+async def test_an_address_that_the_user_gave_stays(network: tuple[Host, Host]) -> None:
+    one, _ = network
+    # The two share what reports changes, which has them look in this order.
+    async with running(one, "serve", "given=10.77.0.1", "chosen=:41123") as services:
+        await services.until_it_says(service="given", address="10.77.0.1:")
+        await services.until_it_says(service="chosen", address="10.77.0.1:41123")
+        await ip(one, "addr flush dev mesh scope global")
+        await ip(one, "addr add 10.77.0.9/24 dev mesh", "route add default via 10.77.0.254")
+        await services.until_it_says(service="chosen", address="10.77.0.9:41123")
+        given = [each["address"] for each in services.seen if each.get("service") == "given"]
+        assert {address.partition(":")[0] for address in given} == {"10.77.0.1"}
