@@ -3,6 +3,8 @@
 - A node is registered under several names with one lease, and every name appears and goes with it.
 - A lease that is not renewed within its time to live runs out, and its node goes from every name: a process
   that is killed does not stay listed.
+- A renewal that did not reach the registry is not a success, also right after one that failed: else its process believes that
+  it is listed, and says so in its log and its health.
 - ``watch`` gives the present nodes first, then the nodes after each change; nothing is missed for good, and
   the same state is not given twice in a row, also when the registry was out of reach meanwhile.
 - ``resolve`` and ``watch`` never cache: what is registered is found at once. An unknown name has no nodes.
@@ -57,7 +59,7 @@ class Lease(ABC):
 
         Raises:
             LeaseLost: there is nothing left to renew.
-            Unavailable: the registry cannot be reached; the lease may still be there.
+            Unavailable: the registry cannot be reached, or nothing could be sent; the lease may still be there.
         """
 
     @abstractmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from micro_rt.backends.consul.registry import ConsulRegistry
 from micro_rt.go_micro.nodes import deflate
 from micro_rt.registry.base import Registry
 from micro_rt.testing.contracts import OtherProcess, RegistryContract
+from tests.helpers.cutting import Cutter
 from tests.helpers.missing import missing
 from tests.helpers.sizes import Size
 from tests.helpers.waiting import eventually
@@ -62,12 +64,22 @@ class ConsulContract(RegistryContract):
 @pytest.mark.verify("registry", tests=["test_many_nodes", "test_quick_changes_converge_and_never_go_back"])
 class TestConsul(ConsulContract):
     @pytest.fixture(autouse=True)
+    def cutter(self) -> Iterator[None]:
+        self.to_cut = Cutter()
+        yield
+        self.to_cut.close()
+
+    def cut_off(self) -> AbstractAsyncContextManager[None]:
+        self.url = self.to_cut.through(self.url, self.server_address)
+        return self.to_cut.cut()
+
+    @pytest.fixture(autouse=True)
     def sizes(self, size: Size) -> None:
         self.many, self.changes = size(1000, ci=100), size(200, ci=40)
 
     @pytest.fixture(autouse=True)
     def server(self, consul: Any) -> None:
-        self.url = consul.url
+        self.url, self.server_address = consul.url, consul.address
 
 
 class TestConsulWithoutStaleReads(ConsulContract):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from urllib.parse import quote
 
 import pytest
@@ -11,6 +12,7 @@ from micro_rt.backends.etcd.messages_pb2 import PutRequest, RequestOp, TxnReques
 from micro_rt.backends.etcd.registry import PREFIX, EtcdRegistry
 from micro_rt.registry.base import Registry
 from micro_rt.testing.contracts import OtherProcess, RegistryContract
+from tests.helpers.cutting import Cutter
 from tests.helpers.sizes import Size
 from tests.servers.cache import Unobtainable
 from tests.servers.etcd import Etcd
@@ -45,12 +47,22 @@ class _EtcdContract(RegistryContract):
 @pytest.mark.verify("registry", tests=["test_many_nodes", "test_quick_changes_converge_and_never_go_back"])
 class TestEtcdRegistry(_EtcdContract):
     @pytest.fixture(autouse=True)
+    def cutter(self) -> Iterator[None]:
+        self.to_cut = Cutter()
+        yield
+        self.to_cut.close()
+
+    def cut_off(self) -> AbstractAsyncContextManager[None]:
+        self.url = self.to_cut.through(self.url, self.server_address)
+        return self.to_cut.cut()
+
+    @pytest.fixture(autouse=True)
     def sizes(self, size: Size) -> None:
         self.many, self.changes = size(1500, ci=150), size(200, ci=40)
 
     @pytest.fixture(autouse=True)
     def server(self, etcd: Server) -> None:
-        self.url = etcd.url
+        self.url, self.server_address = etcd.url, etcd.address
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 import contextlib
+import resource
 import sqlite3
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,20 @@ class LocalContract(RegistryContract):
             )
             file.execute("INSERT INTO listings VALUES (?, ?)", (name, id))
         return True
+
+    def cut_off(self) -> contextlib.AbstractAsyncContextManager[None]:
+        return unwritable()
+
+
+@contextlib.asynccontextmanager
+async def unwritable() -> AsyncGenerator[None]:
+    """Has every write of this process to a file fail, as on a disk that is full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.verify("registry", tests=["test_many_nodes", "test_quick_changes_converge_and_never_go_back"])

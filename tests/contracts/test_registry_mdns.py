@@ -1,12 +1,15 @@
 """The contract of registries on ``mdns:``, on loopback and on a port of each run's own.
 
 The first class shares one engine, as the registries of a process do. The second gives each registry an engine, so that all that
-one knows of another came through sockets, as between processes; on uvloop, whose sockets are not asyncio's.
+one knows of another came through sockets, as between processes; on uvloop, whose sockets are not asyncio's. Where it is
+permitted, each test has a network of its own, which can be cut.
 """
 
 import asyncio
 import socket
 import uuid
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 import uvloop
@@ -15,6 +18,8 @@ from micro_rt.backends.mdns.registry import MdnsRegistry
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.registry.base import Registry
 from micro_rt.testing.contracts import OtherProcess, RegistryContract
+from tests.helpers.missing import missing
+from tests.helpers.namespaces import network_namespace, switch
 from tests.helpers.sizes import Size
 
 
@@ -32,14 +37,33 @@ class TestMdnsRegistry(RegistryContract):
         self.many, self.changes = size((1000, 200), ci=(100, 40))
 
     @pytest.fixture(autouse=True)
+    def network(self) -> Iterator[None]:
+        with network_namespace() as self.alone:
+            yield
+
+    @pytest.fixture(autouse=True)
     def place(self, port: int) -> None:
         self.address = f"mdns://?interface=127.0.0.1&port={port}"
 
     async def make(self) -> Registry:
         return MdnsRegistry(self.address)
 
+    def cut_off(self) -> AbstractAsyncContextManager[None] | None:
+        if not self.alone:
+            missing("cutting the network needs a network namespace, which is not permitted here")
+        return _cut()
+
     def other_process(self) -> OtherProcess:
         return OtherProcess("micro_rt.backends.mdns.registry:MdnsRegistry", self.address)
+
+
+@asynccontextmanager
+async def _cut() -> AsyncGenerator[None]:
+    switch("lo", up=False)
+    try:
+        yield
+    finally:
+        switch("lo", up=True)
 
 
 class TestMdnsRegistryThroughSockets(TestMdnsRegistry):

@@ -20,7 +20,7 @@ import pytest
 from tests.helpers.missing import missing
 from tests.helpers.waiting import soon
 from tests.interop.hosts import Host, NotPermitted, hosts
-from tests.interop.mdns_lab import ROOT, Program
+from tests.interop.mdns_lab import PYTHON, ROOT, Program, program
 
 SERVICE = (sys.executable, str(Path(__file__).with_name("mdns_service.py")))
 
@@ -166,3 +166,30 @@ async def test_an_address_that_the_user_gave_stays(network: tuple[Host, Host]) -
         await services.until_it_says(service="chosen", address="10.77.0.9:41123")
         given = [each["address"] for each in services.seen if each.get("service") == "given"]
         assert {address.partition(":")[0] for address in given} == {"10.77.0.1"}
+
+
+# What cannot be sent
+
+
+async def test_a_service_that_cannot_send_says_so_until_it_can(network: tuple[Host, Host]) -> None:
+    one, two = network
+    async with (
+        running(one, "serve", "unheard", TTL="2") as service,
+        program(two, *PYTHON, "watch", "unheard") as watch,
+    ):
+        said = await service.until_it_says(address="10.77.0.1:")
+        while not (nodes := json.loads(await watch.line())):
+            pass
+        assert [node["address"] for node in nodes] == [said["address"]]
+        await one.cut()
+        try:
+            await watch.until([])  # As many heartbeats have failed as there are in a lease.
+        finally:
+            await one.restore()
+        await service.until_it_says(log="is renewed again")
+        while service.seen[-1].get("problems") != {}:
+            await service.until_it_says(address="10.77.0.1:")
+        assert len(service.log("cannot renew the lease")) == len(service.log("is renewed again")) == 1
+        problems = [each["problems"] for each in service.seen if "problems" in each]
+        assert [bool(each) for each in problems] == [False, *[True] * (len(problems) - 2), False]
+        assert any("cannot be announced: cannot send on 10.77.0.1" in each.get("lease", "") for each in problems)

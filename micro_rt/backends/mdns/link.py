@@ -70,17 +70,19 @@ class Link:
         for protocol in protocols:
             await protocol.closed
 
-    def tell(self, data: bytes) -> None:
-        """Sends a packet to all."""
-        self._send(self._hearing, data, (GROUP, self._port))
+    def tell(self, data: bytes) -> bool:
+        """Sends a packet to all; returns whether the system has taken it."""
+        return self._send_to_all(self._hearing, data)
 
     def ask(self, data: bytes) -> None:
         """Sends a packet to all whose answers come back to here alone."""
-        self._send(self._asking, data, (GROUP, self._port))
+        self._send_to_all(self._asking, data)
 
     def reply(self, data: bytes, to: _Source) -> None:
         """Sends a packet to one."""
-        self._send(self._hearing, data, to)
+        if self._hearing is not None:
+            with contextlib.suppress(OSError):  # It says something of the one, and nothing of the interface.
+                self._hearing.send(data, to)
 
     def is_own(self, source: _Source) -> bool:
         """Whether a packet that came was a question from here."""
@@ -89,23 +91,23 @@ class Link:
     async def _protocol(self, opened: socket.socket) -> _Socket:
         try:
             _, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
-                lambda: _Socket(self, opened.getsockname()[:2]), sock=opened
+                lambda: _Socket(self, opened), sock=opened
             )
         except BaseException:
             opened.close()
             raise
         return protocol
 
-    def _send(self, protocol: _Socket | None, data: bytes, to: _Source) -> None:
+    def _send_to_all(self, protocol: _Socket | None, data: bytes) -> bool:
         if protocol is None:
-            return
+            return False
+        try:
+            protocol.send(data, (GROUP, self._port))
+        except OSError as error:
+            self.problem = f"cannot send on {self.address}: {error}"
+            return False
         self.problem = ""
-        with contextlib.suppress(OSError):  # Most come through error_received; uvloop raises some.
-            try:
-                protocol.transport.sendto(data, to)
-            except OSError as error:
-                self.failed(error)
-                raise
+        return True
 
     def received(self, data: bytes, source: _Source) -> None:
         """Passes a packet on."""
@@ -117,31 +119,30 @@ class Link:
                 "mdns: a packet from %s cannot be dealt with", source[0], exc_info=True, extra=sparsely("packet")
             )
 
-    def failed(self, error: Exception) -> None:
-        """Remembers why a packet could not be sent."""
-        # What one peer's closed port says of the answer to it, says nothing of the interface.
-        if not isinstance(error, ConnectionError):
-            self.problem = f"cannot send on {self.address}: {error}"
-
 
 class PacketQueue:
     """Packets that wait to be sent; sends them as fast as others can receive them."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Hashable, Callable[[], None]] = {}
+        self._waiting: dict[Hashable, Callable[[], object]] = {}
         self._pause: asyncio.TimerHandle | None = None
 
-    def put(self, send: Callable[[], None], key: Hashable = None) -> None:
+    def put(self, send: Callable[[], object], key: Hashable = None) -> bool:
         """Sends a packet now, or after those that wait already.
 
         Args:
             send: makes the packet and sends it.
             key: what the packet says; while one waits, another with the same key is dropped.
+
+        Returns:
+            Whether it is or will be sent; False if too many packets wait.
         """
-        if len(self._waiting) < MAX_QUEUED:
-            self._waiting.setdefault(object() if key is None else key, send)
+        if len(self._waiting) >= MAX_QUEUED:
+            return False
+        self._waiting.setdefault(object() if key is None else key, send)
         if self._pause is None:
             self._send_some()
+        return True
 
     def close(self) -> None:
         """Sends what waits, however much it is."""
@@ -163,10 +164,23 @@ class PacketQueue:
 class _Socket(asyncio.DatagramProtocol):
     transport: asyncio.DatagramTransport
 
-    def __init__(self, link: Link, name: _Source) -> None:
-        self.name = name
+    def __init__(self, link: Link, opened: socket.socket) -> None:
+        self.name: _Source = opened.getsockname()[:2]
         self.closed = asyncio.get_running_loop().create_future()
         self._link = link
+        self._opened = opened
+
+    def send(self, data: bytes, to: _Source) -> None:
+        """Sends a packet.
+
+        Raises:
+            OSError: the system does not take it.
+        """
+        # Not by the transport, which does not say whether it was sent: asyncio's hides errors, and uvloop's hides some.
+        try:
+            self._opened.sendto(data, to)
+        except BlockingIOError:
+            self.transport.sendto(data, to)  # It waits until there is space for it.
 
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
         self.transport = transport
@@ -176,9 +190,6 @@ class _Socket(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, int]) -> None:
         self._link.received(data, (str(addr[0]), addr[1]))
-
-    def error_received(self, exc: Exception) -> None:
-        self._link.failed(exc)
 
 
 def addresses_of(interface: str) -> tuple[str, ...]:

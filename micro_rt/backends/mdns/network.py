@@ -16,7 +16,10 @@ The rules that it keeps, and why:
   announcements.
 - What is announced holds no longer than the lease: a process that does not renew must not live on by answers given for
   it.
-- A renewal is announced at most once a second (or four times a lease, if that is less): everybody hears it.
+- A registration or a renewal is a success when the system has taken an announcement that was made for it, on one interface at
+  least. Nothing less is: others would forget the node, and its process would believe that it is listed.
+- Renewals of a lease are announced ``RENEWAL`` seconds apart (or a quarter of the lease, if that is less), because everybody hears
+  them. A renewal that comes earlier waits.
 - Packets are sent ``BURST`` at a time, because those who hear more at once lose some. A queued answer that is asked for
   again is sent once.
 - What others announce is bounded: nodes, labels and lifetimes. Whoever floods the network must not fill this process's
@@ -77,6 +80,8 @@ LISTING_TTL = 120
 """Seconds; go-micro's, of the answer to the question for all names."""
 FAREWELL = 0.2
 """Seconds between the two goodbyes; the first may get lost."""
+RENEWAL = 0.25
+"""Seconds from one announcement of a lease to the next that a renewal makes."""
 RESCAN = 10.0
 """Seconds between two looks at the interfaces of this machine."""
 
@@ -183,7 +188,7 @@ class MulticastNetwork:
             known.append(self._own.leases[id].stamp[0])
         return max(wall_time_us(), max(known) + 1), new_id(8)
 
-    def add(self, lease: MdnsLease) -> None:
+    async def add(self, lease: MdnsLease) -> None:
         """Lists a node, in place of what it was registered as before.
 
         Raises:
@@ -195,31 +200,29 @@ class MulticastNetwork:
         lease.expires = self._now() + lease.ttl
         self._own.add(lease)
         self._changed(dict.fromkeys((*lease.own, *self._others.forget(lease.id))))
-        self._announce(lease)
-        lease.again = lease.announced + 1.0
-        self._wait_for(min(lease.again, lease.expires))
+        self._wait_for(lease.expires)
         try:
-            self._check(lease)
-        except Unavailable:
-            self._drop(lease, goodbye=())
+            await self._tell_everybody(lease)
+        except BaseException:
+            if self._own.leases.get(lease.id) is lease:
+                self._drop(lease, goodbye=lease.own)
             raise
+        lease.again = lease.announced + 1.0
+        self._wait_for(lease.again)
 
-    def renew(self, lease: MdnsLease) -> None:
+    async def renew(self, lease: MdnsLease) -> None:
         """Keeps a node listed.
 
         Raises:
             LeaseLost: it is not listed.
             Unavailable: it can be told to nobody.
         """
-        self._work()
-        if self._own.leases.get(lease.id) is not lease:
-            raise LeaseLost(f"the lease of {lease.id} ran out, or another replaced it")
-        now = self._now()
-        lease.expires = now + lease.ttl
-        # Everybody hears it, so not more often than it takes, however eager the caller is.
-        if now - lease.announced >= min(1.0, lease.ttl / 4):
-            self._announce(lease)
-            self._check(lease)
+        self._check_listed(lease)
+        while (early := lease.announced + min(RENEWAL, lease.ttl / 4) - self._now()) > 0:
+            await asyncio.sleep(early)
+            self._check_listed(lease)
+        lease.expires = self._now() + lease.ttl
+        await self._tell_everybody(lease)
 
     def remove(self, lease: MdnsLease) -> None:
         """Lists a node no more, and tells everybody; does nothing if it is not listed."""
@@ -235,17 +238,47 @@ class MulticastNetwork:
             self._wait_for(self._farewells[0][0])
         self._changed(lease.own)
 
-    def _announce(self, lease: MdnsLease) -> None:
+    def _check_listed(self, lease: MdnsLease) -> None:
+        self._work()
+        if self._own.leases.get(lease.id) is not lease:
+            raise LeaseLost(f"the lease of {lease.id} ran out, or another replaced it")
+
+    async def _tell_everybody(self, lease: MdnsLease) -> None:
+        """Announces a node, and waits until that is sent.
+
+        Raises:
+            Unavailable: it is not sent on any interface.
+        """
+        if not await self._announce(lease):
+            reason = self.problem or "too many packets wait to be sent"
+            raise Unavailable(
+                f"registry mdns: {lease.id} cannot be announced: {reason}", id="micro.registry_unavailable"
+            )
+
+    def _announce(self, lease: MdnsLease) -> asyncio.Future[bool]:
+        """Announces a node; the future says whether each of its names was sent on an interface."""
         lease.announced = self._now()
         lease.again = math.inf
-        for own in lease.own.values():
-            self._tell(own.announcement(self._left(lease)))
+        told: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        outcomes: list[bool] = []
 
-    def _check(self, lease: MdnsLease) -> None:
-        if self.problem:
-            raise Unavailable(
-                f"registry mdns: {lease.id} cannot be announced: {self.problem}", id="micro.registry_unavailable"
-            )
+        def note(outcome: bool) -> None:
+            outcomes.append(outcome)
+            if len(outcomes) == len(lease.own) and not told.done():
+                told.set_result(all(outcomes))
+
+        if not lease.own:
+            told.set_result(True)
+        for own in lease.own.values():
+            packet = own.announcement(self._left(lease))
+            if not self._packets.put(lambda packet=packet: note(self._send_to_all(packet))):
+                note(False)
+        return told
+
+    def _send_to_all(self, packet: bytes) -> bool:
+        """Sends a packet on every interface; returns whether one has taken it."""
+        outcomes = [link.tell(packet) for link in self._links.values()]
+        return any(outcomes)
 
     def _left(self, lease: MdnsLease) -> int:
         # Not the whole time to live: who does not renew any more must not live on by the answers that are given for it.
@@ -413,8 +446,7 @@ class MulticastNetwork:
             link.tell(packet)
 
     def _tell(self, packet: bytes) -> None:
-        for link in self._links.values():
-            self._packets.put(partial(link.tell, packet))
+        self._packets.put(partial(self._send_to_all, packet))
 
     # When to do what
 

@@ -32,7 +32,7 @@ _log = logger("micro_rt.registry")
 class Keeper(Protocol):
     """What keeps a lease."""
 
-    def renew(self, lease: MdnsLease) -> None:
+    async def renew(self, lease: MdnsLease) -> None:
         """Keeps it alive, or raises."""
 
     def remove(self, lease: MdnsLease) -> None:
@@ -73,7 +73,7 @@ class MdnsLease(Lease):
 
     async def renew(self) -> None:
         """Starts the time to live anew, and says so to everybody."""
-        self._keeper().renew(self)
+        await self._keeper().renew(self)
 
     async def revoke(self) -> None:
         """Says goodbye."""

@@ -83,7 +83,7 @@ class MdnsRegistry(Registry):
         lease = MdnsLease(
             self._open_network, registration, ttl, network.domain, ip, network.next_stamp(registration.node.id)
         )
-        network.add(lease)
+        await network.add(lease)
         return lease
 
     async def resolve(self, name: str) -> tuple[Node, ...]:

@@ -17,6 +17,7 @@ import gc
 import os
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -24,6 +25,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from micro_rt.errors import Error
 from micro_rt.kit.clock import monotonic
 from micro_rt.kit.ids import new_id
 from micro_rt.node import EndpointInfo, Node, ValueInfo
@@ -103,6 +105,16 @@ class RegistryContract(Contract):
             Whether it was written; False, unless overridden, if only the registry itself can write.
         """
         return False
+
+    def cut_off(self) -> AbstractAsyncContextManager[None] | None:
+        """Returns what keeps the registries of ``make`` from sending, writing or being answered while it is entered.
+
+        Such as a proxy that is cut, an interface that is down, or a file that cannot be written.
+
+        Returns:
+            None, unless overridden, if nothing can: such a registry is memory of this process.
+        """
+        return None
 
     # Registering and resolving
 
@@ -307,6 +319,19 @@ class RegistryContract(Contract):
                 await lease.renew()
             lease = await registry.register(registration, ttl=100 * self.ttl)
             await lease.renew()
+            assert await registry.resolve(registration.names[0]) == (registration.node,)
+
+    async def test_a_renewal_that_sent_nothing_is_not_a_success(self) -> None:
+        cut = self.cut_off()
+        if cut is None:
+            pytest.skip("nothing keeps this registry from sending")
+        async with self._registry() as registry:
+            registration = Registration(_node("1"), (_name("a"),))
+            lease = await registry.register(registration, ttl=100 * self.ttl)
+            async with cut:
+                for number in range(3):  # The second follows the first at once, and the third the second.
+                    assert not await self._renews(lease), f"renewal {number + 1} is a success, and nothing was sent"
+            await eventually(lambda: self._renews(lease), "it cannot be renewed any more", within=self.settle)
             assert await registry.resolve(registration.names[0]) == (registration.node,)
 
     @pytest.mark.parametrize("ttl", [0, -1.0, float("nan"), float("inf")])
@@ -575,6 +600,15 @@ class RegistryContract(Contract):
                         break
         assert nodes is not None, "the watch gave nothing"
         return nodes
+
+    async def _renews(self, lease: Lease) -> bool:
+        """Returns whether a lease is renewed."""
+        try:
+            async with asyncio.timeout(self.settle):
+                await lease.renew()
+        except (Error, TimeoutError):
+            return False
+        return True
 
     async def _until(self, resolve: Callable[[], Awaitable[Nodes]], expected: Nodes, after: float = 0.0) -> None:
         """Resolves until the expected nodes are found."""
