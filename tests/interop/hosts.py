@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Host", "NotPermitted", "hosts"]
+__all__ = ["Host", "NotPermitted", "connect", "hosts"]
 
 CLONE_NEWNET = 0x40000000
 CLONE_NEWUSER = 0x10000000
@@ -32,6 +32,11 @@ class Host:
     def __init__(self, holder: Process, address: str) -> None:
         self.address = address
         self._holder = holder
+
+    @property
+    def pid(self) -> int:
+        """The process that holds its namespace."""
+        return self._holder.pid
 
     async def run(self, *command: str, **options: Any) -> Process:
         """Starts a program on it."""
@@ -72,10 +77,15 @@ async def hosts() -> AsyncIterator[tuple[Host, Host]]:
         first = await stack.enter_async_context(_held())
         second = await stack.enter_async_context(_held(first.pid))
         one, two = Host(first, "10.77.0.1"), Host(second, "10.77.0.2")
-        await one.call(sys.executable, __file__, "connect", str(second.pid))
-        for host in (one, two):
-            await host.call(sys.executable, __file__, "address", host.address)
+        await connect(one, two)
         yield one, two
+
+
+async def connect(one: Host, two: Host) -> None:
+    """Connects two hosts that have no interface, and gives them their addresses."""
+    await one.call(sys.executable, __file__, "connect", str(two.pid))
+    for host in (one, two):
+        await host.call(sys.executable, __file__, "address", host.address)
 
 
 @contextlib.asynccontextmanager
@@ -116,7 +126,7 @@ def enter(pid: str, *command: str) -> None:
     os.execvp(command[0], command)
 
 
-def connect(other: str) -> None:
+def connect_to(other: str) -> None:
     from pyroute2 import IPRoute
 
     with IPRoute() as network:
@@ -166,4 +176,6 @@ def _system(function: str, *arguments: int) -> None:
 
 
 if __name__ == "__main__":
-    {"hold": hold, "enter": enter, "connect": connect, "address": address, "switch": switch}[sys.argv[1]](*sys.argv[2:])
+    {"hold": hold, "enter": enter, "connect": connect_to, "address": address, "switch": switch}[sys.argv[1]](
+        *sys.argv[2:]
+    )

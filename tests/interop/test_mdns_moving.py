@@ -19,8 +19,9 @@ import pytest
 
 from tests.helpers.missing import missing
 from tests.helpers.waiting import soon
-from tests.interop.hosts import Host, NotPermitted, hosts
-from tests.interop.mdns_lab import PYTHON, ROOT, Program, program
+from tests.interop.hosts import Host, NotPermitted, connect, hosts
+from tests.interop.mdns_lab import PYTHON, ROOT, Program, program, shown
+from tests.interop.mdns_lab import service as mdns_service
 
 SERVICE = (sys.executable, str(Path(__file__).with_name("mdns_service.py")))
 
@@ -166,6 +167,57 @@ async def test_an_address_that_the_user_gave_stays(network: tuple[Host, Host]) -
         await services.until_it_says(service="chosen", address="10.77.0.9:41123")
         given = [each["address"] for each in services.seen if each.get("service") == "given"]
         assert {address.partition(":")[0] for address in given} == {"10.77.0.1"}
+
+
+# Interfaces that go and come back
+
+
+async def reconnect(one: Host, two: Host) -> None:
+    """Puts the interfaces of both hosts in place of others, with the same names and addresses."""
+    await ip(one, "link del mesh")
+    await connect(one, two)
+    for host in (one, two):
+        await ip(host, "route add default via 10.77.0.254")
+
+
+async def test_an_interface_that_comes_back_at_once_is_heard_and_sent_on_again(network: tuple[Host, Host]) -> None:
+    one, two = network
+    async with running(one, "serve", "back") as service, program(two, *PYTHON, "watch", "late") as watch:
+        await service.until_it_says(address="10.77.0.1:")
+        await watch.until([])
+        await reconnect(one, two)
+        # Only the first of these came back: what it hears is asked by one who is new there.
+        async with running(two, "call", "back") as caller:
+            assert await caller.call("there") == {"reply": "saw there"}
+        # And only the second: what it hears is announced by one who is new there.
+        greeter = mdns_service("late", "greeter-1", f"{one.address}:41123")
+        async with program(one, *PYTHON, "register", json.dumps(greeter)) as peer:
+            assert await peer.line() == "registered"
+            await watch.until([shown(greeter)])
+            await peer.end()
+            await watch.until([])
+
+
+async def test_an_address_that_moves_to_a_bridge_is_heard_and_sent_on_there(network: tuple[Host, Host]) -> None:
+    one, two = network
+    async with running(one, "serve", "bridged") as service, program(one, *PYTHON, "watch", "late") as watch:
+        await service.until_it_says(address="10.77.0.1:")
+        await watch.until([])
+        await ip(
+            one,
+            "link add bridge type bridge",
+            "addr del 10.77.0.1/24 dev mesh",
+            "link set mesh master bridge",
+            "addr add 10.77.0.1/24 dev bridge",
+            "link set bridge up",
+            "route add default via 10.77.0.254",
+        )
+        async with running(two, "call", "bridged") as caller:
+            assert await caller.call("there") == {"reply": "saw there"}
+        greeter = mdns_service("late", "greeter-1", f"{two.address}:41123")
+        async with program(two, *PYTHON, "register", json.dumps(greeter)) as peer:
+            assert await peer.line() == "registered"
+            await watch.until([shown(greeter)])
 
 
 # What cannot be sent

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
-import sys
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable
 from itertools import islice
 from typing import TypeAlias
 
-import ifaddr
-
+from micro_rt.backends.mdns.interfaces import Interface
 from micro_rt.backends.mdns.records import GROUP
-from micro_rt.kit.net import is_loopback
 from micro_rt.logs import logger, sparsely
 
-__all__ = ["Link", "PacketQueue", "addresses_of"]
+__all__ = ["Link", "PacketQueue", "Source"]
 
 BURST = 8
 """Packets sent at once, each millisecond: of more, those who hear them would lose some."""
@@ -25,26 +23,50 @@ MAX_QUEUED = 20_000
 
 _log = logger("micro_rt.registry")
 
-_Source: TypeAlias = tuple[str, int]
-_IP_MULTICAST_ALL = 49  # Linux; the socket module has no name for it.
-_BUFFER = 1 << 22  # Bytes; answers of hundreds of nodes may come at once. The system may grant less.
+Source: TypeAlias = tuple[str, int]
+"""Where a packet came from: host and port."""
+
+_GONE = frozenset(
+    {
+        errno.ENODEV,
+        errno.ENXIO,
+        errno.ENETUNREACH,
+        errno.ENETDOWN,
+        errno.EHOSTUNREACH,
+        errno.EADDRNOTAVAIL,
+        errno.EINVAL,
+    }
+)
+"""What sending fails with when the interface or its address is gone; Linux says EINVAL of a source address that is gone."""
 
 
 class Link:
     """One interface.
 
     Args:
-        address: IPv4 address of the interface.
+        interface: the interface.
         port: where everybody listens; 5353, if not for tests.
         receive: gets every packet, where it came from, and this.
+        failed: called with this when a packet cannot be sent, because the interface or its address is gone.
     """
 
-    def __init__(self, address: str, port: int, receive: Callable[[bytes, _Source, Link], None]) -> None:
-        self.address = address
+    def __init__(
+        self,
+        interface: Interface,
+        port: int,
+        receive: Callable[[bytes, Source, Link], None],
+        failed: Callable[[Link], None],
+    ) -> None:
         self.problem = ""
         """Why the last packet could not be sent; empty if it could."""
+        self.broken = False
+        """Whether the interface or its address is gone: if there is one like it, it is another one."""
+        self.worked = False
+        """Whether a packet could be sent."""
+        self._interface = interface
         self._port = port
         self._receive = receive
+        self._failed = failed
         self._hearing: _Socket | None = None
         self._asking: _Socket | None = None
 
@@ -55,8 +77,8 @@ class Link:
             OSError: this interface cannot.
         """
         try:
-            self._hearing = await self._protocol(_hearing_socket(self.address, self._port))
-            self._asking = await self._protocol(_asking_socket(self.address))
+            self._hearing = await self._protocol(self._interface.hearing_socket(self._port))
+            self._asking = await self._protocol(self._interface.asking_socket())
         except BaseException:
             await self.close()
             raise
@@ -78,13 +100,13 @@ class Link:
         """Sends a packet to all whose answers come back to here alone."""
         self._send_to_all(self._asking, data)
 
-    def reply(self, data: bytes, to: _Source) -> None:
+    def reply(self, data: bytes, to: Source) -> None:
         """Sends a packet to one."""
         if self._hearing is not None:
             with contextlib.suppress(OSError):  # It says something of the one, and nothing of the interface.
                 self._hearing.send(data, to)
 
-    def is_own(self, source: _Source) -> bool:
+    def is_own(self, source: Source) -> bool:
         """Whether a packet that came was a question from here."""
         return self._asking is not None and source == self._asking.name
 
@@ -104,12 +126,16 @@ class Link:
         try:
             protocol.send(data, (GROUP, self._port))
         except OSError as error:
-            self.problem = f"cannot send on {self.address}: {error}"
+            self.problem = f"cannot send on {self._interface}: {error}"
+            if error.errno in _GONE:
+                self.broken = True
+                self._failed(self)
             return False
         self.problem = ""
+        self.worked = True
         return True
 
-    def received(self, data: bytes, source: _Source) -> None:
+    def received(self, data: bytes, source: Source) -> None:
         """Passes a packet on."""
         try:
             self._receive(data, source, self)
@@ -165,12 +191,12 @@ class _Socket(asyncio.DatagramProtocol):
     transport: asyncio.DatagramTransport
 
     def __init__(self, link: Link, opened: socket.socket) -> None:
-        self.name: _Source = opened.getsockname()[:2]
+        self.name: Source = opened.getsockname()[:2]
         self.closed = asyncio.get_running_loop().create_future()
         self._link = link
         self._opened = opened
 
-    def send(self, data: bytes, to: _Source) -> None:
+    def send(self, data: bytes, to: Source) -> None:
         """Sends a packet.
 
         Raises:
@@ -190,64 +216,3 @@ class _Socket(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, int]) -> None:
         self._link.received(data, (str(addr[0]), addr[1]))
-
-
-def addresses_of(interface: str) -> tuple[str, ...]:
-    """Returns the IPv4 addresses of this machine's interfaces.
-
-    Args:
-        interface: its name or an address of it; if empty, all but loopback, and loopback if there is no other.
-    """
-    found: dict[str, str] = {}
-    for adapter in ifaddr.get_adapters():
-        for each in adapter.ips:
-            if isinstance(each.ip, str) and (not interface or interface in (each.ip, adapter.name, adapter.nice_name)):
-                found[each.ip] = adapter.name
-    if interface:
-        return tuple(found)
-    return _without_loopback(found) or tuple(found)
-
-
-def _without_loopback(addresses: Iterable[str]) -> tuple[str, ...]:
-    return tuple([address for address in addresses if not is_loopback(address)])
-
-
-def _hearing_socket(address: str, port: int) -> socket.socket:
-    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if sys.platform == "linux":
-            # Only what comes on this interface, not on those that others have joined.
-            opened.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
-        elif hasattr(socket, "SO_REUSEPORT"):
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        # Bound to the group where that can be: what is sent to the port alone is for others who listen there.
-        opened.bind(("" if sys.platform == "win32" else GROUP, port))
-        membership = socket.inet_aton(GROUP) + socket.inet_aton(address)
-        opened.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
-        _set_up(opened, address)
-    except BaseException:
-        opened.close()
-        raise
-    return opened
-
-
-def _asking_socket(address: str) -> socket.socket:
-    # On a port of its own: go-micro answers to where a question came from, and 5353 is shared.
-    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        opened.bind((address, 0))
-        _set_up(opened, address)
-    except BaseException:
-        opened.close()
-        raise
-    return opened
-
-
-def _set_up(opened: socket.socket, address: str) -> None:
-    opened.setblocking(False)
-    opened.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(address))
-    opened.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
-    opened.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
-    with contextlib.suppress(OSError):
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)

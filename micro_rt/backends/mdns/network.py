@@ -24,8 +24,7 @@ The rules that it keeps, and why:
   again is sent once.
 - What others announce is bounded: nodes, labels and lifetimes. Whoever floods the network must not fill this process's
   memory.
-- Interfaces are looked for again every ``RESCAN`` seconds. On a new one, everything is announced and asked again. One
-  interface that works is enough; only if none works, the registry has a problem.
+- On an interface that is new, everything is announced and asked again; links.py says when interfaces are looked for.
 - One timer wakes for whatever is due first. Reading what is known costs one look at the clock if nothing is due.
 """
 
@@ -39,7 +38,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-from micro_rt.backends.mdns.link import Link, PacketQueue, addresses_of
+from micro_rt.backends.mdns.link import Link, PacketQueue, Source
+from micro_rt.backends.mdns.links import Links
 from micro_rt.backends.mdns.nodes import MdnsLease, OtherNodes, OwnNodes
 from micro_rt.backends.mdns.records import Domain, HeardInstance, OwnInstance, Question, Stamp, label_of, query, read
 from micro_rt.errors import Unavailable
@@ -48,7 +48,6 @@ from micro_rt.kit.clock import Clock, wall_time_us
 from micro_rt.kit.ids import new_id
 from micro_rt.kit.net import is_loopback
 from micro_rt.kit.ordered import OrderedSet
-from micro_rt.logs import logger
 from micro_rt.node import Node
 from micro_rt.registry.base import LeaseLost
 from micro_rt.registry.unreadable import Unreadable
@@ -82,10 +81,6 @@ FAREWELL = 0.2
 """Seconds between the two goodbyes; the first may get lost."""
 RENEWAL = 0.25
 """Seconds from one announcement of a lease to the next that a renewal makes."""
-RESCAN = 10.0
-"""Seconds between two looks at the interfaces of this machine."""
-
-_log = logger("micro_rt.registry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +129,8 @@ class MulticastNetwork:
         self._address = address
         self._now = clock.now
         # Where it reaches.
-        self._links: dict[str, Link] = {}
-        self._trouble = ""
+        self._links = Links(address.interface, address.port, self._received, self._greet)
         self._packets = PacketQueue()
-        self._scanning: asyncio.Task[None] | None = None
         self._own = OwnNodes(self.domain)
         self._others = OtherNodes(clock.now)
         self._farewells: list[tuple[float, bytes]] = []
@@ -148,7 +141,6 @@ class MulticastNetwork:
         # When to do what.
         self._timer: asyncio.TimerHandle | None = None
         self._due = math.inf
-        self._rescan = math.inf
 
     async def open(self) -> None:
         """Joins the others.
@@ -156,28 +148,25 @@ class MulticastNetwork:
         Raises:
             Unavailable: there is no interface for it.
         """
-        await self._scan()
-        if not self._links:
-            raise Unavailable(f"registry mdns: {self._trouble}", id="micro.registry_unavailable")
+        await self._links.open()
+        if not len(self._links):
+            trouble = self._links.trouble
+            await self._links.close()
+            raise Unavailable(f"registry mdns: {trouble}", id="micro.registry_unavailable")
 
     async def close(self) -> None:
         """Leaves; what is registered is not answered for any more, and runs out."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._scanning is not None:
-            self._scanning.cancel()
-            await asyncio.wait((self._scanning,))
         for _, packet in self._farewells:
             self._tell(packet)
         self._packets.close()
-        for link in self._links.values():
-            await link.close()
+        await self._links.close()
 
     @property
     def problem(self) -> str:
         """Why nothing can be sent; empty as long as one interface works."""
-        problems = [link.problem for link in self._links.values()]
-        return ("; ".join(problems) or self._trouble) if all(problems) else ""
+        return self._links.problem
 
     # Our own nodes
 
@@ -249,6 +238,9 @@ class MulticastNetwork:
         Raises:
             Unavailable: it is not sent on any interface.
         """
+        if await self._announce(lease):
+            return
+        await self._links.look()  # The interface may have come back, with all that was joined on it gone.
         if not await self._announce(lease):
             reason = self.problem or "too many packets wait to be sent"
             raise Unavailable(
@@ -267,18 +259,15 @@ class MulticastNetwork:
             if len(outcomes) == len(lease.own) and not told.done():
                 told.set_result(all(outcomes))
 
+        def tell(packet: bytes) -> None:
+            note(self._links.tell(packet))
+
         if not lease.own:
             told.set_result(True)
         for own in lease.own.values():
-            packet = own.announcement(self._left(lease))
-            if not self._packets.put(lambda packet=packet: note(self._send_to_all(packet))):
+            if not self._packets.put(partial(tell, own.announcement(self._left(lease)))):
                 note(False)
         return told
-
-    def _send_to_all(self, packet: bytes) -> bool:
-        """Sends a packet on every interface; returns whether one has taken it."""
-        outcomes = [link.tell(packet) for link in self._links.values()]
-        return any(outcomes)
 
     def _left(self, lease: MdnsLease) -> int:
         # Not the whole time to live: who does not renew any more must not live on by the answers that are given for it.
@@ -349,8 +338,7 @@ class MulticastNetwork:
 
     def _send_question(self, label: str) -> None:
         packet = query(label + self.domain.suffix if label else self.domain.services)
-        for link in self._links.values():
-            self._packets.put(partial(link.ask, packet))
+        self._packets.put(partial(self._links.ask, packet))
 
     async def _hear_out(self, lookup: _Lookup, patience: float) -> None:
         """Waits until the answers to a lookup are there, as far as can be known."""
@@ -388,7 +376,7 @@ class MulticastNetwork:
 
     # Hearing and answering
 
-    def _received(self, data: bytes, source: tuple[str, int], link: Link) -> None:
+    def _received(self, data: bytes, source: Source, link: Link) -> None:
         packet = read(data, self.domain, source[1], self._address.port, self._unreadable)
         if packet.questions and not link.is_own(source):
             for question in packet.questions:
@@ -422,7 +410,7 @@ class MulticastNetwork:
             lookup.heard = self._now()
             lookup.answered.set()
 
-    def _answer(self, question: Question, source: tuple[str, int], link: Link) -> None:
+    def _answer(self, question: Question, source: Source, link: Link) -> None:
         self._work()
         for own in self._own.one_of_each_name(question):
             self._packets.put(partial(self._list, own, question, source, link), (own.name, question, source))
@@ -431,22 +419,22 @@ class MulticastNetwork:
                 partial(self._reply, own, question, source, link), (own.name, own.node.id, question, source)
             )
 
-    def _list(self, own: OwnInstance, question: Question, source: tuple[str, int], link: Link) -> None:
+    def _list(self, own: OwnInstance, question: Question, source: Source, link: Link) -> None:
         self._send_answer(own.listing(question, LISTING_TTL), question, source, link)
 
-    def _reply(self, own: OwnInstance, question: Question, source: tuple[str, int], link: Link) -> None:
+    def _reply(self, own: OwnInstance, question: Question, source: Source, link: Link) -> None:
         lease = self._own.leases.get(own.node.id)
         if lease is not None and lease.own.get(own.name) is own:  # It may have gone while the answer waited.
             self._send_answer(own.answer(question, self._left(lease)), question, source, link)
 
-    def _send_answer(self, packet: bytes, question: Question, source: tuple[str, int], link: Link) -> None:
+    def _send_answer(self, packet: bytes, question: Question, source: Source, link: Link) -> None:
         if question.unicast:
             link.reply(packet, source)
         else:
             link.tell(packet)
 
     def _tell(self, packet: bytes) -> None:
-        self._packets.put(partial(self._send_to_all, packet))
+        self._packets.put(partial(self._links.tell, packet))
 
     # When to do what
 
@@ -472,10 +460,6 @@ class MulticastNetwork:
                     self._labels.clear()
             elif lookup.next <= now:
                 self._ask_again(label, lookup)
-        if self._rescan <= now and self._scanning is None:
-            self._rescan = math.inf
-            self._scanning = asyncio.get_running_loop().create_task(self._scan(), name="look at interfaces")
-            self._scanning.add_done_callback(self._scanned)
         self._wait_for(self._next())
 
     def _look_after_others(self) -> None:
@@ -491,7 +475,7 @@ class MulticastNetwork:
         # A question that nobody is interested in any more goes with the next turn of it.
         lookups = (lookup.next for lookup in self._lookups.values())
         farewells = (when for when, _ in self._farewells)
-        return min((self._rescan, *leases, *farewells, *lookups, self._others.next))
+        return min((*leases, *farewells, *lookups, self._others.next))
 
     def _wait_for(self, when: float) -> None:
         if when < self._due:
@@ -509,45 +493,9 @@ class MulticastNetwork:
         if self._timer is None and self._due < math.inf:  # The loop's clock is not the leases': this was too early.
             self._set_timer()
 
-    # Interfaces
-
-    async def _scan(self) -> None:
-        """Uses the interfaces that are there now."""
-        interface, port = self._address.interface, self._address.port
-        addresses = addresses_of(interface)
-        if not addresses:
-            there = ", ".join(addresses_of("")) or "no other"
-            self._trouble = (
-                f"{interface!r} is neither the name nor an IPv4 address of an interface here; there is {there}"
-                if interface
-                else "there is no interface with an IPv4 address"
-            )
-        for address in [each for each in self._links if each not in addresses]:
-            await self._links.pop(address).close()
-        for address in addresses:
-            if address in self._links:
-                continue
-            link = Link(address, port, self._received)
-            try:
-                await link.open()
-            except OSError as error:
-                self._trouble = f"cannot use multicast on {address}: {error}"
-                continue
-            self._links[address] = link
-            self._greet()
-        self._rescan = self._now() + RESCAN
-        self._wait_for(self._rescan)
-
     def _greet(self) -> None:
         """Tells and asks those who were out of reach until now."""
         for lease in self._own.leases.values():
             self._announce(lease)
         for label in self._lookups:
             self._send_question(label)
-
-    def _scanned(self, task: asyncio.Task[None]) -> None:
-        self._scanning = None
-        if not task.cancelled() and task.exception() is not None:
-            _log.warning("mdns: cannot look at the interfaces: %s", task.exception())
-            self._rescan = self._now() + RESCAN
-            self._wait_for(self._rescan)
