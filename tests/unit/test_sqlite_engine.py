@@ -304,7 +304,7 @@ async def test_a_file_kept_locked_is_named(tmp_path: Path, monkeypatch: pytest.M
     await file.open()
     other = sqlite3.connect(file.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(Unavailable, match="locked by another process"):
+    with pytest.raises(Unavailable, match="locked by another writer"):
         await file.write(insert(1))
     other.execute("COMMIT")
     other.close()

@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from micro_rt.backends.local.file_systems import MOUNTS, cause_of, no_space
+from micro_rt.backends.local.holders import remedy, writer
 from micro_rt.backends.local.open_files import Connection, Files, forked
 from micro_rt.backends.local.state import Sync, check_files, os_error, prepare
 from micro_rt.errors import DataLoss, Error, FailedPrecondition, Internal, Unavailable
@@ -191,7 +192,8 @@ class SQLiteFile:
                     "a new one is made"
                 )
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
-                return Unavailable(f"{self.path} was kept locked by another process for {_BUSY:.0f} s")
+                cure = remedy(writer(self.path), self.path)
+                return Unavailable(f"{self.path} was kept locked by another writer for {_BUSY:g} s: {cure}")
             case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
                 return cause_of(self.path) or FailedPrecondition(
                     f"{self.path} cannot be written ({error}): make it and its folder writable, or set MICRO_HOME"
