@@ -28,6 +28,8 @@ LOOK = 0.02
 """Seconds between two looks at the file for what other processes published."""
 TIDY = (0.25, 60.0)
 """Seconds between two looks for records that ran out: an eighth of the shortest retention, within these bounds."""
+_FEW = 500
+"""Ids that are looked up one by one; for more, it costs less to read all."""
 
 _log = logger("micro_rt.broker")
 
@@ -74,6 +76,9 @@ class EventFile:
         self._topics = log.Topics(self.prepared)
         self._members: OrderedSet[EventFileMember] = OrderedSet()
         self._readers: dict[int, OrderedSet[EventFileMember]] = {}
+        # What the poll reads, in the reader's thread: the groups and the partitions of our members. They are replaced, never changed.
+        self._groups: tuple[int, ...] = ()
+        self._partitions: tuple[int, ...] = ()
         self._tasks = TaskSet[None]()
         self._heart: asyncio.Task[None] | None = None
         self._tidying: asyncio.Task[None] | None = None
@@ -122,6 +127,7 @@ class EventFile:
         if not self._members:
             self._beaten = self._clock.now()
         self._members.add(member)
+        self._groups = self._groups_of_members()
         self.database.poll_soon()
         if self._heart is None:
             self._heart = asyncio.get_running_loop().create_task(self._beat())
@@ -129,19 +135,26 @@ class EventFile:
     def remove(self, member: EventFileMember) -> None:
         """Does no more for a member."""
         self._members.discard(member)
-        for readers in self._readers.values():
-            readers.discard(member)
+        self._groups = self._groups_of_members()
+        self.unwatch(member, list(self._readers))
 
     def watch(self, member: EventFileMember, partitions: Iterable[int]) -> None:
         """Wakes a member when there is more to read in these partitions."""
         for id in partitions:
             self._readers.setdefault(id, OrderedSet()).add(member)
+        self._partitions = tuple(self._readers)
 
     def unwatch(self, member: EventFileMember, partitions: Iterable[int]) -> None:
         """Wakes it no more for these partitions."""
         for id in partitions:
             if id in self._readers:
                 self._readers[id].discard(member)
+                if not self._readers[id]:
+                    del self._readers[id]
+        self._partitions = tuple(self._readers)
+
+    def _groups_of_members(self) -> tuple[int, ...]:
+        return tuple({member.joined.group: None for member in self._members})
 
     async def _beat(self) -> None:
         """Says that the members live, for as long as this loop runs."""
@@ -193,7 +206,7 @@ class EventFile:
     # Watching
 
     def _poll(self, connection: Connection) -> _Changes | None:
-        """Looks what changed since the last time; costs two reads of shared memory if nothing did."""
+        """Looks what changed for our members since the last time; costs two reads of shared memory if nothing did."""
         if not self._members:
             self.database.stop_polling()
             if not self._members:
@@ -205,8 +218,8 @@ class EventFile:
         now = self._clock.now()
         if seen == self._seen and now < self._next_death:
             return None
-        ends = dict(connection.execute("SELECT id, next FROM partitions").fetchall())
-        revisions = dict(connection.execute("SELECT id, revision FROM groups").fetchall())
+        ends = _numbers(connection, "SELECT id, next FROM partitions", self._partitions)
+        revisions = _numbers(connection, "SELECT id, revision FROM groups", self._groups)
         self._next_death = self._lifetimes.next_death(connection)
         anew = self._seen is None or self._seen[0] is not connection
         changes = _Changes(
@@ -275,6 +288,12 @@ class _Changes:
     """Whose members are to read others, or can."""
     dead: bool
     """Whether there are members whose session ran out."""
+
+
+def _numbers(connection: Connection, query: str, ids: Sequence[int]) -> dict[int, int]:
+    """Returns the rows of a query, an id and a number each, for these ids; the rows of all ids if these are many."""
+    among = f" WHERE id IN ({', '.join(map(str, ids))})" if len(ids) <= _FEW else ""
+    return dict(connection.execute(query + among).fetchall())
 
 
 def _tidy(id: int, connection: Connection) -> bool:
