@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from micro_rt.backends.local import groups, log
+from micro_rt.backends.local import groups, idle, log
 from micro_rt.backends.local.sqlite import Connection, Database
 from micro_rt.backends.local.state import Sync
 from micro_rt.backends.local.write_queue import WriteQueue
@@ -250,7 +250,7 @@ class EventFile:
     # Housekeeping
 
     async def _tidy(self) -> None:
-        """Deletes the records that ran out."""
+        """Deletes the records that ran out, and forgets the groups that were without members for as long."""
         while True:
             pause = TIDY[1]
             try:
@@ -261,6 +261,11 @@ class EventFile:
                     while more:
                         more = await self.database.write(partial(_tidy, id))
                         await asyncio.sleep(0.02)  # Others write meanwhile.
+                for topic in await self.database.read(idle.outlived):
+                    more = True
+                    while more:
+                        more = await self.database.write(partial(idle.forget, topic=topic))
+                        await asyncio.sleep(0.02)
             except Error as error:
                 _log.warning("cannot delete events that ran out, and will try again: %s", error)
             await wait_for_event(self._tidy_now, between(0.75, 1.25) * pause)

@@ -1,6 +1,7 @@
 """Groups in the file of ``local:``: their members, the targets and owners of partitions, and the committed positions.
 
-These functions run in the threads of the database. The id of a member is a random number, so that ids of another file match none here.
+These functions run in the threads of the database. The ids of members and groups are random numbers, so that ids of another file match
+none here, and a group never gets the id of one that was forgotten. ``idle`` forgets groups without members.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from micro_rt.backends.local import idle
 from micro_rt.backends.local.log import Topics, offset_at
 from micro_rt.backends.local.sqlite import Connection
 from micro_rt.broker.base import GroupOffset, Partition, Start
 from micro_rt.broker.embedded import no_group, not_there
 from micro_rt.broker.groups.base import balance
+from micro_rt.kit.ids import new_number
 from micro_rt.logs import logger
 
 __all__ = [
@@ -112,7 +115,7 @@ def join(
         if not partitions:
             raise not_there(name)
         ids.update({Partition(name, number): id for number, id in enumerate(partitions)})
-    connection.execute("INSERT OR IGNORE INTO groups (name) VALUES (?)", (group,))
+    connection.execute("INSERT OR IGNORE INTO groups (id, name) VALUES (?, ?)", (new_number(62), group))
     (number,) = connection.execute("SELECT id FROM groups WHERE name = ?", (group,)).fetchone()
     lifetimes.begin(connection, member, number, now)
     connection.executemany(
@@ -328,6 +331,8 @@ def _balance(connection: Connection, group: int) -> None:
         [(group, ids[partition], member) for partition, member in balance(topics, members, owners, members).items()],
     )
     _changed(connection, group)
+    if not members:
+        idle.note(connection, group)
 
 
 def _members(connection: Connection, group: int) -> list[tuple[int, str, list[str]]]:

@@ -98,6 +98,24 @@ SCHEMA = (
         # The types of events that a member announces for a topic, as JSON; NULL if it announces none.
         "ALTER TABLE member_topics ADD COLUMN types TEXT",
     ),
+    (
+        # Groups without members: how many records a topic of theirs had accepted by then, at which revision of the group. See ``idle``.
+        """CREATE TABLE idle (
+            grp INTEGER NOT NULL REFERENCES groups ON DELETE CASCADE, topic INTEGER NOT NULL REFERENCES topics,
+            accepted INTEGER NOT NULL, revision INTEGER NOT NULL, PRIMARY KEY (grp, topic)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX idle_by_topic ON idle (topic, accepted)",
+        """INSERT INTO idle (grp, topic, accepted, revision)
+            SELECT grp, topic, (SELECT sum(next) FROM partitions WHERE partitions.topic = known.topic), revision
+            FROM (
+                SELECT DISTINCT grp, topic
+                FROM (SELECT grp, partition FROM positions UNION SELECT grp, partition FROM starts)
+                JOIN partitions ON partitions.id = partition
+            ) AS known JOIN groups ON groups.id = grp
+            WHERE NOT EXISTS (SELECT 1 FROM members WHERE members.grp = groups.id)""",
+        """DELETE FROM groups WHERE NOT EXISTS (SELECT 1 FROM members WHERE members.grp = groups.id)
+            AND NOT EXISTS (SELECT 1 FROM idle WHERE idle.grp = groups.id)""",
+    ),
 )
 
 

@@ -99,6 +99,18 @@ class Groups(BrokerSuite):
                 await b.until(50)
             expect_each_once([a, b], 100)
 
+    async def test_a_group_reads_what_came_while_it_had_no_member(self) -> None:
+        async with self.open_topic(1) as (broker, topic), self.open_broker() as other:
+            group, partition = unique_name("g"), Partition(topic, 0)
+            await self.publish(broker, OutgoingRecord(topic, b"old"))
+            async with self.join(broker, topic, group=group) as (member, _):
+                (record,) = await self.read(member, 1)
+                await member.commit({partition: record.offset + 1})
+            await self.publish(broker, OutgoingRecord(topic, b"new"))
+            # The group has a position, so it is not a new one, although nobody was in it and all was read.
+            async with self.join(other, topic, group=group, start="latest") as (member, _):
+                assert [record.value for record in await self.read(member, 1)] == [b"new"]
+
     async def test_more_members_than_partitions(self) -> None:
         async with self.open_topic(2) as (broker, topic):
             group = unique_name("g")
