@@ -1,7 +1,7 @@
 """The process that ``test_stopped_processes`` stops: it stops itself at a moment of a write, and ends when it is resumed.
 
 The moments: ``turn`` (it has the turn, and not SQLite's lock yet), ``lock`` (it has both), ``write`` (it has SQLite's lock, within a
-transaction), and ``commit`` (right after its commit).
+transaction), ``exclusive`` (it keeps others from opening the file), and ``commit`` (right after its commit).
 """
 
 import asyncio
@@ -36,6 +36,15 @@ def with_a_turn(path: Path, then_lock: bool) -> None:
     turns.close()
 
 
+def with_the_file_for_itself(path: Path) -> None:
+    """Does what SQLite does when the last connection of a file is closed."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("BEGIN IMMEDIATE")
+        stop()
+        connection.execute("COMMIT")
+
+
 async def while_it_writes(home: str) -> None:
     def write(connection: Connection) -> None:
         connection.execute("UPDATE groups SET revision = revision + 1")
@@ -60,6 +69,8 @@ def main(moment: str, home: str) -> None:
     path = Path(home, "default", "broker.db")
     if moment in ("turn", "lock"):
         with_a_turn(path, moment == "lock")
+    elif moment == "exclusive":
+        with_the_file_for_itself(path)
     elif moment == "write":
         asyncio.run(while_it_writes(home))
     else:

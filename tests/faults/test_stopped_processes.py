@@ -158,6 +158,22 @@ async def test_a_process_stopped_while_it_writes_is_named_by_the_error(
         await member.close()
 
 
+async def test_a_process_stopped_while_it_has_the_file_for_itself_is_named_by_who_opens_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_file, "_BUSY", 0.3)
+    async with opened(tmp_path):
+        pass
+    with stopped("exclusive", tmp_path) as process:
+        await until_stopped(process)
+        with pytest.raises(Unavailable, match="was kept locked") as caught:
+            await soon(LocalBroker(home=tmp_path).open())
+        if LOCKS.exists():
+            assert f"kill -CONT {process.pid}" in caught.value.message
+    async with opened(tmp_path) as broker:
+        assert isinstance(await publish(broker, b"after"), Position)
+
+
 @pytest.mark.parametrize("moment", ["turn", "lock", "write"])
 async def test_a_process_that_is_killed_while_it_is_stopped_holds_nothing(
     tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch
