@@ -31,7 +31,7 @@ __all__ = ["open_folder"]  # A fixture.
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither user ids nor modes")
 
 BANK = Registration(Node("bank-1", "127.0.0.1:1"), ("bank",))
-SUFFIXES = ("", "-wal", "-shm", "-journal", "-turns")
+SUFFIXES = ("", "-wal", "-shm", "-journal", "-turns", "-reserve")
 APPLICATION_ID = 0x6D696372
 
 
@@ -232,6 +232,8 @@ async def test_new_files_are_for_this_user_only(home: Path) -> None:
             "broker.db-wal",
             "broker.db-shm",
             "broker.db-turns",
+            "broker.db-reserve",
+            "registry.db-reserve",
         } < found.keys()
         assert set(found.values()) == {"0600"}
 
@@ -292,7 +294,8 @@ async def test_where_there_are_no_hard_links_files_are_for_this_user_only_all_th
     finally:
         os.umask(before)
     assert len(tried) == 2
-    assert sorted(modes(home)) == ["broker.db", "broker.db-turns", "registry.db"]  # No draft is left.
+    kept = ["broker.db", "broker.db-reserve", "broker.db-turns", "registry.db", "registry.db-reserve"]
+    assert sorted(modes(home)) == kept  # No draft is left.
 
 
 async def test_creating_a_file_takes_no_locks_of_this_process(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,7 +328,7 @@ async def test_another_user_reads_nothing_and_stops_no_writer(open_folder: Path)
             await use(registry, broker)
             said = await asyncio.to_thread(run_as_other, TRIES, home / "default")
             assert re.findall(r"\w+Error", said) == ["PermissionError"] * len(modes(home))
-            assert len(modes(home)) == 7
+            assert len(modes(home)) == 9
             await use(registry, broker)
     finally:
         os.umask(before)
@@ -360,4 +363,4 @@ async def test_many_threads_create_one_file(tmp_path: Path) -> None:
     await registry.open()
     assert len(await registry.resolve("bank")) == 8
     await registry.close()
-    assert sorted(path.name for path in (tmp_path / "home" / "default").iterdir()) == ["registry.db"]
+    assert names(tmp_path / "home" / "default") == ["registry.db", "registry.db-reserve"]

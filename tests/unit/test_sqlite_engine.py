@@ -123,7 +123,10 @@ async def test_nothing_is_left_running(tmp_path: Path) -> None:
     assert threading.active_count() == before + 2
     await file.close()
     assert threading.active_count() == before
-    assert [path.name for path in file.path.parent.iterdir()] == ["part.db"]  # The WAL is folded in.
+    assert sorted(path.name for path in file.path.parent.iterdir()) == [
+        "part.db",
+        "part.db-reserve",
+    ]  # The WAL is folded in.
 
 
 async def test_a_cancelled_opening_leaves_nothing(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from micro_rt.backends.local import groups, idle, log
+from micro_rt.backends.local.disk import Disk
 from micro_rt.backends.local.sqlite import Connection, Database
 from micro_rt.backends.local.state import Sync
 from micro_rt.backends.local.write_queue import WriteQueue
@@ -30,6 +31,14 @@ TIDY = (0.25, 60.0)
 """Seconds between two looks for records that ran out: an eighth of the shortest retention, within these bounds."""
 _FEW = 500
 """Ids that are looked up one by one; for more, it costs less to read all."""
+TROUBLED = 1.0
+"""Seconds between two looks while something does not work."""
+FLOOR = 16 * 1024 * 1024
+"""Bytes of the disk that events do not use, so that heartbeats, joins, commits and deletions always work."""
+
+_HEARTBEAT = "say that the members of groups live"
+_DEATHS = "take the partitions of members that died"
+_TIDYING = "delete events that ran out"
 
 _log = logger("micro_rt.broker")
 
@@ -66,10 +75,12 @@ class EventFile:
             deliver=self._changed,
             interval=LOOK,
             turns=True,
+            disk=Disk(path, FLOOR, "no events are published"),
             owner=owner,
         )
         self.session = session
-        self.problem = ""
+        self._troubles: dict[str, str] = {}
+        """What does not work, and why; each is logged once until it works again."""
         self.prepared: dict[str, tuple[int, float]] = {}
         self._clock = clock
         self._lifetimes = groups.Lifetimes(clock.epoch, session)
@@ -95,6 +106,11 @@ class EventFile:
         self._revisions: dict[int, int] = {}
         self._next_death = 0.0
 
+    @property
+    def problem(self) -> str:
+        """What does not work; empty if everything does, as far as it knows."""
+        return "; ".join([*filter(None, [self.database.disk.problem]), *self._troubles.values()])
+
     async def open(self) -> None:
         """Opens the file, and begins to delete what ran out."""
         await self.database.open()
@@ -110,9 +126,14 @@ class EventFile:
         await self._tasks.wait()
         await self.database.close()
 
-    async def _append(self, records: Sequence[OutgoingRecord]) -> Sequence[Position | Error]:
+    async def _append(self, records: Sequence[OutgoingRecord], size: int) -> Sequence[Position | Error]:
         now = wall_time()
-        return await self.database.write(lambda connection: log.append(connection, self._topics, records, now))
+
+        def append(connection: Connection) -> Sequence[Position | Error]:
+            self.database.disk.check(connection, size, len(records))
+            return log.append(connection, self._topics, records, now)
+
+        return await self.database.write(append)
 
     # Members
 
@@ -166,9 +187,9 @@ class EventFile:
             try:
                 gone = await self.database.write(partial(self._renew, list(members)))
             except Error as error:
-                self._trouble(f"cannot say that the members of groups live: {error}")
+                self._trouble(_HEARTBEAT, error)
                 continue
-            self._trouble("")
+            self._trouble(_HEARTBEAT)
             for id in gone:
                 members[id].wake()
 
@@ -196,7 +217,9 @@ class EventFile:
             try:
                 await self.database.write(write)
             except Error as error:
-                self._trouble(f"cannot take the partitions of members that died: {error}")
+                self._trouble(_DEATHS, error)
+            else:
+                self._trouble(_DEATHS)
             finally:
                 self._removing_dead = False
 
@@ -266,8 +289,13 @@ class EventFile:
                     while more:
                         more = await self.database.write(partial(idle.forget, topic=topic))
                         await asyncio.sleep(0.02)
+                await self.database.read(self.database.disk.look)
             except Error as error:
-                _log.warning("cannot delete events that ran out, and will try again: %s", error)
+                self._trouble(_TIDYING, error)
+            else:
+                self._trouble(_TIDYING)
+            if self.problem:
+                pause = min(pause, TROUBLED)
             await wait_for_event(self._tidy_now, between(0.75, 1.25) * pause)
             self._tidy_now.clear()
 
@@ -275,10 +303,15 @@ class EventFile:
         """Has it look now: there may be a topic whose records run out soon."""
         self._tidy_now.set()
 
-    def _trouble(self, problem: str) -> None:
-        if problem and not self.problem:
-            _log.warning("%s", problem)
-        self.problem = problem
+    def _trouble(self, what: str, error: Error | None = None) -> None:
+        """Notes that something does not work, or works again; logs it once."""
+        if error is None:
+            if self._troubles.pop(what, None) is not None:
+                _log.info("can %s again", what)
+        else:
+            if what not in self._troubles:
+                _log.warning("cannot %s, and will try again: %s", what, error)
+            self._troubles[what] = f"cannot {what}: {error}"
 
 
 @dataclass(frozen=True, slots=True)

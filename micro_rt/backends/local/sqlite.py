@@ -18,6 +18,8 @@ The rules that it keeps, and why:
 - Before each operation, and before and after each group of writes, the files at the paths are compared with the open ones. Files
   that were deleted or replaced are opened anew: see ``open_files`` and ``sqlite_file``.
 - A forked child cannot use it, and is refused.
+- What the disk has no space for is written again, at first into the WAL from its beginning, then into the space of a reserve:
+  see ``disk``. So an operation may run twice, and what it does beside the file must allow that.
 - ``sqlite_file`` opens the file, and makes a ``micro.Error`` of what SQLite and the system raise. An operation's own errors
   pass as they are.
 - The threads are daemons: a program that ends without closing does not hang, and what is committed is in the file. A
@@ -28,18 +30,20 @@ The rules that it keeps, and why:
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+from micro_rt.backends.local.disk import Disk
 from micro_rt.backends.local.file_systems import MOUNTS
 from micro_rt.backends.local.open_files import Connection, check_not_forked
 from micro_rt.backends.local.sqlite_file import SQLiteFile, roll_back
 from micro_rt.backends.local.state import Sync
 from micro_rt.backends.local.turns import Turns
-from micro_rt.errors import FailedPrecondition, Unavailable
+from micro_rt.errors import Error, FailedPrecondition, Unavailable
 from micro_rt.kit.clock import monotonic
 from micro_rt.kit.home import Home
 from micro_rt.kit.ownership import Owner
@@ -50,6 +54,7 @@ __all__ = ["Connection", "Database"]
 T = TypeVar("T")
 
 _GROUP = 512  # Operations in one commit at most, so that other processes get their turn.
+_SHORT_WAIT = 100  # Milliseconds to wait for readers before a WAL is written from its beginning.
 _log = logger("micro_rt.sqlite")
 
 
@@ -71,6 +76,7 @@ class Database:
         deliver: called in the loop.
         interval: seconds.
         turns: whether processes that write take turns; where some write all the time, the others wait for long otherwise.
+        disk: how much of the disk stays free; nothing but a reserve if not given.
         mounts: the table of mounted file systems.
         owner: whose folders and files are accepted too.
     """
@@ -85,14 +91,16 @@ class Database:
         deliver: Callable[[Any], None] | None = None,
         interval: float = 0.1,
         turns: bool = False,
+        disk: Disk | None = None,
         mounts: Path = MOUNTS,
         owner: Owner = None,
     ) -> None:
         self.path = path
-        file = SQLiteFile(path, schema, sync, mounts, owner)
+        self.disk = Disk(path) if disk is None else disk
+        file = _ReservedFile(path, schema, sync, mounts, owner, disk=self.disk)
         self._reader = _Reader(file, "micro-read", poll, deliver, interval)
         queue = Turns(path.with_name(f"{path.name}-turns")) if turns else None
-        self._writer = _Writer(file, "micro-write", self._reader.poke, queue)
+        self._writer = _Writer(file, "micro-write", self._reader.poke, queue, self.disk)
 
     async def open(self) -> None:
         """Opens the file, making it if there is none.
@@ -136,6 +144,26 @@ class Database:
     def stop_polling(self) -> None:
         """Ends the polling until ``poll_soon``; may be called from any thread."""
         self._reader.polling = False
+
+
+class _ReservedFile(SQLiteFile):
+    """A file that is opened with the space of the reserve, if the disk is full."""
+
+    def __init__(
+        self, path: Path, schema: Sequence[Sequence[str]], sync: Sync, mounts: Path, owner: Owner, *, disk: Disk
+    ) -> None:
+        super().__init__(path, schema, sync, mounts, owner)
+        self._disk = disk
+
+    def connect(self) -> Connection:
+        try:
+            connection = super().connect()
+        except (sqlite3.Error, OSError, Error) as error:
+            if not self._disk.keeps_from_opening(error) or not self._disk.give_up_reserve():
+                raise
+            connection = super().connect()
+        self._disk.look(connection, now=True)
+        return connection
 
 
 class _Job:
@@ -264,10 +292,13 @@ class _Worker:
 
 
 class _Writer(_Worker):
-    def __init__(self, file: SQLiteFile, name: str, on_commit: Callable[[], None], turns: Turns | None) -> None:
+    def __init__(
+        self, file: SQLiteFile, name: str, on_commit: Callable[[], None], turns: Turns | None, disk: Disk
+    ) -> None:
         super().__init__(file, name)
         self._on_commit = on_commit
         self._turns = turns
+        self._disk = disk
 
     def disconnect(self) -> None:
         super().disconnect()
@@ -297,7 +328,14 @@ class _Writer(_Worker):
         if not jobs:
             return
         try:
-            self._run(self.connected(), jobs)
+            connection = self.connected()
+            try:
+                self._run(connection, jobs)
+            except sqlite3.Error as error:
+                if not self._disk.is_full(error):
+                    raise
+                self._run_on_full_disk(connection, jobs)
+            self._disk.look_again(connection)
         except Exception as error:
             for job in jobs:
                 job.error = self.translate(error)
@@ -305,15 +343,30 @@ class _Writer(_Worker):
             self._on_commit()
         self.call(_resolve, jobs)
 
-    def _run(self, connection: Connection, jobs: list[_Job]) -> None:
+    def _run_on_full_disk(self, connection: Connection, jobs: list[_Job]) -> None:
+        """Runs operations again: with all of the WAL, and if that does not suffice, with the space of the reserve."""
+        _use_journal_again(connection)
+        try:
+            self._run(connection, jobs)
+        except sqlite3.Error as error:
+            if not self._disk.is_full(error):
+                raise
+            self._disk.give_up_reserve()
+            _use_journal_again(connection)
+            self._run(connection, jobs, last=True)
+
+    def _run(self, connection: Connection, jobs: list[_Job], *, last: bool = False) -> None:
         self._begin(connection)
         try:
             for job in jobs:
+                job.error = None
                 connection.execute("SAVEPOINT job")
                 try:
                     job.result = job.operation(connection)
                 except Exception as error:
                     if not connection.in_transaction:  # SQLite gave up all of it: the disk is full, for one.
+                        raise
+                    if not last and isinstance(error, sqlite3.Error) and self._disk.is_full(error):
                         raise
                     job.error = self.translate(error)
                     connection.execute("ROLLBACK TO job")
@@ -405,6 +458,18 @@ class _Reader(_Worker):
 
 def _nothing(connection: Connection) -> None:
     """Does nothing, with the files that are at the paths now."""
+
+
+def _use_journal_again(connection: Connection) -> None:
+    """Copies the WAL into the file, so that the next transaction begins it anew, unless somebody reads from it for long."""
+    (patience,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute(f"PRAGMA busy_timeout = {_SHORT_WAIT}")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+    except sqlite3.Error:  # The file may have to grow for it. Then the WAL does.
+        pass
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {patience}")
 
 
 def _resolve(jobs: list[_Job]) -> None:

@@ -159,7 +159,7 @@ def check_files(path: Path, owner: Owner = None) -> None:
         FailedPrecondition: one of them is a link, or belongs to another user.
     """
     try:
-        for suffix in ("", "-wal", "-shm", "-journal", "-turns"):
+        for suffix in ("", "-wal", "-shm", "-journal", "-turns", "-reserve"):
             check_file(f"{path}{suffix}", owner)
     except OwnershipError as problem:
         raise _refusal(problem) from None

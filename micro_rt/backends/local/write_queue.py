@@ -40,10 +40,10 @@ class WriteQueue:
     """Writes batches in the order in which they came.
 
     Args:
-        write: writes records in one transaction, and returns where each of them is.
+        write: writes records, which have so many bytes, in one transaction, and returns where each of them is.
     """
 
-    def __init__(self, write: Callable[[Sequence[OutgoingRecord]], Awaitable[Results]]) -> None:
+    def __init__(self, write: Callable[[Sequence[OutgoingRecord], int], Awaitable[Results]]) -> None:
         self._write = write
         self._pending: deque[Batch] = deque()
         self._size = 0
@@ -110,17 +110,17 @@ class WriteQueue:
                     count += len(batch.records)
                     size += batch.size
                     batches.append(batch)
-                await self._send(batches)
+                await self._send(batches, size)
                 self._free(size)
         finally:
             self._task = None
 
-    async def _send(self, batches: list[Batch]) -> None:
+    async def _send(self, batches: list[Batch], size: int) -> None:
         records = batches[0].records
         if len(batches) > 1:
             records = [record for batch in batches for record in batch.records]
         try:
-            results = await self._write(records)
+            results = await self._write(records, size)
         except Error as error:
             # Nothing of a transaction that failed stays; of other errors that cannot be said for sure.
             if isinstance(error, ResourceExhausted | FailedPrecondition):

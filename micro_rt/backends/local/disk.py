@@ -1,0 +1,292 @@
+"""The space on the disk of a state file: what refuses to grow in time, and a reserve for what must be written all the same.
+
+The rules that it keeps, and why:
+
+- What makes a file grow for long, such as events and new registrations, asks first (``check``), within its transaction. It is
+  refused while enough is left for the rest: heartbeats, joins, commits and deletions. A broker that fills its disk could
+  otherwise not even delete what ran out.
+- Free pages of the file count as space: SQLite never gives them back to the system. Pages that are in the WAL alone
+  count as used: the file grows by them when they are copied into it.
+- Beside the file is a reserve: a file of allocated blocks. When another program has filled the disk to the last byte, SQLite
+  reports that. Then the WAL is copied into the file first, because it can be written from its beginning again. If that does not
+  suffice, the reserve is given up, and the transactions run again. What would make the file grow is refused until the reserve is
+  back. It is allocated again when twice as much is free.
+- Quotas are not part of what the system reports as free. An allocation that succeeds proves that there is space.
+- What cannot be reserved, because the system has no such call, is done without. No error of the reserve reaches a caller.
+- One warning says that space ends, one message that there is space again. ``problem`` says it meanwhile.
+- The system is asked once per transaction at most, never once per record.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sqlite3
+import sys
+import threading
+from pathlib import Path
+from sqlite3 import Connection
+
+from micro_rt.errors import ResourceExhausted, Unavailable
+from micro_rt.kit.clock import monotonic
+from micro_rt.logs import logger
+
+__all__ = ["Disk"]
+
+_RESERVE = 1 << 20
+"""Bytes of the reserve at most; a sixteenth of a small disk."""
+_PLENTY = 1 << 30
+"""Bytes; where more is free, nothing else is asked."""
+_PAGE = 4096
+_OVERHEAD = 1 << 16
+"""Bytes that a transaction may write beside what it was asked to."""
+_LOOK = 0.5
+"""Seconds between two looks whether there is space again."""
+_ENDED = (errno.ENOSPC, errno.EDQUOT)
+_UNCLEAR = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP)
+"""What SQLite reports of a quota, and where the index of the WAL cannot grow."""
+
+_log = logger("micro_rt.sqlite")
+
+
+class Disk:
+    """The disk that a state file is on; for the threads of the file, and the loop.
+
+    Args:
+        path: of the file.
+        floor: bytes that stay free of what makes the file grow; an eighth of a small disk.
+        refused: what does not work while they are used up, for the log.
+    """
+
+    def __init__(self, path: Path, floor: int = 0, refused: str = "nothing is added") -> None:
+        self._path = path
+        self._folder = path.parent
+        self._journal = f"{path}-wal"
+        self._reserve = f"{path}-reserve"
+        self._most = floor
+        self._refused = refused
+        self._lock = threading.Lock()
+        self._problem = ""
+        self._wanted: int | None = None
+        """The fewest bytes that were refused, while they are."""
+        self._ended = False
+        """Whether the reserve was given up, and is not back."""
+        self._reservable = True
+        self._next_look = 0.0
+
+    @property
+    def problem(self) -> str:
+        """Says that space ends; empty if it does not, as far as is known."""
+        self.look(None)
+        return self._problem
+
+    def check(self, connection: Connection, size: int, count: int = 1) -> None:
+        """Refuses what would use the space that must stay.
+
+        Args:
+            connection: within a write.
+            size: bytes that are to be added.
+            count: in how many rows.
+
+        Raises:
+            ResourceExhausted: there is not enough left.
+        """
+        usage = self._usage()
+        # A row that is larger than half a page may leave the other half unused.
+        wanted = size + min(size, count * _PAGE) + _OVERHEAD
+        if usage is None or (not self._problem and usage[1] >= _PLENTY + 2 * wanted):
+            return
+        with self._lock:
+            if self._restore(usage) and self._fits(connection, usage, wanted):
+                if self._wanted is not None:
+                    self._look(connection, usage)
+                return
+            self._wanted = wanted if self._wanted is None else min(wanted, self._wanted)
+            self._begin(usage)
+        raise ResourceExhausted(self._text(usage), may_have_run=False)
+
+    def is_full(self, error: Exception) -> bool:
+        """Returns whether an error of SQLite or the system says that there is no space."""
+        if isinstance(error, ResourceExhausted):
+            return True
+        if isinstance(error, OSError):
+            return error.errno in _ENDED
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+        if code & 0xFF == sqlite3.SQLITE_FULL:
+            return True
+        usage = self._usage()
+        return code in _UNCLEAR and usage is not None and not self._can_allocate(usage)
+
+    def keeps_from_opening(self, error: Exception) -> bool:
+        """Returns whether a file cannot be opened because the disk is full: SQLite says so in many ways."""
+        usage = self._usage()
+        return self.is_full(error) or (
+            isinstance(error, sqlite3.Error | Unavailable)
+            and usage is not None
+            and usage[1] < self._reserve_size(usage)
+        )
+
+    def give_up_reserve(self) -> bool:
+        """Makes space of the reserve, and refuses what makes the file grow until it is back; returns whether it freed any."""
+        with self._lock:
+            self._ended = True
+            if (usage := self._usage()) is not None:
+                self._begin(usage)
+            if sys.platform == "win32":
+                return False
+            try:
+                file = os.open(self._reserve, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except OSError:
+                return False
+            try:
+                freed = os.fstat(file).st_size > 0
+                os.ftruncate(file, 0)
+            except OSError:
+                return False
+            finally:
+                os.close(file)
+            return freed
+
+    def look(self, connection: Connection | None, *, now: bool = False) -> None:
+        """Looks whether there is space, and allocates the reserve again if it was given up.
+
+        Args:
+            connection: to the file, outside of a write or within; None to look at the disk alone, which does not show that space
+                ends, because free pages of the file may do.
+            now: whether to look also if the last look was only just.
+        """
+        if not now and monotonic() < self._next_look:
+            return
+        self._next_look = monotonic() + _LOOK
+        if (usage := self._usage()) is not None:
+            with self._lock:
+                self._look(connection, usage)
+
+    def look_again(self, connection: Connection) -> None:
+        """Looks whether there is space again, if there was not."""
+        if self._problem:
+            self.look(connection)
+
+    def _look(self, connection: Connection | None, usage: tuple[int, int]) -> None:
+        if not self._restore(usage):
+            self._begin(usage)
+            return
+        wanted = _OVERHEAD
+        if self._wanted is not None:
+            wanted = self._wanted + self._floor(usage) // 8  # So that it does not end and begin all the time.
+        elif connection is None:
+            wanted = 0
+        if wanted and not self._fits(connection, usage, wanted):
+            if self._wanted is None:
+                self._wanted = wanted
+            self._begin(usage)
+            return
+        self._wanted = None
+        if self._problem:
+            self._problem = ""
+            _log.info("there is space again for %s", self._path)
+
+    def _begin(self, usage: tuple[int, int]) -> None:
+        text = self._text(usage)
+        if not self._problem:
+            _log.warning("%s; until then, %s", text, self._refused)
+        self._problem = text
+
+    def _text(self, usage: tuple[int, int]) -> str:
+        free = f"{usage[1] / (1 << 20):.1f} MiB free on its disk"
+        if floor := self._floor(usage):
+            free += f", of which {floor / (1 << 20):.1f} MiB are kept for heartbeats, commits and deletions"
+        return f"no space left for {self._path} ({free}): free some, or set MICRO_HOME to another folder"
+
+    def _usage(self) -> tuple[int, int] | None:
+        """Returns how many bytes the disk has, and how many are free; None if the system does not say."""
+        try:
+            total, _, free = shutil.disk_usage(self._folder)
+        except OSError:
+            return None
+        return total, free
+
+    def _floor(self, usage: tuple[int, int]) -> int:
+        return min(self._most, usage[0] // 8)
+
+    def _fits(self, connection: Connection | None, usage: tuple[int, int], wanted: int) -> bool:
+        """Returns whether so many bytes can be added; without a connection, free pages of the file do not count."""
+        if connection is None:
+            return usage[1] - _size(self._journal) - 2 * wanted >= self._floor(usage)
+        page = _pragma(connection, "page_size")
+        in_journal_alone = max(0, _pragma(connection, "page_count") * page - _size(self._path))
+        free = usage[1] - in_journal_alone - max(0, wanted - _size(self._journal))
+        unused = _pragma(connection, "freelist_count") * page
+        return free >= max(0, wanted - unused) and free + unused - wanted >= self._floor(usage)
+
+    # The reserve
+
+    def _restore(self, usage: tuple[int, int]) -> bool:
+        """Allocates the reserve unless it is there; returns whether it is, or cannot be on this system."""
+        size = self._reserve_size(usage)
+        if not self._reservable or sys.platform == "win32":
+            return not self._ended or self._free_again(usage)
+        if not self._ended and _size(self._reserve) >= size:
+            return True
+        if not self._can_allocate(usage):
+            return False
+        self._ended = False
+        return True
+
+    def _free_again(self, usage: tuple[int, int]) -> bool:
+        """Decides without a reserve whether there is space."""
+        self._ended = usage[1] < 2 * self._reserve_size(usage)
+        return not self._ended
+
+    def _can_allocate(self, usage: tuple[int, int]) -> bool:
+        """Allocates twice the reserve, and keeps half of that; returns whether that was possible."""
+        size = self._reserve_size(usage)
+        if usage[1] < 2 * size:
+            return False
+        if sys.platform == "win32":
+            return True
+        try:
+            file = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError:
+            self._reservable = False
+            return True
+        try:
+            before = os.fstat(file).st_size
+            try:
+                _allocate(file, before, 2 * size)
+            except OSError as error:
+                os.ftruncate(file, min(before, size))
+                self._reservable = error.errno in _ENDED
+                return not self._reservable
+            os.ftruncate(file, size)
+        except OSError:
+            self._reservable = False
+        finally:
+            os.close(file)
+        return True
+
+    def _reserve_size(self, usage: tuple[int, int]) -> int:
+        return min(_RESERVE, usage[0] // 16)
+
+
+def _pragma(connection: Connection, name: str) -> int:
+    value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
+    return value
+
+
+def _size(path: str | Path) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - it runs in transactions; pathlib costs twice as much
+    except OSError:
+        return 0
+
+
+def _allocate(file: int, start: int, end: int) -> None:
+    """Has a file occupy blocks up to an end."""
+    if sys.platform == "linux":
+        os.posix_fallocate(file, 0, end)
+        return
+    os.lseek(file, start, os.SEEK_SET)
+    while start < end:
+        start += os.write(file, bytes(min(1 << 16, end - start)))
