@@ -5,8 +5,8 @@
 - The monotonic clock (``monotonic``) is for threads, which have no loop, and for how long something blocks a loop: the clock
   of uvloop stands still meanwhile.
 - The wall clock (``wall_time``) is for times that leave the process: in records, events and files. It may jump.
-- The boot clock (``boot_clock``) is for leases: neither a change of the time of day nor suspending the machine bends it, and
-  every process on the machine reads it alike.
+- The boot clock (``boot_clock``) is for leases and retention: neither a change of the time of day nor suspending the machine bends
+  it, and every process on the machine reads it alike.
 """
 
 from __future__ import annotations
@@ -60,6 +60,10 @@ class Clock:
     """Returns the seconds since the epoch of this clock."""
     epoch: str
     """Names the start of this clock: another after each boot."""
+    from_boot: bool = False
+    """Whether it began at 0 when the machine was started."""
+    jumps: bool = False
+    """Whether it can be set, as the time of day can."""
 
 
 def boot_clock(boot_id: Path = Path("/proc/sys/kernel/random/boot_id")) -> Clock:
@@ -69,7 +73,7 @@ def boot_clock(boot_id: Path = Path("/proc/sys/kernel/random/boot_id")) -> Clock
         _since_boot()
     except (OSError, AttributeError):
         epoch = ""
-    return Clock(_since_boot, epoch) if epoch else Clock(wall_time, "wall")
+    return Clock(_since_boot, epoch, from_boot=True) if epoch else Clock(wall_time, "wall", jumps=True)
 
 
 def _since_boot() -> float:

@@ -66,10 +66,16 @@ def test_who_joins_moves_no_more_than_its_share() -> None:
     assert {after[partition] for partition in moved} == {"c"}
 
 
-def test_a_record_is_kept_as_long_as_it_is_to_be_from_its_acceptance_on() -> None:
+def new_log() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    for statement in SCHEMA[0]:
-        connection.execute(statement)
+    for version in SCHEMA:
+        for statement in version:
+            connection.execute(statement)
+    return connection
+
+
+def test_a_record_is_kept_as_long_as_it_is_to_be_from_its_acceptance_on() -> None:
+    connection = new_log()
     (id,) = make(connection, "t", 1, 100.0)
     topics = Topics({})
     chance = random.Random(1)
@@ -100,9 +106,7 @@ def test_a_record_is_kept_as_long_as_it_is_to_be_from_its_acceptance_on() -> Non
 
 
 def test_many_records_are_deleted_some_at_a_time() -> None:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    for statement in SCHEMA[0]:
-        connection.execute(statement)
+    connection = new_log()
     (id,) = make(connection, "t", 1, 100.0)
     append(connection, Topics({}), [OutgoingRecord("t", b"")] * 10_000, 0.0)
     assert not tidy(connection, id, 1.0)
@@ -112,7 +116,7 @@ def test_many_records_are_deleted_some_at_a_time() -> None:
         rounds += 1
     assert rounds >= 3
     assert connection.execute("SELECT count(*) FROM records").fetchone() == (0,)
-    assert connection.execute("SELECT count(*) FROM marks").fetchone() == (0,)
+    assert connection.execute("SELECT count(*) FROM ages").fetchone() == (0,)
     assert untidy(connection, 500.0)[0] == []
     connection.close()
 

@@ -66,7 +66,7 @@ class LocalBroker(Broker):
             ``framing`` and ``owner`` (the number of a user whose state folder is accepted too, or ``any``).
         home: the state folder; else ``MICRO_HOME``, else the user's.
         namespace: who does not meet others; else ``MICRO_NAMESPACE``, else ``"default"``.
-        clock: what sessions are measured with.
+        clock: what sessions and the age of records are measured with.
     """
 
     def __init__(

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from micro_rt.backends.local import groups, idle, log
 from micro_rt.backends.local.disk import Disk
+from micro_rt.backends.local.log_time import LogTime
 from micro_rt.backends.local.sqlite import Connection, Database
 from micro_rt.backends.local.state import Sync
 from micro_rt.backends.local.write_queue import WriteQueue
@@ -63,7 +64,7 @@ class EventFile:
         sync: what survives.
         owner: whose folder and file are accepted too.
         session: seconds after which a silent member is taken for dead.
-        clock: what that is measured with.
+        clock: what that, and the age of records, is measured with.
     """
 
     def __init__(self, path: Path, sync: Sync, owner: Owner, session: float, clock: Clock) -> None:
@@ -85,6 +86,7 @@ class EventFile:
         self._clock = clock
         self._lifetimes = groups.Lifetimes(clock.epoch, session)
         self._topics = log.Topics(self.prepared)
+        self._log_time = LogTime(clock)
         self._members: OrderedSet[EventFileMember] = OrderedSet()
         self._readers: dict[int, OrderedSet[EventFileMember]] = {}
         # What the poll reads, in the reader's thread: the groups and the partitions of our members. They are replaced, never changed.
@@ -277,12 +279,14 @@ class EventFile:
         while True:
             pause = TIDY[1]
             try:
-                partitions, shortest = await self.database.read(lambda connection: log.untidy(connection, wall_time()))
+                if await self.database.read(self._log_time.due):
+                    await self.database.write(self._log_time.advance)
+                partitions, shortest = await self.database.read(self._untidy)
                 pause = min(max(TIDY[0], shortest / 8), TIDY[1])
                 for id in partitions:
                     more = True
                     while more:
-                        more = await self.database.write(partial(_tidy, id))
+                        more = await self.database.write(partial(self._tidy_one, id))
                         await asyncio.sleep(0.02)  # Others write meanwhile.
                 for topic in await self.database.read(idle.outlived):
                     more = True
@@ -298,6 +302,12 @@ class EventFile:
                 pause = min(pause, TROUBLED)
             await wait_for_event(self._tidy_now, between(0.75, 1.25) * pause)
             self._tidy_now.clear()
+
+    def _untidy(self, connection: Connection) -> tuple[list[int], float]:
+        return log.untidy(connection, self._log_time.now(connection))
+
+    def _tidy_one(self, id: int, connection: Connection) -> bool:
+        return log.tidy(connection, id, self._log_time.advance(connection))
 
     def look_for_retention(self) -> None:
         """Has it look now: there may be a topic whose records run out soon."""
@@ -332,7 +342,3 @@ def _numbers(connection: Connection, query: str, ids: Sequence[int]) -> dict[int
     """Returns the rows of a query, an id and a number each, for these ids; the rows of all ids if these are many."""
     among = f" WHERE id IN ({', '.join(map(str, ids))})" if len(ids) <= _FEW else ""
     return dict(connection.execute(query + among).fetchall())
-
-
-def _tidy(id: int, connection: Connection) -> bool:
-    return log.tidy(connection, id, wall_time())

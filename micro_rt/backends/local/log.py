@@ -116,6 +116,21 @@ SCHEMA = (
         """DELETE FROM groups WHERE NOT EXISTS (SELECT 1 FROM members WHERE members.grp = groups.id)
             AND NOT EXISTS (SELECT 1 FROM idle WHERE idle.grp = groups.id)""",
     ),
+    (
+        # The clock of the file (see ``log_time``): its seconds when a process's clock of that epoch, and its wall clock, read that.
+        """CREATE TABLE clock (
+            file INTEGER NOT NULL, seconds REAL NOT NULL, epoch TEXT NOT NULL, at REAL NOT NULL, wall REAL NOT NULL
+        )""",
+        "INSERT INTO clock VALUES (random(), 0, '', 0, 0)",
+        # At that time on the clock of the file, that offset was the next: all before it was accepted by then. The marks of earlier
+        # versions have a time of day, which may have been wrong: what was accepted before ages from now on. Their table has another
+        # name, so that a process of an earlier version that has the file open cannot take these times for times of day.
+        "DROP TABLE marks",
+        """CREATE TABLE ages (
+            partition INTEGER NOT NULL REFERENCES partitions, at REAL NOT NULL, next INTEGER NOT NULL,
+            PRIMARY KEY (partition, at)
+        ) WITHOUT ROWID""",
+    ),
 )
 
 
@@ -312,14 +327,14 @@ def untidy(connection: Connection, now: float) -> tuple[list[int], float]:
 
     Args:
         connection: to read with.
-        now: seconds since 1970.
+        now: seconds on the clock of the file.
 
     Returns:
         The partitions that ``tidy`` has something to do for, and the shortest retention in seconds.
     """
     rows = connection.execute(
         """SELECT partitions.id FROM partitions JOIN topics ON topics.id = topic
-        LEFT JOIN (SELECT partition, min(at) AS oldest, max(at) AS latest, max(next) AS known FROM marks GROUP BY partition)
+        LEFT JOIN (SELECT partition, min(at) AS oldest, max(at) AS latest, max(next) AS known FROM ages GROUP BY partition)
         ON partition = partitions.id
         WHERE oldest <= ? - retention OR next > first AND (known IS NULL OR next > known AND latest <= ? - retention / ?)""",
         (now, now, _MARKS),
@@ -334,7 +349,7 @@ def tidy(connection: Connection, id: int, now: float) -> bool:
     Args:
         connection: within a write.
         id: of the partition.
-        now: seconds since 1970.
+        now: seconds on the clock of the file.
 
     Returns:
         Whether there are more.
@@ -346,7 +361,7 @@ def tidy(connection: Connection, id: int, now: float) -> bool:
         return False
     first, next, retention = row
     (keep,) = connection.execute(
-        "SELECT max(next) FROM marks WHERE partition = ? AND at <= ?", (id, now - retention)
+        "SELECT max(next) FROM ages WHERE partition = ? AND at <= ?", (id, now - retention)
     ).fetchone()
     more = False
     until = first
@@ -358,10 +373,10 @@ def tidy(connection: Connection, id: int, now: float) -> bool:
         connection.execute("UPDATE partitions SET first = ? WHERE id = ?", (until, id))
         more = until < keep
     if not more:
-        connection.execute("DELETE FROM marks WHERE partition = ? AND at <= ?", (id, now - retention))
-        latest, known = connection.execute("SELECT max(at), max(next) FROM marks WHERE partition = ?", (id,)).fetchone()
+        connection.execute("DELETE FROM ages WHERE partition = ? AND at <= ?", (id, now - retention))
+        latest, known = connection.execute("SELECT max(at), max(next) FROM ages WHERE partition = ?", (id,)).fetchone()
         if next > until if latest is None else next > known and latest <= now - retention / _MARKS:
-            connection.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?)", (id, now, next))
+            connection.execute("INSERT OR REPLACE INTO ages VALUES (?, ?, ?)", (id, now, next))
     return more
 
 

@@ -155,13 +155,13 @@ class _ReservedFile(SQLiteFile):
         super().__init__(path, schema, sync, mounts, owner)
         self._disk = disk
 
-    def connect(self) -> Connection:
+    def connect(self, look: Callable[[], None]) -> Connection:
         try:
-            connection = super().connect()
+            connection = super().connect(look)
         except (sqlite3.Error, OSError, Error) as error:
             if not self._disk.keeps_from_opening(error) or not self._disk.give_up_reserve():
                 raise
-            connection = super().connect()
+            connection = super().connect(look)
         self._disk.look(connection, now=True)
         return connection
 
