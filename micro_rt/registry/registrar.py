@@ -18,7 +18,8 @@ The rules that it keeps, and why:
 - The age of a lease counts from the moment before its renewal was sent. The registry may have started its time later,
   never earlier, so this process never believes longer than the registry.
 - The clock is the boot clock: it goes on while the machine is suspended, as the registry's does, and setting the time
-  of day does not move it.
+  of day does not move it. The timers of a loop stand still in a suspend, so the registrar looks at the boot clock every
+  second: after a suspend, a heartbeat that is due comes at once, and not after the rest of its wait.
 - ``stop`` waits for a registration that is under way. If it were cancelled, a lease could remain that nobody holds.
 - ``stop`` has a time limit, because a service must be able to end without its registry: then the lease runs out by
   itself.
@@ -31,7 +32,7 @@ import asyncio
 from micro_rt.errors import FailedPrecondition
 from micro_rt.kit import backoff
 from micro_rt.kit.chance import spread
-from micro_rt.kit.clock import boot_clock
+from micro_rt.kit.clock import boot_clock, loop_time
 from micro_rt.kit.tasks import wait_for_event
 from micro_rt.logs import logger
 from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry
@@ -40,6 +41,8 @@ __all__ = ["Registrar"]
 
 _FIRST_RETRY = 0.2
 """Seconds; the bound of the first random wait in an outage, doubled each time up to the time between heartbeats."""
+_LOOK = 1.0
+"""Seconds between two looks at the boot clock."""
 _log = logger("micro_rt.registry")
 
 
@@ -129,7 +132,7 @@ class Registrar:
 
     async def _keep(self) -> None:
         while True:
-            await wait_for_event(self._due, self._pause())
+            await self._wait(self._pause())
             if self._stopping:
                 return
             self._due.clear()
@@ -147,6 +150,14 @@ class Registrar:
             if self._failures:
                 _log.info("the lease of %s is renewed again after %d failures", self._id, self._failures)
                 self._failures = 0
+
+    async def _wait(self, seconds: float) -> None:
+        """Waits for that long on the boot clock or the loop's, whichever is over first, or until something is due at once."""
+        due, due_in_loop = self._now() + seconds, loop_time() + seconds
+        while True:
+            left = min(due - self._now(), due_in_loop - loop_time())
+            if await wait_for_event(self._due, min(left, _LOOK)) or left <= _LOOK:
+                return
 
     async def _beat(self) -> None:
         if self._lease is not None and self._is_current():

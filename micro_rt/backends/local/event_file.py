@@ -12,6 +12,7 @@ from typing import Protocol
 from micro_rt.backends.local import groups, idle, log
 from micro_rt.backends.local.disk import Disk
 from micro_rt.backends.local.log_time import LogTime
+from micro_rt.backends.local.pauses import Pauses
 from micro_rt.backends.local.sqlite import Connection, Database
 from micro_rt.backends.local.state import Sync
 from micro_rt.backends.local.write_queue import WriteQueue
@@ -87,6 +88,7 @@ class EventFile:
         self._lifetimes = groups.Lifetimes(clock.epoch, session)
         self._topics = log.Topics(self.prepared)
         self._log_time = LogTime(clock)
+        self._pauses = Pauses(clock, session / 2)
         self._members: OrderedSet[EventFileMember] = OrderedSet()
         self._readers: dict[int, OrderedSet[EventFileMember]] = {}
         # What the poll reads, in the reader's thread: the groups and the partitions of our members. They are replaced, never changed.
@@ -210,11 +212,11 @@ class EventFile:
                 late = now - self._beaten > self.session / 2
                 self._renew(members, connection)
                 if late:
-                    # It could not say itself that it lives: the machine was suspended, or nobody could write. Others are late
-                    # for the same reason, and have time to say so.
+                    # It could not say itself that it lives: nobody could write. Others are late for the same reason, and have
+                    # time to say so.
                     self._mercy = now + self.session / 2
                 if now >= self._mercy:
-                    self._lifetimes.remove_dead(connection, now)
+                    self._lifetimes.remove_dead(connection, self._pauses.end_of_leases())
 
             try:
                 await self.database.write(write)
@@ -234,13 +236,14 @@ class EventFile:
         """Looks what changed for our members since the last time; costs two reads of shared memory if nothing did."""
         if not self._members:
             self.database.stop_polling()
+            self._pauses.end_of_leases(regular=False)
             if not self._members:
                 return None
             self.database.poll_soon()  # One came just now.
         # The version counts the commits of others, as this connection sees them; a new connection begins anew.
         (version,) = connection.execute("PRAGMA data_version").fetchone()
         seen = (connection, version)
-        now = self._clock.now()
+        now = self._pauses.end_of_leases(regular=True)
         if seen == self._seen and now < self._next_death:
             return None
         ends = _numbers(connection, "SELECT id, next FROM partitions", self._partitions)

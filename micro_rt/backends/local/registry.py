@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from micro_rt.backends.local.pauses import HEARTBEAT, Pauses
 from micro_rt.backends.local.sqlite import Connection, Database
 from micro_rt.backends.local.state import Sync, options_of, read_owner_option, read_sync, state_owner, state_path
 from micro_rt.errors import Error, FailedPrecondition
@@ -99,6 +100,7 @@ class LocalRegistry(Registry):
             # Nobody will have the lease; it goes behind what was asked for, if that still happens.
             file.revoke_later(lease)
             raise
+        file.sweep_later()
         return lease
 
     async def resolve(self, name: str) -> tuple[Node, ...]:
@@ -168,7 +170,9 @@ class _RegistryFile:
         self.watches = Watches()
         self.database = Database(path, _SCHEMA, sync=sync, poll=self._poll, deliver=self._changed, owner=owner)
         self._clock = clock
+        self._pauses = Pauses(clock)
         self._sweep: asyncio.TimerHandle | None = None
+        self._late_sweep: asyncio.TimerHandle | None = None
         self._tasks = TaskSet[None]()
         # What the reader's thread saw last.
         self._seen: tuple[Connection, int] | None = None
@@ -182,8 +186,9 @@ class _RegistryFile:
 
     async def close(self) -> None:
         await self.database.close()
-        if self._sweep is not None:
-            self._sweep.cancel()
+        for sweep in (self._sweep, self._late_sweep):
+            if sweep is not None:
+                sweep.cancel()
         await self._tasks.wait()
 
     def watch(self, name: str, owner: LocalRegistry) -> Watch:
@@ -197,8 +202,17 @@ class _RegistryFile:
     def revoke_later(self, lease: _LocalLease) -> None:
         self._start_write(lambda connection: self.remove(connection, lease))
 
+    def sweep_later(self) -> None:
+        """Deletes what has run out by now and is not renewed within a heartbeat.
+
+        After a pause, a process that watches no names may be the first to run, and must not delete the leases of the others.
+        """
+        if self._late_sweep is None:
+            over = self._pauses.end_of_leases()
+            self._late_sweep = asyncio.get_running_loop().call_later(HEARTBEAT, self._start_late_sweep, over)
+
     def add(self, connection: Connection, lease: _LocalLease, registration: Registration) -> None:
-        self._delete_expired(connection)
+        self._delete(connection, self._of_earlier_boots(connection))
         self._touch_names_of(connection, lease.id)
         connection.execute("DELETE FROM leases WHERE id = ?", (lease.id,))
         # Each registration raises the revision, so the later one of two has the larger number.
@@ -214,11 +228,11 @@ class _RegistryFile:
         self._touch_names_of(connection, lease.id)
 
     def renew(self, connection: Connection, lease: _LocalLease) -> bool:
-        now = self._clock.now()
+        over = self._pauses.end_of_leases()
         return bool(
             connection.execute(
                 "UPDATE leases SET expires = ? WHERE id = ? AND token = ? AND epoch = ? AND expires > ?",
-                (now + lease.ttl, lease.id, lease.token, self._clock.epoch, now),
+                (self._clock.now() + lease.ttl, lease.id, lease.token, self._clock.epoch, over),
             ).rowcount
         )
 
@@ -231,7 +245,7 @@ class _RegistryFile:
         rows = connection.execute(
             "SELECT name, id, token, node, registered FROM listings JOIN leases USING (id) WHERE epoch = ? AND expires > ? "
             "ORDER BY name, id",
-            (self._clock.epoch, self._clock.now()),
+            (self._clock.epoch, self._pauses.end_of_leases()),
         )
         found: dict[str, list[Node]] = {}
         for name, *row in rows:
@@ -243,7 +257,7 @@ class _RegistryFile:
         rows = connection.execute(
             "SELECT id, token, node, registered FROM listings JOIN leases USING (id) "
             "WHERE name = ? AND epoch = ? AND expires > ? ORDER BY id",
-            (name, self._clock.epoch, self._clock.now()),
+            (name, self._clock.epoch, self._pauses.end_of_leases()),
         )
         return tuple([node for row in rows if (node := self._parse(*row)) is not None])
 
@@ -251,14 +265,15 @@ class _RegistryFile:
         """Looks what changed since the last time; costs two reads of shared memory if nothing did."""
         if not self.watches:
             self.database.stop_polling()
+            self._pauses.end_of_leases(regular=False)
             if not self.watches:
                 return None
             self.database.poll_soon()  # One came just now.
         # The version counts the commits of others, as this connection sees them; a new connection begins anew.
         (version,) = connection.execute("PRAGMA data_version").fetchone()
         seen = (connection, version)
-        now = self._clock.now()
-        if seen == self._seen and now < self._next_expiry:
+        over = self._pauses.end_of_leases(regular=True)
+        if seen == self._seen and over < self._next_expiry:
             return None
         (revision,) = connection.execute("SELECT coalesce(max(revision), 0) FROM changes").fetchone()
         names: dict[str, None] | None = None
@@ -271,11 +286,11 @@ class _RegistryFile:
         epoch = self._clock.epoch
         rows = connection.execute(
             "SELECT DISTINCT name FROM leases JOIN listings USING (id) WHERE epoch = ? AND expires <= ? ORDER BY name",
-            (epoch, now),
+            (epoch, over),
         )
         expired = dict.fromkeys(name for (name,) in rows)
         (expiry,) = connection.execute(
-            "SELECT min(expires) FROM leases WHERE epoch = ? AND expires > ?", (epoch, now)
+            "SELECT min(expires) FROM leases WHERE epoch = ? AND expires > ?", (epoch, over)
         ).fetchone()
         self._seen, self._revision, self._next_expiry = seen, revision, float("inf") if expiry is None else expiry
         return _Found(None if names is None else names | expired, bool(expired))
@@ -291,7 +306,11 @@ class _RegistryFile:
 
     def _start_sweep(self) -> None:
         self._sweep = None
-        self._start_write(self._delete_expired)
+        self._start_write(lambda connection: self._delete_expired(connection, self._pauses.end_of_leases()))
+
+    def _start_late_sweep(self, over: float) -> None:
+        self._late_sweep = None
+        self._start_write(lambda connection: self._delete_expired(connection, over))
 
     def _start_write(self, operation: Callable[[Connection], None]) -> None:
         async def write() -> None:
@@ -302,14 +321,21 @@ class _RegistryFile:
 
         self._tasks.start(write())
 
-    def _delete_expired(self, connection: Connection) -> None:
-        epoch = self._clock.epoch
+    def _delete_expired(self, connection: Connection, over: float) -> None:
         dead = connection.execute(
-            "SELECT id FROM leases WHERE epoch = ? AND expires <= ? "
-            "UNION ALL SELECT id FROM leases WHERE epoch < ? UNION ALL SELECT id FROM leases WHERE epoch > ?",
-            (epoch, self._clock.now(), epoch, epoch),
+            "SELECT id FROM leases WHERE epoch = ? AND expires <= ?", (self._clock.epoch, over)
         ).fetchall()
-        for (id,) in dead:
+        self._delete(connection, [*(id for (id,) in dead), *self._of_earlier_boots(connection)])
+
+    def _of_earlier_boots(self, connection: Connection) -> list[str]:
+        epoch = self._clock.epoch
+        rows = connection.execute(
+            "SELECT id FROM leases WHERE epoch < ? UNION ALL SELECT id FROM leases WHERE epoch > ?", (epoch, epoch)
+        )
+        return [id for (id,) in rows]
+
+    def _delete(self, connection: Connection, ids: Iterable[str]) -> None:
+        for id in ids:
             self._touch_names_of(connection, id)
             connection.execute("DELETE FROM leases WHERE id = ?", (id,))
 
