@@ -155,7 +155,7 @@ class _ReservedFile(SQLiteFile):
         super().__init__(path, schema, sync, mounts, owner)
         self._disk = disk
 
-    def connect(self, look: Callable[[], None]) -> Connection:
+    def connect(self, look: Callable[[], None] = lambda: None) -> Connection:
         try:
             connection = super().connect(look)
         except (sqlite3.Error, OSError, Error) as error:

@@ -110,11 +110,11 @@ class SQLiteFile:
             )
         return saved
 
-    def connect(self, look: Callable[[], None]) -> Connection:
+    def connect(self, look: Callable[[], None] = lambda: None) -> Connection:
         """Opens the file, which is created and brought forward if need be.
 
         Args:
-            look: has the thread of the connection compare its files; called from any thread.
+            look: has the thread of the connection compare its files; called from any thread. Without it, the caller has one thread.
 
         Raises:
             FailedPrecondition: it cannot be there, another user could replace it, it is another program's, a newer version wrote
