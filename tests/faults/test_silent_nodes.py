@@ -217,12 +217,13 @@ async def test_one_attempt_does_not_use_up_the_deadline(site: Proxied, timeout: 
         await lab.look(Text(value="x"))
     await proxy.black_hole()
     good.ran.clear()
-    made = 0
-    for _ in range(4):
+    made = after = 0
+    while after < 4:  # On a busy machine, the silent node may have lost its turn for another reason, and gets it back.
         info = micro.CallInfo()
         assert (await soon(lab.look(Text(value="x"), info=info, timeout=timeout), within=20)).value == "x"
         assert info.node == "b"
         made += info.attempts
+        after += made > len(good.ran)
     # On a busy machine, an attempt at the good node may take too long, too.
     assert made - len(good.ran) == 1, "one call finds out that the node is silent"
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
+from micro_rt.backends.consul import engine
 from micro_rt.backends.consul.address import ConsulAddress
 from micro_rt.backends.consul.http import refusal
 from micro_rt.backends.consul.registry import ConsulRegistry
@@ -565,8 +566,11 @@ async def test_watches_of_one_name_share_a_connection(consul: Any) -> None:
         await eventually(closed, "connections stay open")
 
 
-async def test_too_many_connections_are_told(make_consul: MakeConsul, caplog: pytest.LogCaptureFixture) -> None:
-    """Consul counts those of all processes on a machine."""
+async def test_too_many_connections_are_told(
+    make_consul: MakeConsul, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Consul counts those of all processes on a machine, and those of clients that have left until their queries are over."""
+    monkeypatch.setattr(engine, "WAIT", (2.0, 3.0))
     caplog.set_level(logging.INFO, "micro_rt.consul")
     server = make_consul(config={"limits": {"http_max_conns_per_client": 8}})
     await server.start()

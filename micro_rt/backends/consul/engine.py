@@ -25,9 +25,10 @@ __all__ = ["Consul"]
 
 REQUESTS = 24
 """Requests at once, beside blocking queries."""
-WAIT = (240.0, 300.0)
+WAIT = (45.0, 60.0)
 """Seconds that a blocking query waits for a change, at random: queries that begin together are not to be renewed together.
-Consul adds up to a sixteenth, but not where it streams."""
+Consul adds up to a sixteenth. It does not notice that a client has left until then, and counts the connection until then: a
+process that ends and starts again and again would use up those that Consul takes from one machine."""
 SILENCE = 3.0
 """Times the address's timeout without any answer, after which it is asked whether it is there, while blocking queries wait."""
 RETRY = (0.2, 5.0)
