@@ -6,7 +6,7 @@
   of uvloop stands still meanwhile.
 - The wall clock (``wall_time``) is for times that leave the process: in records, events and files. It may jump.
 - The boot clock (``boot_clock``) is for leases and retention: neither a change of the time of day nor suspending the machine bends
-  it, and every process on the machine reads it alike.
+  it, and every process on the machine reads it alike, also in a time namespace.
 """
 
 from __future__ import annotations
@@ -18,7 +18,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-__all__ = ["Clock", "boot_clock", "local_time", "loop_time", "monotonic", "pause_thread", "wall_time", "wall_time_us"]
+__all__ = [
+    "Clock",
+    "boot_clock",
+    "boot_of",
+    "local_time",
+    "loop_time",
+    "monotonic",
+    "pause_thread",
+    "wall_time",
+    "wall_time_us",
+]
 
 monotonic = time.monotonic
 """Returns seconds that only increase, for code in a thread without an event loop, and for what blocks a loop."""
@@ -66,15 +76,61 @@ class Clock:
     """Whether it can be set, as the time of day can."""
 
 
-def boot_clock(boot_id: Path = Path("/proc/sys/kernel/random/boot_id")) -> Clock:
-    """Returns the machine's boot clock, or the wall clock where the system has none or does not name its boots."""
+def boot_clock(proc: Path = Path("/proc")) -> Clock:
+    """Returns the machine's boot clock, or the wall clock where the system has none or does not name its boots.
+
+    In a time namespace, the system's clock reads another time. This one reads the same as in every other namespace. Where the
+    difference is not known, it has an epoch of its own.
+
+    Args:
+        proc: where the system says what is asked of it.
+    """
     try:
-        epoch = boot_id.read_text().strip()
+        boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
         _since_boot()
     except (OSError, AttributeError):
-        epoch = ""
-    return Clock(_since_boot, epoch, from_boot=True) if epoch else Clock(wall_time, "wall", jumps=True)
+        boot = ""
+    if not boot:
+        return Clock(wall_time, "wall", jumps=True)
+    try:
+        namespace = str((proc / "self/ns/time").readlink())
+    except OSError:
+        return Clock(_since_boot, boot, from_boot=True)  # The system has no time namespaces.
+    offset = _namespace_offset(proc, namespace)
+    if offset is None:
+        return Clock(_since_boot, f"{boot} {namespace}")  # A namespace is called "time:[4026532177]".
+    return Clock(_SinceBoot(offset) if offset else _since_boot, boot, from_boot=True)
+
+
+def boot_of(epoch: str) -> str:
+    """Returns the part of an epoch that names the boot, without the time namespace."""
+    return epoch.partition(" time:")[0]
 
 
 def _since_boot() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@dataclass(frozen=True, slots=True)
+class _SinceBoot:
+    """Reads the boot clock of the machine in a time namespace; two with one offset are equal."""
+
+    offset: float
+
+    def __call__(self) -> float:
+        return _since_boot() - self.offset
+
+
+def _namespace_offset(proc: Path, namespace: str) -> float | None:
+    """Returns by how many seconds the boot clock of this time namespace is ahead of the machine's; None if that is not known."""
+    try:
+        # The offsets are those of the namespace of new child processes.
+        if str((proc / "self/ns/time_for_children").readlink()) != namespace:
+            return None
+        for line in (proc / "self/timens_offsets").read_text().splitlines():
+            name, seconds, nanoseconds = line.split()
+            if name == "boottime":
+                return int(seconds) + int(nanoseconds) / 1e9
+    except (OSError, ValueError):
+        pass
+    return None

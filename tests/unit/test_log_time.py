@@ -146,9 +146,14 @@ def test_processes_whose_clocks_cannot_be_compared_count_together(machine: Machi
     assert two.advance(machine.connection) - now <= 120.0
 
 
-def test_a_clock_of_the_same_boot_that_cannot_be_compared_counts_nothing_alone(machine: Machine) -> None:
+@pytest.mark.parametrize(
+    "clock",
+    [Clock(lambda: 5.0, "boot-1 time:[2]"), Clock(lambda: 5.0, "wall", jumps=True)],
+    ids=["namespace", "process"],
+)
+def test_a_clock_of_the_same_boot_that_cannot_be_compared_counts_nothing_alone(machine: Machine, clock: Clock) -> None:
     machine.run(DAY)
-    before = LogTime(Clock(lambda: 5.0, "boot-1 time:[2]")).advance(machine.connection)
+    before = LogTime(clock).advance(machine.connection)
     machine.ahead = 8 * DAY
     assert machine.process().advance(machine.connection) == before
 

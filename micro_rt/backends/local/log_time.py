@@ -22,13 +22,15 @@ from __future__ import annotations
 
 from sqlite3 import Connection
 
-from micro_rt.kit.clock import Clock, monotonic, wall_time
+from micro_rt.kit.clock import Clock, boot_of, monotonic, wall_time
 from micro_rt.kit.ids import new_id
 
 __all__ = ["LogTime"]
 
 _STORE = (10.0, 600.0)
 """Seconds after which the time is written again: the 64th part of the shortest retention, within these bounds. A reboot loses them."""
+_PROCESS = "process "
+"""How the epoch of a clock begins that only one process reads."""
 _OWN = 120.0
 """Seconds that a process confirms at most since it last did; it looks twice in that time, unless it did not run."""
 
@@ -41,7 +43,7 @@ class LogTime:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = Clock(monotonic, f"process {new_id()}") if clock.jumps else clock
+        self._clock = Clock(monotonic, f"{_PROCESS}{new_id()}") if clock.jumps else clock
         self._own: tuple[int, float] | None = None
         """The file, and when this process last advanced its clock."""
 
@@ -79,5 +81,5 @@ class LogTime:
         """Returns the seconds that have passed, by this clock alone, since a clock that cannot be compared advanced the file's."""
         if self._own is not None and self._own[0] == file:
             return min(now - self._own[1], _OWN)
-        # The epoch of a clock that began with a boot is the id of the boot alone.
-        return now if self._clock.from_boot and epoch and " " not in epoch else 0.0
+        another_boot = epoch and not epoch.startswith(_PROCESS) and boot_of(epoch) != boot_of(self._clock.epoch)
+        return now if another_boot and self._clock.from_boot else 0.0

@@ -17,7 +17,7 @@ from micro_rt.backends.local.state import Sync, options_of, read_owner_option, r
 from micro_rt.errors import Error, FailedPrecondition
 from micro_rt.go_micro.nodes import decode_endpoints, endpoints_json
 from micro_rt.kit.chance import between
-from micro_rt.kit.clock import Clock, boot_clock
+from micro_rt.kit.clock import Clock, boot_clock, boot_of
 from micro_rt.kit.foreign import read_json
 from micro_rt.kit.ids import new_id
 from micro_rt.kit.ownership import Owner
@@ -330,9 +330,11 @@ class _RegistryFile:
     def _of_earlier_boots(self, connection: Connection) -> list[str]:
         epoch = self._clock.epoch
         rows = connection.execute(
-            "SELECT id FROM leases WHERE epoch < ? UNION ALL SELECT id FROM leases WHERE epoch > ?", (epoch, epoch)
+            "SELECT id, epoch FROM leases WHERE epoch < ? UNION ALL SELECT id, epoch FROM leases WHERE epoch > ?",
+            (epoch, epoch),
         )
-        return [id for (id,) in rows]
+        # Leases of this boot in a time namespace whose clock cannot be compared may be valid there.
+        return [id for id, other in rows if boot_of(other) != boot_of(epoch)]
 
     def _delete(self, connection: Connection, ids: Iterable[str]) -> None:
         for id in ids:
