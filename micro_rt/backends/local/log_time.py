@@ -14,8 +14,9 @@ The rules that it keeps, and why:
 - Where two clocks cannot be compared (the system has no boot clock, or processes of two machines use the file), each process
   adds what it has measured itself since it last did, as long as the wall clock agrees that as much has passed since another
   process did.
-- So a record is kept for its retention at least, whatever the clocks do. The row is written only while records are kept, once
-  in ten minutes at most where all use one clock, so that a file in which nothing happens is not written.
+- So a record is kept for its retention at least, whatever the clocks do.
+- While records are kept, the row is written every ten minutes, or more often if a topic has a short retention: a reboot loses the
+  time since then. A file without records is not written.
 """
 
 from __future__ import annotations
