@@ -19,7 +19,7 @@ The rules that it keeps, and why:
   never earlier, so this process never believes longer than the registry.
 - The clock is the boot clock: it goes on while the machine is suspended, as the registry's does, and setting the time
   of day does not move it. The timers of a loop stand still in a suspend, so the registrar looks at the boot clock every
-  second: after a suspend, a heartbeat that is due comes at once, and not after the rest of its wait.
+  two seconds: after a suspend, a heartbeat that is due comes at once, and not after the rest of its wait.
 - ``stop`` waits for a registration that is under way. If it were cancelled, a lease could remain that nobody holds.
 - ``stop`` has a time limit, because a service must be able to end without its registry: then the lease runs out by
   itself.
@@ -41,8 +41,8 @@ __all__ = ["Registrar"]
 
 _FIRST_RETRY = 0.2
 """Seconds; the bound of the first random wait in an outage, doubled each time up to the time between heartbeats."""
-_LOOK = 1.0
-"""Seconds between two looks at the boot clock."""
+_LOOK = 2.0
+"""Seconds between two looks at the boot clock; less costs an idle process more."""
 _log = logger("micro_rt.registry")
 
 
