@@ -4,6 +4,7 @@ Rules:
 
 - It listens at ``address=``, else at ``MICRO_ADDRESS``, else at a free port: on 127.0.0.1 if the registry reaches no
   further than this machine, on every interface otherwise.
+- Every interface means those of IPv4; where IPv4 leads nowhere and one socket supports both, those of IPv6 too.
 - A port alone, ``50051`` or ``:50051``, is that port of the host that it listens on without a setting.
 - It advertises ``advertise=``, else ``MICRO_ADVERTISE``, else where it listens. A host without a port gets the port of the
   listener, and a port without a host the host.
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from dataclasses import dataclass
 
 from micro_rt.errors import FailedPrecondition
@@ -48,7 +50,7 @@ def listen_address(address: str | None, *, loopback: bool) -> str:
         address: as given in code.
         loopback: whether the registry reaches no further than this machine.
     """
-    host = "127.0.0.1" if loopback else "0.0.0.0"  # noqa: S104  # documented: only where the registry reaches other machines
+    host = "127.0.0.1" if loopback else _every_interface()
     chosen, _ = setting_of(address, "address", f"{host}:0")
     port = _PORT_ALONE.fullmatch(chosen)
     return f"{host}:{port[1]}" if port else chosen
@@ -64,7 +66,7 @@ def advertised_address(advertise: str | None, listening: str, *, loopback: bool)
 
     Raises:
         FailedPrecondition: it is not an address, other machines would find a loopback address, or no interface leads
-            outside whose address could be chosen.
+            outside, so that no address can be chosen.
     """
     given, setting = setting_of(advertise, "advertise", "")
     if listening.startswith("memory:"):
@@ -80,12 +82,24 @@ def advertised_address(advertise: str | None, listening: str, *, loopback: bool)
                 f"{setting}={without_secrets(given)!r} is neither host nor host:port, such as 10.0.0.5, api.example:50051 or [fd00::2]:50051"
             )
         host, port = placed
+    if is_loopback(host) and not loopback and host == chosen:
+        raise FailedPrecondition(
+            "no interface of this machine leads to other networks, so its address in the registry cannot be chosen: connect the "
+            "machine, or name its IPv4 or IPv6 address with advertise= (MICRO_ADVERTISE), such as 192.168.1.7 or [fe80::1%eth0]; for "
+            "services on this machine alone, use a registry that reaches no further, such as local:"
+        )
     if is_loopback(host) and not loopback:
         raise FailedPrecondition(
             f"{host} would be registered where other machines look it up, and they cannot reach it: "
             f"say where they can with advertise= (MICRO_ADVERTISE){f', not {setting}={without_secrets(given)}' if given else ''}"
         )
     return Advertised(f"{host}:{port}", chosen if host == chosen else "")
+
+
+def _every_interface() -> str:
+    # Documented: only where the registry reaches other machines.
+    ipv4 = "0.0.0.0"  # noqa: S104
+    return "[::]" if is_loopback(own_host(ipv4)) and socket.has_dualstack_ipv6() else ipv4
 
 
 def _advertised(given: str, host: str, port: str) -> tuple[str, str] | None:

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -82,15 +82,14 @@ def _fits(value: object, expected: object) -> bool:
     return expected in value if isinstance(value, str) and isinstance(expected, str) else value == expected
 
 
+def environment(**more: str) -> dict[str, str]:
+    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+    return {**os.environ, "PYTHONPATH": path, "MICRO_REGISTRY": "mdns:", **more}
+
+
 @asynccontextmanager
-async def running(host: Host, *arguments: str, **environment: str) -> AsyncIterator[Peer]:
-    env: Mapping[str, str] = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
-        "MICRO_REGISTRY": "mdns:",
-        **environment,
-    }
-    process = await host.run(*SERVICE, *arguments, stdin=PIPE, stdout=PIPE, env=env)
+async def running(host: Host, *arguments: str, **more: str) -> AsyncIterator[Peer]:
+    process = await host.run(*SERVICE, *arguments, stdin=PIPE, stdout=PIPE, env=environment(**more))
     try:
         yield Peer(process)
     finally:
@@ -245,3 +244,69 @@ async def test_a_service_that_cannot_send_says_so_until_it_can(network: tuple[Ho
         problems = [each["problems"] for each in service.seen if "problems" in each]
         assert [bool(each) for each in problems] == [False, *[True] * (len(problems) - 2), False]
         assert any("cannot be announced: cannot send on 10.77.0.1" in each.get("lease", "") for each in problems)
+
+
+# Hosts without IPv4
+
+
+async def without_ipv4(host: Host, *more: str) -> str:
+    """Takes the IPv4 addresses of a host; returns the link-local IPv6 address of its interface."""
+    await ip(host, "addr flush dev mesh scope global", *more)
+    while True:
+        for interface in json.loads(await host.call("ip", "-json", "-6", "addr", "show", "dev", "mesh")):
+            for address in interface.get("addr_info", ()):
+                if address["scope"] == "link" and not address.get("tentative"):
+                    return str(address["local"])
+
+
+async def test_hosts_with_ipv6_alone_find_and_call_each_other(network: tuple[Host, Host]) -> None:
+    for number, host in enumerate(network):
+        await without_ipv4(
+            host, f"addr add fd77::{number + 1}/64 dev mesh nodad", "route add default via fd77::99 dev mesh"
+        )
+    one, two = network
+    async with running(one, "serve", "six") as service, running(two, "call", "six") as caller:
+        await service.until_it_says(address="[fd77::1]:", problems={})
+        assert await caller.call("there") == {"reply": "saw there"}
+        await ip(one, "addr add fd77::9/64 dev mesh nodad", "addr del fd77::1/64 dev mesh")
+        await service.until_it_says(log="is registered at [fd77::9]:")
+        while "reply" not in (answer := await caller.call("after")):
+            assert "deadline" in answer["error"] or "UNAVAILABLE" in answer["error"]
+
+
+async def test_link_local_addresses_are_reached_in_the_zone_of_whoever_calls(network: tuple[Host, Host]) -> None:
+    one, two = network
+    own = await without_ipv4(one)
+    await without_ipv4(two)
+    await ip(two, "link set mesh down", "link set mesh name other", "link set other up")
+    async with running(one, "serve", f"near=[{own}%mesh]") as service, running(two, "call", "near") as caller:
+        await service.until_it_says(address=f"[{own}%mesh]:", problems={})
+        assert await caller.call("there") == {"reply": "saw there"}
+        async with program(two, *PYTHON, "watch", "near") as watch:
+            while not (nodes := json.loads(await watch.line())):
+                pass
+            assert nodes[0]["address"].startswith(f"[{own}%other]:")
+
+
+async def test_a_host_with_both_meets_one_with_ipv4_and_one_with_ipv6_alone(network: tuple[Host, Host]) -> None:
+    one, two = network
+    await without_ipv4(two, "addr add fd77::2/64 dev mesh nodad", "route add default via fd77::99 dev mesh")
+    await ip(one, "addr add fd77::1/64 dev mesh nodad")
+    async with running(two, "serve", "six") as service, running(one, "call", "six") as caller:
+        await service.until_it_says(address="[fd77::2]:")
+        assert await caller.call("there") == {"reply": "saw there"}
+
+
+@pytest.mark.parametrize("left", ["loopback alone", "a link-local address"])
+async def test_a_service_without_an_address_to_choose_says_what_it_needs(network: tuple[Host, Host], left: str) -> None:
+    one, _ = network
+    if left == "loopback alone":
+        await ip(one, "link set mesh down", "addr flush dev mesh")
+    else:
+        await without_ipv4(one)
+    process = await one.run(*SERVICE, "serve", "alone", stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment())
+    _, errors = await soon(process.communicate())
+    said = errors.decode().strip().splitlines()[-1]
+    assert "no interface of this machine leads to other networks" in said
+    assert "name its IPv4 or IPv6 address with advertise= (MICRO_ADVERTISE)" in said
+    assert "127.0.0.1" not in said

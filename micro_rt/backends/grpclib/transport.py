@@ -293,7 +293,10 @@ class _GrpcConnection(Connection):
         )
 
     def _new_protocol(self) -> _Protocol:
-        return _Protocol(ClientHandler(), self._protocols, "http" if self._tls is None else "https", self._pace)
+        scheme = "http" if self._tls is None else "https"
+        # A zone means something on this machine alone, and is no part of what is sent (RFC 6874).
+        authority = join(self._host.partition("%")[0], self._port)
+        return _Protocol(ClientHandler(), self._protocols, scheme, authority, self._pace)
 
     def _connect_done(self, task: asyncio.Task[_Protocol | Unavailable]) -> None:
         self._connecting = None
@@ -345,7 +348,7 @@ class _GrpcClientStream(ClientStream):
             (":method", "POST"),
             (":scheme", self._protocol.scheme),
             (":path", path),
-            (":authority", self._address),
+            (":authority", self._protocol.authority),
         ]
         if deadline is not None:
             loop = asyncio.get_running_loop()
@@ -854,6 +857,7 @@ class _Protocol(H2Protocol):
         handler: what grpclib tells about its calls.
         group: where it is while it lives.
         scheme: of the calls that are made on it.
+        authority: of the calls that are made on it.
         pace: of a client, when to find out whether a silent server is there.
     """
 
@@ -862,6 +866,7 @@ class _Protocol(H2Protocol):
         handler: AbstractHandler,
         group: OrderedSet[_Protocol],
         scheme: str = "http",
+        authority: str = "",
         pace: Pace | None = None,
     ) -> None:
         client = isinstance(handler, ClientHandler)
@@ -869,6 +874,7 @@ class _Protocol(H2Protocol):
         super().__init__(handler, config.__for_client__() if client else config.__for_server__(), _H2_CONFIG[client])
         self._group = group
         self.scheme = scheme
+        self.authority = authority
         self._leaving = False
         self._pace = pace or Pace()
         self.silence = Silence(

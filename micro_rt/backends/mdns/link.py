@@ -8,10 +8,9 @@ import errno
 import socket
 from collections.abc import Callable, Hashable
 from itertools import islice
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from micro_rt.backends.mdns.interfaces import Interface
-from micro_rt.backends.mdns.records import GROUP
 from micro_rt.logs import logger, sparsely
 
 __all__ = ["Link", "PacketQueue", "Source"]
@@ -23,8 +22,8 @@ MAX_QUEUED = 20_000
 
 _log = logger("micro_rt.registry")
 
-Source: TypeAlias = tuple[str, int]
-"""Where a packet came from: host and port."""
+Source: TypeAlias = tuple[Any, ...]
+"""Where a packet came from, as sockets have it: host and port, and two numbers more of IPv6."""
 
 _GONE = frozenset(
     {
@@ -63,8 +62,11 @@ class Link:
         """Whether the interface or its address is gone: if there is one like it, it is another one."""
         self.worked = False
         """Whether a packet could be sent."""
+        self.zone = interface.zone
+        """What stands behind ``%`` in a link-local address that is reached here."""
         self._interface = interface
         self._port = port
+        self._group = interface.group(port)
         self._receive = receive
         self._failed = failed
         self._hearing: _Socket | None = None
@@ -108,7 +110,7 @@ class Link:
 
     def is_own(self, source: Source) -> bool:
         """Whether a packet that came was a question from here."""
-        return self._asking is not None and source == self._asking.name
+        return self._asking is not None and source[:2] == self._asking.name
 
     async def _protocol(self, opened: socket.socket) -> _Socket:
         try:
@@ -124,7 +126,7 @@ class Link:
         if protocol is None:
             return False
         try:
-            protocol.send(data, (GROUP, self._port))
+            protocol.send(data, self._group)
         except OSError as error:
             self.problem = f"cannot send on {self._interface}: {error}"
             if error.errno in _GONE:
@@ -214,5 +216,5 @@ class _Socket(asyncio.DatagramProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed.set_result(None)
 
-    def datagram_received(self, data: bytes, addr: tuple[str | int, int]) -> None:
-        self._link.received(data, (str(addr[0]), addr[1]))
+    def datagram_received(self, data: bytes, addr: Source) -> None:
+        self._link.received(data, addr)

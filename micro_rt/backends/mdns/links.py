@@ -157,6 +157,6 @@ class Links:
 
     def _nothing(self) -> str:
         if not self._interface:
-            return "there is no interface with an IPv4 address"
+            return "there is no interface with an IPv4 or IPv6 address: connect this machine to a network"
         there = ", ".join(dict.fromkeys(map(str, interfaces_of("")))) or "no other"
-        return f"{self._interface!r} is neither the name nor an IPv4 address of an interface here; there is {there}"
+        return f"{self._interface!r} is neither the name nor an address of an interface here; there is {there}"

@@ -88,7 +88,7 @@ class MdnsAddress:
     """What an address ``mdns:`` says: the interface, the domain and the port where nodes meet."""
 
     interface: str
-    """Name or IPv4 address; empty: all."""
+    """Name or address; empty: all."""
     domain: str
     port: int
 
@@ -377,7 +377,7 @@ class MulticastNetwork:
     # Hearing and answering
 
     def _received(self, data: bytes, source: Source, link: Link) -> None:
-        packet = read(data, self.domain, source[1], self._address.port, self._unreadable)
+        packet = read(data, self.domain, source[1], self._address.port, self._unreadable, link.zone)
         if packet.questions and not link.is_own(source):
             for question in packet.questions:
                 self._answer(question, source, link)

@@ -143,6 +143,8 @@ class _Entry:
     expires: float
     refresh: float
     """When to ask whether it is still there."""
+    until: float
+    """Until when it was announced as it is; it may have been announced with another zone for longer."""
     refreshed: int = 0
 
 
@@ -182,10 +184,14 @@ class OtherNodes:
                     _log.warning("mdns: more than %d nodes are announced; the others are left out", MAX_HEARD)
                 return False
             self._size += 1
-        anew = entry is None or entry.node != heard.node or entry.node.registered != heard.node.registered
+        node, until = heard.node, now + min(heard.ttl, MAX_TTL)
+        if entry is not None and node != entry.node and heard.stamp == entry.stamp != NO_STAMP and now < entry.until:
+            # The same registration, heard on another interface as well: there, a link-local address has another zone.
+            node, until = entry.node, entry.until
+        anew = entry is None or entry.node != node or entry.node.registered != node.registered
         ttl = min(heard.ttl, MAX_TTL)
         refresh = now + ttl * (REFRESH[0] + between(0, 0.02))
-        self.by_name.setdefault(name, {})[id] = _Entry(heard.node, heard.stamp, ttl, now + ttl, refresh)
+        self.by_name.setdefault(name, {})[id] = _Entry(node, heard.stamp, ttl, now + ttl, refresh, until)
         self.next = min(self.next, refresh)
         return anew
 

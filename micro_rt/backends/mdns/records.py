@@ -45,12 +45,13 @@ from micro_rt.go_micro.nodes import (
     metadata_of,
 )
 from micro_rt.kit.foreign import read_json, whole
-from micro_rt.kit.net import join
+from micro_rt.kit.net import bare_host, join
 from micro_rt.node import EndpointInfo, Node
 from micro_rt.registry.unreadable import Unreadable
 
 __all__ = [
     "GROUP",
+    "GROUP_IPV6",
     "NO_STAMP",
     "SERVICES",
     "Domain",
@@ -65,6 +66,7 @@ __all__ = [
 ]
 
 GROUP = "224.0.0.251"
+GROUP_IPV6 = "ff02::fb"
 SERVICES = "_services"
 
 Stamp: TypeAlias = tuple[int, str]
@@ -257,7 +259,7 @@ def query(name: str) -> bytes:
     return out.packets()[0]
 
 
-def read(data: bytes, domain: Domain, port: int, mdns_port: int, unreadable: Unreadable) -> Packet:
+def read(data: bytes, domain: Domain, port: int, mdns_port: int, unreadable: Unreadable, zone: str = "") -> Packet:
     """Reads a packet.
 
     Args:
@@ -266,6 +268,7 @@ def read(data: bytes, domain: Domain, port: int, mdns_port: int, unreadable: Unr
         port: where it was sent from.
         mdns_port: where those send from who hear what all hear; any other port wants the answer for itself.
         unreadable: notes the instances that cannot be read.
+        zone: where it was heard; nodes with a link-local address are reached there. A sender's own zone means nothing here.
     """
     message = DNSIncoming(data)
     if not message.valid:
@@ -295,7 +298,7 @@ def read(data: bytes, domain: Domain, port: int, mdns_port: int, unreadable: Unr
             label = record.alias.removesuffix(f".{domain.services}")
             if label != record.alias:
                 names.append(label)
-    heard = [_heard(text, services, addresses, domain, unreadable) for text in texts]
+    heard = [_heard(text, services, addresses, domain, unreadable, zone) for text in texts]
     return Packet(nodes=tuple([each for each in heard if each is not None]), names=tuple(names))
 
 
@@ -305,6 +308,7 @@ def _heard(
     addresses: dict[str, str],
     domain: Domain,
     unreadable: Unreadable,
+    zone: str,
 ) -> HeardInstance | None:
     service = services.get(text.key)
     if service is None or not text.key.endswith(domain.suffix.lower()):
@@ -336,8 +340,23 @@ def _heard(
         if host is None:
             return None
         address = join(host, service.port)
-    node = dataclasses.replace(decode_node(id, address, version, metadata, endpoints), registered=stamp[0])
+    node = dataclasses.replace(
+        decode_node(id, _in_zone(address, zone), version, metadata, endpoints), registered=stamp[0]
+    )
     return HeardInstance(name, node, stamp, min(service.ttl, text.ttl))
+
+
+def _in_zone(address: str, zone: str) -> str:
+    """Returns an address; with another zone, if its host is link-local."""
+    host, _, port = address.rpartition(":")
+    if not zone or not host.startswith("["):
+        return address
+    bare = bare_host(host).partition("%")[0]
+    try:
+        link_local = ipaddress.IPv6Address(bare).is_link_local
+    except ValueError:
+        return address  # Nobody can call it, which whoever tries says.
+    return f"[{bare}%{zone}]:{port}" if link_local else address
 
 
 def _response(question: Question) -> DNSOutgoing:

@@ -30,7 +30,7 @@ class MdnsRegistry(Registry):
     """Lists nodes on the local network by multicast DNS.
 
     Args:
-        address: ``"mdns:"``; with options after ``"mdns://?"``: ``interface=`` (the IPv4 address or the name of the only
+        address: ``"mdns:"``; with options after ``"mdns://?"``: ``interface=`` (an address or the name of the only
             interface to use; else all), ``domain=`` (``"micro"``, which is go-micro's: those of other domains do not meet),
             ``port=`` (5353, which is everybody's).
         clock: what leases are measured with.
