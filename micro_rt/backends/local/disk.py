@@ -38,6 +38,8 @@ _RESERVE = 1 << 20
 """Bytes of the reserve at most; a sixteenth of a small disk."""
 _PLENTY = 1 << 30
 """Bytes; where more is free, nothing else is asked."""
+_JOURNAL = 4 << 20
+"""Bytes of the WAL after which it is written from its beginning again; a part of a small disk."""
 _PAGE = 4096
 _OVERHEAD = 1 << 16
 """Bytes that a transaction may write beside what it was asked to."""
@@ -59,7 +61,7 @@ class Disk:
         refused: what does not work while they are used up, for the log.
     """
 
-    def __init__(self, path: Path, floor: int = 0, refused: str = "nothing is added") -> None:
+    def __init__(self, path: Path, floor: int = 0, refused: str = "what needs more is refused") -> None:
         self._path = path
         self._folder = path.parent
         self._journal = f"{path}-wal"
@@ -73,7 +75,7 @@ class Disk:
         self._ended = False
         """Whether the reserve was given up, and is not back."""
         self._reservable = True
-        self._next_look = 0.0
+        self._next_look = [0.0, 0.0]
 
     @property
     def problem(self) -> str:
@@ -152,13 +154,14 @@ class Disk:
         """Looks whether there is space, and allocates the reserve again if it was given up.
 
         Args:
-            connection: to the file, outside of a write or within; None to look at the disk alone, which does not show that space
-                ends, because free pages of the file may do.
+            connection: to the file, outside of a write or within; None to look at the disk alone, where free pages of the file
+                are not seen.
             now: whether to look also if the last look was only just.
         """
-        if not now and monotonic() < self._next_look:
+        # The two kinds of looks are counted apart: the disk alone does not show all, and is looked at with each check of health.
+        if not now and monotonic() < self._next_look[connection is None]:
             return
-        self._next_look = monotonic() + _LOOK
+        self._next_look[connection is None] = monotonic() + _LOOK
         if (usage := self._usage()) is not None:
             with self._lock:
                 self._look(connection, usage)
@@ -172,13 +175,13 @@ class Disk:
         if not self._restore(usage):
             self._begin(usage)
             return
-        wanted = _OVERHEAD
+        full = usage[1] < _OVERHEAD * (2 if self._problem else 1)
+        wanted = 0 if connection is None else _OVERHEAD
         if self._wanted is not None:
             wanted = self._wanted + self._floor(usage) // 8  # So that it does not end and begin all the time.
-        elif connection is None:
-            wanted = 0
-        if wanted and not self._fits(connection, usage, wanted):
-            if self._wanted is None:
+        fits = not wanted or self._fits(connection, usage, wanted)
+        if full or not fits:
+            if not fits and self._wanted is None:
                 self._wanted = wanted
             self._begin(usage)
             return
@@ -207,6 +210,28 @@ class Disk:
             return None
         return total, free
 
+    def set_up(self, connection: Connection) -> None:
+        """Bounds the WAL, which is written from its beginning again after that many bytes, unless somebody reads for long."""
+        if (usage := self._usage()) is not None:
+            connection.execute(f"PRAGMA wal_autocheckpoint = {self._journal_size(usage) // _PAGE}").fetchone()
+            connection.execute(f"PRAGMA journal_size_limit = {self._journal_size(usage)}").fetchone()
+        # Some systems overwrite what is deleted by default, and then a deletion needs as much space in the WAL as what it deletes.
+        connection.execute("PRAGMA secure_delete = FAST").fetchone()
+
+    def rows_at_once(self, most: int) -> int:
+        """Returns how many rows one transaction may delete, so that the pages that it changes fit into the WAL as it is.
+
+        Args:
+            most: of a large disk with enough space.
+        """
+        usage = self._usage()
+        if usage is None or (not self._problem and self._floor(usage) == self._most):
+            return most
+        return min(most, self._journal_size(usage) // (2 * _PAGE))
+
+    def _journal_size(self, usage: tuple[int, int]) -> int:
+        return max(16 * _PAGE, min(_JOURNAL, usage[0] // 32))
+
     def _floor(self, usage: tuple[int, int]) -> int:
         return min(self._most, usage[0] // 8)
 
@@ -215,10 +240,13 @@ class Disk:
         if connection is None:
             return usage[1] - _size(self._journal) - 2 * wanted >= self._floor(usage)
         page = _pragma(connection, "page_size")
+        floor = self._floor(usage)
         in_journal_alone = max(0, _pragma(connection, "page_count") * page - _size(self._path))
-        free = usage[1] - in_journal_alone - max(0, wanted - _size(self._journal))
+        journal = wanted + (self._journal_size(usage) if floor else 0)
+        free = usage[1] - in_journal_alone - max(0, journal - _size(self._journal))
         unused = _pragma(connection, "freelist_count") * page
-        return free >= max(0, wanted - unused) and free + unused - wanted >= self._floor(usage)
+        # Free pages of the file are of no use to the WAL, nor to other files, so half of what stays is on the disk.
+        return free >= max(floor // 2, wanted - unused) and free + unused - wanted >= floor
 
     # The reserve
 

@@ -17,7 +17,7 @@ from micro_rt.backends.local.sqlite import Connection, Database
 from micro_rt.backends.local.state import Sync
 from micro_rt.backends.local.write_queue import WriteQueue
 from micro_rt.broker.base import OutgoingRecord, Position
-from micro_rt.errors import Error
+from micro_rt.errors import Error, ResourceExhausted
 from micro_rt.kit.chance import between
 from micro_rt.kit.clock import Clock, wall_time
 from micro_rt.kit.ordered import OrderedSet
@@ -35,6 +35,8 @@ _FEW = 500
 """Ids that are looked up one by one; for more, it costs less to read all."""
 TROUBLED = 1.0
 """Seconds between two looks while something does not work."""
+DELETED = 2000
+"""Records deleted in one transaction at most, so that others get their turn."""
 FLOOR = 16 * 1024 * 1024
 """Bytes of the disk that events do not use, so that heartbeats, joins, commits and deletions always work."""
 
@@ -77,7 +79,7 @@ class EventFile:
             deliver=self._changed,
             interval=LOOK,
             turns=True,
-            disk=Disk(path, FLOOR, "no events are published"),
+            disk=Disk(path, FLOOR, "events that need more are refused"),
             owner=owner,
         )
         self.session = session
@@ -98,6 +100,7 @@ class EventFile:
         self._heart: asyncio.Task[None] | None = None
         self._tidying: asyncio.Task[None] | None = None
         self._tidy_now = asyncio.Event()
+        self._in_trouble = False
         self.queue = WriteQueue(self._append)
         self._removing_dead = False
         self._beaten = clock.now()
@@ -137,7 +140,13 @@ class EventFile:
             self.database.disk.check(connection, size, len(records))
             return log.append(connection, self._topics, records, now)
 
-        return await self.database.write(append)
+        try:
+            return await self.database.write(append)
+        except ResourceExhausted:
+            if not self._in_trouble:  # Events that run out give way, and it is to notice when there is space again.
+                self._in_trouble = True
+                self._tidy_now.set()
+            raise
 
     # Members
 
@@ -289,7 +298,8 @@ class EventFile:
                 for id in partitions:
                     more = True
                     while more:
-                        more = await self.database.write(partial(self._tidy_one, id))
+                        limit = self.database.disk.rows_at_once(DELETED)
+                        more = await self.database.write(partial(self._tidy_one, id, limit))
                         await asyncio.sleep(0.02)  # Others write meanwhile.
                 for topic in await self.database.read(idle.outlived):
                     more = True
@@ -301,7 +311,8 @@ class EventFile:
                 self._trouble(_TIDYING, error)
             else:
                 self._trouble(_TIDYING)
-            if self.problem:
+            self._in_trouble = bool(self.problem)
+            if self._in_trouble:
                 pause = min(pause, TROUBLED)
             await wait_for_event(self._tidy_now, between(0.75, 1.25) * pause)
             self._tidy_now.clear()
@@ -309,8 +320,8 @@ class EventFile:
     def _untidy(self, connection: Connection) -> tuple[list[int], float]:
         return log.untidy(connection, self._log_time.now(connection))
 
-    def _tidy_one(self, id: int, connection: Connection) -> bool:
-        return log.tidy(connection, id, self._log_time.advance(connection))
+    def _tidy_one(self, id: int, limit: int, connection: Connection) -> bool:
+        return log.tidy(connection, id, self._log_time.advance(connection), limit)
 
     def look_for_retention(self) -> None:
         """Has it look now: there may be a topic whose records run out soon."""

@@ -37,8 +37,6 @@ _READ_BYTES = 8 * 1024 * 1024
 """Bytes of values after which one read ends."""
 _READ_ROWS = 8
 """Rows that are fetched before their bytes are counted: fetching one at a time costs more, and many can be large."""
-_DELETED = 2000
-"""Records deleted in one transaction, so that others get their turn."""
 _MARKS = 64
 """Marks of one partition; so exact is retention."""
 
@@ -343,13 +341,14 @@ def untidy(connection: Connection, now: float) -> tuple[list[int], float]:
     return [id for (id,) in rows], float("inf") if shortest is None else shortest
 
 
-def tidy(connection: Connection, id: int, now: float) -> bool:
+def tidy(connection: Connection, id: int, now: float, limit: int) -> bool:
     """Deletes some of a partition's records that have been there for longer than they are to be kept.
 
     Args:
         connection: within a write.
         id: of the partition.
         now: seconds on the clock of the file.
+        limit: how many at most.
 
     Returns:
         Whether there are more.
@@ -366,7 +365,7 @@ def tidy(connection: Connection, id: int, now: float) -> bool:
     more = False
     until = first
     if keep is not None and keep > first:
-        until = min(keep, first + _DELETED)
+        until = min(keep, first + limit)
         connection.execute(
             "DELETE FROM records WHERE id >= ? AND id < ?", (id << _OFFSETS | first, id << _OFFSETS | until)
         )

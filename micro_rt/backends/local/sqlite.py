@@ -162,6 +162,7 @@ class _ReservedFile(SQLiteFile):
             if not self._disk.keeps_from_opening(error) or not self._disk.give_up_reserve():
                 raise
             connection = super().connect(look)
+        self._disk.set_up(connection)
         self._disk.look(connection, now=True)
         return connection
 
