@@ -35,7 +35,7 @@ The rules that it keeps, and why:
 - When more than ``MANY_VIEWS`` names are watched, those without nodes that nobody asked for recently are dropped, so
   that calls to made-up names do not fill memory.
 - An error about an unknown name says what there is instead: similar names, or the names under which the service is
-  found.
+  found. It names the problem of the registry, if that has one: the node may be missing for that reason.
 """
 
 from __future__ import annotations
@@ -329,6 +329,8 @@ class ServiceNodes:
         elif names:
             advice = f"{advice}. Registered now: {_listed(names)}"
         looked = f"looked in {self._view.place}"
+        if trouble := self._view.owner.registry.problem:
+            looked += f", which has a problem: {trouble}"
         return Unavailable(f"{problem}: {advice}; {looked}", id="micro.no_nodes", may_have_run=False)
 
 

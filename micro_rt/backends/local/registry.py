@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from micro_rt.backends.local.disk import Disk
+from micro_rt.backends.local.expiry import LONG, Expiry
 from micro_rt.backends.local.pauses import HEARTBEAT, Pauses
 from micro_rt.backends.local.sqlite import Connection, Database
 from micro_rt.backends.local.state import Sync, options_of, read_owner_option, read_sync, state_owner, state_path
@@ -24,12 +26,16 @@ from micro_rt.kit.ownership import Owner
 from micro_rt.kit.secrets import without_secrets
 from micro_rt.kit.shared import Shared
 from micro_rt.kit.tasks import TaskSet
+from micro_rt.logs import logger
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, LeaseLost, Registration, Registry, check_ttl
 from micro_rt.registry.unreadable import Unreadable, checked
 from micro_rt.registry.watch import Watch, Watches
 
 __all__ = ["LocalRegistry"]
+
+_log = logger("micro_rt.registry")
+T = TypeVar("T")
 
 
 class LocalRegistry(Registry):
@@ -65,6 +71,11 @@ class LocalRegistry(Registry):
         self._shared: Shared[_RegistryFile] | None = None
         self._file: _RegistryFile | None = None
 
+    @property
+    def problem(self) -> str:
+        """Why nodes cannot be listed, or their leases cannot be renewed, as far as it knows; empty if they can."""
+        return "" if self._file is None else self._file.problem
+
     async def open(self) -> None:
         """Opens the file, making it if there is none.
 
@@ -90,12 +101,16 @@ class LocalRegistry(Registry):
             await self._shared.release()
 
     async def register(self, registration: Registration, *, ttl: float = LEASE_TTL) -> Lease:
-        """Lists a node."""
+        """Lists a node.
+
+        Raises:
+            ResourceExhausted: the disk is full; a node that is listed can be registered again all the same.
+        """
         check_ttl(ttl)
         file = self._open_file()
         lease = _LocalLease(self._open_file, registration.node.id, ttl)
         try:
-            await file.database.write(lambda connection: file.add(connection, lease, registration))
+            await file.add(lease, registration)
         except asyncio.CancelledError:
             # Nobody will have the lease; it goes behind what was asked for, if that still happens.
             file.revoke_later(lease)
@@ -113,8 +128,7 @@ class LocalRegistry(Registry):
 
     async def names(self) -> Mapping[str, tuple[Node, ...]]:
         """Returns every name with its nodes."""
-        file = self._open_file()
-        return await file.database.read(file.select_all)
+        return await self._open_file().names()
 
     def _open_file(self) -> _RegistryFile:
         if self._file is None:
@@ -131,12 +145,12 @@ class _LocalLease(Lease):
 
     async def renew(self) -> None:
         file = self._file()
-        if not await file.database.write(lambda connection: file.renew(connection, self)):
+        if not await file.write(lambda connection: file.renew(connection, self)):
             raise LeaseLost(f"the lease of {self.id} ran out, or another replaced it")
 
     async def revoke(self) -> None:
         file = self._file()
-        await file.database.write(lambda connection: file.remove(connection, self))
+        await file.write(lambda connection: file.remove(connection, self))
 
 
 # A renewal changes one row of leases and nothing else, so that heartbeats wake no watch: ``changes`` says when the nodes of a
@@ -168,9 +182,16 @@ class _RegistryFile:
 
     def __init__(self, path: Path, sync: Sync, owner: Owner, clock: Clock) -> None:
         self.watches = Watches()
-        self.database = Database(path, _SCHEMA, sync=sync, poll=self._poll, deliver=self._changed, owner=owner)
+        disk = Disk(path, refused="only nodes that are listed already can register")
+        self.database = Database(
+            path, _SCHEMA, sync=sync, poll=self._poll, deliver=self._changed, disk=disk, owner=owner
+        )
         self._clock = clock
         self._pauses = Pauses(clock)
+        self._expiry = Expiry(clock.now, self._pauses.end_of_leases)
+        self._trouble = ""
+        self._closed = False
+        self._confirming: asyncio.Task[None] | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._late_sweep: asyncio.TimerHandle | None = None
         self._tasks = TaskSet[None]()
@@ -184,7 +205,14 @@ class _RegistryFile:
     async def open(self) -> None:
         await self.database.open()
 
+    @property
+    def problem(self) -> str:
+        return self.database.disk.problem or self._trouble
+
     async def close(self) -> None:
+        self._closed = True
+        if self._confirming is not None:
+            self._confirming.cancel()
         await self.database.close()
         for sweep in (self._sweep, self._late_sweep):
             if sweep is not None:
@@ -197,10 +225,80 @@ class _RegistryFile:
         return watch
 
     async def nodes(self, name: str) -> tuple[Node, ...]:
-        return await self.database.read(lambda connection: self._select(connection, name))
+        return await self._confirmed(lambda connection: self._select(connection, name))
+
+    async def names(self) -> dict[str, tuple[Node, ...]]:
+        return await self._confirmed(self._select_all)
+
+    async def add(self, lease: _LocalLease, registration: Registration) -> None:
+        asked = self._clock.now()
+        await self.database.write(lambda connection: self._add(connection, lease, registration))
+        self._wrote(asked)
+
+    async def write(self, operation: Callable[[Connection], T]) -> T:
+        """Writes, and notes whether that is possible."""
+        asked = self._clock.now()
+        try:
+            result = await self.database.write(operation)
+        except Error as error:
+            if self._closed:
+                raise
+            self._expiry.failed()
+            if not self._trouble:
+                _log.warning(
+                    "%s cannot be written, and leases that run out are kept meanwhile: %s", self.database.path, error
+                )
+            self._trouble = error.message
+            raise
+        except asyncio.CancelledError:
+            if self._clock.now() - asked > LONG:
+                self._expiry.failed()
+            raise
+        self._wrote(asked)
+        return result
+
+    def _wrote(self, asked: float) -> None:
+        self._expiry.wrote(asked)
+        if self._trouble:
+            self._trouble = ""
+            _log.info("%s can be written again", self.database.path)
+
+    async def _confirmed(self, select: Callable[[Connection], tuple[T, bool]]) -> T:
+        """Reads nodes, and if leases among theirs have ended, leaves those out once it is clear that their owners could write."""
+        found, ended = await self.database.read(select)
+        if not ended:
+            return found
+        if self._confirming is None:
+            self._confirming = self._tasks.start(self._confirm())
+        if self._expiry.in_doubt:
+            return found
+        await asyncio.wait((self._confirming,), timeout=LONG)
+        found, _ = await self.database.read(select)
+        return found
+
+    async def _confirm(self) -> None:
+        """Deletes leases that ended, as soon as it is clear that their owners could write."""
+        doubted = False
+        try:
+            while True:
+                with contextlib.suppress(Error):
+                    await self._sweep_now()
+                if not self._expiry.in_doubt:
+                    break
+                doubted = True
+                await asyncio.sleep(self._expiry.pause or between(0.5, 1.5))
+        finally:
+            self._confirming = None
+        if doubted:
+            self.watches.all_changed()
+
+    async def _sweep_now(self, over: float = float("inf")) -> None:
+        """Deletes leases that have run out, of those that ended by a time."""
+        asked = self._clock.now()
+        await self.write(lambda connection: self._delete_expired(connection, min(over, self._expiry.limit(asked))))
 
     def revoke_later(self, lease: _LocalLease) -> None:
-        self._start_write(lambda connection: self.remove(connection, lease))
+        self._start(self.write(lambda connection: self.remove(connection, lease)))
 
     def sweep_later(self) -> None:
         """Deletes what has run out by now and is not renewed within a heartbeat.
@@ -211,8 +309,12 @@ class _RegistryFile:
             over = self._pauses.end_of_leases()
             self._late_sweep = asyncio.get_running_loop().call_later(HEARTBEAT, self._start_late_sweep, over)
 
-    def add(self, connection: Connection, lease: _LocalLease, registration: Registration) -> None:
+    def _add(self, connection: Connection, lease: _LocalLease, registration: Registration) -> None:
         self._delete(connection, self._of_earlier_boots(connection))
+        node = _dump(registration.node)
+        if connection.execute("SELECT 1 FROM leases WHERE id = ?", (lease.id,)).fetchone() is None:
+            size = len(node) + sum(map(len, registration.names))
+            self.database.disk.check(connection, size, 1 + len(registration.names))
         self._touch_names_of(connection, lease.id)
         connection.execute("DELETE FROM leases WHERE id = ?", (lease.id,))
         # Each registration raises the revision, so the later one of two has the larger number.
@@ -220,7 +322,7 @@ class _RegistryFile:
         expires = self._clock.now() + lease.ttl
         connection.execute(
             "INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?)",
-            (lease.id, lease.token, _dump(registration.node), self._clock.epoch, expires, registered),
+            (lease.id, lease.token, node, self._clock.epoch, expires, registered),
         )
         connection.executemany(
             "INSERT OR IGNORE INTO listings VALUES (?, ?)", [(name, lease.id) for name in registration.names]
@@ -241,25 +343,29 @@ class _RegistryFile:
             self._touch_names_of(connection, lease.id)
             connection.execute("DELETE FROM leases WHERE id = ?", (lease.id,))
 
-    def select_all(self, connection: Connection) -> dict[str, tuple[Node, ...]]:
+    def _select_all(self, connection: Connection) -> tuple[dict[str, tuple[Node, ...]], bool]:
         rows = connection.execute(
-            "SELECT name, id, token, node, registered FROM listings JOIN leases USING (id) WHERE epoch = ? AND expires > ? "
-            "ORDER BY name, id",
-            (self._clock.epoch, self._pauses.end_of_leases()),
-        )
+            "SELECT name, expires, id, token, node, registered FROM listings JOIN leases USING (id) "
+            "WHERE epoch = ? AND expires > ? ORDER BY name, id",
+            (self._clock.epoch, self._expiry.until),
+        ).fetchall()
         found: dict[str, list[Node]] = {}
-        for name, *row in rows:
+        for name, _, *row in rows:
             if (node := self._parse(*row)) is not None:
                 found.setdefault(name, []).append(node)
-        return {name: tuple(nodes) for name, nodes in found.items()}
+        over = self._pauses.end_of_leases()
+        return {name: tuple(nodes) for name, nodes in found.items()}, any(row[1] <= over for row in rows)
 
-    def _select(self, connection: Connection, name: str) -> tuple[Node, ...]:
+    def _select(self, connection: Connection, name: str) -> tuple[tuple[Node, ...], bool]:
+        """Returns the nodes of a name, and whether leases of some have ended, so that a write is to show who is gone."""
         rows = connection.execute(
-            "SELECT id, token, node, registered FROM listings JOIN leases USING (id) "
+            "SELECT expires, id, token, node, registered FROM listings JOIN leases USING (id) "
             "WHERE name = ? AND epoch = ? AND expires > ? ORDER BY id",
-            (name, self._clock.epoch, self._pauses.end_of_leases()),
-        )
-        return tuple([node for row in rows if (node := self._parse(*row)) is not None])
+            (name, self._clock.epoch, self._expiry.until),
+        ).fetchall()
+        over = self._pauses.end_of_leases()
+        nodes = [node for _, *row in rows if (node := self._parse(*row)) is not None]
+        return tuple(nodes), any(row[0] <= over for row in rows)
 
     def _poll(self, connection: Connection) -> _Found | None:
         """Looks what changed since the last time; costs two reads of shared memory if nothing did."""
@@ -301,25 +407,25 @@ class _RegistryFile:
         else:
             self.watches.changed(found.names)
         if found.expired and self._sweep is None:
-            # They are invisible by now; whoever polls deletes them, but not all who poll at once.
+            # Whoever reads their names deletes them. Who watches other names does so too, but not all at once.
             self._sweep = asyncio.get_running_loop().call_later(between(0, 1), self._start_sweep)
 
     def _start_sweep(self) -> None:
         self._sweep = None
-        self._start_write(lambda connection: self._delete_expired(connection, self._pauses.end_of_leases()))
+        self._start(self._sweep_now())
 
     def _start_late_sweep(self, over: float) -> None:
         self._late_sweep = None
-        self._start_write(lambda connection: self._delete_expired(connection, over))
+        self._start(self._sweep_now(over))
 
-    def _start_write(self, operation: Callable[[Connection], None]) -> None:
-        async def write() -> None:
+    def _start(self, work: Awaitable[None]) -> None:
+        async def run() -> None:
             with contextlib.suppress(
                 Error
             ):  # It is housekeeping: leases run out all the same, and others who look will do it.
-                await self.database.write(operation)
+                await work
 
-        self._tasks.start(write())
+        self._tasks.start(run())
 
     def _delete_expired(self, connection: Connection, over: float) -> None:
         dead = connection.execute(
