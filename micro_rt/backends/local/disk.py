@@ -75,6 +75,8 @@ class Disk:
         self._ended = False
         """Whether the reserve was given up, and is not back."""
         self._reservable = True
+        self.journal_size = _JOURNAL
+        """Bytes that the WAL is to have at most."""
         self._next_look = [0.0, 0.0]
 
     @property
@@ -213,8 +215,9 @@ class Disk:
     def set_up(self, connection: Connection) -> None:
         """Bounds the WAL, which is written from its beginning again after that many bytes, unless somebody reads for long."""
         if (usage := self._usage()) is not None:
-            connection.execute(f"PRAGMA wal_autocheckpoint = {self._journal_size(usage) // _PAGE}").fetchone()
-            connection.execute(f"PRAGMA journal_size_limit = {self._journal_size(usage)}").fetchone()
+            self.journal_size = self._journal_size(usage)
+        connection.execute(f"PRAGMA wal_autocheckpoint = {self.journal_size // _PAGE}").fetchone()
+        connection.execute(f"PRAGMA journal_size_limit = {self.journal_size}").fetchone()
         # Some systems overwrite what is deleted by default, and then a deletion needs as much space in the WAL as what it deletes.
         connection.execute("PRAGMA secure_delete = FAST").fetchone()
 

@@ -20,6 +20,7 @@ The rules that it keeps, and why:
 - A forked child cannot use it, and is refused.
 - What the disk has no space for is written again, at first into the WAL from its beginning, then into the space of a reserve:
   see ``disk``. So an operation may run twice, and what it does beside the file must allow that.
+- The WAL is emptied when it has grown: see ``journal``.
 - ``sqlite_file`` opens the file, and makes a ``micro.Error`` of what SQLite and the system raise. An operation's own errors
   pass as they are.
 - The threads are daemons: a program that ends without closing does not hang, and what is committed is in the file. A
@@ -30,6 +31,7 @@ The rules that it keeps, and why:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -39,6 +41,7 @@ from typing import Any, TypeVar
 
 from micro_rt.backends.local.disk import Disk
 from micro_rt.backends.local.file_systems import MOUNTS
+from micro_rt.backends.local.journal import Journal, short_wait
 from micro_rt.backends.local.open_files import Connection, check_not_forked
 from micro_rt.backends.local.sqlite_file import SQLiteFile, roll_back
 from micro_rt.backends.local.state import Sync
@@ -54,7 +57,6 @@ __all__ = ["Connection", "Database"]
 T = TypeVar("T")
 
 _GROUP = 512  # Operations in one commit at most, so that other processes get their turn.
-_SHORT_WAIT = 100  # Milliseconds to wait for readers before a WAL is written from its beginning.
 _log = logger("micro_rt.sqlite")
 
 
@@ -300,6 +302,7 @@ class _Writer(_Worker):
         self._on_commit = on_commit
         self._turns = turns
         self._disk = disk
+        self._journal = Journal(file.path, lambda: disk.journal_size)
 
     def disconnect(self) -> None:
         super().disconnect()
@@ -310,7 +313,12 @@ class _Writer(_Worker):
         going = True
         while going:
             jobs: list[_Job] = []
-            job = self._queue.get()
+            try:
+                job = self._queue.get(timeout=self._journal.pause)
+            except Empty:
+                if self._connection is not None:
+                    self._journal.shrink(self._connection)
+                continue
             try:
                 while job is not None and len(jobs) < _GROUP:
                     jobs.append(job)
@@ -343,6 +351,8 @@ class _Writer(_Worker):
         else:
             self._on_commit()
         self.call(_resolve, jobs)
+        if self._connection is not None:
+            self._journal.shrink(self._connection)
 
     def _run_on_full_disk(self, connection: Connection, jobs: list[_Job]) -> None:
         """Runs operations again: with all of the WAL, and if that does not suffice, with the space of the reserve."""
@@ -463,14 +473,11 @@ def _nothing(connection: Connection) -> None:
 
 def _use_journal_again(connection: Connection) -> None:
     """Copies the WAL into the file, so that the next transaction begins it anew, unless somebody reads from it for long."""
-    (patience,) = connection.execute("PRAGMA busy_timeout").fetchone()
-    connection.execute(f"PRAGMA busy_timeout = {_SHORT_WAIT}")
-    try:
+    with (
+        contextlib.suppress(sqlite3.Error),
+        short_wait(connection),
+    ):  # The file may have to grow for it. Then the WAL does.
         connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-    except sqlite3.Error:  # The file may have to grow for it. Then the WAL does.
-        pass
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {patience}")
 
 
 def _resolve(jobs: list[_Job]) -> None:
