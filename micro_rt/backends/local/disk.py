@@ -46,6 +46,8 @@ _OVERHEAD = 1 << 16
 _LOOK = 0.5
 """Seconds between two looks whether there is space again."""
 _ENDED = (errno.ENOSPC, errno.EDQUOT)
+_UNSUPPORTED = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+"""What a file system says that cannot allocate without writing."""
 _UNCLEAR = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP)
 """What SQLite reports of a quota, and where the index of the WAL cannot grow."""
 
@@ -208,7 +210,7 @@ class Disk:
         """Returns how many bytes the disk has, and how many are free; None if the system does not say."""
         try:
             total, _, free = shutil.disk_usage(self._folder)
-        except OSError:
+        except (OSError, AttributeError):
             return None
         return total, free
 
@@ -316,8 +318,13 @@ def _size(path: str | Path) -> int:
 def _allocate(file: int, start: int, end: int) -> None:
     """Has a file occupy blocks up to an end."""
     if sys.platform == "linux":
-        os.posix_fallocate(file, 0, end)
-        return
+        try:
+            os.posix_fallocate(file, 0, end)
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+        else:
+            return
     os.lseek(file, start, os.SEEK_SET)
     while start < end:
         start += os.write(file, bytes(min(1 << 16, end - start)))
