@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.helpers.missing import missing
+import pytest
 
 __all__ = ["fill", "small_disk"]
 
@@ -27,9 +27,9 @@ def small_disk(folder: Path, mebibytes: int) -> Iterator[Path]:
     try:
         mounted = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        missing("a full disk needs a small one, and there is no program `mount`")
+        pytest.skip("a full disk needs a small one, and there is no program `mount`")
     if mounted.returncode:
-        missing(f"a full disk needs a small one to mount: {mounted.stderr.strip()}")
+        pytest.skip(f"a full disk needs a small one to mount: {mounted.stderr.strip()}")
     try:
         yield folder
     finally:
