@@ -92,7 +92,7 @@ def test_a_record_is_kept_as_long_as_it_is_to_be_from_its_acceptance_on() -> Non
         assert shortest == 100.0
         if due:
             assert due == [id]
-            while tidy(connection, id, now):
+            while tidy(connection, id, now, 2000):
                 pass
             assert untidy(connection, now)[0] == [], "there is always something to do"
         found = read(connection, {Partition("t", 0): 0}, {Partition("t", 0): id}, 1_000_000)
@@ -109,10 +109,10 @@ def test_many_records_are_deleted_some_at_a_time() -> None:
     connection = new_log()
     (id,) = make(connection, "t", 1, 100.0)
     append(connection, Topics({}), [OutgoingRecord("t", b"")] * 10_000, 0.0)
-    assert not tidy(connection, id, 1.0)
+    assert not tidy(connection, id, 1.0, 2000)
     assert untidy(connection, 102.0)[0] == [id]
     rounds = 0
-    while tidy(connection, id, 102.0):
+    while tidy(connection, id, 102.0, 2000):
         rounds += 1
     assert rounds >= 3
     assert connection.execute("SELECT count(*) FROM records").fetchone() == (0,)

@@ -84,7 +84,7 @@ def test_no_record_is_deleted_early_and_none_is_kept_for_much_too_long(machine: 
         if process.due(connection):
             process.advance(connection)
         due, _ = untidy(connection, process.now(connection))
-        while due and tidy(connection, id, process.advance(connection)):
+        while due and tidy(connection, id, process.advance(connection), 2000):
             pass
         (first,) = connection.execute("SELECT first FROM partitions").fetchone()
         assert all(at <= machine.time - WEEK for at, _ in accepted[:first]), "deleted too early"
@@ -187,12 +187,12 @@ def test_a_file_of_an_earlier_version_keeps_what_it_has_for_its_retention(tmp_pa
     now = 50.0
     process = LogTime(Clock(lambda: now, "boot", from_boot=True))
     process.advance(connection)
-    assert not tidy(connection, id, process.now(connection))
+    assert not tidy(connection, id, process.now(connection), 2000)
     now += WEEK - 1.0
-    assert not tidy(connection, id, process.now(connection))
+    assert not tidy(connection, id, process.now(connection), 2000)
     assert connection.execute("SELECT first, next FROM partitions").fetchone() == (0, 30)
     now += 2.0
     assert untidy(connection, process.now(connection))[0] == [id]
-    assert not tidy(connection, id, process.now(connection))
+    assert not tidy(connection, id, process.now(connection), 2000)
     assert connection.execute("SELECT first, next FROM partitions").fetchone() == (30, 30)
     connection.close()
