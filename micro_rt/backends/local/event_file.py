@@ -35,8 +35,6 @@ _FEW = 500
 """Ids that are looked up one by one; for more, it costs less to read all."""
 TROUBLED = 1.0
 """Seconds between two looks while something does not work."""
-DELETED = 2000
-"""Records deleted in one transaction at most, so that others get their turn."""
 FLOOR = 16 * 1024 * 1024
 """Bytes of the disk that events do not use, so that heartbeats, joins, commits and deletions always work."""
 
@@ -298,7 +296,7 @@ class EventFile:
                 for id in partitions:
                     more = True
                     while more:
-                        limit = self.database.disk.rows_at_once(DELETED)
+                        limit = self.database.disk.rows_at_once(log.DELETED)
                         more = await self.database.write(partial(self._tidy_one, id, limit))
                         await asyncio.sleep(0.02)  # Others write meanwhile.
                 for topic in await self.database.read(idle.outlived):

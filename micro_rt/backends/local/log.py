@@ -17,6 +17,7 @@ from micro_rt.broker.embedded import not_there, warn_of_gap
 from micro_rt.errors import Error
 
 __all__ = [
+    "DELETED",
     "SCHEMA",
     "Topics",
     "append",
@@ -37,6 +38,8 @@ _READ_BYTES = 8 * 1024 * 1024
 """Bytes of values after which one read ends."""
 _READ_ROWS = 8
 """Rows that are fetched before their bytes are counted: fetching one at a time costs more, and many can be large."""
+DELETED = 2000
+"""Records deleted in one transaction at most, so that others get their turn."""
 _MARKS = 64
 """Marks of one partition; so exact is retention."""
 
@@ -341,7 +344,7 @@ def untidy(connection: Connection, now: float) -> tuple[list[int], float]:
     return [id for (id,) in rows], float("inf") if shortest is None else shortest
 
 
-def tidy(connection: Connection, id: int, now: float, limit: int) -> bool:
+def tidy(connection: Connection, id: int, now: float, limit: int = DELETED) -> bool:
     """Deletes some of a partition's records that have been there for longer than they are to be kept.
 
     Args:
