@@ -147,3 +147,17 @@ async def test_an_address_that_was_not_reported_as_moved_is_found(unreported: No
         assert await other.resolve("b") == ()
         await registers(one, "a", 2)
         await resolves(other, "a", 1, 2)
+
+
+async def test_a_socket_that_the_event_loop_closes_is_opened_anew(unreported: None) -> None:
+    async with opened() as one, opened() as other:
+        await registers(one, "a", 1)
+        await resolves(other, "a", 1)
+        network: Any = other._network
+        before = list(network._links._links.values())
+        for link in before:
+            link._hearing.transport.abort()
+        await eventually(lambda: not {*before} & {*network._links._links.values()}, within=30)
+        await eventually(lambda: len(network._links) == len(before), within=30)
+        await registers(one, "a", 2)
+        await resolves(other, "a", 1, 2)

@@ -137,6 +137,13 @@ class Link:
         self.worked = True
         return True
 
+    def lost(self, protocol: _Socket) -> None:
+        """Notes that the event loop has closed a socket, which nobody asked for."""
+        if protocol in (self._hearing, self._asking):
+            self.problem = f"the event loop has closed a socket on {self._interface}"
+            self.broken = True
+            self._failed(self)
+
     def received(self, data: bytes, source: Source) -> None:
         """Passes a packet on."""
         try:
@@ -215,6 +222,7 @@ class _Socket(asyncio.DatagramProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed.set_result(None)
+        self._link.lost(self)
 
     def datagram_received(self, data: bytes, addr: Source) -> None:
         self._link.received(data, addr)
