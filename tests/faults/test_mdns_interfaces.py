@@ -161,3 +161,13 @@ async def test_a_socket_that_the_event_loop_closes_is_opened_anew(unreported: No
         await eventually(lambda: len(network._links) == len(before), within=30)
         await registers(one, "a", 2)
         await resolves(other, "a", 1, 2)
+
+
+async def test_an_ipv6_address_that_is_still_checked_for_duplicates_is_waited_for(unreported: None) -> None:
+    ip("addr flush dev lan scope global", "link set lan down", "link set lan up")
+    said = subprocess.run(["ip", "-6", "addr", "show", "dev", "lan", "tentative"], check=True, capture_output=True)
+    if b"fe80" not in said.stdout:
+        missing("the system does not check IPv6 addresses for duplicates")
+    async with opened() as one, opened() as other:
+        await registers(one, "a", 1)
+        await resolves(other, "a", 1)

@@ -8,16 +8,20 @@ The rules that it keeps, and why:
   once if the link has worked before, and before a registration or a renewal fails. A link that has never worked waits
   for a report, so that a cable that is pulled does not make it try for ever.
 - One interface that works is enough; only if none works, there is a problem.
+- At the start, an IPv6 address that the system still checks for duplicates is waited for, if there is nothing else: a machine that
+  boots must not fail to start its services. Later, the system reports when the check is over.
 - On links that were opened, everything is announced and asked again: those who are reached there may have heard nothing yet.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
 
 from micro_rt.backends.mdns.interfaces import Interface, interfaces_of
 from micro_rt.backends.mdns.link import Link, Source
+from micro_rt.kit.clock import loop_time
 from micro_rt.kit.interfaces import InterfaceWatch
 from micro_rt.kit.tasks import TaskSet
 from micro_rt.logs import logger
@@ -26,6 +30,11 @@ __all__ = ["Links"]
 
 SOON = 1.0
 """Seconds from one look to the next, if a packet that cannot be sent is the reason."""
+
+CHECKED = 5.0
+"""Seconds at the start until an IPv6 address must be usable; Linux checks for one or two."""
+CHECK_AGAIN = 0.1
+"""Seconds between two tries to use such an address."""
 
 _log = logger("micro_rt.registry")
 
@@ -49,6 +58,8 @@ class Links:
         self._joined = joined
         self._links: dict[Interface, Link] = {}
         self._trouble = ""
+        self._unusable = False
+        """Whether an IPv6 address was there at the last look, and could not be used yet."""
         self._watch = InterfaceWatch(self._look_now)
         self._looks = TaskSet[None]()
         self._look: asyncio.Task[None] | None = None
@@ -63,6 +74,10 @@ class Links:
         try:
             await self._watch.open()
             await self.look()
+            until = loop_time() + CHECKED
+            while not self._links and self._unusable and loop_time() < until:
+                await asyncio.sleep(CHECK_AGAIN)
+                await self.look()
         except BaseException:
             await self.close()
             raise
@@ -124,6 +139,7 @@ class Links:
             _log.warning("mdns: cannot look at the interfaces: %s", error)
             return
         self._trouble = "" if found else self._nothing()
+        self._unusable = False
         for interface, link in list(self._links.items()):
             if interface not in found or link.broken:
                 del self._links[interface]
@@ -141,6 +157,7 @@ class Links:
             await link.open()
         except OSError as error:
             self._trouble = f"cannot use multicast on {interface}: {error}"
+            self._unusable |= interface.is_ipv6 and error.errno == errno.EADDRNOTAVAIL
             return False
         self._links[interface] = link
         return True
