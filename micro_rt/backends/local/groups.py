@@ -186,9 +186,11 @@ def claim(
         begin: the offsets at which partitions begin, if they are known already.
 
     Returns:
-        The partitions that the member owns now, with the offsets to read next.
+        The partitions that the member owns now, with the offsets to read next; none if the member was removed.
     """
     taken: dict[int, int] = {}
+    if group_revision(connection, member) is None:
+        return taken
     name = start.isoformat() if isinstance(start, datetime) else str(start)
     for id in ids:
         connection.execute("INSERT OR IGNORE INTO owners VALUES (?, ?, ?)", (group, id, member))
