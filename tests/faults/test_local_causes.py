@@ -15,7 +15,7 @@ from micro_rt.backends.local.broker import LocalBroker
 from micro_rt.backends.local.file_systems import check_file_system
 from micro_rt.backends.local.registry import LocalRegistry
 from micro_rt.errors import DataLoss, Error, FailedPrecondition, ResourceExhausted
-from tests.helpers.mounts import fill, remounted, tmpfs
+from tests.helpers.disks import fill, remounted, small_disk
 
 if sys.platform == "win32":
     pytest.skip("Windows has other limits", allow_module_level=True)
@@ -76,7 +76,7 @@ async def test_descriptors_that_are_used_up(
 async def test_inodes_that_are_used_up(
     part: Callable[..., LocalRegistry | LocalBroker], inodes: int, tmp_path: Path
 ) -> None:
-    with tmpfs(tmp_path / "disk", "size=4m", f"nr_inodes={inodes}") as disk:
+    with small_disk(tmp_path / "disk", 4, f"nr_inodes={inodes}") as disk:
         error = await error_of(part, disk / "home")
         assert isinstance(error, ResourceExhausted)
         assert error.message.startswith(f"no inodes left for {disk / 'home'}")
@@ -84,8 +84,8 @@ async def test_inodes_that_are_used_up(
 
 @each_part
 async def test_a_start_on_a_full_disk(part: Callable[..., LocalRegistry | LocalBroker], tmp_path: Path) -> None:
-    with tmpfs(tmp_path / "disk", "size=1m") as disk:
-        fill(disk)
+    with small_disk(tmp_path / "disk", 1) as disk:
+        fill(disk / "filled")
         error = await error_of(part, disk / "home")
         assert isinstance(error, ResourceExhausted)
         assert error.message.startswith(f"no space left for {disk / 'home'}")
@@ -95,7 +95,7 @@ async def test_a_start_on_a_full_disk(part: Callable[..., LocalRegistry | LocalB
 async def test_a_file_system_that_is_mounted_read_only(
     part: Callable[..., LocalRegistry | LocalBroker], tmp_path: Path
 ) -> None:
-    with tmpfs(tmp_path / "disk", "size=4m") as disk:
+    with small_disk(tmp_path / "disk", 4) as disk:
         opened = part(home=disk / "home")
         await opened.open()
         await opened.close()

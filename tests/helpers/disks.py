@@ -11,19 +11,21 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["fill", "small_disk"]
+__all__ = ["fill", "remounted", "small_disk"]
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path, mebibytes: int) -> Iterator[Path]:
+def small_disk(folder: Path, mebibytes: int, *options: str) -> Iterator[Path]:
     """Mounts a file system of a few MiB in memory; skips the test where that is not permitted.
 
     Args:
         folder: where it is mounted; created.
         mebibytes: its size.
+        options: of mount, such as ``"nr_inodes=5"``.
     """
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=0700", "tmpfs", str(folder)]
+    described = ",".join((f"size={mebibytes}m", "mode=0700", *options))
+    command = ["mount", "-t", "tmpfs", "-o", described, "tmpfs", str(folder)]
     try:
         mounted = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
@@ -35,6 +37,11 @@ def small_disk(folder: Path, mebibytes: int) -> Iterator[Path]:
     finally:
         # Lazily: a process that a failed test left behind must not keep the mount.
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def remounted(folder: Path, *options: str) -> None:
+    """Changes the options of the small disk at a folder."""
+    subprocess.run(["mount", "-o", ",".join(("remount", *options)), str(folder)], check=True)
 
 
 def fill(path: Path) -> int:
