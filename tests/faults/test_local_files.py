@@ -226,6 +226,7 @@ async def test_a_file_that_was_cut_off_is_refused(size: int, broker: LocalBroker
         (result,) = await broker.publish([record(51)])
         assert isinstance(result, DataLoss)
         assert f"{file} was cut off while it was in use" in result.message
+    await eventually(lambda: "was cut off" in broker.problem, "health says nothing")
     with pytest.raises(DataLoss, match="restore a backup"):
         await broker.prepare({"other": TopicOptions()})
 

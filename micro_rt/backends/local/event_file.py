@@ -17,7 +17,7 @@ from micro_rt.backends.local.sqlite import Connection, Database
 from micro_rt.backends.local.state import Sync
 from micro_rt.backends.local.write_queue import WriteQueue
 from micro_rt.broker.base import OutgoingRecord, Position
-from micro_rt.errors import Error, ResourceExhausted
+from micro_rt.errors import Error
 from micro_rt.kit.chance import between
 from micro_rt.kit.clock import Clock, wall_time
 from micro_rt.kit.ordered import OrderedSet
@@ -140,8 +140,9 @@ class EventFile:
 
         try:
             return await self.database.write(append)
-        except ResourceExhausted:
-            if not self._in_trouble:  # Events that run out give way, and it is to notice when there is space again.
+        except Error:
+            # Events that run out give way on a full disk. Whatever it is, health is to say so, and to notice when it is over.
+            if not self._in_trouble:
                 self._in_trouble = True
                 self._tidy_now.set()
             raise

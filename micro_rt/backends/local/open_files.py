@@ -58,8 +58,6 @@ class Connection(sqlite3.Connection):
 
     files: Files
     """What it has opened."""
-    damaged: bool
-    """Whether the main file was cut off."""
 
     _open: ClassVar[dict[int, tuple[Connection, int, Callable[[], None]]]] = {}
     """The connections of this process, with the number of forks before each and what has its thread look."""
@@ -72,7 +70,6 @@ class Connection(sqlite3.Connection):
             look: has its thread compare the files; called from any thread.
         """
         self.files = files
-        self.damaged = False
         self._open[id(self)] = (self, Home.forks, look)
 
     def close(self) -> None:

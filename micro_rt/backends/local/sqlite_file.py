@@ -65,6 +65,11 @@ class SQLiteFile:
         self._mounts = mounts
         self._owner: Owner = owner
         self._text = os.fspath(path)
+        # These are of both threads.
+        self._size: tuple[tuple[int, int] | None, int] = (0, 0), 0
+        """The main file, and its size when it was looked at last."""
+        self._cut_off: tuple[tuple[int, int] | None, int] = (0, 0), 0
+        """The main file that was cut off, and the size that it had."""
         self._prepared: Files | None = None
         """What was opened last, whose folder was checked: the reader opens what the writer has opened."""
 
@@ -74,17 +79,23 @@ class SQLiteFile:
         Raises:
             DataLoss: the main file was cut off.
         """
-        now, was = Files.at(self._text), connection.files
-        if not now.same(was):
+        main, size = self._size  # Before the file is looked at: the other thread may see it grow meanwhile.
+        now = Files.at(self._text)
+        if not now.same(connection.files):
             return False
-        if connection.damaged or (now.size < was.size and not self._shrank(connection, now.size)):
-            connection.damaged = True
+        if main != now.main:
+            self._size = now.main, now.size
+        elif now.size < size and not self._shrank(connection, now.size):
+            self._cut_off = main, size
+        elif now.size != size:
+            self._size = main, now.size
+        main, size = self._cut_off
+        if main == now.main:
+            # For good: what others write into it makes it as large again, and no better.
             raise DataLoss(
-                f"{self.path} was cut off while it was in use (it had {was.size} bytes): stop what uses it, move it away with its -wal "
+                f"{self.path} was cut off while it was in use (it had {size} bytes): stop what uses it, move it away with its -wal "
                 "and -shm, and restore a backup, or begin with a new one"
             )
-        if now.size != was.size:
-            connection.files = now
         return True
 
     def save(self, connection: Connection) -> bool:
