@@ -185,8 +185,11 @@ class SQLiteFile:
 
     def _shrank(self, connection: Connection, size: int) -> bool:
         """Returns whether a main file is smaller because SQLite itself made it so: somebody ran VACUUM."""
-        pages, page = _pragma(connection, "page_count"), _pragma(connection, "page_size")
-        return pages * page <= size and self._is_up_to_date(connection)
+        try:
+            pages, page = _pragma(connection, "page_count"), _pragma(connection, "page_size")
+            return pages * page <= size and self._is_up_to_date(connection)
+        except (sqlite3.DatabaseError, FailedPrecondition):  # What is left is no database of ours.
+            return False
 
     def translate(self, error: Exception) -> Exception:
         """Returns the ``micro.Error`` for what SQLite or the system raised; other exceptions as they are."""
