@@ -20,7 +20,6 @@ from micro_rt.kit import interfaces
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.node import Node
 from micro_rt.registry.base import Lease, Registration, Registry
-from tests.helpers.missing import missing
 from tests.helpers.namespaces import network_namespace
 from tests.helpers.waiting import eventually
 
@@ -29,10 +28,10 @@ from tests.helpers.waiting import eventually
 def network() -> Iterator[None]:
     """An interface ``lan`` with the address 10.77.0.1."""
     if shutil.which("ip") is None:
-        missing("changing a network needs the command ip of iproute2")
+        pytest.skip("changing a network needs the command ip of iproute2")
     with network_namespace() as entered:
         if not entered:
-            missing("a network namespace is not permitted here")
+            pytest.skip("a network namespace is not permitted here")
         appear()
         yield
 
@@ -167,7 +166,7 @@ async def test_an_ipv6_address_that_is_still_checked_for_duplicates_is_waited_fo
     ip("addr flush dev lan scope global", "link set lan down", "link set lan up")
     said = subprocess.run(["ip", "-6", "addr", "show", "dev", "lan", "tentative"], check=True, capture_output=True)
     if b"fe80" not in said.stdout:
-        missing("the system does not check IPv6 addresses for duplicates")
+        pytest.skip("the system does not check IPv6 addresses for duplicates")
     async with opened() as one, opened() as other:
         await registers(one, "a", 1)
         await resolves(other, "a", 1)

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.missing import missing
 from tests.helpers.waiting import soon
 from tests.interop.hosts import Host, NotPermitted, connect, hosts
 from tests.interop.mdns_lab import PYTHON, ROOT, Program, program, shown
@@ -30,14 +29,14 @@ SERVICE = (sys.executable, str(Path(__file__).with_name("mdns_service.py")))
 async def network() -> AsyncIterator[tuple[Host, Host]]:
     """Two hosts with the addresses 10.77.0.1 and 10.77.0.2, and a way outside on their network."""
     if shutil.which("ip") is None:
-        missing("changing a network needs the command ip of iproute2")
+        pytest.skip("changing a network needs the command ip of iproute2")
     try:
         async with hosts() as pair:
             for host in pair:
                 await ip(host, "route add default via 10.77.0.254")
             yield pair
     except NotPermitted as reason:
-        missing(reason)
+        pytest.skip(f"{reason}")
 
 
 async def ip(host: Host, *commands: str) -> None:

@@ -12,7 +12,6 @@ import uvloop
 
 from micro_rt.kit import interfaces
 from micro_rt.kit.interfaces import InterfaceWatch, is_in_use
-from tests.helpers.missing import missing
 from tests.helpers.namespaces import network_namespace, switch
 from tests.helpers.waiting import eventually
 
@@ -21,7 +20,7 @@ from tests.helpers.waiting import eventually
 def alone() -> Iterator[None]:
     with network_namespace() as entered:
         if not entered:
-            missing("a network namespace is not permitted here")
+            pytest.skip("a network namespace is not permitted here")
         yield
 
 
