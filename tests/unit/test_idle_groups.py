@@ -3,6 +3,7 @@
 import asyncio
 import random
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -33,6 +34,9 @@ class File:
         self._lifetimes = groups.Lifetimes("boot", 1e9)
         self._accepted: list[tuple[float, str, int, int]] = []
         self._members = 0
+
+    def close(self) -> None:
+        self.connection.close()
 
     def make(self, topic: str, retention: float, partitions: int = 2) -> None:
         log.make(self.connection, topic, partitions, retention)
@@ -88,8 +92,13 @@ class File:
         return {table: self.connection.execute(count.format(table)).fetchone()[0] for table in tables}
 
 
-def test_a_group_is_forgotten_when_a_record_accepted_after_it_left_has_run_out() -> None:
-    file = File()
+@pytest.fixture
+def file() -> Iterator[File]:
+    with closing(File()) as file:
+        yield file
+
+
+def test_a_group_is_forgotten_when_a_record_accepted_after_it_left_has_run_out(file: File) -> None:
     file.make("t", 100.0)
     file.publish("t")
     file.read_all("g", "t")
@@ -104,8 +113,7 @@ def test_a_group_is_forgotten_when_a_record_accepted_after_it_left_has_run_out()
     assert set(file.left_over().values()) == {0}
 
 
-def test_a_group_on_a_topic_that_has_run_empty_misses_nothing() -> None:
-    file = File()
+def test_a_group_on_a_topic_that_has_run_empty_misses_nothing(file: File) -> None:
     file.make("t", 100.0)
     file.publish("t")
     file.read_all("g", "t", start="latest")
@@ -117,8 +125,7 @@ def test_a_group_on_a_topic_that_has_run_empty_misses_nothing() -> None:
     assert sum(end - begin for begin, end in file.read_all("g", "t", start="latest").values()) == 1
 
 
-def test_the_topic_with_the_longest_retention_decides() -> None:
-    file = File()
+def test_the_topic_with_the_longest_retention_decides(file: File) -> None:
     file.make("short", 10.0)
     file.make("long", 1000.0)
     file.read_all("both", "short", "long")
@@ -134,8 +141,7 @@ def test_the_topic_with_the_longest_retention_decides() -> None:
     assert file.known() == set()
 
 
-def test_a_group_with_a_member_is_not_forgotten() -> None:
-    file = File()
+def test_a_group_with_a_member_is_not_forgotten(file: File) -> None:
     file.make("t", 10.0)
     file.read_all("g", "t")
     member, joined = file.join("g", "t")
@@ -150,8 +156,7 @@ def test_a_group_with_a_member_is_not_forgotten() -> None:
         assert ("g" in file.known()) == (file.now <= 110), file.now
 
 
-def test_a_group_whose_members_have_died_is_forgotten_too() -> None:
-    file = File()
+def test_a_group_whose_members_have_died_is_forgotten_too(file: File) -> None:
     file.make("t", 10.0)
     member, joined = file.join("g", "t")
     file.claim(member, joined, "earliest")
@@ -163,8 +168,7 @@ def test_a_group_whose_members_have_died_is_forgotten_too() -> None:
     assert file.known() == set()
 
 
-def test_a_group_that_remembers_nothing_is_forgotten_at_once() -> None:
-    file = File()
+def test_a_group_that_remembers_nothing_is_forgotten_at_once(file: File) -> None:
     file.make("t", 10.0)
     member, joined = file.join("g", "t")
     file.claim(member, joined, "earliest")
@@ -175,8 +179,7 @@ def test_a_group_that_remembers_nothing_is_forgotten_at_once() -> None:
     assert set(file.left_over().values()) == {0}
 
 
-def test_a_group_that_a_member_of_an_earlier_version_has_visited_waits_anew() -> None:
-    file = File()
+def test_a_group_that_a_member_of_an_earlier_version_has_visited_waits_anew(file: File) -> None:
     file.make("t", 10.0)
     file.publish("t")
     file.read_all("g", "t")
@@ -197,8 +200,7 @@ def test_a_group_that_a_member_of_an_earlier_version_has_visited_waits_anew() ->
     assert file.known() == set()
 
 
-def test_a_group_whose_position_is_beyond_what_has_run_out_is_kept() -> None:
-    file = File()
+def test_a_group_whose_position_is_beyond_what_has_run_out_is_kept(file: File) -> None:
     file.make("t", 10.0)
     file.make("late", 10.0)
     file.publish("late")
@@ -211,8 +213,7 @@ def test_a_group_whose_position_is_beyond_what_has_run_out_is_kept() -> None:
     assert {id for id, (begin, end) in file.read_all("g", "late").items() if begin != end} == set()
 
 
-def test_ids_of_groups_are_not_used_again() -> None:
-    file = File()
+def test_ids_of_groups_are_not_used_again(file: File) -> None:
     file.make("t", 10.0)
     ids = [file.join(f"g{number}", "t")[1].group for number in range(3)]
     assert max(ids) > 1 << 32
@@ -221,8 +222,7 @@ def test_ids_of_groups_are_not_used_again() -> None:
     assert file.join("g", "t")[1].group != joined.group
 
 
-def test_many_groups_are_forgotten_some_at_a_time() -> None:
-    file = File()
+def test_many_groups_are_forgotten_some_at_a_time(file: File) -> None:
     file.make("t", 10.0, partitions=1)
     for number in range(500):
         file.read_all(f"g{number}", "t")
@@ -238,9 +238,10 @@ def test_many_groups_are_forgotten_some_at_a_time() -> None:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_no_group_is_forgotten_while_it_may_have_something_to_read_and_every_other_one_is(seed: int) -> None:
+def test_no_group_is_forgotten_while_it_may_have_something_to_read_and_every_other_one_is(
+    file: File, seed: int
+) -> None:
     chance = random.Random(seed)
-    file = File()
     retentions = {"a": 20.0, "b": 20.0, "c": 70.0}
     for topic, retention in retentions.items():
         file.make(topic, retention)
