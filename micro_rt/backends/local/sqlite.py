@@ -154,6 +154,10 @@ class _ReservedFile(SQLiteFile):
             if not self._disk.keeps_from_opening(error) or not self._disk.give_up_reserve():
                 raise
             connection = super().connect(look)
-        self._disk.set_up(connection)
-        self._disk.look(connection, now=True)
+        try:
+            self._disk.set_up(connection)
+            self._disk.look(connection, now=True)
+        except BaseException:
+            connection.close()
+            raise
         return connection

@@ -104,6 +104,8 @@ class SQLiteFile:
         Args:
             connection: whose files are not those at the paths.
         """
+        if connection.saved:
+            return True
         now, was = Files.at(self._text), connection.files
         if now.main != was.main:
             _log.warning("%s was replaced by another file, which is used from now on", self.path)
@@ -113,6 +115,7 @@ class SQLiteFile:
             with contextlib.suppress(sqlite3.Error):
                 busy, frames, written = connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
                 saved = not busy and frames == written
+        connection.saved = saved
         if saved:
             _log.warning("%s-wal or %s-shm was deleted while in use; nothing is lost", self.path, self.path)
         else:
