@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from micro_rt.backends.consul.registry import ConsulRegistry
 from micro_rt.go_micro.nodes import deflate
 from micro_rt.registry.base import Registry
 from micro_rt.testing.contracts import OtherProcess, RegistryContract
-from tests.helpers.cutting import Cutter
+from tests.helpers.cutting import CutOff
 from tests.helpers.missing import missing
 from tests.helpers.sizes import Size
 from tests.helpers.waiting import eventually
@@ -25,7 +24,7 @@ from tests.servers.consul import Consul
 from tests.servers.shared import Servers
 
 
-class ConsulContract(RegistryContract):
+class ConsulContract(CutOff, RegistryContract):
     """Subclasses say where Consul is."""
 
     url: str
@@ -36,16 +35,6 @@ class ConsulContract(RegistryContract):
 
     async def make(self) -> Registry:
         return ConsulRegistry(self.url)
-
-    @pytest.fixture(autouse=True)
-    def cutter(self) -> Iterator[None]:
-        self.to_cut = Cutter()
-        yield
-        self.to_cut.close()
-
-    def cut_off(self) -> AbstractAsyncContextManager[None]:
-        self.url = self.to_cut.through(self.url, self.url.split("/")[2])
-        return self.to_cut.cut()
 
     async def write_raw(self, name: str, id: str, entry: str) -> bool:
         # What go-micro writes as tags, and what micro-rt writes as metadata; Consul takes 512 characters of a value.

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager
 from urllib.parse import quote
 
 import pytest
@@ -12,7 +11,7 @@ from micro_rt.backends.etcd.messages_pb2 import PutRequest, RequestOp, TxnReques
 from micro_rt.backends.etcd.registry import PREFIX, EtcdRegistry
 from micro_rt.registry.base import Registry
 from micro_rt.testing.contracts import OtherProcess, RegistryContract
-from tests.helpers.cutting import Cutter
+from tests.helpers.cutting import CutOff
 from tests.helpers.sizes import Size
 from tests.servers.cache import Unobtainable
 from tests.servers.etcd import Etcd
@@ -20,7 +19,7 @@ from tests.servers.server import Server
 from tests.servers.shared import Servers
 
 
-class _EtcdContract(RegistryContract):
+class _EtcdContract(CutOff, RegistryContract):
     ttl = 2.0  # etcd raises what is less.
     timeout = 120.0
     url = ""
@@ -47,22 +46,12 @@ class _EtcdContract(RegistryContract):
 @pytest.mark.verify("registry", tests=["test_many_nodes", "test_quick_changes_converge_and_never_go_back"])
 class TestEtcdRegistry(_EtcdContract):
     @pytest.fixture(autouse=True)
-    def cutter(self) -> Iterator[None]:
-        self.to_cut = Cutter()
-        yield
-        self.to_cut.close()
-
-    def cut_off(self) -> AbstractAsyncContextManager[None]:
-        self.url = self.to_cut.through(self.url, self.server_address)
-        return self.to_cut.cut()
-
-    @pytest.fixture(autouse=True)
     def sizes(self, size: Size) -> None:
         self.many, self.changes = size(1500, ci=150), size(200, ci=40)
 
     @pytest.fixture(autouse=True)
     def server(self, etcd: Server) -> None:
-        self.url, self.server_address = etcd.url, etcd.address
+        self.url = etcd.url
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
+
+import pytest
 
 from micro_rt.testing import FaultProxy
 
-__all__ = ["Cutter"]
+__all__ = ["Cutter", "CutOff"]
 
 T = TypeVar("T")
 
@@ -60,3 +62,19 @@ class Cutter:
 
     def _run(self, work: Coroutine[Any, Any, T]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+
+class CutOff:
+    """What a suite of registries overrides ``cut_off`` with, where the server is named by ``url``."""
+
+    url: str
+
+    @pytest.fixture(autouse=True)
+    def cutter(self) -> Iterator[None]:
+        self.to_cut = Cutter()
+        yield
+        self.to_cut.close()
+
+    def cut_off(self) -> AbstractAsyncContextManager[None]:
+        self.url = self.to_cut.through(self.url, self.url.split("/")[2].rpartition("@")[2])
+        return self.to_cut.cut()
