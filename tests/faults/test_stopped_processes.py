@@ -44,7 +44,7 @@ class Pauses:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
     found = Pauses()
     monkeypatch.setattr(turns, "pause_thread", found.pause)
-    monkeypatch.setattr(turns, "_ALONE", 3600.0)  # A slow machine must not wait in vain twice while a test runs.
+    monkeypatch.setattr(turns, "_ALONE", 3600.0)  # A slow machine must not queue twice while a test runs.
     return found
 
 
@@ -87,7 +87,7 @@ async def publish(broker: LocalBroker, value: bytes) -> Position | Exception:
 
 
 def named(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [text for text in caplog.messages if "in vain for the turn" in text]
+    return [text for text in caplog.messages if "did not get the turn to write" in text]
 
 
 async def test_a_process_stopped_while_it_has_the_turn_slows_no_other_down(
@@ -101,7 +101,7 @@ async def test_a_process_stopped_while_it_has_the_turn_slows_no_other_down(
             assert waited > 0, "nobody waited: the worker does not have the turn"
             for number in range(1, 21):
                 assert isinstance(await publish(broker, b"%d" % number), Position)
-                assert pauses.count == waited, "waited in vain again"
+                assert pauses.count == waited, "waited for its turn again"
             if LOCKS.exists():
                 (text,) = named(caplog)
                 assert f"process {process.pid} " in text and "is stopped" in text

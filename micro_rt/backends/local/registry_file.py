@@ -119,7 +119,7 @@ class RegistryFile:
         self._unreadable = Unreadable()
 
     async def open(self) -> None:
-        """Opens the file, creating it if there is none."""
+        """Opens the file, which is created if it does not exist."""
         await self.database.open()
 
     @property

@@ -8,7 +8,7 @@ Rules:
 
 - Turns are for fairness alone. SQLite's own lock keeps the file whole, so writing without a turn is always right.
 - A process that is stopped while it has the turn (Ctrl-Z, ``docker pause``, a debugger) must not slow the others down. A process that
-  has waited in vain writes without turns for ``_ALONE`` seconds. It still asks for the turn before each write, without waiting, and
+  has waited without getting its turn writes without turns for ``_ALONE`` seconds. It still asks for the turn before each write, without waiting, and
   takes turns again as soon as it gets one.
 - The log names the process that keeps the turn: once, until this process gets a turn again. A process is named only if it was found
   twice, ``_PATIENCE / 2`` seconds apart: on a busy machine some process always has the turn. If the process that has the turn waits
@@ -38,7 +38,7 @@ __all__ = ["Turns"]
 _PATIENCE = 0.5
 """Seconds to wait for a turn."""
 _ALONE = 5.0
-"""Seconds to write without turns after waiting in vain."""
+"""Seconds to write without turns after a wait in which this process did not get its turn."""
 _PAUSE = 0.001
 """Seconds between two tries."""
 _LARGEST_ID = 1 << 22
@@ -152,9 +152,9 @@ class Turns:
             return
         self._named = (keeper,)
         _log.warning(
-            "waited %g s in vain for the turn to write to %s, and write without turns for now: %s",
-            _PATIENCE,
+            "did not get the turn to write to %s within %g s, and writes without turns for now: %s",
             self._written,
+            _PATIENCE,
             remedy(keeper, self._written),
         )
 

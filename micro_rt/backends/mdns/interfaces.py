@@ -54,7 +54,7 @@ class Interface:
         return ":" in self.address
 
     def group(self, port: int) -> tuple[Any, ...]:
-        """Returns where all are told and asked on it, as sockets take it.
+        """Returns the multicast address of this interface, as sockets take it.
 
         Args:
             port: where everybody listens.
@@ -62,7 +62,7 @@ class Interface:
         return (GROUP_IPV6, port, 0, self.index) if self.is_ipv6 else (GROUP, port)
 
     def hearing_socket(self, port: int) -> socket.socket:
-        """Returns a socket that hears what is told to all on this interface, and sends to all there.
+        """Returns a socket that receives and sends multicast packets on this interface.
 
         Args:
             port: where everybody listens.

@@ -1,4 +1,4 @@
-"""How registry ``mdns:`` sends and hears: on each interface one socket that hears what is told to all, and one that asks."""
+"""How registry ``mdns:`` sends and hears: on each interface, one socket receives multicast packets, and one sends questions."""
 
 from __future__ import annotations
 

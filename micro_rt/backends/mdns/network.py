@@ -181,7 +181,7 @@ class MulticastNetwork:
         """Lists a node, in place of what it was registered as before.
 
         Raises:
-            Unavailable: it can be told to nobody.
+            Unavailable: it cannot be announced; the message says why.
         """
         before = self._own.leases.get(lease.id)
         if before is not None:
@@ -204,7 +204,7 @@ class MulticastNetwork:
 
         Raises:
             LeaseLost: it is not listed.
-            Unavailable: it can be told to nobody.
+            Unavailable: it cannot be announced; the message says why.
         """
         self._check_listed(lease)
         while (early := lease.announced + min(RENEWAL, lease.ttl / 4) - self._now()) > 0:
@@ -251,23 +251,23 @@ class MulticastNetwork:
         """Announces a node; the future says whether each of its names was sent on an interface."""
         lease.announced = self._now()
         lease.again = math.inf
-        told: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        sent: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         outcomes: list[bool] = []
 
         def note(outcome: bool) -> None:
             outcomes.append(outcome)
-            if len(outcomes) == len(lease.own) and not told.done():
-                told.set_result(all(outcomes))
+            if len(outcomes) == len(lease.own) and not sent.done():
+                sent.set_result(all(outcomes))
 
         def tell(packet: bytes) -> None:
             note(self._links.tell(packet))
 
         if not lease.own:
-            told.set_result(True)
+            sent.set_result(True)
         for own in lease.own.values():
             if not self._packets.put(partial(tell, own.announcement(self._left(lease)))):
                 note(False)
-        return told
+        return sent
 
     def _left(self, lease: MdnsLease) -> int:
         # Not the whole time to live: who does not renew any more must not live on by the answers that are given for it.
@@ -392,7 +392,7 @@ class MulticastNetwork:
         lease = self._own.leases.get(heard.node.id)
         if lease is not None:
             if heard.stamp <= lease.stamp:
-                # Our own voice; or one who does not know yet that the id is another's now, and has to be told.
+                # Our own announcement, or that of a process that does not know yet that the id is this process's now.
                 if heard.ttl and heard.stamp < lease.stamp and self._now() - lease.announced > 0.2:
                     self._announce(lease)
                 return

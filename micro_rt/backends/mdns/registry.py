@@ -74,7 +74,7 @@ class MdnsRegistry(Registry):
 
         Raises:
             InvalidArgument: its address is not a host and a port, or there is no room in a packet for what it says of itself.
-            Unavailable: it can be told to nobody.
+            Unavailable: it cannot be announced; the message says why.
         """
         check_ttl(ttl)
         self._open_network()
