@@ -1,0 +1,53 @@
+"""The time that a call to an engine may take."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from micro_rt.context import current_context
+from micro_rt.errors import DeadlineExceeded
+from micro_rt.store.base import StoreEngine
+
+__all__ = ["bounded", "deadline_in"]
+
+T = TypeVar("T")
+
+
+def deadline_in(seconds: float | None, engine: StoreEngine) -> float:
+    """Returns when a call must be over, on the loop's clock: no later than the call or event that the task handles.
+
+    Args:
+        seconds: as given for the call; the engine's own if None.
+        engine: that is called.
+
+    Raises:
+        ValueError: the seconds are not a number above 0.
+    """
+    if seconds is None:
+        seconds = engine.timeout
+    elif not seconds > 0 or math.isinf(seconds):
+        raise ValueError(f"timeout must be a number of seconds greater than 0, not {seconds!r}")
+    deadline = asyncio.get_running_loop().time() + seconds
+    scope = current_context.get()
+    if scope is None or scope.deadline is None:
+        return deadline
+    return min(deadline, scope.deadline)
+
+
+async def bounded(engine: StoreEngine, work: Awaitable[T], deadline: float) -> T:
+    """Awaits what an engine does, until a deadline on the loop's clock.
+
+    Raises:
+        DeadlineExceeded: it took longer, and was cancelled.
+    """
+    limit = asyncio.timeout_at(deadline)
+    try:
+        async with limit:
+            return await work
+    except TimeoutError:
+        if not limit.expired():
+            raise
+    raise DeadlineExceeded(f"{engine.name} has not answered in time", unanswered=True)

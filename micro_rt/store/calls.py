@@ -1,0 +1,115 @@
+"""Calls to an engine that are tried again: reads always, writes where that is safe.
+
+The rules that they keep, and why:
+
+- What cannot be reached is tried again until the deadline, with back-off.
+- A write that provably was not made is made again.
+- A conditional write is made again in any case: the engine recognizes it by its id.
+- Of an unconditional write whose answer was lost, only its fate is looked up. A second one could undo the write of somebody else
+  that came in between. If it was not made by then, the error says that it may be made: it may still be on its way.
+- A conflict that comes after a lost answer may be one with the write itself, and a later one on top of it: what became of it is
+  unknown, and nobody is to read from it that the write was not made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
+
+from micro_rt.errors import Error, InvalidArgument, Unavailable
+from micro_rt.kit.backoff import Backoff
+from micro_rt.kit.clock import loop_time
+from micro_rt.store.base import StoreEngine, VersionConflict, Write
+from micro_rt.store.bounds import bounded
+
+__all__ = ["check_size", "chunks", "outcome_after", "persistently", "settled"]
+
+T = TypeVar("T")
+
+_WRITES_AT_ONCE = 256
+_BYTES = 4 << 20
+"""Bytes of values that are written at once, or one value."""
+_BACKOFF = (0.02, 1.0)
+"""Seconds until what failed is tried again: at first, and at most."""
+
+
+async def persistently(engine: StoreEngine, work: Callable[[], Awaitable[T]], deadline: float) -> T:
+    """Reads, and tries again until the deadline while the engine cannot be reached."""
+    backoff = Backoff(*_BACKOFF)
+    while True:
+        try:
+            return await bounded(engine, work(), deadline)
+        except Unavailable:
+            pause = backoff.failed()
+            if loop_time() + pause >= deadline:
+                raise
+        await asyncio.sleep(pause)
+
+
+def check_size(engine: StoreEngine, write: Write) -> None:
+    """Checks the size of a value.
+
+    Raises:
+        InvalidArgument: the engine does not take so many bytes.
+    """
+    most = engine.capabilities.max_value
+    if write.value is not None and len(write.value) > most:
+        raise InvalidArgument(
+            f"the value of {write.key!r} has {len(write.value)} bytes, and {engine.name} takes {most} at most"
+        )
+
+
+async def settled(engine: StoreEngine, write: Write, deadline: float) -> int:
+    """Makes a write, and returns its version."""
+    check_size(engine, write)
+    try:
+        (outcome,) = await bounded(engine, engine.apply((write,)), deadline)
+    except Unavailable as error:
+        outcome = await outcome_after(engine, write, deadline, error)
+    if isinstance(outcome, Error):
+        raise outcome
+    return outcome
+
+
+async def outcome_after(engine: StoreEngine, write: Write, deadline: float, error: Error) -> int | Error:
+    """Returns what became of a write that failed with an error: its version, or why it was not made, as far as can be found out."""
+    backoff = Backoff(*_BACKOFF)
+    lost = error.may_have_run
+    while isinstance(error, Unavailable):
+        pause = backoff.failed()
+        if loop_time() + pause >= deadline:
+            break
+        await asyncio.sleep(pause)
+        try:
+            if lost and write.if_version is None:
+                last = await bounded(engine, engine.last(write.key), deadline)
+                return last.version if last is not None and last.id == write.id else error
+            (outcome,) = await bounded(engine, engine.apply((write,)), deadline)
+        except Error as another:
+            failure = another
+        else:
+            if lost and isinstance(outcome, VersionConflict):
+                return Unavailable(
+                    f"it is unknown whether record {write.key!r} was written: the answer was lost, and now its version is {outcome.current}"
+                )
+            return outcome
+        lost = lost or failure.may_have_run
+        error = failure
+    if lost and not error.may_have_run:  # It is the last attempt alone that was not made.
+        return Unavailable(f"it is unknown whether record {write.key!r} was written: {error.message}")
+    return error
+
+
+def chunks(writes: Sequence[Write]) -> Iterable[Sequence[Write]]:
+    """Yields writes in groups that are neither too many nor too large."""
+    some: list[Write] = []
+    size = 0
+    for write in writes:
+        size += len(write.value or b"")
+        if some and (len(some) >= _WRITES_AT_ONCE or size > _BYTES):
+            yield some
+            some, size = [], len(write.value or b"")
+        some.append(write)
+    if some:
+        yield some
