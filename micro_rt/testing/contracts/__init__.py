@@ -4,13 +4,14 @@
 
 import pytest
 
-_SUITES = ("broker", "codec", "registry", "selector", "suite", "transport")
+_SUITES = ("broker", "codec", "registry", "selector", "store", "suite", "transport")
 pytest.register_assert_rewrite(*[f"{__name__}.{suite}" for suite in _SUITES])
 
 from micro_rt.testing.contracts.broker import BrokerContract
 from micro_rt.testing.contracts.codec import CodecContract
 from micro_rt.testing.contracts.registry import OtherProcess, RegistryContract
 from micro_rt.testing.contracts.selector import SelectorContract
+from micro_rt.testing.contracts.store import OtherStore, StoreContract
 from micro_rt.testing.contracts.suite import Contract
 from micro_rt.testing.contracts.transport import TransportContract
 
@@ -19,7 +20,9 @@ __all__ = [
     "CodecContract",
     "Contract",
     "OtherProcess",
+    "OtherStore",
     "RegistryContract",
     "SelectorContract",
+    "StoreContract",
     "TransportContract",
 ]
