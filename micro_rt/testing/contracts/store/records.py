@@ -189,7 +189,7 @@ class Records(StoreSuite):
             for arguments in impossible:
                 with pytest.raises(InvalidArgument):
                     await store.write(key, b"2", **arguments)
-            of_wrong_types: tuple[tuple[Any, Any], ...] = (("text", None), (1, None), (b"", {"a": 1}), (b"", []))
+            of_wrong_types: list[Any] = [("text", None), (1, None), (b"", {"a": 1}), (b"", [])]
             for value, metadata in of_wrong_types:
                 with pytest.raises(TypeError):
                     await store.write(key, value, metadata=metadata)

@@ -1,0 +1,327 @@
+"""The records of a store in a file of ``local:``: its tables, and what is done with them. All of it runs in a thread of the database.
+
+The rules that it keeps, and why:
+
+- Every write takes the next number of one row as its version. Writers follow each other, so versions are in the order of commits,
+  and a watch asks for those behind the last one that it has seen.
+- What is deleted or has expired leaves a tombstone with a version. Tombstones go after ``KEPT`` seconds. The row remembers the
+  last version that went, so that a watch which had not seen it starts over.
+- Expiry is measured on the clock of the file (see ``file_time``), which no change of the wall clock moves. It is compared in every
+  statement that reads. So nothing depends on when expired records are swept.
+- A file that was restored from a backup has another inode. Its history is another one for watches, and its versions continue far
+  above those that were given before: no version is used twice.
+- A statement that is left before its end counts as a reader, which keeps the WAL from being written from its beginning. So each is
+  closed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from micro_rt.backends.local.file_time import FileTime
+from micro_rt.backends.local.open_files import Connection
+from micro_rt.errors import DataLoss, Error
+from micro_rt.kit.clock import wall_time
+from micro_rt.kit.foreign import read_json
+from micro_rt.store.base import (
+    KEEP,
+    ChangeKind,
+    Changes,
+    Cursor,
+    Entry,
+    Last,
+    Record,
+    Scan,
+    VersionConflict,
+    Write,
+)
+
+__all__ = ["KEPT", "SCHEMA", "StoreRecords", "Wanted"]
+
+KEPT = 86400.0
+"""Seconds on the clock of the file for which deletions and expiries are kept for watches."""
+_RESTORED = 1 << 40
+"""What is added to the version of a file that was restored."""
+_PUT, _DELETED, _EXPIRED = 0, 1, 2
+
+SCHEMA: Sequence[Sequence[str]] = (
+    (
+        # ``kind`` is 0 for a record, 1 for a deletion, 2 for an expiry; these have no value. ``at`` says when that was.
+        """CREATE TABLE records (
+            id INTEGER PRIMARY KEY, k BLOB NOT NULL UNIQUE, n INTEGER NOT NULL, kind INTEGER NOT NULL,
+            expires REAL, write TEXT NOT NULL, at REAL, metadata TEXT, v BLOB
+        )""",
+        "CREATE UNIQUE INDEX records_by_version ON records (n)",
+        "CREATE INDEX records_by_expiry ON records (expires) WHERE expires IS NOT NULL",
+        "CREATE INDEX tombstones ON records (at) WHERE at IS NOT NULL",
+        # ``version`` is the last one, ``forgotten`` the last one of a tombstone that went.
+        "CREATE TABLE history (epoch TEXT NOT NULL, inode INTEGER NOT NULL, version INTEGER NOT NULL, forgotten INTEGER NOT NULL)",
+        "INSERT INTO history VALUES (lower(hex(randomblob(8))), 0, 0, 0)",
+        """CREATE TABLE clock (
+            file INTEGER NOT NULL, seconds REAL NOT NULL, epoch TEXT NOT NULL, at REAL NOT NULL, wall REAL NOT NULL
+        )""",
+        "INSERT INTO clock VALUES (random(), 0, '', 0, 0)",
+    ),
+)
+"""The statements of each version of the schema."""
+
+_Row: TypeAlias = "tuple[bytes, int, int, float | None, str | None, bytes | None]"
+_COLUMNS = "k, n, kind, expires, metadata"
+
+
+class Wanted(NamedTuple):
+    """What a scan is to return; see ``StoreEngine.scan``."""
+
+    prefix: str
+    after: str
+    suffix: str
+    limit: int
+    max_bytes: int
+    values: bool
+
+
+class _Found(NamedTuple):
+    """What is under a key."""
+
+    version: int
+    kind: int
+    expires: float | None
+    write: str
+    metadata: str | None
+
+    def is_live(self, now: float) -> bool:
+        """Returns whether it is a record that has not expired."""
+        return self.kind == _PUT and (self.expires is None or self.expires > now)
+
+
+class StoreRecords:
+    """Reads and writes the records of a file.
+
+    Args:
+        time: the clock of the file.
+    """
+
+    def __init__(self, time: FileTime) -> None:
+        self._time = time
+
+    # Reading
+
+    def get(self, connection: Connection, keys: Iterable[str]) -> Sequence[Record | None]:
+        """Returns the records of keys; None for one that does not exist."""
+        now = self._time.now(connection)
+        found: list[Record | None] = []
+        for key in keys:
+            row = connection.execute(
+                f"SELECT {_COLUMNS}, v FROM records WHERE k = ? AND kind = 0 AND (expires IS NULL OR expires > ?)",  # noqa: S608 - constants
+                (key.encode(), now),
+            ).fetchone()
+            found.append(None if row is None else _record(row, now))
+        return found
+
+    def last(self, connection: Connection, key: str) -> Last | None:
+        """Returns the last write of a key."""
+        row = connection.execute("SELECT n, write FROM records WHERE k = ?", (key.encode(),)).fetchone()
+        return None if row is None else Last(*row)
+
+    def scan(self, connection: Connection, wanted: Wanted) -> Scan:
+        """Returns records in the order of their keys."""
+        now = self._time.now(connection)
+        first = wanted.prefix.encode()
+        end, behind, suffix = _successor(first), wanted.after.encode(), wanted.suffix.encode()
+        conditions = ["k > ?" if behind >= first else "k >= ?", "kind = 0", "(expires IS NULL OR expires > ?)"]
+        arguments: list[Any] = [max(first, behind), now]
+        if end is not None:
+            conditions.append("k < ?")
+            arguments.append(end)
+        if suffix:
+            conditions.append("substr(k, ?) = ?")
+            arguments += [-len(suffix), suffix]
+        query = f"SELECT {_COLUMNS}, {'v' if wanted.values else 'NULL'} FROM records WHERE {' AND '.join(conditions)} ORDER BY k LIMIT ?"  # noqa: S608 - constants
+        found, more = _some(connection, query, (*arguments, wanted.limit + 1), wanted.limit, wanted.max_bytes)
+        return Scan([Entry(ChangeKind.PUT, _record(row, now), (row[1],)) for row in found], more)
+
+    def end(self, connection: Connection) -> Cursor:
+        """Returns the place behind the last change."""
+        epoch, version, _ = self._history(connection)
+        return Cursor(epoch, (version,))
+
+    def changes(
+        self, connection: Connection, prefix: str, cursor: Cursor, limit: int, max_bytes: int
+    ) -> Changes | None:
+        """Returns what changed since; None if that is not known any more."""
+        epoch, version, forgotten = self._history(connection)
+        if cursor.epoch != epoch or len(cursor.position) != 1 or not forgotten <= cursor.position[0] <= version:
+            return None
+        now = self._time.now(connection)
+        conditions, arguments = ["n > ?", "n <= ?"], [cursor.position[0], version]
+        bounds: list[bytes] = []
+        if prefix:
+            conditions.append("k >= ?")
+            bounds.append(prefix.encode())
+            if (successor := _successor(prefix.encode())) is not None:
+                conditions.append("k < ?")
+                bounds.append(successor)
+        # Few records have changed, and their order is that of versions, so the index of keys is of no use.
+        query = (
+            f"SELECT {_COLUMNS}, v FROM records INDEXED BY records_by_version "  # noqa: S608 - constants
+            f"WHERE {' AND '.join(conditions)} ORDER BY n LIMIT ?"
+        )
+        found, more = _some(connection, query, (*arguments, *bounds, limit + 1), limit, max_bytes)
+        entries = [_entry(row, now) for row in found]
+        return Changes(entries, Cursor(epoch, entries[-1].position if more else (version,)), more)
+
+    def next_expiry(self, connection: Connection) -> float | None:
+        """Returns in how many seconds the next record expires; None if none does."""
+        (expires,) = connection.execute("SELECT min(expires) FROM records WHERE expires IS NOT NULL").fetchone()
+        return None if expires is None else max(0.0, expires - self._time.now(connection))
+
+    # Writing
+
+    def apply(self, connection: Connection, writes: Iterable[Write]) -> Sequence[int | Error]:
+        """Makes writes and deletions, within a transaction."""
+        now = self._time.now(connection)
+        return [self._apply(connection, write, now) for write in writes]
+
+    def sweep(self, connection: Connection, most: int) -> int:
+        """Replaces records that have expired by tombstones, and deletes old tombstones, within a transaction.
+
+        Args:
+            connection: to the file.
+            most: how many of each.
+
+        Returns:
+            How many records have expired, and how many tombstones were deleted.
+        """
+        now = self._time.advance(connection)
+        expired = connection.execute(
+            "SELECT k FROM records WHERE expires <= ? ORDER BY expires LIMIT ?", (now, most)
+        ).fetchall()
+        for (key,) in expired:
+            self._bury(connection, key, _EXPIRED, "", now)
+        old = connection.execute(
+            "SELECT id, n FROM records WHERE at < ? ORDER BY at LIMIT ?", (now - KEPT, most)
+        ).fetchall()
+        if old:
+            connection.execute("UPDATE history SET forgotten = max(forgotten, ?)", (max(n for _, n in old),))
+            connection.executemany("DELETE FROM records WHERE id = ?", [(id,) for id, _ in old])
+        return len(expired) + len(old)
+
+    def has_old_tombstones(self, connection: Connection) -> bool:
+        """Returns whether there are tombstones to delete."""
+        oldest = connection.execute("SELECT min(at) FROM records WHERE at IS NOT NULL").fetchone()[0]
+        return oldest is not None and bool(oldest < self._time.now(connection) - KEPT)
+
+    def _apply(self, connection: Connection, write: Write, now: float) -> int | Error:
+        key = write.key.encode()
+        row = connection.execute("SELECT n, kind, expires, write, metadata FROM records WHERE k = ?", (key,)).fetchone()
+        found = None if row is None else _Found(*row)
+        if found is not None and found.write == write.id:
+            return found.version
+        live = found if found is not None and found.is_live(now) else None
+        if write.if_version is not None and write.if_version != (live.version if live else 0):
+            return VersionConflict.of_key(write.key, write.if_version, live.version if live else 0)
+        if write.value is None:
+            return 0 if live is None else self._bury(connection, key, _DELETED, write.id, now)
+        if write.metadata is KEEP:
+            metadata = live.metadata if live else None
+        else:
+            metadata = json.dumps(dict(write.metadata)) if write.metadata else None
+        if write.ttl is KEEP:
+            expires = live.expires if live else None
+        else:
+            expires = None if write.ttl is None else now + write.ttl
+        version = self._next_version(connection)
+        if found is None:
+            connection.execute(
+                "INSERT INTO records (k, n, kind, expires, write, metadata, v) VALUES (?, ?, 0, ?, ?, ?, ?)",
+                (key, version, expires, write.id, metadata, write.value),
+            )
+        else:
+            connection.execute(
+                "UPDATE records SET n = ?, kind = 0, expires = ?, write = ?, at = NULL, metadata = ?, v = ? WHERE k = ?",
+                (version, expires, write.id, metadata, write.value, key),
+            )
+        return version
+
+    def _bury(self, connection: Connection, key: bytes, kind: int, write: str, now: float) -> int:
+        """Replaces a record by a tombstone; returns its version."""
+        version = self._next_version(connection)
+        connection.execute(
+            "UPDATE records SET n = ?, kind = ?, expires = NULL, write = ?, at = ?, metadata = NULL, v = NULL WHERE k = ?",
+            (version, kind, write, now, key),
+        )
+        return version
+
+    def _next_version(self, connection: Connection) -> int:
+        version: int
+        inode: int
+        version, inode = connection.execute("SELECT version + 1, inode FROM history").fetchone()
+        own = _inode(connection)
+        if inode != own:
+            version += _RESTORED if inode else 0
+            connection.execute("UPDATE history SET version = ?, inode = ?", (version, own))
+        else:
+            connection.execute("UPDATE history SET version = ?", (version,))
+        return version
+
+    def _history(self, connection: Connection) -> tuple[str, int, int]:
+        """Returns the name of the history of this file, its last version, and the last one that is not known any more."""
+        epoch, version, forgotten = connection.execute("SELECT epoch, version, forgotten FROM history").fetchone()
+        return f"{epoch}.{_inode(connection):x}", version, forgotten
+
+
+def _some(
+    connection: Connection, query: str, arguments: Sequence[Any], limit: int, max_bytes: int
+) -> tuple[list[_Row], bool]:
+    """Returns rows, no more than the limits allow, and whether there are more."""
+    found: list[_Row] = []
+    size = 0
+    with contextlib.closing(connection.execute(query, arguments)) as rows:
+        for row in rows:
+            if len(found) >= limit or size >= max_bytes:
+                return found, True
+            found.append(row)
+            size += len(row[5] or b"")
+    return found, False
+
+
+def _record(row: _Row, now: float) -> Record:
+    key, version, _, expires, metadata, value = row
+    at = None if expires is None else datetime.fromtimestamp(wall_time() + expires - now, UTC)
+    return Record(key.decode(), value or b"", version, _metadata(metadata), at)
+
+
+def _entry(row: _Row, now: float) -> Entry:
+    key, version, number, expires = row[:4]
+    kind: Literal[ChangeKind.DELETED, ChangeKind.EXPIRED]
+    if number == _PUT and (expires is None or expires > now):
+        return Entry(ChangeKind.PUT, _record(row, now), (version,))
+    kind = ChangeKind.DELETED if number == _DELETED else ChangeKind.EXPIRED
+    return Entry(kind, Record(key.decode(), b"", version), (version,))
+
+
+def _metadata(text: str | None) -> dict[str, str]:
+    if not text:
+        return {}
+    try:
+        found = read_json(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise DataLoss("the metadata of a record is damaged")
+    return {str(name): str(value) for name, value in found.items()}
+
+
+def _successor(prefix: bytes) -> bytes | None:
+    """Returns the first bytes behind all that begin with a prefix; None if nothing can be behind them."""
+    stem = prefix.rstrip(b"\xff")
+    return stem[:-1] + bytes([stem[-1] + 1]) if stem else None
+
+
+def _inode(connection: Connection) -> int:
+    main = connection.files.main
+    return 0 if main is None else main[1]
