@@ -39,10 +39,15 @@ from micro_rt.metadata import Metadata, MetadataLike, MetadataValue
 from micro_rt.method import AuthPolicy, Idempotency, Kind, Method, Policy, RetryPolicy, ServiceInfo, deprecated
 from micro_rt.node import Node
 from micro_rt.service.service import Lifespan, Service
+from micro_rt.service.typed_store import TypedChange, TypedPage, TypedRecord, TypedStore, TypedWatch
+from micro_rt.store.base import KEEP, Change, ChangeKind, Keep, NotAllWritten, Record, VersionConflict
+from micro_rt.store.store import Page, Store
+from micro_rt.store.watch import StoreWatch
 from micro_rt.telemetry.access_log import AccessLog
 from micro_rt.version import require_version
 
 __all__ = [
+    "KEEP",
     "Aborted",
     "AccessLog",
     "AlreadyExists",
@@ -51,6 +56,8 @@ __all__ = [
     "Call",
     "CallInfo",
     "Cancelled",
+    "Change",
+    "ChangeKind",
     "Client",
     "ClientCall",
     "ClientStreamCall",
@@ -75,6 +82,7 @@ __all__ = [
     "InterceptorsByMethod",
     "Internal",
     "InvalidArgument",
+    "Keep",
     "Kind",
     "Lifespan",
     "Messages",
@@ -84,8 +92,10 @@ __all__ = [
     "Method",
     "Node",
     "NotAllPublished",
+    "NotAllWritten",
     "NotFound",
     "OutOfRange",
+    "Page",
     "PartitionStatus",
     "PermissionDenied",
     "Policy",
@@ -93,18 +103,27 @@ __all__ = [
     "Published",
     "Publisher",
     "Publishing",
+    "Record",
     "ResourceExhausted",
     "RetryPolicy",
     "ServerStreamCall",
     "Service",
     "ServiceInfo",
+    "Store",
+    "StoreWatch",
     "StreamNext",
     "Subscriber",
+    "TypedChange",
+    "TypedPage",
+    "TypedRecord",
+    "TypedStore",
+    "TypedWatch",
     "UnaryNext",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",
     "Unknown",
+    "VersionConflict",
     "deprecated",
     "detached",
     "replay",

@@ -29,6 +29,7 @@ KNOWN = (
     "MICRO_NAMESPACE",
     "MICRO_REGISTRY",
     "MICRO_SELECTOR",
+    "MICRO_STORE",
     "MICRO_TRANSPORT",
 )
 """Every variable that the runtime reads."""
@@ -57,6 +58,6 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> Iterator[s
 
 def _schemes_of_others() -> set[str]:
     """Returns the names of the backends of other distributions, as they are written in a variable."""
-    groups = ("registry", "broker", "transport", "selector", "codec")
+    groups = ("registry", "broker", "store", "transport", "selector", "codec")
     points = [point for group in groups for point in entry_points(group=f"micro_rt.{group}")]
     return {point.name.upper().replace("-", "_") for point in points if not point.value.startswith("micro_rt.")}

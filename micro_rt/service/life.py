@@ -6,9 +6,9 @@ Rules:
 - It starts, in this order: the registry; the nodes, that is the client's view of the registry; the lifespan; the
   subscriptions; the server; the registration. Each has what comes before it: a lifespan can call other services and publish
   events, and a handler runs only when the lifespan has begun.
-- The broker is opened when it is needed first, which may be never.
-- Everything stops in reverse order, also after a start that failed half-way: the nodes and the broker are closed after
-  the lifespan, which may still call and publish.
+- The broker and the store are opened when they are needed first, which may be never.
+- Everything stops in reverse order, also after a start that failed half-way: the nodes, the broker and the store are
+  closed after the lifespan, which may still call, publish and write.
 - Where the machine loses the address that the service chose, the node is registered at another one, with the same id.
 - The server listens before the node is registered, because the registration holds the port. The service takes calls before
   it is registered, so that nobody finds a node that refuses.
@@ -32,6 +32,7 @@ from typing import Any
 
 from micro_rt.broker.base import Broker
 from micro_rt.client.nodes import Nodes
+from micro_rt.errors import FailedPrecondition
 from micro_rt.events.memory import MAX_MEMORY
 from micro_rt.events.subscription import EventSubscription
 from micro_rt.handler import Handler, service_info
@@ -39,7 +40,7 @@ from micro_rt.health.handler import HealthHandler
 from micro_rt.health.state import Health
 from micro_rt.kit.home import Home
 from micro_rt.kit.ids import new_id
-from micro_rt.kit.tasks import cut_short, unless
+from micro_rt.kit.tasks import cut_short, observed, unless
 from micro_rt.logs import logger
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration, Registry
@@ -54,12 +55,16 @@ from micro_rt.service.announce import place_of, started
 from micro_rt.service.environment import unknown_variables
 from micro_rt.service.moving import Mover
 from micro_rt.service.parts import Transports, number_of, part_of, selector_factory
+from micro_rt.store.base import StoreEngine
+from micro_rt.store.store import Store
 from micro_rt.transport.base import Transport
 
 __all__ = ["Life", "Plan"]
 
 BROKER = 6.0
 """Seconds after the grace in which the broker is closed, also if it does not answer."""
+STORE = 1.0
+"""Seconds that the store has to leave off opening."""
 BROKER_AT_LEAST = 1.5
 """Seconds that the broker has in any case."""
 
@@ -75,6 +80,7 @@ class Plan:
     metadata: Mapping[str, str]
     registry: str | Registry | None
     broker: str | Broker | None
+    store: str | StoreEngine | None
     transport: str | Transport | None
     selector: str | Callable[[], Selector] | None
     address: str | None
@@ -103,6 +109,7 @@ class Life:
     Attributes:
         home: the event loop and the process that it runs in.
         broker: the broker, once it is open.
+        store: the store, which is opened when it is used first.
         nodes: the nodes that its clients call, once they are watched.
         node: what the registry lists, once it serves; None if it has no handlers.
     """
@@ -110,6 +117,7 @@ class Life:
     def __init__(self, plan: Plan, hurry: asyncio.Event | None, ended: Callable[[], None]) -> None:
         self.home = Home(f"service {plan.name!r}")
         self.broker: Broker | None = None
+        self.store = Store(self._opened_store)
         self.nodes: Nodes | None = None
         self.node: Node | None = None
         self._plan = plan
@@ -117,6 +125,10 @@ class Life:
         self._ended = ended
         self._stack = AsyncExitStack()
         self._broker_lock = asyncio.Lock()
+        self._engine: asyncio.Task[StoreEngine] | None = None
+        """Opens the store, once it is needed."""
+        self._store_closed = False
+        """Whether the store is closed."""
         self._server: Server | None = None
         self._broker_until = 0.0
         """When the broker is closed at the latest, once it stops."""
@@ -160,6 +172,24 @@ class Life:
                 self.broker = broker
             return self.broker
 
+    async def _opened_store(self) -> StoreEngine:
+        """Returns the engine of the store, and opens it the first time; those who ask meanwhile wait for the same."""
+        self.home.check()
+        if self._store_closed:
+            raise FailedPrecondition(f"service {self._plan.name!r} has stopped, and its store is closed")
+        if self._engine is None or (self._engine.done() and (self._engine.cancelled() or self._engine.exception())):
+            self._engine = asyncio.get_running_loop().create_task(self._open_store())
+            observed(self._engine)
+        if self._engine.done():
+            return self._engine.result()
+        return await asyncio.shield(self._engine)  # Who is cancelled leaves the others their store.
+
+    async def _open_store(self) -> StoreEngine:
+        engine: StoreEngine = part_of("store", self._plan.store, StoreEngine)
+        await engine.open()
+        self._plan.health.observe("store", lambda: engine.problem)
+        return engine
+
     async def _start(self, stack: AsyncExitStack) -> None:
         plan = self._plan
         for warning in unknown_variables():
@@ -173,6 +203,7 @@ class Life:
         self.nodes = nodes = Nodes(registry, transports.speaking, selector_factory(plan.selector), place)
         stack.push_async_callback(nodes.close)
         stack.push_async_callback(self._close_broker)
+        stack.push_async_callback(self._close_store)
         if plan.lifespan is not None:
             await stack.enter_async_context(plan.lifespan())
         max_memory = number_of(plan.max_memory, "max_memory", MAX_MEMORY)
@@ -268,6 +299,14 @@ class Life:
             closing.result()
         else:
             _log.warning("the broker has not answered within the grace, and was closed without it: %s", broker.problem)
+
+    async def _close_store(self) -> None:
+        opening, self._store_closed = self._engine, True
+        if opening is None:
+            return
+        ended = opening.done() or await cut_short(opening, STORE)
+        if ended and not opening.cancelled() and opening.exception() is None:
+            await opening.result().close()
 
     async def _unless_hurried(self, step: Coroutine[Any, Any, Any]) -> None:
         """Awaits one step of stopping, and cuts it short once there is a hurry."""

@@ -40,6 +40,8 @@ from micro_rt.service.announce import stopping
 from micro_rt.service.life import Life, Plan
 from micro_rt.service.parts import codec_named, names_of
 from micro_rt.service.signals import Ending, on_signals
+from micro_rt.store.base import StoreEngine
+from micro_rt.store.store import Store
 from micro_rt.text import printable
 from micro_rt.transport.base import Transport
 
@@ -75,6 +77,7 @@ class Service:
         metadata: told to others in the registry.
         registry: address (``"local:"``, ``"memory:"``) or object; else ``MICRO_REGISTRY``, else ``"local:"``.
         broker: address or object, for events; else ``MICRO_BROKER``, else ``"local:"``. Opened when it is needed.
+        store: address or object, for ``service.store``; else ``MICRO_STORE``, else ``"local:"``. Opened when it is needed.
         transport: name or object; else ``MICRO_TRANSPORT``, else ``"grpc"``. It also calls the nodes that speak its protocol.
         selector: name, or what makes a selector; else ``MICRO_SELECTOR``, else ``"round_robin"``.
         codec: name or object; ``"proto"``. Its clients send with it. Its handlers take requests in every codec that is
@@ -107,6 +110,7 @@ class Service:
         metadata: Mapping[str, str] | None = None,
         registry: str | Registry | None = None,
         broker: str | Broker | None = None,
+        store: str | StoreEngine | None = None,
         transport: str | Transport | None = None,
         selector: str | Callable[[], Selector] | None = None,
         codec: str | Codec = "proto",
@@ -140,6 +144,7 @@ class Service:
         """Whether it takes calls, and what troubles it."""
         self._registry = registry
         self._broker = broker
+        self._store = store
         self._transport = transport
         self._selector = selector
         self._address = address
@@ -298,6 +303,19 @@ class Service:
         life.home.check()
         return life.broker or await life.open_broker()
 
+    @property
+    def store(self) -> Store:
+        """The records of the service, while it runs: ``await service.store.read("session/42")``.
+
+        It is opened at its first use, which raises what keeps it from being opened.
+
+        Raises:
+            FailedPrecondition: the service is not started.
+        """
+        if self._life is None:
+            raise self._not_started()
+        return self._life.store
+
     def run(self) -> None:
         """Serves until SIGINT or SIGTERM, on uvloop where it is installed.
 
@@ -425,6 +443,7 @@ class Service:
             metadata=self.metadata,
             registry=self._registry,
             broker=self._broker,
+            store=self._store,
             transport=self._transport,
             selector=self._selector,
             address=self._address,

@@ -291,7 +291,7 @@ class StoreEngine(ABC):
 
     @abstractmethod
     async def open(self) -> None:
-        """Connects, and brings what is stored to the present schema.
+        """Connects, and brings what is stored to the present schema, in bounded time.
 
         Raises:
             Unavailable: it cannot be reached; the message says where it was looked for and what to do.

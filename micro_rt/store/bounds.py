@@ -9,25 +9,25 @@ from typing import TypeVar
 
 from micro_rt.context import current_context
 from micro_rt.errors import DeadlineExceeded
-from micro_rt.store.base import StoreEngine
+from micro_rt.store.base import TIMEOUT
 
 __all__ = ["bounded", "deadline_in"]
 
 T = TypeVar("T")
 
 
-def deadline_in(seconds: float | None, engine: StoreEngine) -> float:
+def deadline_in(seconds: float | None, default: float = TIMEOUT) -> float:
     """Returns when a call must be over, on the loop's clock: no later than the call or event that the task handles.
 
     Args:
-        seconds: as given for the call; the engine's own if None.
-        engine: that is called.
+        seconds: as given for the call; None if they were not.
+        default: seconds, if they were not.
 
     Raises:
         ValueError: the seconds are not a number above 0.
     """
     if seconds is None:
-        seconds = engine.timeout
+        seconds = default
     elif not seconds > 0 or math.isinf(seconds):
         raise ValueError(f"timeout must be a number of seconds greater than 0, not {seconds!r}")
     deadline = asyncio.get_running_loop().time() + seconds
@@ -37,8 +37,13 @@ def deadline_in(seconds: float | None, engine: StoreEngine) -> float:
     return min(deadline, scope.deadline)
 
 
-async def bounded(engine: StoreEngine, work: Awaitable[T], deadline: float) -> T:
+async def bounded(name: str, work: Awaitable[T], deadline: float) -> T:
     """Awaits what an engine does, until a deadline on the loop's clock.
+
+    Args:
+        name: of the engine, for the error.
+        work: what it does.
+        deadline: when it is cancelled.
 
     Raises:
         DeadlineExceeded: it took longer, and was cancelled.
@@ -50,4 +55,4 @@ async def bounded(engine: StoreEngine, work: Awaitable[T], deadline: float) -> T
     except TimeoutError:
         if not limit.expired():
             raise
-    raise DeadlineExceeded(f"{engine.name} has not answered in time", unanswered=True)
+    raise DeadlineExceeded(f"{name} has not answered in time", unanswered=True)

@@ -20,6 +20,7 @@ from typing import overload
 
 from micro_rt.errors import Error, InvalidArgument, NotFound
 from micro_rt.kit.backoff import Backoff
+from micro_rt.kit.clock import loop_time
 from micro_rt.kit.ids import NumberedIds
 from micro_rt.store.base import KEEP, Capabilities, Keep, NotAllWritten, Record, StoreEngine, VersionConflict, Write
 from micro_rt.store.bounds import bounded, deadline_in
@@ -100,7 +101,8 @@ class Store:
 
     async def capabilities(self) -> Capabilities:
         """Returns what the engine can do where engines differ."""
-        return (await self._opened()).capabilities
+        engine, _ = await self._begin(None)
+        return engine.capabilities
 
     # Reading
 
@@ -111,8 +113,7 @@ class Store:
             NotFound: no record has this key, or it has expired.
         """
         check_key(key)
-        engine = await self._opened()
-        deadline = deadline_in(timeout, engine)
+        engine, deadline = await self._begin(timeout)
         (record,) = await persistently(engine, partial(engine.get, (key,)), deadline)
         if record is None:
             raise NotFound(f"no record {key!r}", id="micro.no_record")
@@ -121,8 +122,7 @@ class Store:
     async def read_many(self, keys: Iterable[str], *, timeout: float | None = None) -> dict[str, Record]:
         """Returns the records of several keys by key, without those that do not exist."""
         wanted = list(dict.fromkeys(check_key(key) for key in not_text(keys)))
-        engine = await self._opened()
-        deadline = deadline_in(timeout, engine)
+        engine, deadline = await self._begin(timeout)
         found: dict[str, Record] = {}
         for start in range(0, len(wanted), _AT_ONCE):
             some = wanted[start : start + _AT_ONCE]
@@ -153,13 +153,13 @@ class Store:
         check_text(prefix, "prefix")
         check_text(suffix, "suffix")
         check_text(after, "after")
-        engine = await self._opened()
         more = True
         while more:
+            engine, deadline = await self._begin(timeout)
             found = await persistently(
                 engine,
                 partial(engine.scan, prefix, after, suffix=suffix, limit=_AT_ONCE, max_bytes=_BYTES, values=values),
-                deadline_in(timeout, engine),
+                deadline,
             )
             for entry in found.entries:
                 yield entry.record
@@ -197,11 +197,11 @@ class Store:
         if not 1 <= limit <= _PAGE:
             raise InvalidArgument(f"limit={limit}: a page has 1 to {_PAGE} records")
         after = read_page_cursor(cursor, prefix, suffix) if cursor else ""
-        engine = await self._opened()
+        engine, deadline = await self._begin(timeout)
         found = await persistently(
             engine,
             partial(engine.scan, prefix, after, suffix=suffix, limit=limit, max_bytes=_PAGE_BYTES, values=values),
-            deadline_in(timeout, engine),
+            deadline,
         )
         records = tuple(entry.record for entry in found.entries)
         return Page(records, page_cursor(prefix, suffix, records[-1].key) if found.more and records else "")
@@ -254,8 +254,8 @@ class Store:
             InvalidArgument: the value is too large, or the key, the metadata, the time or the version cannot be.
         """
         write = self._write(key, value, metadata, ttl, if_version)
-        engine = await self._opened()
-        return await settled(engine, write, deadline_in(timeout, engine))
+        engine, deadline = await self._begin(timeout)
+        return await settled(engine, write, deadline)
 
     async def write_many(
         self,
@@ -283,14 +283,13 @@ class Store:
         if unknown := [key for key in versions if key not in values]:
             raise InvalidArgument(f"if_versions has {unknown[0]!r}, which is not among the values")
         writes = [self._write(key, value, metadata, ttl, versions.get(key)) for key, value in values.items()]
-        engine = await self._opened()
-        deadline = deadline_in(timeout, engine)
+        engine, deadline = await self._begin(timeout)
         for write in writes:
             check_size(engine, write)
         outcomes: dict[str, int | Error] = {}
         for some in chunks(writes):
             try:
-                made: Sequence[int | Error] = await bounded(engine, engine.apply(some), deadline)
+                made: Sequence[int | Error] = await bounded(engine.name, engine.apply(some), deadline)
             except Error as error:
                 made = [await outcome_after(engine, write, deadline, error) for write in some]
             outcomes.update(zip((write.key for write in some), made, strict=True))
@@ -315,9 +314,9 @@ class Store:
         check_key(key)
         if if_version is not None and not checked_version(if_version):
             raise InvalidArgument("if_version=0 says that there must be no record, and then there is nothing to delete")
-        engine = await self._opened()
+        engine, deadline = await self._begin(timeout)
         write = Write(key, None, {}, None, if_version, self._ids.take(1)[0])
-        return await settled(engine, write, deadline_in(timeout, engine)) > 0
+        return await settled(engine, write, deadline) > 0
 
     @overload
     async def update(
@@ -372,8 +371,7 @@ class Store:
         check_key(key)
         if attempts < 1:
             raise ValueError(f"attempts must be at least 1, not {attempts!r}")
-        engine = await self._opened()
-        deadline = deadline_in(timeout, engine)
+        engine, deadline = await self._begin(timeout)
         backoff = Backoff(0.005, 0.2)
         while True:
             (record,) = await persistently(engine, partial(engine.get, (key,)), deadline)
@@ -387,10 +385,17 @@ class Store:
                 pause = backoff.failed()
                 if backoff.failures >= attempts:
                     raise
-                await bounded(engine, asyncio.sleep(pause), deadline)
+                await bounded(engine.name, asyncio.sleep(pause), deadline)
                 continue
             (record,) = await persistently(engine, partial(engine.get, (key,)), deadline)
             return record
+
+    async def _begin(self, timeout: float | None) -> tuple[StoreEngine, float]:
+        """Returns the engine, open, and when the call must be over."""
+        begun, until = loop_time(), deadline_in(timeout)
+        engine = await bounded("the store", self._opened(), until)
+        deadline = deadline_in(timeout, engine.timeout)
+        return engine, deadline - (loop_time() - begun)
 
     def _write(self, key: str, value: object, metadata: object, ttl: object, if_version: int | None) -> Write:
         version = None if if_version is None else checked_version(if_version)

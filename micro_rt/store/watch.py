@@ -68,9 +68,10 @@ class StoreWatch(AsyncIterator[Change]):
     async def __aenter__(self) -> Self:
         if self._engine is not None or self._ended:
             raise RuntimeError("a watch is entered once: open another")
-        engine = await self._opened()
+        until = deadline_in(None)
+        engine = await bounded("the store", self._opened(), until)
         if not self._cursor.position:
-            self._cursor = await bounded(engine, engine.end(), deadline_in(None, engine))
+            self._cursor = await bounded(engine.name, engine.end(), deadline_in(None, engine.timeout))
         self._engine = engine
         engine.wakeups.join()
         return self
@@ -104,7 +105,7 @@ class StoreWatch(AsyncIterator[Change]):
         seen = engine.wakeups.count
         try:
             step = self._read_some(engine) if self._reading else self._follow(engine)
-            waits = await bounded(engine, step, loop_time() + engine.timeout)
+            waits = await bounded(engine.name, step, loop_time() + engine.timeout)
         except (Unavailable, DeadlineExceeded) as error:
             if engine.wakeups.closed or self._engine is None:
                 return

@@ -20,7 +20,7 @@ import contextlib
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from micro_rt.backends.local.file_time import FileTime
 from micro_rt.backends.local.open_files import Connection
@@ -313,7 +313,7 @@ def _metadata(text: str | None) -> dict[str, str]:
         found = None
     if not isinstance(found, dict):
         raise DataLoss("the metadata of a record is damaged")
-    return {str(name): str(value) for name, value in found.items()}
+    return {str(name): str(value) for name, value in cast("dict[str, object]", found).items()}
 
 
 def _successor(prefix: bytes) -> bytes | None:
