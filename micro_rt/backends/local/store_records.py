@@ -183,7 +183,7 @@ class StoreRecords:
 
     def apply(self, connection: Connection, writes: Iterable[Write]) -> Sequence[int | Error]:
         """Makes writes and deletions, within a transaction."""
-        now = self._time.now(connection)
+        now = self._time.now_to_write(connection)
         return [self._apply(connection, write, now) for write in writes]
 
     def sweep(self, connection: Connection, most: int) -> int:
