@@ -40,6 +40,7 @@ class TestService(Service):
             name,
             registry=f"memory:{place}",
             broker=self._recording,
+            store=f"memory:{place}",
             transport="memory",
             client_interceptors=(*client_interceptors, recorder),
             **options,
@@ -124,7 +125,7 @@ async def serve(
             await service.settled()
             assert [event.message for event in service.published] == [OrderPlaced(order_id="42")]
 
-    Each one is a world of its own: it sees no other service, and no other sees it. Its events are kept in memory.
+    Each one is a world of its own: it sees no other service, and no other sees it. Its events and records are kept in memory.
 
     Args:
         handlers: what to serve, or functions that make it.
