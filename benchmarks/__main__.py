@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 
-from benchmarks import discovery, events, generate, messages, path, profile, streams, trees, unary
+from benchmarks import discovery, events, generate, messages, path, profile, store, streams, trees, unary
 from benchmarks.machine import Others, describe
 from benchmarks.measure import Plan
 from benchmarks.table import Table
@@ -23,9 +23,10 @@ BENCHMARKS: Mapping[str, Callable[[Plan], Iterator[Table]]] = {
     "trees": trees.run,
     "events": events.run,
     "discovery": discovery.run,
+    "store": store.run,
     "profile": profile.run,
 }
-USUAL = ("unary", "streams", "path", "messages", "generate", "trees", "events", "discovery")
+USUAL = ("unary", "streams", "path", "messages", "generate", "trees", "events", "discovery", "store")
 
 DESCRIPTION = """\
 Measures micro-rt against its peers in one run; docs/benchmarks.md says what the figures mean.
@@ -38,6 +39,7 @@ Measures micro-rt against its peers in one run; docs/benchmarks.md says what the
   trees      generating whole trees, and importing what was generated
   events     publishing and consuming on Kafka and on local:
   discovery  picking a node, what registries are asked, and a node that is killed, beside go-micro
+  store      records in a file beside plain sqlite3
   profile    which library the CPU of a unary call goes to (not part of a usual run)
 """
 

@@ -14,7 +14,7 @@ import pytest
 
 import micro_rt as micro
 from micro_rt.backends.local.open_files import Connection
-from micro_rt.backends.local.store import LocalStore
+from micro_rt.backends.local.store import FileStore, LocalStore
 from micro_rt.backends.local.store_file import StoreFile
 from micro_rt.backends.local.store_records import KEPT
 from micro_rt.kit.clock import Clock, boot_clock
@@ -272,3 +272,21 @@ def _memory() -> int:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
     pytest.skip("the system does not say how much memory a process uses")
+
+
+async def test_a_file_may_be_in_a_private_folder_below_one_that_all_may_write_to(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)  # noqa: ASYNC240 - nothing else runs here
+    (tmp_path / "own").mkdir(mode=0o700)
+    async with Store.over(FileStore(f"file:{tmp_path}/own/app.db")) as store:
+        await store.write("a", b"1")
+    with pytest.raises(micro.FailedPrecondition, match="other users"):
+        async with Store.over(FileStore(f"file:{tmp_path}/app.db")):
+            pass
+
+
+@pytest.mark.parametrize(
+    "address", ["file:", "file:/", "file:a/", "file://host/a", "file:a#b", "file:a?nothing=1", "local:"]
+)
+def test_an_address_that_names_no_file_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match=r"file:|no option|option"):
+        FileStore(address)

@@ -71,6 +71,7 @@ class Database:
         disk: how much of the disk stays free; nothing but a reserve if not given.
         mounts: the table of mounted file systems.
         owner: whose folders and files are accepted too.
+        folders: how many of the folders above the file are ours: the state folder and that of the namespace, by default.
     """
 
     def __init__(
@@ -86,10 +87,11 @@ class Database:
         disk: Disk | None = None,
         mounts: Path = MOUNTS,
         owner: Owner = None,
+        folders: int = 2,
     ) -> None:
         self.path = path
         self.disk = Disk(path) if disk is None else disk
-        file = _ReservedFile(path, schema, sync, mounts, owner, disk=self.disk)
+        file = _ReservedFile(path, schema, sync, mounts, owner, folders, disk=self.disk)
         self._reader = Reader(file, "micro-read", poll, deliver, interval)
         queue = Turns(path.with_name(f"{path.name}-turns")) if turns else None
         self._writer = Writer(file, "micro-write", self._reader.poke, queue, self.disk)
@@ -142,9 +144,17 @@ class _ReservedFile(SQLiteFile):
     """A file that is opened with the space of the reserve, if the disk is full."""
 
     def __init__(
-        self, path: Path, schema: Sequence[Sequence[str]], sync: Sync, mounts: Path, owner: Owner, *, disk: Disk
+        self,
+        path: Path,
+        schema: Sequence[Sequence[str]],
+        sync: Sync,
+        mounts: Path,
+        owner: Owner,
+        folders: int,
+        *,
+        disk: Disk,
     ) -> None:
-        super().__init__(path, schema, sync, mounts, owner)
+        super().__init__(path, schema, sync, mounts, owner, folders)
         self._disk = disk
 
     def connect(self, look: Callable[[], None] = lambda: None) -> Connection:

@@ -49,6 +49,7 @@ class SQLiteFile:
         sync: ``"normal"``: what is committed survives a kill; ``"full"``: a loss of power as well.
         mounts: the table of mounted file systems.
         owner: whose folders and files are accepted too.
+        folders: how many of the folders above the file are ours.
     """
 
     def __init__(
@@ -58,12 +59,14 @@ class SQLiteFile:
         sync: Sync = "normal",
         mounts: Path = MOUNTS,
         owner: Owner = None,
+        folders: int = 2,
     ) -> None:
         self.path = path
         self._schema = schema
         self._sync = sync
         self._mounts = mounts
         self._owner: Owner = owner
+        self._folders = folders
         self._text = os.fspath(path)
         # These are of both threads.
         self._size: tuple[tuple[int, int] | None, int] = (0, 0), 0
@@ -140,7 +143,7 @@ class SQLiteFile:
         while True:
             main = Files.at(self._text).main
             if self._prepared is None or main != self._prepared.main:
-                prepare(self.path, self._mounts, self._owner)
+                prepare(self.path, self._mounts, self._owner, self._folders)
                 main = Files.at(self._text).main
             if Connection.inherited(main):
                 raise forked(self.path)

@@ -123,13 +123,14 @@ def state_path(part: str, home: str | os.PathLike[str] | None = None, namespace:
     return _home(home) / space / f"{part}.db"
 
 
-def prepare(path: Path, mounts: Path = MOUNTS, owner: Owner = None) -> None:
+def prepare(path: Path, mounts: Path = MOUNTS, owner: Owner = None, folders: int = 2) -> None:
     """Creates the folders of a state file and the file, for its owner only.
 
     Args:
         path: of the file.
         mounts: the table of mounted file systems.
         owner: whose folders and files are accepted too.
+        folders: how many of the folders above the file are ours: the state folder and that of the namespace, or the file's own alone.
 
     Raises:
         FailedPrecondition: it cannot be there, is on a file system that is not local, or another user could replace it.
@@ -138,7 +139,7 @@ def prepare(path: Path, mounts: Path = MOUNTS, owner: Owner = None) -> None:
     folder = path.parent
     check_file_system(folder, mounts)
     try:
-        make_folder(folder, 2, owner)  # The state folder, and that of the namespace.
+        make_folder(folder, folders, owner)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise cause_of(path) or PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OwnershipError as problem:

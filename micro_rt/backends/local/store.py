@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from micro_rt.backends.local.state import Sync, options_of, read_owner_option, read_sync, state_owner, state_path
 from micro_rt.backends.local.store_file import LOOK, StoreFile
@@ -34,6 +35,9 @@ class LocalStore(StoreEngine):
         namespace: who does not meet others; else ``MICRO_NAMESPACE``, else ``"default"``.
         clock: what expiry is measured with.
     """
+
+    _folders: ClassVar[int] = 2
+    """How many of the folders above the file are ours: the state folder, and that of the namespace."""
 
     def __init__(
         self,
@@ -89,7 +93,8 @@ class LocalStore(StoreEngine):
         clock = self._clock or boot_clock()
         owner = state_owner(self._owner)
         self._shared = Shared(
-            ("store", path, self._sync, owner, clock), lambda: StoreFile(path, self._sync, owner, clock)
+            ("store", path, self._sync, owner, clock),
+            lambda: StoreFile(path, self._sync, owner, clock, self._folders),
         )
         self._file = file = await self._shared.acquire()
         self._wakeups = Wakeups(file.watch_begins, file.watch_ends)
@@ -162,6 +167,8 @@ class FileStore(LocalStore):
         address: ``"file:/path/of/store.db"``, or a path relative to the working directory; parameters as those of ``local:``.
         clock: what expiry is measured with.
     """
+
+    _folders = 1
 
     def __init__(self, address: str, *, clock: Clock | None = None) -> None:
         self._given = ""

@@ -55,9 +55,10 @@ class StoreFile:
         sync: what survives.
         owner: whose folder and file are accepted too.
         clock: what expiry is measured with.
+        folders: how many of the folders above the file are ours.
     """
 
-    def __init__(self, path: Path, sync: Sync, owner: Owner, clock: Clock) -> None:
+    def __init__(self, path: Path, sync: Sync, owner: Owner, clock: Clock, folders: int = 2) -> None:
         self._time = FileTime(clock)
         self.records = StoreRecords(self._time)
         self.database = Database(
@@ -70,6 +71,7 @@ class StoreFile:
             turns=True,
             disk=Disk(path, _FLOOR, "writes that need more are refused"),
             owner=owner,
+            folders=folders,
         )
         self.stores: list[Wakeups] = []
         """Those of the stores that are open."""
