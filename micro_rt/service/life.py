@@ -117,7 +117,7 @@ class Life:
     def __init__(self, plan: Plan, hurry: asyncio.Event | None, ended: Callable[[], None]) -> None:
         self.home = Home(f"service {plan.name!r}")
         self.broker: Broker | None = None
-        self.store = Store(self._opened_store)
+        self.store = Store(self._opened_store, self._ready_store)
         self.nodes: Nodes | None = None
         self.node: Node | None = None
         self._plan = plan
@@ -172,16 +172,23 @@ class Life:
                 self.broker = broker
             return self.broker
 
+    def _ready_store(self) -> StoreEngine | None:
+        """Returns the engine of the store if it is open."""
+        self.home.check()
+        opening = self._engine
+        if opening is None or not opening.done() or opening.cancelled() or opening.exception() or self._store_closed:
+            return None
+        return opening.result()
+
     async def _opened_store(self) -> StoreEngine:
         """Returns the engine of the store, and opens it the first time; those who ask meanwhile wait for the same."""
-        self.home.check()
         if self._store_closed:
             raise FailedPrecondition(f"service {self._plan.name!r} has stopped, and its store is closed")
-        if self._engine is None or (self._engine.done() and (self._engine.cancelled() or self._engine.exception())):
+        if self._engine is None or self._engine.done():
+            if (engine := self._ready_store()) is not None:
+                return engine
             self._engine = asyncio.get_running_loop().create_task(self._open_store())
             observed(self._engine)
-        if self._engine.done():
-            return self._engine.result()
         return await asyncio.shield(self._engine)  # Who is cancelled leaves the others their store.
 
     async def _open_store(self) -> StoreEngine:

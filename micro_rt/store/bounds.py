@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from micro_rt.context import current_context
 from micro_rt.errors import DeadlineExceeded
-from micro_rt.store.base import TIMEOUT
+from micro_rt.store.base import TIMEOUT, StoreEngine
 
 __all__ = ["bounded", "deadline_in"]
 
@@ -37,11 +37,11 @@ def deadline_in(seconds: float | None, default: float = TIMEOUT) -> float:
     return min(deadline, scope.deadline)
 
 
-async def bounded(name: str, work: Awaitable[T], deadline: float) -> T:
+async def bounded(engine: StoreEngine | None, work: Awaitable[T], deadline: float) -> T:
     """Awaits what an engine does, until a deadline on the loop's clock.
 
     Args:
-        name: of the engine, for the error.
+        engine: whose name the error has; None for one that is not open yet.
         work: what it does.
         deadline: when it is cancelled.
 
@@ -55,4 +55,6 @@ async def bounded(name: str, work: Awaitable[T], deadline: float) -> T:
     except TimeoutError:
         if not limit.expired():
             raise
-    raise DeadlineExceeded(f"{name} has not answered in time", unanswered=True)
+    raise DeadlineExceeded(
+        f"{'the store' if engine is None else engine.name} has not answered in time", unanswered=True
+    )

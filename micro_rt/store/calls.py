@@ -36,11 +36,12 @@ _BACKOFF = (0.02, 1.0)
 
 async def persistently(engine: StoreEngine, work: Callable[[], Awaitable[T]], deadline: float) -> T:
     """Reads, and tries again until the deadline while the engine cannot be reached."""
-    backoff = Backoff(*_BACKOFF)
+    backoff: Backoff | None = None
     while True:
         try:
-            return await bounded(engine.name, work(), deadline)
+            return await bounded(engine, work(), deadline)
         except Unavailable:
+            backoff = backoff or Backoff(*_BACKOFF)
             pause = backoff.failed()
             if loop_time() + pause >= deadline:
                 raise
@@ -64,7 +65,7 @@ async def settled(engine: StoreEngine, write: Write, deadline: float) -> int:
     """Makes a write, and returns its version."""
     check_size(engine, write)
     try:
-        (outcome,) = await bounded(engine.name, engine.apply((write,)), deadline)
+        (outcome,) = await bounded(engine, engine.apply((write,)), deadline)
     except Unavailable as error:
         outcome = await outcome_after(engine, write, deadline, error)
     if isinstance(outcome, Error):
@@ -83,9 +84,9 @@ async def outcome_after(engine: StoreEngine, write: Write, deadline: float, erro
         await asyncio.sleep(pause)
         try:
             if lost and write.if_version is None:
-                last = await bounded(engine.name, engine.last(write.key), deadline)
+                last = await bounded(engine, engine.last(write.key), deadline)
                 return last.version if last is not None and last.id == write.id else error
-            (outcome,) = await bounded(engine.name, engine.apply((write,)), deadline)
+            (outcome,) = await bounded(engine, engine.apply((write,)), deadline)
         except Error as another:
             failure = another
         else:

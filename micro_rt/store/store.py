@@ -74,11 +74,15 @@ class Store:
     ``InvalidArgument`` for a key that cannot be one.
 
     Args:
-        opened: returns the engine, open; called once, at the first use.
+        opened: opens the engine, and returns it; called as long as ``ready`` returns None.
+        ready: returns the engine, or None if it is not open yet.
     """
 
-    def __init__(self, opened: Callable[[], Awaitable[StoreEngine]]) -> None:
+    def __init__(
+        self, opened: Callable[[], Awaitable[StoreEngine]], ready: Callable[[], StoreEngine | None] = lambda: None
+    ) -> None:
         self._opened = opened
+        self._ready = ready
         self._ids = NumberedIds()
 
     @classmethod
@@ -95,7 +99,7 @@ class Store:
 
         await engine.open()
         try:
-            yield cls(opened)
+            yield cls(opened, lambda: engine)
         finally:
             await engine.close()
 
@@ -289,7 +293,7 @@ class Store:
         outcomes: dict[str, int | Error] = {}
         for some in chunks(writes):
             try:
-                made: Sequence[int | Error] = await bounded(engine.name, engine.apply(some), deadline)
+                made: Sequence[int | Error] = await bounded(engine, engine.apply(some), deadline)
             except Error as error:
                 made = [await outcome_after(engine, write, deadline, error) for write in some]
             outcomes.update(zip((write.key for write in some), made, strict=True))
@@ -385,15 +389,18 @@ class Store:
                 pause = backoff.failed()
                 if backoff.failures >= attempts:
                     raise
-                await bounded(engine.name, asyncio.sleep(pause), deadline)
+                await bounded(engine, asyncio.sleep(pause), deadline)
                 continue
             (record,) = await persistently(engine, partial(engine.get, (key,)), deadline)
             return record
 
     async def _begin(self, timeout: float | None) -> tuple[StoreEngine, float]:
         """Returns the engine, open, and when the call must be over."""
+        engine = self._ready()
+        if engine is not None:
+            return engine, deadline_in(timeout, engine.timeout)
         begun, until = loop_time(), deadline_in(timeout)
-        engine = await bounded("the store", self._opened(), until)
+        engine = await bounded(None, self._opened(), until)
         deadline = deadline_in(timeout, engine.timeout)
         return engine, deadline - (loop_time() - begun)
 

@@ -69,9 +69,9 @@ class StoreWatch(AsyncIterator[Change]):
         if self._engine is not None or self._ended:
             raise RuntimeError("a watch is entered once: open another")
         until = deadline_in(None)
-        engine = await bounded("the store", self._opened(), until)
+        engine = await bounded(None, self._opened(), until)
         if not self._cursor.position:
-            self._cursor = await bounded(engine.name, engine.end(), deadline_in(None, engine.timeout))
+            self._cursor = await bounded(engine, engine.end(), deadline_in(None, engine.timeout))
         self._engine = engine
         engine.wakeups.join()
         return self
@@ -105,7 +105,7 @@ class StoreWatch(AsyncIterator[Change]):
         seen = engine.wakeups.count
         try:
             step = self._read_some(engine) if self._reading else self._follow(engine)
-            waits = await bounded(engine.name, step, loop_time() + engine.timeout)
+            waits = await bounded(engine, step, loop_time() + engine.timeout)
         except (Unavailable, DeadlineExceeded) as error:
             if engine.wakeups.closed or self._engine is None:
                 return

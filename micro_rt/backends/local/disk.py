@@ -14,7 +14,7 @@ The rules that it keeps, and why:
 - Quotas are not part of what the system reports as free. An allocation that succeeds proves that there is space.
 - What cannot be reserved, because the system has no such call, is done without. No error of the reserve reaches a caller.
 - One warning says that space ends, one message that there is space again. ``problem`` says it meanwhile.
-- The system is asked once per transaction at most, never once per record.
+- The system is asked once per transaction at most, never once per record, and every 0.1 s where there is plenty of space.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ _JOURNAL = 4 << 20
 _PAGE = 4096
 _OVERHEAD = 1 << 16
 """Bytes that a transaction may write beside what it was asked to."""
+_LASTS = 0.1
+"""Seconds for which a look at a disk with plenty of space counts."""
 _LOOK = 0.5
 """Seconds between two looks whether there is space again."""
 _ENDED = (errno.ENOSPC, errno.EDQUOT)
@@ -80,6 +82,8 @@ class Disk:
         self.journal_size = _JOURNAL
         """Bytes that the WAL is to have at most."""
         self._next_look = [0.0, 0.0]
+        self._plenty, self._plenty_until = 0, 0.0
+        """Bytes that can be added without looking, and until when."""
 
     @property
     def problem(self) -> str:
@@ -98,10 +102,16 @@ class Disk:
         Raises:
             ResourceExhausted: there is not enough left.
         """
-        usage = self._usage()
         # A row that is larger than half a page may leave the other half unused.
         wanted = size + min(size, count * _PAGE) + _OVERHEAD
-        if usage is None or (not self._problem and usage[1] >= _PLENTY + 2 * wanted):
+        if wanted <= self._plenty and monotonic() < self._plenty_until:
+            self._plenty -= wanted
+            return
+        usage = self._usage()
+        if usage is None:
+            return
+        if not self._problem and usage[1] >= _PLENTY + 2 * wanted:
+            self._plenty, self._plenty_until = (usage[1] - 2 * wanted - _PLENTY) // 4, monotonic() + _LASTS
             return
         with self._lock:
             if self._restore(usage) and self._fits(connection, usage, wanted):

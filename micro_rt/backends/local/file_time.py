@@ -54,8 +54,10 @@ class FileTime:
 
     def now_to_write(self, connection: Connection) -> float:
         """Returns the seconds on the clock of the file, within a write: exact, also if it was not advanced in this boot yet."""
-        (epoch,) = connection.execute("SELECT epoch FROM clock").fetchone()
-        return self.now(connection) if epoch == self._clock.epoch else self.advance(connection)
+        seconds, epoch, at = connection.execute("SELECT seconds, epoch, at FROM clock").fetchone()
+        if epoch != self._clock.epoch:
+            return self.advance(connection)
+        return float(seconds + max(0.0, self._clock.now() - at))
 
     def outdated(self, connection: Connection, shortest: float) -> bool:
         """Returns whether the clock is to be advanced, because time would be lost or not be counted.

@@ -22,6 +22,7 @@ from micro_rt.backends.local.file_time import FileTime
 from micro_rt.backends.local.sqlite import Connection, Database
 from micro_rt.backends.local.state import Sync
 from micro_rt.backends.local.store_records import KEPT, SCHEMA, StoreRecords
+from micro_rt.backends.local.store_writes import StoreWrites
 from micro_rt.errors import Error
 from micro_rt.kit.chance import between
 from micro_rt.kit.clock import Clock, loop_time
@@ -73,6 +74,7 @@ class StoreFile:
             owner=owner,
             folders=folders,
         )
+        self._writes = StoreWrites(self._apply)
         self.stores: list[Wakeups] = []
         """Those of the stores that are open."""
         self._watching = 0
@@ -99,23 +101,24 @@ class StoreFile:
         if self._sweeping is not None:
             self._sweeping.cancel()
             await asyncio.wait([self._sweeping])
+        await self._writes.finish()
         await self.database.close()
 
     async def apply(self, writes: Sequence[Write]) -> Sequence[int | Error]:
         """Makes writes, and sees to it that they are swept when they expire."""
-        size = sum(len(write.value) + len(write.key) for write in writes if write.value is not None)
-        puts = sum(write.value is not None for write in writes)
-
-        def apply(connection: Connection) -> Sequence[int | Error]:
-            if puts:
-                self.database.disk.check(connection, size, puts)
-            return self.records.apply(connection, writes)
-
-        outcomes = await self.database.write(apply)
+        outcomes = await self._writes.put(writes)
         for write in writes:
             if isinstance(write.ttl, float):
                 self._sweep_within(write.ttl)
         return outcomes
+
+    async def _apply(self, writes: Sequence[Write], size: int) -> Sequence[int | Error]:
+        def apply(connection: Connection) -> Sequence[int | Error]:
+            if size:
+                self.database.disk.check(connection, size, len(writes))
+            return self.records.apply(connection, writes)
+
+        return await self.database.write(apply)
 
     # Watching
 
