@@ -1,0 +1,1 @@
+"""Config: settings from several sources, merged, typed and reloaded while the program runs."""
