@@ -21,7 +21,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, Union
 
 __all__ = ["MAX_DEPTH", "MAX_SIZE", "MAX_VALUES", "AnySource", "Path", "Reading", "Source", "Tree", "Value"]
 
@@ -32,10 +32,10 @@ MAX_VALUES = 100_000
 MAX_SIZE = 16 << 20
 """How many characters the names and texts of a source may have together."""
 
-Value: TypeAlias = "str | int | float | bool | Sequence[Value] | Mapping[str, Value] | None"
+Value: TypeAlias = Union[str, int, float, bool, Sequence["Value"], Mapping[str, "Value"], None]
 """What configuration is made of: what JSON can say, and nothing else."""
-Tree: TypeAlias = "Mapping[str, Value]"
-Path: TypeAlias = "tuple[str, ...]"
+Tree: TypeAlias = Mapping[str, Value]
+Path: TypeAlias = tuple[str, ...]
 """The names that lead to a value: ``("limits", "rps")`` for ``"limits.rps"``."""
 
 

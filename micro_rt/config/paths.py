@@ -10,7 +10,7 @@ from micro_rt.text import printable
 
 __all__ = ["AnyPath", "path_of", "shown_path"]
 
-AnyPath: TypeAlias = "str | Path"
+AnyPath: TypeAlias = str | Path
 """``"limits.rps"``, or ``("limits", "rps")``, which names with dots need; empty for all settings."""
 
 _PLAIN = re.compile(r"[\w-]{1,100}")
