@@ -25,7 +25,7 @@ from micro_rt.config.merging import merged
 from micro_rt.config.paths import AnyPath, path_of
 from micro_rt.config.plans import Plan, plan_of
 from micro_rt.config.showing import Setting, Shown
-from micro_rt.config.snapshot import MISSING, Bound, Snapshot, Unknown
+from micro_rt.config.snapshot import MISSING, UNREAD, Bound, Snapshot, Unknown
 from micro_rt.errors import Error
 
 __all__ = ["Config"]
@@ -151,9 +151,8 @@ class Config:
             TypeError: values of the type cannot be read from settings.
             ValueError: the path has an empty name.
         """
-        try:
-            value = self._snapshot.values[path, type]
-        except KeyError:
+        value = self._snapshot.values.get((path, type), UNREAD)
+        if value is UNREAD:
             value = self._snapshot.read(path, self._bound(path, type))
         if value is MISSING:
             return default if default is not MISSING else self._snapshot.missing(self._bound(path, type))
@@ -212,7 +211,9 @@ class Config:
         Raises:
             ValueError: the path has an empty name.
         """
-        return list(Shown(self._snapshot.merged, frozenset(self._secrets)).explain(path_of(path)))
+        snapshot = self._snapshot
+        _, there = snapshot.find(path_of(path))
+        return list(Shown(snapshot.merged, frozenset(self._secrets)).explain(there))
 
     def dump(self) -> list[Setting]:
         """Returns every setting with its value and where that comes from. Secrets are shown as ``***``."""

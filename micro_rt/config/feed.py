@@ -87,9 +87,11 @@ class Feed:
         self._arrived = arrived
         self._opened = False
         self._watched = False
+        self._changes = True
         self._changed = asyncio.Event()
         self._tasks: TaskSet[None] = TaskSet()
         self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, jitter=0.5)
+        self._watch_backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, jitter=0.5)
         self._failing = False
         self._error = ""
         self._since: datetime | None = None
@@ -157,7 +159,7 @@ class Feed:
             self._failing = False
             self._backoff.succeeded()
             self._offer(layer)
-            if not self._watched:
+            if not self._changes:
                 return
 
     def _offer(self, layer: Layer) -> None:
@@ -192,12 +194,17 @@ class Feed:
             problem, code = f"it failed with {type(error).__name__}", Code.UNAVAILABLE
         if not self._opened:
             await self._close_source()
-        problem = _shown(problem)
+        problem = self._scrubbed(problem)
         raise Error.of(code, problem if self.name in problem else f"{self.name}: {problem}", id="micro.config")
+
+    def _scrubbed(self, problem: str) -> str:
+        """Returns the message of a source without the secrets of addresses; the name of the source has none."""
+        return _shown(self.name.join(scrubbed(part) for part in problem.split(self.name)))
 
     def _watch(self) -> None:
         if not self._watched:
             watch: AsyncIterator[None] | None = getattr(self._source, "watch", lambda: None)()
+            self._changes = watch is not None
             if watch is not None:
                 self._watched = True
                 self._tasks.start(self._pump(watch), name=f"watch of config {self.name}")
@@ -206,16 +213,17 @@ class Feed:
         problem = "its watch has ended"
         try:
             async for _ in watch:
+                self._watch_backoff.succeeded()
                 self._changed.set()
         except Error as error:
-            problem = f"its watch has ended: {_shown(error.message)}"
+            problem = f"its watch has ended: {self._scrubbed(error.message)}"
         except Exception as error:  # Of a source that others have written.
             problem = f"its watch has ended with {type(error).__name__}"
+        self._stale(f"{self.name}: {problem}")
+        # A watch that ends at once must not be begun all the time.
+        await asyncio.sleep(self._watch_backoff.failed())
         self._watched = False
-        self._fail(f"{self.name}: {problem}")
-        if not self._changed.is_set():
-            # It is read and watched again after a pause: a watch that ends at once must not be begun all the time.
-            asyncio.get_running_loop().call_later(self._backoff.failed(), self._changed.set)
+        self._changed.set()
 
     async def _open_source(self) -> None:
         opening = getattr(self._source, "open", None)
@@ -271,4 +279,4 @@ def _reading(found: Reading | Tree) -> Reading:
 
 
 def _shown(text: str) -> str:
-    return printable(scrubbed(" ".join(text.split())), _LONGEST)
+    return printable(" ".join(text.split()), _LONGEST)

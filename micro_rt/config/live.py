@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, Self, TypeVar
 
-from micro_rt.config.base import Path, Value
+from micro_rt.config.base import Path
 from micro_rt.config.frozen import at, plain, same
 from micro_rt.config.paths import shown_path
 from micro_rt.config.snapshot import Bound, Snapshot
@@ -81,7 +81,7 @@ class Changes:
             snapshot, given = self._snapshot(), self._given
             if snapshot is not given:
                 self._given = snapshot
-                old, new = given.at(self._path), snapshot.at(self._path)
+                (old, _), (new, _) = given.find(self._path), snapshot.find(self._path)
                 if not same(old, new):
                     shown = shown_path(self._path)
                     return ConfigChange(
@@ -96,10 +96,7 @@ class Changes:
         self._closed = True
 
     def _sources(self, old: Snapshot, new: Snapshot) -> tuple[str, ...]:
+        (_, before), (_, after) = old.find(self._path), new.find(self._path)
         pairs = zip(old.merged.layers, new.merged.layers, strict=True)
-        names = [two.source for one, two in pairs if not same(_of(one.tree, self._path), _of(two.tree, self._path))]
+        names = [two.source for one, two in pairs if not same(at(one.tree, before), at(two.tree, after))]
         return tuple(dict.fromkeys(names))
-
-
-def _of(tree: Any, path: Path) -> Value:
-    return at(tree, path)

@@ -17,12 +17,14 @@ from micro_rt.config.plans import Inner, Mismatch, Place, Plan, Problem
 from micro_rt.errors import FailedPrecondition
 from micro_rt.text import near
 
-__all__ = ["MISSING", "Bound", "Snapshot", "Unknown"]
+__all__ = ["MISSING", "UNREAD", "Bound", "Snapshot", "Unknown"]
 
 Unknown = Literal["error", "ignore"]
 
 MISSING: Any = object()
 """In place of a value: nothing is there."""
+UNREAD: Any = object()
+"""In place of a value: it was not asked for yet."""
 _MOST = 10_000
 """How many values are kept for paths and types that were asked for."""
 _PROBLEMS = 10
@@ -71,16 +73,16 @@ class Snapshot:
         self.values: dict[tuple[AnyPath, Any], Any] = {}
         self.bound: dict[Bound, Any] = {}
 
-    def at(self, path: Path) -> Value:
-        """Returns what is at a path; None if nothing is."""
+    def find(self, path: Path) -> tuple[Value, Path]:
+        """Returns what is at a path, and the path as the sources have it; None and the path if nothing is."""
         value: Value = self.merged.tree
         there: Path = ()
         for name in path:
             found = child(value, there, name, self.merged.loose) if isinstance(value, Mapping) else None
             if found is None or not isinstance(value, Mapping):
-                return None
+                return None, path
             value, there = value[found], (*there, found)
-        return value
+        return value, there
 
     def read(self, path: AnyPath, bound: Bound) -> Any:
         """Returns the value of a path as a type, or ``MISSING``, and keeps it.
@@ -107,7 +109,7 @@ class Snapshot:
         Raises:
             FailedPrecondition: it is not of the type; the message has paths, places and expected types, and no value.
         """
-        if or_missing and self.at(bound.path) is None:
+        if or_missing and self.find(bound.path)[0] is None:
             return MISSING
         made, problems = self._made(bound)
         if problems:
@@ -117,7 +119,8 @@ class Snapshot:
 
     def _made(self, bound: Bound) -> tuple[Any, Sequence[Problem]]:
         """Returns the value of a path as a type, or what is wrong with it."""
-        value, place = self.at(bound.path), Place(bound.path, self.merged.loose)
+        value, path = self.find(bound.path)
+        place = Place(path, self.merged.loose)
         try:
             if value is not None:
                 return bound.plan.make(value, place), ()
@@ -135,8 +138,8 @@ class Snapshot:
         """
         if bound.plan.if_missing is not None:
             return self.make(bound)
-        *above, last = bound.path or ("",)
-        parent = self.at(tuple(above))
+        above, last = bound.path[:-1], bound.path[-1] if bound.path else ""
+        parent, above = self.find(above)
         found = near(last, parent, 1) if isinstance(parent, Mapping) else []
         hint = f"did you mean {shown_path((*above, found[0]))}?" if found else "set it, or pass a default"
         raise FailedPrecondition(f"the setting {shown_path(bound.path)} is missing; {hint}", id="micro.config")
