@@ -97,7 +97,12 @@ class Config:
             TypeError: something in ``sources`` is no source.
             ValueError: ``timeout`` is not greater than 0.
         """
-        return await cls(sources, defaults=defaults, timeout=timeout).__aenter__()
+        config = cls(sources, defaults=defaults, timeout=timeout)
+        del (
+            sources,
+            defaults,
+        )  # Some tools show the variables of every frame of an error, and these have values in them.
+        return await config.__aenter__()
 
     async def __aenter__(self) -> Self:
         if self._is_open:
@@ -135,6 +140,8 @@ class Config:
     def get(self, path: AnyPath, type: type[T]) -> T: ...
     @overload
     def get(self, path: AnyPath, type: type[T], default: D) -> T | D: ...
+    @overload
+    def get(self, path: AnyPath, *, default: Any) -> Any: ...
     @overload
     def get(self, path: AnyPath, type: Any, default: Any = ...) -> Any: ...
     def get(self, path: AnyPath, type: Any = object, default: Any = MISSING) -> Any:

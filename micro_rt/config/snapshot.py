@@ -138,11 +138,18 @@ class Snapshot:
         """
         if bound.plan.if_missing is not None:
             return self.make(bound)
-        above, last = bound.path[:-1], bound.path[-1] if bound.path else ""
-        parent, above = self.find(above)
-        found = near(last, parent, 1) if isinstance(parent, Mapping) else []
-        hint = f"did you mean {shown_path((*above, found[0]))}?" if found else "set it, or pass a default"
+        found = self._nearest(bound.path)
+        hint = f"did you mean {shown_path(found)}?" if found else "set it, or pass a default"
         raise FailedPrecondition(f"the setting {shown_path(bound.path)} is missing; {hint}", id="micro.config")
+
+    def _nearest(self, path: Path) -> Path | None:
+        """Returns the path that one may be a misspelling of; None if there is no such path."""
+        for end, name in enumerate(path):
+            parent, above = self.find(path[:end])
+            if isinstance(parent, Mapping) and child(parent, above, name, self.merged.loose) is None:
+                found = near(name, parent, 1)
+                return (*above, found[0], *path[end + 1 :]) if found else None
+        return None
 
     def wrong(self, problems: Iterable[Problem]) -> FailedPrecondition:
         """Returns the error that lists problems, each with its place."""

@@ -558,12 +558,13 @@ async def test_misspelt_names_are_refused_with_the_nearest_one() -> None:
 
 async def test_every_source_gives_get_and_bind_the_same() -> None:
     """Fault viper#522: a variable was seen by Get and not by Unmarshal."""
-    for sources in (
+    every: list[list[Any]] = [
         [Memory({"limits": {"rps": 5}})],
         [Env("APP", {"APP_LIMITS__RPS": "5"})],
         [Flags(["--limits.rps=5"])],
         [{"limits": {"rps": 1}}, Env("APP", {"APP_LIMITS__RPS": "5"})],
-    ):
+    ]
+    for sources in every:
         async with Config(sources) as config:
             assert config.get("limits.rps", int) == 5
             assert config.bind("limits", Limits).value.rps == 5
