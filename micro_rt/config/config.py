@@ -204,6 +204,11 @@ class Config:
         return Changes(path_of(path), lambda: self._snapshot, self._until_changed)
 
     @property
+    def is_open(self) -> bool:
+        """Whether it follows its sources."""
+        return self._is_open
+
+    @property
     def revision(self) -> int:
         """The number of the present settings: 1 at first, and one more each time that any of them changes."""
         return self._snapshot.revision

@@ -27,7 +27,7 @@ class Env(Source):
     The environment of a process does not change by itself, so this source is read once.
 
     Args:
-        prefix: without the underscore that follows it: ``"APP"``.
+        prefix: without the underscore that follows it: ``"APP"``, or as an address: ``"env:APP"``.
         environ: the variables; those of this process if left out.
         secret: whether no output shows a value of it.
 
@@ -39,6 +39,7 @@ class Env(Source):
     ignores_case = True
 
     def __init__(self, prefix: str, environ: Mapping[str, str] | None = None, *, secret: bool = False) -> None:
+        prefix = prefix.removeprefix("env:")
         if not _PREFIX.fullmatch(prefix):
             raise ValueError(
                 f"{printable(prefix, _LONGEST)!r} is no prefix of variables: use letters and digits, such as Env('APP') for APP_LIMITS__RPS"

@@ -269,7 +269,8 @@ def checked_source(source: object) -> Source | AnySource:
         return Memory(cast("Mapping[str, Any]", source), name="mapping")
     if not isinstance(getattr(source, "name", None), str) or not callable(getattr(source, "read", None)):
         raise TypeError(
-            f"a source of a config is an address, a mapping, or an object with a name and read(), not a {type(source).__name__}"
+            f"a source of a config is a mapping, or an object with a name and read(), not a {type(source).__name__}; "
+            "only Service(config=…) takes addresses"
         )
     return cast("Source | AnySource", source)
 

@@ -17,12 +17,14 @@ class Memory(Source):
     """A mapping as a source; changed by ``set``, ``delete`` and ``replace``, which are called in the loop that uses it.
 
     Args:
-        tree: names and values, nested; copied.
-        name: what it is called in errors and in ``explain``.
+        tree: names and values, nested; copied. An address, ``"memory:"``, gives one without anything in it.
+        name: what it is called in errors and in ``explain``; the address if there is one.
         secret: whether no output shows a value of it.
     """
 
-    def __init__(self, tree: Tree | None = None, *, name: str = "memory", secret: bool = False) -> None:
+    def __init__(self, tree: Tree | str | None = None, *, name: str = "memory", secret: bool = False) -> None:
+        if isinstance(tree, str):
+            name, tree = tree, None
         self._name = name
         self._tree = cast("Tree", _copied(tree or {}))
         self._watches: WeakOrderedSet[asyncio.Event] = WeakOrderedSet()

@@ -21,6 +21,8 @@ KNOWN = (
     "MICRO_ADDRESS",
     "MICRO_ADVERTISE",
     "MICRO_BROKER",
+    "MICRO_CONFIG",
+    "MICRO_GRACE",
     "MICRO_HOME",
     "MICRO_HOME_OWNER",
     "MICRO_KAFKA_PASSWORD",
@@ -30,6 +32,7 @@ KNOWN = (
     "MICRO_REGISTRY",
     "MICRO_SELECTOR",
     "MICRO_TRANSPORT",
+    "MICRO_TTL",
 )
 """Every variable that the runtime reads."""
 
@@ -57,6 +60,6 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> Iterator[s
 
 def _schemes_of_others() -> set[str]:
     """Returns the names of the backends of other distributions, as they are written in a variable."""
-    groups = ("registry", "broker", "transport", "selector", "codec")
+    groups = ("registry", "broker", "config", "transport", "selector", "codec")
     points = [point for group in groups for point in entry_points(group=f"micro_rt.{group}")]
     return {point.name.upper().replace("-", "_") for point in points if not point.value.startswith("micro_rt.")}
