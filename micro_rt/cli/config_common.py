@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import json
 import os
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 
 from micro_rt.cli.commands import CommandParser
@@ -22,7 +22,7 @@ from micro_rt.service.life import GRACE
 
 __all__ = ["add_config", "opened_config", "settings_of_service", "show"]
 
-_DEFAULTS = {
+_DEFAULTS: Mapping[str, str | float] = {
     "broker": "local:",
     "grace": GRACE,
     "max_memory": MAX_MEMORY,

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from micro_rt.config.base import AnySource, Source
 from micro_rt.config.config import Config
@@ -23,15 +23,12 @@ from micro_rt.errors import FailedPrecondition
 from micro_rt.service.environment import KNOWN
 from micro_rt.service.parts import Configured, names_of, part_at
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 __all__ = ["SECTION", "ServiceSettings", "configured", "opened_config", "settings_of", "sources_of"]
 
 SECTION = "micro"
 """Where a config has the settings of the service itself."""
 
-PlanT = TypeVar("PlanT", bound="DataclassInstance")
+PlanT = TypeVar("PlanT")
 
 
 @dataclass(frozen=True)
@@ -61,13 +58,11 @@ def sources_of(given: object) -> tuple[list[Source | AnySource | Mapping[str, An
     """
     setting = "config" if given is not None else "MICRO_CONFIG"
     chosen: Any = os.environ.get("MICRO_CONFIG") or () if given is None else given
-    if isinstance(chosen, str):
-        chosen = _addresses(chosen)
-    if not isinstance(chosen, Sequence):
-        kind = type(given).__name__
+    if not isinstance(chosen, str | list | tuple):
+        kind = type(chosen).__name__
         raise TypeError(f"config= is a list of sources, or addresses with commas between, not a {kind}")
-    sources: Sequence[Any] = chosen
-    return [part_at("config", each, setting) if isinstance(each, str) else each for each in sources], setting
+    listed = _addresses(chosen) if isinstance(chosen, str) else cast("list[Any]", chosen)
+    return [part_at("config", each, setting) if isinstance(each, str) else each for each in listed], setting
 
 
 async def opened_config(given: object) -> tuple[Config, bool]:
@@ -111,7 +106,8 @@ def configured(plan: PlanT, config: Config) -> PlanT:
     """
     settings = settings_of(config)
     given = {name: value for name, value in _texts(settings) if getattr(plan, name) is None}
-    return replace(plan, **{name: Configured(value, _place(config, name)) for name, value in given.items()})
+    places = {name: Configured(value, _place(config, name)) for name, value in given.items()}
+    return cast("PlanT", replace(cast("Any", plan), **places))
 
 
 def _texts(settings: ServiceSettings) -> Iterator[tuple[str, str]]:
