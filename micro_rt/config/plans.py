@@ -24,7 +24,10 @@ from micro_rt.config.secret import Secret
 from micro_rt.kit.foreign import read_json
 from micro_rt.text import near
 
-__all__ = ["Mismatch", "Place", "Plan", "Problem", "plan_of"]
+__all__ = ["RESERVED", "Mismatch", "Place", "Plan", "Problem", "plan_of"]
+
+RESERVED = "micro"
+"""The section of the runtime itself, at the root: a dataclass of all settings need not have it."""
 
 Inner: TypeAlias = "tuple[str | int, ...]"
 """A path that leads into lists too: a number is a position."""
@@ -310,7 +313,9 @@ def _dataclass(kind: type, part: Callable[[Any], Plan], unknown: str) -> Plan:
         if unknown == "error":
             names = [field.name for field in fields]
             problems += [
-                Problem((*place.path, name), _unknown(name_of_class, name, names)) for name in tree if name not in used
+                Problem((*place.path, name), _unknown(name_of_class, name, names))
+                for name in tree
+                if name not in used and (place.path or name != RESERVED)
             ]
         if problems:
             raise Mismatch(problems)

@@ -19,13 +19,14 @@ from typing import Any, TypeVar, cast
 
 from micro_rt.config.base import AnySource, Source
 from micro_rt.config.config import Config
+from micro_rt.config.plans import RESERVED
 from micro_rt.errors import FailedPrecondition
 from micro_rt.service.environment import KNOWN
 from micro_rt.service.parts import Configured, names_of, part_at
 
 __all__ = ["SECTION", "ServiceSettings", "configured", "opened_config", "settings_of", "sources_of"]
 
-SECTION = "micro"
+SECTION = RESERVED
 """Where a config has the settings of the service itself."""
 
 PlanT = TypeVar("PlanT")

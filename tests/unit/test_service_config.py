@@ -285,6 +285,16 @@ def test_every_variable_is_an_argument_that_the_config_may_set_too_or_belongs_to
     assert both == set(ServiceSettings.__dataclass_fields__)
 
 
+async def test_a_dataclass_of_all_settings_need_not_have_those_of_the_service() -> None:
+    async with memory_service(config=[{"micro": {"grace": 5}, "rps": 5}]) as service:
+        assert service.config.bind("", Limits).value == Limits(5)
+        assert service._life is not None
+        assert service._life.grace == 5.0
+    async with Config([{"inner": {"micro": {}}}]) as config:
+        with pytest.raises(micro.FailedPrecondition, match=r"inner\.micro .* is no setting of Limits"):
+            config.bind("inner", Limits)
+
+
 # The commands
 
 
