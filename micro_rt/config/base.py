@@ -7,7 +7,11 @@
   reported is read and compared by the config, so a source need not know what has changed.
 - A source whose ``text`` is True, such as environment variables, knows no types: its values are texts, which are converted
   when a type is asked for. Every other source is strict: ``"8080"`` is no number.
+- What a source holds is bounded: by ``MAX_DEPTH``, ``MAX_VALUES`` and ``MAX_SIZE``. The config refuses what is beyond; a source that
+  reads from outside bounds it before it reads it.
 - A source can be opened again after it was closed, and closed twice.
+
+An object that does not derive from ``Source`` is a source too if it has what ``AnySource`` says.
 
 ``micro_rt.testing.contracts.SourceContract`` checks these promises.
 """
@@ -17,9 +21,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
-__all__ = ["Path", "Reading", "Source", "Tree", "Value"]
+__all__ = ["MAX_DEPTH", "MAX_SIZE", "MAX_VALUES", "AnySource", "Path", "Reading", "Source", "Tree", "Value"]
+
+MAX_DEPTH = 32
+"""How many mappings and lists may be inside each other."""
+MAX_VALUES = 100_000
+"""How many values a source may hold, mappings and lists included."""
+MAX_SIZE = 16 << 20
+"""How many characters the names and texts of a source may have together."""
 
 Value: TypeAlias = "str | int | float | bool | Sequence[Value] | Mapping[str, Value] | None"
 """What configuration is made of: what JSON can say, and nothing else."""
@@ -32,8 +43,8 @@ Path: TypeAlias = "tuple[str, ...]"
 class Reading:
     """All of a source, as it is at one moment."""
 
-    tree: Tree
-    """Names and values, nested."""
+    tree: Tree = field(repr=False)
+    """Names and values, nested; not in the ``repr``, because a value may be a secret."""
     places: Mapping[Path, str] = field(default_factory=dict[Path, str])
     """Where each value was given, as far as the source knows: ``"conf/a.yaml:12"``, ``"APP_LIMITS__RPS"``."""
 
@@ -46,6 +57,9 @@ class Source(ABC):
 
     text: bool = False
     """Whether it knows texts alone, which are converted to the type that is asked for."""
+    ignores_case: bool = False
+    """Whether its names have no case, such as those of environment variables: each is the name of another source that differs in
+    case alone, or else is in lower case."""
     secret: bool = False
     """Whether all of its values are secrets, which no output shows."""
     optional: bool = False
@@ -81,3 +95,23 @@ class Source(ABC):
         source is out of reach, ``read`` raises.
         """
         return None
+
+
+class AnySource(Protocol):
+    """The least that makes an object a source.
+
+    It may have more of what ``Source`` has: ``text``, ``ignores_case``, ``secret``, ``optional``, ``open``, ``close``, ``watch``.
+    """
+
+    @property
+    def name(self) -> str:
+        """What it is called in errors and in ``explain``, without secrets."""
+        ...
+
+    async def read(self) -> Reading | Tree:
+        """Returns all of it.
+
+        Raises:
+            Error: it cannot be reached, or what it holds makes no sense. The message holds no value.
+        """
+        ...

@@ -4,11 +4,12 @@
 
 import pytest
 
-_SUITES = ("broker", "codec", "registry", "selector", "suite", "transport")
+_SUITES = ("broker", "codec", "config", "registry", "selector", "suite", "transport")
 pytest.register_assert_rewrite(*[f"{__name__}.{suite}" for suite in _SUITES])
 
 from micro_rt.testing.contracts.broker import BrokerContract
 from micro_rt.testing.contracts.codec import CodecContract
+from micro_rt.testing.contracts.config import SourceContract
 from micro_rt.testing.contracts.registry import OtherProcess, RegistryContract
 from micro_rt.testing.contracts.selector import SelectorContract
 from micro_rt.testing.contracts.suite import Contract
@@ -21,5 +22,6 @@ __all__ = [
     "OtherProcess",
     "RegistryContract",
     "SelectorContract",
+    "SourceContract",
     "TransportContract",
 ]
