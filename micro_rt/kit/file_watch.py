@@ -26,6 +26,7 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from micro_rt.kit.clock import monotonic
 from micro_rt.logs import logger
@@ -142,7 +143,7 @@ class _Watcher:
         finally:
             self._call(self.ended.set)
 
-    def _follow(self, notify: Callable[[list[str], bool, bool, int, bool, bool], RustNotify]) -> None:
+    def _follow(self, notify: Any) -> None:
         """Watches until the folders are others, or it ends."""
         folders = folders_of(self._paths())
         with notify(list(folders), False, False, 0, False, True) as watcher:

@@ -15,15 +15,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from micro_rt.config.base import Path, Tree, Value
+from micro_rt.config.base import MAX_DEPTH, MAX_VALUES, Path, Tree, Value
 from micro_rt.text import printable
 
-__all__ = ["DEEPEST", "MOST", "Document", "Malformed", "Values", "shown_key"]
+__all__ = ["Document", "Malformed", "Values", "check_new", "shown_key", "table"]
 
-DEEPEST = 64
-"""Levels of names within names, and of lists within lists."""
-MOST = 100_000
-"""Values in a file."""
 _LARGEST = 1 << 63
 _SHOWN = 60
 
@@ -67,11 +63,11 @@ class Values:
         Raises:
             Malformed: it is nested too deeply, or one too many.
         """
-        if depth > DEEPEST:
-            raise Malformed(f"it is nested more than {DEEPEST} levels deep", line)
+        if depth > MAX_DEPTH:
+            raise Malformed(f"it is nested more than {MAX_DEPTH} levels deep", line)
         self._count += 1
-        if self._count > MOST:
-            raise Malformed(f"it has more than {MOST} values, those of repeated aliases included", line)
+        if self._count > MAX_VALUES:
+            raise Malformed(f"it has more than {MAX_VALUES} values, those of repeated aliases included", line)
 
     @staticmethod
     def text(text: str, line: int) -> str:

@@ -102,7 +102,7 @@ class File(Source):
     async def close(self) -> None:
         """Ends every watch."""
         self._path = ""
-        watches, self._watches = list(self._watches), WeakOrderedSet()
+        watches, self._watches = list(self._watches), WeakOrderedSet[FileWatch]()
         for watch in watches:
             await watch.aclose()
 

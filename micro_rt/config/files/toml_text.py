@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time
 from typing import Any, cast
 
-from micro_rt.config.base import Path, Value
-from micro_rt.config.files.document import DEEPEST, Document, Malformed, Values, table
+from micro_rt.config.base import MAX_DEPTH, Path, Value
+from micro_rt.config.files.document import Document, Malformed, Values, table
 
 __all__ = ["read_toml_document"]
 
@@ -91,7 +91,7 @@ class _Converter:
                 tree[key] = self.convert(each, inside, depth + 1, there)
             return tree
         if isinstance(value, list):
-            return [self.convert(each, None, depth + 1, line) for each in cast("list[Any]", value)]
+            return [self.convert(each, None, depth + 1, line) for each in cast("Iterable[Any]", value)]
         if isinstance(value, bool):
             return value
         if isinstance(value, int):
@@ -149,8 +149,8 @@ class _Walk:
 
     def _note(self, header: Path | None, key: Path, line: int) -> Path | None:
         """Notes the line of a name and of the tables that it makes; returns its path, None within a list."""
-        if len(key) + len(header or ()) > DEEPEST:
-            raise Malformed(f"it is nested more than {DEEPEST} levels deep", line)
+        if len(key) + len(header or ()) > MAX_DEPTH:
+            raise Malformed(f"it is nested more than {MAX_DEPTH} levels deep", line)
         if header is None:
             return None
         for part in key:
@@ -165,8 +165,8 @@ class _Walk:
         while True:
             self._skip(_SPACE)
             parts.append(self._part())
-            if len(parts) > DEEPEST:
-                raise Malformed(f"it is nested more than {DEEPEST} levels deep", self._line())
+            if len(parts) > MAX_DEPTH:
+                raise Malformed(f"it is nested more than {MAX_DEPTH} levels deep", self._line())
             self._skip(_SPACE)
             if not self._take("."):
                 return tuple(parts)
@@ -185,8 +185,8 @@ class _Walk:
             raise _Lost from None
 
     def _value(self, path: Path | None, depth: int) -> None:
-        if depth > DEEPEST:
-            raise Malformed(f"it is nested more than {DEEPEST} levels deep", self._line())
+        if depth > MAX_DEPTH:
+            raise Malformed(f"it is nested more than {MAX_DEPTH} levels deep", self._line())
         if self._take("{"):
             self._inline(path, depth)
         elif self._take("["):
