@@ -6,7 +6,8 @@ The rules that it keeps, and why:
   first save and nothing more.
 - Each folder on the way counts in which a name can come to mean another file: the folder that holds the file, and every folder
   that holds a symbolic link on the way to it, such as ``..data`` of Kubernetes. Where a folder is missing, the nearest one that exists
-  is watched. Folders are found anew after each event. A folder that was deleted and made again is another folder.
+  is watched. Folders are found anew after each event. A folder that was deleted and made again is another folder, although file
+  systems often give it the number of the old one: an event of the folder itself begins a new watch.
 - An event says only that it is time to look. What decides is the content: kinds of events differ between systems and editors, and
   a time of change can stay the same.
 - A look follows every beginning of a watch, because a change may have come before it.
@@ -50,6 +51,8 @@ STEP = 40
 """Milliseconds without a further event after which events count as one."""
 GROUPED = 100
 """Milliseconds from the first event until it is looked at, whatever follows."""
+PAUSE = 0.01
+"""Seconds between the end of one watch of folders and the beginning of the next."""
 LINKS = 40
 """Symbolic links on the way to a file; as many as Linux follows."""
 FOLDERS = 64
@@ -131,8 +134,9 @@ class _Watcher:
                         self._poll()
                     else:
                         self._follow(RustNotify)
+                    self.stopping.wait(PAUSE)
                 except FileNotFoundError:
-                    self.stopping.wait(0.01)  # A folder is gone before it was watched: another is the nearest now.
+                    self.stopping.wait(PAUSE)  # A folder is gone before it was watched: another is the nearest now.
                 except (OSError, RuntimeError) as error:
                     # Too many watches or open files, or a file system that reports nothing.
                     reason = getattr(error, "strerror", None) or type(error).__name__
@@ -147,11 +151,14 @@ class _Watcher:
         """Watches until the folders are others, or it ends."""
         folders = folders_of(self._paths())
         with notify(list(folders), False, False, 0, False, True) as watcher:
+            events: set[tuple[int, str]] | str = set()
             while not self.stopping.is_set():
-                self._compare()
-                if folders_of(self._paths()) != folders:
+                unreported = self._compare() and events == "timeout"
+                if unreported or folders_of(self._paths()) != folders:
                     return
-                watcher.watch(GROUPED, STEP, int(NET * 1000), self.stopping)
+                events = watcher.watch(GROUPED, STEP, int(NET * 1000), self.stopping)
+                if not isinstance(events, str) and any(path in folders for _, path in events):
+                    return  # A folder itself: it may be another one of the same number.
 
     def _poll(self) -> None:
         """Polls until it ends."""
@@ -163,14 +170,16 @@ class _Watcher:
                 self._compare()
             self.stopping.wait(POLL)
 
-    def _compare(self) -> None:
-        """Looks at the content, and reports it if it is another."""
+    def _compare(self) -> bool:
+        """Looks at the content, and reports it if it is another; returns whether it is."""
         now = self._looked_at = monotonic()
         seen = self._look()
-        if seen != self._seen:
-            self._seen = seen
-            self._changed_at = now
-            self._call(self._changed.set)
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        self._changed_at = now
+        self._call(self._changed.set)
+        return True
 
     def _call(self, function: Callable[[], object]) -> None:
         try:
