@@ -107,7 +107,12 @@ def _parsed(text: str) -> _Node | None:
         return _Parser(reader.parse(text)).document()
     except YAMLError as error:
         said = str(getattr(error, "problem", "") or "")
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        begins = "expected ',' or" in said or "unexpected end of stream" in said
+        marks = [
+            getattr(error, "context_mark" if begins else "problem_mark", None),
+            getattr(error, "context_mark", None),
+        ]
+        mark = next(filter(None, marks), None)
         problem = next((shown for begin, shown in _PROBLEMS if begin in said), "it is not YAML")
         line = mark.line + 1 if mark is not None else 0
         if isinstance(position := getattr(error, "position", None), int):
