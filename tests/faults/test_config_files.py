@@ -7,7 +7,7 @@ import contextlib
 import json
 import shutil
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,8 @@ import pytest
 from micro_rt.config.base import Tree
 from micro_rt.config.files import source
 from micro_rt.config.files.source import File
-from micro_rt.errors import Error
 from micro_rt.kit.file_watch import FileWatch
+from tests.helpers.following import Follower, followed
 from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import PATIENCE, eventually
 
@@ -83,52 +83,10 @@ def update(folder: Path, files: Mapping[str, str]) -> None:
 SAVES: tuple[Save, ...] = (in_place, truncate_and_write, rename_over, backup_and_new, swap_data)
 
 
-class Follower:
-    """Does with a source what the config does: reads it after each report."""
-
-    def __init__(self, file: File) -> None:
-        self.file = file
-        self.trees: list[Tree] = []
-        self.errors: list[str] = []
-        self.reports = 0
-        self.tasks = [asyncio.create_task(self._follow(file.watch())), asyncio.create_task(self._count(file.watch()))]
-
-    async def _count(self, watch: AsyncIterator[None]) -> None:
-        async for _ in watch:
-            self.reports += 1
-
-    async def _follow(self, watch: AsyncIterator[None]) -> None:
-        async for _ in watch:
-            try:
-                tree = (await self.file.read()).tree
-            except Error as error:
-                self.errors.append(error.message)
-            else:
-                if self.trees[-1:] != [tree]:
-                    self.trees.append(tree)
-
-    async def sees(self, tree: Tree) -> None:
-        await eventually(lambda: self.trees[-1:], lambda: f"a save is missed; errors: {self.errors}", equals=[tree])
-
-    async def fails(self, times: int) -> None:
-        """Waits until reading has failed so often."""
-        await eventually(lambda: len(self.errors) >= times, "no read fails")
-
-    async def looks(self, times: int) -> None:
-        """Waits until so many changes were reported, whatever became of the reads."""
-        await eventually(lambda: self.reports >= times, "a change is not reported")
-
-
 @contextlib.asynccontextmanager
 async def following(address: str | Path) -> AsyncGenerator[Follower]:
-    file = File(address)
-    await file.open()
-    follower = Follower(file)
-    try:
+    async with followed(File(address)) as follower:
         yield follower
-    finally:
-        await file.close()
-        await asyncio.gather(*follower.tasks)
 
 
 @pytest.fixture(params=[False, True], ids=["watchfiles", "polling"])
@@ -346,7 +304,7 @@ async def test_files_of_one_update_are_read_together(tmp_path: Path, size: Size,
         swapping = asyncio.create_task(asyncio.to_thread(swap))
         reads = 0
         while not ended.is_set():
-            tree = (await follower.file.read()).tree
+            tree = (await follower.source.read()).tree
             assert tree["a"] == tree["b"], "files of two updates"
             reads += 1
         await swapping

@@ -213,8 +213,8 @@ REFUSED = [
         "app.yaml:2: it says that it is YAML 1.1, and YAML 1.2 is read: leave out %YAML",
     ),
     ("yaml", "a: 1\n---\na: Canary7", "app.yaml:2: it holds more than one document: leave out what follows ---"),
-    ("yaml", "? [Canary7]\n: 1", "app.yaml:1: a name must be a text, not a list or a table"),
-    ("yaml", "<<: Canary7", "app.yaml:1: << takes a table, or a list of tables"),
+    ("yaml", "? [Canary7]\n: 1", "app.yaml:1: a name must be a text, not a list or a mapping"),
+    ("yaml", "<<: Canary7", "app.yaml:1: << takes a mapping, or a list of mappings"),
     ("yaml", "a: &a [*a]", f"app.yaml:1: it is nested more than {MAX_DEPTH} levels deep"),
     ("yaml", "a: &a {<<: *a}", f"app.yaml:1: it is nested more than {MAX_DEPTH} levels deep"),
     ("yaml", "a: " + "{a: " * 5000, f"app.yaml:1: it is nested more than {MAX_DEPTH} levels deep"),
@@ -413,12 +413,12 @@ async def test_the_files_of_a_folder_are_merged_by_their_names(tmp_path: Path, m
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
-        ({"a": {"b": CANARY}}, {"a": {"b": {"c": CANARY}}}, "'a.b' is a value in 1.json:1, and a table in 2.json:1"),
-        ({"a": {"b": CANARY}}, {"a": CANARY}, "'a' is a table in 1.json:1, and a value in 2.json:1"),
-        ({"a": [CANARY]}, {"a": {"c": CANARY}}, "'a' is a value in 1.json:1, and a table in 2.json:1"),
+        ({"a": {"b": CANARY}}, {"a": {"b": {"c": CANARY}}}, "'a.b' is a value in 1.json:1, and a mapping in 2.json:1"),
+        ({"a": {"b": CANARY}}, {"a": CANARY}, "'a' is a mapping in 1.json:1, and a value in 2.json:1"),
+        ({"a": [CANARY]}, {"a": {"c": CANARY}}, "'a' is a value in 1.json:1, and a mapping in 2.json:1"),
     ],
 )
-async def test_a_table_over_a_value_is_refused_with_both_files(
+async def test_a_mapping_over_a_value_is_refused_with_both_files(
     tmp_path: Path, first: Tree, second: Tree, message: str
 ) -> None:
     (tmp_path / "1.json").write_text(json.dumps(first))

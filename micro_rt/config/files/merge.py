@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath
 
 from micro_rt.config.base import Path, Reading, Value
@@ -20,7 +20,11 @@ UNREADABLE = "micro.config_unreadable"
 MISSING = "micro.config_missing"
 """The id of errors that say that there is no such file."""
 
-_READERS = {"json": read_json_document, "toml": read_toml_document, "yaml": read_yaml_document}
+_READERS: Mapping[str, Callable[[str], Document]] = {
+    "json": read_json_document,
+    "toml": read_toml_document,
+    "yaml": read_yaml_document,
+}
 
 
 def parsed(place: str, name: str, content: bytes | Problem, format: str) -> tuple[str, Document]:
@@ -66,13 +70,13 @@ def parsed(place: str, name: str, content: bytes | Problem, format: str) -> tupl
 
 
 def merged(documents: Iterable[tuple[str, Document]]) -> Reading:
-    """Lays documents over each other: tables are merged, and everything else replaces what was there.
+    """Lays documents over each other: mappings are merged, and everything else replaces what was there.
 
     Args:
         documents: what each file is called, and what it says.
 
     Raises:
-        FailedPrecondition: a name is a table in one file and a value in another.
+        FailedPrecondition: a name is a mapping in one file and a value in another.
     """
     tree: dict[str, Value] = {}
     places: dict[Path, str] = {}
@@ -95,7 +99,7 @@ def _lay(
         here = place if line is None else f"{place}:{line}"
         before = tree.get(key)
         if before is not None and value is not None and isinstance(before, Mapping) != isinstance(value, Mapping):
-            kinds = ("a value", "a table") if isinstance(value, Mapping) else ("a table", "a value")
+            kinds = ("a value", "a mapping") if isinstance(value, Mapping) else ("a mapping", "a value")
             name = shown_key(".".join(path))
             raise FailedPrecondition(
                 f"{name} is {kinds[0]} in {places.get(path, 'another file')}, and {kinds[1]} in {here}", id=UNREADABLE

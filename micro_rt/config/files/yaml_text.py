@@ -179,7 +179,7 @@ class _Parser:
                 mapping.merged += value.items if isinstance(value, _List) else [value]
                 continue
             if not isinstance(key, _Scalar):
-                raise Malformed("a name must be a text, not a list or a table", key_line)
+                raise Malformed("a name must be a text, not a list or a mapping", key_line)
             name = Values.text(key.text, key_line)
             before = mapping.entries.get(name)
             check_new(name, key_line, None if before is None else before[0])
@@ -225,7 +225,7 @@ class _Builder:
         for each in node.merged:
             self._values.enter(depth, node.line)
             if not isinstance(each, _Table):
-                raise Malformed("<< takes a table, or a list of tables", each.line)
+                raise Malformed("<< takes a mapping, or a list of mappings", each.line)
             for key, entry in self._entries(each, depth + 1).items():
                 self._values.enter(depth, node.line)
                 entries.setdefault(key, entry)
