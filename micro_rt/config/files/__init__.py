@@ -1,0 +1,1 @@
+"""The source ``file:``: JSON, TOML and YAML files, alone or in a folder, read as they are at one moment."""
