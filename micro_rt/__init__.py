@@ -2,6 +2,9 @@
 
 from micro_rt.client.streams import BidiStreamCall, ClientStreamCall, Messages, ServerStreamCall
 from micro_rt.client.stub import Client
+from micro_rt.config.config import Config
+from micro_rt.config.live import ConfigChange, Live
+from micro_rt.config.secret import Secret
 from micro_rt.context import Call, CallInfo, ClientCall, Context, detached
 from micro_rt.errors import (
     Aborted,
@@ -62,6 +65,8 @@ __all__ = [
     "ClientCall",
     "ClientStreamCall",
     "Code",
+    "Config",
+    "ConfigChange",
     "Context",
     "DataLoss",
     "DeadLetter",
@@ -85,6 +90,7 @@ __all__ = [
     "Keep",
     "Kind",
     "Lifespan",
+    "Live",
     "Messages",
     "Metadata",
     "MetadataLike",
@@ -106,6 +112,7 @@ __all__ = [
     "Record",
     "ResourceExhausted",
     "RetryPolicy",
+    "Secret",
     "ServerStreamCall",
     "Service",
     "ServiceInfo",

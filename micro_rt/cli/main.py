@@ -17,6 +17,7 @@ __all__ = ["main"]
 _COMMANDS = (
     Command("generate", "micro_rt.cli.generate", "write message classes and stubs for .proto files"),
     Command("proto", "micro_rt.cli.proto", "the .proto files that come with micro-rt"),
+    Command("config", "micro_rt.cli.config", "show settings, and where they come from"),
     Command("events", "micro_rt.cli.events", "show, publish and replay events, and check changed schemas"),
 )
 

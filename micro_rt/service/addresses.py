@@ -2,11 +2,11 @@
 
 Rules:
 
-- It listens at ``address=``, else at ``MICRO_ADDRESS``, else at a free port: on 127.0.0.1 if the registry reaches no
+- It listens at ``address=``, else at ``MICRO_ADDRESS``, else at ``micro.address`` of the config, else at a free port: on 127.0.0.1 if the registry reaches no
   further than this machine, on every interface otherwise.
 - Every interface means those of IPv4; where IPv4 leads nowhere and one socket supports both, those of IPv6 too.
 - A port alone, ``50051`` or ``:50051``, is that port of the host that it listens on without a setting.
-- It advertises ``advertise=``, else ``MICRO_ADVERTISE``, else where it listens. A host without a port gets the port of the
+- It advertises ``advertise=``, else ``MICRO_ADVERTISE``, else ``micro.advertise``, else where it listens. A host without a port gets the port of the
   listener, and a port without a host the host.
 - ``[::]`` listens on every interface for IPv6, and for IPv4 too if the system supports both on one socket.
 - A listener on every interface advertises the address of the interface that leads outside: the IPv4 address if it
@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.net import bracketed, is_every_interface, is_loopback, own_host, split_server
 from micro_rt.kit.secrets import without_secrets
-from micro_rt.service.parts import setting_of
+from micro_rt.service.parts import Configured, setting_of
 
 __all__ = ["Advertised", "advertised_address", "listen_address"]
 
@@ -43,11 +43,11 @@ class Advertised:
     """Its host, if the service chose it among those of this machine; empty if it was given."""
 
 
-def listen_address(address: str | None, *, loopback: bool) -> str:
+def listen_address(address: str | Configured | None, *, loopback: bool) -> str:
     """Returns where to listen, as ``host:port``; the transport checks it.
 
     Args:
-        address: as given in code.
+        address: as given in code, or else by the config.
         loopback: whether the registry reaches no further than this machine.
     """
     host = "127.0.0.1" if loopback else _every_interface()
@@ -56,11 +56,11 @@ def listen_address(address: str | None, *, loopback: bool) -> str:
     return f"{host}:{port[1]}" if port else chosen
 
 
-def advertised_address(advertise: str | None, listening: str, *, loopback: bool) -> Advertised:
+def advertised_address(advertise: str | Configured | None, listening: str, *, loopback: bool) -> Advertised:
     """Returns the address that the registry lists.
 
     Args:
-        advertise: as given in code.
+        advertise: as given in code, or else by the config.
         listening: where the service listens.
         loopback: whether the registry reaches no further than this machine.
 

@@ -21,6 +21,8 @@ KNOWN = (
     "MICRO_ADDRESS",
     "MICRO_ADVERTISE",
     "MICRO_BROKER",
+    "MICRO_CONFIG",
+    "MICRO_GRACE",
     "MICRO_HOME",
     "MICRO_HOME_OWNER",
     "MICRO_KAFKA_PASSWORD",
@@ -31,6 +33,7 @@ KNOWN = (
     "MICRO_SELECTOR",
     "MICRO_STORE",
     "MICRO_TRANSPORT",
+    "MICRO_TTL",
 )
 """Every variable that the runtime reads."""
 
@@ -58,6 +61,6 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> Iterator[s
 
 def _schemes_of_others() -> set[str]:
     """Returns the names of the backends of other distributions, as they are written in a variable."""
-    groups = ("registry", "broker", "store", "transport", "selector", "codec")
+    groups = ("registry", "broker", "store", "config", "transport", "selector", "codec")
     points = [point for group in groups for point in entry_points(group=f"micro_rt.{group}")]
     return {point.name.upper().replace("-", "_") for point in points if not point.value.startswith("micro_rt.")}

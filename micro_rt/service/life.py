@@ -3,9 +3,10 @@
 Rules:
 
 - A ``Life`` serves one run. A service that runs again makes another, so nothing of the first run is left in the second.
-- It starts, in this order: the registry; the nodes, that is the client's view of the registry; the lifespan; the
+- It starts, in this order: the config; the registry; the nodes, that is the client's view of the registry; the lifespan; the
   subscriptions; the server; the registration. Each has what comes before it: a lifespan can call other services and publish
   events, and a handler runs only when the lifespan has begun.
+- Settings that are read once, such as the registry, are those that the config has when the service starts.
 - The broker and the store are opened when they are needed first, which may be never.
 - Everything stops in reverse order, also after a start that failed half-way: the nodes, the broker and the store are
   closed after the lifespan, which may still call, publish and write.
@@ -32,6 +33,7 @@ from typing import Any
 
 from micro_rt.broker.base import Broker
 from micro_rt.client.nodes import Nodes
+from micro_rt.config.config import Config
 from micro_rt.errors import FailedPrecondition
 from micro_rt.events.memory import MAX_MEMORY
 from micro_rt.events.subscription import EventSubscription
@@ -43,7 +45,7 @@ from micro_rt.kit.ids import new_id
 from micro_rt.kit.tasks import cut_short, observed, unless
 from micro_rt.logs import logger
 from micro_rt.node import Node
-from micro_rt.registry.base import Registration, Registry
+from micro_rt.registry.base import LEASE_TTL, Registration, Registry
 from micro_rt.registry.registrar import Registrar
 from micro_rt.selector.base import Selector
 from micro_rt.server.dispatch import Dispatcher
@@ -52,15 +54,18 @@ from micro_rt.server.endpoints import describe_endpoints
 from micro_rt.server.server import Server
 from micro_rt.service.addresses import advertised_address, listen_address
 from micro_rt.service.announce import place_of, started
+from micro_rt.service.configuration import configured, opened_config
 from micro_rt.service.environment import unknown_variables
 from micro_rt.service.moving import Mover
-from micro_rt.service.parts import Transports, number_of, part_of, selector_factory
+from micro_rt.service.parts import Configured, Transports, number_of, part_of, seconds_of, selector_factory
 from micro_rt.store.base import StoreEngine
 from micro_rt.store.store import Store
 from micro_rt.transport.base import Transport
 
 __all__ = ["Life", "Plan"]
 
+GRACE = 10.0
+"""Seconds that calls and events in flight get when a service stops."""
 BROKER = 6.0
 """Seconds after the grace in which the broker is closed, also if it does not answer."""
 STORE = 1.0
@@ -73,28 +78,29 @@ _log = logger("micro_rt.service")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is made of; the settings are as given in code, None where they were not."""
+    """What a run is made of; the settings are as given in code, or else by the config, None where they were not."""
 
     name: str
     version: str
     metadata: Mapping[str, str]
-    registry: str | Registry | None
-    broker: str | Broker | None
-    store: str | StoreEngine | None
-    transport: str | Transport | None
-    selector: str | Callable[[], Selector] | None
-    address: str | None
-    advertise: str | None
+    config: object
+    registry: str | Registry | Configured | None
+    broker: str | Broker | Configured | None
+    store: str | StoreEngine | Configured | None
+    transport: str | Transport | Configured | None
+    selector: str | Callable[[], Selector] | Configured | None
+    address: str | Configured | None
+    advertise: str | Configured | None
     lifespan: Callable[[], AbstractAsyncContextManager[Any]] | None
     handlers: Sequence[Handler]
     dispatcher: Dispatcher
     subscriptions: Sequence[EventSubscription]
     health: Health
-    grace: float
+    grace: float | Configured | None
     """Seconds that calls and events in flight get when it stops."""
-    ttl: float
+    ttl: float | Configured | None
     """Seconds that the registration outlives the process."""
-    max_memory: int | None
+    max_memory: int | Configured | None
     """Bytes of events that may be in flight."""
 
 
@@ -108,6 +114,8 @@ class Life:
 
     Attributes:
         home: the event loop and the process that it runs in.
+        config: its config, once it is open.
+        grace: seconds that calls and events in flight get when it stops.
         broker: the broker, once it is open.
         store: the store, which is opened when it is used first.
         nodes: the nodes that its clients call, once they are watched.
@@ -116,6 +124,8 @@ class Life:
 
     def __init__(self, plan: Plan, hurry: asyncio.Event | None, ended: Callable[[], None]) -> None:
         self.home = Home(f"service {plan.name!r}")
+        self.config: Config | None = None
+        self.grace = GRACE
         self.broker: Broker | None = None
         self.store = Store(self._opened_store, self._ready_store)
         self.nodes: Nodes | None = None
@@ -153,7 +163,7 @@ class Life:
 
     async def stop(self) -> None:
         """Stops everything, in reverse order."""
-        self._broker_until = asyncio.get_running_loop().time() + self._plan.grace + BROKER
+        self._broker_until = asyncio.get_running_loop().time() + self.grace + BROKER
         for subscription in self._plan.subscriptions:
             subscription.begin_to_stop()
         await self._stack.aclose()
@@ -198,9 +208,15 @@ class Life:
         return engine
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        plan = self._plan
         for warning in unknown_variables():
             _log.warning(warning)
+        config, owned = await opened_config(self._plan.config)
+        if owned:
+            stack.push_async_callback(config.close)
+        self.config = config
+        plan = self._plan = configured(self._plan, config)
+        plan.health.observe("config", lambda: config.problem)
+        self.grace = seconds_of(plan.grace, "grace", GRACE)
         registry: Registry = part_of("registry", plan.registry, Registry)
         await registry.open()
         stack.push_async_callback(registry.close)
@@ -216,7 +232,7 @@ class Life:
         max_memory = number_of(plan.max_memory, "max_memory", MAX_MEMORY)
         stack.push_async_callback(self._stop_subscriptions)
         for subscription in plan.subscriptions:
-            await subscription.start(await self.open_broker(), plan.grace, max_memory)
+            await subscription.start(await self.open_broker(), self.grace, max_memory)
             group = subscription.options.group
             plan.health.observe(f"group {group}", functools.partial(self._problem_of, group))
         if plan.handlers:
@@ -239,7 +255,8 @@ class Life:
             choose = functools.partial(advertised_address, plan.advertise, listening, loopback=registry.loopback)
             advertised = choose()
             self.node = node = self._describe(id, transport, advertised.address)
-            registrar = Registrar(registry, Registration(node, self._names()), ttl=plan.ttl)
+            ttl = seconds_of(plan.ttl, "ttl", LEASE_TTL)
+            registrar = Registrar(registry, Registration(node, self._names()), ttl=ttl)
 
             def move(address: str) -> None:
                 self.node = moved = dataclasses.replace(node, address=address)
@@ -259,7 +276,7 @@ class Life:
                 await self._unless_hurried(asyncio.sleep(registry.propagation))
         finally:
             plan.health.run(False)
-            await self._unless_hurried(server.stop(plan.grace))
+            await self._unless_hurried(server.stop(self.grace))
             self._server = None
 
     def _names(self) -> tuple[str, ...]:

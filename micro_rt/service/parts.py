@@ -2,8 +2,8 @@
 
 Rules:
 
-- A setting comes from code, else from the environment (``MICRO_REGISTRY`` for ``registry``), else it is the default. The
-  errors name where it came from.
+- A setting comes from code, else from the environment (``MICRO_REGISTRY`` for ``registry``), else from the config
+  (``micro.registry``), else it is the default. The errors name where it came from.
 - An address names a backend by its scheme: ``consul://host:8500``. A transport, a selector or a codec has a plain name.
 - A third party's backend is found as ours are: by an entry point in the group of its part, such as ``micro_rt.registry``,
   named like the scheme.
@@ -16,18 +16,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 from micro_rt.codec.base import Codec
 from micro_rt.errors import FailedPrecondition
-from micro_rt.kit.address import count, scheme_of
+from micro_rt.kit.address import count, scheme_of, seconds_or_zero
 from micro_rt.kit.secrets import scrubbed, without_secrets
 from micro_rt.selector.base import Selector
 from micro_rt.service.missing import remedy
 from micro_rt.transport.base import Transport
 
 __all__ = [
+    "Configured",
     "Transports",
     "backend",
     "codec_named",
@@ -35,6 +37,7 @@ __all__ = [
     "number_of",
     "part_at",
     "part_of",
+    "seconds_of",
     "selector_factory",
     "setting_of",
 ]
@@ -44,26 +47,37 @@ ValueT = TypeVar("ValueT")
 _DEFAULT_TRANSPORT = "grpc"
 
 
-def setting_of(given: ValueT | str | None, name: str, default: str) -> tuple[ValueT | str, str]:
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A setting that code does not give and the config does: it counts where the environment says nothing."""
+
+    value: str
+    place: str
+    """What errors call it: ``"micro.registry (conf/a.yaml:3)"``."""
+
+
+def setting_of(given: ValueT | Configured | str | None, name: str, default: str) -> tuple[ValueT | str, str]:
     """Returns a setting, and where it comes from.
 
     Args:
-        given: as given in code; None if it was not.
+        given: as given in code, or else by the config; None if it was not.
         name: its name in code.
         default: what it is otherwise.
     """
-    if given is not None:
+    if given is not None and not isinstance(given, Configured):
         return given, name
     variable = f"MICRO_{name.upper()}"
     value = os.environ.get(variable)
-    return (value, variable) if value else (default, name)
+    if value:
+        return value, variable
+    return (given.value, given.place) if given is not None else (default, name)
 
 
-def number_of(given: int | None, name: str, default: int) -> int:
+def number_of(given: int | Configured | None, name: str, default: int) -> int:
     """Returns a setting that is a whole number above 0.
 
     Args:
-        given: as given in code; None if it was not.
+        given: as given in code, or else by the config; None if it was not.
         name: its name in code.
         default: what it is otherwise.
 
@@ -80,12 +94,33 @@ def number_of(given: int | None, name: str, default: int) -> int:
     raise FailedPrecondition(scrubbed(f"{setting}={chosen!r}: {problem}"))
 
 
+def seconds_of(given: float | Configured | None, name: str, default: float) -> float:
+    """Returns a setting that is a time in seconds.
+
+    Args:
+        given: as given in code, or else by the config; None if it was not.
+        name: its name in code.
+        default: what it is otherwise.
+
+    Raises:
+        FailedPrecondition: the environment says something else.
+    """
+    chosen, setting = setting_of(given, name, str(default))
+    if isinstance(chosen, int | float):
+        return chosen
+    try:
+        return seconds_or_zero(chosen)
+    except ValueError as error:
+        problem = str(error)  # It repeats the setting, so it must not become the context of the error below.
+    raise FailedPrecondition(scrubbed(f"{setting}={chosen!r}: {problem}"))
+
+
 def part_of(part: str, given: object, kind: type[Any]) -> Any:
     """Returns a part that was given as an object, or that its address names; unopened.
 
     Args:
         part: ``"registry"`` or ``"broker"``; the setting has the same name.
-        given: as given in code; None if it was not.
+        given: as given in code, or else by the config; None if it was not.
         kind: the interface of the part.
 
     Raises:
@@ -119,11 +154,11 @@ def part_at(part: str, address: str, setting: str) -> Any:
         raise FailedPrecondition(f"{setting}={without_secrets(address)!r}: {error}") from None
 
 
-def selector_factory(given: str | Callable[[], Selector] | None) -> Callable[[], Selector]:
+def selector_factory(given: str | Callable[[], Selector] | Configured | None) -> Callable[[], Selector]:
     """Returns what makes a selector for each name that is looked up.
 
     Args:
-        given: as given in code; None if it was not.
+        given: as given in code, or else by the config; None if it was not.
 
     Raises:
         FailedPrecondition: no selector has that name.
@@ -147,7 +182,7 @@ class Transports:
         FailedPrecondition: a transport was named, and none has that name.
     """
 
-    def __init__(self, given: str | Transport | None) -> None:
+    def __init__(self, given: str | Transport | Configured | None) -> None:
         chosen, self._setting = setting_of(given, "transport", _DEFAULT_TRANSPORT)
         self._own: Transport | None = None
         if not isinstance(chosen, str):

@@ -23,6 +23,8 @@ from micro_rt.client.nodes import Nodes
 from micro_rt.codec.base import Codec
 from micro_rt.codec.codecs import Codecs
 from micro_rt.codec.proto import ProtoCodec
+from micro_rt.config.base import AnySource, Source
+from micro_rt.config.config import Config
 from micro_rt.errors import Error, FailedPrecondition
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.subscriber import Subscriber
@@ -33,7 +35,7 @@ from micro_rt.interceptor import Interceptor, InterceptorsByMethod, checked
 from micro_rt.kit.secrets import scrubbed
 from micro_rt.logs import logger
 from micro_rt.node import Node
-from micro_rt.registry.base import LEASE_TTL, Registry
+from micro_rt.registry.base import Registry
 from micro_rt.selector.base import Selector
 from micro_rt.server.dispatch import Dispatcher
 from micro_rt.service.announce import stopping
@@ -70,11 +72,16 @@ class Service:
         async with micro.Service("web") as service:
             reply = await GreeterClient(service).say_hello(HelloRequest(name="Ada"))
 
+    An argument that is left out is taken from the environment, else from the config, else it has its default: ``registry`` from
+    ``MICRO_REGISTRY``, else from ``micro.registry``.
+
     Args:
         name: under which it is registered, beside the names of what it serves: at most 128 letters, digits, ``.``, ``_``
             and ``-``.
         version: told to others in the registry.
         metadata: told to others in the registry.
+        config: the sources of ``service.config``, the one that counts least first: addresses, objects and mappings, or addresses with
+            commas between; or a config. Else ``MICRO_CONFIG``, else no source. A config that is open stays open.
         registry: address (``"local:"``, ``"memory:"``) or object; else ``MICRO_REGISTRY``, else ``"local:"``.
         broker: address or object, for events; else ``MICRO_BROKER``, else ``"local:"``. Opened when it is needed.
         store: address or object, for ``service.store``; else ``MICRO_STORE``, else ``"local:"``. Opened when it is needed.
@@ -92,8 +99,8 @@ class Service:
         auth: ``"off"`` to serve methods whose ``auth`` policy in the .proto no interceptor enforces. Without it, a service
             with such a method does not start. An interceptor that enforces the policy has ``enforces_auth = True``.
         lifespan: runs around its life.
-        grace: seconds that calls in flight get when it stops.
-        ttl: seconds that it stays listed after it died.
+        grace: seconds that calls in flight get when it stops; else ``MICRO_GRACE``, else 10.
+        ttl: seconds that it stays listed after it died; else ``MICRO_TTL``, else 30.
         max_memory: bytes of events that may be read and not done at once, by all subscriptions of the process together; else
             ``MICRO_MAX_MEMORY``, else 32 MiB. Each partition may have one event, however large that is.
 
@@ -108,6 +115,7 @@ class Service:
         *,
         version: str = "",
         metadata: Mapping[str, str] | None = None,
+        config: Config | str | Sequence[str | Source | AnySource | Mapping[str, Any]] | None = None,
         registry: str | Registry | None = None,
         broker: str | Broker | None = None,
         store: str | StoreEngine | None = None,
@@ -120,8 +128,8 @@ class Service:
         client_interceptors: Sequence[Interceptor] = (),
         auth: Literal["off"] | None = None,
         lifespan: Lifespan | None = None,
-        grace: float = 10.0,
-        ttl: float = LEASE_TTL,
+        grace: float | None = None,
+        ttl: float | None = None,
         max_memory: int | None = None,
     ) -> None:
         if not name:
@@ -142,6 +150,7 @@ class Service:
         self.client_interceptors = checked(client_interceptors)
         self.health = Health()
         """Whether it takes calls, and what troubles it."""
+        self._config = config
         self._registry = registry
         self._broker = broker
         self._store = store
@@ -365,8 +374,9 @@ class Service:
                         if not self._handlers and not self._subscriptions:
                             _log.warning("%s serves nothing: it has no handlers and no subscriptions", self.name)
                         await ending.asked.wait()
-                        calls = self._life.in_flight if self._life else 0
-                        _log.info(stopping(self.name, calls, self._grace, self._subscriptions))
+                        if self._life is not None:
+                            calls, grace = self._life.in_flight, self._life.grace
+                            _log.info(stopping(self.name, calls, grace, self._subscriptions))
                     _log.info("%s has stopped", self.name)
         except asyncio.CancelledError:
             if not ending.cancelled():
@@ -388,6 +398,18 @@ class Service:
     def node(self) -> Node | None:
         """What the registry lists, while the service runs; None if it has no handlers."""
         return self._life.node if self._life is not None else None
+
+    @property
+    def config(self) -> Config:
+        """The config, open while the service runs.
+
+        Raises:
+            FailedPrecondition: the service is not started.
+        """
+        life = self._life
+        if life is None or life.config is None:
+            raise self._not_started()
+        return life.config
 
     @property
     def registry(self) -> Registry:
@@ -441,6 +463,7 @@ class Service:
             name=self.name,
             version=self.version,
             metadata=self.metadata,
+            config=self._config,
             registry=self._registry,
             broker=self._broker,
             store=self._store,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeAlias, cast
 
 from micro_rt.broker.base import Broker, Partition
+from micro_rt.config.base import AnySource, Source
+from micro_rt.config.config import Config
 from micro_rt.events.subscriber import Subscriber
 from micro_rt.events.subscription import EventSubscription
 from micro_rt.handler import Handler
@@ -112,6 +114,7 @@ async def serve(
     client_interceptors: Sequence[Interceptor] = (),
     auth: Literal["off"] | None = None,
     lifespan: Lifespan | None = None,
+    config: Config | Sequence[Source | AnySource | Mapping[str, Any]] = (),
 ) -> AsyncGenerator[TestService]:
     """Serves handlers in this process, without a port or a file, and gives the service to make clients from.
 
@@ -136,6 +139,7 @@ async def serve(
         client_interceptors: run around every call that clients of the service make, and every event that it publishes.
         auth: ``"off"`` to serve methods whose ``auth`` policy no interceptor enforces.
         lifespan: runs around the life of the service.
+        config: the sources of ``service.config``, or a config; ``MICRO_CONFIG`` does not count.
     """
     service = TestService(
         name,
@@ -143,6 +147,7 @@ async def serve(
         client_interceptors=client_interceptors,
         auth=auth,
         lifespan=lifespan,
+        config=config,
         grace=1.0,
     )
     for handler in handlers:

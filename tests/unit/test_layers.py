@@ -79,9 +79,11 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "ifaddr": ("backends/mdns",),
     "protoc_gen_micro": ("cli",),
     "pytest": ("testing",),
+    "ruamel": ("config",),
     "sqlite3": ("backends/local",),
     "typing_extensions": ("method",),
     "uvloop": ("service",),
+    "watchfiles": ("kit",),
     "yarl": ("backends/consul",),
     "zeroconf": ("backends/mdns",),
 }

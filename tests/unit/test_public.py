@@ -27,6 +27,8 @@ VOCABULARY = ("context", "errors", "event", "handler", "interceptor", "metadata"
 BASES = sorted(".".join(path.relative_to(RUNTIME).parent.parts) for path in RUNTIME.rglob("base.py"))
 PUBLIC = (
     "micro_rt",
+    "micro_rt.config",
+    "micro_rt.config.files",
     "micro_rt.testing",
     "micro_rt.testing.contracts",
     *(f"micro_rt.{part}.base" for part in BASES),
@@ -46,6 +48,8 @@ PRIVATE = frozenset(
         # Clients take their nodes from it. Users have Service.registry.
         "Service.nodes",
         "TestService.nodes",
+        # A config makes them.
+        *("Changes.__init__", "Live.__init__"),
         # The suite's own tests use these.
         *(f"BrokerContract.{name}" for name in ("join", "join_beside_another", "start_other", "start_reader")),
         *(f"BrokerContract.{name}" for name in ("until_all_assigned", "until_assigned", "until_shared")),

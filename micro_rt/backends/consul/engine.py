@@ -78,7 +78,7 @@ class Consul:
             if isinstance(error, Unavailable) and error.id == UNREACHABLE:
                 raise Unavailable(
                     f"{error.message}. Start Consul there (for a try: consul agent -dev), or name another address, "
-                    "in MICRO_REGISTRY for example",
+                    "in MICRO_REGISTRY or MICRO_CONFIG for example",
                     id=error.id,
                 ) from None
             raise

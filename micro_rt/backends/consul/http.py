@@ -60,6 +60,10 @@ UNREACHABLE = "micro.consul_unreachable"
 """The id of errors that say that nobody answered, whom it would help to start."""
 
 
+LONGEST = 64 << 20
+"""Bytes of an answer; one that is longer is not read to its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What Consul said."""
@@ -274,12 +278,21 @@ class _Transport:
             async with self._session.request(
                 method, url, data=data or None, headers=headers, allow_redirects=False, server_hostname=server_name
             ) as response:
-                body = await response.text(encoding="utf-8", errors="replace")
-                return _Response(response.status, response.headers, body)
+                body = await self._body(response)
+                return _Response(response.status, response.headers, body.decode(errors="replace"))
         except aiohttp.ClientResponseError as error:
             problem = str(error)
         # Its repr shows the headers of the request, and so the token: no error may have it as its context.
         raise aiohttp.ClientError(problem)
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        async for part in response.content.iter_any():
+            body += part
+            if len(body) > LONGEST:
+                response.close()
+                raise ResourceExhausted(f"Consul at {self._address.place} answers with more than {LONGEST >> 20} MiB")
+        return bytes(body)
 
 
 class _Response:

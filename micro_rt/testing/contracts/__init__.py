@@ -4,11 +4,12 @@
 
 import pytest
 
-_SUITES = ("broker", "codec", "registry", "selector", "store", "suite", "transport")
+_SUITES = ("broker", "codec", "config", "registry", "selector", "store", "suite", "transport")
 pytest.register_assert_rewrite(*[f"{__name__}.{suite}" for suite in _SUITES])
 
 from micro_rt.testing.contracts.broker import BrokerContract
 from micro_rt.testing.contracts.codec import CodecContract
+from micro_rt.testing.contracts.config import SourceContract
 from micro_rt.testing.contracts.registry import OtherProcess, RegistryContract
 from micro_rt.testing.contracts.selector import SelectorContract
 from micro_rt.testing.contracts.store import OtherStore, StoreContract
@@ -23,6 +24,7 @@ __all__ = [
     "OtherStore",
     "RegistryContract",
     "SelectorContract",
+    "SourceContract",
     "StoreContract",
     "TransportContract",
 ]
