@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sqlite3
 import sys
 from collections.abc import AsyncGenerator
@@ -290,3 +291,30 @@ async def test_a_file_may_be_in_a_private_folder_below_one_that_all_may_write_to
 def test_an_address_that_names_no_file_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match=r"file:|no option|option"):
         FileStore(address)
+
+
+async def test_calls_end_in_time_while_a_stopped_process_holds_the_file(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.write("a", b"1")
+        script = (
+            "import sqlite3, sys, time\n"
+            "file = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+            "file.execute('BEGIN IMMEDIATE')\n"
+            "print('holds', flush=True)\n"
+            "time.sleep(3600)\n"
+        )
+        holder = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", script, str(file_of(tmp_path)), stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            assert holder.stdout is not None
+            assert await holder.stdout.readline() == b"holds\n"
+            holder.send_signal(signal.SIGSTOP)
+            with pytest.raises(micro.DeadlineExceeded, match="store local:"):
+                await soon(store.write("a", b"2", timeout=0.2), 8)  # SQLite alone waits for ten seconds.
+            assert (await soon(store.read("a"))).value == b"1"
+        finally:
+            holder.kill()
+            await holder.communicate()
+        last = await store.write("a", b"3")
+        assert (await store.read("a")).version == last
