@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 from benchmarks.measure import Plan, Rounds, take_turns
 from benchmarks.table import Table
 from micro_rt.backends.local.store import FileStore
+from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.kit.ids import NumberedIds
 from micro_rt.store.store import Store
 
@@ -54,6 +56,8 @@ def run(plan: Plan) -> Iterator[Table]:
     """Measures, and gives a table."""
     with TemporaryDirectory(prefix="micro-rt-bench-") as folder, asyncio.Runner() as runner:
         yield runner.run(measure(plan, Path(folder)))
+        plan.progress("until a watch sees a write")
+        yield runner.run(latency(plan, Path(folder)))
 
 
 async def measure(plan: Plan, folder: Path) -> Table:
@@ -77,6 +81,43 @@ async def measure(plan: Plan, folder: Path) -> Table:
     return Table(
         "a store in a file beside plain sqlite3, for each record", ["", "", "us", "us CPU", f"x {PLAIN}"], rows, notes
     )
+
+
+async def latency(plan: Plan, folder: Path) -> Table:
+    """Measures how long it takes until a watch sees what another engine has written, as another process would."""
+    address = f"file:{folder}/watched.db"
+    seconds: list[float] = []
+    arrived: dict[int, float] = {}
+    async with (
+        Store.over(FileStore(address, clock=own_clock())) as writing,
+        Store.over(FileStore(address)) as watching,
+        watching.watch() as changes,
+    ):
+
+        async def follow() -> None:
+            async for change in changes:
+                arrived[change.version] = time.perf_counter()
+
+        following = asyncio.ensure_future(follow())
+        for _ in range(plan.count(40, 10) * 10):
+            await asyncio.sleep(random.uniform(0, 0.03))
+            begun = time.perf_counter()
+            version = await writing.write("key", VALUE)
+            while version not in arrived:  # noqa: ASYNC110 - an event would wake the loop by itself
+                await asyncio.sleep(0.0005)
+            seconds.append(arrived[version] - begun)
+        following.cancel()
+    seconds.sort()
+    shown = [f"{1000 * seconds[int(len(seconds) * part)]:.1f}" for part in (0.5, 0.9, 0.99)]
+    return Table(
+        "until a watch sees a write, ms", ["", "median", "90 %", "99 %"], [["file:, polled every 20 ms", *shown]]
+    )
+
+
+def own_clock() -> Clock:
+    """Returns a clock with which a store shares no engine with others, as in another process."""
+    clock = boot_clock()
+    return Clock(lambda: clock.now(), clock.epoch, from_boot=True)
 
 
 def _rounds(jobs: Mapping[str, Job], plan: Plan, loop: asyncio.AbstractEventLoop) -> Rounds[Cost]:
