@@ -114,7 +114,7 @@ class Store:
         """
         check_key(key)
         engine, deadline = await self._begin(timeout)
-        (record,) = await persistently(engine, partial(engine.get, (key,)), deadline)
+        (record,) = await persistently(engine.name, partial(engine.get, (key,)), deadline)
         if record is None:
             raise NotFound(f"no record {key!r}", id="micro.no_record")
         return record
@@ -126,7 +126,7 @@ class Store:
         found: dict[str, Record] = {}
         for start in range(0, len(wanted), _AT_ONCE):
             some = wanted[start : start + _AT_ONCE]
-            records = await persistently(engine, partial(engine.get, some), deadline)
+            records = await persistently(engine.name, partial(engine.get, some), deadline)
             found.update((record.key, record) for record in records if record is not None)
         return found
 
@@ -157,7 +157,7 @@ class Store:
         while more:
             engine, deadline = await self._begin(timeout)
             found = await persistently(
-                engine,
+                engine.name,
                 partial(engine.scan, prefix, after, suffix=suffix, limit=_AT_ONCE, max_bytes=_BYTES, values=values),
                 deadline,
             )
@@ -199,7 +199,7 @@ class Store:
         after = read_page_cursor(cursor, prefix, suffix) if cursor else ""
         engine, deadline = await self._begin(timeout)
         found = await persistently(
-            engine,
+            engine.name,
             partial(engine.scan, prefix, after, suffix=suffix, limit=limit, max_bytes=_PAGE_BYTES, values=values),
             deadline,
         )
@@ -295,9 +295,7 @@ class Store:
             outcomes.update(zip((write.key for write in some), made, strict=True))
         written = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, int)}
         if len(written) < len(outcomes):
-            failed = NotAllWritten(f"{len(outcomes) - len(written)} of {len(outcomes)} records were not written")
-            failed.outcomes = outcomes
-            raise failed
+            raise NotAllWritten.of_outcomes(outcomes)
         return written
 
     async def delete(self, key: str, *, if_version: int | None = None, timeout: float | None = None) -> bool:
@@ -374,7 +372,7 @@ class Store:
         engine, deadline = await self._begin(timeout)
         backoff = Backoff(0.005, 0.2)
         while True:
-            (record,) = await persistently(engine, partial(engine.get, (key,)), deadline)
+            (record,) = await persistently(engine.name, partial(engine.get, (key,)), deadline)
             value = change(record)
             if value is None:
                 return record
@@ -387,7 +385,7 @@ class Store:
                     raise
                 await bounded(engine.name, asyncio.sleep(pause), deadline)
                 continue
-            (record,) = await persistently(engine, partial(engine.get, (key,)), deadline)
+            (record,) = await persistently(engine.name, partial(engine.get, (key,)), deadline)
             return record
 
     async def _begin(self, timeout: float | None) -> tuple[StoreEngine, float]:

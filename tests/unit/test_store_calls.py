@@ -1,0 +1,300 @@
+"""What becomes of calls to a store whose answers are lost: the rules of ``store/calls.py``, with an engine that fails as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+import pytest
+
+import micro_rt as micro
+from micro_rt.backends.memory.store import MemoryStore
+from micro_rt.errors import Error
+from micro_rt.kit.chance import between
+from micro_rt.kit.ids import new_id
+from micro_rt.store.base import Last, Record, Write
+from micro_rt.store.store import Store
+from tests.helpers.sizes import Figures, Size
+from tests.helpers.waiting import soon
+
+Failure = tuple[str, Callable[[], Error]]
+
+
+def unsent() -> Error:
+    return micro.Unavailable("cannot connect", may_have_run=False)
+
+
+def lost() -> Error:
+    return micro.Unavailable("the connection was lost", unanswered=True)
+
+
+def full() -> Error:
+    return micro.ResourceExhausted("the disk is full")
+
+
+def late() -> Error:
+    return micro.DeadlineExceeded("took too long", unanswered=True)
+
+
+UNSENT: Failure = ("before", unsent)
+"""The request was not sent."""
+LOST_REQUEST: Failure = ("before", lost)
+"""The connection was lost before the engine did anything."""
+LOST_ANSWER: Failure = ("after", lost)
+"""The connection was lost after the engine did it."""
+FULL: Failure = ("before", full)
+LATE: Failure = ("after", late)
+
+
+class Scripted(MemoryStore):
+    """A store in memory whose next calls fail as the script says, and which notes what it was called for."""
+
+    timeout = 20.0
+
+    def __init__(self) -> None:
+        super().__init__(f"memory:{new_id()}")
+        self.script: deque[Failure | None] = deque()
+        self.random: Callable[[], Failure | None] | None = None
+        self.calls: list[str] = []
+        self.made: dict[bytes, int] = {}
+        """The version that each value was written with."""
+        self.after_writing: Callable[[], None] | None = None
+        """Called once, after the next write, before it is answered."""
+
+    def next(self, call: str) -> Failure | None:
+        self.calls.append(call)
+        if self.random is not None:
+            return self.random()
+        return self.script.popleft() if self.script else None
+
+    def failed(self, failure: Failure | None, when: str) -> None:
+        if failure is not None and failure[0] == when:
+            make = failure[1]
+            raise make()
+
+    async def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        failure = self.next("get")
+        self.failed(failure, "before")
+        found = await super().get(keys)
+        self.failed(failure, "after")
+        return found
+
+    async def apply(self, writes: Sequence[Write]) -> Sequence[int | Error]:
+        failure = self.next("apply")
+        self.failed(failure, "before")
+        outcomes = await super().apply(writes)
+        for write, outcome in zip(writes, outcomes, strict=True):
+            if write.value is not None and isinstance(outcome, int):
+                assert self.made.setdefault(write.value, outcome) == outcome, "made twice"
+        if self.after_writing is not None:
+            then, self.after_writing = self.after_writing, None
+            then()
+        self.failed(failure, "after")
+        return outcomes
+
+    async def last(self, key: str) -> Last | None:
+        failure = self.next("last")
+        self.failed(failure, "before")
+        found = await super().last(key)
+        self.failed(failure, "after")
+        return found
+
+    def overwrite(self, key: str) -> None:
+        """Writes as somebody else would."""
+        self._open_records().apply(Write(key, b"of somebody else", {}, None, None, new_id()))
+
+
+@pytest.fixture
+def engine() -> Scripted:
+    return Scripted()
+
+
+@contextlib.asynccontextmanager
+async def opened(engine: Scripted, *script: Failure | None) -> AsyncGenerator[Store]:
+    """Opens a store, and has its first calls fail."""
+    async with Store.over(engine) as store:
+        engine.script.extend(script)
+        yield store
+
+
+async def test_a_read_is_tried_again(engine: Scripted) -> None:
+    async with opened(engine) as store:
+        version = await store.write("a", b"1")
+        engine.script.extend([UNSENT, LOST_REQUEST, LOST_ANSWER])
+        assert (await store.read("a")).version == version
+        assert engine.calls == ["apply", "get", "get", "get", "get"]
+
+
+async def test_a_read_that_is_never_answered_says_why(engine: Scripted) -> None:
+    async with opened(engine, *[LOST_REQUEST] * 1000) as store:
+        with pytest.raises(micro.Unavailable, match="the connection was lost"):
+            await store.read("a", timeout=0.1)
+
+
+@pytest.mark.parametrize("if_version", [None, 0])
+async def test_a_write_that_was_not_sent_is_made_again(engine: Scripted, if_version: int | None) -> None:
+    async with opened(engine, UNSENT, UNSENT) as store:
+        version = await store.write("a", b"1", if_version=if_version)
+        assert (await store.read("a")).version == version
+        assert engine.calls == ["apply", "apply", "apply", "get"]
+
+
+async def test_a_write_that_could_never_be_sent_says_that_it_was_not_made(engine: Scripted) -> None:
+    async with opened(engine, *[UNSENT] * 1000) as store:
+        with pytest.raises(micro.Unavailable, match="cannot connect") as error:
+            await store.write("a", b"1", timeout=0.1)
+        assert not error.value.may_have_run
+
+
+@pytest.mark.parametrize("failures", [[LOST_ANSWER], [LOST_REQUEST], [LOST_ANSWER, LOST_REQUEST, UNSENT, LOST_ANSWER]])
+async def test_a_conditional_write_whose_answer_was_lost_is_made_again(
+    engine: Scripted, failures: list[Failure]
+) -> None:
+    async with opened(engine, *failures) as store:
+        version = await store.write("a", b"1", if_version=0)
+        assert engine.made == {b"1": version}
+        assert set(engine.calls) == {"apply"}
+        assert await store.write("a", b"2", if_version=version) > version
+
+
+async def test_a_conditional_deletion_whose_answer_was_lost_is_made_again(engine: Scripted) -> None:
+    async with opened(engine) as store:
+        version = await store.write("a", b"1")
+        engine.script.extend([LOST_ANSWER])
+        assert await store.delete("a", if_version=version)
+
+
+async def test_a_true_conflict_is_one(engine: Scripted) -> None:
+    async with opened(engine) as store:
+        await store.write("a", b"1")
+        engine.script.extend([UNSENT])
+        with pytest.raises(micro.VersionConflict):
+            await store.write("a", b"2", if_version=0)
+        assert engine.calls == ["apply", "apply", "apply"]
+
+
+async def test_an_unconditional_write_whose_answer_was_lost_is_looked_up(engine: Scripted) -> None:
+    async with opened(engine, LOST_ANSWER, LOST_REQUEST, UNSENT) as store:
+        version = await store.write("a", b"1")
+        assert engine.made == {b"1": version}
+        assert engine.calls == ["apply", "last", "last", "last"]
+
+
+async def test_an_unconditional_deletion_whose_answer_was_lost_is_looked_up(engine: Scripted) -> None:
+    async with opened(engine) as store:
+        await store.write("a", b"1")
+        engine.script.extend([LOST_ANSWER])
+        assert await store.delete("a")
+        assert engine.calls == ["apply", "apply", "last"]
+
+
+@pytest.mark.parametrize("failures", [[LOST_REQUEST], [LOST_REQUEST, UNSENT], [UNSENT, LOST_REQUEST, UNSENT]])
+async def test_an_unconditional_write_that_may_be_on_its_way_is_not_made_again(
+    engine: Scripted, failures: list[Failure]
+) -> None:
+    """It could undo the write of somebody else that came in between; and nobody may read that it was not made."""
+    async with opened(engine, *failures) as store:
+        with pytest.raises(micro.Unavailable, match="unknown") as error:
+            await store.write("a", b"1")
+        assert error.value.may_have_run
+        assert engine.calls.count("apply") == 1 + (failures[0] is UNSENT)
+        assert not engine.made
+
+
+@pytest.mark.parametrize("if_version", [None, 0])
+async def test_a_write_that_was_overwritten_before_its_answer_was_lost_is_unknown(
+    engine: Scripted, if_version: int | None
+) -> None:
+    async with opened(engine, LOST_ANSWER) as store:
+        engine.after_writing = lambda: engine.overwrite("a")
+        with pytest.raises(micro.Unavailable, match="unknown") as error:
+            await store.write("a", b"1", if_version=if_version)
+        assert error.value.may_have_run
+        assert (await store.read("a")).value == b"of somebody else"
+
+
+@pytest.mark.parametrize("if_version", [None, 0])
+@pytest.mark.parametrize("after", [FULL, UNSENT])
+async def test_a_failure_after_a_lost_answer_does_not_say_that_nothing_was_written(
+    engine: Scripted, after: Failure, if_version: int | None
+) -> None:
+    async with opened(engine, LOST_ANSWER, *[after] * 1000) as store:
+        with pytest.raises(micro.Unavailable, match="unknown") as error:
+            await store.write("a", b"1", if_version=if_version, timeout=0.2)
+        assert error.value.may_have_run
+        assert b"1" in engine.made
+
+
+async def test_other_errors_pass_as_they_are(engine: Scripted) -> None:
+    async with opened(engine, FULL, LATE) as store:
+        with pytest.raises(micro.ResourceExhausted):
+            await store.write("a", b"1")
+        with pytest.raises(micro.DeadlineExceeded) as error:
+            await store.write("a", b"1")
+        assert error.value.may_have_run
+        assert engine.calls == ["apply", "apply"]
+
+
+async def test_of_several_writes_each_is_made_or_looked_up(engine: Scripted) -> None:
+    async with opened(engine, LOST_ANSWER) as store:
+        versions = await store.write_many({"a": b"1", "b": b"2", "c": b"3"}, if_versions={"b": 0})
+        assert engine.made == {b"1": versions["a"], b"2": versions["b"], b"3": versions["c"]}
+        assert engine.calls == ["apply", "last", "apply", "last"]
+        engine.script.extend([LOST_REQUEST])
+        with pytest.raises(micro.NotAllWritten, match="2 of 3") as failed:
+            await store.write_many({"a": b"4", "b": b"5", "c": b"6"}, if_versions={"b": versions["b"]})
+        outcomes = failed.value.outcomes
+        assert isinstance(outcomes["a"], micro.Unavailable)
+        assert isinstance(outcomes["c"], micro.Unavailable)
+        assert outcomes["b"] == engine.made[b"5"]
+        assert "unknown" in str(failed.value), "it says why"
+
+
+async def test_an_update_survives_lost_answers(engine: Scripted) -> None:
+    async with opened(engine, LOST_ANSWER, LOST_ANSWER, LOST_ANSWER) as store:
+        record = await store.update("a", lambda record: b"1" if record is None else b"no")
+        assert record.value == b"1"
+        assert engine.made == {b"1": record.version}
+
+
+@pytest.mark.verify("store")
+async def test_no_compare_and_set_that_is_cut_conflicts_with_itself(size: Size, figures: Figures) -> None:
+    """Of many that are cut at random, none says that it was not written although it was."""
+    engine = Scripted()
+    count = size(10_000, ci=600)
+    counts = dict.fromkeys(["written", "conflicts", "unknown", "not written"], 0)
+
+    def at_random() -> Failure | None:
+        drawn = between(0.0, 1.0)
+        return UNSENT if drawn < 0.1 else LOST_REQUEST if drawn < 0.2 else LOST_ANSWER if drawn < 0.4 else None
+
+    async def compare_and_set(key: str, value: bytes, known: int) -> int:
+        try:
+            version = await store.write(key, value, if_version=known, timeout=0.3 if value[-1] % 4 else 10.0)
+        except micro.VersionConflict as conflict:
+            counts["conflicts"] += 1
+            assert value not in engine.made, "it conflicts with itself"
+            return conflict.current
+        except micro.Unavailable as error:
+            counts["unknown" if error.may_have_run else "not written"] += 1
+            assert error.may_have_run or value not in engine.made
+            return known
+        counts["written"] += 1
+        assert engine.made[value] == version
+        return version
+
+    async def work(number: int) -> None:
+        known = 0
+        for each in range(count // 60):
+            known = await compare_and_set(f"key {number // 2}", f"{number} {each}".encode(), known)
+
+    async with Store.over(engine) as store:
+        engine.random = at_random
+        await soon(asyncio.gather(*(work(number) for number in range(60))))
+    for name, number in counts.items():
+        figures.add(name, number)
+    assert counts["written"]
+    assert counts["conflicts"]
+    assert sum(counts.values()) == count // 60 * 60
