@@ -15,12 +15,13 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import overload
 
 from micro_rt.errors import Error, InvalidArgument, NotFound
 from micro_rt.kit.backoff import Backoff
-from micro_rt.kit.clock import loop_time
+from micro_rt.kit.clock import loop_time, wall_time
 from micro_rt.kit.ids import NumberedIds
 from micro_rt.store.base import KEEP, Capabilities, Keep, NotAllWritten, Record, StoreEngine, VersionConflict, Write
 from micro_rt.store.bounds import bounded, deadline_in
@@ -360,7 +361,7 @@ class Store:
             timeout: seconds that all attempts may take together.
 
         Returns:
-            The record as it is now; None if there is none.
+            The record as this call wrote it; as it is, or None if there is none, where ``change`` returned None.
 
         Raises:
             VersionConflict: others wrote the record before each of the attempts.
@@ -378,15 +379,12 @@ class Store:
                 return record
             write = self._write(key, value, metadata, ttl, record.version if record else 0)
             try:
-                await settled(engine, write, deadline)
+                return _written(write, await settled(engine, write, deadline), record)
             except VersionConflict:
                 pause = backoff.failed()
                 if backoff.failures >= attempts:
                     raise
                 await bounded(engine.name, asyncio.sleep(pause), deadline)
-                continue
-            (record,) = await persistently(engine.name, partial(engine.get, (key,)), deadline)
-            return record
 
     async def _begin(self, timeout: float | None) -> tuple[StoreEngine, float]:
         """Returns the engine, open, and when the call must be over."""
@@ -399,3 +397,16 @@ class Store:
         version = None if if_version is None else checked_version(if_version)
         made = checked_value(value), checked_metadata(metadata), checked_ttl(ttl), version
         return Write(check_key(key), *made, self._ids.take(1)[0])
+
+
+def _written(write: Write, version: int, before: Record | None) -> Record:
+    """Returns the record that a write has made of the one before it."""
+    kept: Mapping[str, str] = before.metadata if before else {}
+    expires = None
+    if isinstance(write.ttl, Keep):
+        expires = before.expires if before else None
+    elif write.ttl is not None:
+        expires = datetime.fromtimestamp(wall_time() + write.ttl, UTC)
+    return Record(
+        write.key, write.value or b"", version, kept if isinstance(write.metadata, Keep) else write.metadata, expires
+    )

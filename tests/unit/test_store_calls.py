@@ -259,6 +259,26 @@ async def test_an_update_survives_lost_answers(engine: Scripted) -> None:
         assert engine.made == {b"1": record.version}
 
 
+async def test_an_update_returns_what_it_wrote(engine: Scripted) -> None:
+    """Not what somebody else has written since: two who count would get the same number."""
+    async with opened(engine) as store:
+        await store.write("a", b"0", metadata={"a": "b"}, ttl=1000)
+        before = await store.read("a")
+        engine.after_writing = lambda: engine.overwrite("a")
+        mine = await store.update("a", lambda _: b"mine")
+        assert mine == Record("a", b"mine", engine.made[b"mine"], {"a": "b"}, before.expires)
+        assert (await store.read("a")).value == b"of somebody else"
+        engine.after_writing = lambda: engine.overwrite("a")
+        mine = await store.update("a", lambda _: b"next", metadata=None, ttl=None)
+        assert mine == Record("a", b"next", engine.made[b"next"], {}, None)
+        later = await store.update("a", lambda _: b"last", metadata={"c": "d"}, ttl=1000)
+        read = await store.read("a")
+        assert (later.value, later.version, later.metadata) == (read.value, read.version, read.metadata)
+        assert later.expires is not None
+        assert read.expires is not None
+        assert abs((later.expires - read.expires).total_seconds()) < 100
+
+
 @pytest.mark.verify("store")
 async def test_no_compare_and_set_that_is_cut_conflicts_with_itself(size: Size, figures: Figures) -> None:
     """Of many that are cut at random, none says that it was not written although it was."""
