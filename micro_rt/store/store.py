@@ -388,10 +388,13 @@ class Store:
 
     async def _begin(self, timeout: float | None) -> tuple[StoreEngine, float]:
         """Returns the engine, open, and when the call must be over."""
-        begun, until = loop_time(), deadline_in(timeout)
-        engine = await bounded("the store", self._opened(), until)
-        deadline = deadline_in(timeout, engine.timeout)
-        return engine, deadline - (loop_time() - begun)
+        begun = loop_time()
+        try:
+            engine = await persistently("the store", self._opened, deadline_in(timeout))
+        except Error as error:
+            error.may_have_run = False  # Nothing was asked of the engine yet.
+            raise
+        return engine, deadline_in(timeout, engine.timeout, begun)
 
     def _write(self, key: str, value: object, metadata: object, ttl: object, if_version: int | None) -> Write:
         version = None if if_version is None else checked_version(if_version)

@@ -19,12 +19,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
-from micro_rt.errors import DeadlineExceeded, Unavailable
+from micro_rt.errors import DeadlineExceeded, Error, Unavailable
 from micro_rt.kit.backoff import Backoff
 from micro_rt.kit.clock import loop_time
 from micro_rt.logs import logger
-from micro_rt.store.base import Change, ChangeKind, Changes, Cursor, Entry, Scan, StoreEngine
+from micro_rt.store.base import Change, ChangeKind, Changes, Cursor, Entry, Scan, StoreEngine, Wakeups
 from micro_rt.store.bounds import bounded, deadline_in
+from micro_rt.store.calls import persistently
 from micro_rt.store.cursors import position_of, read_position
 
 __all__ = ["StoreWatch"]
@@ -61,6 +62,8 @@ class StoreWatch(AsyncIterator[Change]):
         """The versions of records that were delivered before the watch came to their changes."""
         self._buffer: deque[Change] = deque()
         self._engine: StoreEngine | None = None
+        self._wakeups = Wakeups()
+        """Those of the engine as it was opened when the watch began: an engine that is opened again has others."""
         self._backoff = Backoff(*_BACKOFF)
         self._busy = False
         self._ended = False
@@ -68,12 +71,13 @@ class StoreWatch(AsyncIterator[Change]):
     async def __aenter__(self) -> Self:
         if self._engine is not None or self._ended:
             raise RuntimeError("a watch is entered once: open another")
-        until = deadline_in(None)
-        engine = await bounded("the store", self._opened(), until)
+        begun = loop_time()
+        engine = await persistently("the store", self._opened, deadline_in(None))
+        wakeups = engine.wakeups
         if not self._cursor.position:
-            self._cursor = await bounded(engine.name, engine.end(), deadline_in(None, engine.timeout))
-        self._engine = engine
-        engine.wakeups.join()
+            self._cursor = await persistently(engine.name, engine.end, deadline_in(None, engine.timeout, begun))
+        self._engine, self._wakeups = engine, wakeups
+        wakeups.join()
         return self
 
     async def __aexit__(
@@ -81,9 +85,10 @@ class StoreWatch(AsyncIterator[Change]):
     ) -> None:
         self._ended = True
         if self._engine is not None:
-            engine, self._engine = self._engine, None
-            engine.wakeups.leave()
-            engine.wakeups.ring()  # So that whoever still waits in it leaves.
+            self._engine = None
+            self._wakeups.leave()
+            if self._busy:
+                self._wakeups.ring()  # So that whoever still waits in it leaves.
 
     async def __anext__(self) -> Change:
         if self._busy:
@@ -94,7 +99,7 @@ class StoreWatch(AsyncIterator[Change]):
         try:
             while not self._buffer:
                 engine = self._engine
-                if engine is None or engine.wakeups.closed:
+                if engine is None or self._wakeups.closed:
                     raise StopAsyncIteration
                 await self._fill(engine)
             return self._buffer.popleft()
@@ -102,21 +107,24 @@ class StoreWatch(AsyncIterator[Change]):
             self._busy = False
 
     async def _fill(self, engine: StoreEngine) -> None:
-        seen = engine.wakeups.count
+        wakeups = self._wakeups
+        seen = wakeups.count
         try:
             step = self._read_some(engine) if self._reading else self._follow(engine)
             waits = await bounded(engine.name, step, loop_time() + engine.timeout)
-        except (Unavailable, DeadlineExceeded) as error:
-            if engine.wakeups.closed or self._engine is None:
+        except Error as error:
+            if wakeups.closed or self._engine is None:
                 return
+            if not isinstance(error, Unavailable | DeadlineExceeded):
+                raise
             if not self._backoff.failures:
                 _log.warning("cannot watch %s, and will try again: %s", engine.name, error)
-            await engine.wakeups.wait(engine.wakeups.count, self._backoff.failed())
+            await wakeups.wait(wakeups.count, self._backoff.failed())
             return
         if self._backoff.succeeded():
             _log.info("watching %s works again", engine.name)
         if waits:
-            await engine.wakeups.wait(seen, engine.capabilities.watch_interval)
+            await wakeups.wait(seen, engine.capabilities.watch_interval)
 
     async def _read_some(self, engine: StoreEngine) -> bool:
         """Reads some of all records; returns whether there is nothing to do for now."""

@@ -4,106 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator
 
 import pytest
 
 import micro_rt as micro
-from micro_rt.backends.memory.store import MemoryStore
-from micro_rt.errors import Error
+from micro_rt.context import Scope, current_context
 from micro_rt.kit.chance import between
-from micro_rt.kit.ids import new_id
-from micro_rt.store.base import Last, Record, Write
+from micro_rt.kit.clock import loop_time
+from micro_rt.store.base import Record, StoreEngine
 from micro_rt.store.store import Store
+from tests.helpers.scripted_store import FULL, LATE, LOST_ANSWER, LOST_REQUEST, UNSENT, Failure, Scripted
 from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import soon
-
-Failure = tuple[str, Callable[[], Error]]
-
-
-def unsent() -> Error:
-    return micro.Unavailable("cannot connect", may_have_run=False)
-
-
-def lost() -> Error:
-    return micro.Unavailable("the connection was lost", unanswered=True)
-
-
-def full() -> Error:
-    return micro.ResourceExhausted("the disk is full")
-
-
-def late() -> Error:
-    return micro.DeadlineExceeded("took too long", unanswered=True)
-
-
-UNSENT: Failure = ("before", unsent)
-"""The request was not sent."""
-LOST_REQUEST: Failure = ("before", lost)
-"""The connection was lost before the engine did anything."""
-LOST_ANSWER: Failure = ("after", lost)
-"""The connection was lost after the engine did it."""
-FULL: Failure = ("before", full)
-LATE: Failure = ("after", late)
-
-
-class Scripted(MemoryStore):
-    """A store in memory whose next calls fail as the script says, and which notes what it was called for."""
-
-    timeout = 20.0
-
-    def __init__(self) -> None:
-        super().__init__(f"memory:{new_id()}")
-        self.script: deque[Failure | None] = deque()
-        self.random: Callable[[], Failure | None] | None = None
-        self.calls: list[str] = []
-        self.made: dict[bytes, int] = {}
-        """The version that each value was written with."""
-        self.after_writing: Callable[[], None] | None = None
-        """Called once, after the next write, before it is answered."""
-
-    def next(self, call: str) -> Failure | None:
-        self.calls.append(call)
-        if self.random is not None:
-            return self.random()
-        return self.script.popleft() if self.script else None
-
-    def failed(self, failure: Failure | None, when: str) -> None:
-        if failure is not None and failure[0] == when:
-            make = failure[1]
-            raise make()
-
-    async def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
-        failure = self.next("get")
-        self.failed(failure, "before")
-        found = await super().get(keys)
-        self.failed(failure, "after")
-        return found
-
-    async def apply(self, writes: Sequence[Write]) -> Sequence[int | Error]:
-        failure = self.next("apply")
-        self.failed(failure, "before")
-        outcomes = await super().apply(writes)
-        for write, outcome in zip(writes, outcomes, strict=True):
-            if write.value is not None and isinstance(outcome, int):
-                assert self.made.setdefault(write.value, outcome) == outcome, "made twice"
-        if self.after_writing is not None:
-            then, self.after_writing = self.after_writing, None
-            then()
-        self.failed(failure, "after")
-        return outcomes
-
-    async def last(self, key: str) -> Last | None:
-        failure = self.next("last")
-        self.failed(failure, "before")
-        found = await super().last(key)
-        self.failed(failure, "after")
-        return found
-
-    def overwrite(self, key: str) -> None:
-        """Writes as somebody else would."""
-        self._open_records().apply(Write(key, b"of somebody else", {}, None, None, new_id()))
 
 
 @pytest.fixture
@@ -318,3 +231,49 @@ async def test_no_compare_and_set_that_is_cut_conflicts_with_itself(size: Size, 
     assert counts["written"]
     assert counts["conflicts"]
     assert sum(counts.values()) == count // 60 * 60
+
+
+async def test_a_store_that_cannot_be_reached_is_opened_again_in_time() -> None:
+    engine = Scripted()
+    failures = [UNSENT, LOST_REQUEST]
+
+    async def opened() -> StoreEngine:
+        if failures:
+            make = failures.pop()[1]
+            raise make()
+        return engine
+
+    await engine.open()
+    try:
+        store = Store(opened)
+        assert await store.write("a", b"1") == engine.made[b"1"]
+        assert not failures
+        failures.extend([LOST_REQUEST] * 1000)
+        with pytest.raises(micro.Unavailable) as error:
+            await store.write("a", b"2", timeout=0.1)
+        assert not error.value.may_have_run, "nothing was written before the store was open"
+    finally:
+        await engine.close()
+
+
+async def test_a_call_that_waits_for_its_store_to_open_has_all_of_its_time() -> None:
+    """The time that opening took was taken off twice within a handler."""
+    engine = Scripted()
+
+    async def opened() -> StoreEngine:
+        await asyncio.sleep(0.05)
+        return engine
+
+    begin = Store(opened)._begin  # pyright: ignore[reportPrivateUsage]
+    begun = loop_time()
+    _, deadline = await begin(None)
+    assert begun + engine.timeout <= deadline < loop_time() + engine.timeout
+    _, deadline = await begin(5.0)
+    assert deadline < loop_time() + 5.0
+    scope = Scope(loop_time() + 7.0)
+    token = current_context.set(scope)
+    try:
+        _, deadline = await begin(None)
+    finally:
+        current_context.reset(token)
+    assert deadline == scope.deadline
