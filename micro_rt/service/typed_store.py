@@ -112,7 +112,7 @@ class TypedStore(Generic[MessageT]):
         page = await self._store.page(place, suffix=suffix, cursor=cursor, limit=limit, timeout=timeout)
         return TypedPage(tuple(self._typed(record) for record in page.records), page.cursor)
 
-    def watch(self, prefix: str = "", *, since: str = "", initial: bool = False) -> TypedWatch[MessageT]:
+    def watch(self, prefix: str = "", *, since: str | None = None, initial: bool = False) -> TypedWatch[MessageT]:
         """Watches the records under a prefix; see ``Store.watch``."""
         return TypedWatch(self._store.watch(self._prefix + prefix, since=since, initial=initial), self._typed_change)
 

@@ -125,7 +125,7 @@ class Change:
     version: int = 0
     """The version of the write or the deletion; 0 for SYNCED and RESYNC."""
     position: str = ""
-    """Where a later watch continues behind it (``since=``); empty before the first SYNCED of a watch that begins with all records."""
+    """Where a later watch continues behind it (``since=``). Empty until all records have been delivered: a later watch starts over."""
 
     @property
     def value(self) -> bytes:

@@ -207,7 +207,7 @@ class Store:
         records = tuple(entry.record for entry in found.entries)
         return Page(records, page_cursor(prefix, suffix, records[-1].key) if found.more and records else "")
 
-    def watch(self, prefix: str = "", *, since: str = "", initial: bool = False) -> StoreWatch:
+    def watch(self, prefix: str = "", *, since: str | None = None, initial: bool = False) -> StoreWatch:
         """Watches the records under a prefix: ``async with store.watch("orders/") as changes: async for change in changes: …``.
 
         What is committed after the block was entered is delivered: of each key at least the latest version, deletion or expiry.
@@ -215,8 +215,8 @@ class Store:
 
         Args:
             prefix: of the keys.
-            since: the ``position`` of a change, to continue behind it; empty to begin now. If the engine does not know any more what
-                changed since then, RESYNC comes first, then all records, then SYNCED.
+            since: the ``position`` of a change, to continue behind it; it begins now if not given. If it is empty, or the engine does
+                not know any more what changed since then, RESYNC comes first, then all records, then SYNCED.
             initial: whether all records are delivered first, then SYNCED.
 
         Raises:
@@ -224,7 +224,7 @@ class Store:
             ValueError: ``since`` and ``initial`` are both given.
         """
         check_text(prefix, "prefix")
-        if since and initial:
+        if since is not None and initial:
             raise ValueError("since= continues a watch and initial= begins one: pass one of them")
         return StoreWatch(self._opened, prefix, since, initial=initial)
 

@@ -46,15 +46,18 @@ class StoreWatch(AsyncIterator[Change]):
     Args:
         opened: returns the engine, open.
         prefix: of the keys.
-        since: the ``position`` of the last change that is known; empty to begin now.
+        since: the ``position`` of the last change that is known; empty to start over; None to begin now.
         initial: whether to deliver all records first.
     """
 
-    def __init__(self, opened: Callable[[], Awaitable[StoreEngine]], prefix: str, since: str, *, initial: bool) -> None:
+    def __init__(
+        self, opened: Callable[[], Awaitable[StoreEngine]], prefix: str, since: str | None, *, initial: bool
+    ) -> None:
         self._opened = opened
         self._prefix = prefix
         self._cursor = read_position(since) if since else Cursor("", ())
         """Empty until the watch begins."""
+        self._starts_over = since == ""
         self._reading = initial
         self._after = ""
         """The key up to which all records were read."""
@@ -76,6 +79,8 @@ class StoreWatch(AsyncIterator[Change]):
         wakeups = engine.wakeups
         if not self._cursor.position:
             self._cursor = await persistently(engine.name, engine.end, deadline_in(None, engine.timeout, begun))
+            if self._starts_over:
+                self._start_over()
         self._engine, self._wakeups = engine, wakeups
         wakeups.join()
         return self
@@ -126,6 +131,12 @@ class StoreWatch(AsyncIterator[Change]):
         if waits:
             await wakeups.wait(seen, engine.capabilities.watch_interval)
 
+    def _start_over(self) -> None:
+        """Delivers all records again; the place behind which their changes are is taken already."""
+        self._ahead.clear()
+        self._reading = True
+        self._buffer.append(Change(ChangeKind.RESYNC))
+
     async def _read_some(self, engine: StoreEngine) -> bool:
         """Reads some of all records; returns whether there is nothing to do for now."""
         found: Scan = await engine.scan(
@@ -148,9 +159,7 @@ class StoreWatch(AsyncIterator[Change]):
         found: Changes | None = await engine.changes(self._prefix, self._cursor, limit=_AT_ONCE, max_bytes=_BYTES)
         if found is None:
             self._cursor = await engine.end()
-            self._ahead.clear()
-            self._reading = True
-            self._buffer.append(Change(ChangeKind.RESYNC))
+            self._start_over()
             return False
         for entry in found.entries:
             ahead = self._ahead.pop(entry.record.key, None)

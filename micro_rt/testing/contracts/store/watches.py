@@ -193,13 +193,29 @@ class Watching(StoreSuite):
                     last = await store.write(place + "d", b"4")
                     assert place + "d" in await until(watch, place + "d", last, self.settle)
 
+    async def test_a_watch_that_was_left_before_its_first_position_starts_over(self) -> None:
+        """Whoever keeps the position of each change, and has none yet, must not miss what was written meanwhile."""
+        async with self.store() as store:
+            place = prefix()
+            await store.write(place + "a", b"1")
+            async with store.watch(place, initial=True) as watch:
+                position = (await next_change(watch, self.settle)).position
+            assert position == ""
+            version = await store.write(place + "a", b"2")
+            async with store.watch(place, since=position) as watch:
+                assert (await next_change(watch, self.settle)).kind is ChangeKind.RESYNC
+                assert [change.version for change in await until_synced(watch, self.settle)] == [version]
+                last = await store.write(place + "b", b"")
+                assert place + "b" in await until(watch, place + "b", last, self.settle)
+
     async def test_positions_that_cannot_be_are_refused(self) -> None:
         async with self.store() as store:
             for broken in ("x", "é", "bnVsbA", "WzFd", "W10", "A" * 100_000, base64.b64encode(b'["a",-1]').decode()):
                 with pytest.raises(InvalidArgument, match="position"):
                     store.watch(since=broken)
-            with pytest.raises(ValueError, match="one of them"):
-                store.watch(since="x", initial=True)
+            for given in ("x", ""):
+                with pytest.raises(ValueError, match="one of them"):
+                    store.watch(since=given, initial=True)
             with pytest.raises(TypeError):
                 store.watch(since=5)  # type: ignore[arg-type]
 
