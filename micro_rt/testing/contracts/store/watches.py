@@ -12,10 +12,12 @@ import json
 import pytest
 
 from micro_rt.errors import InvalidArgument
-from micro_rt.store.base import Change, ChangeKind, Cursor
+from micro_rt.store.base import Change, ChangeKind, Changes, Cursor, StoreEngine
 from micro_rt.store.cursors import position_of
+from micro_rt.store.store import Store
 from micro_rt.store.watch import StoreWatch
 from micro_rt.testing.contracts.store.suite import StoreSuite, next_change, prefix, until, until_synced
+from micro_rt.testing.contracts.suite import eventually
 
 __all__ = ["Watching"]
 
@@ -271,6 +273,61 @@ class Watching(StoreSuite):
             assert await waiting is None
         await left.__aexit__(None, None, None)
 
+    async def test_a_watch_of_large_values_reads_them_in_parts(self) -> None:
+        async with self.store() as store:
+            place = prefix()
+            values = {f"{place}{number}": bytes([number]) * self.large for number in range(5)}
+            async with store.watch(place) as watch:
+                for key, value in values.items():
+                    await store.write(key, value, timeout=self.settle)
+                for key, value in values.items():
+                    change = await _of(watch, key, self.settle)
+                    assert change.value == value
+            async with store.watch(place, initial=True) as watch:
+                for key, value in values.items():
+                    change = await _of(watch, key, self.settle)
+                    assert change.value == value
+                assert (await next_change(watch, self.settle)).kind is ChangeKind.SYNCED
+
+    async def test_an_engine_gives_what_fits_at_once(self) -> None:
+        """What is asked for at once is bounded, in records and in bytes, so that no consumer needs more memory than that."""
+        async with self.store():
+            engine = await self.make()
+            await engine.open()
+            try:
+                place = prefix()
+                store = Store(lambda: _itself(engine))
+                begin = await engine.end()
+                keys = [f"{place}{number}" for number in range(6)]
+                for key in keys:
+                    await store.write(key, b"0123456789")
+                for most, max_bytes, fit in (
+                    (6, 1000, 6),
+                    (4, 1000, 4),
+                    (1, 1000, 1),
+                    (6, 20, 2),
+                    (6, 21, 3),
+                    (6, 1, 1),
+                ):
+
+                    async def enough(most: int = most, max_bytes: int = max_bytes, fit: int = fit) -> Changes | None:
+                        found = await engine.changes(place, begin, limit=most, max_bytes=max_bytes)
+                        assert found is not None
+                        return found if len(found.entries) >= fit else None
+
+                    changes = await eventually(enough, within=self.settle)
+                    assert changes is not None
+                    assert [entry.record.key for entry in changes.entries] == keys[:fit]
+                    assert changes.more or fit == len(keys)
+                    rest = await engine.changes(place, changes.cursor, limit=100, max_bytes=1000)
+                    assert rest is not None
+                    assert [entry.record.key for entry in rest.entries] == keys[fit:]
+                    scan = await engine.scan(place, "", suffix="", limit=most, max_bytes=max_bytes, values=True)
+                    assert [entry.record.key for entry in scan.entries] == keys[:fit]
+                    assert scan.more or fit == len(keys)
+            finally:
+                await engine.close()
+
     async def test_many_watches_see_the_same(self) -> None:
         async with self.store() as store:
             place = prefix()
@@ -283,6 +340,10 @@ class Watching(StoreSuite):
                 assert change.version == versions[number % 10]
             for watch in watches:
                 await watch.__aexit__(None, None, None)
+
+
+async def _itself(engine: StoreEngine) -> StoreEngine:
+    return engine
 
 
 async def _of(watch: StoreWatch, key: str, within: float) -> Change:
