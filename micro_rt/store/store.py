@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -139,7 +139,7 @@ class Store:
         after: str = "",
         values: bool = True,
         timeout: float | None = None,
-    ) -> AsyncIterator[Record]:
+    ) -> AsyncGenerator[Record]:
         """Yields records in the order of their keys, in constant memory; ``async for record in store.list("orders/")``.
 
         Records that are written meanwhile may be among them or not. Each key comes once.
@@ -260,7 +260,7 @@ class Store:
 
     async def write_many(
         self,
-        values: Mapping[str, bytes],
+        values: Mapping[str, bytes | bytearray | memoryview],
         *,
         metadata: Metadata = None,
         ttl: Ttl = None,

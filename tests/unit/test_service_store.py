@@ -10,6 +10,7 @@ import pytest
 
 import micro_rt as micro
 from micro_rt.backends.memory.store import MemoryStore
+from micro_rt.kit.ids import new_id
 from micro_rt.store.store import Store
 from tests.helpers.waiting import eventually, soon
 from tests.protos.lab_pb2 import Number
@@ -157,6 +158,27 @@ async def test_messages_are_stored_under_a_prefix() -> None:
         assert isinstance(failed.value.outcomes["two"], micro.VersionConflict)
         assert await numbers.delete("two")
         assert not await numbers.delete("two")
+
+
+async def test_a_typed_store_takes_the_keys_that_a_store_takes() -> None:
+    async with Store.over(MemoryStore(f"memory:{new_id()}")) as store:
+        numbers = micro.TypedStore(store, Number, prefix="n/")
+        one = Number(value=1)
+        for refused in (
+            numbers.write("", one),
+            numbers.read(""),
+            numbers.delete(""),
+            numbers.update("", lambda _: one),
+            numbers.read_many(["a", ""]),
+            numbers.write_many({"": one}),
+        ):
+            with pytest.raises(micro.InvalidArgument, match="empty"):
+                await refused
+        bytes_for_text: Any = b"n"
+        with pytest.raises(TypeError, match="str"):
+            micro.TypedStore(store, Number, prefix=bytes_for_text)
+        with pytest.raises(TypeError, match="str"):
+            await numbers.read(bytes_for_text)
 
 
 async def test_what_is_no_such_message_is_refused() -> None:
