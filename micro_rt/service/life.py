@@ -193,13 +193,21 @@ class Life:
     async def _opened_store(self) -> StoreEngine:
         """Returns the engine of the store, and opens it the first time; those who ask meanwhile wait for the same."""
         if self._store_closed:
-            raise FailedPrecondition(f"service {self._plan.name!r} has stopped, and its store is closed")
+            raise self._stopped()
         if self._engine is None or self._engine.done():
             if (engine := self._ready_store()) is not None:
                 return engine
             self._engine = asyncio.get_running_loop().create_task(self._open_store())
             observed(self._engine)
-        return await asyncio.shield(self._engine)  # Who is cancelled leaves the others their store.
+        opening = self._engine
+        if not opening.done():
+            await asyncio.wait((opening,))  # Whoever is cancelled leaves the others their store.
+        if opening.cancelled():
+            raise self._stopped()
+        return opening.result()
+
+    def _stopped(self) -> FailedPrecondition:
+        return FailedPrecondition(f"service {self._plan.name!r} has stopped, and its store is closed")
 
     async def _open_store(self) -> StoreEngine:
         engine: StoreEngine = part_of("store", self._plan.store, StoreEngine)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
@@ -12,6 +12,7 @@ from micro_rt.codec.base import Codec
 from micro_rt.codec.proto import ProtoCodec
 from micro_rt.errors import DataLoss
 from micro_rt.store.base import KEEP, Change, ChangeKind, Keep, NotAllWritten, Record
+from micro_rt.store.checks import check_key, check_text
 from micro_rt.store.store import Store
 from micro_rt.store.watch import StoreWatch
 
@@ -71,6 +72,7 @@ class TypedStore(Generic[MessageT]):
     def __init__(
         self, store: Store, message_type: type[MessageT], *, prefix: str = "", codec: Codec | None = None
     ) -> None:
+        check_text(prefix, "prefix")
         used = codec or ProtoCodec()
         self._store = store
         self._type = message_type
@@ -87,18 +89,18 @@ class TypedStore(Generic[MessageT]):
         Raises:
             NotFound: no record has this key, or it has expired.
         """
-        return self._typed(await self._store.read(self._prefix + key, timeout=timeout))
+        return self._typed(await self._store.read(self._key(key), timeout=timeout))
 
     async def read_many(self, keys: Iterable[str], *, timeout: float | None = None) -> dict[str, TypedRecord[MessageT]]:
         """Returns the records of several keys by key, without those that do not exist."""
         if isinstance(keys, str):
             raise TypeError("read_many() takes several keys, such as a list, not one text")
-        found = await self._store.read_many([self._prefix + key for key in keys], timeout=timeout)
+        found = await self._store.read_many([self._key(key) for key in keys], timeout=timeout)
         return {key.removeprefix(self._prefix): self._typed(record) for key, record in found.items()}
 
     async def list(
         self, prefix: str = "", *, suffix: str = "", after: str = "", timeout: float | None = None
-    ) -> AsyncIterator[TypedRecord[MessageT]]:
+    ) -> AsyncGenerator[TypedRecord[MessageT]]:
         """Yields records in the order of their keys, in constant memory; see ``Store.list``."""
         behind = self._prefix + after if after else ""
         async for record in self._store.list(self._prefix + prefix, suffix=suffix, after=behind, timeout=timeout):
@@ -112,7 +114,7 @@ class TypedStore(Generic[MessageT]):
         page = await self._store.page(place, suffix=suffix, cursor=cursor, limit=limit, timeout=timeout)
         return TypedPage(tuple(self._typed(record) for record in page.records), page.cursor)
 
-    def watch(self, prefix: str = "", *, since: str = "", initial: bool = False) -> TypedWatch[MessageT]:
+    def watch(self, prefix: str = "", *, since: str | None = None, initial: bool = False) -> TypedWatch[MessageT]:
         """Watches the records under a prefix; see ``Store.watch``."""
         return TypedWatch(self._store.watch(self._prefix + prefix, since=since, initial=initial), self._typed_change)
 
@@ -129,7 +131,7 @@ class TypedStore(Generic[MessageT]):
         """Writes a record, and returns its new version; see ``Store.write``."""
         data = self._encoded(value)
         return await self._store.write(
-            self._prefix + key, data, metadata=metadata, ttl=ttl, if_version=if_version, timeout=timeout
+            self._key(key), data, metadata=metadata, ttl=ttl, if_version=if_version, timeout=timeout
         )
 
     async def write_many(
@@ -143,8 +145,8 @@ class TypedStore(Generic[MessageT]):
     ) -> dict[str, int]:
         """Writes several records, each for itself; returns their new versions; see ``Store.write_many``."""
         prefix = self._prefix
-        versions = None if if_versions is None else {prefix + key: version for key, version in if_versions.items()}
-        data = {prefix + key: self._encoded(value) for key, value in values.items()}
+        versions = None if if_versions is None else {self._key(key): each for key, each in if_versions.items()}
+        data = {self._key(key): self._encoded(value) for key, value in values.items()}
         try:
             written = await self._store.write_many(
                 data, metadata=metadata, ttl=ttl, if_versions=versions, timeout=timeout
@@ -156,7 +158,7 @@ class TypedStore(Generic[MessageT]):
 
     async def delete(self, key: str, *, if_version: int | None = None, timeout: float | None = None) -> bool:
         """Deletes a record; returns whether there was one; see ``Store.delete``."""
-        return await self._store.delete(self._prefix + key, if_version=if_version, timeout=timeout)
+        return await self._store.delete(self._key(key), if_version=if_version, timeout=timeout)
 
     @overload
     async def update(
@@ -164,6 +166,7 @@ class TypedStore(Generic[MessageT]):
         key: str,
         change: Callable[[MessageT | None], MessageT],
         *,
+        metadata: Mapping[str, str] | Keep | None = KEEP,
         ttl: float | Keep | None = KEEP,
         attempts: int = 10,
         timeout: float | None = None,
@@ -174,6 +177,7 @@ class TypedStore(Generic[MessageT]):
         key: str,
         change: Callable[[MessageT | None], MessageT | None],
         *,
+        metadata: Mapping[str, str] | Keep | None = KEEP,
         ttl: float | Keep | None = KEEP,
         attempts: int = 10,
         timeout: float | None = None,
@@ -183,6 +187,7 @@ class TypedStore(Generic[MessageT]):
         key: str,
         change: Callable[[MessageT | None], MessageT | None],
         *,
+        metadata: Mapping[str, str] | Keep | None = KEEP,
         ttl: float | Keep | None = KEEP,
         attempts: int = 10,
         timeout: float | None = None,
@@ -193,6 +198,7 @@ class TypedStore(Generic[MessageT]):
             key: of the record.
             change: returns the new message for a message, or for None if there is no record; None to leave all as it is. It may
                 change the message that it is given. It may be called several times, and must have no other effects.
+            metadata: of the new record; what it has already, by default.
             ttl: seconds until it expires; its expiry stays as it is, by default.
             attempts: how many times it is tried at most.
             timeout: seconds that all attempts may take together.
@@ -202,8 +208,13 @@ class TypedStore(Generic[MessageT]):
             value = change(None if record is None else self._typed(record).value)
             return None if value is None else self._encoded(value)
 
-        record = await self._store.update(self._prefix + key, changed, ttl=ttl, attempts=attempts, timeout=timeout)
+        record = await self._store.update(
+            self._key(key), changed, metadata=metadata, ttl=ttl, attempts=attempts, timeout=timeout
+        )
         return None if record is None else self._typed(record)
+
+    def _key(self, key: str) -> str:
+        return self._prefix + check_key(key)
 
     def _encoded(self, value: MessageT) -> bytes:
         if not isinstance(value, self._type):

@@ -125,7 +125,7 @@ class Change:
     version: int = 0
     """The version of the write or the deletion; 0 for SYNCED and RESYNC."""
     position: str = ""
-    """Where a later watch continues behind it (``since=``); empty before the first SYNCED of a watch that begins with all records."""
+    """Where a later watch continues behind it (``since=``). Empty until all records have been delivered: a later watch starts over."""
 
     @property
     def value(self) -> bytes:
@@ -177,13 +177,24 @@ class VersionConflict(Aborted):
 
 
 class NotAllWritten(Aborted):
-    """Some of several writes were made, and some were not.
+    """Some of several writes were not made, or it is unknown whether they were.
 
     Attributes:
         outcomes: for each key, the version of its write or why it was not made.
     """
 
     outcomes: Mapping[str, int | Error] = MappingProxyType({})
+
+    @classmethod
+    def of_outcomes(cls, outcomes: Mapping[str, int | Error]) -> NotAllWritten:
+        """Makes the error of outcomes, of which one at least is an error; it names the first of these."""
+        errors = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, Error)}
+        key, first = next(iter(errors.items()))
+        error = cls(
+            f"{len(errors)} of {len(outcomes)} records were not written, as far as is known; of {key!r}: {first.message}"
+        )
+        error.outcomes = outcomes
+        return error
 
     def __reduce__(self) -> tuple[Any, ...]:
         kind, arguments, state = super().__reduce__()

@@ -16,12 +16,13 @@ __all__ = ["bounded", "deadline_in"]
 T = TypeVar("T")
 
 
-def deadline_in(seconds: float | None, default: float = TIMEOUT) -> float:
+def deadline_in(seconds: float | None, default: float = TIMEOUT, begun: float | None = None) -> float:
     """Returns when a call must be over, on the loop's clock: no later than the call or event that the task handles.
 
     Args:
         seconds: as given for the call; None if they were not.
         default: seconds, if they were not.
+        begun: when the call began, on the loop's clock; now if not given.
 
     Raises:
         ValueError: the seconds are not a number above 0.
@@ -30,7 +31,7 @@ def deadline_in(seconds: float | None, default: float = TIMEOUT) -> float:
         seconds = default
     elif not seconds > 0 or math.isinf(seconds):
         raise ValueError(f"timeout must be a number of seconds greater than 0, not {seconds!r}")
-    deadline = asyncio.get_running_loop().time() + seconds
+    deadline = (asyncio.get_running_loop().time() if begun is None else begun) + seconds
     scope = current_context.get()
     if scope is None or scope.deadline is None:
         return deadline

@@ -8,7 +8,8 @@ The rules that they keep, and why:
 - Of an unconditional write whose answer was lost, only its fate is looked up. A second one could undo the write of somebody else
   that came in between. If it was not made by then, the error says that it may be made: it may still be on its way.
 - A conflict that comes after a lost answer may be one with the write itself, and a later one on top of it: what became of it is
-  unknown, and nobody is to read from it that the write was not made.
+  unknown. The same holds for every other failure that comes after a lost answer. No error says that a write was not made unless that
+  is known.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
-from micro_rt.errors import Error, InvalidArgument, Unavailable
+from micro_rt.errors import DeadlineExceeded, Error, InvalidArgument, Unavailable
 from micro_rt.kit.backoff import Backoff
 from micro_rt.kit.clock import loop_time
-from micro_rt.store.base import StoreEngine, VersionConflict, Write
+from micro_rt.store.base import StoreEngine, Write
 from micro_rt.store.bounds import bounded
 
 __all__ = ["check_size", "chunks", "outcome_after", "persistently", "settled"]
@@ -34,8 +35,14 @@ _BACKOFF = (0.02, 1.0)
 """Seconds until what failed is tried again: at first, and at most."""
 
 
-async def persistently(engine: StoreEngine, work: Callable[[], Awaitable[T]], deadline: float) -> T:
-    """Reads, and tries again until the deadline while the engine cannot be reached."""
+async def persistently(engine: StoreEngine | None, work: Callable[[], Awaitable[T]], deadline: float) -> T:
+    """Reads, or opens, and tries again until the deadline while the engine cannot be reached.
+
+    Args:
+        engine: whose name the error has; None for one that is not open yet.
+        work: what is tried.
+        deadline: on the loop's clock.
+    """
     backoff: Backoff | None = None
     while True:
         try:
@@ -76,7 +83,7 @@ async def settled(engine: StoreEngine, write: Write, deadline: float) -> int:
 async def outcome_after(engine: StoreEngine, write: Write, deadline: float, error: Error) -> int | Error:
     """Returns what became of a write that failed with an error: its version, or why it was not made, as far as can be found out."""
     backoff = Backoff(*_BACKOFF)
-    lost = error.may_have_run
+    lost = _is_lost(error)
     while isinstance(error, Unavailable):
         pause = backoff.failed()
         if loop_time() + pause >= deadline:
@@ -85,21 +92,30 @@ async def outcome_after(engine: StoreEngine, write: Write, deadline: float, erro
         try:
             if lost and write.if_version is None:
                 last = await bounded(engine, engine.last(write.key), deadline)
-                return last.version if last is not None and last.id == write.id else error
+                if last is not None and last.id == write.id:
+                    return last.version
+                return _unknown(write, "the answer was lost, and the record's last write is another one")
             (outcome,) = await bounded(engine, engine.apply((write,)), deadline)
         except Error as another:
-            failure = another
+            error = another
+            lost = lost or _is_lost(error)
         else:
-            if lost and isinstance(outcome, VersionConflict):
-                return Unavailable(
-                    f"it is unknown whether record {write.key!r} was written: the answer was lost, and now its version is {outcome.current}"
-                )
+            if lost and isinstance(outcome, Error):
+                return _unknown(write, f"the answer was lost, and now: {outcome.message}")
             return outcome
-        lost = lost or failure.may_have_run
-        error = failure
-    if lost and not error.may_have_run:  # It is the last attempt alone that was not made.
-        return Unavailable(f"it is unknown whether record {write.key!r} was written: {error.message}")
+    if lost and not _is_lost(error):  # It is the last attempt alone that was not made.
+        return _unknown(write, f"an answer was lost, and then: {error.message}")
     return error
+
+
+def _is_lost(error: Error) -> bool:
+    """Returns whether a write that failed with an error may have been made."""
+    return isinstance(error, Unavailable | DeadlineExceeded) and error.may_have_run
+
+
+def _unknown(write: Write, why: str) -> Unavailable:
+    done = "deleted" if write.value is None else "written"
+    return Unavailable(f"it is unknown whether record {write.key!r} was {done}: {why}")
 
 
 def chunks(writes: Sequence[Write]) -> Iterable[Sequence[Write]]:

@@ -5,7 +5,6 @@ A wrong type is a ``TypeError``. A value that cannot be is an ``InvalidArgument`
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import cast
 
@@ -87,7 +86,7 @@ def checked_version(version: object) -> int:
     if type(version) is not int:
         raise InvalidArgument(f"a version is an int, not {type(version).__name__}")
     if not 0 <= version < 1 << 63:
-        raise InvalidArgument(f"if_version={version}: a version is a number from 0 to 2^63 - 1")
+        raise InvalidArgument(f"if_version={_shown(version)}: a version is a number from 0 to 2^63 - 1")
     return version
 
 
@@ -102,8 +101,8 @@ def checked_ttl(ttl: object) -> float | Keep | None:
         return ttl
     if isinstance(ttl, bool) or not isinstance(ttl, int | float):
         raise TypeError(f"ttl is a number of seconds, KEEP or None, not {type(ttl).__name__}")
-    if math.isnan(ttl) or not 0 < ttl <= _LONGEST_TTL:
-        raise InvalidArgument(f"ttl must be greater than 0, and at most {_LONGEST_TTL:g} seconds, not {ttl!r}")
+    if not 0 < ttl <= _LONGEST_TTL:  # nan is not.
+        raise InvalidArgument(f"ttl must be greater than 0, and at most {_LONGEST_TTL:g} seconds, not {_shown(ttl)}")
     return float(ttl)
 
 
@@ -133,3 +132,10 @@ def checked_metadata(metadata: object) -> Mapping[str, str] | Keep:
     if size > MAX_METADATA:
         raise InvalidArgument(f"the metadata has {size} bytes, and a record has {MAX_METADATA} at most")
     return checked
+
+
+def _shown(number: float) -> str:
+    """Returns a number as text; Python refuses to write a whole number of more than 4,300 digits."""
+    if isinstance(number, int) and number.bit_length() > 128:
+        return f"a number of {number.bit_length()} bits"
+    return repr(number)

@@ -14,11 +14,12 @@ from typing import Any, cast
 from micro_rt.errors import InvalidArgument
 from micro_rt.kit.foreign import MOST, read_json
 from micro_rt.store.base import Cursor
+from micro_rt.store.checks import check_text
 
 __all__ = ["page_cursor", "position_of", "read_page_cursor", "read_position"]
 
-_LONGEST = 16 << 10
-"""Characters that a cursor or a position has at most."""
+_LONGEST = 32 << 10
+"""Characters that a cursor or a position has at most: a prefix, a suffix and a key, six characters for each byte, in base64."""
 _NUMBERS = 4
 """Numbers that a position has at most."""
 _EPOCH = 64
@@ -42,6 +43,7 @@ def read_page_cursor(cursor: str, prefix: str, suffix: str) -> str:
                 raise InvalidArgument(
                     "the cursor belongs to a page of another prefix or suffix: pass the same ones again"
                 )
+            check_text(after, "cursor")
             return after
         case _:
             raise InvalidArgument("the cursor is not one that a page has returned")

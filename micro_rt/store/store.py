@@ -12,15 +12,16 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import overload
 
 from micro_rt.errors import Error, InvalidArgument, NotFound
 from micro_rt.kit.backoff import Backoff
-from micro_rt.kit.clock import loop_time
+from micro_rt.kit.clock import loop_time, wall_time
 from micro_rt.kit.ids import NumberedIds
 from micro_rt.store.base import KEEP, Capabilities, Keep, NotAllWritten, Record, StoreEngine, VersionConflict, Write
 from micro_rt.store.bounds import bounded, deadline_in
@@ -142,7 +143,7 @@ class Store:
         after: str = "",
         values: bool = True,
         timeout: float | None = None,
-    ) -> AsyncIterator[Record]:
+    ) -> AsyncGenerator[Record]:
         """Yields records in the order of their keys, in constant memory; ``async for record in store.list("orders/")``.
 
         Records that are written meanwhile may be among them or not. Each key comes once.
@@ -210,7 +211,7 @@ class Store:
         records = tuple(entry.record for entry in found.entries)
         return Page(records, page_cursor(prefix, suffix, records[-1].key) if found.more and records else "")
 
-    def watch(self, prefix: str = "", *, since: str = "", initial: bool = False) -> StoreWatch:
+    def watch(self, prefix: str = "", *, since: str | None = None, initial: bool = False) -> StoreWatch:
         """Watches the records under a prefix: ``async with store.watch("orders/") as changes: async for change in changes: …``.
 
         What is committed after the block was entered is delivered: of each key at least the latest version, deletion or expiry.
@@ -218,8 +219,8 @@ class Store:
 
         Args:
             prefix: of the keys.
-            since: the ``position`` of a change, to continue behind it; empty to begin now. If the engine does not know any more what
-                changed since then, RESYNC comes first, then all records, then SYNCED.
+            since: the ``position`` of a change, to continue behind it; it begins now if not given. If it is empty, or the engine does
+                not know any more what changed since then, RESYNC comes first, then all records, then SYNCED.
             initial: whether all records are delivered first, then SYNCED.
 
         Raises:
@@ -227,7 +228,7 @@ class Store:
             ValueError: ``since`` and ``initial`` are both given.
         """
         check_text(prefix, "prefix")
-        if since and initial:
+        if since is not None and initial:
             raise ValueError("since= continues a watch and initial= begins one: pass one of them")
         return StoreWatch(self._opened, prefix, since, initial=initial)
 
@@ -263,7 +264,7 @@ class Store:
 
     async def write_many(
         self,
-        values: Mapping[str, bytes],
+        values: Mapping[str, bytes | bytearray | memoryview],
         *,
         metadata: Metadata = None,
         ttl: Ttl = None,
@@ -299,9 +300,7 @@ class Store:
             outcomes.update(zip((write.key for write in some), made, strict=True))
         written = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, int)}
         if len(written) < len(outcomes):
-            failed = NotAllWritten(f"{len(outcomes) - len(written)} of {len(outcomes)} records were not written")
-            failed.outcomes = outcomes
-            raise failed
+            raise NotAllWritten.of_outcomes(outcomes)
         return written
 
     async def delete(self, key: str, *, if_version: int | None = None, timeout: float | None = None) -> bool:
@@ -366,7 +365,7 @@ class Store:
             timeout: seconds that all attempts may take together.
 
         Returns:
-            The record as it is now; None if there is none.
+            The record as this call wrote it; as it is, or None if there is none, where ``change`` returned None.
 
         Raises:
             VersionConflict: others wrote the record before each of the attempts.
@@ -384,27 +383,39 @@ class Store:
                 return record
             write = self._write(key, value, metadata, ttl, record.version if record else 0)
             try:
-                await settled(engine, write, deadline)
+                return _written(write, await settled(engine, write, deadline), record)
             except VersionConflict:
                 pause = backoff.failed()
                 if backoff.failures >= attempts:
                     raise
                 await bounded(engine, asyncio.sleep(pause), deadline)
-                continue
-            (record,) = await persistently(engine, partial(engine.get, (key,)), deadline)
-            return record
 
     async def _begin(self, timeout: float | None) -> tuple[StoreEngine, float]:
         """Returns the engine, open, and when the call must be over."""
-        engine = self._ready()
-        if engine is not None:
+        if (engine := self._ready()) is not None:
             return engine, deadline_in(timeout, engine.timeout)
-        begun, until = loop_time(), deadline_in(timeout)
-        engine = await bounded(None, self._opened(), until)
-        deadline = deadline_in(timeout, engine.timeout)
-        return engine, deadline - (loop_time() - begun)
+        begun = loop_time()
+        try:
+            engine = await persistently(None, self._opened, deadline_in(timeout))
+        except Error as error:
+            error.may_have_run = False  # Nothing was asked of the engine yet.
+            raise
+        return engine, deadline_in(timeout, engine.timeout, begun)
 
     def _write(self, key: str, value: object, metadata: object, ttl: object, if_version: int | None) -> Write:
         version = None if if_version is None else checked_version(if_version)
         made = checked_value(value), checked_metadata(metadata), checked_ttl(ttl), version
         return Write(check_key(key), *made, self._ids.take(1)[0])
+
+
+def _written(write: Write, version: int, before: Record | None) -> Record:
+    """Returns the record that a write has made of the one before it."""
+    kept: Mapping[str, str] = before.metadata if before else {}
+    expires = None
+    if isinstance(write.ttl, Keep):
+        expires = before.expires if before else None
+    elif write.ttl is not None:
+        expires = datetime.fromtimestamp(wall_time() + write.ttl, UTC)
+    return Record(
+        write.key, write.value or b"", version, kept if isinstance(write.metadata, Keep) else write.metadata, expires
+    )

@@ -19,12 +19,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
-from micro_rt.errors import DeadlineExceeded, Unavailable
+from micro_rt.errors import DeadlineExceeded, Error, Unavailable
 from micro_rt.kit.backoff import Backoff
 from micro_rt.kit.clock import loop_time
 from micro_rt.logs import logger
-from micro_rt.store.base import Change, ChangeKind, Changes, Cursor, Entry, Scan, StoreEngine
+from micro_rt.store.base import Change, ChangeKind, Changes, Cursor, Entry, Scan, StoreEngine, Wakeups
 from micro_rt.store.bounds import bounded, deadline_in
+from micro_rt.store.calls import persistently
 from micro_rt.store.cursors import position_of, read_position
 
 __all__ = ["StoreWatch"]
@@ -45,15 +46,18 @@ class StoreWatch(AsyncIterator[Change]):
     Args:
         opened: returns the engine, open.
         prefix: of the keys.
-        since: the ``position`` of the last change that is known; empty to begin now.
+        since: the ``position`` of the last change that is known; empty to start over; None to begin now.
         initial: whether to deliver all records first.
     """
 
-    def __init__(self, opened: Callable[[], Awaitable[StoreEngine]], prefix: str, since: str, *, initial: bool) -> None:
+    def __init__(
+        self, opened: Callable[[], Awaitable[StoreEngine]], prefix: str, since: str | None, *, initial: bool
+    ) -> None:
         self._opened = opened
         self._prefix = prefix
         self._cursor = read_position(since) if since else Cursor("", ())
         """Empty until the watch begins."""
+        self._starts_over = since == ""
         self._reading = initial
         self._after = ""
         """The key up to which all records were read."""
@@ -61,6 +65,8 @@ class StoreWatch(AsyncIterator[Change]):
         """The versions of records that were delivered before the watch came to their changes."""
         self._buffer: deque[Change] = deque()
         self._engine: StoreEngine | None = None
+        self._wakeups = Wakeups()
+        """Those of the engine as it was opened when the watch began: an engine that is opened again has others."""
         self._backoff = Backoff(*_BACKOFF)
         self._busy = False
         self._ended = False
@@ -68,12 +74,15 @@ class StoreWatch(AsyncIterator[Change]):
     async def __aenter__(self) -> Self:
         if self._engine is not None or self._ended:
             raise RuntimeError("a watch is entered once: open another")
-        until = deadline_in(None)
-        engine = await bounded(None, self._opened(), until)
+        begun = loop_time()
+        engine = await persistently(None, self._opened, deadline_in(None))
+        wakeups = engine.wakeups
         if not self._cursor.position:
-            self._cursor = await bounded(engine, engine.end(), deadline_in(None, engine.timeout))
-        self._engine = engine
-        engine.wakeups.join()
+            self._cursor = await persistently(engine, engine.end, deadline_in(None, engine.timeout, begun))
+            if self._starts_over:
+                self._start_over()
+        self._engine, self._wakeups = engine, wakeups
+        wakeups.join()
         return self
 
     async def __aexit__(
@@ -81,9 +90,10 @@ class StoreWatch(AsyncIterator[Change]):
     ) -> None:
         self._ended = True
         if self._engine is not None:
-            engine, self._engine = self._engine, None
-            engine.wakeups.leave()
-            engine.wakeups.ring()  # So that whoever still waits in it leaves.
+            self._engine = None
+            self._wakeups.leave()
+            if self._busy:
+                self._wakeups.ring()  # So that whoever still waits in it leaves.
 
     async def __anext__(self) -> Change:
         if self._busy:
@@ -94,7 +104,7 @@ class StoreWatch(AsyncIterator[Change]):
         try:
             while not self._buffer:
                 engine = self._engine
-                if engine is None or engine.wakeups.closed:
+                if engine is None or self._wakeups.closed:
                     raise StopAsyncIteration
                 await self._fill(engine)
             return self._buffer.popleft()
@@ -102,21 +112,30 @@ class StoreWatch(AsyncIterator[Change]):
             self._busy = False
 
     async def _fill(self, engine: StoreEngine) -> None:
-        seen = engine.wakeups.count
+        wakeups = self._wakeups
+        seen = wakeups.count
         try:
             step = self._read_some(engine) if self._reading else self._follow(engine)
             waits = await bounded(engine, step, loop_time() + engine.timeout)
-        except (Unavailable, DeadlineExceeded) as error:
-            if engine.wakeups.closed or self._engine is None:
+        except Error as error:
+            if wakeups.closed or self._engine is None:
                 return
+            if not isinstance(error, Unavailable | DeadlineExceeded):
+                raise
             if not self._backoff.failures:
                 _log.warning("cannot watch %s, and will try again: %s", engine.name, error)
-            await engine.wakeups.wait(engine.wakeups.count, self._backoff.failed())
+            await wakeups.wait(wakeups.count, self._backoff.failed())
             return
         if self._backoff.succeeded():
             _log.info("watching %s works again", engine.name)
         if waits:
-            await engine.wakeups.wait(seen, engine.capabilities.watch_interval)
+            await wakeups.wait(seen, engine.capabilities.watch_interval)
+
+    def _start_over(self) -> None:
+        """Delivers all records again; the place behind which their changes are is taken already."""
+        self._ahead.clear()
+        self._reading = True
+        self._buffer.append(Change(ChangeKind.RESYNC))
 
     async def _read_some(self, engine: StoreEngine) -> bool:
         """Reads some of all records; returns whether there is nothing to do for now."""
@@ -140,9 +159,7 @@ class StoreWatch(AsyncIterator[Change]):
         found: Changes | None = await engine.changes(self._prefix, self._cursor, limit=_AT_ONCE, max_bytes=_BYTES)
         if found is None:
             self._cursor = await engine.end()
-            self._ahead.clear()
-            self._reading = True
-            self._buffer.append(Change(ChangeKind.RESYNC))
+            self._start_over()
             return False
         for entry in found.entries:
             ahead = self._ahead.pop(entry.record.key, None)

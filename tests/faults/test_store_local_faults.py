@@ -251,7 +251,7 @@ async def test_a_connection_that_is_left_within_a_page_holds_nothing(tmp_path: P
         await store.page(limit=3)
         engine = LocalStore("local:", home=tmp_path)
         async with Store.over(engine):
-            file = engine._file
+            file = engine._file  # pyright: ignore[reportPrivateUsage]
             assert file is not None
 
             def restart(connection: Connection) -> tuple[int, int, int]:

@@ -10,8 +10,9 @@ import pytest
 
 import micro_rt as micro
 from micro_rt.backends.memory.store import MemoryStore
-from micro_rt.kit.clock import loop_time
+from micro_rt.kit.ids import new_id
 from micro_rt.store.store import Store
+from tests.helpers.waiting import eventually, soon
 from tests.protos.lab_pb2 import Number
 
 
@@ -96,13 +97,12 @@ async def test_a_store_that_opens_slowly_keeps_nobody_beyond_the_timeout() -> No
 
 
 async def test_a_service_stops_while_its_store_opens() -> None:
-    async with micro.Service("web", registry="memory:", store=Slow()) as service:
+    slow = Slow()
+    async with micro.Service("web", registry="memory:", store=slow) as service:
         waiting = asyncio.ensure_future(service.store.read("a"))
-        await asyncio.sleep(0.01)
-        begun = loop_time()
-    assert loop_time() - begun < 30
-    waiting.cancel()
-    await asyncio.gather(waiting, return_exceptions=True)
+        await eventually(lambda: slow.opened)
+    with pytest.raises(micro.FailedPrecondition, match="has stopped"):  # It was not cancelled itself.
+        await soon(waiting)
 
 
 async def test_a_store_that_cannot_be_opened_is_tried_again() -> None:
@@ -158,6 +158,27 @@ async def test_messages_are_stored_under_a_prefix() -> None:
         assert isinstance(failed.value.outcomes["two"], micro.VersionConflict)
         assert await numbers.delete("two")
         assert not await numbers.delete("two")
+
+
+async def test_a_typed_store_takes_the_keys_that_a_store_takes() -> None:
+    async with Store.over(MemoryStore(f"memory:{new_id()}")) as store:
+        numbers = micro.TypedStore(store, Number, prefix="n/")
+        one = Number(value=1)
+        for refused in (
+            numbers.write("", one),
+            numbers.read(""),
+            numbers.delete(""),
+            numbers.update("", lambda _: one),
+            numbers.read_many(["a", ""]),
+            numbers.write_many({"": one}),
+        ):
+            with pytest.raises(micro.InvalidArgument, match="empty"):
+                await refused
+        bytes_for_text: Any = b"n"
+        with pytest.raises(TypeError, match="str"):
+            micro.TypedStore(store, Number, prefix=bytes_for_text)
+        with pytest.raises(TypeError, match="str"):
+            await numbers.read(bytes_for_text)
 
 
 async def test_what_is_no_such_message_is_refused() -> None:

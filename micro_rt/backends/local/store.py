@@ -89,6 +89,8 @@ class LocalStore(StoreEngine):
             DataLoss: it is damaged.
             Unavailable: it cannot be opened for another reason.
         """
+        if self._file is not None:
+            raise RuntimeError(f"{self.name} is open already")
         path = self._path()
         clock = self._clock or boot_clock()
         owner = state_owner(self._owner)
@@ -111,7 +113,7 @@ class LocalStore(StoreEngine):
     async def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
         """Returns the records of keys."""
         file = self._open_file()
-        return await file.database.read(lambda connection: file.records.get(connection, keys))
+        return await file.read(lambda connection: file.records.get(connection, keys))
 
     async def apply(self, writes: Sequence[Write]) -> Sequence[int | Error]:
         """Makes writes and deletions.
@@ -124,23 +126,23 @@ class LocalStore(StoreEngine):
     async def last(self, key: str) -> Last | None:
         """Returns the last write of a key."""
         file = self._open_file()
-        return await file.database.read(lambda connection: file.records.last(connection, key))
+        return await file.read(lambda connection: file.records.last(connection, key))
 
     async def scan(self, prefix: str, after: str, *, suffix: str, limit: int, max_bytes: int, values: bool) -> Scan:
         """Returns records in the order of their keys."""
         file = self._open_file()
         wanted = Wanted(prefix, after, suffix, limit, max_bytes, values)
-        return await file.database.read(lambda connection: file.records.scan(connection, wanted))
+        return await file.read(lambda connection: file.records.scan(connection, wanted))
 
     async def end(self) -> Cursor:
         """Returns the place behind the last change."""
         file = self._open_file()
-        return await file.database.read(file.records.end)
+        return await file.read(file.records.end)
 
     async def changes(self, prefix: str, cursor: Cursor, *, limit: int, max_bytes: int) -> Changes | None:
         """Returns what changed since."""
         file = self._open_file()
-        return await file.database.read(lambda it: file.records.changes(it, prefix, cursor, limit, max_bytes))
+        return await file.read(lambda it: file.records.changes(it, prefix, cursor, limit, max_bytes))
 
     def _read(self, address: str) -> Options:
         """Reads an address.

@@ -7,12 +7,18 @@ Rules:
 - A process sweeps when the record expires that it knows to expire next, and once a minute. Processes that sweep at the same time do
   no harm: each takes what is left.
 - What cannot be swept is logged once, and tried again. Reads and watches do not depend on it.
+- The file may have been written by others. What no store writes becomes ``DataLoss``, which names the file; nothing larger than a
+  record can be is read.
+- The clock of the file is advanced before the file is used, so that what expired before a reboot stays gone.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+import math
+import sqlite3
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -22,8 +28,9 @@ from micro_rt.backends.local.file_time import FileTime
 from micro_rt.backends.local.sqlite import Connection, Database
 from micro_rt.backends.local.state import Sync
 from micro_rt.backends.local.store_records import KEPT, SCHEMA, StoreRecords
+from micro_rt.backends.local.store_rows import Damaged
 from micro_rt.backends.local.store_writes import StoreWrites
-from micro_rt.errors import Error
+from micro_rt.errors import DataLoss, Error
 from micro_rt.kit.chance import between
 from micro_rt.kit.clock import Clock, loop_time
 from micro_rt.kit.ownership import Owner
@@ -41,6 +48,8 @@ _TROUBLED = 1.0
 """Seconds until sweeping is tried again."""
 _AT_ONCE = 500
 """Records that are swept in one commit."""
+_LARGEST = 65 << 20
+"""Bytes of a row at most: a value of 64 MiB, its key and its metadata."""
 _FLOOR = 16 << 20
 """Bytes of the disk that records do not use, so that deletions always work."""
 
@@ -66,7 +75,7 @@ class StoreFile:
             path,
             SCHEMA,
             sync=sync,
-            poll=self._poll,
+            poll=partial(self._guarded, self._poll),
             deliver=self._changed,
             interval=LOOK,
             turns=True,
@@ -94,15 +103,62 @@ class StoreFile:
     async def open(self) -> None:
         """Opens the file."""
         await self.database.open()
+        try:
+            if await self.read(self._look_first):
+                with contextlib.suppress(Error):  # The sweeper says what is wrong.
+                    await self.write(self._time.advance)
+        except BaseException:
+            await self.database.close()
+            raise
         self._sweeping = asyncio.get_running_loop().create_task(self._sweep_on())
 
     async def close(self) -> None:
         """Finishes what was asked for, and closes the file."""
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.wait([self._sweeping])
-        await self._writes.finish()
-        await self.database.close()
+        try:
+            if self._sweeping is not None:
+                self._sweeping.cancel()
+                await asyncio.wait([self._sweeping])
+            await self._writes.finish()
+        finally:
+            await self.database.close()
+
+    async def read(self, operation: Callable[[Connection], T]) -> T:
+        """Runs an operation that only reads.
+
+        Raises:
+            DataLoss: the file holds what no store writes.
+        """
+        return await self.database.read(partial(self._guarded, operation))
+
+    async def write(self, operation: Callable[[Connection], T]) -> T:
+        """Runs an operation in a transaction.
+
+        Raises:
+            DataLoss: the file holds what no store writes.
+        """
+        return await self.database.write(partial(self._guarded, operation))
+
+    def _guarded(self, operation: Callable[[Connection], T], connection: Connection) -> T:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST)
+        try:
+            return operation(connection)
+        except Damaged as error:
+            raise self._damaged(str(error)) from None
+        except (TypeError, ValueError, OverflowError) as error:  # Their messages may hold what is stored.
+            raise self._damaged(type(error).__name__) from error
+        except sqlite3.DataError as error:
+            raise self._damaged(str(error)) from None
+        except sqlite3.OperationalError as error:
+            # Such as a table or a column that is missing, or text that is not UTF-8, which has no code.
+            if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) != sqlite3.SQLITE_ERROR:
+                raise
+            raise self._damaged(str(error)) from None
+
+    def _damaged(self, why: str) -> DataLoss:
+        return DataLoss(
+            f"{self.database.path} holds what no store of micro-rt writes ({why}): stop what uses it, move it away with its -wal "
+            "and -shm, and restore a backup, or begin with a new one"
+        )
 
     async def apply(self, writes: Sequence[Write]) -> Sequence[int | Error]:
         """Makes writes, and sees to it that they are swept when they expire."""
@@ -118,7 +174,7 @@ class StoreFile:
                 self.database.disk.check(connection, size, len(writes))
             return self.records.apply(connection, writes)
 
-        return await self.database.write(apply)
+        return await self.write(apply)
 
     # Watching
 
@@ -158,6 +214,7 @@ class StoreFile:
     async def _sweep_on(self) -> None:
         while True:
             self._sooner.clear()
+            self._sweep_at = math.inf  # What is to expire soon and is written meanwhile counts.
             try:
                 wait = await self._sweep()
             except Error as error:
@@ -169,7 +226,7 @@ class StoreFile:
                 if self._trouble:
                     _log.info("records that have expired are deleted again")
                 self._trouble = ""
-            self._sweep_at = loop_time() + wait
+            self._sweep_at = min(self._sweep_at, loop_time() + wait)
             while (left := self._sweep_at - loop_time()) > 0:
                 if await wait_for_event(self._sooner, left):
                     self._sooner.clear()
@@ -177,14 +234,19 @@ class StoreFile:
     async def _sweep(self) -> float:
         """Sweeps, and returns after how many seconds it is to sweep again."""
         while True:
-            expiry, due = await self.database.read(self._look)
+            expiry, due = await self.read(self._look)
             if expiry is not None and expiry <= 0:
                 due = True
             if not due:
                 # Processes that know of the same record do not all wake at the same moment.
                 return _SWEEP if expiry is None else min(_SWEEP, expiry + between(0.0, 0.02))
             most = self.database.disk.rows_at_once(_AT_ONCE)
-            await self.database.write(partial(self.records.sweep, most=most))
+            await self.write(partial(self.records.sweep, most=most))
+
+    def _look_first(self, connection: Connection) -> bool:
+        """Returns whether the clock of the file is to be advanced."""
+        self.records.check(connection)
+        return self._time.outdated(connection, KEPT)
 
     def _look(self, connection: Connection) -> tuple[float | None, bool]:
         """Returns in how many seconds the next record expires, and whether something else is to be done."""

@@ -10,6 +10,7 @@ The rules that it keeps, and why:
   statement that reads. So nothing depends on when expired records are swept.
 - A file that was restored from a backup has another inode. Its history is another one for watches, and its versions continue far
   above those that were given before: no version is used twice.
+- Whoever can write the file can write anything into it. So what is read is checked, and raises ``Damaged`` if no store writes it.
 - A statement that is left before its end counts as a reader, which keeps the WAL from being written from its beginning. So each is
   closed.
 """
@@ -19,14 +20,24 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple
 
 from micro_rt.backends.local.file_time import FileTime
 from micro_rt.backends.local.open_files import Connection
-from micro_rt.errors import DataLoss, Error
-from micro_rt.kit.clock import wall_time
-from micro_rt.kit.foreign import read_json
+from micro_rt.backends.local.store_rows import (
+    DELETED,
+    EXPIRED,
+    Damaged,
+    Row,
+    checked,
+    entry_of,
+    found_of,
+    record_of,
+    row_of,
+    version_of,
+)
+from micro_rt.errors import Error
+from micro_rt.kit.foreign import MOST
 from micro_rt.store.base import (
     KEEP,
     ChangeKind,
@@ -44,9 +55,10 @@ __all__ = ["KEPT", "SCHEMA", "StoreRecords", "Wanted"]
 
 KEPT = 86400.0
 """Seconds on the clock of the file for which deletions and expiries are kept for watches."""
+_EPOCH = 40
+"""Characters of the name of a history at most; with its inode, it is an epoch of 64."""
 _RESTORED = 1 << 40
 """What is added to the version of a file that was restored."""
-_PUT, _DELETED, _EXPIRED = 0, 1, 2
 
 SCHEMA: Sequence[Sequence[str]] = (
     (
@@ -69,7 +81,6 @@ SCHEMA: Sequence[Sequence[str]] = (
 )
 """The statements of each version of the schema."""
 
-_Row: TypeAlias = "tuple[bytes, int, int, float | None, str | None, bytes | None]"
 _COLUMNS = "k, n, kind, expires, metadata"
 
 
@@ -84,20 +95,6 @@ class Wanted(NamedTuple):
     values: bool
 
 
-class _Found(NamedTuple):
-    """What is under a key."""
-
-    version: int
-    kind: int
-    expires: float | None
-    write: str
-    metadata: str | None
-
-    def is_live(self, now: float) -> bool:
-        """Returns whether it is a record that has not expired."""
-        return self.kind == _PUT and (self.expires is None or self.expires > now)
-
-
 class StoreRecords:
     """Reads and writes the records of a file.
 
@@ -107,6 +104,16 @@ class StoreRecords:
 
     def __init__(self, time: FileTime) -> None:
         self._time = time
+
+    def check(self, connection: Connection) -> None:
+        """Checks that the file has the tables of a store.
+
+        Raises:
+            sqlite3.OperationalError: it has not.
+        """
+        connection.execute(f"SELECT {_COLUMNS}, v, id, write, at FROM records LIMIT 0")  # noqa: S608 - constants
+        self._history(connection)
+        self._time.now(connection)
 
     # Reading
 
@@ -119,13 +126,13 @@ class StoreRecords:
                 f"SELECT {_COLUMNS}, v FROM records WHERE k = ? AND kind = 0 AND (expires IS NULL OR expires > ?)",  # noqa: S608 - constants
                 (key.encode(), now),
             ).fetchone()
-            found.append(None if row is None else _record(row, now))
+            found.append(None if row is None else record_of(checked(row), now))
         return found
 
     def last(self, connection: Connection, key: str) -> Last | None:
         """Returns the last write of a key."""
         row = connection.execute("SELECT n, write FROM records WHERE k = ?", (key.encode(),)).fetchone()
-        return None if row is None else Last(*row)
+        return None if row is None else Last(version_of(row[0]), str(row[1]))
 
     def scan(self, connection: Connection, wanted: Wanted) -> Scan:
         """Returns records in the order of their keys."""
@@ -142,7 +149,7 @@ class StoreRecords:
             arguments += [-len(suffix), suffix]
         query = f"SELECT {_COLUMNS}, {'v' if wanted.values else 'NULL'} FROM records WHERE {' AND '.join(conditions)} ORDER BY k LIMIT ?"  # noqa: S608 - constants
         found, more = _some(connection, query, (*arguments, wanted.limit + 1), wanted.limit, wanted.max_bytes)
-        return Scan([Entry(ChangeKind.PUT, _record(row, now), (row[1],)) for row in found], more)
+        return Scan([Entry(ChangeKind.PUT, record_of(row, now), (row[1],)) for row in found], more)
 
     def end(self, connection: Connection) -> Cursor:
         """Returns the place behind the last change."""
@@ -171,12 +178,14 @@ class StoreRecords:
             f"WHERE {' AND '.join(conditions)} ORDER BY n LIMIT ?"
         )
         found, more = _some(connection, query, (*arguments, *bounds, limit + 1), limit, max_bytes)
-        entries = [_entry(row, now) for row in found]
+        entries = [entry_of(row, now) for row in found]
         return Changes(entries, Cursor(epoch, entries[-1].position if more else (version,)), more)
 
     def next_expiry(self, connection: Connection) -> float | None:
         """Returns in how many seconds the next record expires; None if none does."""
         (expires,) = connection.execute("SELECT min(expires) FROM records WHERE expires IS NOT NULL").fetchone()
+        if expires is not None and not isinstance(expires, float):
+            raise Damaged("a record expires at what is no time")
         return None if expires is None else max(0.0, expires - self._time.now(connection))
 
     # Writing
@@ -201,7 +210,7 @@ class StoreRecords:
             "SELECT k FROM records WHERE expires <= ? ORDER BY expires LIMIT ?", (now, most)
         ).fetchall()
         for (key,) in expired:
-            self._bury(connection, key, _EXPIRED, "", now)
+            self._bury(connection, key, EXPIRED, "", now)
         old = connection.execute(
             "SELECT id, n FROM records WHERE at < ? ORDER BY at LIMIT ?", (now - KEPT, most)
         ).fetchall()
@@ -218,14 +227,14 @@ class StoreRecords:
     def _apply(self, connection: Connection, write: Write, now: float) -> int | Error:
         key = write.key.encode()
         row = connection.execute("SELECT n, kind, expires, write, metadata FROM records WHERE k = ?", (key,)).fetchone()
-        found = None if row is None else _Found(*row)
+        found = None if row is None else found_of(row)
         if found is not None and found.write == write.id:
             return found.version
         live = found if found is not None and found.is_live(now) else None
         if write.if_version is not None and write.if_version != (live.version if live else 0):
             return VersionConflict.of_key(write.key, write.if_version, live.version if live else 0)
         if write.value is None:
-            return 0 if live is None else self._bury(connection, key, _DELETED, write.id, now)
+            return 0 if live is None else self._bury(connection, key, DELETED, write.id, now)
         if write.metadata is KEEP:
             metadata = live.metadata if live else None
         else:
@@ -257,12 +266,14 @@ class StoreRecords:
         return version
 
     def _next_version(self, connection: Connection) -> int:
-        version: int
-        inode: int
-        version, inode = connection.execute("SELECT version + 1, inode FROM history").fetchone()
+        found, inode = row_of(connection, "SELECT version, inode FROM history")
+        version = version_of(found, 0) + 1
         own = _inode(connection)
         if inode != own:
             version += _RESTORED if inode else 0
+        if version > MOST:
+            raise Damaged("its last version is the largest that can be")
+        if inode != own:
             connection.execute("UPDATE history SET version = ?, inode = ?", (version, own))
         else:
             connection.execute("UPDATE history SET version = ?", (version,))
@@ -270,50 +281,25 @@ class StoreRecords:
 
     def _history(self, connection: Connection) -> tuple[str, int, int]:
         """Returns the name of the history of this file, its last version, and the last one that is not known any more."""
-        epoch, version, forgotten = connection.execute("SELECT epoch, version, forgotten FROM history").fetchone()
-        return f"{epoch}.{_inode(connection):x}", version, forgotten
+        epoch, version, forgotten = row_of(connection, "SELECT epoch, version, forgotten FROM history")
+        if not isinstance(epoch, str) or not epoch.isascii() or len(epoch) > _EPOCH:
+            raise Damaged("its history has no name")
+        return f"{epoch}.{_inode(connection):x}", version_of(version, 0), version_of(forgotten, 0)
 
 
 def _some(
     connection: Connection, query: str, arguments: Sequence[Any], limit: int, max_bytes: int
-) -> tuple[list[_Row], bool]:
+) -> tuple[list[Row], bool]:
     """Returns rows, no more than the limits allow, and whether there are more."""
-    found: list[_Row] = []
+    found: list[Row] = []
     size = 0
     with contextlib.closing(connection.execute(query, arguments)) as rows:
         for row in rows:
             if len(found) >= limit or size >= max_bytes:
                 return found, True
-            found.append(row)
+            found.append(checked(row))
             size += len(row[5] or b"")
     return found, False
-
-
-def _record(row: _Row, now: float) -> Record:
-    key, version, _, expires, metadata, value = row
-    at = None if expires is None else datetime.fromtimestamp(wall_time() + expires - now, UTC)
-    return Record(key.decode(), value or b"", version, _metadata(metadata), at)
-
-
-def _entry(row: _Row, now: float) -> Entry:
-    key, version, number, expires = row[:4]
-    kind: Literal[ChangeKind.DELETED, ChangeKind.EXPIRED]
-    if number == _PUT and (expires is None or expires > now):
-        return Entry(ChangeKind.PUT, _record(row, now), (version,))
-    kind = ChangeKind.DELETED if number == _DELETED else ChangeKind.EXPIRED
-    return Entry(kind, Record(key.decode(), b"", version), (version,))
-
-
-def _metadata(text: str | None) -> dict[str, str]:
-    if not text:
-        return {}
-    try:
-        found = read_json(text)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise DataLoss("the metadata of a record is damaged")
-    return {str(name): str(value) for name, value in cast("dict[str, object]", found).items()}
 
 
 def _successor(prefix: bytes) -> bytes | None:

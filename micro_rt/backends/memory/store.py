@@ -35,6 +35,8 @@ __all__ = ["MemoryStore"]
 _MAX_VALUE = 64 << 20
 _TOMBSTONES = 10_000
 """Deletions and expiries that are kept for watches."""
+_OVERWRITTEN = 1000
+"""Times of expiry that are kept beyond two for each record, although their records were overwritten."""
 
 
 class MemoryStore(StoreEngine):
@@ -72,8 +74,8 @@ class MemoryStore(StoreEngine):
 
     async def open(self) -> None:
         """Joins the other stores with this address in this event loop."""
-        self._wakeups = Wakeups()
         self._records = await self._shared.acquire()
+        self._wakeups = Wakeups()
         self._records.stores.append(self._wakeups)
 
     async def close(self) -> None:
@@ -276,21 +278,30 @@ class _Records:
             self._tombstones.append((self._version, key))
             self._forget()
         if expires is not None:
-            heapq.heappush(self._expiries, (expires, self._version, key))
-            self._wait_for_expiry()
+            self._expires_at(expires, self._version, key)
         return self._version
 
     def _forget(self) -> None:
         """Drops the oldest deletions, once there are many."""
         if len(self._tombstones) <= 2 * _TOMBSTONES:
             return
-        for version, key in self._tombstones[:_TOMBSTONES]:
-            self._forgotten = version
-            if self.items[key].version == version if key in self.items else False:
-                del self.items[key]
-                del self._keys[bisect_left(self._keys, (key.encode(), key))]
-                del self._versions[bisect_left(self._versions, (version, key))]
-        del self._tombstones[:_TOMBSTONES]
+        old, self._tombstones = self._tombstones[:_TOMBSTONES], self._tombstones[_TOMBSTONES:]
+        gone = {key: version for version, key in old if self.items[key].version == version}
+        self._forgotten = max(gone.values(), default=self._forgotten)
+        for key in gone:
+            del self.items[key]
+        self._keys = [each for each in self._keys if each[1] not in gone]
+        self._versions = [each for each in self._versions if each[1] not in gone]
+
+    def _expires_at(self, at: float, version: int, key: str) -> None:
+        """Notes when a version expires; what was overwritten goes, once that is most of it."""
+        heapq.heappush(self._expiries, (at, version, key))
+        if len(self._expiries) > 2 * len(self.items) + _OVERWRITTEN:
+            self._expiries = [
+                (item.expires, item.version, key) for key, item in self.items.items() if item.expires is not None
+            ]
+            heapq.heapify(self._expiries)
+        self._wait_for_expiry()
 
     def _wait_for_expiry(self) -> None:
         """Has what expires next replaced by a mark, which watches deliver."""

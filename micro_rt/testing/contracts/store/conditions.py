@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
 from micro_rt.errors import InvalidArgument, NotFound
 from micro_rt.kit.ids import new_id
-from micro_rt.store.base import NotAllWritten, Record, VersionConflict, Write
+from micro_rt.store.base import NotAllWritten, Record, StoreEngine, VersionConflict, Write
+from micro_rt.store.store import Store
 from micro_rt.testing.contracts.store.suite import StoreSuite, prefix
 from micro_rt.testing.contracts.suite import eventually
 
@@ -143,32 +146,41 @@ class Conditions(StoreSuite):
             assert left is not None
             assert replace(left, expires=None) == replace(changed, expires=None)
 
-    async def test_an_update_gives_up_after_its_attempts(self) -> None:
-        async with self.store() as store:
-            key = prefix() + "a"
-            calls: list[int] = []
+    async def test_an_update_starts_over_when_another_write_came_first(self) -> None:
+        async with self.store() as others:
+            engine = await self.make()
+            await engine.open()
+            try:
+                key = prefix() + "a"
+                writes = 2
 
-            async def interfere() -> None:
-                await store.write(key, b"other")
+                async def interfere() -> None:
+                    nonlocal writes
+                    if writes:
+                        writes -= 1
+                        await others.write(key, b"of others")
 
-            def change(_: Record | None) -> bytes:
-                calls.append(1)
-                task = asyncio.ensure_future(interfere())
-                tasks.append(task)
-                return b"mine"
+                interfered = cast("StoreEngine", _Interfered(engine, interfere))
+                store = Store(lambda: _itself(interfered))
+                seen: list[bytes | None] = []
 
-            tasks: list[asyncio.Future[None]] = []
-            engine_write = store.write
-            for _ in range(50):  # The other write may come later than ours; then there is no conflict.
-                calls.clear()
-                try:
+                def change(record: Record | None) -> bytes:
+                    seen.append(None if record is None else record.value)
+                    return b"mine"
+
+                record = await store.update(key, change)
+                assert seen == [None, b"of others", b"of others"]
+                assert await others.read(key) == record
+                seen.clear()
+                writes = 3
+                with pytest.raises(VersionConflict):
                     await store.update(key, change, attempts=3)
-                except VersionConflict:
-                    assert len(calls) == 3
-                    break
-                finally:
-                    await asyncio.gather(*tasks)
-            await engine_write(key, b"end")
+                assert seen == [b"mine", b"of others", b"of others"]
+                assert (await others.read(key)).value == b"of others"
+                writes = 2
+                assert (await store.update(key, change, attempts=3)).value == b"mine"
+            finally:
+                await engine.close()
 
     async def test_a_write_recognizes_itself(self) -> None:
         """A conditional write whose answer was lost is sent again, and must not conflict with itself."""
@@ -195,5 +207,37 @@ class Conditions(StoreSuite):
                 assert conflict.current == 0
                 again = await store.write(key, b"2", if_version=0)
                 assert again > deleted
+                write = Write(key, b"3", {}, None, None, new_id())
+                (third,) = await engine.apply((write,))
+                assert list(await engine.apply((write,))) == [third]
+                assert (await store.read(key)).version == third
+                fourth = await store.write(key, b"4")
+                (refused,) = await engine.apply((write._replace(if_version=again),))
+                assert isinstance(refused, VersionConflict)
+                assert refused.current == fourth
+                nothing = Write(key + "never", None, {}, None, None, new_id())
+                assert list(await engine.apply((nothing,))) == [0]
+                (conflict,) = await engine.apply((nothing._replace(if_version=first),))
+                assert isinstance(conflict, VersionConflict)
             finally:
                 await engine.close()
+
+
+class _Interfered:
+    """An engine that does something else after each read."""
+
+    def __init__(self, engine: StoreEngine, interfere: Callable[[], Awaitable[None]]) -> None:
+        self._engine = engine
+        self._interfere = interfere
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    async def get(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        found = await self._engine.get(keys)
+        await self._interfere()
+        return found
+
+
+async def _itself(engine: StoreEngine) -> StoreEngine:
+    return engine

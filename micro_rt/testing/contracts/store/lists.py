@@ -11,7 +11,7 @@ import pytest
 
 from micro_rt.errors import InvalidArgument
 from micro_rt.kit.chance import shuffle
-from micro_rt.store.base import Record
+from micro_rt.store.base import MAX_KEY, Record
 from micro_rt.store.store import Store
 from micro_rt.testing.contracts.store.records import TEXTS
 from micro_rt.testing.contracts.store.suite import StoreSuite, prefix
@@ -113,6 +113,15 @@ class Lists(StoreSuite):
             found = [(record.key, len(record.value), record.value[:1]) async for record in store.list(place)]
             assert found == [(f"{place}{number}", self.large, bytes([number])) for number in range(5)]
 
+    async def test_pages_continue_behind_the_longest_keys(self) -> None:
+        """A cursor holds the prefix, the suffix and the key, and JSON makes six characters of each of these."""
+        async with self.store() as store:
+            place = prefix() + "\x00" * 900
+            keys = [place + "\x00" * more + "a" for more in (110, 9, 8)]
+            await store.write_many(dict.fromkeys(keys, b""))
+            assert [record.key for record in await _pages(store, place, limit=1)] == keys
+            assert [record.key for record in await _pages(store, place, limit=1, suffix="\x00" * 900 + "a")] == keys
+
     async def test_cursors_that_cannot_be_are_refused(self) -> None:
         async with self.store() as store:
             place = prefix()
@@ -126,7 +135,20 @@ class Lists(StoreSuite):
                 await store.page(place, suffix="1", cursor=cursor)
             deep = base64.urlsafe_b64encode(b"[" * 3000).decode()
             foreign = base64.urlsafe_b64encode(json.dumps([place, "", "elsewhere"]).encode()).decode()
-            for broken in ("x", "é", cursor[:-2], cursor + "A" * 100_000, deep, foreign, "bnVsbA", "WzFd"):
+            surrogate = base64.urlsafe_b64encode(json.dumps([place, "", place + "\ud800"]).encode()).decode()
+            long = base64.urlsafe_b64encode(json.dumps([place, "", place + "a" * MAX_KEY]).encode()).decode()
+            for broken in (
+                surrogate,
+                long,
+                "x",
+                "é",
+                cursor[:-2],
+                cursor + "A" * 100_000,
+                deep,
+                foreign,
+                "bnVsbA",
+                "WzFd",
+            ):
                 with pytest.raises(InvalidArgument, match="cursor"):
                     await store.page(place, cursor=broken)
             with pytest.raises(TypeError):
@@ -136,11 +158,11 @@ class Lists(StoreSuite):
                     await store.page(place, limit=limit)
 
 
-async def _pages(store: Store, place: str, *, limit: int) -> list[Record]:
+async def _pages(store: Store, place: str, *, limit: int, suffix: str = "") -> list[Record]:
     found: list[Record] = []
     cursor = ""
     while True:
-        page = await store.page(place, limit=limit, cursor=cursor)
+        page = await store.page(place, limit=limit, cursor=cursor, suffix=suffix)
         assert len(page.records) <= limit
         found += page.records
         cursor = page.cursor

@@ -12,10 +12,12 @@ import json
 import pytest
 
 from micro_rt.errors import InvalidArgument
-from micro_rt.store.base import Change, ChangeKind, Cursor
+from micro_rt.store.base import Change, ChangeKind, Changes, Cursor, StoreEngine
 from micro_rt.store.cursors import position_of
+from micro_rt.store.store import Store
 from micro_rt.store.watch import StoreWatch
 from micro_rt.testing.contracts.store.suite import StoreSuite, next_change, prefix, until, until_synced
+from micro_rt.testing.contracts.suite import eventually
 
 __all__ = ["Watching"]
 
@@ -193,13 +195,29 @@ class Watching(StoreSuite):
                     last = await store.write(place + "d", b"4")
                     assert place + "d" in await until(watch, place + "d", last, self.settle)
 
+    async def test_a_watch_that_was_left_before_its_first_position_starts_over(self) -> None:
+        """Whoever keeps the position of each change, and has none yet, must not miss what was written meanwhile."""
+        async with self.store() as store:
+            place = prefix()
+            await store.write(place + "a", b"1")
+            async with store.watch(place, initial=True) as watch:
+                position = (await next_change(watch, self.settle)).position
+            assert position == ""
+            version = await store.write(place + "a", b"2")
+            async with store.watch(place, since=position) as watch:
+                assert (await next_change(watch, self.settle)).kind is ChangeKind.RESYNC
+                assert [change.version for change in await until_synced(watch, self.settle)] == [version]
+                last = await store.write(place + "b", b"")
+                assert place + "b" in await until(watch, place + "b", last, self.settle)
+
     async def test_positions_that_cannot_be_are_refused(self) -> None:
         async with self.store() as store:
             for broken in ("x", "é", "bnVsbA", "WzFd", "W10", "A" * 100_000, base64.b64encode(b'["a",-1]').decode()):
                 with pytest.raises(InvalidArgument, match="position"):
                     store.watch(since=broken)
-            with pytest.raises(ValueError, match="one of them"):
-                store.watch(since="x", initial=True)
+            for given in ("x", ""):
+                with pytest.raises(ValueError, match="one of them"):
+                    store.watch(since=given, initial=True)
             with pytest.raises(TypeError):
                 store.watch(since=5)  # type: ignore[arg-type]
 
@@ -255,6 +273,61 @@ class Watching(StoreSuite):
             assert await waiting is None
         await left.__aexit__(None, None, None)
 
+    async def test_a_watch_of_large_values_reads_them_in_parts(self) -> None:
+        async with self.store() as store:
+            place = prefix()
+            values = {f"{place}{number}": bytes([number]) * self.large for number in range(5)}
+            async with store.watch(place) as watch:
+                for key, value in values.items():
+                    await store.write(key, value, timeout=self.settle)
+                for key, value in values.items():
+                    change = await _of(watch, key, self.settle)
+                    assert change.value == value
+            async with store.watch(place, initial=True) as watch:
+                for key, value in values.items():
+                    change = await _of(watch, key, self.settle)
+                    assert change.value == value
+                assert (await next_change(watch, self.settle)).kind is ChangeKind.SYNCED
+
+    async def test_an_engine_gives_what_fits_at_once(self) -> None:
+        """What is asked for at once is bounded, in records and in bytes, so that no consumer needs more memory than that."""
+        async with self.store():
+            engine = await self.make()
+            await engine.open()
+            try:
+                place = prefix()
+                store = Store(lambda: _itself(engine))
+                begin = await engine.end()
+                keys = [f"{place}{number}" for number in range(6)]
+                for key in keys:
+                    await store.write(key, b"0123456789")
+                for most, max_bytes, fit in (
+                    (6, 1000, 6),
+                    (4, 1000, 4),
+                    (1, 1000, 1),
+                    (6, 20, 2),
+                    (6, 21, 3),
+                    (6, 1, 1),
+                ):
+
+                    async def enough(most: int = most, max_bytes: int = max_bytes, fit: int = fit) -> Changes | None:
+                        found = await engine.changes(place, begin, limit=most, max_bytes=max_bytes)
+                        assert found is not None
+                        return found if len(found.entries) >= fit else None
+
+                    changes = await eventually(enough, within=self.settle)
+                    assert changes is not None
+                    assert [entry.record.key for entry in changes.entries] == keys[:fit]
+                    assert changes.more or fit == len(keys)
+                    rest = await engine.changes(place, changes.cursor, limit=100, max_bytes=1000)
+                    assert rest is not None
+                    assert [entry.record.key for entry in rest.entries] == keys[fit:]
+                    scan = await engine.scan(place, "", suffix="", limit=most, max_bytes=max_bytes, values=True)
+                    assert [entry.record.key for entry in scan.entries] == keys[:fit]
+                    assert scan.more or fit == len(keys)
+            finally:
+                await engine.close()
+
     async def test_many_watches_see_the_same(self) -> None:
         async with self.store() as store:
             place = prefix()
@@ -267,6 +340,10 @@ class Watching(StoreSuite):
                 assert change.version == versions[number % 10]
             for watch in watches:
                 await watch.__aexit__(None, None, None)
+
+
+async def _itself(engine: StoreEngine) -> StoreEngine:
+    return engine
 
 
 async def _of(watch: StoreWatch, key: str, within: float) -> Change:
