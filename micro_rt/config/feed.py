@@ -3,6 +3,8 @@
 - Each source has a task of its own, so a source that hangs or fails stops no other.
 - It is watched before it is read. Each report has it read again; several reports during a read have it read once more.
 - Opening and reading have a bound of time. What fails is tried again after a pause, which grows, and at once when a watch reports.
+- A watch that compares what it sees with what it saw last does not know what was read without a report. If that changes back before
+  the watch has looked, it reports nothing. So such a read is followed by another one.
 - What it raises is shown as far as it is a ``micro.Error``. The text of any other exception may repeat a value.
 - A problem is logged once, not at each try; and again when it is another one, or when the source was in order meanwhile.
 """
@@ -33,6 +35,8 @@ FIRST_PAUSE = 0.5
 """Seconds before what failed is tried again the first time, at most."""
 LONGEST_PAUSE = 30.0
 """Seconds before what fails again and again is tried, at most."""
+LOOK_AGAIN = 3.0
+"""Seconds after which what was read without a report is read once more."""
 CLOSING = 5.0
 """Seconds that a source has to close."""
 
@@ -145,8 +149,9 @@ class Feed:
 
     async def _follow(self) -> None:
         while True:
+            reported = True
             if self._failing:
-                await wait_for_event(self._changed, self._backoff.failed())
+                reported = await wait_for_event(self._changed, self._backoff.failed())
             else:
                 await self._changed.wait()
             self._changed.clear()
@@ -161,6 +166,8 @@ class Feed:
             self._offer(layer)
             if not self._changes:
                 return
+            if not reported:
+                asyncio.get_running_loop().call_later(LOOK_AGAIN, self._changed.set)
 
     def _offer(self, layer: Layer) -> None:
         if self.accepted is not None and self.accepted.is_same(layer):
