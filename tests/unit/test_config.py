@@ -473,7 +473,7 @@ async def test_a_watch_that_ends_is_begun_again() -> None:
         await eventually(lambda: not config.problem)
 
 
-async def test_what_was_read_without_a_report_is_read_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_new_is_read_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """A watch that sees the same bad settings twice, and never the good ones that were read in between, reports nothing."""
     monkeypatch.setattr(feed, "LOOK_AGAIN", 0.05)
     source = Broken({"a": 1})
