@@ -10,7 +10,7 @@ from micro_rt.config.files.document import Document, Malformed, shown_key
 from micro_rt.config.files.json_text import read_json_document
 from micro_rt.config.files.snapshot import SUFFIXES, Problem
 from micro_rt.config.files.toml_text import read_toml_document
-from micro_rt.config.files.yaml_text import HAS_YAML, read_yaml_document
+from micro_rt.config.files.yaml_text import has_yaml, read_yaml_document
 from micro_rt.errors import FailedPrecondition, NotFound, Unavailable
 
 __all__ = ["UNREADABLE", "merged", "parsed"]
@@ -52,7 +52,7 @@ def parsed(place: str, name: str, content: bytes | Problem, format: str) -> tupl
             "must follow its address after a question mark",
             id=UNREADABLE,
         )
-    if kind == "yaml" and not HAS_YAML:
+    if kind == "yaml" and not has_yaml():
         raise FailedPrecondition(
             f'{place}: reading YAML needs ruamel.yaml: pip install "micro-rt[yaml]"', id="micro.config_needs_extra"
         )
