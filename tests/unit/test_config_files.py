@@ -52,7 +52,7 @@ async def error_of(path: Path, kind: type[Error] = FailedPrecondition) -> str:
         await read(path)
     shown = "".join(traceback.format_exception(caught.value))
     assert CANARY not in shown, "an error shows what is in the file"
-    return caught.value.message.replace(f"{path.parent}/", "")
+    return caught.value.message.replace(f"file:{path.parent}/", "").replace(f"{path.parent}/", "")
 
 
 VALUES: list[tuple[str, str, Value]] = [
@@ -184,6 +184,7 @@ REFUSED = [
     ("yaml", "a:\n\t- Canary7", "app.yaml:2: a tab indents a line, or begins a value; YAML takes spaces only"),
     ("yaml", "a: @Canary7", "app.yaml:1: a value begins with a special character: put it into quotes"),
     ("yaml", "a: [Canary7", "app.yaml:1: a [ is not closed, or a comma is missing"),
+    ("yaml", "a: [\n", "app.yaml:2: a value is missing, or a bracket is not closed"),
     ("yaml", "a: 'Canary7", "app.yaml:1: a text in quotes is not closed"),
     ("yaml", "a: Canary7\x01", "app.yaml:1: it holds a control character"),
     ("yaml", "- Canary7", "app.yaml:1: it must hold names and values, such as port: 8080"),

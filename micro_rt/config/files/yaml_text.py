@@ -43,6 +43,7 @@ _PROBLEMS = (
     ("that cannot start any token", "a value begins with a special character: put it into quotes"),
     ("found unexpected end of stream", "a text in quotes is not closed"),
     ("found unknown escape character", "a text in double quotes has an unknown escape: write two backslashes for one"),
+    ("expected the node content", "a value is missing, or a bracket is not closed"),
     ("expected <block end>", "the indentation is wrong, or a - is missing"),
     ("expected ',' or '}'", "a { is not closed, or a comma is missing"),
     ("expected ',' or ']'", "a [ is not closed, or a comma is missing"),
