@@ -28,6 +28,7 @@ BASES = sorted(".".join(path.relative_to(RUNTIME).parent.parts) for path in RUNT
 PUBLIC = (
     "micro_rt",
     "micro_rt.config",
+    "micro_rt.config.files",
     "micro_rt.testing",
     "micro_rt.testing.contracts",
     *(f"micro_rt.{part}.base" for part in BASES),
