@@ -72,20 +72,20 @@ def read_yaml_document(text: str) -> Document:
     return Document(table(builder.build(root, (), 0), _TABLE), builder.lines)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class _Scalar:
     line: int
     value: Value
     text: str
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class _List:
     line: int
     items: list[_Node] = field(default_factory=list["_Node"])
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class _Table:
     line: int
     entries: dict[str, tuple[int, _Node]] = field(default_factory=dict[str, "tuple[int, _Node]"])
