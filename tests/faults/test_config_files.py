@@ -185,7 +185,7 @@ async def test_a_half_written_file_keeps_the_last_good_values_and_the_whole_one_
                 file.write(text[6:])
             await follower.sees(json.loads(text))
     assert [tree["a"] for tree in follower.trees] == ["old", "new 1", "new 2", "new 3"]
-    assert set(follower.errors) == {f"{path}:1: it ends too early"}
+    assert set(follower.errors) == {f"file:{path}:1: it ends too early"}
 
 
 async def test_a_bad_save_is_reported_and_the_next_good_one_counts(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ async def test_a_bad_save_is_reported_and_the_next_good_one_counts(tmp_path: Pat
             assert follower.trees[-1] == {"a": number - 1}
             rename_over(path, f"a: {number}\n")
             await follower.sees({"a": number})
-    assert follower.errors == [f"{path}:2: a [ is not closed, or a comma is missing"] * 3
+    assert follower.errors == [f"file:{path}:2: a [ is not closed, or a comma is missing"] * 3
 
 
 async def test_a_file_that_is_emptied_for_good_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +279,7 @@ async def test_what_is_broken_or_missing_at_the_start_gets_live(tmp_path: Path) 
         path.parent.mkdir()
         path.write_text("{")
         await eventually(
-            lambda: follower.errors[-1], "the broken file is reported", equals=f"{path}:1: it ends too early"
+            lambda: follower.errors[-1], "the broken file is reported", equals=f"file:{path}:1: it ends too early"
         )
         path.write_text('{"n": 1}')
         await follower.sees({"n": 1})

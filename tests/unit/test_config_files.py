@@ -16,12 +16,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from micro_rt.config import File
 from micro_rt.config.base import MAX_DEPTH, Reading, Tree, Value
 from micro_rt.config.base import Path as ValuePath
 from micro_rt.config.files import merge, snapshot, source
 from micro_rt.config.files.document import Malformed
 from micro_rt.config.files.json_text import read_json_document
-from micro_rt.config.files.source import File
 from micro_rt.config.files.toml_text import read_toml_document
 from micro_rt.config.files.yaml_text import read_yaml_document
 from micro_rt.errors import Error, FailedPrecondition, NotFound, Unavailable
@@ -52,7 +52,7 @@ async def error_of(path: Path, kind: type[Error] = FailedPrecondition) -> str:
         await read(path)
     shown = "".join(traceback.format_exception(caught.value))
     assert CANARY not in shown, "an error shows what is in the file"
-    return caught.value.message.replace(f"{path.parent}/", "")
+    return caught.value.message.replace(f"file:{path.parent}/", "").replace(f"{path.parent}/", "")
 
 
 VALUES: list[tuple[str, str, Value]] = [
@@ -184,6 +184,7 @@ REFUSED = [
     ("yaml", "a:\n\t- Canary7", "app.yaml:2: a tab indents a line, or begins a value; YAML takes spaces only"),
     ("yaml", "a: @Canary7", "app.yaml:1: a value begins with a special character: put it into quotes"),
     ("yaml", "a: [Canary7", "app.yaml:1: a [ is not closed, or a comma is missing"),
+    ("yaml", "a: [\n", "app.yaml:2: a value is missing, or a bracket is not closed"),
     ("yaml", "a: 'Canary7", "app.yaml:1: a text in quotes is not closed"),
     ("yaml", "a: Canary7\x01", "app.yaml:1: it holds a control character"),
     ("yaml", "- Canary7", "app.yaml:1: it must hold names and values, such as port: 8080"),
@@ -263,7 +264,7 @@ async def test_a_name_that_is_no_format_is_refused(tmp_path: Path) -> None:
 
 
 async def test_yaml_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(merge, "HAS_YAML", False)
+    monkeypatch.setattr(merge, "has_yaml", lambda: False)
     path = tmp_path / "app.yaml"
     path.write_text("a: 1")
     assert await error_of(path) == 'app.yaml: reading YAML needs ruamel.yaml: pip install "micro-rt[yaml]"'

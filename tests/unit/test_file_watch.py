@@ -12,6 +12,7 @@ import shutil
 import threading
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -231,7 +232,7 @@ async def test_files_are_polled_when_the_system_refuses_to_watch_them(
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, "no watches are left")
 
-    monkeypatch.setattr(file_watch, "RustNotify", refuse)
+    monkeypatch.setattr(file_watch, "optional", lambda _: SimpleNamespace(RustNotify=refuse))
     path = tmp_path / "app.json"
     path.write_text("first")
     with caplog.at_level(logging.WARNING):
