@@ -42,6 +42,7 @@ from micro_rt.health.state import Health
 from micro_rt.kit.home import Home
 from micro_rt.kit.ids import new_id
 from micro_rt.kit.tasks import cut_short, unless
+from micro_rt.kit.variables import standing_in
 from micro_rt.logs import logger
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Registration, Registry
@@ -119,6 +120,8 @@ class Life:
         self.home = Home(f"service {plan.name!r}")
         self.config: Config | None = None
         self.grace = GRACE
+        self._variables: Mapping[str, str] = {}
+        """What stands in for variables that are not set, when parts are made and opened."""
         self.broker: Broker | None = None
         self.nodes: Nodes | None = None
         self.node: Node | None = None
@@ -164,8 +167,9 @@ class Life:
         """
         async with self._broker_lock:
             if self.broker is None:
-                broker: Broker = part_of("broker", self._plan.broker, Broker)
-                await broker.open()
+                with standing_in(self._variables):
+                    broker: Broker = part_of("broker", self._plan.broker, Broker)
+                    await broker.open()
                 self._plan.health.observe("broker", lambda: broker.problem)
                 self.broker = broker
             return self.broker
@@ -177,8 +181,13 @@ class Life:
         if owned:
             stack.push_async_callback(config.close)
         self.config = config
-        plan = self._plan = configured(self._plan, config)
-        plan.health.observe("config", lambda: config.problem)
+        self._plan.health.observe("config", lambda: config.problem)
+        self._plan, self._variables = configured(self._plan, config)
+        with standing_in(self._variables):
+            await self._start_parts(stack)
+
+    async def _start_parts(self, stack: AsyncExitStack) -> None:
+        plan = self._plan
         self.grace = seconds_of(plan.grace, "grace", GRACE)
         registry: Registry = part_of("registry", plan.registry, Registry)
         await registry.open()
