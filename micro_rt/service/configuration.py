@@ -23,7 +23,15 @@ from micro_rt.config.plans import RESERVED
 from micro_rt.config.secret import Secret
 from micro_rt.service.parts import Configured, names_of, part_at
 
-__all__ = ["SECTION", "ServiceSettings", "configured", "opened_config", "settings_of", "sources_of"]
+__all__ = [
+    "SECTION",
+    "ServiceSettings",
+    "configured",
+    "configured_setting",
+    "opened_config",
+    "settings_of",
+    "sources_of",
+]
 
 SECTION = RESERVED
 """Where a config has the settings of the service itself."""
@@ -112,6 +120,21 @@ def configured(plan: PlanT, config: Config) -> tuple[PlanT, Mapping[str, str]]:
         elif getattr(plan, name) is None:
             places[name] = Configured(value, _place(config, name))
     return cast("PlanT", replace(cast("Any", plan), **places)), variables
+
+
+async def configured_setting(name: str) -> tuple[Configured | None, Mapping[str, str]]:
+    """Returns what the config that ``MICRO_CONFIG`` names says of a setting, for commands; and what stands in for variables.
+
+    Args:
+        name: an argument of ``Service``.
+
+    Raises:
+        Error: a source cannot be read, or the config says something of the service that makes no sense.
+    """
+    async with await Config.open(sources_of(None)[0]) as config:
+        found = dict(_texts(settings_of(config)))
+        given = Configured(found[name], _place(config, name)) if name in found else None
+        return given, {f"MICRO_{each.upper()}": value for each, value in found.items()}
 
 
 def _texts(settings: ServiceSettings) -> Iterator[tuple[str, str]]:

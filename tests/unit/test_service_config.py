@@ -366,6 +366,22 @@ def test_dump_takes_the_sources_of_the_environment(
 
 
 @pytest.mark.usefixtures("acme")
+def test_commands_for_events_use_the_broker_of_the_config(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MICRO_CONFIG", "env:APP")
+    monkeypatch.setenv("APP_MICRO__BROKER", "nothing://:Canary7@h:1")
+    monkeypatch.delenv("MICRO_BROKER", raising=False)
+    for own, problem in (("", "micro.broker (APP_MICRO__BROKER)="), ("none:", "MICRO_BROKER=")):
+        monkeypatch.setenv("MICRO_BROKER", own)
+        assert main(["events", "lag", "--group", "g"]) == 1
+        error = capsys.readouterr().err
+        assert problem in error
+        assert "there is no such broker" in error
+        assert "Canary7" not in error
+
+
+@pytest.mark.usefixtures("acme")
 def test_explain_shows_every_source(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APP_ADDRESS", "here")
     monkeypatch.setenv("APP_MICRO__GRACE", "5")
