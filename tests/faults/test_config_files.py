@@ -99,9 +99,18 @@ def polling(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(source, "FileWatch", watch)
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long this process is kept from running in the middle of a save, the save is waited for."""
+    monkeypatch.setattr(source, "HALFWAY", PATIENCE)
+    monkeypatch.setattr(source, "PENDING", PATIENCE)
+
+
 @pytest.mark.verify("config")
 @pytest.mark.parametrize("save", SAVES, ids=lambda save: save.__name__)
-async def test_no_save_is_missed(save: Save, tmp_path: Path, polling: None, size: Size, figures: Figures) -> None:
+async def test_no_save_is_missed(
+    save: Save, tmp_path: Path, polling: None, patient: None, size: Size, figures: Figures
+) -> None:
     """Faults viper#142, go-micro#1568, go-config#58, viper#284 and configmap-reload#190."""
     path = tmp_path / "app.json"
     path.write_text('{"n": -1}')
@@ -117,7 +126,9 @@ async def test_no_save_is_missed(save: Save, tmp_path: Path, polling: None, size
 
 
 @pytest.mark.parametrize("save", SAVES, ids=lambda save: save.__name__)
-async def test_of_saves_in_quick_succession_the_last_is_seen(save: Save, tmp_path: Path, polling: None) -> None:
+async def test_of_saves_in_quick_succession_the_last_is_seen(
+    save: Save, tmp_path: Path, polling: None, patient: None
+) -> None:
     path = tmp_path / "app.json"
     path.write_text('{"n": -1}')
     async with following(f"file:{path}") as follower:

@@ -209,7 +209,7 @@ async def test_what_leaves_the_content_as_it_is_is_not_reported(tmp_path: Path, 
             path.touch()
             replace(path, "first")
             (tmp_path / "beside").write_text("another file")
-        path.write_text("second")
+        replace(path, "second")
         await watched.sees("second")
         assert watched.seen == ["first", "second"]
 
