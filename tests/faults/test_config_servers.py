@@ -281,16 +281,18 @@ async def test_every_change_of_consul_is_seen(consul: Consul, size: Size, figure
     figures.add("seen", len(follower.trees))
 
 
-async def test_changes_of_other_keys_in_consul_are_not_reported(consul: Consul) -> None:
-    """The index of Consul moves without a change."""
+async def test_what_leaves_the_settings_in_consul_as_they_are_is_not_reported(consul: Consul) -> None:
+    """The index of Consul moves when the flags of a key change, for one."""
     folder = uuid.uuid4().hex
     async with followed(ConsulConfig(f"{consul.url}/{folder}")) as follower:
         await follower.sees({})
         consul_put(consul, f"{folder}/n", "1")
         await follower.sees({"n": "1"})
         reports = follower.reports
-        for _ in range(10):
-            consul_put(consul, f"{folder}/n", "1")
+        for number in range(10):
+            same = {"Verb": "set", "Key": f"{folder}/n", "Value": text64("1"), "Flags": number}
+            status, answer = consul.request("PUT", "/v1/txn", [{"KV": same}])
+            assert status == 200, answer
             consul_put(consul, f"{folder}-other/n", "2")
             consul.request("DELETE", f"/v1/kv/{folder}-other/?recurse")
         consul_put(consul, f"{folder}/n", "2")

@@ -232,7 +232,10 @@ async def test_files_are_polled_when_the_system_refuses_to_watch_them(
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, "no watches are left")
 
-    monkeypatch.setattr(file_watch, "optional", lambda _: SimpleNamespace(RustNotify=refuse))
+    def library(_: str) -> SimpleNamespace:
+        return SimpleNamespace(RustNotify=refuse)
+
+    monkeypatch.setattr(file_watch, "optional", library)
     path = tmp_path / "app.json"
     path.write_text("first")
     with caplog.at_level(logging.WARNING):
