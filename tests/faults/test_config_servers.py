@@ -13,6 +13,7 @@ import pytest
 
 import micro_rt as micro
 from micro_rt.backends.consul.config import ConsulConfig
+from micro_rt.backends.consul.http import Answer, Params
 from micro_rt.backends.consul.query import BlockingQuery
 from micro_rt.backends.etcd import config as etcd_config
 from micro_rt.backends.etcd import mirror
@@ -281,18 +282,31 @@ async def test_every_change_of_consul_is_seen(consul: Consul, size: Size, figure
     figures.add("seen", len(follower.trees))
 
 
-async def test_changes_of_other_keys_in_consul_are_not_reported(consul: Consul) -> None:
-    """The index of Consul moves without a change."""
+async def test_what_leaves_the_settings_in_consul_as_they_are_is_not_reported(
+    consul: Consul, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index of Consul moves when the flags of a key change, for one."""
     folder = uuid.uuid4().hex
+    answers = 0
+    real = BlockingQuery.answer
+
+    async def answer(query: BlockingQuery, params: Params = ()) -> Answer:
+        nonlocal answers
+        found = await real(query, params)
+        answers += 1
+        return found
+
+    monkeypatch.setattr(BlockingQuery, "answer", answer)
     async with followed(ConsulConfig(f"{consul.url}/{folder}")) as follower:
         await follower.sees({})
         consul_put(consul, f"{folder}/n", "1")
         await follower.sees({"n": "1"})
         reports = follower.reports
-        for _ in range(10):
-            consul_put(consul, f"{folder}/n", "1")
-            consul_put(consul, f"{folder}-other/n", "2")
-            consul.request("DELETE", f"/v1/kv/{folder}-other/?recurse")
+        for number in range(1, 6):
+            same = {"Verb": "set", "Key": f"{folder}/n", "Value": text64("1"), "Flags": number}
+            status, reply = consul.request("PUT", "/v1/txn", [{"KV": same}])
+            assert status == 200, reply
+            await eventually(lambda: answers, "the query is not answered", equals=2 + number)
         consul_put(consul, f"{folder}/n", "2")
         await follower.sees({"n": "2"})
         assert follower.reports == reports + 1

@@ -411,6 +411,22 @@ async def test_the_files_of_a_folder_are_merged_by_their_names(tmp_path: Path, m
     }
 
 
+async def test_a_volume_of_kubernetes_is_read_through_its_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The links of new files are made after an update, and those of old ones are deleted after it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "..1").mkdir()
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "..1" / "new.json").write_text('{"new": 1}')
+    (tmp_path / "..1" / "kept.json").write_text('{"kept": 1}')
+    (tmp_path / "kept.json").symlink_to("..data/kept.json")
+    (tmp_path / "old.json").symlink_to("..data/old.json")
+    (tmp_path / "own.json").write_text('{"own": 1}')
+    assert await read("file:.") == Reading(
+        {"kept": 1, "new": 1, "own": 1},
+        {("kept",): "./kept.json:1", ("new",): "./new.json:1", ("own",): "./own.json:1"},
+    )
+
+
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
@@ -507,7 +523,8 @@ def test_yaml_is_read_as_its_library_writes_it(tree: dict[str, Value]) -> None:
     assert set(document.lines) == set(paths_of(tree))
 
 
-_keys = st.lists(st.sampled_from(["a", "b-1", '"c d"', "'e.f'", '"\\u0041#="']), min_size=1, max_size=3).map(" . ".join)
+_parts = ["a", "a", "a", "b-1", "b-1", '"c d"', "'e.f'", '"\\u0041#="']
+_keys = st.lists(st.sampled_from(_parts), min_size=1, max_size=3).map(" . ".join)
 _texts = ["'a # [b]'", '"x\\"=[y]"', '"""\n[a]\n""\\"\\\n b = 1"""', "'''\n[b]\n''\n'''", "1", "-1.5e3", "true"]
 _texts += ["1979-05-27 07:32:00Z", "07:32:00", '""""q""""', "''''q''''", '""', "''", "[]", "{}"]
 _values = st.recursive(
