@@ -67,7 +67,7 @@ def settings_of_service(config: Config) -> Iterator[Setting]:
     for name in sorted(names | others):
         variable, path = f"MICRO_{name.upper()}", f"{SECTION}.{name}"
         value = os.environ.get(variable)
-        said = config.explain(path) if name in names else []
+        said = config.explain(path) if name in names else []  # MICRO_CONFIG is not in a config.
         won = value or any(each.wins for each in said)
         if name in _DEFAULTS:
             yield Setting(path, json.dumps(_DEFAULTS[name]), "defaults", "default", not won)

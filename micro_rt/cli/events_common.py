@@ -26,6 +26,8 @@ from micro_rt.event import Event, EventsInfo
 from micro_rt.events.envelope import Envelope, open_envelope
 from micro_rt.events.framing import reads_framed
 from micro_rt.events.subscriber import by_type
+from micro_rt.kit.variables import standing_in
+from micro_rt.service.configuration import configured_setting
 from micro_rt.service.parts import part_at, setting_of
 from micro_rt.text import printable
 
@@ -110,7 +112,9 @@ def checked(read: Callable[[str], ValueT]) -> Callable[[str], ValueT]:
 def add_broker(command: argparse.ArgumentParser) -> None:
     """Adds the argument that names the broker."""
     command.add_argument(
-        "--broker", metavar="ADDRESS", help="address of the broker (default: MICRO_BROKER, else local:)"
+        "--broker",
+        metavar="ADDRESS",
+        help="address of the broker (default: MICRO_BROKER, else micro.broker in MICRO_CONFIG, else local:)",
     )
 
 
@@ -133,13 +137,15 @@ def add_schema(command: argparse.ArgumentParser, *, required: bool) -> None:
 
 @contextlib.asynccontextmanager
 async def opened_broker(arguments: argparse.Namespace) -> AsyncGenerator[tuple[Broker, str]]:
-    """Opens the broker that the command line or the environment names, and returns it with its address."""
+    """Opens the broker that the command line, the environment or the config names, and returns it with its address."""
     given: str | None = arguments.broker or None
-    address, setting = setting_of(given, "broker", "local:")
-    broker: Broker = part_at("broker", address, "--broker" if given else setting)
-    await broker.open()
+    configured, variables = await configured_setting("broker")
+    address, setting = setting_of(given or configured, "broker", "local:")
+    with standing_in(variables):
+        broker: Broker = part_at("broker", str(address), "--broker" if given else setting)
+        await broker.open()
     try:
-        yield broker, address
+        yield broker, str(address)
     finally:
         await broker.close()
 

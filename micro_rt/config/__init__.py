@@ -3,6 +3,7 @@
 from micro_rt.config.config import Config
 from micro_rt.config.env import Env
 from micro_rt.config.feed import SourceStatus
+from micro_rt.config.files.source import File
 from micro_rt.config.flags import Flags
 from micro_rt.config.live import Changes, ConfigChange, Live
 from micro_rt.config.memory import Memory
@@ -14,6 +15,7 @@ __all__ = [
     "Config",
     "ConfigChange",
     "Env",
+    "File",
     "Flags",
     "Live",
     "Memory",

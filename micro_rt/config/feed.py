@@ -3,6 +3,8 @@
 - Each source has a task of its own, so a source that hangs or fails stops no other.
 - It is watched before it is read. Each report has it read again; several reports during a read have it read once more.
 - Opening and reading have a bound of time. What fails is tried again after a pause, which grows, and at once when a watch reports.
+- A watch that compares what it sees with what it saw last does not know what was read meanwhile. If that changes back before the
+  watch has looked, it reports nothing. So new settings are read once more a while later.
 - What it raises is shown as far as it is a ``micro.Error``. The text of any other exception may repeat a value.
 - A problem is logged once, not at each try; and again when it is another one, or when the source was in order meanwhile.
 """
@@ -33,6 +35,8 @@ FIRST_PAUSE = 0.5
 """Seconds before what failed is tried again the first time, at most."""
 LONGEST_PAUSE = 30.0
 """Seconds before what fails again and again is tried, at most."""
+LOOK_AGAIN = 3.0
+"""Seconds after which new settings are read once more."""
 CLOSING = 5.0
 """Seconds that a source has to close."""
 
@@ -158,17 +162,24 @@ class Feed:
                 continue
             self._failing = False
             self._backoff.succeeded()
-            self._offer(layer)
+            new = self._offer(layer)
             if not self._changes:
                 return
+            if new:
+                asyncio.get_running_loop().call_later(LOOK_AGAIN, self._changed.set)
 
-    def _offer(self, layer: Layer) -> None:
+    def _offer(self, layer: Layer) -> bool:
+        """Has settings used, and returns whether they are others than those that were read last."""
         if self.accepted is not None and self.accepted.is_same(layer):
+            new = bool(self._error)
             self.pending = None
             self._good()
-        elif self.pending is None or not self.pending.is_same(layer):
-            self.pending = layer
-            self._arrived()
+            return new
+        if self.pending is not None and self.pending.is_same(layer):
+            return False
+        self.pending = layer
+        self._arrived()
+        return True
 
     async def _read(self) -> Layer:
         """Opens and watches the source unless that is done, and reads it.

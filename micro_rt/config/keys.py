@@ -74,6 +74,10 @@ def _entries(folder: str, pairs: Iterable[tuple[bytes, bytes]], source: str) -> 
             raise FailedPrecondition(
                 f"{source}: the key {printable(key.decode(errors='replace'), _SHOWN)} is not UTF-8"
             )
+        if not name.startswith(folder):
+            raise FailedPrecondition(
+                f"{source}: the server answers with the key {printable(name, _SHOWN)}, which is not in it"
+            )
         if name.endswith("/") and not value:
             continue
         place = printable(name, _SHOWN)

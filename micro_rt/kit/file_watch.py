@@ -30,14 +30,8 @@ from pathlib import Path
 from typing import Any
 
 from micro_rt.kit.clock import monotonic
+from micro_rt.kit.optional import optional
 from micro_rt.logs import logger
-
-try:
-    from watchfiles._rust_notify import (  # pyright: ignore[reportPrivateUsage]  # its documentation describes it
-        RustNotify,
-    )
-except ImportError:  # The extra [watch] is not installed.
-    RustNotify = None  # type: ignore[assignment, misc]
 
 __all__ = ["FileWatch", "folders_of"]
 
@@ -82,7 +76,7 @@ class FileWatch(AsyncIterator[None]):
         self, name: str, paths: Callable[[], Iterable[str]], look: Callable[[], Hashable], *, polling: bool = False
     ) -> None:
         self._changed = asyncio.Event()
-        self._watcher = _Watcher(name, paths, look, polling or RustNotify is None, self._changed)
+        self._watcher = _Watcher(name, paths, look, polling, self._changed)
         self._watcher.thread.start()
         weakref.finalize(self, self._watcher.stopping.set)
 
@@ -130,20 +124,22 @@ class _Watcher:
         try:
             while not self.stopping.is_set():
                 try:
-                    if self._polling or RustNotify is None:
-                        self._poll()
+                    if not self._polling and (library := optional("watchfiles._rust_notify")) is not None:
+                        self._follow(library.RustNotify)
                     else:
-                        self._follow(RustNotify)
+                        self._poll()
                     self.stopping.wait(PAUSE)
                 except FileNotFoundError:
                     self.stopping.wait(PAUSE)  # A folder is gone before it was watched: another is the nearest now.
-                except (OSError, RuntimeError) as error:
-                    # Too many watches or open files, or a file system that reports nothing.
+                except Exception as error:
+                    # Too many watches or open files, a name that is not UTF-8, a file system that reports nothing.
                     reason = getattr(error, "strerror", None) or type(error).__name__
-                    _log.warning(
-                        "%s is polled every %g s: the system refuses to watch it (%s)", self._name, POLL, reason
-                    )
+                    if not self._polling:
+                        _log.warning(
+                            "%s is polled every %g s: the system refuses to watch it (%s)", self._name, POLL, reason
+                        )
                     self._polling = True
+                    self.stopping.wait(POLL)
         finally:
             self._call(self.ended.set)
 

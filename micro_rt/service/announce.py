@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from micro_rt.events.subscription import EventSubscription
 from micro_rt.handler import Handler, service_info
 from micro_rt.kit.secrets import without_secrets
+from micro_rt.kit.variables import variable
 from micro_rt.node import Node
 from micro_rt.server.checks import unimplemented
 from micro_rt.service.parts import setting_of
@@ -28,8 +28,8 @@ def place_of(part: str, given: object) -> str:
     shown = without_secrets(chosen)
     if not chosen.startswith("local:"):
         return shown
-    home = os.environ.get("MICRO_HOME")
-    namespace = os.environ.get("MICRO_NAMESPACE") or "default"
+    home = variable("MICRO_HOME")
+    namespace = variable("MICRO_NAMESPACE") or "default"
     return f"{shown} (namespace {namespace}{f', MICRO_HOME={home}' if home else ''})"
 
 

@@ -4,7 +4,7 @@ Rules:
 
 - The sources are given in code, else in ``MICRO_CONFIG``: addresses with commas between, the one that counts least first.
 - What a service does not get as an argument, and the environment does not say, is below ``micro`` in its config: ``micro.registry``,
-  ``micro.grace``. A name there that means nothing is an error, with the nearest one.
+  ``micro.grace``. What a backend reads from the environment by itself is there too: ``micro.home``. A name there that means nothing is an error, with the nearest one.
 - The config is opened first and closed last. Settings of the service itself are read when it starts.
 """
 
@@ -20,11 +20,18 @@ from typing import Any, TypeVar, cast
 from micro_rt.config.base import AnySource, Source
 from micro_rt.config.config import Config
 from micro_rt.config.plans import RESERVED
-from micro_rt.errors import FailedPrecondition
-from micro_rt.service.environment import KNOWN
+from micro_rt.config.secret import Secret
 from micro_rt.service.parts import Configured, names_of, part_at
 
-__all__ = ["SECTION", "ServiceSettings", "configured", "opened_config", "settings_of", "sources_of"]
+__all__ = [
+    "SECTION",
+    "ServiceSettings",
+    "configured",
+    "configured_setting",
+    "opened_config",
+    "settings_of",
+    "sources_of",
+]
 
 SECTION = RESERVED
 """Where a config has the settings of the service itself."""
@@ -34,13 +41,18 @@ PlanT = TypeVar("PlanT")
 
 @dataclass(frozen=True)
 class ServiceSettings:
-    """What a config may say of the service itself, below ``micro``: the arguments of ``Service`` of the same names."""
+    """What a config may say of the service itself, below ``micro``: arguments of ``Service``, and variables of backends."""
 
     address: str | None = None
     advertise: str | None = None
     broker: str | None = None
     grace: timedelta | None = None
+    home: str | None = None
+    home_owner: int | str | None = None
+    kafka_password: Secret[str] | None = None
+    kafka_user: str | None = None
     max_memory: int | None = None
+    namespace: str | None = None
     registry: str | None = None
     selector: str | None = None
     store: str | None = None
@@ -89,33 +101,49 @@ def settings_of(config: Config) -> ServiceSettings:
     Raises:
         FailedPrecondition: it says something that makes no sense.
     """
-    known = [field.name for field in fields(ServiceSettings)]
-    for setting in config.explain(SECTION):
-        name = setting.path.partition(".")[2]
-        if name not in known and f"MICRO_{name.upper()}" in KNOWN:
-            raise FailedPrecondition(
-                f"{setting.path} ({setting.place}) cannot be set in a config: set the environment variable MICRO_{name.upper()}",
-                id="micro.config",
-            )
     return config.bind(SECTION, ServiceSettings).value
 
 
-def configured(plan: PlanT, config: Config) -> PlanT:
+def configured(plan: PlanT, config: Config) -> tuple[PlanT, Mapping[str, str]]:
     """Returns the plan of a run with the settings that code does not give and the config does.
+
+    Returns:
+        The plan, and what stands in for the variables that backends read by themselves.
 
     Raises:
         FailedPrecondition: the config says something of the service that makes no sense.
     """
-    settings = settings_of(config)
-    given = {name: value for name, value in _texts(settings) if getattr(plan, name) is None}
-    places = {name: Configured(value, _place(config, name)) for name, value in given.items()}
-    return cast("PlanT", replace(cast("Any", plan), **places))
+    places: dict[str, Configured] = {}
+    variables: dict[str, str] = {}
+    for name, value in _texts(settings_of(config)):
+        if not hasattr(plan, name):
+            variables[f"MICRO_{name.upper()}"] = value
+        elif getattr(plan, name) is None:
+            places[name] = Configured(value, _place(config, name))
+    return cast("PlanT", replace(cast("Any", plan), **places)), variables
+
+
+async def configured_setting(name: str) -> tuple[Configured | None, Mapping[str, str]]:
+    """Returns what the config that ``MICRO_CONFIG`` names says of a setting, for commands; and what stands in for variables.
+
+    Args:
+        name: an argument of ``Service``.
+
+    Raises:
+        Error: a source cannot be read, or the config says something of the service that makes no sense.
+    """
+    async with await Config.open(sources_of(None)[0]) as config:
+        found = dict(_texts(settings_of(config)))
+        given = Configured(found[name], _place(config, name)) if name in found else None
+        return given, {f"MICRO_{each.upper()}": value for each, value in found.items()}
 
 
 def _texts(settings: ServiceSettings) -> Iterator[tuple[str, str]]:
     """Yields the settings that there are, as a variable of the environment would have them."""
     for field in fields(settings):
         value = getattr(settings, field.name)
+        if isinstance(value, Secret):
+            value = cast("Secret[str]", value).reveal()
         if isinstance(value, timedelta):
             yield field.name, f"{value.total_seconds():.6f}"
         elif value not in (None, ""):

@@ -43,6 +43,7 @@ from micro_rt.health.state import Health
 from micro_rt.kit.home import Home
 from micro_rt.kit.ids import new_id
 from micro_rt.kit.tasks import cut_short, observed, unless
+from micro_rt.kit.variables import standing_in
 from micro_rt.logs import logger
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Registration, Registry
@@ -126,6 +127,8 @@ class Life:
         self.home = Home(f"service {plan.name!r}")
         self.config: Config | None = None
         self.grace = GRACE
+        self._variables: Mapping[str, str] = {}
+        """What stands in for variables that are not set, when parts are made and opened."""
         self.broker: Broker | None = None
         self.store = Store(self._opened_store, self._ready_store)
         self.nodes: Nodes | None = None
@@ -176,8 +179,9 @@ class Life:
         """
         async with self._broker_lock:
             if self.broker is None:
-                broker: Broker = part_of("broker", self._plan.broker, Broker)
-                await broker.open()
+                with standing_in(self._variables):
+                    broker: Broker = part_of("broker", self._plan.broker, Broker)
+                    await broker.open()
                 self._plan.health.observe("broker", lambda: broker.problem)
                 self.broker = broker
             return self.broker
@@ -210,8 +214,9 @@ class Life:
         return FailedPrecondition(f"service {self._plan.name!r} has stopped, and its store is closed")
 
     async def _open_store(self) -> StoreEngine:
-        engine: StoreEngine = part_of("store", self._plan.store, StoreEngine)
-        await engine.open()
+        with standing_in(self._variables):
+            engine: StoreEngine = part_of("store", self._plan.store, StoreEngine)
+            await engine.open()
         self._plan.health.observe("store", lambda: engine.problem)
         return engine
 
@@ -222,8 +227,13 @@ class Life:
         if owned:
             stack.push_async_callback(config.close)
         self.config = config
-        plan = self._plan = configured(self._plan, config)
-        plan.health.observe("config", lambda: config.problem)
+        self._plan.health.observe("config", lambda: config.problem)
+        self._plan, self._variables = configured(self._plan, config)
+        with standing_in(self._variables):
+            await self._start_parts(stack)
+
+    async def _start_parts(self, stack: AsyncExitStack) -> None:
+        plan = self._plan
         self.grace = seconds_of(plan.grace, "grace", GRACE)
         registry: Registry = part_of("registry", plan.registry, Registry)
         await registry.open()

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from micro_rt.config.base import Tree
-from micro_rt.config.files import source
+from micro_rt.config.files import snapshot, source
 from micro_rt.config.files.source import File
+from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.file_watch import FileWatch
 from tests.helpers.following import Follower, followed
 from tests.helpers.sizes import Figures, Size
@@ -99,9 +102,18 @@ def polling(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(source, "FileWatch", watch)
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long this process is kept from running in the middle of a save, the save is waited for."""
+    monkeypatch.setattr(source, "HALFWAY", PATIENCE)
+    monkeypatch.setattr(source, "PENDING", PATIENCE)
+
+
 @pytest.mark.verify("config")
 @pytest.mark.parametrize("save", SAVES, ids=lambda save: save.__name__)
-async def test_no_save_is_missed(save: Save, tmp_path: Path, polling: None, size: Size, figures: Figures) -> None:
+async def test_no_save_is_missed(
+    save: Save, tmp_path: Path, polling: None, patient: None, size: Size, figures: Figures
+) -> None:
     """Faults viper#142, go-micro#1568, go-config#58, viper#284 and configmap-reload#190."""
     path = tmp_path / "app.json"
     path.write_text('{"n": -1}')
@@ -117,7 +129,9 @@ async def test_no_save_is_missed(save: Save, tmp_path: Path, polling: None, size
 
 
 @pytest.mark.parametrize("save", SAVES, ids=lambda save: save.__name__)
-async def test_of_saves_in_quick_succession_the_last_is_seen(save: Save, tmp_path: Path, polling: None) -> None:
+async def test_of_saves_in_quick_succession_the_last_is_seen(
+    save: Save, tmp_path: Path, polling: None, patient: None
+) -> None:
     path = tmp_path / "app.json"
     path.write_text('{"n": -1}')
     async with following(f"file:{path}") as follower:
@@ -185,7 +199,35 @@ async def test_a_half_written_file_keeps_the_last_good_values_and_the_whole_one_
                 file.write(text[6:])
             await follower.sees(json.loads(text))
     assert [tree["a"] for tree in follower.trees] == ["old", "new 1", "new 2", "new 3"]
-    assert set(follower.errors) == {f"{path}:1: it ends too early"}
+    assert set(follower.errors) == {f"file:{path}:1: it ends too early"}
+
+
+@pytest.mark.parametrize(
+    ("name", "texts", "tree"),
+    [
+        ("app.yaml", ["a: 2\n", "a: 2\nb: 2\n", "a: 2\nb: 2\nc: 2\n"], {"a": 2, "b": 2, "c": 2}),
+        ("app.json", ['{"a"', '{"a"', '{"a": 2}'], {"a": 2}),
+        ("app.toml", ["a =", "a =", "a = 2"], {"a": 2}),
+    ],
+)
+async def test_what_is_written_while_it_is_read_counts_when_it_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patient: None, name: str, texts: list[str], tree: Tree
+) -> None:
+    """Fault konf#1112: one half of a file counted, although it made sense or because it made none."""
+    path = tmp_path / name
+    path.write_text({"app.json": "{}"}.get(name, ""))
+    file = File(path)
+    await file.open()
+    await file.read()
+
+    def take(*args: Any, **options: Any) -> snapshot.Snapshot:
+        if texts:
+            path.write_text(texts.pop(0))
+        return snapshot.take(*args, **options)
+
+    monkeypatch.setattr(source, "take", take)
+    assert (await file.read()).tree == tree
+    await file.close()
 
 
 async def test_a_bad_save_is_reported_and_the_next_good_one_counts(tmp_path: Path) -> None:
@@ -197,10 +239,12 @@ async def test_a_bad_save_is_reported_and_the_next_good_one_counts(tmp_path: Pat
         for number in range(1, 4):
             rename_over(path, f"a: {number}\nb: [broken\n")
             await follower.fails(number)
+            with pytest.raises(FailedPrecondition, match="is not closed"):
+                await follower.source.read()  # It is not taken for what was read before, however often it is read.
             assert follower.trees[-1] == {"a": number - 1}
             rename_over(path, f"a: {number}\n")
             await follower.sees({"a": number})
-    assert follower.errors == [f"{path}:2: a [ is not closed, or a comma is missing"] * 3
+    assert follower.errors == [f"file:{path}:2: a [ is not closed, or a comma is missing"] * 3
 
 
 async def test_a_file_that_is_emptied_for_good_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +323,7 @@ async def test_what_is_broken_or_missing_at_the_start_gets_live(tmp_path: Path) 
         path.parent.mkdir()
         path.write_text("{")
         await eventually(
-            lambda: follower.errors[-1], "the broken file is reported", equals=f"{path}:1: it ends too early"
+            lambda: follower.errors[-1], "the broken file is reported", equals=f"file:{path}:1: it ends too early"
         )
         path.write_text('{"n": 1}')
         await follower.sees({"n": 1})
@@ -290,26 +334,27 @@ async def test_what_is_broken_or_missing_at_the_start_gets_live(tmp_path: Path) 
 @pytest.mark.verify("config")
 async def test_files_of_one_update_are_read_together(tmp_path: Path, size: Size, figures: Figures) -> None:
     """Fault viper#284: the swap of a volume of Kubernetes went unseen, or one half of it was seen."""
-    update(tmp_path, {"a.json": '{"a": 0}', "b.yaml": "b: 0\n"})
+    update(tmp_path, {"a.json": '{"a": 0}', "b.yaml": "b: 0\n", "c0.json": '{"c": 0}'})
     updates = size(1_000, ci=60)
     ended = threading.Event()
 
     def swap() -> None:
         for number in range(1, updates + 1):
-            update(tmp_path, {"a.json": json.dumps({"a": number}), "b.yaml": f"b: {number}\n", f"c{number}.json": "{}"})
+            new = {f"c{number}.json": json.dumps({"c": number})}  # Its link is made after the update, as by Kubernetes.
+            update(tmp_path, {"a.json": json.dumps({"a": number}), "b.yaml": f"b: {number}\n", **new})
         ended.set()
 
     async with following(tmp_path) as follower:
-        await follower.sees({"a": 0, "b": 0})
+        await follower.sees({"a": 0, "b": 0, "c": 0})
         swapping = asyncio.create_task(asyncio.to_thread(swap))
         reads = 0
         while not ended.is_set():
             tree = (await follower.source.read()).tree
-            assert tree["a"] == tree["b"], "files of two updates"
+            assert tree["a"] == tree["b"] == tree.get("c"), "files of two updates"
             reads += 1
         await swapping
-        await follower.sees({"a": updates, "b": updates})
-        assert all(tree["a"] == tree["b"] for tree in follower.trees)
+        await follower.sees({"a": updates, "b": updates, "c": updates})
+        assert all(tree["a"] == tree["b"] == tree["c"] for tree in follower.trees)
         assert not follower.errors
         update(tmp_path, {"a.json": '{"a": 1}'})
         await follower.sees({"a": 1})
@@ -329,6 +374,19 @@ async def test_a_file_that_leaves_a_folder_takes_its_values_with_it(
         await follower.sees({"a": 1})
         (tmp_path / "2.json").write_text('{"c": 3}')
         await follower.sees({"a": 1, "c": 3})
+
+
+async def test_a_name_that_is_not_utf8_is_read_and_watched(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9") / "app.json"
+    path.parent.mkdir()
+    path.write_text('{"n": 1}')
+    for address in (path, path.parent):
+        rename_over(path, '{"n": 1}')
+        async with following(address) as follower:
+            await follower.sees({"n": 1})
+            rename_over(path, '{"n": 2}')
+            await follower.sees({"n": 2})
+            assert (await follower.source.read()).places == {("n",): f"{tmp_path}/caf\\udce9/app.json:1"}
 
 
 async def test_a_source_that_was_closed_leaves_no_thread(tmp_path: Path, polling: None) -> None:

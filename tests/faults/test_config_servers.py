@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import micro_rt as micro
 from micro_rt.backends.consul.config import ConsulConfig
+from micro_rt.backends.consul.http import Answer, Params
 from micro_rt.backends.consul.query import BlockingQuery
+from micro_rt.backends.etcd import config as etcd_config
 from micro_rt.backends.etcd import mirror
 from micro_rt.backends.etcd.config import EtcdConfig
-from micro_rt.config import keys
-from micro_rt.errors import Error, PermissionDenied, Unauthenticated, Unavailable
+from micro_rt.config import File, keys
+from micro_rt.errors import Error, FailedPrecondition, PermissionDenied, Unauthenticated, Unavailable
 from micro_rt.testing import FaultProxy
 from tests.contracts.test_config_etcd import text64
 from tests.helpers.following import Follower, followed
@@ -277,18 +282,31 @@ async def test_every_change_of_consul_is_seen(consul: Consul, size: Size, figure
     figures.add("seen", len(follower.trees))
 
 
-async def test_changes_of_other_keys_in_consul_are_not_reported(consul: Consul) -> None:
-    """The index of Consul moves without a change."""
+async def test_what_leaves_the_settings_in_consul_as_they_are_is_not_reported(
+    consul: Consul, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index of Consul moves when the flags of a key change, for one."""
     folder = uuid.uuid4().hex
+    answers = 0
+    real = BlockingQuery.answer
+
+    async def answer(query: BlockingQuery, params: Params = ()) -> Answer:
+        nonlocal answers
+        found = await real(query, params)
+        answers += 1
+        return found
+
+    monkeypatch.setattr(BlockingQuery, "answer", answer)
     async with followed(ConsulConfig(f"{consul.url}/{folder}")) as follower:
         await follower.sees({})
         consul_put(consul, f"{folder}/n", "1")
         await follower.sees({"n": "1"})
         reports = follower.reports
-        for _ in range(10):
-            consul_put(consul, f"{folder}/n", "1")
-            consul_put(consul, f"{folder}-other/n", "2")
-            consul.request("DELETE", f"/v1/kv/{folder}-other/?recurse")
+        for number in range(1, 6):
+            same = {"Verb": "set", "Key": f"{folder}/n", "Value": text64("1"), "Flags": number}
+            status, reply = consul.request("PUT", "/v1/txn", [{"KV": same}])
+            assert status == 200, reply
+            await eventually(lambda: answers, "the query is not answered", equals=2 + number)
         consul_put(consul, f"{folder}/n", "2")
         await follower.sees({"n": "2"})
         assert follower.reports == reports + 1
@@ -328,3 +346,93 @@ async def test_what_no_query_brings_from_consul_is_found_by_reading_all(
         await follower.sees({})
         consul_put(consul, f"{folder}/n", "1")
         await follower.sees({"n": "1"})
+
+
+async def test_keys_of_etcd_are_read_in_pages_of_one_revision(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(etcd_config, "PAGE", 3)
+    folder = uuid.uuid4().hex
+    source = EtcdConfig(f"{etcd.url}/{folder}")
+    await source.open()
+    try:
+        for count in range(8):
+            assert (await source.read()).tree == {f"{number}": "x" for number in range(count)}
+            etcd_put(etcd, f"{folder}/{count}", "x")
+
+        def change() -> None:
+            for number in range(100):
+                puts = [
+                    {"requestPut": {"key": text64(f"{folder}/{key}"), "value": text64(str(number))}} for key in range(8)
+                ]
+                etcd.request("/v3/kv/txn", {"success": puts})
+
+        changing = asyncio.create_task(asyncio.to_thread(change))
+        while not changing.done():
+            assert len({str(each) for each in (await source.read()).tree.values()}) == 1, "pages of two revisions"
+        await changing
+    finally:
+        await source.close()
+
+
+async def test_a_folder_of_etcd_that_is_too_large_is_not_read_to_its_end(
+    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(etcd_config, "PAGE", 1)
+    monkeypatch.setattr(etcd_config, "MAX_SIZE", 2 << 20)
+    monkeypatch.setattr(keys, "MAX_SIZE", 2 << 20)
+    folder = uuid.uuid4().hex
+    for number in range(5):
+        etcd_put(etcd, f"{folder}/{number}", "x" * (1 << 20))
+    source = EtcdConfig(f"{etcd.url}/{folder}")
+    await source.open()
+    try:
+        with pytest.raises(FailedPrecondition, match="keys and values are larger than 2 MiB together"):
+            await soon(source.read())
+    finally:
+        await source.close()
+
+
+async def test_a_folder_of_etcd_without_keys_names_the_one_that_has_some(
+    etcd: Etcd, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = uuid.uuid4().hex
+    etcd_put(etcd, f"/{folder}/n", "1")
+    source = EtcdConfig(f"{etcd.url}/{folder}")
+    with caplog.at_level(logging.WARNING):
+        await source.open()
+        await source.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{etcd.url}/{folder} has no keys, but there are keys below /{folder}/: write {etcd.url}//{folder} to read those"
+    ]
+    source = EtcdConfig(f"{etcd.url}//{folder}")
+    await source.open()
+    assert (await source.read()).tree == {"n": "1"}
+    await source.close()
+
+
+async def test_a_config_follows_files_etcd_and_consul_at_once(etcd: Etcd, consul: Consul, tmp_path: Path) -> None:
+    folder = uuid.uuid4().hex
+    path = tmp_path / "app.yaml"
+    path.write_text("limits:\n  rps: 1\n  burst: 1\n")
+    etcd_put(etcd, f"{folder}/limits/rps", "2")
+    consul_put(consul, f"{folder}/limits/wait", "3")
+    sources = [File(path), EtcdConfig(f"{etcd.url}/{folder}"), ConsulConfig(f"{consul.url}/{folder}")]
+
+    async with micro.Config(sources) as config:
+
+        def limits() -> tuple[int, int, int]:
+            return config.get("limits.rps", int), config.get("limits.burst", int), config.get("limits.wait", int)
+
+        assert limits() == (2, 1, 3)
+        path.write_text("limits:\n  rps: 1\n  burst: 4\n")
+        await eventually(limits, "the file is not read again", equals=(2, 4, 3))
+        etcd_put(etcd, f"{folder}/limits/rps", "5")
+        await eventually(limits, "etcd is not read again", equals=(5, 4, 3))
+        consul_put(consul, f"{folder}/limits/wait", "6")
+        await eventually(limits, "Consul is not read again", equals=(5, 4, 6))
+        path.write_text("limits:\n  rps: [\n")
+        await eventually(lambda: config.problem, "the broken file is not reported")
+        assert config.problem == f"file:{path}:3: a value is missing, or a bracket is not closed"
+        assert limits() == (5, 4, 6)
+        path.write_text("limits: {}\n")
+        etcd_put(etcd, f"{folder}/limits/burst", "7")
+        await eventually(lambda: (limits(), config.problem), "the file is not read again", equals=((5, 7, 6), ""))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
-from micro_rt.config import Config, Env, Flags, Memory
+from micro_rt.config import Config, Env, Flags, Memory, feed
 from micro_rt.config.base import Reading, Source, Tree, Value
 from tests.helpers.waiting import eventually, soon
 
@@ -471,6 +471,20 @@ async def test_a_watch_that_ends_is_begun_again() -> None:
         source.report.set()
         await eventually(lambda: config.get("a", int) == 2)
         await eventually(lambda: not config.problem)
+
+
+async def test_what_is_new_is_read_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watch that sees the same bad settings twice, and never the good ones that were read in between, reports nothing."""
+    monkeypatch.setattr(feed, "LOOK_AGAIN", 0.05)
+    source = Broken({"a": 1})
+    async with Config([source]) as config:
+        source.problem = micro.Unavailable("bad")
+        source.report.set()
+        await eventually(lambda: config.problem)
+        source.problem = None
+        await eventually(lambda: not config.problem, "it is tried again without a report")
+        source.problem = micro.Unavailable("bad")
+        await eventually(lambda: config.problem, "it is read once more without a report")
 
 
 async def test_closing_ends_everything() -> None:

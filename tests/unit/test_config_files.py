@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import tomllib
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,12 +17,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from micro_rt.config import File
 from micro_rt.config.base import MAX_DEPTH, Reading, Tree, Value
 from micro_rt.config.base import Path as ValuePath
 from micro_rt.config.files import merge, snapshot, source
 from micro_rt.config.files.document import Malformed
 from micro_rt.config.files.json_text import read_json_document
-from micro_rt.config.files.source import File
 from micro_rt.config.files.toml_text import read_toml_document
 from micro_rt.config.files.yaml_text import read_yaml_document
 from micro_rt.errors import Error, FailedPrecondition, NotFound, Unavailable
@@ -52,7 +53,7 @@ async def error_of(path: Path, kind: type[Error] = FailedPrecondition) -> str:
         await read(path)
     shown = "".join(traceback.format_exception(caught.value))
     assert CANARY not in shown, "an error shows what is in the file"
-    return caught.value.message.replace(f"{path.parent}/", "")
+    return caught.value.message.replace(f"file:{path.parent}/", "").replace(f"{path.parent}/", "")
 
 
 VALUES: list[tuple[str, str, Value]] = [
@@ -184,6 +185,7 @@ REFUSED = [
     ("yaml", "a:\n\t- Canary7", "app.yaml:2: a tab indents a line, or begins a value; YAML takes spaces only"),
     ("yaml", "a: @Canary7", "app.yaml:1: a value begins with a special character: put it into quotes"),
     ("yaml", "a: [Canary7", "app.yaml:1: a [ is not closed, or a comma is missing"),
+    ("yaml", "a: [\n", "app.yaml:2: a value is missing, or a bracket is not closed"),
     ("yaml", "a: 'Canary7", "app.yaml:1: a text in quotes is not closed"),
     ("yaml", "a: Canary7\x01", "app.yaml:1: it holds a control character"),
     ("yaml", "- Canary7", "app.yaml:1: it must hold names and values, such as port: 8080"),
@@ -263,7 +265,7 @@ async def test_a_name_that_is_no_format_is_refused(tmp_path: Path) -> None:
 
 
 async def test_yaml_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(merge, "HAS_YAML", False)
+    monkeypatch.setattr(merge, "has_yaml", lambda: False)
     path = tmp_path / "app.yaml"
     path.write_text("a: 1")
     assert await error_of(path) == 'app.yaml: reading YAML needs ruamel.yaml: pip install "micro-rt[yaml]"'
@@ -410,6 +412,22 @@ async def test_the_files_of_a_folder_are_merged_by_their_names(tmp_path: Path, m
     }
 
 
+async def test_a_volume_of_kubernetes_is_read_through_its_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The links of new files are made after an update, and those of old ones are deleted after it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "..1").mkdir()
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "..1" / "new.json").write_text('{"new": 1}')
+    (tmp_path / "..1" / "kept.json").write_text('{"kept": 1}')
+    (tmp_path / "kept.json").symlink_to("..data/kept.json")
+    (tmp_path / "old.json").symlink_to("..data/old.json")
+    (tmp_path / "own.json").write_text('{"own": 1}')
+    assert await read("file:.") == Reading(
+        {"kept": 1, "new": 1, "own": 1},
+        {("kept",): "./kept.json:1", ("new",): "./new.json:1", ("own",): "./own.json:1"},
+    )
+
+
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
@@ -506,7 +524,8 @@ def test_yaml_is_read_as_its_library_writes_it(tree: dict[str, Value]) -> None:
     assert set(document.lines) == set(paths_of(tree))
 
 
-_keys = st.lists(st.sampled_from(["a", "b-1", '"c d"', "'e.f'", '"\\u0041#="']), min_size=1, max_size=3).map(" . ".join)
+_parts = ["a", "a", "a", "b-1", "b-1", '"c d"', "'e.f'", '"\\u0041#="']
+_keys = st.lists(st.sampled_from(_parts), min_size=1, max_size=3).map(" . ".join)
 _texts = ["'a # [b]'", '"x\\"=[y]"', '"""\n[a]\n""\\"\\\n b = 1"""', "'''\n[b]\n''\n'''", "1", "-1.5e3", "true"]
 _texts += ["1979-05-27 07:32:00Z", "07:32:00", '""""q""""', "''''q''''", '""', "''", "[]", "{}"]
 _values = st.recursive(
@@ -554,3 +573,52 @@ def test_any_text_is_read_or_refused(format: str, text: str) -> None:
         READERS[format](text)
     except Malformed as error:
         assert 0 <= error.line <= len(text.splitlines()) + 1
+
+
+PLANTED = {
+    "json": '{"a": "Canary7", "b": ["Kanari8", {"c": "Xanary9"}],\n "d": {"e": 77777777, "f": 7.7777777}}\n',
+    "toml": 'a = \'Canary7\'\nb = ["Kanari8", {c = "Xanary9"}]\n[d]\ne = 77777777\nf = 7.7777777\n',
+    "yaml": "a: Canary7\nb:\n- 'Kanari8'\n- {c: \"Xanary9\"}\nd: &x\n  e: 77777777\n  f: 7.7777777\ng: *x\n",
+}
+
+
+@given(
+    st.sampled_from(sorted(PLANTED)),
+    st.integers(0, 110),
+    st.sampled_from(
+        [
+            "",
+            '"',
+            "'",
+            "{",
+            "}",
+            "[",
+            ":",
+            "=",
+            ",",
+            "\n",
+            "\\",
+            "*",
+            "&",
+            "!",
+            "#",
+            "\x00",
+            "\xff",
+            "\t",
+            "%",
+            "a: ",
+            "1",
+        ]
+    ),
+    st.integers(0, 30),
+)
+def test_no_error_shows_a_value_however_the_file_is_broken(format: str, at: int, put: str, gone: int) -> None:
+    """Faults pydantic#9139 and pydantic-settings#937: an error of another field, or of a number, showed a secret."""
+    text = PLANTED[format]
+    broken = (text[:at] + put + text[at + gone :]).encode("latin-1")
+    try:
+        merge.parsed("app", "app", broken, format)
+    except Error as error:
+        shown = "".join(traceback.format_exception(error)) + repr(error)
+        assert not re.search(r"Canary|Kanari|Xanary|77777", shown)
+        assert error.message.isprintable()

@@ -12,6 +12,7 @@ import shutil
 import threading
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -199,6 +200,28 @@ async def test_another_content_is_seen_although_every_time_of_the_file_is_the_sa
             await watched.sees(f"edit {number}")
 
 
+async def test_two_changes_within_one_tick_of_the_clock_are_seen_by_polling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = [0]
+
+    def state_of(_: object) -> object:
+        return states[-1]  # What the system says of two changes within one tick is the same.
+
+    monkeypatch.setattr(file_watch, "NET", 10 * PATIENCE)
+    monkeypatch.setattr(file_watch, "SETTLING", 5 * PATIENCE)
+    monkeypatch.setattr(file_watch, "_state_of", state_of)
+    path = tmp_path / "app.json"
+    path.write_text("first")
+    async with watching(path, polling=True) as watched:
+        await watched.sees("first")
+        replace(path, "second")
+        states.append(1)
+        await watched.sees("second")
+        replace(path, "third")
+        await watched.sees("third")
+
+
 async def test_what_leaves_the_content_as_it_is_is_not_reported(tmp_path: Path, polling: bool) -> None:
     path = tmp_path / "app.json"
     path.write_text("first")
@@ -208,7 +231,7 @@ async def test_what_leaves_the_content_as_it_is_is_not_reported(tmp_path: Path, 
             path.touch()
             replace(path, "first")
             (tmp_path / "beside").write_text("another file")
-        path.write_text("second")
+        replace(path, "second")
         await watched.sees("second")
         assert watched.seen == ["first", "second"]
 
@@ -231,7 +254,10 @@ async def test_files_are_polled_when_the_system_refuses_to_watch_them(
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, "no watches are left")
 
-    monkeypatch.setattr(file_watch, "RustNotify", refuse)
+    def library(_: str) -> SimpleNamespace:
+        return SimpleNamespace(RustNotify=refuse)
+
+    monkeypatch.setattr(file_watch, "optional", library)
     path = tmp_path / "app.json"
     path.write_text("first")
     with caplog.at_level(logging.WARNING):

@@ -129,6 +129,10 @@ def imports(source: str, path: Path) -> Iterator[tuple[str, int]]:
                 yield from ((f"micro_rt.{alias.name}", node.lineno) for alias in node.names)
             else:
                 yield node.module, node.lineno
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("optional", "import_module"):
+            for name in node.args[:1]:
+                if isinstance(name, ast.Constant):
+                    yield str(name.value), node.lineno
 
 
 def faults(path: Path, source: str) -> Iterator[str]:
@@ -291,6 +295,8 @@ def test_no_module_keeps_state(path: Path) -> None:
         ("backends/consul/new.py", "from micro_rt.backends.etcd.client import EtcdClient"),
         ("errors.py", "from micro_rt.kit.net import join"),
         ("kit/new.py", "from micro_rt.go_micro.nodes import decode_node"),
+        ("client/new.py", "optional('watchfiles')"),
+        ("client/new.py", "importlib.import_module('ruamel.yaml')"),
     ],
 )
 def test_the_layer_check_reports(path: str, source: str) -> None:

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
+from micro_rt.backends.kafka.address import parse_kafka_address
 from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.cli.main import main
 from micro_rt.config import Config, Env, Memory
+from micro_rt.kit.variables import standing_in, variable
 from micro_rt.service.configuration import ServiceSettings
 from micro_rt.service.environment import KNOWN
 from micro_rt.service.service import Service
@@ -224,7 +226,8 @@ async def test_every_setting_of_a_service_can_be_in_its_config(caplog: pytest.Lo
             "ttl": 7,
         }
     }
-    assert set(config["micro"]) == set(ServiceSettings.__dataclass_fields__)
+    of_backends = {"home", "home_owner", "kafka_password", "kafka_user", "namespace"}
+    assert set(config["micro"]) | of_backends == set(ServiceSettings.__dataclass_fields__)
     with caplog.at_level(logging.INFO):
         service = Service("web", config=[config])
         service.handle(Lab())
@@ -269,8 +272,9 @@ async def test_variables_give_the_times(monkeypatch: pytest.MonkeyPatch) -> None
         ({"max_memory": -5}, r"micro\.max_memory \(memory\)='-5': .*is not a whole number above 0"),
         ({"registry": "nothing:"}, r"micro\.registry \(memory\)='nothing': there is no such registry"),
         ({"registry": "consul://me:Canary7@h/?x=y"}, r"micro\.registry \(memory\)='consul://\*\*\*@h"),
-        ({"home": "/x"}, r"micro\.home \(memory\) cannot be set in a config: set the environment variable MICRO_HOME"),
-        ({"kafka_password": "Canary7"}, r"micro\.kafka_password \(memory\) cannot .* MICRO_KAFKA_PASSWORD"),
+        ({"home": "here", "registry": "local:"}, r"MICRO_HOME"),
+        ({"kafka_password": 7, "kafka_user": "Canary7"}, r"micro\.kafka_password \(memory\) must be a text"),
+        ({"config": "file:x"}, r"micro\.config \(memory\) is no setting of ServiceSettings"),
         ("registry", r"micro \(memory\) must be the settings of ServiceSettings, not a text"),
     ],
 )
@@ -281,10 +285,32 @@ async def test_a_setting_that_makes_no_sense_is_named_with_its_place(settings: A
     assert "Canary7" not in str(caught.value)
 
 
-def test_every_variable_is_an_argument_that_the_config_may_set_too_or_belongs_to_a_backend() -> None:
-    arguments = set(Service.__init__.__annotations__) - {"config"}
-    both = {name for name in arguments if f"MICRO_{name.upper()}" in KNOWN}
-    assert both == set(ServiceSettings.__dataclass_fields__)
+def test_every_variable_can_be_in_a_config() -> None:
+    fields = set(ServiceSettings.__dataclass_fields__)
+    assert fields == {name.removeprefix("MICRO_").lower() for name in KNOWN} - {"config"}
+
+
+async def test_what_backends_read_by_themselves_can_be_in_a_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MICRO_HOME", "MICRO_NAMESPACE"):
+        monkeypatch.delenv(name, raising=False)
+    settings = {"home": str(tmp_path / "state"), "namespace": "apart", "kafka_user": "me", "kafka_password": "Canary7"}
+    async with Service("web", config=[{"micro": settings}]) as service:
+        await service.broker()
+        assert (tmp_path / "state" / "apart" / "registry.db").exists()
+        assert (tmp_path / "state" / "apart" / "broker.db").exists()
+        assert variable("MICRO_NAMESPACE") == "", "only while its parts are made and opened"
+        assert "Canary7" not in str(service.config.dump())
+    monkeypatch.setenv("MICRO_NAMESPACE", "environment")
+    async with Service("web", config=[{"micro": settings}]):
+        assert (tmp_path / "state" / "environment" / "registry.db").exists()
+
+
+async def test_the_account_of_kafka_can_be_in_a_config() -> None:
+    with standing_in({"MICRO_KAFKA_USER": "me", "MICRO_KAFKA_PASSWORD": "word"}):
+        address = parse_kafka_address("kafka://127.0.0.1:9092/?sasl=plain")
+    assert (address.user, address.password) == ("me", "word")
 
 
 async def test_a_dataclass_of_all_settings_need_not_have_those_of_the_service() -> None:
@@ -339,6 +365,22 @@ def test_dump_takes_the_sources_of_the_environment(
     _, out, _ = output(capsys, "dump")
     assert 'micro.config = "acme:x"  (MICRO_CONFIG)' in out.splitlines()
     assert 'address = "acme:x"  (acme.conf:1)' in out.splitlines()
+
+
+@pytest.mark.usefixtures("acme")
+def test_commands_for_events_use_the_broker_of_the_config(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MICRO_CONFIG", "env:APP")
+    monkeypatch.setenv("APP_MICRO__BROKER", "nothing://:Canary7@h:1")
+    monkeypatch.delenv("MICRO_BROKER", raising=False)
+    for own, problem in (("", "micro.broker (APP_MICRO__BROKER)="), ("none:", "MICRO_BROKER=")):
+        monkeypatch.setenv("MICRO_BROKER", own)
+        assert main(["events", "lag", "--group", "g"]) == 1
+        error = capsys.readouterr().err
+        assert problem in error
+        assert "there is no such broker" in error
+        assert "Canary7" not in error
 
 
 @pytest.mark.usefixtures("acme")

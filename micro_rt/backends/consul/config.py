@@ -4,7 +4,7 @@
 - Changes come from a blocking query, with the rules that registries keep: an index that goes back begins anew, 0 counts as 1, and
   Consul gets its wait and a sixteenth more. Consul answers queries of its KV from its state, and never from streams, which
   publish a change before it is committed.
-- The index moves without a change, and whenever another key of the store is deleted. So the content is compared.
+- The index moves without a change of a value, when the flags or the lock of a key change. So keys and values are compared.
 - Every ``REPAIR`` seconds, everything is read and compared, whatever was reported.
 """
 
@@ -130,13 +130,15 @@ class ConsulConfig(Source):
         while True:
             try:
                 answer = await query.answer(_RECURSE)
+                with consul.understood():
+                    pairs = _pairs(answer)
             except Error as error:
                 if seen != (failed := (error.code, error.message)):
                     seen = failed
                     self._reports.changed()  # Whoever reads gets the error.
                 await query.pause(error)
                 continue
-            content = hashlib.blake2b(repr(answer.data if answer.found else None).encode()).digest()
+            content = hashlib.blake2b(repr((pairs, answer.filtered)).encode()).digest()
             if content != seen:
                 seen = content
                 self._reports.changed()

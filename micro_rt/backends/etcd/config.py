@@ -1,6 +1,7 @@
 """The source of configuration ``etcd://host:2379/app``: the keys below a folder, read at one revision and watched.
 
-- A read is linearizable and one request, so it has all of a transaction or nothing of it.
+- A read is linearizable and of one revision, so it has all of a transaction or nothing of it. It comes in pages, so that a folder that
+  is too large is noticed before it is read.
 - Changes come from a ``Mirror``, with the rules that registries keep: nothing is missed when the stream is lost, the history is
   compacted, the token has expired, or the store is another one.
 - Every ``REPAIR`` seconds, everything is read and compared, whatever was reported.
@@ -12,15 +13,15 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from micro_rt.backends.etcd.address import DEFAULT_PORT, EtcdAddress
-from micro_rt.backends.etcd.client import prefix_end
+from micro_rt.backends.etcd.client import EtcdClient, prefix_end
 from micro_rt.backends.etcd.engine import EtcdEngine, shared_engine
 from micro_rt.backends.etcd.messages_pb2 import KeyValue, RangeRequest
 from micro_rt.backends.etcd.mirror import Mirror
 from micro_rt.config import keys
-from micro_rt.config.base import MAX_VALUES, Reading, Source
+from micro_rt.config.base import MAX_SIZE, MAX_VALUES, Reading, Source
 from micro_rt.config.keys import reading_of_keys, split_folder
 from micro_rt.config.reports import Reports
-from micro_rt.errors import Error, FailedPrecondition, ResourceExhausted
+from micro_rt.errors import Error, FailedPrecondition, OutOfRange, Unavailable
 from micro_rt.kit.address import flag
 from micro_rt.kit.backoff import Backoff
 from micro_rt.kit.tasks import TaskSet
@@ -28,6 +29,10 @@ from micro_rt.logs import logger
 
 __all__ = ["EtcdConfig"]
 
+PAGE = 200
+"""Keys in one answer."""
+ATTEMPTS = 5
+"""How often a read is begun whose revision is compacted before it ends."""
 RETRY = (0.1, 5.0)
 """Seconds between two tries to begin the watch: the first and the longest wait, of which a random part is taken."""
 
@@ -96,17 +101,15 @@ class EtcdConfig(Source):
         Raises:
             Unavailable: no member answers within the address's ``timeout``.
             PermissionDenied: the user may not read the keys.
-            FailedPrecondition: a value is not a text, or a key is inside of another that has a value.
+            FailedPrecondition: a value is not a text, a key is inside of another that has a value, or there is too much.
         """
-        prefix = self._folder.encode()
-        request = RangeRequest(key=prefix, range_end=prefix_end(prefix), limit=MAX_VALUES + 1)
-        try:
-            reply = await self._opened().client.range(request)
-        except ResourceExhausted as error:
-            problem = f"{self.name}: the keys cannot be read at once: {error.message}"
-        else:
-            return reading_of_keys(self._folder, ((bytes(kv.key), bytes(kv.value)) for kv in reply.kvs), self.name)
-        raise FailedPrecondition(problem)
+        client = self._opened().client
+        for _ in range(ATTEMPTS):
+            try:
+                return reading_of_keys(self._folder, await self._pairs(client), self.name)
+            except OutOfRange:
+                continue  # The revision was compacted before all pages of it were read.
+        raise Unavailable(f"{self.name}: its history is compacted again and again while it is read")
 
     def watch(self) -> AsyncIterator[None]:
         """Gives an item when it begins, after each change, and every 10 minutes."""
@@ -114,6 +117,21 @@ class EtcdConfig(Source):
         if not self._tasks:
             self._tasks.start(self._follow(engine), name=f"watch {self.name}")
         return self._reports.watch()
+
+    async def _pairs(self, client: EtcdClient) -> list[tuple[bytes, bytes]]:
+        """Reads all keys and values, page by page, at the revision of the first page."""
+        begin = self._folder.encode()
+        request = RangeRequest(key=begin, range_end=prefix_end(begin), limit=PAGE)
+        pairs: list[tuple[bytes, bytes]] = []
+        size = 0
+        while True:
+            reply = await client.range(request)
+            pairs += ((bytes(kv.key), bytes(kv.value)) for kv in reply.kvs)
+            size += sum(len(kv.key) + len(kv.value) for kv in reply.kvs)
+            if len(reply.kvs) < PAGE or len(pairs) > MAX_VALUES or size > MAX_SIZE:
+                return pairs  # If there is too much, whoever makes settings of it refuses it.
+            request.key = pairs[-1][0] + b"\0"
+            request.revision = request.revision or reply.header.revision
 
     def _opened(self) -> EtcdEngine:
         if self._engine is None:
@@ -143,7 +161,7 @@ class EtcdConfig(Source):
         return bool((await engine.client.range(request)).kvs)
 
     async def _follow(self, engine: EtcdEngine) -> None:
-        mirror = Mirror[None](engine.client, self._folder.encode(), _nothing, self._reports.changed)
+        mirror = Mirror[None](engine.client, self._folder.encode(), _nothing, self._reports.changed, keys_only=True)
         retry = Backoff(*RETRY, jitter=0.5)
         while True:
             try:

@@ -76,10 +76,17 @@ class Mirror(Generic[T]):
         prefix: what the keys begin with.
         decode: makes an item of a key and its value.
         changed: called when items may be others than before.
+        keys_only: whether reading it leaves out the values, which ``decode`` does not need.
     """
 
     def __init__(
-        self, client: EtcdClient, prefix: bytes, decode: Callable[[KeyValue], T], changed: Callable[[], None]
+        self,
+        client: EtcdClient,
+        prefix: bytes,
+        decode: Callable[[KeyValue], T],
+        changed: Callable[[], None],
+        *,
+        keys_only: bool = False,
     ) -> None:
         self.prefix = prefix
         self.end = prefix_end(prefix)
@@ -89,6 +96,7 @@ class Mirror(Generic[T]):
         self.changed = changed
         """Called when items may be others than before."""
         self._decode = decode
+        self._keys_only = keys_only
         self._seen: dict[bytes, _Seen[T]] = {}
 
     @property
@@ -103,7 +111,7 @@ class Mirror(Generic[T]):
             anew: whether what it knows is from a store that is another one now.
         """
         before = 0 if anew else self.revision
-        reply = await self._client.range(RangeRequest(key=self.prefix, range_end=self.end))
+        reply = await self._client.range(RangeRequest(key=self.prefix, range_end=self.end, keys_only=self._keys_only))
         revision = reply.header.revision
         # Reads are linearizable: one that is older than what was known when it began comes from another store. One that is
         # older than what came meanwhile is late.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from urllib.parse import unquote
 
 from micro_rt.kit.address import Options, check_files, count, flag, parts_of, seconds, seconds_or_zero
 from micro_rt.kit.net import join, split_server
+from micro_rt.kit.variables import variable
 
 __all__ = ["KafkaAddress", "parse_kafka_address"]
 
@@ -88,14 +88,13 @@ def parse_kafka_address(address: str, environ: Mapping[str, str] | None = None) 
         ValueError: it is no such address, has an option that does not exist or makes no sense, or names a file that is
             not there. What it says never has a password in it.
     """
-    env = os.environ if environ is None else environ
     parts = parts_of(address, "kafka", "a Kafka address looks like kafka://127.0.0.1:9092/?option=value")
     options = Options(parts.query)
     user, colon, password = parts.account.partition(":")
     if parts.account and not (user and colon):
         raise ValueError("before the @ of a Kafka address belong user:password")
-    user = unquote(user) or env.get("MICRO_KAFKA_USER", "")
-    password = unquote(password) or env.get("MICRO_KAFKA_PASSWORD", "")
+    user = unquote(user) or _variable("MICRO_KAFKA_USER", environ)
+    password = unquote(password) or _variable("MICRO_KAFKA_PASSWORD", environ)
     sasl = options.one_of("sasl", ("", *_SASL), "plain" if parts.account else "")
     session = options.read("session", seconds, 30.0)
     compression = options.one_of("compression", _COMPRESSION, "none")
@@ -150,3 +149,7 @@ def _checked(address: KafkaAddress) -> KafkaAddress:
     if address.buffer < address.max_message:
         raise ValueError(f"buffer={address.buffer} has no room for one message of max_message={address.max_message}")
     return address
+
+
+def _variable(name: str, environ: Mapping[str, str] | None) -> str:
+    return variable(name) if environ is None else environ.get(name, "")

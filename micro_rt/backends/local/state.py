@@ -16,6 +16,7 @@ from micro_rt.backends.local.file_systems import MOUNTS, cause_of, check_file_sy
 from micro_rt.errors import Error, FailedPrecondition, Unavailable
 from micro_rt.kit.address import Options, parts_of
 from micro_rt.kit.ownership import Owner, OwnershipError, check_file, create_file, make_folder, read_owner
+from micro_rt.kit.variables import variable
 
 __all__ = [
     "Sync",
@@ -89,7 +90,7 @@ def state_owner(given: Owner = None) -> Owner:
     Raises:
         FailedPrecondition: the variable is not the number of a user, nor ``any``.
     """
-    text = os.environ.get("MICRO_HOME_OWNER")
+    text = variable("MICRO_HOME_OWNER")
     if given is not None or not text:
         return given
     try:
@@ -109,7 +110,7 @@ def state_path(part: str, home: str | os.PathLike[str] | None = None, namespace:
     Raises:
         FailedPrecondition: the namespace is not a file name, the state folder is no absolute path, or there is no home.
     """
-    space = namespace or os.environ.get("MICRO_NAMESPACE") or "default"
+    space = namespace or variable("MICRO_NAMESPACE") or "default"
     if not re.fullmatch(r"[\w-][\w.-]*", space):
         raise FailedPrecondition(
             f"the namespace {space[:100]!r} (MICRO_NAMESPACE) is not a file name: use letters, digits, '.', '_' and '-', "
@@ -189,7 +190,7 @@ def _refusal(problem: OwnershipError) -> FailedPrecondition:
 
 
 def _home(home: str | os.PathLike[str] | None) -> Path:
-    if home or (home := os.environ.get("MICRO_HOME")):
+    if home or (home := variable("MICRO_HOME")):
         return _absolute(os.fspath(home), "MICRO_HOME")
     if base := os.environ.get("XDG_STATE_HOME"):
         return _absolute(base, "XDG_STATE_HOME") / "micro-rt"

@@ -28,7 +28,7 @@ _SHOWN = 60
 class Document:
     """What one file says."""
 
-    tree: Tree
+    tree: Tree = field(repr=False)
     lines: Mapping[Path, int] = field(default_factory=dict[Path, int])
     """The line of each name, from 1; names within lists have none."""
 

@@ -10,7 +10,7 @@ from micro_rt.config.files.document import Document, Malformed, shown_key
 from micro_rt.config.files.json_text import read_json_document
 from micro_rt.config.files.snapshot import SUFFIXES, Problem
 from micro_rt.config.files.toml_text import read_toml_document
-from micro_rt.config.files.yaml_text import HAS_YAML, read_yaml_document
+from micro_rt.config.files.yaml_text import has_yaml, read_yaml_document
 from micro_rt.errors import FailedPrecondition, NotFound, Unavailable
 
 __all__ = ["UNREADABLE", "merged", "parsed"]
@@ -43,18 +43,18 @@ def parsed(place: str, name: str, content: bytes | Problem, format: str) -> tupl
     """
     if isinstance(content, Problem):
         if content.missing:
-            raise NotFound(f"{place}: {content.text}; create it, or add ?optional=true to its address", id=MISSING)
-        raise Unavailable(f"{place} cannot be read: {content.text}", id=UNREADABLE)
+            raise NotFound(f"file:{place}: {content.text}; create it, or add ?optional=true to its address", id=MISSING)
+        raise Unavailable(f"file:{place} cannot be read: {content.text}", id=UNREADABLE)
     kind = format or SUFFIXES.get(PurePath(name).suffix.lower(), "")
     if not kind:
         raise FailedPrecondition(
-            f"{place}: its name does not say its format: it must end with {', '.join(SUFFIXES)}, or format=json, toml or yaml "
+            f"file:{place}: its name does not say its format: it must end with {', '.join(SUFFIXES)}, or format=json, toml or yaml "
             "must follow its address after a question mark",
             id=UNREADABLE,
         )
-    if kind == "yaml" and not HAS_YAML:
+    if kind == "yaml" and not has_yaml():
         raise FailedPrecondition(
-            f'{place}: reading YAML needs ruamel.yaml: pip install "micro-rt[yaml]"', id="micro.config_needs_extra"
+            f'file:{place}: reading YAML needs ruamel.yaml: pip install "micro-rt[yaml]"', id="micro.config_needs_extra"
         )
     try:
         text = content.decode("utf-8-sig")
@@ -66,7 +66,7 @@ def parsed(place: str, name: str, content: bytes | Problem, format: str) -> tupl
         except Malformed as error:
             problem, line = error.problem, error.line
     # Outside of the handler: what the libraries have raised repeats what is in the file, and would be the context of this error.
-    raise FailedPrecondition(f"{place}:{line}: {problem}" if line else f"{place}: {problem}", id=UNREADABLE)
+    raise FailedPrecondition(f"file:{place}:{line}: {problem}" if line else f"file:{place}: {problem}", id=UNREADABLE)
 
 
 def merged(documents: Iterable[tuple[str, Document]]) -> Reading:

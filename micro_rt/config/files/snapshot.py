@@ -48,7 +48,7 @@ class Problem:
 class Snapshot:
     """What was read; two are equal if the content is."""
 
-    files: Mapping[str, bytes | Problem]
+    files: Mapping[str, bytes | Problem] = field(repr=False)
     """The content of each file, by its name below the folder; for a single file, by an empty name."""
     place: object = field(compare=False)
     """What the files are in; another one after all files were replaced at once."""

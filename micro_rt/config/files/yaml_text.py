@@ -16,18 +16,9 @@ from typing import Any
 
 from micro_rt.config.base import Path, Value
 from micro_rt.config.files.document import Document, Malformed, Values, check_new, table
+from micro_rt.kit.optional import optional
 
-try:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-except ImportError:  # The extra [yaml] is not installed.
-    YAML = None  # type: ignore[assignment, misc]
-    YAMLError = ValueError  # type: ignore[assignment, misc]
-
-__all__ = ["HAS_YAML", "read_yaml_document"]
-
-HAS_YAML = YAML is not None
-"""Whether the library is installed."""
+__all__ = ["has_yaml", "read_yaml_document"]
 
 _NULL = re.compile(r"null|Null|NULL|~|")
 _BOOL = re.compile(r"(true|True|TRUE)|false|False|FALSE")
@@ -52,12 +43,18 @@ _PROBLEMS = (
     ("that cannot start any token", "a value begins with a special character: put it into quotes"),
     ("found unexpected end of stream", "a text in quotes is not closed"),
     ("found unknown escape character", "a text in double quotes has an unknown escape: write two backslashes for one"),
+    ("expected the node content", "a value is missing, or a bracket is not closed"),
     ("expected <block end>", "the indentation is wrong, or a - is missing"),
     ("expected ',' or '}'", "a { is not closed, or a comma is missing"),
     ("expected ',' or ']'", "a [ is not closed, or a comma is missing"),
     ("incompatible YAML document", "it says that it is not YAML 1"),
 )
 """What the library's messages begin with or hold, and what is said instead: the messages may repeat what is in the file."""
+
+
+def has_yaml() -> bool:
+    """Returns whether the library is installed."""
+    return optional("ruamel.yaml") is not None
 
 
 def read_yaml_document(text: str) -> Document:
@@ -75,20 +72,20 @@ def read_yaml_document(text: str) -> Document:
     return Document(table(builder.build(root, (), 0), _TABLE), builder.lines)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class _Scalar:
     line: int
     value: Value
     text: str
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class _List:
     line: int
     items: list[_Node] = field(default_factory=list["_Node"])
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class _Table:
     line: int
     entries: dict[str, tuple[int, _Node]] = field(default_factory=dict[str, "tuple[int, _Node]"])
@@ -99,13 +96,13 @@ _Node = _Scalar | _List | _Table
 
 
 def _parsed(text: str) -> _Node | None:
-    if YAML is None:  # Whoever asks has looked at HAS_YAML.
+    library = optional("ruamel.yaml")
+    if library is None:  # Whoever asks has looked at has_yaml.
         raise Malformed("ruamel.yaml is not installed")
     problem, line = "", 0
     try:
-        reader: Any = YAML(typ="safe", pure=True)  # Its methods have no types.
-        return _Parser(reader.parse(text)).document()
-    except YAMLError as error:
+        return _Parser(library.YAML(typ="safe", pure=True).parse(text)).document()
+    except library.error.YAMLError as error:
         said = str(getattr(error, "problem", "") or "")
         begins = "expected ',' or" in said or "unexpected end of stream" in said
         marks = [

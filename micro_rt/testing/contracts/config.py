@@ -19,11 +19,13 @@ import contextlib
 import gc
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
 
 from micro_rt.config.base import Path, Source, Tree, Value
+from micro_rt.config.config import Config
 from micro_rt.errors import Error
 from micro_rt.testing.contracts.suite import Contract, eventually
 
@@ -368,6 +370,59 @@ class SourceContract(Contract):
             finally:
                 await changing
 
+    # In a config
+
+    async def test_get_and_bind_give_the_same(self) -> None:
+        """Fault viper#522: what one way of reading saw, the other did not."""
+        await self.put({"a": "text", "b": {"c": "text too", "d": {"e": "deep"}}})
+        async with Config([await self.make()]) as config:
+            every = config.bind("", _Every).value
+            assert every == config.get("", _Every) == _Every("text", _Middle("text too", _Inner("deep")))
+            assert every.a == config.get("a", str)
+            assert every.b == config.get("b", _Middle)
+            assert every.b.c == config.get("b.c", str)
+            assert every.b.d.e == config.get("b.d.e", str)
+
+    async def test_one_leaf_overrides_and_its_neighbours_stay(self) -> None:
+        """Faults viper#798 and fabric-smart-client#663: one leaf of a later layer took its neighbours away."""
+        base: Tree = {"a": "base", "b": {"c": "base", "d": {"e": "base", "f": "base"}}}
+        await self.put({"b": {"d": {"e": "over"}}})
+        async with Config([base, await self.make()]) as config:
+            assert config.get("") == {"a": "base", "b": {"c": "base", "d": {"e": "over", "f": "base"}}}
+        await self.put(base)
+        async with Config([await self.make(), {"b": {"d": {"e": "over"}}}]) as config:
+            assert config.get("") == {"a": "base", "b": {"c": "base", "d": {"e": "over", "f": "base"}}}
+
+    async def test_a_config_follows_it_and_keeps_the_last_good_settings(self) -> None:
+        """Faults spring-cloud-commons#290 and #648: a reload worked once, and a bad update threw the good one away."""
+        self._live_only()
+        await self.put({"a": "0", "b": {"c": "0"}})
+        async with Config([await self.make(), {"other": 1}]) as config:
+            changes = config.watch("b.c")
+            for number in ("1", "2", "3"):
+                before = config.get("a", str)
+                if await self.spoil():
+                    await eventually(
+                        lambda: config.status[0].state, "a bad update is reported", equals="stale", within=self.settle
+                    )
+                    assert _CANARY not in f"{config.status} {config.problem}"
+                    assert config.get("a", str) == before
+                    assert config.status[1].state == "ok"
+                await self.put({"a": number, "b": {"c": number}})
+                async with asyncio.timeout(self.settle):
+                    while (change := await anext(changes)).new != number:
+                        pass
+                assert change.revision <= config.revision
+                assert config.get("a", str) == config.get("b.c", str) == number
+                await eventually(
+                    lambda: config.status[0].state, "it is in order again", equals="ok", within=self.settle
+                )
+            await self.put({"a": "4"})
+            async with asyncio.timeout(self.settle):
+                while (change := await anext(changes)).new is not None:
+                    pass
+            assert config.get("b.c", str, default="gone") == "gone"
+
     # Faults
 
     async def test_what_makes_no_sense_is_an_error_without_its_values(self) -> None:
@@ -443,6 +498,23 @@ class SourceContract(Contract):
     async def _typed_only(self) -> None:
         if (await self.make()).text:
             pytest.skip("this source knows texts alone")
+
+
+@dataclass(frozen=True)
+class _Inner:
+    e: str
+
+
+@dataclass(frozen=True)
+class _Middle:
+    c: str
+    d: _Inner
+
+
+@dataclass(frozen=True)
+class _Every:
+    a: str
+    b: _Middle
 
 
 class _Reports:
