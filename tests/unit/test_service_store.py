@@ -192,3 +192,15 @@ async def test_what_is_no_such_message_is_refused() -> None:
             await numbers.read("broken")
         with pytest.raises(TypeError, match="generated class"):
             micro.TypedStore(store, wrong)
+
+
+async def test_what_the_config_says_of_the_state_folder_counts_for_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MICRO_HOME", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
+    said = {"micro": {"home": str(tmp_path / "said")}}
+    async with micro.Service("web", registry="memory:", config=[said]) as service:
+        await service.store.write("a", b"1")
+    assert stored_in(tmp_path / "said")
+    assert not stored_in(tmp_path / "elsewhere")
