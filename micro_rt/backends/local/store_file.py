@@ -6,7 +6,8 @@ Rules:
   has changed.
 - A process sweeps when the record expires that it knows to expire next, and once a minute. Processes that sweep at the same time do
   no harm: each takes what is left.
-- What cannot be swept is logged once, and tried again. Reads and watches do not depend on it.
+- What cannot be swept is logged once, and tried again. Reads do not depend on it. A watch that has delivered a record learns that it has
+  expired when it is swept.
 - The file may have been written by others. What no store writes becomes ``DataLoss``, which names the file; nothing larger than a
   record can be is read.
 - The clock of the file is advanced before the file is used, so that what expired before a reboot stays gone.
