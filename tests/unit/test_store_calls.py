@@ -13,7 +13,8 @@ import micro_rt as micro
 from micro_rt.context import Scope, current_context
 from micro_rt.kit.chance import between
 from micro_rt.kit.clock import loop_time
-from micro_rt.store.base import Record, StoreEngine
+from micro_rt.store.base import Record, StoreEngine, Write
+from micro_rt.store.calls import chunks
 from micro_rt.store.store import Store
 from tests.helpers.scripted_store import FULL, LATE, LOST_ANSWER, LOST_REQUEST, UNSENT, Failure, Scripted
 from tests.helpers.sizes import Figures, Size
@@ -164,6 +165,24 @@ async def test_of_several_writes_each_is_made_or_looked_up(engine: Scripted) -> 
         assert isinstance(outcomes["c"], micro.Unavailable)
         assert outcomes["b"] == engine.made[b"5"]
         assert "unknown" in str(failed.value), "it says why"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "groups"),
+    [
+        ([0] * 600, [256, 256, 88]),
+        ([0] * 512, [256, 256]),
+        ([2 << 20] * 5, [2, 2, 1]),
+        ([2 << 20, 2 << 20, 1], [2, 1]),
+        ([1, 10 << 20, 1], [1, 1, 1]),
+        ([], []),
+    ],
+)
+def test_writes_go_in_groups_that_are_neither_many_nor_large(sizes: list[int], groups: list[int]) -> None:
+    writes = [Write(f"{number}", bytes(size), {}, None, None, "") for number, size in enumerate(sizes)]
+    made = list(chunks(writes))
+    assert [len(group) for group in made] == groups
+    assert [write for group in made for write in group] == writes
 
 
 async def test_an_update_survives_lost_answers(engine: Scripted) -> None:
