@@ -54,8 +54,12 @@ class FileTime:
 
     def now_to_write(self, connection: Connection) -> float:
         """Returns the seconds on the clock of the file, within a write: exact, also if it was not advanced in this boot yet."""
+        return self.now(connection) if self.is_exact(connection) else self.advance(connection)
+
+    def is_exact(self, connection: Connection) -> bool:
+        """Returns whether ``now`` is exact: the clock was advanced in this boot."""
         (epoch,) = connection.execute("SELECT epoch FROM clock").fetchone()
-        return self.now(connection) if epoch == self._clock.epoch else self.advance(connection)
+        return bool(epoch == self._clock.epoch)
 
     def outdated(self, connection: Connection, shortest: float) -> bool:
         """Returns whether the clock is to be advanced, because time would be lost or not be counted.

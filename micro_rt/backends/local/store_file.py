@@ -101,7 +101,7 @@ class StoreFile:
         """Opens the file."""
         await self.database.open()
         try:
-            if await self.read(self._look_first):
+            if not await self.read(self._is_exact):
                 with contextlib.suppress(Error):  # The sweeper says what is wrong.
                     await self.write(self._time.advance)
         except BaseException:
@@ -239,10 +239,10 @@ class StoreFile:
             most = self.database.disk.rows_at_once(_AT_ONCE)
             await self.write(partial(self.records.sweep, most=most))
 
-    def _look_first(self, connection: Connection) -> bool:
-        """Returns whether the clock of the file is to be advanced."""
+    def _is_exact(self, connection: Connection) -> bool:
+        """Checks the tables; returns whether the clock of the file can be read without being advanced."""
         self.records.check(connection)
-        return self._time.outdated(connection, KEPT)
+        return self._time.is_exact(connection)
 
     def _look(self, connection: Connection) -> tuple[float | None, bool]:
         """Returns in how many seconds the next record expires, and whether something else is to be done."""
