@@ -141,3 +141,19 @@ async def test_a_position_is_that_of_its_change() -> None:
             first = await soon(anext(watch))
         async with store.watch(since=first.position) as watch:
             assert [(await soon(anext(watch))).key for _ in range(2)] == ["b", "c"]
+
+
+async def test_a_write_that_comes_while_a_watch_asks_wakes_it() -> None:
+    """The engine looked before the write, and the watch has not begun to wait."""
+
+    class Overtaken(Scripted):
+        async def changes(self, prefix: str, cursor: Cursor, *, limit: int, max_bytes: int) -> Changes | None:
+            found = await super().changes(prefix, cursor, limit=limit, max_bytes=max_bytes)
+            if self.calls.count("changes") == 1:
+                self.overwrite("a")
+                self.wakeups.ring()
+            return found
+
+    engine = Overtaken()
+    async with Store.over(engine) as store, store.watch() as watch:
+        assert (await soon(anext(watch), within=engine.capabilities.watch_interval / 2)).key == "a"
