@@ -254,7 +254,7 @@ class Scan(NamedTuple):
     entries: Sequence[Entry]
     """Of kind PUT."""
     more: bool
-    """Whether there may be more behind the last one."""
+    """Whether there may be more behind the last one; then there is one at least."""
 
 
 class Changes(NamedTuple):
@@ -264,7 +264,7 @@ class Changes(NamedTuple):
     cursor: Cursor
     """Behind the last entry, or further, if no change of the prefix is in between."""
     more: bool
-    """Whether there may be more by now."""
+    """Whether there may be more by now; then the cursor has moved, since the watch asks again at once."""
 
 
 class StoreEngine(ABC):
@@ -288,7 +288,10 @@ class StoreEngine(ABC):
     @property
     @abstractmethod
     def wakeups(self) -> Wakeups:
-        """What wakes watches of this engine when something may have changed."""
+        """What wakes watches of this engine when something may have changed.
+
+        ``open`` makes another: watches of before stay closed, and leave the one that they have joined.
+        """
 
     @property
     def name(self) -> str:
@@ -302,7 +305,9 @@ class StoreEngine(ABC):
 
     @abstractmethod
     async def open(self) -> None:
-        """Connects, and brings what is stored to the present schema, in bounded time.
+        """Connects, and brings what is stored to the present schema, within ``timeout`` seconds.
+
+        It may be called again after it failed, and after ``close``.
 
         Raises:
             Unavailable: it cannot be reached; the message says where it was looked for and what to do.

@@ -368,7 +368,7 @@ class Store:
             The record as this call wrote it; as it is, or None if there is none, where ``change`` returned None.
 
         Raises:
-            VersionConflict: others wrote the record before each of the attempts.
+            VersionConflict: others wrote the record before each of the attempts, or until the time was over.
             Unavailable: the answer to a write was lost, and it is unknown whether it was made.
         """
         check_key(key)
@@ -386,9 +386,9 @@ class Store:
                 return _written(write, await settled(engine, write, deadline), record)
             except VersionConflict:
                 pause = backoff.failed()
-                if backoff.failures >= attempts:
+                if backoff.failures >= attempts or loop_time() + pause >= deadline:
                     raise
-                await bounded(engine, asyncio.sleep(pause), deadline)
+            await asyncio.sleep(pause)
 
     async def _begin(self, timeout: float | None) -> tuple[StoreEngine, float]:
         """Returns the engine, open, and when the call must be over."""

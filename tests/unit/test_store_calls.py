@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,8 @@ import micro_rt as micro
 from micro_rt.context import Scope, current_context
 from micro_rt.kit.chance import between
 from micro_rt.kit.clock import loop_time
-from micro_rt.store.base import Record, StoreEngine
+from micro_rt.store.base import Record, StoreEngine, Write
+from micro_rt.store.calls import chunks
 from micro_rt.store.store import Store
 from tests.helpers.scripted_store import FULL, LATE, LOST_ANSWER, LOST_REQUEST, UNSENT, Failure, Scripted
 from tests.helpers.sizes import Figures, Size
@@ -165,6 +167,24 @@ async def test_of_several_writes_each_is_made_or_looked_up(engine: Scripted) -> 
         assert "unknown" in str(failed.value), "it says why"
 
 
+@pytest.mark.parametrize(
+    ("sizes", "groups"),
+    [
+        ([0] * 600, [256, 256, 88]),
+        ([0] * 512, [256, 256]),
+        ([2 << 20] * 5, [2, 2, 1]),
+        ([2 << 20, 2 << 20, 1], [2, 1]),
+        ([1, 10 << 20, 1], [1, 1, 1]),
+        ([], []),
+    ],
+)
+def test_writes_go_in_groups_that_are_neither_many_nor_large(sizes: list[int], groups: list[int]) -> None:
+    writes = [Write(f"{number}", bytes(size), {}, None, None, "") for number, size in enumerate(sizes)]
+    made = list(chunks(writes))
+    assert [len(group) for group in made] == groups
+    assert [write for group in made for write in group] == writes
+
+
 async def test_an_update_survives_lost_answers(engine: Scripted) -> None:
     async with opened(engine, LOST_ANSWER, LOST_ANSWER, LOST_ANSWER) as store:
         record = await store.update("a", lambda record: b"1" if record is None else b"no")
@@ -176,10 +196,10 @@ async def test_an_update_returns_what_it_wrote(engine: Scripted) -> None:
     """Not what somebody else has written since: two who count would get the same number."""
     async with opened(engine) as store:
         await store.write("a", b"0", metadata={"a": "b"}, ttl=1000)
-        before = await store.read("a")
         engine.after_writing = lambda: engine.overwrite("a")
         mine = await store.update("a", lambda _: b"mine")
-        assert mine == Record("a", b"mine", engine.made[b"mine"], {"a": "b"}, before.expires)
+        assert mine.expires is not None, "it is kept"
+        assert replace(mine, expires=None) == Record("a", b"mine", engine.made[b"mine"], {"a": "b"})
         assert (await store.read("a")).value == b"of somebody else"
         engine.after_writing = lambda: engine.overwrite("a")
         mine = await store.update("a", lambda _: b"next", metadata=None, ttl=None)
@@ -190,6 +210,19 @@ async def test_an_update_returns_what_it_wrote(engine: Scripted) -> None:
         assert later.expires is not None
         assert read.expires is not None
         assert abs((later.expires - read.expires).total_seconds()) < 100
+
+
+async def test_an_update_that_others_always_precede_says_so_when_its_time_is_over(engine: Scripted) -> None:
+    """Not that the engine has not answered: it has."""
+    async with opened(engine) as store:
+
+        def change(_: Record | None) -> bytes:
+            engine.overwrite("a")
+            return b"mine"
+
+        with pytest.raises(micro.VersionConflict):
+            await store.update("a", change, attempts=1_000_000, timeout=0.2)
+        assert not engine.made
 
 
 @pytest.mark.verify("store")

@@ -7,6 +7,9 @@ import asyncio
 import pytest
 
 import micro_rt as micro
+from micro_rt.backends.memory.store import MemoryStore
+from micro_rt.kit.clock import Clock
+from micro_rt.kit.ids import new_id
 from micro_rt.store.base import Changes, Cursor, StoreEngine
 from micro_rt.store.store import Store
 from tests.helpers.scripted_store import FULL, LATE, LOST_REQUEST, UNSENT, Scripted
@@ -104,3 +107,53 @@ async def test_a_watch_of_an_engine_that_was_opened_again_is_over() -> None:
         assert (await soon(anext(watch))).version == version
     assert engine.wakeups.watches == 0
     await engine.close()
+
+
+async def test_what_is_read_with_all_records_is_not_delivered_again_as_a_change() -> None:
+    async with Store.over(Scripted()) as store, store.watch(initial=True) as watch:
+        version = await store.write("a", b"1")  # The place of the watch is before it.
+        assert (await soon(anext(watch))).version == version
+        assert (await soon(anext(watch))).kind is micro.ChangeKind.SYNCED
+        await store.write("b", b"")
+        assert (await soon(anext(watch))).key == "b"
+        again = await store.write("a", b"2")
+        assert (await soon(anext(watch))).version == again
+
+
+async def test_what_has_expired_since_it_was_read_with_all_records_is_delivered() -> None:
+    """It still has the version that was delivered, until it is swept."""
+    now = 0.0
+    engine = MemoryStore(f"memory:{new_id()}", clock=Clock(lambda: now, "test"))
+    async with Store.over(engine) as store, store.watch(initial=True) as watch:
+        version = await store.write("a", b"1", ttl=1000)
+        assert (await soon(anext(watch))).version == version
+        assert (await soon(anext(watch))).kind is micro.ChangeKind.SYNCED
+        now = 2000.0
+        change = await soon(anext(watch))
+        assert (change.key, change.kind, change.version) == ("a", micro.ChangeKind.EXPIRED, version)
+
+
+async def test_a_position_is_that_of_its_change() -> None:
+    """A consumer that stops among several changes that were read at once continues with the next one."""
+    async with Store.over(Scripted()) as store:
+        async with store.watch() as watch:
+            await store.write_many({"a": b"1", "b": b"2", "c": b"3"})
+            first = await soon(anext(watch))
+        async with store.watch(since=first.position) as watch:
+            assert [(await soon(anext(watch))).key for _ in range(2)] == ["b", "c"]
+
+
+async def test_a_write_that_comes_while_a_watch_asks_wakes_it() -> None:
+    """The engine looked before the write, and the watch has not begun to wait."""
+
+    class Overtaken(Scripted):
+        async def changes(self, prefix: str, cursor: Cursor, *, limit: int, max_bytes: int) -> Changes | None:
+            found = await super().changes(prefix, cursor, limit=limit, max_bytes=max_bytes)
+            if self.calls.count("changes") == 1:
+                self.overwrite("a")
+                self.wakeups.ring()
+            return found
+
+    engine = Overtaken()
+    async with Store.over(engine) as store, store.watch() as watch:
+        assert (await soon(anext(watch), within=engine.capabilities.watch_interval / 2)).key == "a"

@@ -59,6 +59,11 @@ class FileTime:
             return self.advance(connection)
         return float(seconds + max(0.0, self._clock.now() - at))
 
+    def is_exact(self, connection: Connection) -> bool:
+        """Returns whether ``now`` is exact: the clock was advanced in this boot."""
+        (epoch,) = connection.execute("SELECT epoch FROM clock").fetchone()
+        return bool(epoch == self._clock.epoch)
+
     def outdated(self, connection: Connection, shortest: float) -> bool:
         """Returns whether the clock is to be advanced, because time would be lost or not be counted.
 

@@ -6,7 +6,8 @@ Rules:
   has changed.
 - A process sweeps when the record expires that it knows to expire next, and once a minute. Processes that sweep at the same time do
   no harm: each takes what is left.
-- What cannot be swept is logged once, and tried again. Reads and watches do not depend on it.
+- What cannot be swept is logged once, and tried again. Reads do not depend on it. A watch that has delivered a record learns that it has
+  expired when it is swept.
 - The file may have been written by others. What no store writes becomes ``DataLoss``, which names the file; nothing larger than a
   record can be is read.
 - The clock of the file is advanced before the file is used, so that what expired before a reboot stays gone.
@@ -104,7 +105,7 @@ class StoreFile:
         """Opens the file."""
         await self.database.open()
         try:
-            if await self.read(self._look_first):
+            if not await self.read(self._is_exact):
                 with contextlib.suppress(Error):  # The sweeper says what is wrong.
                     await self.write(self._time.advance)
         except BaseException:
@@ -243,10 +244,10 @@ class StoreFile:
             most = self.database.disk.rows_at_once(_AT_ONCE)
             await self.write(partial(self.records.sweep, most=most))
 
-    def _look_first(self, connection: Connection) -> bool:
-        """Returns whether the clock of the file is to be advanced."""
+    def _is_exact(self, connection: Connection) -> bool:
+        """Checks the tables; returns whether the clock of the file can be read without being advanced."""
         self.records.check(connection)
-        return self._time.outdated(connection, KEPT)
+        return self._time.is_exact(connection)
 
     def _look(self, connection: Connection) -> tuple[float | None, bool]:
         """Returns in how many seconds the next record expires, and whether something else is to be done."""

@@ -7,7 +7,7 @@ The rules that it keeps, and why:
 - What is deleted or has expired leaves a tombstone with a version. Tombstones go after ``KEPT`` seconds. The row remembers the
   last version that went, so that a watch which had not seen it starts over.
 - Expiry is measured on the clock of the file (see ``file_time``), which no change of the wall clock moves. It is compared in every
-  statement that reads. So nothing depends on when expired records are swept.
+  statement that reads. So no read depends on when expired records are swept.
 - A file that was restored from a backup has another inode. Its history is another one for watches, and its versions continue far
   above those that were given before: no version is used twice.
 - Whoever can write the file can write anything into it. So what is read is checked, and raises ``Damaged`` if no store writes it.
