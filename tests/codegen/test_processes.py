@@ -136,7 +136,7 @@ def test_errors_come_in_the_order_of_the_files(tmp_path: Path) -> None:
 
 
 def test_warnings_come_in_the_order_of_the_files(tmp_path: Path) -> None:
-    fields = "".join(f"required int32 f{number} = {number};" for number in range(1, 8))
+    fields = "".join(f"required int32 f{number} = {number};" for number in range(1, 18))
     filler = " ".join(f"message M{{0}}_{number} {{{{}}}}" for number in range(9))
     text = 'syntax = "proto2"; message M{0} {{ ' + fields + " }} "
     # The largest files are written first.
@@ -145,9 +145,9 @@ def test_warnings_come_in_the_order_of_the_files(tmp_path: Path) -> None:
     data = request([tmp_path], list(sources), "messages=betterproto").SerializeToString()
     alone = plugin(data, 1)
     places = [line.split(": ")[1] for line in alone[1] if line.startswith("  f")]
-    assert places == [f"M{number}.f{field}" for number in range(3) for field in range(1, 8)][:20]
-    assert alone[1][-1] == "  and 43 more"
-    assert plugin(data, 4) == (*alone[:2], 3)
+    assert places == [f"M{number}.f{field}" for number in range(2) for field in range(1, 18)][:20]
+    assert alone[1][-1] == "  and 133 more"
+    assert plugin(data, 2) == (*alone[:2], 1)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +159,22 @@ def test_a_process_with_threads_is_not_forked(thread: str) -> None:
     stopped = "print('forks:', len(forks), file=sys.stderr)\nstop.set()\n"
     out, told = python(PLUGIN, started, "sys.stdout.buffer.write(answer(data))\n", stopped, data=data, wanted=4)
     assert (out, told) == (plugin(data, 1)[0], "forks: 0\n")
+
+
+def test_a_thread_is_seen_where_the_system_does_not_list_them() -> None:
+    program = """
+        import threading
+        from protoc_gen_micro.run.processes import processes_for
+        def refused(*_):
+            raise FileNotFoundError
+        os.listdir = refused
+        assert processes_for([1, 1]) == 2
+        stop = threading.Event()
+        threading.Thread(target=stop.wait, daemon=True).start()
+        assert processes_for([1, 1]) == 1
+        stop.set()
+    """
+    python(PLUGIN, program, wanted=2)
 
 
 def test_every_process_makes_results_and_nothing_of_them_is_left() -> None:
@@ -267,7 +283,7 @@ def usable(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """Lets this process have a number of processors, and no threads."""
     monkeypatch.delenv(processes.VARIABLE, raising=False)
     monkeypatch.setattr(processes, "_is_alone", lambda: True)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(count)), raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", {0: set(range(count))}.get, raising=False)
 
 
 @pytest.mark.parametrize(
