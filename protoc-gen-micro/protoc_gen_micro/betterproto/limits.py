@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from google.protobuf import descriptor_pb2
 
@@ -15,40 +15,55 @@ SHOWN = 20
 
 
 class Losses:
-    """What betterproto leaves out of the files of a run, as warnings."""
+    """What betterproto leaves out of the files of a run.
+
+    A loss is a pair of its kind and its place, which is empty where the file has so many others before it that no warning names it.
+    """
 
     def __init__(self) -> None:
-        self._required: list[str] = []
-        self._extensions: list[str] = []
-        self._required_count = self._extension_count = 0
+        self._noted: list[tuple[str, str]] = []
+        self._counts = dict.fromkeys(_LOSSES, 0)
 
     def required(self, source: Source, path: Path, symbol: str) -> None:
         """Notes a required field."""
-        self._required_count += 1
-        if len(self._required) < SHOWN:  # looking for a place takes time
-            self._required.append(f"{source.error(path, symbol, '')}")
+        self._note("required", source, path, symbol)
 
     def extension(self, source: Source, path: Path, symbol: str) -> None:
         """Notes an extension."""
-        self._extension_count += 1
-        if len(self._extensions) < SHOWN:
-            self._extensions.append(f"{source.error(path, symbol, '')}")
+        self._note("extension", source, path, symbol)
 
-    def warnings(self) -> Iterator[str]:
-        """Yields a warning of several lines for each kind of loss: what happens, then the places."""
-        if self._required_count:
-            yield _warning(
-                "messages=betterproto treats required fields as optional: a message without them is encoded and decoded "
-                "without an error",
-                self._required,
-                self._required_count,
-            )
-        if self._extension_count:
-            yield _warning(
-                "messages=betterproto leaves extensions out: they have no attribute, and stay among the unknown fields",
-                self._extensions,
-                self._extension_count,
-            )
+    def take(self) -> list[tuple[str, str]]:
+        """Returns what the file read last loses; called once after each file, in whichever process."""
+        noted, self._noted = self._noted, []
+        self._counts = dict.fromkeys(_LOSSES, 0)
+        return noted
+
+    @staticmethod
+    def warnings(losses: Iterable[tuple[str, str]]) -> Iterator[str]:
+        """Yields a warning of several lines for each kind of loss: what happens, then the places.
+
+        Args:
+            losses: what ``take`` returned, in the order of the files.
+        """
+        places: dict[str, list[str]] = {kind: [] for kind in _LOSSES}
+        for kind, place in losses:
+            places[kind].append(place)
+        for kind, text in _LOSSES.items():
+            if places[kind]:
+                yield _warning(text, places[kind][:SHOWN], len(places[kind]))
+
+    def _note(self, kind: str, source: Source, path: Path, symbol: str) -> None:
+        self._counts[kind] += 1
+        # Looking for a place takes time.
+        place = f"{source.error(path, symbol, '')}" if self._counts[kind] <= SHOWN else ""
+        self._noted.append((kind, place))
+
+
+_LOSSES = {
+    "required": "messages=betterproto treats required fields as optional: a message without them is encoded and decoded without an error",
+    "extension": "messages=betterproto leaves extensions out: they have no attribute, and stay among the unknown fields",
+}
+"""What a warning says of each kind of loss."""
 
 
 def examine(file: descriptor_pb2.FileDescriptorProto, losses: Losses, absent: Mapping[str, str]) -> None:

@@ -295,6 +295,8 @@ _PIECE, _PIECE_WIDTH = 96, 115
 def _quoted(literal: str) -> str:
     """Turns a literal as ``repr`` writes it into one with double quotes, unless that takes more backslashes."""
     body = literal[1:-1]
+    if '"' not in body and "\\'" not in body:
+        return f'"{body}"'  # Most literals have no quotes.
     if literal[0] == '"' or body.count('"') > body.count("'"):
         return literal
     body = body.replace("\\'", "'").replace('"', '\\"')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from google.protobuf import __version__ as _runtime_version
 from google.protobuf import descriptor_pb2
@@ -26,6 +26,7 @@ __all__ = [
     "find_installed",
     "hidden",
     "left_out",
+    "used_by",
     "without_classes",
 ]
 
@@ -178,18 +179,25 @@ def hidden(paths: Iterable[str], modules: Modules, folders: Sequence[str]) -> It
             )
 
 
-def without_classes(
-    files: Iterable[File], written: Container[str], modules: Modules, folders: Sequence[str]
-) -> Iterator[str]:
-    """Yields a warning about files whose messages the betterproto dialect uses, and which are installed without it."""
-    used: set[str] = set()
-    for file in files:
-        used.update(path for path in file.public_dependencies if modules.exports[path])
-        used.update(field.type_name.file for message in file.messages for field in message.fields if field.type_name)
-        for service in file.services:
-            for method in service.methods:
-                used.update((method.request.file, method.reply.file))
-    unknown = sorted(path for path in used if path not in written and not modules.elsewhere(path))
+def used_by(file: File, modules: Modules) -> list[str]:
+    """Returns the files that the module of a file uses in the betterproto dialect."""
+    used = {path for path in file.public_dependencies if modules.exports[path]}
+    used.update(field.type_name.file for message in file.messages for field in message.fields if field.type_name)
+    for service in file.services:
+        for method in service.methods:
+            used.update((method.request.file, method.reply.file))
+    return list(used)
+
+
+def without_classes(used: Iterable[str], modules: Modules, folders: Sequence[str]) -> Iterator[str]:
+    """Yields a warning about files whose messages the betterproto dialect uses, and which are installed without it.
+
+    Args:
+        used: the files that the modules of the run use, and that the run does not write.
+        modules: where the modules are.
+        folders: where distributions are installed.
+    """
+    unknown = sorted(path for path in used if not modules.elsewhere(path))
     installed = installed_modules(unknown, "_pb2", folders)
     if installed:
         yield (

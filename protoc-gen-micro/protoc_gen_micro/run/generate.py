@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.compiler import plugin_pb2
@@ -16,7 +16,6 @@ from protoc_gen_micro.rendering import compiled
 from protoc_gen_micro.rendering.render import Templates, render
 from protoc_gen_micro.run import files
 from protoc_gen_micro.run.parameters import Parameters
-from protoc_gen_micro.schema.model import File
 from protoc_gen_micro.schema.reader import Reader
 from protoc_gen_micro.schema.request_names import check_names
 
@@ -134,31 +133,56 @@ def _generate(request: plugin_pb2.CodeGeneratorRequest, runtime: bool) -> tuple[
     modules = files.find_installed(request, modules, folders)
     files.check_modules(request.proto_file, modules)
     templates = _templates(parameters.templates)
-    outputs: list[tuple[str, str]] = []
-    problems: list[GenerateError] = []
     paths = files.files_to_write(request, modules, runtime)
-    written: list[File] = []
-    for path in paths:
+
+    def write(index: int) -> _Written:
         try:
-            file = read(path)
-            outputs += render(file, modules, parameters, templates)
+            file = read(paths[index])
+            outputs = list(render(file, modules, parameters, templates))
             if file.events:
                 from protoc_gen_micro.asyncapi.document import document_path, document_text
 
                 outputs.append((document_path(file, modules), document_text(file, reader)))
-            written.append(file)
         except GenerateError as error:
-            problems.append(error)
-    if problems:
+            return [], str(error), [], []
+        if losses is None:
+            return outputs, "", [], []
+        return outputs, "", files.used_by(file, modules), losses.take()
+
+    outputs: list[tuple[str, str]] = []
+    problems: list[str] = []
+    used: set[str] = set()
+    lost: list[tuple[str, str]] = []
+    for written, problem, uses, loses in _results(write, [reader.size(path) for path in paths]):
+        outputs += written
         # A file that others import may be wrong in the same way for each of them.
-        lines = [line for problem in problems for line in str(problem).splitlines()]
-        raise GenerateError("\n".join(dict.fromkeys(lines)))
+        problems += problem.splitlines()
+        used.update(uses)
+        lost += loses
+    if problems:
+        raise GenerateError("\n".join(dict.fromkeys(problems)))
     warnings = [*files.left_out(request, modules, runtime, nothing=not outputs), *files.hidden(paths, modules, folders)]
-    if parameters.messages == "betterproto":
-        warnings += files.without_classes(written, set(paths), modules, folders)
     if losses is not None:
-        warnings += losses.warnings()
+        warnings += files.without_classes(used.difference(paths), modules, folders)
+        warnings += losses.warnings(lost)
     return outputs, warnings
+
+
+_Written = tuple[list[tuple[str, str]], str, list[str], list[tuple[str, str]]]
+"""What becomes of one .proto file, in values that one process can hand to another.
+
+The path and the text of each file, or else what is wrong, a line for each mistake; and in the betterproto dialect, the .proto
+files that it uses, and what is left out of it.
+"""
+
+
+def _results(write: Callable[[int], _Written], sizes: Sequence[int]) -> Iterable[_Written]:
+    """Returns what becomes of each file, in their order; several processes write the files of a large tree."""
+    if len(sizes) < 2:
+        return map(write, range(len(sizes)))
+    from protoc_gen_micro.run.processes import in_order, processes_for
+
+    return in_order(write, sizes, processes_for(sizes))
 
 
 def _templates(folder: str) -> Templates:

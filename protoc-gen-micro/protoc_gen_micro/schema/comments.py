@@ -25,6 +25,7 @@ class Source:
         self._file = file
         self._mistakes: list[GenerateError] = []
         self._comments: dict[Path, str] = {}
+        self._places: dict[Path, tuple[int, int]] | None = None
         for location in file.source_code_info.location:
             # Most places have no comment.
             if leading := location.leading_comments:
@@ -74,12 +75,13 @@ class Source:
 
     def place(self, path: Path) -> tuple[int, int]:
         """Returns line and column of a part of the file, or of what it is a part of, from 1; (0, 0) when unknown."""
-        best, found = 0, (0, 0)
-        for location in self._file.source_code_info.location:
-            here = tuple(location.path)
-            if len(here) > best and path[: len(here)] == here and len(location.span) > 1:
-                best, found = len(here), (location.span[0] + 1, location.span[1] + 1)
-        return found
+        if self._places is None:
+            self._places = {}
+            for location in self._file.source_code_info.location:
+                if len(span := location.span) > 1:
+                    self._places.setdefault(tuple(location.path), (span[0] + 1, span[1] + 1))
+        parts = (path[:length] for length in range(len(path), 0, -1))
+        return next((self._places[part] for part in parts if part in self._places), (0, 0))
 
 
 _ABOUT_FILE = {(12,), (14,), (2,)}
@@ -88,32 +90,30 @@ _ABOUT_FILE = {(12,), (14,), (2,)}
 _DECLARATIONS = {(4,), (5,), (6,), (7,)}
 """What the paths of messages, enums, services and extensions begin with."""
 
-_LICENCE = re.compile(
-    r"spdx-license-identifier|licen[cs]ed (under|to)|all rights reserved|source code is governed by"
+_LICENCE = (
+    r"(?im)spdx-license-identifier|licen[cs]ed (under|to)|all rights reserved|source code is governed by"
     r"|permission is hereby granted|redistribution and use in|copyright\b.{0,20}(\d{4}|\(c\)|©)|(©|\(c\)) ?\d{4}"
-    r"|^[^\w\n]{0,20}copyright:? (by |of )?(the )?(?-i:[A-Z])",
-    re.IGNORECASE | re.MULTILINE,
+    r"|^[^\w\n]{0,20}copyright:? (by |of )?(the )?(?-i:[A-Z])"
 )
-"""By one of these, the first paragraph of a licence is known."""
+"""By one of these, the first paragraph of a licence is known. Compiled when first used: most small runs have no licence."""
 
-_OF_LICENCE = re.compile(
-    r"(the|this|gnu|[a-z]+ public) licen[cs]e\b|licen[cs]e (agreement|text|header|version)|/licenses?\b|\blicen[cs]e\.txt"
+_OF_LICENCE = (
+    r"(?i)(the|this|gnu|[a-z]+ public) licen[cs]e\b|licen[cs]e (agreement|text|header|version)|/licenses?\b|\blicen[cs]e\.txt"
     r"|(mit|bsd|isc|apache|zlib)\b.{0,20} licen[cs]e|(permission|copyright) (notice|holder|owner)|(above|following) copyright"
     r"|without (any )?warrant|(no|implied|of any kind|disclaims?|express or) warrant|warranties|as[ -]is\b.{0,20}(basis|without)"
-    r"|liable for|in no event|this (software|program|library) (is|may)|redistribut|its contributors|applicable law",
-    re.IGNORECASE,
+    r"|liable for|in no event|this (software|program|library) (is|may)|redistribut|its contributors|applicable law"
 )
 """By one of these, a paragraph behind the first one is known as a part of a licence."""
 
 
 def _without_licence(comment: str) -> str:
     """Returns a comment without the paragraphs of a licence: from the one that names it on, as far as they speak of it."""
-    if not _LICENCE.search(comment):
+    if not re.search(_LICENCE, comment):
         return comment
     kept: list[str] = []
     inside = False
     for text in comment.split("\n\n"):
-        inside = bool(_LICENCE.search(text) or (inside and _OF_LICENCE.search(text)))
+        inside = bool(re.search(_LICENCE, text) or (inside and re.search(_OF_LICENCE, text)))
         if not inside:
             kept.append(text)
     return "\n\n".join(kept).strip("\n")

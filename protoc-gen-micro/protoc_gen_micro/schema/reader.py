@@ -82,6 +82,10 @@ class Reader:
             self._plain(type_name.file)
         return self._enums[type_name.full_name]
 
+    def size(self, path: str) -> int:
+        """Returns about how many elements a file has: how many places its source code info names."""
+        return len(self.files[path].source_code_info.location)
+
     def type(self, full_name: str) -> TypeName:
         """Returns a message or an enum of the run."""
         return self._types[f".{full_name}"]
@@ -137,18 +141,24 @@ class Reader:
         for enum in enums:
             key = prefix + enum.name
             own = (*outer, python_names.get(enum.name, enum.name))
-            self._types[key] = TypeName(key[1:], file, own, enum.options.deprecated)
+            self._types[key] = TypeName(key[1:], file, own, enum.HasField("options") and enum.options.deprecated)
         for message in messages:
             key = prefix + message.name
             own = (*outer, python_names.get(message.name, message.name))
-            self._types[key] = TypeName(key[1:], file, own, message.options.deprecated)
-            if message.options.map_entry:
+            options = message.options if message.HasField("options") else None
+            self._types[key] = TypeName(key[1:], file, own, options is not None and options.deprecated)
+            if options is not None and options.map_entry:
                 self._map_entries[key] = message
+                continue  # It has two fields, and nothing in it.
             self._index(file, f"{key}.", own, message.nested_type, message.enum_type, message.field)
 
 
 class _FileReader:
-    """Reads one file; the paths are those of source code info."""
+    """Reads one file; the paths are those of source code info.
+
+    It works on a copy, and takes out of each field that it reads what protoc's own Python output does not hold: a second
+    pass over all fields would take as long as the first.
+    """
 
     def __init__(
         self,
@@ -158,18 +168,20 @@ class _FileReader:
         renamed: set[str],
         options: Options,
     ) -> None:
-        self._file = file
+        self.source = Source(file)
+        self._file = _without_comments(file)
         self._types = types
         self._map_entries = map_entries
         self._renamed = renamed
         self._options = options
-        self.source = Source(file)
         self._explicit_presence = _explicit_presence(file)
         self._packs = _packs(file)
 
     def read(self) -> File:
         file = self._file
         prefix = f"{file.package}." if file.package else ""
+        messages, _ = self._messages(file.message_type, (4,), prefix)
+        extensions = tuple(self._field(field, (7, index), ()) for index, field in enumerate(file.extension))
         return File(
             path=file.name,
             package=file.package,
@@ -177,11 +189,11 @@ class _FileReader:
             comment=self.source.file_comment(),
             dependencies=tuple(file.dependency),
             public_dependencies=tuple(file.dependency[index] for index in file.public_dependency),
-            messages=self._messages(file.message_type, (4,), prefix)[0],
+            messages=messages,
             enums=self._enums(file.enum_type, (5,), prefix),
-            extensions=tuple(self._field(field, (7, index), ()) for index, field in enumerate(file.extension)),
+            extensions=extensions,
             services=tuple(self._service(service, (6, index)) for index, service in enumerate(file.service)),
-            descriptor=_stripped(file),
+            descriptor=file.SerializeToString(),
             aliases=tuple(self._aliases("", prefix, (*file.message_type, *file.enum_type)))
             if file.name in self._renamed
             else (),
@@ -262,7 +274,7 @@ class _FileReader:
                 self._field(field, (*path, 6, index), ()) for index, field in enumerate(message.extension)
             ),
             comment=self.source.comment(path),
-            deprecated=message.options.deprecated,
+            deprecated=self._types[f".{full_name}"].deprecated,
         )
 
     def _field(
@@ -283,6 +295,11 @@ class _FileReader:
         # Few fields have options, and asking each for what it has not takes time.
         options = field.options if field.HasField("options") else None
         in_oneof = field.HasField("oneof_index")
+        # A JSON name that is what it would be anyway is not in the descriptor: with it, the same file, loaded from protoc's
+        # output too, would count as a different one.
+        usual = json_name(name)
+        if (stated := field.json_name) == usual:
+            field.ClearField("json_name")
         # In the order of the class: a tree has many fields, and arguments with names take twice as long.
         return Field(
             name,
@@ -296,7 +313,7 @@ class _FileReader:
             self._type(extendee, path) if extendee else None,
             field.proto3_optional,
             repeated and kind not in _NEVER_PACKED and self._packed(options),
-            field.json_name or json_name(name),
+            stated or usual,
             self.source.comment(path),
             options is not None and options.deprecated,
         )
@@ -336,7 +353,7 @@ class _FileReader:
                     for place, value in enumerate(enum.value)
                 ),
                 comment=self.source.comment((*path, index)),
-                deprecated=enum.options.deprecated,
+                deprecated=enum.HasField("options") and enum.options.deprecated,
             )
             for index, enum in enumerate(enums)
         )
@@ -433,29 +450,8 @@ def _packs(file: descriptor_pb2.FileDescriptorProto) -> bool:
     return edition_of(file) != "proto2"
 
 
-def _stripped(file: descriptor_pb2.FileDescriptorProto) -> bytes:
-    """Returns the descriptor as protoc's own Python output holds it, byte for byte.
-
-    Comments are taken out, and JSON names that are what they would be anyway: with them the same file, loaded
-    from protoc's output too, would count as a different one.
-    """
+def _without_comments(file: descriptor_pb2.FileDescriptorProto) -> descriptor_pb2.FileDescriptorProto:
     copy = descriptor_pb2.FileDescriptorProto()
     copy.CopyFrom(file)
     copy.ClearField("source_code_info")
-    _strip_json_names(copy.extension)
-    _strip_message_json_names(copy.message_type)
-    return copy.SerializeToString()
-
-
-def _strip_message_json_names(messages: Iterable[descriptor_pb2.DescriptorProto]) -> None:
-    for message in messages:
-        _strip_json_names(message.field)
-        _strip_json_names(message.extension)
-        _strip_message_json_names(message.nested_type)
-
-
-def _strip_json_names(fields: Iterable[descriptor_pb2.FieldDescriptorProto]) -> None:
-    for field in fields:
-        name = field.name
-        if field.json_name == (json_name(name) if "_" in name else name):
-            field.ClearField("json_name")
+    return copy
