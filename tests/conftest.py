@@ -22,6 +22,7 @@ from tests.servers.consul import Consul
 from tests.servers.etcd import Etcd
 from tests.servers.hub import Hub
 from tests.servers.kafka import Kafka, KafkaCluster
+from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.server import Server
 from tests.servers.shared import KINDS, USED, Elsewhere, Servers
@@ -105,7 +106,7 @@ def _shared(servers: Servers, kind: str) -> Server | Elsewhere:
         missing(reason)
 
 
-def _making(servers: Servers, kind: str) -> Iterator[Callable[..., Any]]:
+def _making(servers: Servers, kind: str, of: type[Server] | None = None) -> Iterator[Callable[..., Any]]:
     try:
         program = servers.program(kind)
     except Unobtainable as reason:
@@ -113,7 +114,7 @@ def _making(servers: Servers, kind: str) -> Iterator[Callable[..., Any]]:
     made: list[Server] = []
 
     def make(*args: Any, **options: Any) -> Server:
-        server = KINDS[kind](program, *args, **options)
+        server = (of or KINDS[kind])(program, *args, **options)
         made.append(server)
         return server
 
@@ -190,3 +191,8 @@ def make_kafkas(servers: Servers) -> Iterator[Callable[..., Kafka]]:
 @pytest.fixture
 def make_postgresql(servers: Servers) -> Iterator[Callable[..., PostgreSQL]]:
     yield from _making(servers, "postgresql")
+
+
+@pytest.fixture
+def make_pgbouncer(servers: Servers) -> Iterator[Callable[..., PgBouncer]]:
+    yield from _making(servers, "pgbouncer", PgBouncer)

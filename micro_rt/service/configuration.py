@@ -46,6 +46,8 @@ class ServiceSettings:
     address: str | None = None
     advertise: str | None = None
     broker: str | None = None
+    cockroachdb_password: Secret[str] | None = None
+    cockroachdb_user: str | None = None
     grace: timedelta | None = None
     home: str | None = None
     home_owner: int | str | None = None
@@ -53,6 +55,8 @@ class ServiceSettings:
     kafka_user: str | None = None
     max_memory: int | None = None
     namespace: str | None = None
+    postgresql_password: Secret[str] | None = None
+    postgresql_user: str | None = None
     registry: str | None = None
     selector: str | None = None
     store: str | None = None

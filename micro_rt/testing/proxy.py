@@ -124,6 +124,7 @@ class FaultProxy:
     async def _close(self) -> None:
         server, self._server = self._server, None
         if server is not None:
+            await _settle(server)
             server.close()
         for link in self._links:
             link.reset()
@@ -251,6 +252,19 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError):  # Without lingering, closing sends a reset at once, and drops what was not sent.
         own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
+
+
+async def _settle(server: asyncio.Server) -> None:
+    """Has a server accept nothing more, and waits until what it has accepted has its transport.
+
+    asyncio drops a connection without closing it if its server is closed between the two (CPython 3.11).
+    """
+    loop = asyncio.get_running_loop()
+    for listening in server.sockets:
+        with contextlib.suppress(NotImplementedError):  # Some loops accept by other means.
+            loop.remove_reader(listening.fileno())
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -17,6 +17,7 @@ from micro_rt.backends.consul.address import parse_consul_address
 from micro_rt.backends.etcd.address import EtcdAddress
 from micro_rt.backends.kafka.address import parse_kafka_address
 from micro_rt.backends.memory.registry import MemoryRegistry
+from micro_rt.backends.postgresql.address import parse_postgresql_address
 from micro_rt.cli.main import main
 from micro_rt.kit.secrets import scrubbed, without_secrets
 from micro_rt.service.announce import place_of
@@ -300,12 +301,15 @@ def test_what_was_read_from_an_address_does_not_show_them() -> None:
         "ETCD_PASSWORD": CANARY,
         "MICRO_KAFKA_USER": CANARY,
         "MICRO_KAFKA_PASSWORD": CANARY,
+        "MICRO_POSTGRESQL_USER": CANARY,
+        "MICRO_POSTGRESQL_PASSWORD": CANARY,
     }
     consul, _ = parse_consul_address("consul://host", environment)
     etcd = EtcdAddress.parse("etcd://host", environment=environment)
     kafka = parse_kafka_address("kafka://host/?sasl=plain", environment)
-    assert (consul.token, etcd.password, kafka.password) == (CANARY,) * 3
-    for read in (consul, etcd, kafka):
+    postgresql = parse_postgresql_address("postgresql://host/database", environ=environment)
+    assert (consul.token, etcd.password, kafka.password, postgresql.password) == (CANARY,) * 4
+    for read in (consul, etcd, kafka, postgresql):
         assert not shows(f"{read} {read!r}")
 
 

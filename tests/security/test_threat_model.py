@@ -13,7 +13,7 @@ PAGE = "docs/security.md"
 
 @pytest.mark.parametrize(
     "page",
-    [*(f"docs/{name}.md" for name in ("consul", "etcd", "kafka", "mdns", "local")), "SECURITY.md"],
+    [*(f"docs/{name}.md" for name in ("consul", "etcd", "kafka", "mdns", "local", "postgresql")), "SECURITY.md"],
 )
 def test_the_page_of_each_engine_links_the_threat_model(page: str) -> None:
     assert PAGE in [link.path for link in links(page)]

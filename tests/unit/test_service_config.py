@@ -15,6 +15,7 @@ import pytest
 import micro_rt as micro
 from micro_rt.backends.kafka.address import parse_kafka_address
 from micro_rt.backends.memory.registry import MemoryRegistry
+from micro_rt.backends.postgresql.address import parse_postgresql_address
 from micro_rt.cli.main import main
 from micro_rt.config import Config, Env, Memory
 from micro_rt.kit.variables import standing_in, variable
@@ -226,7 +227,8 @@ async def test_every_setting_of_a_service_can_be_in_its_config(caplog: pytest.Lo
             "ttl": 7,
         }
     }
-    of_backends = {"home", "home_owner", "kafka_password", "kafka_user", "namespace"}
+    accounts = {f"{each}_{what}" for each in ("kafka", "postgresql", "cockroachdb") for what in ("user", "password")}
+    of_backends = {"home", "home_owner", "namespace", *accounts}
     assert set(config["micro"]) | of_backends == set(ServiceSettings.__dataclass_fields__)
     with caplog.at_level(logging.INFO):
         service = Service("web", config=[config])
@@ -311,6 +313,13 @@ async def test_the_account_of_kafka_can_be_in_a_config() -> None:
     with standing_in({"MICRO_KAFKA_USER": "me", "MICRO_KAFKA_PASSWORD": "word"}):
         address = parse_kafka_address("kafka://127.0.0.1:9092/?sasl=plain")
     assert (address.user, address.password) == ("me", "word")
+
+
+async def test_the_account_and_the_schema_of_postgresql_can_be_in_a_config() -> None:
+    said = {"POSTGRESQL_USER": "me", "POSTGRESQL_PASSWORD": "word", "NAMESPACE": "apart"}
+    with standing_in({f"MICRO_{name}": value for name, value in said.items()}):
+        address = parse_postgresql_address("postgresql://127.0.0.1/orders")
+    assert (address.user, address.password, address.schema) == ("me", "word", "micro_rt_apart")
 
 
 async def test_a_dataclass_of_all_settings_need_not_have_those_of_the_service() -> None:

@@ -1,0 +1,1 @@
+"""``postgresql://`` and ``cockroachdb://``: the connections that every part shares, and the store."""
