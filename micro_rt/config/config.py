@@ -25,7 +25,7 @@ from micro_rt.config.merging import merged
 from micro_rt.config.paths import AnyPath, path_of
 from micro_rt.config.plans import Plan, plan_of
 from micro_rt.config.showing import Setting, Shown
-from micro_rt.config.snapshot import MISSING, UNREAD, Bound, Snapshot, Unknown
+from micro_rt.config.snapshot import MISSING, UNREAD, Bound, Present, Snapshot, Unknown
 from micro_rt.errors import Error
 
 __all__ = ["Config"]
@@ -72,7 +72,9 @@ class Config:
         self._timeout = timeout
         self._feeds: list[Feed] = []
         self._default_layer: Layer | None = None
-        self._snapshot = Snapshot(merged([]), 0)
+        self._present = Present(Snapshot(merged([]), 0))
+        self._values = self._snapshot.values
+        """Those of the present snapshot, for ``get`` alone: every look-up of an attribute counts there."""
         self._bounds: dict[tuple[Path, Any, Unknown], Bound] = {}
         self._plans: dict[tuple[Any, Unknown], Plan] = {}
         self._secrets: set[Path] = set()
@@ -158,7 +160,15 @@ class Config:
             TypeError: values of the type cannot be read from settings.
             ValueError: the path has an empty name.
         """
-        value = self._snapshot.values.get((path, type), UNREAD)
+        try:
+            value = self._values[type][path]
+            if value is not MISSING:
+                return value
+            if default is not MISSING:
+                return default
+        except KeyError:
+            value = UNREAD
+        # Not in the block above, which would make a KeyError the context of every error.
         if value is UNREAD:
             value = self._snapshot.read(path, self._bound(path, type))
         if value is MISSING:
@@ -188,7 +198,7 @@ class Config:
             bound = self._bound(*key)
             self._snapshot.bound[bound] = self._snapshot.make(bound)
             self._bounds[key] = bound
-        return Live(bound, lambda: self._snapshot)
+        return Live(bound, self._present)
 
     def watch(self, path: AnyPath = "") -> Changes:
         """Returns an iterator of the changes of a path from now on, in the loop that the config was opened in.
@@ -201,7 +211,7 @@ class Config:
         Raises:
             ValueError: the path has an empty name.
         """
-        return Changes(path_of(path), lambda: self._snapshot, self._until_changed)
+        return Changes(path_of(path), self._present, self._until_changed)
 
     @property
     def is_open(self) -> bool:
@@ -240,6 +250,10 @@ class Config:
     def problem(self) -> str:
         """What keeps it from having the present settings; empty if nothing does."""
         return "; ".join(status.error for status in self.status if status.error)
+
+    @property
+    def _snapshot(self) -> Snapshot:
+        return self._present.snapshot
 
     # Updating
 
@@ -301,13 +315,14 @@ class Config:
             snapshot.revision += 1
         for bound in self._bounds.values():
             snapshot.bound[bound] = snapshot.make(bound)
-        for (path, kind), value in list(now.values.items()):
-            if value is not MISSING:
-                snapshot.read(path, self._bound(path, kind))
+        for kind, values in list(now.values.items()):
+            for path, value in list(values.items()):
+                if value is not MISSING:
+                    snapshot.read(path, self._bound(path, kind))
         return snapshot
 
     def _use(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
+        self._present.snapshot, self._values = snapshot, snapshot.values
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 

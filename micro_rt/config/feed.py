@@ -78,13 +78,11 @@ class Feed:
         self.accepted: Layer | None = None
         self.pending: Layer | None = None
         self.optional = bool(getattr(source, "optional", False))
-        text = bool(getattr(source, "text", False))
         self._rules = Rules(
             source=_shown(source.name),
-            text=text,
+            text=bool(getattr(source, "text", False)),
             ignores_case=bool(getattr(source, "ignores_case", False)),
             secret=bool(getattr(source, "secret", False)),
-            interpolated=not text,
         )
         self._source = source
         self._timeout = timeout

@@ -37,8 +37,8 @@ class Rules:
     ignores_case: bool = False
     secret: bool = False
     interpolated: bool = True
-    """Whether ``${NAME}`` in it means the environment. A text of the environment or of a command line stays as it is: a password in
-    it may have a ``${``."""
+    """Whether ``${NAME}`` in it means the environment. Where ``text`` is True it never does: a password in the environment or on a
+    command line may have a ``${``."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

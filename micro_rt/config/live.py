@@ -9,7 +9,7 @@ from typing import Any, Generic, Self, TypeVar
 from micro_rt.config.base import Path
 from micro_rt.config.frozen import at, plain, same
 from micro_rt.config.paths import shown_path
-from micro_rt.config.snapshot import Bound, Snapshot
+from micro_rt.config.snapshot import Bound, Present, Snapshot
 
 __all__ = ["Changes", "ConfigChange", "Live"]
 
@@ -19,11 +19,11 @@ T_co = TypeVar("T_co", covariant=True)
 class Live(Generic[T_co]):
     """A dataclass with the settings of a path, as they are now; ``Config.bind`` makes it."""
 
-    __slots__ = ("_bound", "_snapshot")
+    __slots__ = ("_bound", "_present")
 
-    def __init__(self, bound: Bound, snapshot: Callable[[], Snapshot]) -> None:
+    def __init__(self, bound: Bound, present: Present) -> None:
         self._bound = bound
-        self._snapshot = snapshot
+        self._present = present
 
     def __repr__(self) -> str:
         name = getattr(self._bound.kind, "__name__", "")
@@ -35,13 +35,13 @@ class Live(Generic[T_co]):
 
         Read it once and use what it returned: two reads may see two revisions, unless nothing is awaited between them.
         """
-        value: T_co = self._snapshot().bound[self._bound]
+        value: T_co = self._present.snapshot.bound[self._bound]
         return value
 
     @property
     def revision(self) -> int:
         """The number of the present revision, which is the same for everything that is read of a config at one moment."""
-        return self._snapshot().revision
+        return self._present.snapshot.revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,11 @@ class Changes:
     What changes faster than it is asked for is given as one change, and what has changed back as none.
     """
 
-    def __init__(self, path: Path, snapshot: Callable[[], Snapshot], changed: Callable[[], Awaitable[bool]]) -> None:
+    def __init__(self, path: Path, present: Present, changed: Callable[[], Awaitable[bool]]) -> None:
         self._path = path
-        self._snapshot = snapshot
+        self._present = present
         self._changed = changed
-        self._given = snapshot()
+        self._given = present.snapshot
         self._closed = False
 
     def __aiter__(self) -> Self:
@@ -78,7 +78,7 @@ class Changes:
 
     async def __anext__(self) -> ConfigChange:
         while not self._closed:
-            snapshot, given = self._snapshot(), self._given
+            snapshot, given = self._present.snapshot, self._given
             if snapshot is not given:
                 self._given = snapshot
                 (old, _), (new, _) = given.find(self._path), snapshot.find(self._path)

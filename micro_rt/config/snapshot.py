@@ -17,7 +17,7 @@ from micro_rt.config.plans import Inner, Mismatch, Place, Plan, Problem
 from micro_rt.errors import FailedPrecondition
 from micro_rt.text import near
 
-__all__ = ["MISSING", "UNREAD", "Bound", "Snapshot", "Unknown"]
+__all__ = ["MISSING", "UNREAD", "Bound", "Present", "Snapshot", "Unknown"]
 
 Unknown = Literal["error", "ignore"]
 
@@ -53,6 +53,19 @@ class Bound:
             yield tuple(name.lower() for name in (*self.path, *below))
 
 
+class Present:
+    """Holds the present snapshot.
+
+    Args:
+        snapshot: the first one.
+    """
+
+    __slots__ = ("snapshot",)
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+
+
 class Snapshot:
     """All settings of one revision.
 
@@ -61,16 +74,17 @@ class Snapshot:
         revision: its number.
 
     Attributes:
-        values: what has been read, by path and type: the value, or ``MISSING``.
+        values: what has been read, by type and path: the value, or ``MISSING``. Two look-ups cost less than a tuple as a key.
         bound: the value of each bind.
     """
 
-    __slots__ = ("bound", "merged", "revision", "values")
+    __slots__ = ("_kept", "bound", "merged", "revision", "values")
 
     def __init__(self, merged: Merged, revision: int) -> None:
         self.merged = merged
         self.revision = revision
-        self.values: dict[tuple[AnyPath, Any], Any] = {}
+        self.values: dict[Any, dict[AnyPath, Any]] = {}
+        self._kept = 0
         self.bound: dict[Bound, Any] = {}
 
     def find(self, path: Path) -> tuple[Value, Path]:
@@ -95,8 +109,9 @@ class Snapshot:
             FailedPrecondition: it is not of the type.
         """
         made = self.make(bound, or_missing=True)
-        if len(self.values) < _MOST:
-            self.values[path, bound.kind] = made
+        if self._kept < _MOST:
+            self._kept += 1
+            self.values.setdefault(bound.kind, {})[path] = made
         return made
 
     def make(self, bound: Bound, *, or_missing: bool = False) -> Any:

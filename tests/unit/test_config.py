@@ -619,6 +619,11 @@ async def test_an_update_that_changes_nothing_is_no_revision() -> None:
         source.set("a", True)
         await eventually(lambda: config.get("a") is True)
         assert config.revision == 3
+    under, over = Memory({"a": 1, "b": 1}, name="under"), Memory({"a": 2}, name="over")
+    async with Config([under, over]) as config:
+        under.set("a", 3)
+        await eventually(lambda: [each.value for each in config.explain("a")] == ["3", "2"])
+        assert config.revision == 1, "what nobody sees changes nothing"
 
 
 async def test_a_slow_consumer_gets_the_newest_and_no_change_that_was_undone() -> None:

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from micro_rt.kit.clock import pause_thread
+
 __all__ = ["LARGEST", "MOST_FILES", "SUFFIXES", "TOTAL", "Problem", "Snapshot", "paths_of", "take"]
 
 LARGEST = 1 << 20
@@ -71,8 +73,9 @@ def take(path: str, *, folder: bool) -> Snapshot:
         path: absolute.
         folder: whether it must be a folder; if not, it may be.
     """
-    snapshot = Snapshot({}, None)
-    for _ in range(_TRIES):
+    place: object = None
+    for attempt in range(_TRIES):
+        pause_thread(attempt / 1000)
         place = _place(path)
         if Path(path).is_dir():
             snapshot = Snapshot(_read_folder(path, place), place, folder=True)
@@ -81,8 +84,8 @@ def take(path: str, *, folder: bool) -> Snapshot:
         else:
             snapshot = Snapshot({"": _read(path, LARGEST)}, place)
         if _place(path) == place:
-            break
-    return snapshot
+            return snapshot
+    return Snapshot({"": Problem("it is replaced all the time")}, place)
 
 
 def paths_of(path: str) -> list[str]:
