@@ -131,13 +131,15 @@ class _Watcher:
                     self.stopping.wait(PAUSE)
                 except FileNotFoundError:
                     self.stopping.wait(PAUSE)  # A folder is gone before it was watched: another is the nearest now.
-                except (OSError, RuntimeError) as error:
-                    # Too many watches or open files, or a file system that reports nothing.
+                except Exception as error:
+                    # Too many watches or open files, a name that is not UTF-8, a file system that reports nothing.
                     reason = getattr(error, "strerror", None) or type(error).__name__
-                    _log.warning(
-                        "%s is polled every %g s: the system refuses to watch it (%s)", self._name, POLL, reason
-                    )
+                    if not self._polling:
+                        _log.warning(
+                            "%s is polled every %g s: the system refuses to watch it (%s)", self._name, POLL, reason
+                        )
                     self._polling = True
+                    self.stopping.wait(POLL)
         finally:
             self._call(self.ended.set)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -373,6 +374,19 @@ async def test_a_file_that_leaves_a_folder_takes_its_values_with_it(
         await follower.sees({"a": 1})
         (tmp_path / "2.json").write_text('{"c": 3}')
         await follower.sees({"a": 1, "c": 3})
+
+
+async def test_a_name_that_is_not_utf8_is_read_and_watched(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9") / "app.json"
+    path.parent.mkdir()
+    path.write_text('{"n": 1}')
+    for address in (path, path.parent):
+        rename_over(path, '{"n": 1}')
+        async with following(address) as follower:
+            await follower.sees({"n": 1})
+            rename_over(path, '{"n": 2}')
+            await follower.sees({"n": 2})
+            assert (await follower.source.read()).places == {("n",): f"{tmp_path}/caf\\udce9/app.json:1"}
 
 
 async def test_a_source_that_was_closed_leaves_no_thread(tmp_path: Path, polling: None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import tomllib
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -572,3 +573,52 @@ def test_any_text_is_read_or_refused(format: str, text: str) -> None:
         READERS[format](text)
     except Malformed as error:
         assert 0 <= error.line <= len(text.splitlines()) + 1
+
+
+PLANTED = {
+    "json": '{"a": "Canary7", "b": ["Kanari8", {"c": "Xanary9"}],\n "d": {"e": 77777777, "f": 7.7777777}}\n',
+    "toml": 'a = \'Canary7\'\nb = ["Kanari8", {c = "Xanary9"}]\n[d]\ne = 77777777\nf = 7.7777777\n',
+    "yaml": "a: Canary7\nb:\n- 'Kanari8'\n- {c: \"Xanary9\"}\nd: &x\n  e: 77777777\n  f: 7.7777777\ng: *x\n",
+}
+
+
+@given(
+    st.sampled_from(sorted(PLANTED)),
+    st.integers(0, 110),
+    st.sampled_from(
+        [
+            "",
+            '"',
+            "'",
+            "{",
+            "}",
+            "[",
+            ":",
+            "=",
+            ",",
+            "\n",
+            "\\",
+            "*",
+            "&",
+            "!",
+            "#",
+            "\x00",
+            "\xff",
+            "\t",
+            "%",
+            "a: ",
+            "1",
+        ]
+    ),
+    st.integers(0, 30),
+)
+def test_no_error_shows_a_value_however_the_file_is_broken(format: str, at: int, put: str, gone: int) -> None:
+    """Faults pydantic#9139 and pydantic-settings#937: an error of another field, or of a number, showed a secret."""
+    text = PLANTED[format]
+    broken = (text[:at] + put + text[at + gone :]).encode("latin-1")
+    try:
+        merge.parsed("app", "app", broken, format)
+    except Error as error:
+        shown = "".join(traceback.format_exception(error)) + repr(error)
+        assert not re.search(r"Canary|Kanari|Xanary|77777", shown)
+        assert error.message.isprintable()
