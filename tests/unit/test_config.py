@@ -354,6 +354,7 @@ async def test_an_exception_of_a_foreign_source_is_an_error_without_its_text() -
     with pytest.raises(micro.Unavailable, match="broken: it failed with ValueError") as caught:
         await Config.open([source])
     assert caught.value.__context__ is None
+    assert "Canary7" not in str(caught.value)
 
 
 @pytest.mark.parametrize("when", ["opening", "problem"])
