@@ -104,7 +104,10 @@ def parse_postgresql_address(
         ValueError: it is no such address, has an option that does not exist or makes no sense, or names a file that is
             not there. What it says never has a password in it.
     """
-    look = variable if environ is None else lambda name: environ.get(name, "")
+
+    def look(name: str) -> str:
+        return variable(name) if environ is None else environ.get(name, "")
+
     title = _TITLES[scheme]
     parts = parts_of(
         address,
