@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import getpass
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,6 @@ def test_the_namespace_names_the_schema() -> None:
         ("postgresql://me@a/", "names no database"),
         ("postgresql://me@a/%00", "NUL"),
         (f"postgresql://me@a/{'x' * 64}", "63 bytes"),
-        ("postgresql://a/db", "MICRO_POSTGRESQL_USER"),
         ("postgresql://:word@a/db", "user:password"),
         ("postgresql://m%00e@a/db", "NUL"),
         ("postgresql://me@a:0/db", "host:port"),
@@ -143,3 +143,15 @@ def test_mistakes_are_named_and_no_secret_is_shown(address: str, problem: str) -
 def test_pgbouncer_is_not_for_cockroachdb() -> None:
     with pytest.raises(ValueError, match="postgresql:// only"):
         parse_postgresql_address("cockroachdb://me@a/db?pgbouncer=transaction", "cockroachdb", {})
+
+
+def test_the_user_is_the_one_who_runs_the_process_if_the_address_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "ada")
+    assert parse_postgresql_address("postgresql://127.0.0.1:26257/app", environ={}).user == "ada"
+
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    with pytest.raises(ValueError, match="MICRO_POSTGRESQL_USER"):
+        parse_postgresql_address("postgresql://127.0.0.1:26257/app", environ={})

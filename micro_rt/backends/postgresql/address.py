@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -121,7 +122,7 @@ def parse_postgresql_address(
     if colon and not user:
         raise ValueError(f"before the @ of an address of {title} belong user:password")
     prefix = f"MICRO_{scheme.upper()}"
-    user = unquote(user) or look(f"{prefix}_USER")
+    user = unquote(user) or look(f"{prefix}_USER") or _system_user()
     if not user:
         raise ValueError(f"{title} asks for a user: write it before the @ of the address, or set {prefix}_USER")
     password = unquote(password) or look(f"{prefix}_PASSWORD")
@@ -152,6 +153,14 @@ def parse_postgresql_address(
     if made.cockroach and made.pgbouncer:
         raise ValueError("pgbouncer= is of use with postgresql:// only")
     return made
+
+
+def _system_user() -> str:
+    """Returns the name of the user who runs this process, as libpq takes it; empty if the system has no name for it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return ""
 
 
 def _paths(address: str) -> tuple[str, ...]:
