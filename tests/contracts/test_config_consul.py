@@ -10,16 +10,16 @@ from micro_rt.config.base import Source, Tree
 from micro_rt.testing.contracts import SourceContract
 from tests.contracts.test_config_etcd import leaves, text64
 from tests.helpers.cutting import CutOff
-from tests.servers.consul import Consul
+from tests.servers.server import Server, http_json
+from tests.servers.shared import Elsewhere
 
 
 class TestConsul(CutOff, SourceContract):
     url = ""
 
     @pytest.fixture(autouse=True)
-    def server(self, consul: Consul) -> None:
-        self.consul = consul
-        self.url = consul.url
+    def server(self, consul: Server | Elsewhere) -> None:
+        self.address, self.url = consul.address, consul.url
         self.folder = f"config {uuid.uuid4().hex}"
 
     async def make(self) -> Source:
@@ -39,5 +39,5 @@ class TestConsul(CutOff, SourceContract):
         return True
 
     def request(self, operations: list[Any]) -> None:
-        status, answer = self.consul.request("PUT", "/v1/txn", operations)
+        status, answer = http_json(self.address, "PUT", "/v1/txn", operations)
         assert status == 200, answer

@@ -11,16 +11,16 @@ from micro_rt.backends.etcd.config import EtcdConfig
 from micro_rt.config.base import Source, Tree, Value
 from micro_rt.testing.contracts import SourceContract
 from tests.helpers.cutting import CutOff
-from tests.servers.etcd import Etcd
+from tests.servers.server import Server, http_json
+from tests.servers.shared import Elsewhere
 
 
 class TestEtcd(CutOff, SourceContract):
     url = ""
 
     @pytest.fixture(autouse=True)
-    def server(self, etcd: Etcd) -> None:
-        self.etcd = etcd
-        self.url = etcd.url
+    def server(self, etcd: Server | Elsewhere) -> None:
+        self.address, self.url = etcd.address, etcd.url
         self.folder = f"config {uuid.uuid4().hex}"
 
     async def make(self) -> Source:
@@ -41,7 +41,7 @@ class TestEtcd(CutOff, SourceContract):
         return True
 
     def request(self, path: str, body: Any) -> Any:
-        status, answer = self.etcd.request(path, body)
+        status, answer = http_json(self.address, "POST", path, body)
         assert status == 200, answer
         return answer
 

@@ -27,6 +27,8 @@ from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import eventually, soon
 from tests.servers.consul import Consul
 from tests.servers.etcd import Etcd
+from tests.servers.server import Server, http_json
+from tests.servers.shared import Elsewhere
 
 
 @pytest.fixture(autouse=True)
@@ -35,19 +37,31 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror, "QUIET", 1.0)
 
 
-def etcd_put(server: Etcd, key: str, value: str) -> int:
+def etcd_request(server: Server | Elsewhere, path: str, body: Any) -> tuple[int, Any]:
+    """Posts to etcd; the server that tests share may have been started by another process."""
+    if isinstance(server, Etcd):
+        return server.request(path, body, token=server.authenticate() if server.user_name else "")
+    return http_json(server.address, "POST", path, body)
+
+
+def consul_request(server: Server | Elsewhere, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    """Asks Consul; the server that tests share may have been started by another process."""
+    if isinstance(server, Consul):
+        return server.request(method, path, body)
+    return http_json(server.address, method, path, body)
+
+
+def etcd_put(server: Server | Elsewhere, key: str, value: str) -> int:
     """Writes a key, and returns the revision."""
-    status, answer = server.request(
-        "/v3/kv/put",
-        {"key": text64(key), "value": text64(value)},
-        token=server.authenticate() if server.user_name else "",
-    )
+    status, answer = etcd_request(server, "/v3/kv/put", {"key": text64(key), "value": text64(value)})
     assert status == 200, answer
     return int(answer["header"]["revision"])
 
 
-def consul_put(server: Consul, key: str, value: str) -> None:
-    status, answer = server.request("PUT", "/v1/txn", [{"KV": {"Verb": "set", "Key": key, "Value": text64(value)}}])
+def consul_put(server: Server | Elsewhere, key: str, value: str) -> None:
+    status, answer = consul_request(
+        server, "PUT", "/v1/txn", [{"KV": {"Verb": "set", "Key": key, "Value": text64(value)}}]
+    )
     assert status == 200, answer
 
 
@@ -168,14 +182,14 @@ async def until_expired(server: Etcd) -> None:
 
 
 @pytest.mark.verify("config")
-async def test_every_change_of_etcd_is_seen(etcd: Etcd, size: Size, figures: Figures) -> None:
+async def test_every_change_of_etcd_is_seen(etcd: Server | Elsewhere, size: Size, figures: Figures) -> None:
     folder = uuid.uuid4().hex
     changes = size(1_000, ci=100)
     async with followed(EtcdConfig(f"{etcd.url}/{folder}")) as follower:
         for number in range(changes):
             # Two keys in one transaction: all of it is seen, or nothing.
             puts = [{"requestPut": {"key": text64(f"{folder}/{key}"), "value": text64(str(number))}} for key in "ab"]
-            status, answer = etcd.request("/v3/kv/txn", {"success": puts})
+            status, answer = etcd_request(etcd, "/v3/kv/txn", {"success": puts})
             assert status == 200, answer
             if number % 10 == 0:
                 await follower.sees({"a": str(number), "b": str(number)})
@@ -186,7 +200,7 @@ async def test_every_change_of_etcd_is_seen(etcd: Etcd, size: Size, figures: Fig
 
 
 async def test_what_no_report_brings_from_etcd_is_found_by_reading_all(
-    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+    etcd: Server | Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Faults etcd#18089 and etcd#19179: the server lost the report of a deletion."""
     monkeypatch.setattr(keys, "REPAIR", 0.1)
@@ -258,7 +272,7 @@ async def test_what_changes_in_consul_while_the_network_is_cut_is_seen(make_cons
 
 
 @pytest.mark.verify("config")
-async def test_every_change_of_consul_is_seen(consul: Consul, size: Size, figures: Figures) -> None:
+async def test_every_change_of_consul_is_seen(consul: Server | Elsewhere, size: Size, figures: Figures) -> None:
     """Consul 1.14 publishes changes in streams before it commits them; its KV is not read from streams."""
     folder = uuid.uuid4().hex
     changes = size(1_000, ci=60)
@@ -268,14 +282,14 @@ async def test_every_change_of_consul_is_seen(consul: Consul, size: Size, figure
                 {"KV": {"Verb": "set", "Key": f"{folder}/{key}", "Value": text64(str(number))}}
                 for key in ("a", "b", "c/d")
             ]
-            status, answer = consul.request("PUT", "/v1/txn", sets)
+            status, answer = consul_request(consul, "PUT", "/v1/txn", sets)
             assert status == 200, answer
             if number % 3 == 0:
                 await follower.sees({"a": str(number), "b": str(number), "c": {"d": str(number)}})
-        status, answer = consul.request("DELETE", f"/v1/kv/{folder}/c?recurse")
+        status, answer = consul_request(consul, "DELETE", f"/v1/kv/{folder}/c?recurse")
         assert status == 200, answer
         await follower.sees({"a": str(changes - 1), "b": str(changes - 1)})
-        status, answer = consul.request("DELETE", f"/v1/kv/{folder}/?recurse")
+        status, answer = consul_request(consul, "DELETE", f"/v1/kv/{folder}/?recurse")
         await follower.sees({})
         assert all(tree.get("a") == tree.get("b") for tree in follower.trees), "one half of a transaction"
         assert not follower.errors
@@ -283,7 +297,7 @@ async def test_every_change_of_consul_is_seen(consul: Consul, size: Size, figure
 
 
 async def test_what_leaves_the_settings_in_consul_as_they_are_is_not_reported(
-    consul: Consul, monkeypatch: pytest.MonkeyPatch
+    consul: Server | Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The index of Consul moves when the flags of a key change, for one."""
     folder = uuid.uuid4().hex
@@ -304,7 +318,7 @@ async def test_what_leaves_the_settings_in_consul_as_they_are_is_not_reported(
         reports = follower.reports
         for number in range(1, 6):
             same = {"Verb": "set", "Key": f"{folder}/n", "Value": text64("1"), "Flags": number}
-            status, reply = consul.request("PUT", "/v1/txn", [{"KV": same}])
+            status, reply = consul_request(consul, "PUT", "/v1/txn", [{"KV": same}])
             assert status == 200, reply
             await eventually(lambda: answers, "the query is not answered", equals=2 + number)
         consul_put(consul, f"{folder}/n", "2")
@@ -333,7 +347,7 @@ async def test_keys_that_a_token_of_consul_hides_are_an_error(make_consul: Calla
 
 
 async def test_what_no_query_brings_from_consul_is_found_by_reading_all(
-    consul: Consul, monkeypatch: pytest.MonkeyPatch
+    consul: Server | Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keys, "REPAIR", 0.1)
 
@@ -348,7 +362,9 @@ async def test_what_no_query_brings_from_consul_is_found_by_reading_all(
         await follower.sees({"n": "1"})
 
 
-async def test_keys_of_etcd_are_read_in_pages_of_one_revision(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_keys_of_etcd_are_read_in_pages_of_one_revision(
+    etcd: Server | Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(etcd_config, "PAGE", 3)
     folder = uuid.uuid4().hex
     source = EtcdConfig(f"{etcd.url}/{folder}")
@@ -363,7 +379,7 @@ async def test_keys_of_etcd_are_read_in_pages_of_one_revision(etcd: Etcd, monkey
                 puts = [
                     {"requestPut": {"key": text64(f"{folder}/{key}"), "value": text64(str(number))}} for key in range(8)
                 ]
-                etcd.request("/v3/kv/txn", {"success": puts})
+                etcd_request(etcd, "/v3/kv/txn", {"success": puts})
 
         changing = asyncio.create_task(asyncio.to_thread(change))
         while not changing.done():
@@ -374,7 +390,7 @@ async def test_keys_of_etcd_are_read_in_pages_of_one_revision(etcd: Etcd, monkey
 
 
 async def test_a_folder_of_etcd_that_is_too_large_is_not_read_to_its_end(
-    etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+    etcd: Server | Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(etcd_config, "PAGE", 1)
     monkeypatch.setattr(etcd_config, "MAX_SIZE", 2 << 20)
@@ -392,7 +408,7 @@ async def test_a_folder_of_etcd_that_is_too_large_is_not_read_to_its_end(
 
 
 async def test_a_folder_of_etcd_without_keys_names_the_one_that_has_some(
-    etcd: Etcd, caplog: pytest.LogCaptureFixture
+    etcd: Server | Elsewhere, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = uuid.uuid4().hex
     etcd_put(etcd, f"/{folder}/n", "1")
@@ -409,7 +425,9 @@ async def test_a_folder_of_etcd_without_keys_names_the_one_that_has_some(
     await source.close()
 
 
-async def test_a_config_follows_files_etcd_and_consul_at_once(etcd: Etcd, consul: Consul, tmp_path: Path) -> None:
+async def test_a_config_follows_files_etcd_and_consul_at_once(
+    etcd: Server | Elsewhere, consul: Server | Elsewhere, tmp_path: Path
+) -> None:
     folder = uuid.uuid4().hex
     path = tmp_path / "app.yaml"
     path.write_text("limits:\n  rps: 1\n  burst: 1\n")
