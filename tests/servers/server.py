@@ -87,9 +87,12 @@ class Server:
     async def pause(self) -> None:
         """Stops it in its tracks (SIGSTOP), and returns when it has stopped: connections stay, and nobody answers."""
         process = self._running()
-        process.send(signal.SIGSTOP)
-        # A thread that runs on another core goes on until the signal has reached it, and may answer one more request.
-        while process.running_threads():
+        while True:
+            # Again and again: a server that starts a process at this moment is stopped alone at first.
+            process.send(signal.SIGSTOP)
+            # A thread that runs on another core goes on until the signal has reached it, and may answer one more request.
+            if not process.running_threads():
+                return
             await asyncio.sleep(0.001)
 
     async def resume(self) -> None:
