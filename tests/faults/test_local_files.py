@@ -20,6 +20,7 @@ from micro_rt.backends.local.open_files import Connection
 from micro_rt.backends.local.registry import LocalRegistry
 from micro_rt.broker.base import OutgoingRecord, Position, Subscription, TopicOptions
 from micro_rt.errors import Aborted, DataLoss, Error, Unavailable
+from micro_rt.kit.clock import pause_thread
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
 from tests.helpers.waiting import eventually
@@ -167,6 +168,30 @@ async def test_a_write_during_which_the_log_is_deleted_is_kept(broker: LocalBrok
     await broker.close()
     with sqlite3.connect(file) as other:
         assert other.execute("SELECT count(*) FROM groups").fetchone() == (1,)
+    other.close()
+
+
+async def test_a_log_that_two_threads_save_at_once_is_kept(broker: LocalBroker, file: Path) -> None:
+    """The thread that reads waits for the writer, and both then copy what the deleted log holds."""
+    loop = asyncio.get_running_loop()
+    database = broker._open_file().database
+    for number in range(5):
+        reads: list[asyncio.Future[object]] = []
+
+        def begin(reads: list[asyncio.Future[object]] = reads) -> None:
+            reads.append(asyncio.ensure_future(database.read(lambda c: c.execute("SELECT 1").fetchone())))
+
+        def write(connection: Connection, number: int = number) -> None:
+            connection.execute("INSERT INTO groups (name) VALUES (?)", (f"kept {number}",))
+            delete_log(file)
+            loop.call_soon_threadsafe(begin)
+            pause_thread(0.05)
+
+        await database.write(write)
+        await asyncio.gather(*reads)
+    await broker.close()
+    with sqlite3.connect(file) as other:
+        assert other.execute("SELECT count(*) FROM groups").fetchone() == (5,)
     other.close()
 
 

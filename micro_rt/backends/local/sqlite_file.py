@@ -115,9 +115,7 @@ class SQLiteFile:
             return False
         saved = False
         if now.wal is None or now.wal == was.wal:  # Else another process writes a new log; both must not be mixed.
-            with contextlib.suppress(sqlite3.Error):
-                busy, frames, written = connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
-                saved = not busy and frames == written
+            saved = _copied(connection)
         connection.saved = saved
         if saved:
             _log.warning("%s-wal or %s-shm was deleted while in use; nothing is lost", self.path, self.path)
@@ -295,6 +293,19 @@ class SQLiteFile:
                 for statement in statements:
                     connection.execute(statement)
             return _tables(connection)
+
+
+def _copied(connection: Connection) -> bool:
+    """Copies all of a log into the main file, and waits for another thread that does the same; returns whether all is there."""
+    deadline = monotonic() + _BUSY
+    while True:
+        try:
+            busy, frames, written = connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+        except sqlite3.Error:
+            return False
+        if not busy or monotonic() > deadline:
+            return not busy and bool(frames == written)
+        pause_thread(0.01)  # SQLite waits for whoever writes, and not for whoever copies.
 
 
 def roll_back(connection: Connection) -> None:
