@@ -149,6 +149,22 @@ async def test_services_stay_found_on_a_disk_that_another_program_keeps_full(
     assert len([each for each in warnings if "no space left" in each]) == len(warnings) == 2  # One for each registry.
 
 
+async def test_the_file_has_its_pages_before_the_disk_is_full(disk: Path) -> None:
+    """What is in the log alone cannot be copied once another program has taken all space, and then no lease can be renewed."""
+    home = disk / "home"
+    async with opened(home) as registry:
+        for number in range(50):
+            await registry.register(registration(f"{number}"))
+        path = home / "default" / "registry.db"
+        with contextlib.closing(sqlite3.connect(path)) as file:
+
+            def missing() -> int:
+                (pages,), (size,) = (file.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
+                return int(pages * size) - path.stat().st_size
+
+            await eventually(lambda: not missing())
+
+
 async def test_a_registration_that_is_listed_may_be_replaced_on_a_full_disk(disk: Path) -> None:
     home = disk / "home"
     async with opened(home) as registry:

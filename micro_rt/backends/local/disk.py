@@ -11,6 +11,9 @@ The rules that it keeps, and why:
   reports that. Then the WAL is copied into the file first, because it can be written from its beginning again. If that does not
   suffice, the reserve is given up, and the transactions run again. What would make the file grow is refused until the reserve is
   back. It is allocated again when twice as much is free.
+- Where space is short, the file gets new pages as soon as they are committed, and not when the WAL is copied one day. Once another
+  program has filled the disk, the file could not grow any more. Then the WAL could not be written from its beginning, and no
+  heartbeat would find a place.
 - Quotas are not part of what the system reports as free. An allocation that succeeds proves that there is space.
 - What cannot be reserved, because the system has no such call, is done without. No error of the reserve reaches a caller.
 - One warning says that space ends, one message that there is space again. ``problem`` says it meanwhile.
@@ -19,6 +22,7 @@ The rules that it keeps, and why:
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -82,6 +86,8 @@ class Disk:
         self.journal_size = _JOURNAL
         """Bytes that the WAL is to have at most."""
         self._next_look = [0.0, 0.0]
+        self._ample_until = 0.0
+        """Until when it need not be asked whether space is short."""
         self._plenty, self._plenty_until = 0, 0.0
         """Bytes that can be added without looking, and until when."""
 
@@ -121,6 +127,23 @@ class Disk:
             self._wanted = wanted if self._wanted is None else min(wanted, self._wanted)
             self._begin(usage)
         raise ResourceExhausted(self._text(usage), may_have_run=False)
+
+    def settle(self, connection: Connection) -> None:
+        """Has the file get pages that are in the WAL alone, where space may end before it is copied; after a commit."""
+        now = monotonic()
+        if now < self._ample_until:
+            return
+        usage = self._usage()
+        if usage is None or usage[1] >= _PLENTY:
+            self._ample_until = now + _LASTS
+            return
+        if self._most:  # What grows with each commit would be copied with each commit.
+            self._ample_until = now + _LOOK
+        if _pragma(connection, "page_count") * _pragma(connection, "page_size") > _size(self._path):
+            with contextlib.suppress(
+                sqlite3.Error
+            ):  # Whoever reads just now keeps it from being copied. The next commit does it.
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def is_full(self, error: Exception) -> bool:
         """Returns whether an error of SQLite or the system says that there is no space."""

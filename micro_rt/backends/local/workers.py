@@ -216,6 +216,7 @@ class Writer(_Worker):
                 if not self._disk.is_full(error):
                     raise
                 self._run_on_full_disk(connection, jobs)
+            self._disk.settle(connection)
             self._disk.look_again(connection)
         except Exception as error:
             for job in jobs:
