@@ -26,8 +26,9 @@ _TESTS = [
     "--ignore=tests/unit/test_docs.py",
     "--ignore-glob=tests/unit/test_benchmark*",
     "--deselect=tests/codegen/test_user_templates.py::test_the_example",
+    "--deselect=tests/unit/test_config_types.py::test_the_type_decides_the_return_type",
 ]
-"""Without the pages, the benchmarks, whose peers need other versions, and the example, which type checkers read."""
+"""Without the pages, the benchmarks, whose peers need other versions, and what type checkers read."""
 _OF_TESTS = [
     "hypothesis",
     "pytest-xdist",
