@@ -6,15 +6,18 @@ import socket
 import struct
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import aiokafka.admin
 import pytest
 
 from tests.helpers.waiting import eventually
+from tests.servers import process as processes
 from tests.servers.consul import Consul
 from tests.servers.etcd import Etcd
 from tests.servers.kafka import Kafka, KafkaCluster
+from tests.servers.postgresql import PostgreSQL
 from tests.servers.process import family
 from tests.servers.server import Server, http_json
 
@@ -168,6 +171,30 @@ async def test_a_paused_server_holds_its_connections(make_etcd: Callable[..., Et
     pid = server.pid
     await server.stop()
     assert not alive(pid)
+
+
+def state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+
+
+async def test_what_a_server_starts_while_it_is_paused_is_paused_too(
+    make_postgresql: Callable[..., PostgreSQL], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that starts a process between the look at its family and the signal would leave that process running for ever."""
+    server = make_postgresql()
+    await server.start()
+    looks: list[list[int]] = []
+
+    def first_without_children(pid: int) -> list[int]:
+        looks.append([pid] if not looks else family(pid))
+        return looks[-1]
+
+    monkeypatch.setattr(processes, "family", first_without_children)
+    async with asyncio.timeout(60):
+        await server.pause()
+    assert len(looks[0]) == 1 < len(looks[-1])
+    assert {state(pid) for pid in family(server.pid)} == {"T"}
+    await server.resume()
 
 
 async def test_a_kafka_cluster_replaces_the_leader_of_a_broker_that_is_away(kafka_cluster: KafkaCluster) -> None:
