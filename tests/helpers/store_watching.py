@@ -45,6 +45,9 @@ class Writers:
         self._environment = {**os.environ, **environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._folder = folder
         self._started = 0
+        self._read: dict[Path, int] = {}
+        """How many bytes of each file were read."""
+        self._acknowledged: list[tuple[str, int]] = []
         self.processes: list[asyncio.subprocess.Process] = []
 
     async def start(self) -> None:
@@ -84,15 +87,18 @@ class Writers:
 
     def acknowledged(self) -> list[tuple[str, int]]:
         """Returns the key and the version of each write that was acknowledged."""
-        found: list[tuple[str, int]] = []
         for path in self._folder.glob("*.txt"):
-            for line in path.read_text().splitlines()[1:]:
+            with path.open("rb") as file:
+                file.seek(self._read.get(path, 0))
+                whole, newline, _ = file.read().rpartition(b"\n")  # What is not whole yet is read the next time.
+            self._read[path] = self._read.get(path, 0) + len(whole) + len(newline)
+            for line in whole.decode().splitlines():
                 match line.split():
                     case [key, version, "put"]:
-                        found.append((key, int(version)))
+                        self._acknowledged.append((key, int(version)))
                     case _:
                         pass
-        return found
+        return self._acknowledged
 
 
 async def check_committed_is_seen(
