@@ -84,14 +84,7 @@ def number_of(given: int | Configured | None, name: str, default: int) -> int:
     Raises:
         FailedPrecondition: the environment says something else.
     """
-    chosen, setting = setting_of(given, name, str(default))
-    if isinstance(chosen, int):
-        return chosen
-    try:
-        return count(chosen)
-    except ValueError as error:
-        problem = str(error)  # It repeats the setting, so it must not become the context of the error below.
-    raise FailedPrecondition(scrubbed(f"{setting}={chosen!r}: {problem}"))
+    return _read(given, name, default, count)
 
 
 def seconds_of(given: float | Configured | None, name: str, default: float) -> float:
@@ -105,14 +98,7 @@ def seconds_of(given: float | Configured | None, name: str, default: float) -> f
     Raises:
         FailedPrecondition: the environment says something else.
     """
-    chosen, setting = setting_of(given, name, str(default))
-    if isinstance(chosen, int | float):
-        return chosen
-    try:
-        return seconds_or_zero(chosen)
-    except ValueError as error:
-        problem = str(error)  # It repeats the setting, so it must not become the context of the error below.
-    raise FailedPrecondition(scrubbed(f"{setting}={chosen!r}: {problem}"))
+    return _read(given, name, default, seconds_or_zero)
 
 
 def part_of(part: str, given: object, kind: type[Any]) -> Any:
@@ -265,3 +251,19 @@ def codec_named(name: str, setting: str = "codec") -> Codec:
 def _transport(name: str, setting: str) -> Transport:
     made: Transport = backend("transport", name, setting)()
     return made
+
+
+def _read(given: ValueT | Configured | None, name: str, default: ValueT, reader: Callable[[str], ValueT]) -> ValueT:
+    """Returns a setting that the environment and the config give as a text.
+
+    Raises:
+        FailedPrecondition: the text makes no sense.
+    """
+    chosen, setting = setting_of(given, name, str(default))
+    if not isinstance(chosen, str):
+        return chosen
+    try:
+        return reader(chosen)
+    except ValueError as error:
+        problem = str(error)  # It repeats the setting, so it must not become the context of the error below.
+    raise FailedPrecondition(scrubbed(f"{setting}={chosen!r}: {problem}"))
