@@ -81,7 +81,7 @@ def checked_version(version: object) -> int:
     """Returns a version.
 
     Raises:
-        InvalidArgument: it is no number that a version can be, or 0.
+        InvalidArgument: it is not a whole number from 0 to 2^63 - 1.
     """
     if type(version) is not int:
         raise InvalidArgument(f"a version is an int, not {type(version).__name__}")

@@ -357,15 +357,15 @@ class Store:
 
         Args:
             key: of the record.
-            change: returns the new value for a record, or for None if there is none; None to leave all as it is. It may be called
-                several times, and must have no other effects.
+            change: takes the record, or None if it does not exist, and returns the new value, or None to leave all as it is. It may be
+                called several times, and must have no other effects.
             metadata: of the new record; what it has already, by default.
             ttl: seconds until it expires; its expiry stays as it is, by default.
             attempts: how many times it is tried at most.
             timeout: seconds that all attempts may take together.
 
         Returns:
-            The record as this call wrote it; as it is, or None if there is none, where ``change`` returned None.
+            The record as this call wrote it. Where ``change`` returned None: the record as it is, or None if it does not exist.
 
         Raises:
             VersionConflict: others wrote the record before each of the attempts, or until the time was over.

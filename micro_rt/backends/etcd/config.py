@@ -139,7 +139,7 @@ class EtcdConfig(Source):
         return self._engine
 
     async def _look(self, engine: EtcdEngine) -> None:
-        """Reads one key, and says where there are others if there is none."""
+        """Reads one key. If the folder is empty, logs the name of a similar folder that has keys."""
         if await self._has_keys(engine, self._folder):
             return
         other = self._folder.removeprefix("/") if self._folder.startswith("/") else f"/{self._folder}"

@@ -81,7 +81,7 @@ class LocalStore(StoreEngine):
         return "" if self._file is None else self._file.problem
 
     async def open(self) -> None:
-        """Opens the file, making it if there is none.
+        """Opens the file, and creates it if it is missing.
 
         Raises:
             FailedPrecondition: it cannot be there, another user could replace it, it is another program's, or a newer version of

@@ -63,9 +63,9 @@ def row_of(connection: Connection, query: str) -> tuple[Any, ...]:
 
 
 def version_of(value: object, least: int = 1) -> int:
-    """Returns a number that a version can be."""
+    """Returns a version, which is a whole number of at least ``least``."""
     if type(value) is not int or value < least:
-        raise Damaged("a version is no number that it can be")
+        raise Damaged("a version is not a whole number in its range")
     return value
 
 

@@ -177,7 +177,7 @@ class _Records:
             wakeups.ring()
 
     def record(self, key: str) -> Record | None:
-        """Returns a record; None if there is none now."""
+        """Returns a record; None if it does not exist or has expired."""
         item = self.items.get(key)
         return None if item is None or self._kind_of(item) is not ChangeKind.PUT else self._record(key, item)
 

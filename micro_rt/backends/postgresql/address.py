@@ -186,7 +186,7 @@ def _schema(given: str, namespace: str) -> str:
     if "\0" in name or len(name.encode(errors="replace")) > LONGEST_NAME or name.lower().startswith("pg_"):
         source = f"schema={name[:100]!r}" if given else f"the schema {name[:100]!r}, made of MICRO_NAMESPACE,"
         raise ValueError(
-            f"{source} is no name that {_TITLES['postgresql']} accepts: use at most {LONGEST_NAME} bytes of UTF-8, no NUL, "
+            f"{_TITLES['postgresql']} does not accept {source} as a name: use at most {LONGEST_NAME} bytes of UTF-8, no NUL, "
             "and no pg_ at the beginning; the option schema= names another"
         )
     return name

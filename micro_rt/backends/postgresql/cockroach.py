@@ -118,7 +118,7 @@ class CockroachStore(SqlStore):
         return Changes(entries, Cursor(cursor.epoch, (state["top"],)), more=False)
 
     async def migrate(self) -> None:
-        """Makes the tables if there are none. Every statement bears to be executed by several processes at once."""
+        """Makes missing tables. Several processes may execute every statement at once."""
         version = await self._version()
         if version is None:
             for statement in self._sql.tables:

@@ -57,7 +57,7 @@ class SqlStore(StoreEngine):
         return self.pool.problem
 
     async def open(self) -> None:
-        """Connects, and makes the tables if there are none."""
+        """Connects, and makes missing tables."""
         await self.pool.open()
         try:
             await self.migrate()
@@ -124,7 +124,7 @@ class SqlStore(StoreEngine):
 
     @abstractmethod
     async def migrate(self) -> None:
-        """Makes the tables if there are none, and brings them to the present version."""
+        """Makes missing tables, and brings tables of an earlier version to the present one."""
 
     @abstractmethod
     async def expire(self, most: int) -> int:

@@ -37,7 +37,7 @@ TRY_AGAIN = "micro.postgresql_try_again"
 
 _LONGEST = 300
 _UNKNOWN = frozenset({"40003", "57P01", "57P02", "57P05"})
-"""Codes after which nobody knows whether the statement was committed; so are those of the class 08."""
+"""Codes after which it is unknown whether the statement was committed. Those of class 08 belong to them."""
 _UNUSABLE = ("connection is closed", "cannot switch to state")
 """What asyncpg says, before it sends anything, of a connection that the server has ended: with or without its end read."""
 _POOLER = (

@@ -122,7 +122,7 @@ class PostgreSQLStore(SqlStore):
         return Changes(entries, Cursor(cursor.epoch, last), more=False)
 
     async def migrate(self) -> None:
-        """Makes the tables if there are none; one process does it, and the others wait for it."""
+        """Makes missing tables. One process does it, and the others wait for it."""
         timeline = await self.pool.run(self._look_at_server)
         self._sql = PostgreSQLStatements.of(self.address.schema, timeline=timeline)
         version = await self._version()
@@ -236,7 +236,7 @@ class PostgreSQLStore(SqlStore):
         return True
 
     async def _version(self) -> int | None:
-        """Returns the version of the tables; None if there are none."""
+        """Returns the version of the tables; None if they are missing."""
 
         async def ask(connection: Connection) -> int | None:
             try:
