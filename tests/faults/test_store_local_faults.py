@@ -185,6 +185,21 @@ async def test_old_deletions_go_and_watches_from_before_start_over(tmp_path: Pat
             assert (await soon(anext(watch))).key == "b"
 
 
+async def test_a_record_that_was_deleted_and_written_again_stays(tmp_path: Path) -> None:
+    clock = OwnClock()
+    async with opened(tmp_path, clock=clock.clock) as store:
+        await store.write("a", b"1")
+        await store.delete("a")
+        await store.write("b", b"1")
+        await store.delete("b")
+        await store.write("a", b"2")
+        clock.ahead += KEPT + 60
+        await store.write("wakes", b"", ttl=0.01)
+        with contextlib.closing(sqlite3.connect(file_of(tmp_path))) as file:
+            await eventually(lambda: not file.execute("SELECT 1 FROM records WHERE k = x'62'").fetchall())
+        assert (await store.read("a")).value == b"2"
+
+
 async def test_a_record_that_is_not_swept_is_gone_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """langchain 8354: expired rows were readable until they were swept, and reading them revived them."""
 
