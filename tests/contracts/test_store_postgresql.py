@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
-import asyncpg
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -17,17 +16,14 @@ from micro_rt.store.base import StoreEngine
 from micro_rt.testing.contracts import OtherStore, StoreContract
 from tests.contracts.store_machine import StoreMachine
 from tests.helpers.cutting import CutOff
+from tests.helpers.postgresql import looking
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.server import Server
 
 
 async def drop(address: str, schema: str) -> None:
-    host, _, port = address.rpartition(":")
-    connection = await asyncpg.connect(
-        host=host, port=int(port), user="postgres", password="", database="postgres", ssl=False
-    )
-    await connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
-    await connection.close()
+    async with looking(address) as connection:
+        await connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 
 
 class SqlContract(CutOff, StoreContract):

@@ -22,6 +22,7 @@ from micro_rt.backends.postgresql import pool as pools
 from micro_rt.backends.postgresql.address import parse_postgresql_address
 from micro_rt.backends.postgresql.pool import Connection, Pool, transaction
 from micro_rt.testing.proxy import FaultProxy
+from tests.helpers.postgresql import end_sessions, looking
 from tests.helpers.waiting import PATIENCE, eventually, soon
 from tests.servers.certificates import Certificates
 from tests.servers.pgbouncer import PgBouncer
@@ -45,19 +46,6 @@ async def opened(address: str, options: str = "") -> AsyncIterator[Pool]:
         yield pool
     finally:
         await pool.close()
-
-
-@contextlib.asynccontextmanager
-async def looking(address: str) -> AsyncIterator[Connection]:
-    """A connection of the test's own."""
-    host, _, port = address.rpartition(":")
-    connection = await asyncpg.connect(
-        host=host, port=int(port), user="postgres", password="", database="postgres", ssl=False
-    )
-    try:
-        yield connection
-    finally:
-        connection.terminate()
 
 
 async def sessions(connection: Connection, application: str = "micro-rt") -> int:
@@ -249,25 +237,25 @@ async def test_a_server_that_is_killed_and_comes_back(make_postgresql: Make) -> 
 async def test_reading_outlives_connections_that_were_lost(make_postgresql: Make) -> None:
     server = make_postgresql()
     await server.start()
-    async with opened(server.address, "pool=3&timeout=600") as pool, looking(server.address) as own:
+    async with opened(server.address, "pool=3&timeout=600") as pool:
         await asyncio.gather(*(pool.rows("SELECT pg_sleep(0.05)") for _ in range(3)))
-        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'micro-rt'"
         for _ in range(5):
             reading = [asyncio.create_task(pool.rows("SELECT pg_sleep(0.05)", repeat=True)) for _ in range(3)]
             await asyncio.sleep(0.01)
-            await own.execute(end)
+            await end_sessions(server)
             await soon(asyncio.gather(*reading))
 
 
-async def test_idle_connections_that_the_server_has_ended_are_not_used(postgresql: Server) -> None:
+async def test_idle_connections_that_the_server_has_ended_are_not_used(make_postgresql: Make) -> None:
     """When asyncpg has read the farewell of the server and not the end yet, it fails with an internal error."""
-    async with opened(postgresql.address, "pool=3") as pool, looking(postgresql.address) as own:
+    server = make_postgresql()
+    await server.start()
+    async with opened(server.address, "pool=3") as pool:
         table = await a_table(pool)
-        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'micro-rt'"
         for number in range(40):
             await asyncio.gather(*(pool.rows("SELECT pg_sleep(0.005)", repeat=True) for _ in range(3)))
             assert pool.idle
-            await own.execute(end)
+            await end_sessions(server)
             for _ in range(number % 4):
                 await asyncio.sleep(0)
             # No statement was on its way, so none may be lost, except one that the farewell crossed.

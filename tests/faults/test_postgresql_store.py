@@ -9,10 +9,9 @@ import random
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 import micro_rt as micro
@@ -27,6 +26,7 @@ from micro_rt.store.base import Write
 from micro_rt.store.store import Store
 from micro_rt.testing.proxy import FaultProxy
 from tests.helpers.missing import missing
+from tests.helpers.postgresql import end_sessions, looking
 from tests.helpers.sizes import Figures, Size
 from tests.helpers.store_watching import Writers, check_committed_is_seen
 from tests.helpers.waiting import PATIENCE, eventually, soon
@@ -62,25 +62,6 @@ async def opened(address: str, schema: str, options: str = "") -> AsyncGenerator
         yield engine, opened
 
 
-@contextlib.asynccontextmanager
-async def looking(address: str, database: str = "postgres") -> AsyncIterator[Connection]:
-    """A connection of the test's own."""
-    host, _, port = address.rpartition(":")
-    connection = await asyncpg.connect(
-        host=host, port=int(port), user="postgres", password="", database=database, ssl=False
-    )
-    try:
-        yield connection
-    finally:
-        connection.terminate()
-
-
-async def end_sessions(connection: Connection) -> None:
-    await connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'micro-rt'"
-    )
-
-
 async def slow_commits(connection: Connection, schema: str) -> None:
     """Has one commit in twenty take up to 20 ms, with the version drawn long before it is visible."""
     await connection.execute(f"""
@@ -109,8 +90,7 @@ async def test_a_watch_sees_what_is_committed_late_and_by_processes_that_are_kil
             nonlocal turns
             turns += 1
             if turns % 2:
-                async with looking(server.address) as own:
-                    await end_sessions(own)
+                await end_sessions(server)
             else:
                 await server.kill()
                 await server.start()
