@@ -1,14 +1,11 @@
-"""The time that a call to an engine may take."""
+"""The time that a call to an engine of a store may take."""
 
 from __future__ import annotations
 
-import asyncio
-import math
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from micro_rt.context import current_context
-from micro_rt.errors import DeadlineExceeded
+from micro_rt.kit import bounds
 from micro_rt.store.base import TIMEOUT, StoreEngine
 
 __all__ = ["bounded", "deadline_in"]
@@ -17,25 +14,8 @@ T = TypeVar("T")
 
 
 def deadline_in(seconds: float | None, default: float = TIMEOUT, begun: float | None = None) -> float:
-    """Returns when a call must be over, on the loop's clock: no later than the call or event that the task handles.
-
-    Args:
-        seconds: as given for the call; None if they were not.
-        default: seconds, if they were not.
-        begun: when the call began, on the loop's clock; now if not given.
-
-    Raises:
-        ValueError: the seconds are not a number above 0.
-    """
-    if seconds is None:
-        seconds = default
-    elif not seconds > 0 or math.isinf(seconds):
-        raise ValueError(f"timeout must be a number of seconds greater than 0, not {seconds!r}")
-    deadline = (asyncio.get_running_loop().time() if begun is None else begun) + seconds
-    scope = current_context.get()
-    if scope is None or scope.deadline is None:
-        return deadline
-    return min(deadline, scope.deadline)
+    """Returns when a call must be over, as ``micro_rt.kit.bounds.deadline_in`` does."""
+    return bounds.deadline_in(seconds, default, begun)
 
 
 async def bounded(engine: StoreEngine | None, work: Awaitable[T], deadline: float) -> T:
@@ -49,13 +29,4 @@ async def bounded(engine: StoreEngine | None, work: Awaitable[T], deadline: floa
     Raises:
         DeadlineExceeded: it took longer, and was cancelled.
     """
-    limit = asyncio.timeout_at(deadline)
-    try:
-        async with limit:
-            return await work
-    except TimeoutError:
-        if not limit.expired():
-            raise
-    raise DeadlineExceeded(
-        f"{'the store' if engine is None else engine.name} has not answered in time", unanswered=True
-    )
+    return await bounds.bounded("the store" if engine is None else engine.name, work, deadline)

@@ -4,7 +4,7 @@
 
 import pytest
 
-_SUITES = ("broker", "codec", "config", "registry", "selector", "store", "suite", "transport")
+_SUITES = ("broker", "codec", "config", "registry", "selector", "store", "suite", "sync", "transport")
 pytest.register_assert_rewrite(*[f"{__name__}.{suite}" for suite in _SUITES])
 
 from micro_rt.testing.contracts.broker import BrokerContract
@@ -14,6 +14,7 @@ from micro_rt.testing.contracts.registry import OtherProcess, RegistryContract
 from micro_rt.testing.contracts.selector import SelectorContract
 from micro_rt.testing.contracts.store import OtherStore, StoreContract
 from micro_rt.testing.contracts.suite import Contract
+from micro_rt.testing.contracts.sync import OtherSync, SyncContract
 from micro_rt.testing.contracts.transport import TransportContract
 
 __all__ = [
@@ -22,9 +23,11 @@ __all__ = [
     "Contract",
     "OtherProcess",
     "OtherStore",
+    "OtherSync",
     "RegistryContract",
     "SelectorContract",
     "SourceContract",
     "StoreContract",
+    "SyncContract",
     "TransportContract",
 ]

@@ -1,0 +1,1 @@
+"""Locks that report their loss, leader election and semaphores, over pluggable engines."""
