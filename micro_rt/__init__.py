@@ -35,6 +35,7 @@ from micro_rt.events.publisher import HeadersLike, NotAllPublished, Published, P
 from micro_rt.events.replay import replay
 from micro_rt.events.subscriber import Subscriber
 from micro_rt.events.subscription import EventSubscription
+from micro_rt.fence import Fence, Fenced
 from micro_rt.handler import Handler
 from micro_rt.health.state import Health
 from micro_rt.interceptor import EventNext, Interceptor, InterceptorsByMethod, PublishNext, StreamNext, UnaryNext
@@ -46,6 +47,9 @@ from micro_rt.service.typed_store import TypedChange, TypedPage, TypedRecord, Ty
 from micro_rt.store.base import KEEP, Change, ChangeKind, Keep, NotAllWritten, Record, VersionConflict
 from micro_rt.store.store import Page, Store
 from micro_rt.store.watch import StoreWatch
+from micro_rt.sync.base import LockLost, LockTimeout
+from micro_rt.sync.held import Lock, Permit, Term
+from micro_rt.sync.sync import Leader, Sync
 from micro_rt.telemetry.access_log import AccessLog
 from micro_rt.version import require_version
 
@@ -79,6 +83,8 @@ __all__ = [
     "EventSubscription",
     "EventsInfo",
     "FailedPrecondition",
+    "Fence",
+    "Fenced",
     "Handler",
     "HeadersLike",
     "Health",
@@ -89,8 +95,12 @@ __all__ = [
     "InvalidArgument",
     "Keep",
     "Kind",
+    "Leader",
     "Lifespan",
     "Live",
+    "Lock",
+    "LockLost",
+    "LockTimeout",
     "Messages",
     "Metadata",
     "MetadataLike",
@@ -103,6 +113,7 @@ __all__ = [
     "OutOfRange",
     "Page",
     "PartitionStatus",
+    "Permit",
     "PermissionDenied",
     "Policy",
     "PublishNext",
@@ -120,6 +131,8 @@ __all__ = [
     "StoreWatch",
     "StreamNext",
     "Subscriber",
+    "Sync",
+    "Term",
     "TypedChange",
     "TypedPage",
     "TypedRecord",

@@ -29,6 +29,7 @@ _DEFAULTS: Mapping[str, str | float] = {
     "registry": "local:",
     "selector": "round_robin",
     "store": "local:",
+    "sync": "local:",
     "transport": "grpc",
     "ttl": LEASE_TTL,
 }

@@ -60,6 +60,7 @@ class ServiceSettings:
     registry: str | None = None
     selector: str | None = None
     store: str | None = None
+    sync: str | None = None
     transport: str | None = None
     ttl: timedelta | None = None
 

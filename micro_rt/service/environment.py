@@ -36,6 +36,7 @@ KNOWN = (
     "MICRO_REGISTRY",
     "MICRO_SELECTOR",
     "MICRO_STORE",
+    "MICRO_SYNC",
     "MICRO_TRANSPORT",
     "MICRO_TTL",
 )
@@ -65,6 +66,6 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> Iterator[s
 
 def _schemes_of_others() -> set[str]:
     """Returns the names of the backends of other distributions, as they are written in a variable."""
-    groups = ("registry", "broker", "store", "config", "transport", "selector", "codec")
+    groups = ("registry", "broker", "store", "sync", "config", "transport", "selector", "codec")
     points = [point for group in groups for point in entry_points(group=f"micro_rt.{group}")]
     return {point.name.upper().replace("-", "_") for point in points if not point.value.startswith("micro_rt.")}

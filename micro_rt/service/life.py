@@ -7,9 +7,9 @@ Rules:
   subscriptions; the server; the registration. Each has what comes before it: a lifespan can call other services and publish
   events, and a handler runs only when the lifespan has begun.
 - Settings that are read once, such as the registry, are those that the config has when the service starts.
-- The broker and the store are opened when they are needed first, which may be never.
-- Everything stops in reverse order, also after a start that failed half-way: the nodes, the broker and the store are
-  closed after the lifespan, which may still call, publish and write.
+- The broker, the store and the locks are opened when they are needed first, which may be never.
+- Everything stops in reverse order, also after a start that failed half-way: the nodes, the broker, the store and the locks
+  are closed after the lifespan, which may still call, publish, write and lock.
 - Where the machine loses the address that the service chose, the node is registered at another one, with the same id.
 - The server listens before the node is registered, because the registration holds the port. The service takes calls before
   it is registered, so that nobody finds a node that refuses.
@@ -42,7 +42,7 @@ from micro_rt.health.handler import HealthHandler
 from micro_rt.health.state import Health
 from micro_rt.kit.home import Home
 from micro_rt.kit.ids import new_id
-from micro_rt.kit.tasks import cut_short, observed, unless
+from micro_rt.kit.tasks import cut_short, unless
 from micro_rt.kit.variables import standing_in
 from micro_rt.logs import logger
 from micro_rt.node import Node
@@ -58,9 +58,12 @@ from micro_rt.service.announce import place_of, started
 from micro_rt.service.configuration import configured, opened_config
 from micro_rt.service.environment import unknown_variables
 from micro_rt.service.moving import Mover
+from micro_rt.service.on_demand import OnDemand
 from micro_rt.service.parts import Configured, Transports, number_of, part_of, seconds_of, selector_factory
 from micro_rt.store.base import StoreEngine
 from micro_rt.store.store import Store
+from micro_rt.sync.base import SyncEngine
+from micro_rt.sync.sync import Sync
 from micro_rt.transport.base import Transport
 
 __all__ = ["Life", "Plan"]
@@ -69,8 +72,8 @@ GRACE = 10.0
 """Seconds that calls and events in flight get when a service stops."""
 BROKER = 6.0
 """Seconds after the grace in which the broker is closed, also if it does not answer."""
-STORE = 1.0
-"""Seconds that the store has to leave off opening."""
+RELEASING = 1.0
+"""Seconds that locks which are being released have when a service stops; they end with their ttl otherwise."""
 BROKER_AT_LEAST = 1.5
 """Seconds that the broker has in any case."""
 
@@ -88,6 +91,7 @@ class Plan:
     registry: str | Registry | Configured | None
     broker: str | Broker | Configured | None
     store: str | StoreEngine | Configured | None
+    sync: str | SyncEngine | Configured | None
     transport: str | Transport | Configured | None
     selector: str | Callable[[], Selector] | Configured | None
     address: str | Configured | None
@@ -119,6 +123,7 @@ class Life:
         grace: seconds that calls and events in flight get when it stops.
         broker: the broker, once it is open.
         store: the store, which is opened when it is used first.
+        sync: the locks, whose engine is opened when they are used first.
         nodes: the nodes that its clients call, once they are watched.
         node: what the registry lists, once it serves; None if it has no handlers.
     """
@@ -130,7 +135,10 @@ class Life:
         self._variables: Mapping[str, str] = {}
         """What stands in for variables that are not set, when parts are made and opened."""
         self.broker: Broker | None = None
-        self.store = Store(self._opened_store, self._ready_store)
+        self._store = OnDemand(self.home, self._open_store, lambda: self._stopped("store is"))
+        self.store = Store(self._store.opened, self._store.ready)
+        self._locks = OnDemand(self.home, self._open_locks, lambda: self._stopped("locks are"))
+        self.sync = Sync(self._locks.opened, f"service {plan.name!r}")
         self.nodes: Nodes | None = None
         self.node: Node | None = None
         self._plan = plan
@@ -138,10 +146,6 @@ class Life:
         self._ended = ended
         self._stack = AsyncExitStack()
         self._broker_lock = asyncio.Lock()
-        self._engine: asyncio.Task[StoreEngine] | None = None
-        """Opens the store, once it is needed."""
-        self._store_closed = False
-        """Whether the store is closed."""
         self._server: Server | None = None
         self._broker_until = 0.0
         """When the broker is closed at the latest, once it stops."""
@@ -186,38 +190,21 @@ class Life:
                 self.broker = broker
             return self.broker
 
-    def _ready_store(self) -> StoreEngine | None:
-        """Returns the engine of the store if it is open."""
-        self.home.check()
-        opening = self._engine
-        if opening is None or not opening.done() or opening.cancelled() or opening.exception() or self._store_closed:
-            return None
-        return opening.result()
-
-    async def _opened_store(self) -> StoreEngine:
-        """Returns the engine of the store, and opens it the first time; those who ask meanwhile wait for the same."""
-        if self._store_closed:
-            raise self._stopped()
-        if self._engine is None or self._engine.done():
-            if (engine := self._ready_store()) is not None:
-                return engine
-            self._engine = asyncio.get_running_loop().create_task(self._open_store())
-            observed(self._engine)
-        opening = self._engine
-        if not opening.done():
-            await asyncio.wait((opening,))  # Whoever is cancelled leaves the others their store.
-        if opening.cancelled():
-            raise self._stopped()
-        return opening.result()
-
-    def _stopped(self) -> FailedPrecondition:
-        return FailedPrecondition(f"service {self._plan.name!r} has stopped, and its store is closed")
+    def _stopped(self, what: str) -> FailedPrecondition:
+        return FailedPrecondition(f"service {self._plan.name!r} has stopped, and its {what} closed")
 
     async def _open_store(self) -> StoreEngine:
         with standing_in(self._variables):
             engine: StoreEngine = part_of("store", self._plan.store, StoreEngine)
             await engine.open()
         self._plan.health.observe("store", lambda: engine.problem)
+        return engine
+
+    async def _open_locks(self) -> SyncEngine:
+        with standing_in(self._variables):
+            engine: SyncEngine = part_of("sync", self._plan.sync, SyncEngine)
+            await engine.open()
+        self._plan.health.observe("sync", lambda: engine.problem)
         return engine
 
     async def _start(self, stack: AsyncExitStack) -> None:
@@ -244,7 +231,9 @@ class Life:
         self.nodes = nodes = Nodes(registry, transports.speaking, selector_factory(plan.selector), place)
         stack.push_async_callback(nodes.close)
         stack.push_async_callback(self._close_broker)
-        stack.push_async_callback(self._close_store)
+        stack.push_async_callback(self._store.close)
+        stack.push_async_callback(self._locks.close)
+        stack.push_async_callback(self.sync.close, RELEASING)
         if plan.lifespan is not None:
             await stack.enter_async_context(plan.lifespan())
         max_memory = number_of(plan.max_memory, "max_memory", MAX_MEMORY)
@@ -341,14 +330,6 @@ class Life:
             closing.result()
         else:
             _log.warning("the broker has not answered within the grace, and was closed without it: %s", broker.problem)
-
-    async def _close_store(self) -> None:
-        opening, self._store_closed = self._engine, True
-        if opening is None:
-            return
-        ended = opening.done() or await cut_short(opening, STORE)
-        if ended and not opening.cancelled() and opening.exception() is None:
-            await opening.result().close()
 
     async def _unless_hurried(self, step: Coroutine[Any, Any, Any]) -> None:
         """Awaits one step of stopping, and cuts it short once there is a hurry."""

@@ -44,6 +44,8 @@ from micro_rt.service.parts import codec_named, names_of
 from micro_rt.service.signals import Ending, on_signals
 from micro_rt.store.base import StoreEngine
 from micro_rt.store.store import Store
+from micro_rt.sync.base import SyncEngine
+from micro_rt.sync.sync import Sync
 from micro_rt.text import printable
 from micro_rt.transport.base import Transport
 
@@ -85,6 +87,7 @@ class Service:
         registry: address (``"local:"``, ``"memory:"``) or object; else ``MICRO_REGISTRY``, else ``"local:"``.
         broker: address or object, for events; else ``MICRO_BROKER``, else ``"local:"``. Opened when it is needed.
         store: address or object, for ``service.store``; else ``MICRO_STORE``, else ``"local:"``. Opened when it is needed.
+        sync: address or object, for ``service.sync``; else ``MICRO_SYNC``, else ``"local:"``. Opened when it is needed.
         transport: name or object; else ``MICRO_TRANSPORT``, else ``"grpc"``. It also calls the nodes that speak its protocol.
         selector: name, or what makes a selector; else ``MICRO_SELECTOR``, else ``"round_robin"``.
         codec: name or object; ``"proto"``. Its clients send with it. Its handlers take requests in every codec that is
@@ -119,6 +122,7 @@ class Service:
         registry: str | Registry | None = None,
         broker: str | Broker | None = None,
         store: str | StoreEngine | None = None,
+        sync: str | SyncEngine | None = None,
         transport: str | Transport | None = None,
         selector: str | Callable[[], Selector] | None = None,
         codec: str | Codec = "proto",
@@ -154,6 +158,7 @@ class Service:
         self._registry = registry
         self._broker = broker
         self._store = store
+        self._sync = sync
         self._transport = transport
         self._selector = selector
         self._address = address
@@ -325,6 +330,19 @@ class Service:
             raise self._not_started()
         return self._life.store
 
+    @property
+    def sync(self) -> Sync:
+        """The locks of the service, while it runs: ``async with service.sync.lock("invoice-run") as lock: …``.
+
+        The engine is opened at the first use, which raises what keeps it from being opened.
+
+        Raises:
+            FailedPrecondition: the service is not started.
+        """
+        if self._life is None:
+            raise self._not_started()
+        return self._life.sync
+
     def run(self) -> None:
         """Serves until SIGINT or SIGTERM, on uvloop where it is installed.
 
@@ -467,6 +485,7 @@ class Service:
             registry=self._registry,
             broker=self._broker,
             store=self._store,
+            sync=self._sync,
             transport=self._transport,
             selector=self._selector,
             address=self._address,

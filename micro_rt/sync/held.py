@@ -114,16 +114,14 @@ class Lease:
 
     async def release(self) -> bool:
         """Gives it up; returns whether this call did, and it was held until then, as far as is known."""
-        first = False
-        if self._releasing is None:
-            held = not self.reason and self._now() < self.deadline
-            if not held and not self.reason:
-                self._lose(self._late())
-            elif held:
-                first = self.released = True
-                self._end("it was released")
-            self._releasing = self._tasks.start(self._give_up(), name=f"micro-rt releases {self.what}")
-        done = await asyncio.shield(self._releasing)
+        first = not self.reason and self._now() < self.deadline
+        if first:
+            self.released = True
+            self._end("it was released")
+        elif not self.reason:
+            self._lose(self._late())
+        releasing = self._gives_up()
+        done = await asyncio.shield(releasing)
         return done and first
 
     def _look(self) -> None:
@@ -147,8 +145,7 @@ class Lease:
         _log.warning("%s is lost: %s", self.what, printable(reason))
         if self.on_loss is not None:
             self.on_loss()
-        if self._releasing is None:  # The engine may still keep it, for nobody.
-            self._releasing = self._tasks.start(self._give_up(), name=f"micro-rt releases {self.what}")
+        self._gives_up()  # The engine may still keep it, for nobody.
 
     def _end(self, reason: str) -> None:
         self.reason = reason
@@ -156,6 +153,11 @@ class Lease:
         for task in self._keeping:
             task.cancel()
         self.over.set()
+
+    def _gives_up(self) -> asyncio.Task[bool]:
+        if self._releasing is None:
+            self._releasing = self._tasks.start(self._give_up(), name=f"micro-rt releases {self.what}")
+        return self._releasing
 
     async def _give_up(self) -> bool:
         """Has the engine forget the claim; after its ttl, the engine has."""

@@ -247,7 +247,14 @@ class Sync:
                     raise self._late(what, timeout) from None
             while True:
                 claim = engine.claim(name, seats=seats, ttl=ttl, value=value, id=new_id())
-                lease = await self._contend(engine, claim, what, ttl, deadline, timeout, turn)
+                try:
+                    lease = await self._contend(engine, claim, what, ttl, deadline, timeout, turn)
+                except LockTimeout:
+                    raise
+                except DeadlineExceeded as error:
+                    if timeout != 0 and loop_time() < deadline:
+                        raise
+                    raise self._late(what, timeout, error.message) from error
                 if lease is not None:
                     return lease
         except BaseException:
@@ -302,6 +309,8 @@ class Sync:
                 beat = max(0.0, renewed + ttl / 3 - self._now())
                 wait = min(beat, deadline - loop_time())
                 await self._wait(engine, claim, wait, until)
+                if timeout != 0 and loop_time() >= deadline:
+                    raise self._late(what, timeout)
                 if self._now() < renewed + ttl / 3:
                     grant, _ = await self._ask(engine, claim.acquire, until)
                     if grant is None:
@@ -340,11 +349,9 @@ class Sync:
         except Error as error:
             _log.info("a claim of %s was not given up, and ends with its ttl: %s", what, printable(error.message))
 
-    def _late(self, what: str, timeout: float | None) -> LockTimeout:
+    def _late(self, what: str, timeout: float | None, why: str = "others hold it") -> LockTimeout:
         waited = "now" if timeout == 0 else "in time" if timeout is None else f"within {timeout:g} s"
-        return LockTimeout(
-            f"{what} was not to be had {waited}: others hold it", id="micro.lock_timeout", may_have_run=False
-        )
+        return LockTimeout(f"{what} was not to be had {waited}: {why}", id="micro.lock_timeout", may_have_run=False)
 
 
 async def _persistently(name: str, work: Callable[[], Awaitable[T]], deadline: float) -> T:

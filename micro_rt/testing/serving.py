@@ -43,6 +43,7 @@ class TestService(Service):
             registry=f"memory:{place}",
             broker=self._recording,
             store=f"memory:{place}",
+            sync=f"memory:{place}",
             transport="memory",
             client_interceptors=(*client_interceptors, recorder),
             **options,

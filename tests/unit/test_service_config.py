@@ -223,6 +223,7 @@ async def test_every_setting_of_a_service_can_be_in_its_config(caplog: pytest.Lo
             "registry": "memory:",
             "selector": "random",
             "store": "memory:",
+            "sync": "memory:",
             "transport": "memory",
             "ttl": 7,
         }
@@ -239,6 +240,7 @@ async def test_every_setting_of_a_service_can_be_in_its_config(caplog: pytest.Lo
             assert service._life is not None
             assert service._life.grace == 1.5
             assert not (await service.store.capabilities()).shared
+            assert not (await service.sync.capabilities()).shared
 
 
 async def test_texts_of_the_environment_say_it_too() -> None:
