@@ -1,0 +1,221 @@
+"""Histories of a lock that several processes take, and what must hold of them whatever happens to the processes.
+
+The rule: of two moments at which processes held the lock, the later one has the same or a greater token. So no two bodies
+overlap, and no token is given out twice or goes back. All processes read the machine's boot clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.helpers.waiting import eventually
+
+__all__ = ["Counts", "Lockers", "Moment", "check_history", "violations"]
+
+CLOCKS = ("", "-1h", "+1h")
+"""What the wall clocks of the processes are off by, in turn."""
+
+
+class Moment(NamedTuple):
+    """A process held the lock at some moment between two readings of the boot clock."""
+
+    before: float
+    after: float
+    epoch: int
+    token: int
+    claim: str
+
+
+@dataclass
+class Counts:
+    """What was counted."""
+
+    held: int = 0
+    lost: int = 0
+    kills: int = 0
+    stops: int = 0
+    disturbances: int = 0
+    overlaps: int = 0
+
+
+def violations(moments: Sequence[Moment]) -> list[str]:
+    """Returns what is wrong with a history."""
+    found: list[str] = []
+    owners: dict[tuple[int, int], str] = {}
+    for moment in moments:
+        owner = owners.setdefault((moment.epoch, moment.token), moment.claim)
+        if owner != moment.claim:
+            found.append(f"token {moment.token} was given to {owner} and to {moment.claim}")
+    highest: Moment | None = None
+    # What ended before a moment began was before it; what overlaps with it may have been on either side.
+    ends = sorted(moments, key=lambda moment: moment.after)
+    index = 0
+    for moment in sorted(moments, key=lambda moment: moment.before):
+        while index < len(ends) and ends[index].after < moment.before:
+            if highest is None or ends[index][2:4] > highest[2:4]:
+                highest = ends[index]
+            index += 1
+        if highest is not None and moment[2:4] < highest[2:4]:
+            found.append(f"{moment} comes after {highest}")
+    return found
+
+
+def faked_clock(offset: str) -> dict[str, str]:
+    """Returns the environment of a process whose time of day is off, and whose boot clock is not; none without libfaketime."""
+    if not offset or shutil.which("faketime") is None:
+        return {}
+    # The command would stand between the process and its signals, so it only says what it sets.
+    shown = subprocess.run(["faketime", "-f", offset, "env"], capture_output=True, text=True, check=True).stdout
+    said = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    return {"LD_PRELOAD": said["LD_PRELOAD"], "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
+class Lockers:
+    """Processes that take one lock in turn.
+
+    Args:
+        factory: ``"module:name"`` of what makes the engine.
+        address: its only argument.
+        environment: what is set for them besides.
+        name: of the lock.
+        ttl: seconds.
+        folder: of their files.
+    """
+
+    def __init__(
+        self, factory: str, address: str, environment: Mapping[str, str], name: str, ttl: float, folder: Path
+    ) -> None:
+        self.ttl = ttl
+        self._command = (sys.executable, "-m", "tests.faults.sync_worker", factory, address, name, str(ttl))
+        self._environment = {
+            **os.environ,
+            **environment,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        }
+        self._folder = folder
+        self._started = 0
+        self._read: dict[Path, int] = {}
+        self.moments: list[Moment] = []
+        self.claims: set[str] = set()
+        self.lost = 0
+        self.processes: list[asyncio.subprocess.Process] = []
+
+    async def start(self) -> None:
+        """Starts one more; where libfaketime is installed, its wall clock is off by an hour, or is not."""
+        clock = faked_clock(CLOCKS[self._started % len(CLOCKS)])
+        self._started += 1
+        path = self._folder / f"{self._started}.txt"
+        process = await asyncio.create_subprocess_exec(
+            *self._command, str(path), env={**self._environment, **clock}, stdin=asyncio.subprocess.PIPE
+        )
+        self.processes.append(process)
+
+        def ready() -> bool:
+            assert process.returncode is None, "the process has failed"
+            return path.exists() and path.read_text().startswith("ready\n")
+
+        await eventually(ready)
+
+    async def kill(self) -> None:
+        """Kills one, and starts another."""
+        process = self.processes.pop(random.randrange(len(self.processes)))
+        process.kill()
+        await process.communicate()
+        await self.start()
+
+    async def stop_a_while(self) -> None:
+        """Stops one for longer than its ttl."""
+        process = random.choice(self.processes)
+        process.send_signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(self.ttl * 1.3)
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+    async def finish(self) -> None:
+        """Has all finish what they do."""
+        for process in self.processes:
+            assert process.stdin is not None
+            process.stdin.close()
+        for process in self.processes:
+            assert await process.wait() == 0
+        self.processes.clear()
+        self.look()
+
+    def kill_all(self) -> None:
+        """Kills what is left."""
+        for process in self.processes:
+            if process.returncode is None:
+                process.kill()
+
+    def look(self) -> int:
+        """Reads what was written since; returns how often the lock was held."""
+        for path in self._folder.glob("*.txt"):
+            with path.open("rb") as file:
+                file.seek(self._read.get(path, 0))
+                whole, newline, _ = file.read().rpartition(b"\n")
+            self._read[path] = self._read.get(path, 0) + len(whole) + len(newline)
+            for line in whole.decode().splitlines():
+                match line.split():
+                    case [before, after, epoch, token, claim]:
+                        self.moments.append(Moment(float(before), float(after), int(epoch), int(token), claim))
+                        self.claims.add(claim)
+                    case ["LockLost"]:
+                        self.lost += 1
+                    case _:
+                        pass
+        return len(self.claims)
+
+
+async def check_history(
+    lockers: Lockers,
+    *,
+    processes: int,
+    holds: int,
+    disturb: Sequence[Callable[[], Awaitable[None]]],
+    disturbances: int,
+) -> Counts:
+    """Has processes take a lock in turn while they are stopped and killed and their engine is disturbed, and checks the history.
+
+    Args:
+        lockers: that take it.
+        processes: how many at once.
+        holds: how often the lock is held at least.
+        disturb: what disturbs the engine, each in turn.
+        disturbances: how many there are: every third one stops a process, every third one kills one, the others disturb the engine.
+    """
+    counts = Counts()
+    try:
+        for _ in range(processes):
+            await lockers.start()
+        for number in range(disturbances):
+            most = holds * number // disturbances
+            await eventually(lambda most=most: lockers.look() >= most, within=600)
+            if number % 3 == 0:
+                await lockers.stop_a_while()
+                counts.stops += 1
+            elif number % 3 == 1 or not disturb:
+                await lockers.kill()
+                counts.kills += 1
+            else:
+                await disturb[counts.disturbances % len(disturb)]()
+                counts.disturbances += 1
+        await eventually(lambda: lockers.look() >= holds, within=600)
+        await lockers.finish()
+    finally:
+        lockers.kill_all()
+    counts.held, counts.lost = len(lockers.claims), lockers.lost
+    found = violations(lockers.moments)
+    counts.overlaps = len(found)
+    assert not found, "\n".join(found[:20])
+    return counts
