@@ -39,7 +39,7 @@ Measures micro-rt against its peers in one run; docs/benchmarks.md says what the
   trees      generating whole trees, and importing what was generated
   events     publishing and consuming on Kafka and on local:
   discovery  picking a node, what registries are asked, and a node that is killed, beside go-micro
-  store      records in a file beside plain sqlite3
+  store      records in a file beside plain sqlite3, and in PostgreSQL beside plain asyncpg
   profile    which library the CPU of a unary call goes to (not part of a usual run)
 """
 

@@ -1,4 +1,4 @@
-"""``store``: what a store costs beside the same statements in plain sqlite3, in one process.
+"""``store``: what a store in a file costs beside the same statements in plain sqlite3, in one process.
 
 Both write the same table in the same file format. Plain sqlite3 runs its statements in the thread that measures, with nothing
 around them: no versions are checked in Python, nothing is encoded, and no event loop goes on meanwhile.
@@ -11,13 +11,14 @@ import contextlib
 import random
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
 
-from benchmarks.measure import Plan, Rounds, take_turns
+from benchmarks import store_postgresql
+from benchmarks.measure import Plan
+from benchmarks.store_jobs import GOALS, VALUE, Job, compared, keys, of_store
 from benchmarks.table import Table
 from micro_rt.backends.local.store import FileStore
 from micro_rt.kit.clock import Clock, boot_clock
@@ -28,28 +29,6 @@ __all__ = ["run"]
 
 MICRO = "micro-rt, file:"
 PLAIN = "plain sqlite3"
-VALUE = b"x" * 200
-KEYS = 5_000
-GOALS: Mapping[str, float] = {
-    "write 500 records in one commit": 1.10,
-    "write one record, one commit each": 1.20,
-    "write 64 records at once": 1.10,
-    "read one record": 1.20,
-    "read 500 records": 1.10,
-    "list 5,000 records": 1.10,
-}
-"""The jobs, and how many times as long as plain sqlite3 they may take (docs/store.md)."""
-
-
-class Cost(NamedTuple):
-    """What one record costs."""
-
-    elapsed: float
-    cpu: float
-
-
-Job = Callable[[], Coroutine[Any, Any, int]]
-"""Does its work once, and returns how many records that were."""
 
 
 def run(plan: Plan) -> Iterator[Table]:
@@ -58,29 +37,18 @@ def run(plan: Plan) -> Iterator[Table]:
         yield runner.run(measure(plan, Path(folder)))
         plan.progress("until a watch sees a write")
         yield runner.run(latency(plan, Path(folder)))
+    yield from store_postgresql.run(plan)
 
 
 async def measure(plan: Plan, folder: Path) -> Table:
     """Measures every job of both."""
-    rows: list[list[str]] = []
-    notes: list[str] = []
     async with Store.over(FileStore(f"file:{folder}/micro.db")) as store, plain(folder / "plain.db") as connection:
-        ours, theirs = of_store(store), of_sqlite(connection)
-        for title, goal in GOALS.items():
-            plan.progress(title)
-            jobs = {MICRO: ours[title], PLAIN: theirs[title]}
-            rounds = await asyncio.to_thread(_rounds, jobs, plan, asyncio.get_running_loop())
-            ratio = rounds.ratio(MICRO, PLAIN, lambda cost: cost.elapsed)
-            for name in jobs:
-                elapsed = rounds.spread(name, lambda cost: cost.elapsed * 1e6)
-                cpu = rounds.median(name, lambda cost: cost.cpu * 1e6)
-                shown = ratio.text() if name == MICRO else "1"
-                rows.append([title if name == MICRO else "", name, elapsed.text(1), f"{cpu:,.1f}", shown])
-            if ratio.middle > goal:
-                notes.append(f"{title}: the goal is {goal:g} x {PLAIN}")
-    return Table(
-        "a store in a file beside plain sqlite3, for each record", ["", "", "us", "us CPU", f"x {PLAIN}"], rows, notes
-    )
+        return await compared(
+            plan,
+            "a store in a file beside plain sqlite3, for each record",
+            {MICRO: of_store(store), PLAIN: of_sqlite(connection)},
+            GOALS,
+        )
 
 
 async def latency(plan: Plan, folder: Path) -> Table:
@@ -118,63 +86,6 @@ def own_clock() -> Clock:
     """Returns a clock with which a store shares no engine with others, as in another process."""
     clock = boot_clock()
     return Clock(lambda: clock.now(), clock.epoch, from_boot=True)
-
-
-def _rounds(jobs: Mapping[str, Job], plan: Plan, loop: asyncio.AbstractEventLoop) -> Rounds[Cost]:
-    seconds = plan.seconds(0.5, 0.1)
-
-    async def repeated(job: Job) -> Cost:
-        count = 0
-        cpu, begun = time.process_time(), time.perf_counter()
-        while time.perf_counter() - begun < seconds:
-            count += await job()
-        return Cost((time.perf_counter() - begun) / count, (time.process_time() - cpu) / count)
-
-    def once(name: str) -> Cost:
-        return asyncio.run_coroutine_threadsafe(repeated(jobs[name]), loop).result()
-
-    for name in jobs:
-        once(name)
-    return take_turns(list(jobs), plan.count(9, 3), once, lambda text: None)
-
-
-def keys(first: int, count: int) -> list[str]:
-    """Returns keys, which begin anew after the last one."""
-    return [f"bench/{number % KEYS:06}" for number in range(first, first + count)]
-
-
-def of_store(store: Store) -> dict[str, Job]:
-    """Returns the jobs of a store."""
-    turn = iter(range(0, 1 << 60, 500))
-
-    async def batch() -> int:
-        await store.write_many(dict.fromkeys(keys(next(turn), 500), VALUE))
-        return 500
-
-    async def single() -> int:
-        for key in keys(next(turn), 20):
-            await store.write(key, VALUE)
-        return 20
-
-    async def at_once() -> int:
-        await asyncio.gather(*(store.write(key, VALUE) for key in keys(next(turn), 64)))
-        return 64
-
-    async def read() -> int:
-        for key in keys(next(turn), 50):
-            await store.read(key)
-        return 50
-
-    async def read_many() -> int:
-        return len(await store.read_many(keys(next(turn), 500)))
-
-    async def listed() -> int:
-        count = 0
-        async for _ in store.list("bench/"):
-            count += 1
-        return count
-
-    return dict(zip(GOALS, (batch, single, at_once, read, read_many, listed), strict=True))
 
 
 @asynccontextmanager
