@@ -119,7 +119,7 @@ class Lease:
             self.released = True
             self._end("it was released")
         elif not self.reason:
-            self._lose(self._late())
+            self.lose(self._late())
         releasing = self._gives_up()
         done = await asyncio.shield(releasing)
         return done and first
@@ -129,7 +129,7 @@ class Lease:
             return
         left = self.deadline - self._now()
         if left <= 0:
-            self._lose(self._late())
+            self.lose(self._late())
         else:
             self._timer = asyncio.get_running_loop().call_later(min(left, _LOOK), self._look)
 
@@ -138,7 +138,12 @@ class Lease:
             f"it was not renewed in time: {self._failure or 'the event loop was blocked, or the process stood still'}"
         )
 
-    def _lose(self, reason: str) -> None:
+    def lose(self, reason: str) -> None:
+        """Ends it, since it is lost; does nothing if it has ended already.
+
+        Args:
+            reason: why, for a person.
+        """
         if self.reason:
             return
         self._end(reason)
@@ -200,7 +205,7 @@ class Lease:
                 if self.reason:
                     return
                 if not alive:
-                    self._lose("the engine has it no more")
+                    self.lose("the engine has it no more")
                     return
                 self.deadline = max(self.deadline, sent + self.ttl - self._margin)
 
@@ -212,7 +217,7 @@ class Lease:
             except Error:
                 await asyncio.sleep(backoff.failed())
             else:
-                self._lose(reason)
+                self.lose(reason)
                 return
 
 

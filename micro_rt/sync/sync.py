@@ -22,6 +22,7 @@ from micro_rt.kit.backoff import Backoff
 from micro_rt.kit.bounds import bounded, deadline_in
 from micro_rt.kit.clock import boot_clock, loop_time, monotonic
 from micro_rt.kit.ids import new_id
+from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.tasks import TaskSet
 from micro_rt.logs import logger
 from micro_rt.sync.base import MAX_VALUE, TIMEOUT, TTL, Capabilities, Claim, Grant, Holder, LockTimeout, SyncEngine
@@ -72,6 +73,7 @@ class Sync:
         self._who = (who or f"process {os.getpid()} on {socket.gethostname()}").encode()[:MAX_VALUE]
         self._queues = Queues()
         self._tasks: TaskSet[Any] = TaskSet()
+        self._leases: OrderedSet[Lease] = OrderedSet()
         self._lag = LagWatch()
         clock = boot_clock()
         self._now = monotonic if clock.jumps else clock.now
@@ -99,7 +101,9 @@ class Sync:
             await engine.close()
 
     async def close(self, seconds: float = 1.0) -> None:
-        """Waits until what is being released is released, for that many seconds at most."""
+        """Ends what is still held, and waits until it is released, for that many seconds at most."""
+        for lease in list(self._leases):
+            lease.lose("its service or its Sync was closed")
         await self._tasks.wait(seconds)
         await self._tasks.end(seconds)
 
@@ -277,20 +281,29 @@ class Sync:
             granted = await self._granted(engine, claim, what, ttl, deadline, timeout)
             if granted is not None and granted[1] + ttl - margin > self._now():
                 grant, sent = granted
-                self._lag.enter(what, ttl / 6)
-
-                def ended() -> None:
-                    self._lag.leave(what)
-                    turn.leave()
-
-                return Lease(
-                    what, claim, grant, ttl=ttl, margin=margin, sent=sent, now=self._now, tasks=self._tasks, ended=ended
-                )
+                return self._leased(what, claim, grant, sent, ttl, margin, turn)
         except BaseException:
             self._tasks.start(self._give_up(claim, what, ttl), name=f"micro-rt gives up {what}")
             raise
         self._tasks.start(self._give_up(claim, what, ttl), name=f"micro-rt gives up {what}")
         return None
+
+    def _leased(
+        self, what: str, claim: Claim, grant: Grant, sent: float, ttl: float, margin: float, turn: Turn
+    ) -> Lease:
+        """Returns what keeps a claim that was granted."""
+
+        def ended() -> None:
+            self._leases.discard(lease)
+            self._lag.leave(what)
+            turn.leave()
+
+        self._lag.enter(what, ttl / 6)
+        lease = Lease(
+            what, claim, grant, ttl=ttl, margin=margin, sent=sent, now=self._now, tasks=self._tasks, ended=ended
+        )
+        self._leases.add(lease)
+        return lease
 
     async def _granted(
         self, engine: SyncEngine, claim: Claim, what: str, ttl: float, deadline: float, timeout: float | None

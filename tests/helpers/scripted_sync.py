@@ -34,6 +34,8 @@ class ScriptedSync(SyncEngine):
         """Set to report that what is held is lost."""
         self.late = 0.0
         """Seconds by which the answer to ``acquire`` is late."""
+        self.late_renewal = 0.0
+        """Seconds by which the answer to ``renew`` is late."""
         self.tokens = 0
 
     @property
@@ -92,6 +94,7 @@ class ScriptedClaim(Claim):
         await self._alone("renew")
         if self._engine.silent:
             await asyncio.Event().wait()
+        await asyncio.sleep(self._engine.late_renewal)
         return not self._engine.dead
 
     async def lost(self) -> str:

@@ -65,6 +65,27 @@ async def test_locks_that_are_left_are_released_before_the_engine_closes() -> No
         assert await other.try_lock("a") is not None
 
 
+async def test_a_service_that_stops_ends_what_is_still_held() -> None:
+    async with Sync.over(MemorySync("memory:left")) as other:
+        entered = asyncio.Event()
+
+        async def hold(sync: Sync) -> None:
+            async with sync.lock("b"):
+                entered.set()
+                await asyncio.Event().wait()
+
+        async with micro.Service("web", registry="memory:", sync="memory:left") as service:
+            held = await service.sync.try_lock("a")
+            holding = asyncio.create_task(hold(service.sync))
+            await soon(entered.wait())
+        assert held is not None
+        assert not held.held
+        with pytest.raises(micro.LockLost, match="was closed"):
+            await soon(holding)
+        assert await other.try_lock("a") is not None
+        assert await other.try_lock("b") is not None
+
+
 # Deadlines
 
 
@@ -75,6 +96,15 @@ async def test_the_deadline_counts_from_when_the_request_was_sent() -> None:
     engine.late = 0.3
     async with over(engine) as sync, sync.lock("a", ttl=10) as lock:
         assert lock.remaining <= 10 - 1 - 0.5 - 0.3
+
+
+async def test_a_renewal_counts_from_when_it_was_sent() -> None:
+    engine = ScriptedSync(margin=0.5)
+    engine.late_renewal = 0.4
+    async with over(engine) as sync, sync.lock("a", ttl=6) as lock:
+        before = lock._lease.deadline
+        await eventually(lambda: lock._lease.deadline > before)
+        assert lock.remaining <= 6 - 0.6 - 0.5 - 0.4
 
 
 async def test_reading_the_token_after_the_deadline_raises() -> None:
