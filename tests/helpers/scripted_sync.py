@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from micro_rt.errors import Unavailable
@@ -36,6 +38,8 @@ class ScriptedSync(SyncEngine):
         """Seconds by which the answer to ``acquire`` is late."""
         self.late_renewal = 0.0
         """Seconds by which the answer to ``renew`` is late."""
+        self.cleanup = 0.0
+        """Seconds that a renewal needs to end, also if it is cancelled."""
         self.tokens = 0
 
     @property
@@ -76,7 +80,8 @@ class ScriptedClaim(Claim):
 
     async def acquire(self) -> Grant | None:
         self.asked += 1
-        await self._alone("acquire")
+        with self._alone("acquire"):
+            await asyncio.sleep(0)
         if self._engine.failing:
             self._engine.failing -= 1
             raise Unavailable("the answer was lost")
@@ -91,10 +96,13 @@ class ScriptedClaim(Claim):
 
     async def renew(self) -> bool:
         self.renewed += 1
-        await self._alone("renew")
-        if self._engine.silent:
-            await asyncio.Event().wait()
-        await asyncio.sleep(self._engine.late_renewal)
+        with self._alone("renew"):
+            try:
+                await asyncio.sleep(self._engine.late_renewal)
+                if self._engine.silent:
+                    await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(self._engine.cleanup)
         return not self._engine.dead
 
     async def lost(self) -> str:
@@ -103,15 +111,17 @@ class ScriptedClaim(Claim):
 
     async def release(self) -> bool:
         self.released += 1
-        await self._alone("release")
-        if self._engine.slow_release is not None:
-            await self._engine.slow_release.wait()
+        with self._alone("release"):
+            await asyncio.sleep(0)
+            if self._engine.slow_release is not None:
+                await self._engine.slow_release.wait()
         return self.grant is not None
 
-    async def _alone(self, what: str) -> None:
+    @contextmanager
+    def _alone(self, what: str) -> Iterator[None]:
         assert not self._in, f"{what} while {self._in} goes on"
         self._in = what
         try:
-            await asyncio.sleep(0)
+            yield
         finally:
             self._in = ""

@@ -290,9 +290,36 @@ async def test_the_engine_that_does_not_answer_does_not_keep_the_block(caplog: p
         with caplog.at_level(logging.WARNING):
             async with guard as lock:
                 pass
+            assert "was not released" not in caplog.text, "the block has waited"
             with pytest.raises(micro.LockLost, match="was released"):
                 lock.check()
             await eventually(lambda: "was not released, and ends with its ttl" in caplog.text)
+
+
+async def test_a_block_may_outlive_its_service() -> None:
+    """The task that closes the service is the one whose block loses its lock: nothing cancels it."""
+    service = micro.Service("web", registry="memory:", sync="memory:")
+    stopped = False
+    await service.__aenter__()
+    with pytest.raises(micro.LockLost, match="was closed"):
+        async with service.sync.lock("a") as lock:
+            await service.__aexit__(None, None, None)
+            stopped = not lock.held
+            await asyncio.sleep(0)
+    assert stopped, "closing was interrupted"
+
+
+async def test_a_release_waits_for_a_renewal_that_is_under_way() -> None:
+    engine = ScriptedSync()
+    engine.late_renewal = 0.5
+    engine.cleanup = 0.05
+    async with over(engine) as sync:
+        for _ in range(2):
+            lock = await sync.try_lock("a", ttl=6)
+            assert lock is not None
+            await eventually(lambda: engine.claims[-1].renewed)
+            assert await lock.release()
+            assert engine.claims[-1].released == 1
 
 
 async def test_releasing_goes_on_behind_a_caller_that_is_cancelled() -> None:
