@@ -7,7 +7,6 @@ member that fails is passed over, and what may be sent again is. Whatever fails 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from typing import TypeVar
@@ -155,11 +154,14 @@ class EtcdClient:
 
         return await self._ask(ask)
 
-    async def revoke(self, id: int) -> None:
-        """Ends a lease, and deletes its keys; does nothing if there is no such lease."""
+    async def revoke(self, id: int) -> bool:
+        """Ends a lease, and deletes its keys; returns False, and does nothing, if there is no such lease."""
         request = LeaseRevokeRequest(id=id)
-        with contextlib.suppress(NotFound):
+        try:
             await self._ask(lambda metadata, info: self._lease.lease_revoke(request, metadata=metadata, info=info))
+        except NotFound:
+            return False
+        return True
 
     async def on_loopback(self) -> bool:
         """Whether only this machine can reach the cluster, as far as its members say.

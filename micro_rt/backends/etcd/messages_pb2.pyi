@@ -155,7 +155,11 @@ class RangeRequest(_message.Message):
     limit: int
     revision: int
     """To look at the past; 0 for the present."""
+    sort_order: RangeRequest.SortOrder
+    sort_target: RangeRequest.SortTarget
     keys_only: bool
+    max_create_revision: int
+    """Leaves out keys that were made later; 0 for none."""
 
     def __init__(
         self,
@@ -164,16 +168,65 @@ class RangeRequest(_message.Message):
         range_end: bytes | None = ...,
         limit: int | None = ...,
         revision: int | None = ...,
+        sort_order: RangeRequest.SortOrder | str | None = ...,
+        sort_target: RangeRequest.SortTarget | str | None = ...,
         keys_only: bool | None = ...,
+        max_create_revision: int | None = ...,
     ) -> None: ...
     def HasField(self, field_name: _typing.Never) -> bool: ...
-    def ClearField(self, field_name: _typing.Literal["key", "range_end", "limit", "revision", "keys_only"]) -> None: ...
+    def ClearField(
+        self,
+        field_name: _typing.Literal[
+            "key", "range_end", "limit", "revision", "sort_order", "sort_target", "keys_only", "max_create_revision"
+        ],
+    ) -> None: ...
 
     KEY_FIELD_NUMBER: _typing.Final = 1
     RANGE_END_FIELD_NUMBER: _typing.Final = 2
     LIMIT_FIELD_NUMBER: _typing.Final = 3
     REVISION_FIELD_NUMBER: _typing.Final = 4
+    SORT_ORDER_FIELD_NUMBER: _typing.Final = 5
+    SORT_TARGET_FIELD_NUMBER: _typing.Final = 6
     KEYS_ONLY_FIELD_NUMBER: _typing.Final = 8
+    MAX_CREATE_REVISION_FIELD_NUMBER: _typing.Final = 13
+
+    class SortOrder(int, metaclass=_enums.EnumTypeWrapper):
+        NONE: _typing.ClassVar[RangeRequest.SortOrder]
+        ASCEND: _typing.ClassVar[RangeRequest.SortOrder]
+        DESCEND: _typing.ClassVar[RangeRequest.SortOrder]
+        ValueType: _typing.TypeAlias = RangeRequest.SortOrder
+
+        @classmethod
+        def Value(cls, name: str | bytes) -> RangeRequest.SortOrder: ...
+        @classmethod
+        def values(cls) -> list[_typing.Any]: ...
+        @classmethod
+        def items(cls) -> list[tuple[str, _typing.Any]]: ...
+
+    NONE: _typing.ClassVar[RangeRequest.SortOrder]
+    ASCEND: _typing.ClassVar[RangeRequest.SortOrder]
+    DESCEND: _typing.ClassVar[RangeRequest.SortOrder]
+
+    class SortTarget(int, metaclass=_enums.EnumTypeWrapper):
+        KEY: _typing.ClassVar[RangeRequest.SortTarget]
+        VERSION: _typing.ClassVar[RangeRequest.SortTarget]
+        CREATE: _typing.ClassVar[RangeRequest.SortTarget]
+        MOD: _typing.ClassVar[RangeRequest.SortTarget]
+        VALUE: _typing.ClassVar[RangeRequest.SortTarget]
+        ValueType: _typing.TypeAlias = RangeRequest.SortTarget
+
+        @classmethod
+        def Value(cls, name: str | bytes) -> RangeRequest.SortTarget: ...
+        @classmethod
+        def values(cls) -> list[_typing.Any]: ...
+        @classmethod
+        def items(cls) -> list[tuple[str, _typing.Any]]: ...
+
+    KEY: _typing.ClassVar[RangeRequest.SortTarget]
+    VERSION: _typing.ClassVar[RangeRequest.SortTarget]
+    CREATE: _typing.ClassVar[RangeRequest.SortTarget]
+    MOD: _typing.ClassVar[RangeRequest.SortTarget]
+    VALUE: _typing.ClassVar[RangeRequest.SortTarget]
 
 @_typing.final
 class RangeResponse(_message.Message):
@@ -183,6 +236,7 @@ class RangeResponse(_message.Message):
     def kvs(self) -> _containers.RepeatedCompositeFieldContainer[KeyValue]: ...
     more: bool
     count: int
+    """How many keys there are between the first and the last, also if others than the first `limit` are left out."""
 
     def __init__(
         self,

@@ -77,6 +77,7 @@ class Mirror(Generic[T]):
         decode: makes an item of a key and its value.
         changed: called when items may be others than before.
         keys_only: whether reading it leaves out the values, which ``decode`` does not need.
+        end: the first key after those that are meant, if they are not all that begin with the prefix.
     """
 
     def __init__(
@@ -87,9 +88,10 @@ class Mirror(Generic[T]):
         changed: Callable[[], None],
         *,
         keys_only: bool = False,
+        end: bytes = b"",
     ) -> None:
         self.prefix = prefix
-        self.end = prefix_end(prefix)
+        self.end = end or prefix_end(prefix)
         self.revision = 0
         """Up to which the store's changes are in it."""
         self._client = client
@@ -116,8 +118,12 @@ class Mirror(Generic[T]):
         # Reads are linearizable: one that is older than what was known when it began comes from another store. One that is
         # older than what came meanwhile is late.
         if anew or revision >= self.revision or revision < before:
-            self._seen = {bytes(kv.key): self._look(kv) for kv in reply.kvs}
-            self.revision = revision
+            self.know(reply.kvs, revision)
+
+    def know(self, kvs: Iterable[KeyValue], revision: int) -> None:
+        """Takes what somebody has read: all keys that it has, at a revision."""
+        self._seen = {bytes(kv.key): self._look(kv) for kv in kvs}
+        self.revision = revision
 
     def apply(self, events: Iterable[Event]) -> None:
         """Takes the changes of the store that it does not know yet."""

@@ -25,10 +25,10 @@ make = getattr(importlib.import_module(module), name)
 async def main():
     async with Sync.over(make(sys.argv[2])) as sync:
         print("ready", flush=True)
-        for line in iter(sys.stdin.readline, ""):
-            exec(compile("async def step(sync):\\n " + line.strip().replace(";", "\\n "), "step", "exec"), globals())
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            steps = "".join(" " + part.strip() + "\\n" for part in line.split(";"))
+            exec(compile("async def step(sync):\\n" + steps, "step", "exec"), globals())
             print(repr(await step(sync)), flush=True)
-            await asyncio.to_thread(lambda: None)
 asyncio.run(main())
 """
 
