@@ -23,27 +23,17 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from micro_rt.backends.consul.address import parse_consul_address
 from micro_rt.backends.consul.engine import Consul
 from micro_rt.backends.consul.http import list_of
-from micro_rt.backends.consul.lock_keys import (
-    EPOCH,
-    Entry,
-    encoded,
-    entries_of,
-    folder_of,
-    number_of,
-    said_in,
-    value_of,
-)
+from micro_rt.backends.consul.lock_keys import Entry, LockKeys, entries_of, folder_of, said_in, value_of
 from micro_rt.backends.consul.lock_watch import LockWatches
-from micro_rt.errors import FailedPrecondition, Unavailable
+from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.chance import shuffle, spread
-from micro_rt.kit.clock import loop_time, wall_time_us
+from micro_rt.kit.clock import loop_time
 from micro_rt.kit.shared import Shared
 from micro_rt.sync.base import Capabilities, Claim, Grant, Holder, Observed, SyncEngine
 
@@ -52,15 +42,14 @@ __all__ = ["ConsulSync"]
 MIN_TTL = 10.0
 """Seconds: Consul refuses sessions with less."""
 LOCK_DELAY = "1s"
-"""For how long Consul refuses the key of a session that has ended. The deadline of the holder does its work; 0 would be Consul's 15 s."""
+"""For how long Consul refuses the key of a session that has ended. Its own is 15 s; the deadline of the holder does the work here."""
 AGAIN = 0.25
 """Seconds until a seat that looks free and was refused is tried again: the lock delay may last."""
 BEGIN = 0.25
 """Seconds after a grant when its key begins to be watched: many locks are released before."""
 TRIES = 3
-"""Seats that are tried in one request for a seat, and tries to make the epoch."""
+"""Seats that are tried in one request for a seat."""
 
-_CONSISTENT = (("consistent", ""),)
 _LONGEST_ID = 64
 
 
@@ -108,9 +97,10 @@ class ConsulSync(SyncEngine):
             PermissionDenied: the token may not read or write the keys of locks.
             FailedPrecondition: it has no namespaces, or a TLS file cannot be used; or somebody has overwritten the epoch.
         """
-        locks = _Locks(await self._shared.acquire())
+        consul = await self._shared.acquire()
+        locks = _Locks(consul, LockKeys(consul), LockWatches(consul))
         try:
-            await locks.do(())
+            await locks.keys.do(())
         except BaseException:
             await self._shared.release()
             raise
@@ -133,7 +123,7 @@ class ConsulSync(SyncEngine):
         """Returns who has a lock, as the leader of Consul's servers knows it."""
         locks = self._opened()
         folder = folder_of(name, 1)
-        epoch, entries = await locks.read(folder)
+        epoch, entries = await locks.keys.read(folder)
         entry = entries.get(f"{folder}0")
         if entry is None or not entry.session:
             return Observed(None, None)
@@ -174,15 +164,14 @@ class _ConsulClaim(Claim):
         """Whether there may be a session whose id is not known."""
         self._unsure = False
         """Whether the session may have, or may come to have, keys that nobody has told of."""
-        self._held: tuple[str, int, Grant] | None = None
-        """The key that was granted, the index at which it was made, and the grant."""
+        self._held: _Seat | None = None
         self._gone = False
         self._tried: object = None
         """What was known of the keys when they were last found free."""
 
     async def acquire(self) -> Grant | None:
         if not self._gone and self._held is not None:
-            return self._held[2] if await self._has_key() else None
+            return self._held.grant if await self._has_seat() else None
         for _ in range(2):
             if self._gone:
                 return None
@@ -222,32 +211,31 @@ class _ConsulClaim(Claim):
         if not answer.found:
             self._gone = True
         elif self._held is not None:
-            await self._has_key()
+            await self._has_seat()
         return not self._gone
 
     async def lost(self) -> str:
-        if self._held is None:
+        seat = self._held
+        if seat is None:
             raise FailedPrecondition("nothing was granted")
-        key, created, _ = self._held
         await asyncio.sleep(BEGIN)
         version = 0
         async with self._locks.watches.watch(self._folder) as feed:
             while True:
                 version = await feed.newer(version)
-                entry = feed.entries.get(key)
-                if not self._is_mine(entry, created):
-                    entry = await self._locks.key(key)
-                    if not self._is_mine(entry, created):
+                if not seat.is_in(feed.entries.get(seat.key)):
+                    entry = await self._locks.keys.entry(seat.key)
+                    if not seat.is_in(entry):
                         self._gone = True
-                        return _reason(key, entry)
+                        return _reason(seat.key, entry)
 
     async def release(self) -> bool:
         self._gone = True
         had = False
         if self._session:
-            keys = [] if self._held is None else [self._held[0]]
+            keys = [] if self._held is None else [self._held.key]
             if self._unsure:
-                _, entries = await self._locks.read(self._folder)
+                _, entries = await self._locks.keys.read(self._folder)
                 keys += [key for key, entry in entries.items() if entry.session == self._session and key not in keys]
             for key in keys:
                 mine = {"Verb": "check-session", "Key": key, "Session": self._session}
@@ -280,7 +268,7 @@ class _ConsulClaim(Claim):
         """Has a free seat locked."""
         seats = [f"{self._folder}0"]
         if self._unsure or self._seats > 1:
-            epoch, entries = await self._locks.read(self._folder)
+            epoch, entries = await self._locks.keys.read(self._folder)
             for key, entry in entries.items():
                 if entry.session == self._session and self._is_seat(key):
                     return self._granted(key, entry, epoch)
@@ -290,7 +278,7 @@ class _ConsulClaim(Claim):
         for key in seats[:TRIES]:
             unsure, self._unsure = self._unsure, True
             lock = {"Verb": "lock", "Key": key, "Value": self._value, "Session": self._session}
-            done, epoch, said = await self._locks.do((lock,))
+            done, epoch, said = await self._locks.keys.do((lock,))
             self._unsure = unsure
             if done:
                 with self._consul.understood():
@@ -301,21 +289,14 @@ class _ConsulClaim(Claim):
         return None
 
     def _granted(self, key: str, entry: Entry, epoch: int) -> Grant:
-        grant = Grant(epoch, entry.modified)
-        self._held = (key, entry.created, grant)
-        return grant
+        self._held = _Seat(key, self._session, entry.created, Grant(epoch, entry.modified))
+        return self._held.grant
 
-    async def _has_key(self) -> bool:
-        """Returns whether the key that was granted is still the claim's; else it is gone for good."""
-        if self._held is not None:
-            key, created, _ = self._held
-            if not self._is_mine(await self._locks.key(key), created):
-                self._gone = True
+    async def _has_seat(self) -> bool:
+        """Returns whether the seat that was granted is still the claim's; else it is gone for good."""
+        if self._held is not None and not self._held.is_in(await self._locks.keys.entry(self._held.key)):
+            self._gone = True
         return not self._gone
-
-    def _is_mine(self, entry: Entry | None, created: int) -> bool:
-        # One that was deleted may have been locked anew by a request of this claim that was long on its way.
-        return entry is not None and entry.session == self._session and entry.created == created
 
     def _is_seat(self, key: str) -> bool:
         seat = key.removeprefix(self._folder)
@@ -330,65 +311,27 @@ class _ConsulClaim(Claim):
         self._stray = False
 
 
-class _Locks:
-    """What the claims of an engine share.
+class _Locks(NamedTuple):
+    """What the claims of an engine share."""
 
-    Args:
-        consul: open.
-    """
+    consul: Consul
+    keys: LockKeys
+    watches: LockWatches
 
-    def __init__(self, consul: Consul) -> None:
-        self.consul = consul
-        self.watches = LockWatches(consul)
-        self._epoch = 0
-        """The greatest that was seen."""
 
-    async def key(self, key: str) -> Entry | None:
-        """Returns a key; None if there is none."""
-        answer = await self.consul.get(f"/v1/kv/{quote(key)}", _CONSISTENT)
-        with self.consul.understood():
-            return entries_of(list_of(answer.data)).get(key)
+class _Seat(NamedTuple):
+    """What was granted."""
 
-    async def read(self, folder: str) -> tuple[int, dict[str, Entry]]:
-        """Returns the epoch and the keys of a lock."""
-        done, epoch, said = await self.do(({"Verb": "get-tree", "Key": folder},), read=True)
-        with self.consul.understood():
-            if not done:
-                raise ValueError("Consul refuses to read")
-            return epoch, entries_of([each["KV"] for each in said], folder)
+    key: str
+    session: str
+    created: int
+    """The index at which the key was made. One that was deleted may have been locked anew by a request of this claim that was long
+    on its way."""
+    grant: Grant
 
-    async def do(self, operations: Sequence[Mapping[str, Any]], *, read: bool = False) -> tuple[bool, int, list[Any]]:
-        """Does all of some operations, or none.
-
-        Args:
-            operations: what belongs into each ``KV``.
-            read: whether they only read.
-
-        Returns:
-            Whether they were done, the epoch at that moment, and the results or the errors.
-        """
-        params = _CONSISTENT if read or not operations else ()
-        for _ in range(TRIES):
-            answer = await self.consul.txn(({"Verb": "get", "Key": EPOCH}, *operations), params)
-            with self.consul.understood():
-                if answer.found:
-                    number = number_of(answer.data["Results"][0]["KV"]["Value"])
-                    results = list_of(answer.data["Results"])[1:]
-                else:
-                    number, results = 0, list_of(answer.data["Errors"])
-                    missing = [each for each in results if each["OpIndex"] == 0]
-                    if not missing:
-                        return False, 0, results
-            if number is None:
-                raise FailedPrecondition(
-                    f"the key {EPOCH} in Consul at {self.consul.address.place} holds no number: delete it, so that a new epoch begins"
-                )
-            if number:
-                self._epoch = max(self._epoch, number)
-                return True, number, results
-            number = max(wall_time_us(), self._epoch + 1)
-            await self.consul.txn(({"Verb": "cas", "Key": EPOCH, "Index": 0, "Value": encoded(str(number).encode())},))
-        raise Unavailable(f"the key {EPOCH} in Consul at {self.consul.address.place} is deleted again and again")
+    def is_in(self, entry: Entry | None) -> bool:
+        """Returns whether a key is this seat."""
+        return entry is not None and (entry.session, entry.created) == (self.session, self.created)
 
 
 def _position(entry: Entry | None) -> tuple[str, int] | None:
