@@ -23,8 +23,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from typing import Any, Literal, NamedTuple
-from urllib.parse import quote
 
 from micro_rt.backends.consul.address import parse_consul_address
 from micro_rt.backends.consul.engine import Consul
@@ -50,7 +50,8 @@ BEGIN = 0.25
 TRIES = 3
 """Seats that are tried in one request for a seat."""
 
-_LONGEST_ID = 64
+_ID = re.compile("[0-9A-Za-z-]{1,64}")
+"""The id of a session, which becomes a part of paths."""
 
 
 class ConsulSync(SyncEngine):
@@ -283,6 +284,8 @@ class _ConsulClaim(Claim):
             if done:
                 with self._consul.understood():
                     entry = entries_of((said[0]["KV"],))[key]
+                    if entry.session != self._session:
+                        raise ValueError("Consul has locked it for another session")
                 return self._granted(key, entry, epoch)
             if "invalid session" in str(said):
                 return "no session"
@@ -345,6 +348,6 @@ def _reason(key: str, entry: Entry | None) -> str:
 
 
 def _session_id(id: object) -> str:
-    if not isinstance(id, str) or not 0 < len(id) <= _LONGEST_ID:
+    if not isinstance(id, str) or not _ID.fullmatch(id):
         raise TypeError("the id of a session is none")
-    return quote(id, safe="", errors="replace")
+    return id
