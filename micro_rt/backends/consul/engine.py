@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Generator, Mapping
+import math
+from collections.abc import Coroutine, Generator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from micro_rt.backends.consul.address import ConsulAddress
-from micro_rt.backends.consul.http import UNREACHABLE, Answer, ConsulHttp, Params, list_of
+from micro_rt.backends.consul.http import TXN, UNREACHABLE, Answer, Body, ConsulHttp, Params, list_of
 from micro_rt.errors import Error, FailedPrecondition, Unavailable
 from micro_rt.kit import backoff
 from micro_rt.kit.chance import between, spread
@@ -78,7 +79,7 @@ class Consul:
             if isinstance(error, Unavailable) and error.id == UNREACHABLE:
                 raise Unavailable(
                     f"{error.message}. Start Consul there (for a try: consul agent -dev), or name another address, "
-                    "in MICRO_REGISTRY or MICRO_CONFIG for example",
+                    "in MICRO_REGISTRY, MICRO_CONFIG or MICRO_SYNC for example",
                     id=error.id,
                 ) from None
             raise
@@ -99,15 +100,21 @@ class Consul:
         """Reads; the path is quoted already."""
         return await self._guarded(self._http.get(path, params, timeout=self.address.timeout))
 
-    async def block(self, path: str, params: Params, index: int) -> Answer:
+    async def block(self, path: str, params: Params, index: int, longest: float = math.inf) -> Answer:
         """Reads when the state is another than that of an index; at once if that is 0.
+
+        Args:
+            path: quoted already.
+            params: of the query.
+            index: of the state that is known.
+            longest: seconds that it waits at most.
 
         Raises:
             Unavailable: it does not answer; also to those who were waiting already when that is found out.
         """
         if not index:
             return await self.get(path, params)
-        wait = between(*WAIT)
+        wait = min(between(*WAIT), longest)
         waiting = [*params, ("index", str(index)), ("wait", f"{wait:.3f}s")]
         timeout = wait * 17 / 16 + self.address.timeout
         query = observed(asyncio.ensure_future(self._watched(self._http.get(path, waiting, timeout=timeout))))
@@ -125,11 +132,21 @@ class Consul:
             raise Unavailable(self.problem or f"the connection to Consul at {self.address.place} is closed")
         return query.result()
 
-    async def put(
-        self, path: str, body: Mapping[str, Any] | None = None, params: Params = (), *, host: str = ""
-    ) -> Answer:
+    async def put(self, path: str, body: Body | None = None, params: Params = (), *, host: str = "") -> Answer:
         """Writes; the path is quoted already."""
         return await self._at(host, self._http.put(path, body, params, timeout=self.address.timeout, host=host))
+
+    async def txn(self, operations: Sequence[Mapping[str, Any]], params: Params = ()) -> Answer:
+        """Does all of some operations on keys, or none of them.
+
+        Args:
+            operations: what belongs into each ``KV``.
+            params: of the request.
+
+        Returns:
+            What Consul says; ``found`` is False if it did none of them.
+        """
+        return await self.put(TXN, [{"KV": each} for each in operations], params)
 
     async def pass_check(self, id: str, host: str = "") -> bool:
         """Says that a TTL check passes; returns False if the agent has no such check.

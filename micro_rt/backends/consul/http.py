@@ -50,11 +50,16 @@ from micro_rt.kit.secrets import shown_file
 from micro_rt.kit.tls import client_context
 from micro_rt.logs import logger
 
-__all__ = ["UNREACHABLE", "Answer", "ConsulHttp", "Params", "list_of", "refusal"]
+__all__ = ["TXN", "UNREACHABLE", "Answer", "Body", "ConsulHttp", "Params", "list_of", "refusal"]
 
 _log = logger("micro_rt.consul")
 
 Params = Sequence[tuple[str, str]]
+Body = Mapping[str, Any] | Sequence[Any]
+"""What is sent as JSON."""
+
+TXN = "/v1/txn"
+"""Where transactions go. One that was rolled back is an answer (409), and no error."""
 
 UNREACHABLE = "micro.consul_unreachable"
 """The id of errors that say that nobody answered, whom it would help to start."""
@@ -69,7 +74,7 @@ class Answer:
     """What Consul said."""
 
     found: bool
-    """False if it was 404: there is no such thing."""
+    """False if it was 404, there is no such thing, or a transaction that was rolled back: ``data`` says why."""
     data: Any
     """The JSON, or the text if it is none; None if there is none."""
     index: int
@@ -118,7 +123,7 @@ class ConsulHttp:
         return cast("Answer", await self._bounded(request, timeout))
 
     async def put(
-        self, path: str, body: Mapping[str, Any] | None = None, params: Params = (), *, timeout: float, host: str = ""
+        self, path: str, body: Body | None = None, params: Params = (), *, timeout: float, host: str = ""
     ) -> Answer:
         """Writes; the path is quoted already."""
         data = "" if body is None else json.dumps(body)
@@ -267,7 +272,8 @@ class _Transport:
         response = await self._send(method, url, data, token)
         if _is_about_token(response.code, response.body) and await self._token.replaced(token):
             response = await self._send(method, url, data, self._token.value)
-        if response.code not in (200, 404):
+        rolled_back = response.code == 409 and path == TXN and not _is_about_token(response.code, response.body)
+        if response.code not in (200, 404) and not rolled_back:
             raise refusal(self._address, response.code, response.body.strip())
         return callback(response)
 
@@ -353,7 +359,7 @@ def _is_about_token(status: int, text: str) -> bool:
 def _answer(response: _Response) -> Answer:
     headers = response.headers
     data: Any = None
-    if response.code == 200 and response.body:
+    if response.code in (200, 409) and response.body:
         try:
             data = read_json(response.body)
         except ValueError:

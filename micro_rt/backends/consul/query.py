@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 from micro_rt.backends.consul.engine import Consul
 from micro_rt.backends.consul.http import Answer, Params
@@ -69,6 +70,8 @@ class BlockingQuery:
         """Whether the last answer does not go on from the one before: changes may have been missed, and indexes say nothing."""
         self.rest = 0.0
         """Seconds that there are at least between two answers."""
+        self.longest = math.inf
+        """Seconds that Consul waits at most before it answers without a change."""
         self._consul = consul
         self._path = path
         self._stale = stale
@@ -98,7 +101,7 @@ class BlockingQuery:
             stale = self._stale and not self._lost
             try:
                 answer = await self._consul.block(
-                    self._path, [*params, ("stale", "")] if stale else params, self._index
+                    self._path, [*params, ("stale", "")] if stale else params, self._index, self.longest
                 )
             except Unavailable as error:
                 self._lose()
