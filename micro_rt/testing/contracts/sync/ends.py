@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -36,7 +37,7 @@ class Ends(SyncSuite):
             async with sync.lock(name, timeout=self.settle) as again:
                 again.check()
 
-    async def test_a_holder_whose_loop_stands_still_loses_its_lock_in_time(self) -> None:
+    async def test_a_holder_whose_loop_stands_still_loses_its_lock_in_time(self, tmp_path: Path) -> None:
         """https://github.com/etcd-io/etcd/issues/11457: a holder that was suspended went on with a lock of somebody else."""
         other = self.other_process()
         if other is None:
@@ -46,11 +47,12 @@ class Ends(SyncSuite):
             ttl = max(self.ttl, (await sync.capabilities()).min_ttl)
             taken = f"global lock; lock = await sync.try_lock({name!r}, ttl={ttl}); return lock.token"
             token = int(await run(taken))
-            blocked = asyncio.ensure_future(
-                run(f"import time; time.sleep({self.expires}); return lock.token if lock.held else 0")
-            )
+            sign = tmp_path / "another has it"
+            waits = f"while not os.path.exists({str(sign)!r}): time.sleep(0.05)"
+            blocked = asyncio.ensure_future(run(f"import os, time; {waits}; return lock.token if lock.held else 0"))
             async with sync.lock(name, timeout=self.expires) as lock:
                 assert lock.token > token
+                sign.touch()
                 assert await blocked == "0"
                 assert (await run("return await lock.release()")) == "False"
                 lock.check()
