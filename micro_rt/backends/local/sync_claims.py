@@ -40,6 +40,7 @@ _ROW = 200
 """Bytes of a claim beside its texts."""
 _PROCESS = "process "
 """How the name of a clock begins that only one process reads."""
+_OF_ENDS = "id, name, seats, ttl, clock, until, token"
 _STRANGERS = 0.5
 """Seconds between two looks at claims whose clock cannot be compared."""
 
@@ -112,8 +113,8 @@ class View(NamedTuple):
     history: History
     outdated: bool
     """Whether the file has to get a new epoch: with the next write, no claim in it counts."""
-    holders: dict[Lock, frozenset[str]]
-    """The ids of the claims that have seats, by lock that may have others than before."""
+    holders: dict[Lock, dict[str, int]]
+    """The tokens of the claims that have seats, by lock that may have others than before, and by their ids."""
     ended: list[tuple[str, Lock]]
     """The claims whose time has passed, and which a write is to remove."""
     sweep: bool
@@ -134,7 +135,7 @@ class SyncClaims:
         self._clock = Clock(monotonic, f"{_PROCESS}{new_id()}") if clock.jumps else clock
         self._boot = "" if clock.jumps else boot_of(clock.epoch)
         self._check = check
-        self._strangers: dict[str, tuple[tuple[Any, ...], float]] = {}
+        self._strangers: dict[str, tuple[list[Any], float]] = {}
         """Claims whose clock cannot be compared: how they were seen, and when so for the first time."""
         self.last = History(0, 0, 0)
         """The newest that is known to be committed."""
@@ -146,29 +147,12 @@ class SyncClaims:
 
     # Writing, within a transaction
 
-    def begin(self, connection: Connection) -> None:
-        """Has the file be of this boot and of one history; each write begins with this."""
-        epoch, inode, boot, token = self._row(connection)
-        own = _inode(connection)
-        if _is_outdated(connection, History(epoch, token, 0), inode, self.last):
-            epoch = max(wall_time_us(), epoch + 1, self.last.epoch + 1)
-            if epoch > MOST:
-                raise Damaged("its epoch is the largest that can be")
-            connection.execute("DELETE FROM claims")
-            connection.execute("UPDATE history SET epoch = ?, inode = ?", (epoch, own))
-        if self._boot and boot != self._boot:
-            for (clock,) in connection.execute("SELECT DISTINCT clock FROM claims").fetchall():
-                if self._is_of_another_boot(clock):
-                    connection.execute("DELETE FROM claims WHERE clock = ?", (clock,))
-            token += _UNSAVED if boot else 0
-            connection.execute("UPDATE history SET boot = ?, token = ?", (self._boot, token))
-
     def sweep(self, connection: Connection, locks: Iterable[Lock] = ()) -> History:
         """Removes the claims whose time has passed, and grants their seats, and those of other locks."""
-        self._tidy(connection)
+        self._begin(connection)
         for lock in locks:
             self._grant(connection, lock)
-        return self._history(connection)
+        return self._read(connection)[0]
 
     def enter(self, connection: Connection, request: Request, known: bool) -> Standing:
         """Puts a claim into the queue unless it is there, and grants what can be.
@@ -178,64 +162,78 @@ class SyncClaims:
             request: what it asks for.
             known: whether it was there before: if it is not any more, it stays gone.
         """
-        self._tidy(connection)
-        if not self._exists(connection, request.id):
+        self._begin(connection)
+        row = connection.execute("SELECT token FROM claims WHERE id = ?", (request.id,)).fetchone()
+        if row is None:
             if known:
-                return Standing(self._history(connection), None, exists=False)
+                return Standing(self._read(connection)[0], None, exists=False)
             lock = request.lock
             self._check(connection, _ROW + 3 * len(lock.name.encode()) + len(request.id) + len(request.value))
             connection.execute(
                 "INSERT INTO claims (name, seats, id, value, ttl, clock, until) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (*lock, request.id, request.value, request.ttl, self._clock.epoch, self._clock.now() + request.ttl),
             )
-        self._grant(connection, request.lock)
-        (token,) = connection.execute("SELECT token FROM claims WHERE id = ?", (request.id,)).fetchone()
-        return Standing(self._history(connection), None if token is None else _number(token, 1), exists=True)
+        granted = self._grant(connection, request.lock)
+        token = granted.get(request.id, row and row[0])
+        return Standing(self._read(connection)[0], None if token is None else _number(token, 1), exists=True)
 
     def renew(self, connection: Connection, request: Request) -> bool:
         """Starts the time of a claim anew; returns False if it is gone."""
-        self._tidy(connection)
+        self._begin(connection)
         until = self._clock.now() + request.ttl
         return bool(connection.execute("UPDATE claims SET until = ? WHERE id = ?", (until, request.id)).rowcount)
 
-    def leave(self, connection: Connection, request: Request) -> Standing:
-        """Removes a claim, and grants its seat; says which token it had."""
-        self._tidy(connection)
+    def leave(self, connection: Connection, request: Request) -> bool:
+        """Removes a claim, and grants its seat; returns whether it had one."""
+        self._begin(connection)
         row = connection.execute("SELECT token FROM claims WHERE id = ?", (request.id,)).fetchone()
-        token = None if row is None or row[0] is None else _number(row[0], 1)
-        if row is not None:
-            connection.execute("DELETE FROM claims WHERE id = ?", (request.id,))
-            self._grant(connection, request.lock)
-        return Standing(self._history(connection), token, row is not None)
+        if row is None:
+            return False
+        connection.execute("DELETE FROM claims WHERE id = ?", (request.id,))
+        self._grant(connection, request.lock)
+        return row[0] is not None
 
-    def _tidy(self, connection: Connection) -> None:
-        """Removes the claims whose time has passed, and grants their seats."""
-        self.begin(connection)
-        if ended := self._ended(connection):
+    def _begin(self, connection: Connection) -> None:
+        """Has the file be of this boot and of one history, removes the claims whose time has passed, and grants their seats."""
+        found, inode, boot = self._read(connection)
+        if _is_outdated(connection, found, inode, self.last):
+            epoch = max(wall_time_us(), found.epoch + 1, self.last.epoch + 1)
+            if epoch > MOST:
+                raise Damaged("its epoch is the largest that can be")
+            connection.execute("DELETE FROM claims")
+            connection.execute("UPDATE history SET epoch = ?, inode = ?", (epoch, _inode(connection)))
+        if self._boot and boot != self._boot:
+            for (clock,) in connection.execute("SELECT DISTINCT clock FROM claims").fetchall():
+                if self._is_of_another_boot(clock):
+                    connection.execute("DELETE FROM claims WHERE clock = ?", (clock,))
+            token = found.token + (_UNSAVED if boot else 0)
+            connection.execute("UPDATE history SET boot = ?, token = ?", (self._boot, token))
+        if ended := self._ended(connection)[0]:
             connection.executemany("DELETE FROM claims WHERE id = ?", [(id,) for id, _ in ended])
             for lock in dict.fromkeys(lock for _, lock in ended):
                 self._grant(connection, lock)
 
-    def _grant(self, connection: Connection, lock: Lock) -> None:
-        """Gives the seats that are free to those who came first."""
-        (held,) = connection.execute(
-            "SELECT count(*) FROM claims WHERE name = ? AND seats = ? AND token IS NOT NULL", lock
-        ).fetchone()
-        if held >= lock.seats:
-            return
+    def _grant(self, connection: Connection, lock: Lock) -> dict[str, int]:
+        """Gives the seats that are free to those who came first; returns their tokens by their ids."""
         next = connection.execute(
-            "SELECT arrival FROM claims WHERE name = ? AND seats = ? AND token IS NULL ORDER BY arrival LIMIT ?",
-            (*lock, lock.seats - held),
+            """SELECT arrival, id, (SELECT token FROM history) FROM claims
+            WHERE name = :name AND seats = :seats AND token IS NULL ORDER BY arrival LIMIT max(0, :seats - (
+                SELECT count(*) FROM claims WHERE name = :name AND seats = :seats AND token IS NOT NULL
+            ))""",
+            lock._asdict(),
         ).fetchall()
+        granted: dict[str, int] = {}
         if not next:
-            return
-        token = self._row(connection)[3]
+            return granted
+        token = _number(next[0][2])
         if token + len(next) > MOST:
             raise Damaged("its last token is the largest that can be")
-        for (arrival,) in next:
+        for arrival, id, _ in next:
             token += 1
             connection.execute("UPDATE claims SET token = ? WHERE arrival = ?", (token, arrival))
+            granted[str(id)] = token
         connection.execute("UPDATE history SET token = ?", (token,))
+        return granted
 
     # Reading
 
@@ -279,17 +277,16 @@ class SyncClaims:
         last = self.last  # Before the file is read, which is then no older.
         history, inode, _ = self._read(connection)
         outdated = _is_outdated(connection, history, inode, last)
-        ended = self._ended(connection)
+        ended, strangers = self._ended(connection)
         over = {id for id, _ in ended}
-        holders: dict[Lock, frozenset[str]] = {}
+        holders: dict[Lock, dict[str, int]] = {}
         for lock in () if outdated else self._changed(connection, since, history.change, wanted):
             rows = connection.execute(
-                "SELECT id FROM claims WHERE name = ? AND seats = ? AND token IS NOT NULL", lock
+                "SELECT id, token FROM claims WHERE name = ? AND seats = ? AND token IS NOT NULL", lock
             ).fetchall()
-            holders[lock] = frozenset(str(id) for (id,) in rows if id not in over)
+            holders[lock] = {str(id): _number(token, 1) for id, token in rows if id not in over}
         (until,) = connection.execute("SELECT min(until) FROM claims WHERE clock = ?", (self._clock.epoch,)).fetchone()
         next = float("inf") if until is None else float(until)
-        strangers = bool(self._of_other_clocks(connection))
         if strangers:
             next = min(next, self._clock.now() + _STRANGERS)
         return View(history, outdated, holders, ended, outdated or strangers or bool(ended), next)
@@ -313,51 +310,40 @@ class SyncClaims:
 
     # What both need
 
-    def _row(self, connection: Connection) -> tuple[int, int, str, int]:
-        row = connection.execute("SELECT epoch, inode, boot, token FROM history").fetchone()
+    def _read(self, connection: Connection) -> tuple[History, int, str]:
+        """Returns what the file says about itself, its inode, and its boot."""
+        row = connection.execute(
+            "SELECT epoch, token, (SELECT coalesce(max(number), 0) FROM changes), inode, boot FROM history"
+        ).fetchone()
         if row is None:
             raise Damaged("a table that has one row is empty")
-        epoch, inode, boot, token = row
+        *numbers, boot = row
         if not isinstance(boot, str):
             raise Damaged("the name of its boot is no text")
-        return _number(epoch), _number(inode), boot, _number(token)
+        epoch, token, change, inode = map(_number, numbers)
+        return History(epoch, token, change), inode, boot
 
-    def _read(self, connection: Connection) -> tuple[History, int, str]:
-        epoch, inode, boot, token = self._row(connection)
-        (change,) = connection.execute("SELECT coalesce(max(number), 0) FROM changes").fetchone()
-        return History(epoch, token, _number(change)), inode, boot
-
-    def _history(self, connection: Connection) -> History:
-        return self._read(connection)[0]
-
-    def _exists(self, connection: Connection, id: str) -> bool:
-        return connection.execute("SELECT 1 FROM claims WHERE id = ?", (id,)).fetchone() is not None
-
-    def _ended(self, connection: Connection) -> list[tuple[str, Lock]]:
-        """Returns the claims whose time has passed."""
+    def _ended(self, connection: Connection) -> tuple[list[tuple[str, Lock]], bool]:
+        """Returns the claims whose time has passed, and whether there are some whose clock cannot be compared."""
+        own, now = self._clock.epoch, self._clock.now()
         rows = connection.execute(
-            "SELECT id, name, seats FROM claims WHERE clock = ? AND until <= ? ORDER BY until LIMIT ?",
-            (self._clock.epoch, self._clock.now(), _AT_ONCE),
+            f"""SELECT {_OF_ENDS} FROM claims WHERE clock = :own AND until <= :now
+            UNION ALL SELECT {_OF_ENDS} FROM claims WHERE clock < :own UNION ALL SELECT {_OF_ENDS} FROM claims WHERE clock > :own
+            LIMIT :most""",  # noqa: S608 - constants
+            {"own": own, "now": now, "most": _AT_ONCE},
         ).fetchall()
-        ended = [(str(id), _lock(name, seats)) for id, name, seats in rows]
-        if others := self._of_other_clocks(connection):
-            now = self._clock.now()
-            seen: dict[str, tuple[tuple[Any, ...], float]] = {}
-            for id, name, seats, ttl, clock, until, token in others:
-                state = (clock, until, token)
+        ended: list[tuple[str, Lock]] = []
+        seen: dict[str, tuple[list[Any], float]] = {}
+        for id, name, seats, ttl, *state in rows:
+            if state[0] != own:
                 before = self._strangers.get(id)
-                seen[id] = before if before is not None and before[0] == state else (state, now)
-                if self._is_of_another_boot(clock) or now - seen[id][1] > ttl:
-                    ended.append((id, _lock(name, seats)))
-            self._strangers = seen
-        return ended
-
-    def _of_other_clocks(self, connection: Connection) -> list[tuple[Any, ...]]:
-        columns = "id, name, seats, ttl, clock, until, token"
-        return connection.execute(
-            f"SELECT {columns} FROM claims WHERE clock < ? UNION ALL SELECT {columns} FROM claims WHERE clock > ? LIMIT ?",  # noqa: S608 - constants
-            (self._clock.epoch, self._clock.epoch, _AT_ONCE),
-        ).fetchall()
+                since = before[1] if before is not None and before[0] == state else now
+                if not self._is_of_another_boot(state[0]) and now - since <= ttl:
+                    seen[id] = state, since
+                    continue
+            ended.append((str(id), _lock(name, seats)))
+        self._strangers = seen
+        return ended, bool(seen)
 
     def _has_ended(self, clock: object, until: object) -> bool:
         if clock != self._clock.epoch:
@@ -390,4 +376,4 @@ def _lock(name: object, seats: object) -> Lock:
 
 def _inode(connection: Connection) -> int:
     main = connection.files.main
-    return 0 if main is None else main[1]
+    return 0 if main is None else main[1] & MOST  # Some file systems have larger numbers than SQLite.

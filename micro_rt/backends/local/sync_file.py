@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -51,7 +51,7 @@ T = TypeVar("T")
 class Seat:
     """A claim of this process, as the file sees it."""
 
-    __slots__ = ("change", "ended", "epoch", "gone", "request", "token", "waits", "woken")
+    __slots__ = ("change", "ended", "epoch", "gone", "request", "token", "until", "woken")
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -61,6 +61,8 @@ class Seat:
         """What was seen last when it was granted."""
         self.token = 0
         """Above 0 once it was granted."""
+        self.until = 0.0
+        """When its time has passed at the earliest, on the clock."""
         self.gone = ""
         """Why it is no claim any more."""
         self.woken = asyncio.Event()
@@ -144,7 +146,9 @@ class SyncFile:
 
     async def enter(self, seat: Seat) -> bool:
         """Puts a claim into the queue, or looks what became of it; returns whether it is there."""
-        request = seat.request
+        if seat.token and self._claims.now() < seat.until:
+            return True
+        request, asked = seat.request, self._claims.now()
         self._seats.setdefault(request.lock, {})[request.id] = seat
         known = seat.epoch > 0
         if not seat.token:  # Before it is asked for: what is granted after that wakes it.
@@ -158,6 +162,8 @@ class SyncFile:
         if seat.gone:
             return False
         seat.epoch = history.epoch
+        if not known:
+            seat.until = asked + request.ttl
         if standing.token is not None and not seat.token:
             seat.token, seat.change = standing.token, history.change
             seat.woken.set()
@@ -165,15 +171,16 @@ class SyncFile:
 
     async def renew(self, seat: Seat) -> bool:
         """Starts the time of a claim anew; returns False if it is gone."""
+        asked = self._claims.now()
         if not await self._write(lambda it: self._claims.renew(it, seat.request)):
             self.gone(seat, "its ttl has passed, or it was deleted")
+        seat.until = asked + seat.request.ttl
         return not seat.gone
 
     async def leave(self, seat: Seat) -> bool:
         """Removes a claim; returns whether it had a seat."""
         self.gone(seat, "it was released")
-        standing: Standing = await self._write(lambda it: self._claims.leave(it, seat.request))
-        return standing.token is not None
+        return await self._write(lambda it: self._claims.leave(it, seat.request))
 
     def gone(self, seat: Seat, why: str) -> None:
         """Notes that a claim is none any more."""
@@ -293,11 +300,14 @@ class SyncFile:
         if view.sweep or self._free:
             self._sweep_soon()
 
-    def _compare(self, lock: Lock, holders: frozenset[str], history: History) -> None:
+    def _compare(self, lock: Lock, holders: Mapping[str, int], history: History) -> None:
         """Tells the claims of a lock that were granted, and those that were deleted."""
         seats = self._seats.get(lock, {})
-        for id in holders:
-            if (granted := seats.get(id)) is not None:
+        for id, token in holders.items():
+            granted = seats.get(id)
+            if granted is not None and not granted.token:
+                if granted.epoch == history.epoch:  # Else it is not known yet that it is there.
+                    granted.token, granted.change = token, history.change
                 granted.woken.set()
         waits = False
         for seat in list(seats.values()):
