@@ -130,8 +130,14 @@ class Database:
         """Runs an operation that only reads; it sees all that was committed before."""
         return await self._reader.submit(operation)
 
-    def poll_soon(self) -> None:
-        """Has the poll run now, and every interval from now on; may be called from any thread."""
+    def poll_soon(self, interval: float | None = None) -> None:
+        """Has the poll run now, and every interval from now on; may be called from any thread.
+
+        Args:
+            interval: seconds from now on; as before if not given.
+        """
+        if interval is not None:
+            self._reader.interval = interval
         self._reader.polling = True
         self._reader.poke()
 

@@ -18,20 +18,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from micro_rt.backends.local.damage import guarded
 from micro_rt.backends.local.disk import Disk
 from micro_rt.backends.local.file_time import FileTime
 from micro_rt.backends.local.sqlite import Connection, Database
 from micro_rt.backends.local.state import Sync
 from micro_rt.backends.local.store_records import KEPT, SCHEMA, StoreRecords
-from micro_rt.backends.local.store_rows import Damaged
 from micro_rt.backends.local.store_writes import StoreWrites
-from micro_rt.errors import DataLoss, Error
+from micro_rt.errors import Error
 from micro_rt.kit.chance import between
 from micro_rt.kit.clock import Clock, loop_time
 from micro_rt.kit.ownership import Owner
@@ -140,26 +139,7 @@ class StoreFile:
         return await self.database.write(partial(self._guarded, operation))
 
     def _guarded(self, operation: Callable[[Connection], T], connection: Connection) -> T:
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST)
-        try:
-            return operation(connection)
-        except Damaged as error:
-            raise self._damaged(str(error)) from None
-        except (TypeError, ValueError, OverflowError) as error:  # Their messages may hold what is stored.
-            raise self._damaged(type(error).__name__) from error
-        except sqlite3.DataError as error:
-            raise self._damaged(str(error)) from None
-        except sqlite3.OperationalError as error:
-            # Such as a table or a column that is missing, or text that is not UTF-8, which has no code.
-            if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) != sqlite3.SQLITE_ERROR:
-                raise
-            raise self._damaged(str(error)) from None
-
-    def _damaged(self, why: str) -> DataLoss:
-        return DataLoss(
-            f"{self.database.path} holds what no store of micro-rt writes ({why}): stop what uses it, move it away with its -wal "
-            "and -shm, and restore a backup, or begin with a new one"
-        )
+        return guarded(self.database.path, "store", _LARGEST, operation, connection)
 
     async def apply(self, writes: Sequence[Write]) -> Sequence[int | Error]:
         """Makes writes, and sees to it that they are swept when they expire."""

@@ -22,12 +22,12 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from micro_rt.backends.local.damage import Damaged
 from micro_rt.backends.local.file_time import FileTime
 from micro_rt.backends.local.open_files import Connection
 from micro_rt.backends.local.store_rows import (
     DELETED,
     EXPIRED,
-    Damaged,
     Row,
     checked,
     entry_of,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
+from micro_rt.backends.local.damage import Damaged
 from micro_rt.backends.local.open_files import Connection
 from micro_rt.kit.clock import wall_time
 from micro_rt.kit.foreign import read_json
@@ -18,7 +19,6 @@ __all__ = [
     "DELETED",
     "EXPIRED",
     "PUT",
-    "Damaged",
     "Found",
     "Row",
     "checked",
@@ -34,10 +34,6 @@ _LONGEST = 1 << 20
 """Characters of metadata as JSON at most; what is taken needs no more than a fourth of it."""
 
 Row: TypeAlias = "tuple[bytes, int, int, float | None, str | None, bytes | None]"
-
-
-class Damaged(Exception):  # noqa: N818 - a signal within this backend
-    """The file holds what no store writes; the message says what, without values."""
 
 
 class Found(NamedTuple):

@@ -299,7 +299,8 @@ class Reader(_Worker):
         self.polling = False
         self._poll = poll
         self._deliver = deliver
-        self._interval = interval
+        self.interval = interval
+        """Seconds; may be changed from any thread."""
         self._next_poll = 0.0
         self._poke = _Job(_nothing, None)
         self._poked = False
@@ -349,7 +350,7 @@ class Reader(_Worker):
             self._troubled = False
             if found is not None:
                 self.call(self._deliver, found)
-        self._next_poll = monotonic() + self._interval
+        self._next_poll = monotonic() + self.interval
 
 
 def _nothing(connection: Connection) -> None:
