@@ -26,7 +26,7 @@ async def main():
     async with Sync.over(make(sys.argv[2])) as sync:
         print("ready", flush=True)
         for line in iter(sys.stdin.readline, ""):
-            exec(compile("async def step(sync):\\n " + line.strip().replace(";", "\\n "), "step", "exec"), globals())
+            exec(compile("async def step(sync):\\n " + line.strip().replace("; ", "\\n "), "step", "exec"), globals())
             print(repr(await step(sync)), flush=True)
             await asyncio.to_thread(lambda: None)
 asyncio.run(main())
@@ -144,7 +144,8 @@ class SyncSuite(Contract):
             assert (await stdout.readline()).strip() == b"ready"
             yield run
         finally:
-            process.kill()
+            if process.returncode is None:
+                process.kill()
             await process.communicate()
 
 
