@@ -47,7 +47,7 @@ class Ends(SyncSuite):
             taken = f"global lock; lock = await sync.try_lock({name!r}, ttl={ttl}); return lock.token"
             token = int(await run(taken))
             blocked = asyncio.ensure_future(
-                run(f"import time; time.sleep({self.expires}); return lock.token if lock.held else 0")
+                run(f"import time; time.sleep({2 * ttl}); return lock.token if lock.held else 0")
             )
             async with sync.lock(name, timeout=self.expires) as lock:
                 assert lock.token > token
