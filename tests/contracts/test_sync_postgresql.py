@@ -8,20 +8,12 @@ from urllib.parse import quote
 import pytest
 
 from micro_rt.backends.postgresql.address import quoted
-from micro_rt.backends.postgresql.sync import CockroachSync, PostgreSQLSync, SqlSync
 from micro_rt.sync.base import SyncEngine
 from micro_rt.testing.contracts import OtherSync, SyncContract
 from tests.helpers.cutting import CutOff
-from tests.helpers.postgresql import looking
+from tests.helpers.postgresql import impatient, looking
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.server import Server
-
-
-def impatient(url: str) -> SqlSync:
-    """Makes an engine that grants locks for a short time, too."""
-    engine = CockroachSync(url) if url.startswith("cockroachdb:") else PostgreSQLSync(url)
-    engine.min_ttl, engine.margin = 0.5, 0.1
-    return engine
 
 
 async def drop_schema(address: str, schema: str) -> None:
@@ -48,7 +40,7 @@ class SqlSyncContract(CutOff, SyncContract):
         return impatient(self.url)
 
     def other_process(self) -> OtherSync:
-        return OtherSync("tests.contracts.test_sync_postgresql:impatient", self.url)
+        return OtherSync("tests.helpers.postgresql:impatient", self.url)
 
     async def drop(self, engine: SyncEngine, name: str) -> bool:
         async with looking(self.server) as connection:
