@@ -246,7 +246,7 @@ def test_what_is_not_in_the_tables_is_found(sql: str) -> None:
 
 def test_the_statements_of_postgresql_are_others() -> None:
     sql = PostgreSQLStatements.of(SCHEMA, timeline=True)
-    for statement in (sql.put, sql.changes, sql.sweep, sql.lock):
+    for statement in (sql.put, sql.changes, sql.sweep, *sql.renew):
         assert list(unknown(statement))
 
 

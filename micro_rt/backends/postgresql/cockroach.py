@@ -21,10 +21,11 @@ import asyncpg
 
 from micro_rt.backends.postgresql.address import parse_postgresql_address
 from micro_rt.backends.postgresql.cockroach_statements import CockroachStatements
-from micro_rt.backends.postgresql.engine import SCHEMA, SqlStore, cut, newer, padded
+from micro_rt.backends.postgresql.engine import SCHEMA, SqlStore, cut, padded
 from micro_rt.backends.postgresql.pool import NO_LIMIT, Connection, transaction
 from micro_rt.backends.postgresql.rows import metadata_text
 from micro_rt.backends.postgresql.statements import GET_SIZES, range_of
+from micro_rt.backends.postgresql.tables import make_again, newer, version_of
 from micro_rt.errors import Error, FailedPrecondition, Unavailable
 from micro_rt.kit.ids import new_id
 from micro_rt.store.base import KEEP, Capabilities, Changes, Cursor, VersionConflict, Write
@@ -41,10 +42,6 @@ LONGEST = 60.0
 """Seconds that a transaction may take."""
 POLL = 0.5
 """Seconds after which a watch looks."""
-
-_EXISTS_NOW = frozenset({"23505", "42P07", "42P06", "42710", "40001", "XX000"})
-"""Codes of a statement that makes what another process has just made."""
-_MISSING = ("42P01", "3F000")
 
 
 class _Waiting(NamedTuple):
@@ -119,14 +116,14 @@ class CockroachStore(SqlStore):
 
     async def migrate(self) -> None:
         """Makes missing tables. Several processes may execute every statement at once."""
-        version = await self._version()
+        version = await version_of(self.pool, self._sql.version)
         if version is None:
             for statement in self._sql.tables:
-                await self.pool.run(partial(_make, statement))
+                await self.pool.run(partial(make_again, statement))
             await self.pool.rows(self._sql.set_version, SCHEMA, new_id(), repeat=True)
-            version = await self._version()
+            version = await version_of(self.pool, self._sql.version)
         if version is None or version > SCHEMA:
-            raise newer(self.name, self.address.schema, version or 0)
+            raise newer(self.name, self.address.schema, version or 0, SCHEMA)
 
     async def expire(self, most: int) -> int:
         """Turns records whose time has passed into marks."""
@@ -156,18 +153,6 @@ class CockroachStore(SqlStore):
 
         await self.pool.run(lambda connection: transaction(connection, forget))
         return len(old)
-
-    async def _version(self) -> int | None:
-        async def ask(connection: Connection) -> int | None:
-            try:
-                version: int | None = await connection.fetchval(self._sql.version)
-            except asyncpg.PostgresError as error:
-                if error.sqlstate in _MISSING:
-                    return None
-                raise
-            return version
-
-        return await self.pool.run(ask, repeat=True)
 
     async def _write_all(self) -> None:
         """Makes transactions until nothing waits any more."""
@@ -257,17 +242,3 @@ class CockroachStore(SqlStore):
             for row in await connection.fetch(self._sql.look[len(keys)], *keys):
                 known[bytes(row["k"]).decode()] = row
         return known
-
-
-async def _make(statement: str, connection: Connection) -> None:
-    """Makes a table or an index; again, if another process makes it at the same time."""
-    for _ in range(20):
-        try:
-            await connection.execute(statement)
-        except asyncpg.PostgresError as error:
-            if error.sqlstate not in _EXISTS_NOW:
-                raise
-            await asyncio.sleep(0.05)
-        else:
-            return
-    await connection.execute(statement)

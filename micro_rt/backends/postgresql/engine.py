@@ -12,11 +12,10 @@ from micro_rt.backends.postgresql.pool import NO_LIMIT, Pool
 from micro_rt.backends.postgresql.rows import entries_of, record_of
 from micro_rt.backends.postgresql.statements import GET_SIZES, Reading, range_of
 from micro_rt.backends.postgresql.sweeper import Sweeper
-from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.tasks import TaskSet
 from micro_rt.store.base import Entry, Last, Record, Scan, StoreEngine, Wakeups
 
-__all__ = ["SCHEMA", "SqlStore", "cut", "newer", "padded"]
+__all__ = ["SCHEMA", "SqlStore", "cut", "padded"]
 
 SCHEMA = 1
 """The version of the tables."""
@@ -151,12 +150,3 @@ def padded(keys: Sequence[bytes]) -> Sequence[bytes]:
     """Returns keys, the last one repeated, so that there is a statement for their number."""
     size = next(size for size in GET_SIZES if size >= len(keys))
     return [*keys, *[keys[-1]] * (size - len(keys))]
-
-
-def newer(name: str, schema: str, version: int) -> FailedPrecondition:
-    """Returns the error of tables that a newer version of micro-rt has made."""
-    return FailedPrecondition(
-        f"{name}: the tables in the schema {schema!r} have version {version}, and this version of micro-rt knows versions up to "
-        f"{SCHEMA}: update micro-rt, or name another schema with schema=",
-        may_have_run=False,
-    )

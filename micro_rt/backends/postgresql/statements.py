@@ -143,14 +143,6 @@ class PostgreSQLStatements:
     """Limit: turns records whose time has passed into marks; returns a row for each."""
     forget: str
     """Seconds, limit: drops marks that are older, and raises the floor; returns how many."""
-    schema: str
-    """Its name, quoted."""
-    version_table: str
-    """Its name, quoted."""
-    schema_exists: str
-    make_schema: str
-    lock: str
-    """Waits until nobody else changes the tables."""
     version: str
     set_version: str
     """Version, epoch: writes both, and the floor."""
@@ -234,11 +226,6 @@ WITH gone AS (
 ), highest AS (SELECT x, n FROM gone ORDER BY x DESC, n DESC LIMIT 1), raised AS (
   UPDATE {s}.floor AS f SET x = h.x, n = h.n FROM highest AS h WHERE (f.x, f.n) < (h.x, h.n)
 ) SELECT count(*) FROM gone""",
-            schema=s,
-            version_table=f"{s}.version",
-            schema_exists="SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = $1::text",
-            make_schema=f"CREATE SCHEMA {s}",
-            lock="SELECT pg_advisory_xact_lock($1::bigint)",
             version=f"SELECT version FROM {s}.version",
             set_version=f"""
 WITH e AS (INSERT INTO {s}.epoch VALUES ($2::text, {xid})), f AS (INSERT INTO {s}.floor VALUES (0, 0))

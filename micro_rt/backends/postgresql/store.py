@@ -11,17 +11,17 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from copy import copy
+from functools import partial
 
-import asyncpg
-
-from micro_rt.backends.postgresql.address import parse_postgresql_address, quoted
-from micro_rt.backends.postgresql.engine import SCHEMA, SqlStore, cut, newer
+from micro_rt.backends.postgresql.address import parse_postgresql_address
+from micro_rt.backends.postgresql.engine import SCHEMA, SqlStore, cut
 from micro_rt.backends.postgresql.horizon import Horizon
 from micro_rt.backends.postgresql.notices import Listener, Notifier
 from micro_rt.backends.postgresql.pool import NO_LIMIT, Connection, transaction
 from micro_rt.backends.postgresql.rows import metadata_text
 from micro_rt.backends.postgresql.statements import LATEST, PostgreSQLStatements, range_of
-from micro_rt.errors import Aborted, Error, FailedPrecondition, PermissionDenied, Unavailable
+from micro_rt.backends.postgresql.tables import has_timeline, lock_schema, make_tables, newer, version_of
+from micro_rt.errors import Aborted, Error, Unavailable
 from micro_rt.kit.ids import new_id
 from micro_rt.store.base import KEEP, Capabilities, Changes, Cursor, VersionConflict, Write
 
@@ -34,9 +34,6 @@ NOTIFIED = (0.1, 5.0)
 """Seconds after which a watch has normally seen a write, and after which it looks by itself, if notifications arrive."""
 POLLED = (1.0, 0.5)
 """The same, if they do not."""
-
-_OLDEST = 13
-_MISSING = ("42P01", "3F000")
 
 
 class PostgreSQLStore(SqlStore):
@@ -123,14 +120,14 @@ class PostgreSQLStore(SqlStore):
 
     async def migrate(self) -> None:
         """Makes missing tables. One process does it, and the others wait for it."""
-        timeline = await self.pool.run(self._look_at_server)
+        timeline = await self.pool.run(partial(has_timeline, name=self.name, part="store"))
         self._sql = PostgreSQLStatements.of(self.address.schema, timeline=timeline)
-        version = await self._version()
+        version = await version_of(self.pool, self._sql.version)
         if version is None:
             await self.pool.run(lambda connection: transaction(connection, self._make_tables))
-            version = await self._version()
+            version = await version_of(self.pool, self._sql.version)
         if version is None or version > SCHEMA:
-            raise newer(self.name, self.address.schema, version or 0)
+            raise newer(self.name, self.address.schema, version or 0, SCHEMA)
         (state,) = await self.pool.rows(self._sql.state, repeat=True)
         if not state["valid"]:
             await self._renew()
@@ -214,63 +211,15 @@ class PostgreSQLStore(SqlStore):
             )
         return Aborted(f"{self.name}: record {write.key!r} changes too often", may_have_run=False)
 
-    async def _look_at_server(self, connection: Connection) -> bool:
-        """Returns whether the server tells its timeline.
-
-        Raises:
-            FailedPrecondition: it is too old, or something else.
-        """
-        if hasattr(connection.get_settings(), "crdb_version"):
-            raise FailedPrecondition(
-                f"{self.name} is CockroachDB: write cockroachdb:// in the address", may_have_run=False
-            )
-        version = connection.get_server_version()
-        if version.major < _OLDEST:
-            raise FailedPrecondition(
-                f"{self.name} is version {version.major}, and the store needs {_OLDEST} or newer", may_have_run=False
-            )
-        try:
-            await connection.fetch("SELECT pg_walfile_name(pg_current_wal_lsn())")
-        except asyncpg.PostgresError:  # A server that stores elsewhere has no log of writes.
-            return False
-        return True
-
-    async def _version(self) -> int | None:
-        """Returns the version of the tables; None if they are missing."""
-
-        async def ask(connection: Connection) -> int | None:
-            try:
-                version: int | None = await connection.fetchval(self._sql.version)
-            except asyncpg.PostgresError as error:
-                if error.sqlstate in _MISSING:
-                    return None
-                raise
-            return version
-
-        return await self.pool.run(ask, repeat=True)
-
     async def _make_tables(self, connection: Connection) -> None:
-        await connection.fetch(self._sql.lock, zlib.crc32(self.address.schema.encode()))
-        try:
-            if not await connection.fetchval(self._sql.schema_exists, self.address.schema):
-                await connection.execute(self._sql.make_schema)
-            elif await connection.fetchval("SELECT to_regclass($1::text) IS NOT NULL", self._sql.version_table):
-                return  # Another process was faster.
-            for statement in self._sql.tables:
-                await connection.execute(statement)
-        except asyncpg.InsufficientPrivilegeError as error:
-            raise PermissionDenied(
-                f"{self.name}: user {self.address.user!r} may not make the tables ({error.args[0]}); run CREATE SCHEMA "
-                f"{self._sql.schema} AUTHORIZATION {quoted(self.address.user)} as an administrator",
-                may_have_run=False,
-            ) from None
-        await connection.fetch(self._sql.set_version, SCHEMA, new_id())
+        if await make_tables(connection, self.address, self.name, self._sql.tables, "version"):
+            await connection.fetch(self._sql.set_version, SCHEMA, new_id())
 
     async def _renew(self) -> None:
         """Begins a new history: the tables come out of a dump, so the numbers of transactions in them are those of another server."""
 
         async def renew(connection: Connection) -> None:
-            await connection.fetch(self._sql.lock, zlib.crc32(self.address.schema.encode()))
+            await lock_schema(connection, self.address)
             if await connection.fetchval(f"SELECT valid FROM ({self._sql.state}) AS state"):  # noqa: S608 - our own statement
                 return  # Another process was faster.
             begin, *others = self._sql.renew
