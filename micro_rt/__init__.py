@@ -35,6 +35,7 @@ from micro_rt.events.publisher import HeadersLike, NotAllPublished, Published, P
 from micro_rt.events.replay import replay
 from micro_rt.events.subscriber import Subscriber
 from micro_rt.events.subscription import EventSubscription
+from micro_rt.fence import Fence, Fenced
 from micro_rt.handler import Handler
 from micro_rt.health.state import Health
 from micro_rt.interceptor import EventNext, Interceptor, InterceptorsByMethod, PublishNext, StreamNext, UnaryNext
@@ -43,7 +44,7 @@ from micro_rt.method import AuthPolicy, Idempotency, Kind, Method, Policy, Retry
 from micro_rt.node import Node
 from micro_rt.service.service import Lifespan, Service
 from micro_rt.service.typed_store import TypedChange, TypedPage, TypedRecord, TypedStore, TypedWatch
-from micro_rt.store.base import KEEP, Change, ChangeKind, Keep, NotAllWritten, Record, VersionConflict
+from micro_rt.store.base import KEEP, Change, ChangeKind, Keep, NotAllWritten, Record, Stale, VersionConflict
 from micro_rt.store.store import Page, Store
 from micro_rt.store.watch import StoreWatch
 from micro_rt.telemetry.access_log import AccessLog
@@ -79,6 +80,8 @@ __all__ = [
     "EventSubscription",
     "EventsInfo",
     "FailedPrecondition",
+    "Fence",
+    "Fenced",
     "Handler",
     "HeadersLike",
     "Health",
@@ -116,6 +119,7 @@ __all__ = [
     "ServerStreamCall",
     "Service",
     "ServiceInfo",
+    "Stale",
     "Store",
     "StoreWatch",
     "StreamNext",

@@ -32,6 +32,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "context",
             "errors",
             "event",
+            "fence",
             "handler",
             "interceptor",
             "logs",
