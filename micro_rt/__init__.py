@@ -44,7 +44,7 @@ from micro_rt.method import AuthPolicy, Idempotency, Kind, Method, Policy, Retry
 from micro_rt.node import Node
 from micro_rt.service.service import Lifespan, Service
 from micro_rt.service.typed_store import TypedChange, TypedPage, TypedRecord, TypedStore, TypedWatch
-from micro_rt.store.base import KEEP, Change, ChangeKind, Keep, NotAllWritten, Record, VersionConflict
+from micro_rt.store.base import KEEP, Change, ChangeKind, Keep, NotAllWritten, Record, Stale, VersionConflict
 from micro_rt.store.store import Page, Store
 from micro_rt.store.watch import StoreWatch
 from micro_rt.sync.base import LockLost, LockTimeout
@@ -127,6 +127,7 @@ __all__ = [
     "ServerStreamCall",
     "Service",
     "ServiceInfo",
+    "Stale",
     "Store",
     "StoreWatch",
     "StreamNext",

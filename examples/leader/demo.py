@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import micro_rt as micro
@@ -64,9 +64,7 @@ async def watch(folder: Path, running: dict[str, subprocess.Popen[bytes]]) -> No
         third = await next_leader(leaders, second)
         await jobs(service, third)
         running[second].send_signal(signal.SIGCONT)
-        log = folder / f"{second}.log"
-        await until(lambda: "leads no more" in log.read_text() or "wrote too late" in log.read_text(), log)
-        for line in log.read_text().splitlines()[1:]:
+        for line in await until_told(folder / f"{second}.log"):
             say(line)
         await jobs(service, third)
         await leaders.aclose()
@@ -96,12 +94,19 @@ async def jobs(service: micro.Service, leader: str) -> None:
     say(f"jobs {counts[0]} to {counts[-1]} were run by {leader}")
 
 
-async def until(condition: Callable[[], bool], log: Path) -> None:
+async def until_told(log: Path) -> list[str]:
+    """Waits until a scheduler has noticed that it leads no more; returns what it has logged since it led."""
     deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"the scheduler does not do what it should; its log:\n{log.read_text()}")
+    while time.monotonic() < deadline:
+        lines = logged(log)
+        if "leads no more" in lines[-1] or "wrote too late" in lines[-1]:
+            return lines[1:]
         await asyncio.sleep(0.02)
+    raise SystemExit("\n".join(["the scheduler does not do what it should; its log:", *logged(log)]))
+
+
+def logged(log: Path) -> list[str]:
+    return log.read_text().splitlines()
 
 
 def title(number: str, text: str) -> None:

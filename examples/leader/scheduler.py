@@ -6,10 +6,13 @@ python examples/leader/scheduler.py NAME
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
 
 import micro_rt as micro
+
+log = logging.getLogger("scheduler")
 
 TTL = 3.0
 """Seconds after which another scheduler leads if this one dies; 15, the default, suits a real one."""
@@ -19,14 +22,14 @@ async def schedule(service: micro.Service, name: str) -> None:
     while True:
         try:
             async with service.sync.leader("scheduler", ttl=TTL, value=name.encode()) as term:
-                logging.info("%s leads, term %d", name, term.number)
+                log.info("%s leads, term %d", name, term.number)
                 while True:
                     await run_job(service, name, term)
                     await asyncio.sleep(0.1)
         except micro.LockLost as lost:
-            logging.info("%s leads no more: %s", name, lost.message)
+            log.info("%s leads no more: %s", name, lost.message)
         except micro.Stale as stale:
-            logging.info("%s wrote too late: %s", name, stale.message)
+            log.info("%s wrote too late: %s", name, stale.message)
 
 
 async def run_job(service: micro.Service, name: str, term: micro.Term) -> None:
@@ -46,7 +49,5 @@ async def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(main(sys.argv[1]))
-    except KeyboardInterrupt:
-        pass

@@ -11,6 +11,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 from micro_rt.codec.base import Codec
 from micro_rt.codec.proto import ProtoCodec
 from micro_rt.errors import DataLoss
+from micro_rt.fence import Fence, Fenced
 from micro_rt.store.base import KEEP, Change, ChangeKind, Keep, NotAllWritten, Record
 from micro_rt.store.checks import check_key, check_text
 from micro_rt.store.store import Store
@@ -126,12 +127,13 @@ class TypedStore(Generic[MessageT]):
         metadata: Mapping[str, str] | Keep | None = None,
         ttl: float | Keep | None = None,
         if_version: int | None = None,
+        fence: Fence | Fenced | None = None,
         timeout: float | None = None,
     ) -> int:
         """Writes a record, and returns its new version; see ``Store.write``."""
         data = self._encoded(value)
         return await self._store.write(
-            self._key(key), data, metadata=metadata, ttl=ttl, if_version=if_version, timeout=timeout
+            self._key(key), data, metadata=metadata, ttl=ttl, if_version=if_version, fence=fence, timeout=timeout
         )
 
     async def write_many(
@@ -141,6 +143,7 @@ class TypedStore(Generic[MessageT]):
         metadata: Mapping[str, str] | Keep | None = None,
         ttl: float | Keep | None = None,
         if_versions: Mapping[str, int] | None = None,
+        fence: Fence | Fenced | None = None,
         timeout: float | None = None,
     ) -> dict[str, int]:
         """Writes several records, each for itself; returns their new versions; see ``Store.write_many``."""
@@ -149,16 +152,23 @@ class TypedStore(Generic[MessageT]):
         data = {self._key(key): self._encoded(value) for key, value in values.items()}
         try:
             written = await self._store.write_many(
-                data, metadata=metadata, ttl=ttl, if_versions=versions, timeout=timeout
+                data, metadata=metadata, ttl=ttl, if_versions=versions, fence=fence, timeout=timeout
             )
         except NotAllWritten as error:
             error.outcomes = {key.removeprefix(prefix): outcome for key, outcome in error.outcomes.items()}
             raise
         return {key.removeprefix(prefix): version for key, version in written.items()}
 
-    async def delete(self, key: str, *, if_version: int | None = None, timeout: float | None = None) -> bool:
+    async def delete(
+        self,
+        key: str,
+        *,
+        if_version: int | None = None,
+        fence: Fence | Fenced | None = None,
+        timeout: float | None = None,
+    ) -> bool:
         """Deletes a record; returns whether there was one; see ``Store.delete``."""
-        return await self._store.delete(self._key(key), if_version=if_version, timeout=timeout)
+        return await self._store.delete(self._key(key), if_version=if_version, fence=fence, timeout=timeout)
 
     @overload
     async def update(
@@ -168,6 +178,7 @@ class TypedStore(Generic[MessageT]):
         *,
         metadata: Mapping[str, str] | Keep | None = KEEP,
         ttl: float | Keep | None = KEEP,
+        fence: Fence | Fenced | None = None,
         attempts: int = 10,
         timeout: float | None = None,
     ) -> TypedRecord[MessageT]: ...
@@ -179,6 +190,7 @@ class TypedStore(Generic[MessageT]):
         *,
         metadata: Mapping[str, str] | Keep | None = KEEP,
         ttl: float | Keep | None = KEEP,
+        fence: Fence | Fenced | None = None,
         attempts: int = 10,
         timeout: float | None = None,
     ) -> TypedRecord[MessageT] | None: ...
@@ -189,6 +201,7 @@ class TypedStore(Generic[MessageT]):
         *,
         metadata: Mapping[str, str] | Keep | None = KEEP,
         ttl: float | Keep | None = KEEP,
+        fence: Fence | Fenced | None = None,
         attempts: int = 10,
         timeout: float | None = None,
     ) -> TypedRecord[MessageT] | None:
@@ -200,6 +213,7 @@ class TypedStore(Generic[MessageT]):
                 change the message that it is given. It may be called several times, and must have no other effects.
             metadata: of the new record; what it has already, by default.
             ttl: seconds until it expires; its expiry stays as it is, by default.
+            fence: of the lock under which it is written, or the lock itself.
             attempts: how many times it is tried at most.
             timeout: seconds that all attempts may take together.
         """
@@ -209,7 +223,7 @@ class TypedStore(Generic[MessageT]):
             return None if value is None else self._encoded(value)
 
         record = await self._store.update(
-            self._key(key), changed, metadata=metadata, ttl=ttl, attempts=attempts, timeout=timeout
+            self._key(key), changed, metadata=metadata, ttl=ttl, fence=fence, attempts=attempts, timeout=timeout
         )
         return None if record is None else self._typed(record)
 

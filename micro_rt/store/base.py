@@ -10,6 +10,11 @@ Users hold a ``Store`` (store.py), which checks what they pass, bounds each call
   record. Of several writers with the same ``if_version``, exactly one succeeds. The others get ``VersionConflict``.
 - A write carries an id. If the same write comes again, because its answer was lost, it is recognized: a write never conflicts
   with itself.
+- A write or a deletion may carry a fence: the name of a lock, an epoch and a token. The record keeps it. It refuses a lower token
+  of the same epoch, an older epoch and the name of another lock with ``Stale``, before ``if_version`` is looked at. Of a write that
+  is refused, or of a deletion that finds nothing, nothing is kept. A write without a fence passes, and leaves the one that the
+  record has. Deletions and expiries keep it for as long as they are kept for watches. A record that is made after that starts
+  without one.
 - A record whose time to live has passed is gone for every read, list, conditional write and watch at once, also while it still
   occupies space. The engine's clock decides.
 - Keys are ordered by their UTF-8 bytes on every engine. Every text without surrogates is a key, up to ``MAX_KEY`` bytes.
@@ -35,7 +40,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from micro_rt.errors import Aborted, Error
+from micro_rt.errors import Aborted, Error, FailedPrecondition
+from micro_rt.fence import Fence
 from micro_rt.store.wakeups import Wakeups
 
 __all__ = [
@@ -55,6 +61,7 @@ __all__ = [
     "Position",
     "Record",
     "Scan",
+    "Stale",
     "StoreEngine",
     "VersionConflict",
     "Wakeups",
@@ -145,6 +152,8 @@ class Capabilities:
     """Seconds after which a watch looks also if nothing woke it."""
     shared: bool
     """Whether other processes see the same records."""
+    fences: bool = False
+    """Whether records keep fences. A write with a fence is not sent to an engine that does not say so."""
 
 
 class VersionConflict(Aborted):
@@ -174,6 +183,43 @@ class VersionConflict(Aborted):
     def __reduce__(self) -> tuple[Any, ...]:
         kind, arguments, state = super().__reduce__()
         return kind, arguments, {**state, "current": self.current}
+
+
+class Stale(FailedPrecondition):
+    """A record has a newer fence than a write or a deletion, or that of another lock. Nothing was changed.
+
+    Attributes:
+        lock: the name of the lock whose fence the record has.
+        epoch: of the fence that it has.
+        token: of the fence that it has.
+    """
+
+    lock: str = ""
+    epoch: int = 0
+    token: int = 0
+
+    @classmethod
+    def of_key(cls, key: str, fence: Fence, kept: Fence) -> Stale:
+        """Makes the error of a key.
+
+        Args:
+            key: of the record.
+            fence: of the write.
+            kept: what the record has.
+        """
+        if fence.lock != kept.lock:
+            why = f"is written under lock {kept.lock!r}, and the write comes from a holder of lock {fence.lock!r}"
+        elif fence.epoch != kept.epoch:
+            why = f"has seen epoch {kept.epoch} of lock {kept.lock!r}, and the write has epoch {fence.epoch}"
+        else:
+            why = f"has seen token {kept.token} of lock {kept.lock!r}, and the write has token {fence.token}"
+        error = cls(f"record {key!r} {why}", id="micro.stale_fence")
+        error.lock, error.epoch, error.token = kept.lock, kept.epoch, kept.token
+        return error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kind, arguments, state = super().__reduce__()
+        return kind, arguments, {**state, "lock": self.lock, "epoch": self.epoch, "token": self.token}
 
 
 class NotAllWritten(Aborted):
@@ -217,6 +263,9 @@ class Write(NamedTuple):
     """The version that the record must have; 0 if there must be none; None if it does not matter."""
     id: str
     """At most 64 characters of ASCII. The write that carries the id of the record's last write is that write."""
+    fence: Fence | None = None
+    """What the record keeps unless it has a newer one; None to leave what it has. Only engines whose capabilities say ``fences`` get
+    one. ``fences.refused`` says what is refused."""
 
 
 class Last(NamedTuple):
@@ -329,6 +378,7 @@ class StoreEngine(ABC):
         Returns:
             For each, in order, the version that it made, or why it was not made, such as ``VersionConflict``. A deletion of what
             does not exist returns 0 if it has no ``if_version``. A write that was made before, by its id, returns its version.
+            ``Stale`` comes before ``VersionConflict``.
 
         Raises:
             Error: none was made, or it is unknown which.

@@ -8,8 +8,9 @@ The rules that they keep, and why:
 - Of an unconditional write whose answer was lost, only its fate is looked up. A second one could undo the write of somebody else
   that came in between. If it was not made by then, the error says that it may be made: it may still be on its way.
 - A conflict that comes after a lost answer may be one with the write itself, and a later one on top of it: what became of it is
-  unknown. The same holds for every other failure that comes after a lost answer. No error says that a write was not made unless that
-  is known.
+  unknown. The same holds for a fence that is stale then, since a newer holder may have written on top of it, and for every other
+  failure that comes after a lost answer. No error says that a write was not made unless that is known.
+- A write with a fence goes only to an engine that keeps fences: one that ignores them would let an old holder write.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
-from micro_rt.errors import DeadlineExceeded, Error, InvalidArgument, Unavailable
+from micro_rt.errors import DeadlineExceeded, Error, InvalidArgument, Unavailable, Unimplemented
+from micro_rt.fence import Fence
 from micro_rt.kit.backoff import Backoff
 from micro_rt.kit.clock import loop_time
 from micro_rt.store.base import StoreEngine, Write
 from micro_rt.store.bounds import bounded
 
-__all__ = ["check_size", "chunks", "outcome_after", "persistently", "settled"]
+__all__ = ["check_fences", "check_write", "chunks", "outcome_after", "persistently", "settled"]
 
 T = TypeVar("T")
 
@@ -55,22 +57,39 @@ async def persistently(engine: StoreEngine | None, work: Callable[[], Awaitable[
         await asyncio.sleep(pause)
 
 
-def check_size(engine: StoreEngine, write: Write) -> None:
-    """Checks the size of a value.
+def check_write(engine: StoreEngine, write: Write) -> None:
+    """Checks whether an engine can make a write.
 
     Raises:
-        InvalidArgument: the engine does not take so many bytes.
+        InvalidArgument: it does not take so many bytes.
+        Unimplemented: the write has a fence, and it keeps none.
     """
     most = engine.capabilities.max_value
     if write.value is not None and len(write.value) > most:
         raise InvalidArgument(
             f"the value of {write.key!r} has {len(write.value)} bytes, and {engine.name} takes {most} at most"
         )
+    check_fences(engine, write.fence)
+
+
+def check_fences(engine: StoreEngine, fence: Fence | None) -> None:
+    """Checks whether an engine keeps fences, if there is one.
+
+    Raises:
+        Unimplemented: it does not.
+    """
+    if fence is not None and not engine.capabilities.fences:
+        raise Unimplemented(
+            f"{engine.name} keeps no fences, and would let a former holder of lock {fence.lock!r} write: choose another store, or "
+            "write without fence=",
+            id="micro.no_fences",
+            may_have_run=False,
+        )
 
 
 async def settled(engine: StoreEngine, write: Write, deadline: float) -> int:
     """Makes a write, and returns its version."""
-    check_size(engine, write)
+    check_write(engine, write)
     try:
         (outcome,) = await bounded(engine, engine.apply((write,)), deadline)
     except Unavailable as error:

@@ -1,4 +1,4 @@
-"""What may be passed to a store: keys, versions, times to live, metadata.
+"""What may be passed to a store: keys, versions, times to live, metadata, fences.
 
 A wrong type is a ``TypeError``. A value that cannot be is an ``InvalidArgument``: it may come from somebody else's request.
 """
@@ -6,15 +6,27 @@ A wrong type is a ``TypeError``. A value that cannot be is an ``InvalidArgument`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import cast
+from typing import Any, cast
 
 from micro_rt.errors import InvalidArgument
+from micro_rt.fence import Fence
 from micro_rt.store.base import MAX_KEY, MAX_METADATA, Keep
 
-__all__ = ["check_key", "check_text", "checked_metadata", "checked_ttl", "checked_value", "checked_version", "not_text"]
+__all__ = [
+    "check_key",
+    "check_text",
+    "checked_fence",
+    "checked_metadata",
+    "checked_ttl",
+    "checked_value",
+    "checked_version",
+    "not_text",
+]
 
 _LONGEST_TTL = 1e9
 """Seconds, 31 years: a longer time is a mistake."""
+_LOCK = 256
+"""Bytes of UTF-8 that the name of a lock has at most."""
 
 
 def check_text(text: object, what: str) -> int:
@@ -132,6 +144,40 @@ def checked_metadata(metadata: object) -> Mapping[str, str] | Keep:
     if size > MAX_METADATA:
         raise InvalidArgument(f"the metadata has {size} bytes, and a record has {MAX_METADATA} at most")
     return checked
+
+
+def checked_fence(fence: object) -> Fence | None:
+    """Returns the fence of a write. What has one, such as a lock, is asked for it, once.
+
+    Raises:
+        TypeError: it is no fence, and has none, or a part of it has a wrong type.
+        InvalidArgument: a part of it is out of range, or has a surrogate.
+        Error: what a lock says that is not held any more.
+    """
+    if fence is None:
+        return None
+    if not isinstance(fence, Fence):
+        try:
+            found: object = cast("Any", fence).fence
+        except AttributeError as error:
+            raise TypeError(f"fence= is a lock that is held, or its Fence, not {type(fence).__name__}") from error
+        if not isinstance(found, Fence):
+            raise TypeError(f"the fence of {type(fence).__name__} is a Fence, not {type(found).__name__}")
+        fence = found
+    if not isinstance(fence.lock, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"the lock of a fence is a str, not {type(fence.lock).__name__}")
+    try:
+        size = len(fence.lock.encode())
+    except UnicodeEncodeError:
+        raise InvalidArgument("the lock of the fence is not text that UTF-8 can hold: it has a surrogate") from None
+    if not 1 <= size <= _LOCK:
+        raise InvalidArgument(f"the lock of the fence has {size} bytes: it must have 1 to {_LOCK}")
+    for name, number in (("epoch", fence.epoch), ("token", fence.token)):
+        if type(number) is not int:
+            raise TypeError(f"the {name} of a fence is an int, not {type(number).__name__}")
+        if not 0 <= number < 1 << 63:
+            raise InvalidArgument(f"the {name} of the fence is a number from 0 to 2^63 - 1, not {_shown(number)}")
+    return fence
 
 
 def _shown(number: float) -> str:

@@ -20,15 +20,17 @@ from functools import partial
 from typing import overload
 
 from micro_rt.errors import Error, InvalidArgument, NotFound
+from micro_rt.fence import Fence, Fenced
 from micro_rt.kit.backoff import Backoff
 from micro_rt.kit.clock import loop_time, wall_time
 from micro_rt.kit.ids import NumberedIds
 from micro_rt.store.base import KEEP, Capabilities, Keep, NotAllWritten, Record, StoreEngine, VersionConflict, Write
 from micro_rt.store.bounds import bounded, deadline_in
-from micro_rt.store.calls import check_size, chunks, outcome_after, persistently, settled
+from micro_rt.store.calls import check_fences, check_write, chunks, outcome_after, persistently, settled
 from micro_rt.store.checks import (
     check_key,
     check_text,
+    checked_fence,
     checked_metadata,
     checked_ttl,
     checked_value,
@@ -242,6 +244,7 @@ class Store:
         metadata: Metadata = None,
         ttl: Ttl = None,
         if_version: int | None = None,
+        fence: Fence | Fenced | None = None,
         timeout: float | None = None,
     ) -> int:
         """Writes a record, and returns its new version.
@@ -252,13 +255,18 @@ class Store:
             metadata: names and values, at most 16 KiB together; ``KEEP`` leaves what the record has; none otherwise.
             ttl: seconds until it expires; ``KEEP`` leaves the record's expiry as it is; it does not expire otherwise.
             if_version: the version that the record must have; 0 if there must be no record.
+            fence: of the lock under which it is written, or the lock itself; the record keeps it, and refuses older ones. Without
+                it, the record keeps what it has, and refuses nothing.
             timeout: seconds that it may take.
 
         Raises:
             VersionConflict: the record does not have that version; ``current`` says which one it has. Nothing was written.
-            InvalidArgument: the value is too large, or the key, the metadata, the time or the version cannot be.
+            Stale: the record has seen a newer fence, or is written under another lock. Nothing was written.
+            LockLost: the lock is not held any more. Nothing was sent.
+            InvalidArgument: the value is too large, or the key, the metadata, the time, the version or the fence cannot be.
+            Unimplemented: the engine keeps no fences. Nothing was sent.
         """
-        write = self._write(key, value, metadata, ttl, if_version)
+        write = self._write(key, value, metadata, ttl, if_version, checked_fence(fence))
         engine, deadline = await self._begin(timeout)
         return await settled(engine, write, deadline)
 
@@ -269,6 +277,7 @@ class Store:
         metadata: Metadata = None,
         ttl: Ttl = None,
         if_versions: Mapping[str, int] | None = None,
+        fence: Fence | Fenced | None = None,
         timeout: float | None = None,
     ) -> dict[str, int]:
         """Writes several records, each for itself, in few commits; returns their new versions.
@@ -278,19 +287,23 @@ class Store:
             metadata: of each of them.
             ttl: seconds until they expire.
             if_versions: by key, the versions that some of the records must have; 0 if there must be no record.
+            fence: of the lock under which they are written, or the lock itself; see ``write``.
             timeout: seconds that it may take.
 
         Raises:
             NotAllWritten: some were written and some were not, or none; ``outcomes`` has the version or the error of each.
+            LockLost: the lock is not held any more. Nothing was sent.
             InvalidArgument: a key, a value or another argument cannot be. Nothing was written.
+            Unimplemented: the engine keeps no fences. Nothing was sent.
         """
         versions = dict(if_versions or {})
         if unknown := [key for key in versions if key not in values]:
             raise InvalidArgument(f"if_versions has {unknown[0]!r}, which is not among the values")
-        writes = [self._write(key, value, metadata, ttl, versions.get(key)) for key, value in values.items()]
+        shown = checked_fence(fence)
+        writes = [self._write(key, value, metadata, ttl, versions.get(key), shown) for key, value in values.items()]
         engine, deadline = await self._begin(timeout)
         for write in writes:
-            check_size(engine, write)
+            check_write(engine, write)
         outcomes: dict[str, int | Error] = {}
         for some in chunks(writes):
             try:
@@ -303,22 +316,34 @@ class Store:
             raise NotAllWritten.of_outcomes(outcomes)
         return written
 
-    async def delete(self, key: str, *, if_version: int | None = None, timeout: float | None = None) -> bool:
+    async def delete(
+        self,
+        key: str,
+        *,
+        if_version: int | None = None,
+        fence: Fence | Fenced | None = None,
+        timeout: float | None = None,
+    ) -> bool:
         """Deletes a record; returns whether there was one.
 
         Args:
             key: of the record.
             if_version: the version that it must have.
+            fence: of the lock under which it is deleted, or the lock itself; see ``write``. What is left of the record keeps it for
+                as long as watches can learn of the deletion; a record that is made after that starts without one.
             timeout: seconds that it may take.
 
         Raises:
             VersionConflict: the record does not have that version, or does not exist. Nothing was deleted.
+            Stale: the record has seen a newer fence, or is written under another lock. Nothing was deleted.
+            LockLost: the lock is not held any more. Nothing was sent.
+            Unimplemented: the engine keeps no fences. Nothing was sent.
         """
         check_key(key)
         if if_version is not None and not checked_version(if_version):
             raise InvalidArgument("if_version=0 says that there must be no record, and then there is nothing to delete")
+        write = Write(key, None, {}, None, if_version, self._ids.take(1)[0], checked_fence(fence))
         engine, deadline = await self._begin(timeout)
-        write = Write(key, None, {}, None, if_version, self._ids.take(1)[0])
         return await settled(engine, write, deadline) > 0
 
     @overload
@@ -329,6 +354,7 @@ class Store:
         *,
         metadata: Metadata = KEEP,
         ttl: Ttl = KEEP,
+        fence: Fence | Fenced | None = None,
         attempts: int = 10,
         timeout: float | None = None,
     ) -> Record: ...
@@ -340,6 +366,7 @@ class Store:
         *,
         metadata: Metadata = KEEP,
         ttl: Ttl = KEEP,
+        fence: Fence | Fenced | None = None,
         attempts: int = 10,
         timeout: float | None = None,
     ) -> Record | None: ...
@@ -350,6 +377,7 @@ class Store:
         *,
         metadata: Metadata = KEEP,
         ttl: Ttl = KEEP,
+        fence: Fence | Fenced | None = None,
         attempts: int = 10,
         timeout: float | None = None,
     ) -> Record | None:
@@ -361,6 +389,7 @@ class Store:
                 called several times, and must have no other effects.
             metadata: of the new record; what it has already, by default.
             ttl: seconds until it expires; its expiry stays as it is, by default.
+            fence: of the lock under which it is written, or the lock itself, which is asked once; see ``write``.
             attempts: how many times it is tried at most.
             timeout: seconds that all attempts may take together.
 
@@ -369,19 +398,24 @@ class Store:
 
         Raises:
             VersionConflict: others wrote the record before each of the attempts, or until the time was over.
+            Stale: the record has seen a newer fence, or is written under another lock. Nothing was written.
+            LockLost: the lock is not held any more. Nothing was sent.
+            Unimplemented: the engine keeps no fences. Nothing was sent.
             Unavailable: the answer to a write was lost, and it is unknown whether it was made.
         """
         check_key(key)
         if attempts < 1:
             raise ValueError(f"attempts must be at least 1, not {attempts!r}")
+        shown = checked_fence(fence)
         engine, deadline = await self._begin(timeout)
+        check_fences(engine, shown)
         backoff = Backoff(0.005, 0.2)
         while True:
             (record,) = await persistently(engine, partial(engine.get, (key,)), deadline)
             value = change(record)
             if value is None:
                 return record
-            write = self._write(key, value, metadata, ttl, record.version if record else 0)
+            write = self._write(key, value, metadata, ttl, record.version if record else 0, shown)
             try:
                 return _written(write, await settled(engine, write, deadline), record)
             except VersionConflict:
@@ -402,10 +436,12 @@ class Store:
             raise
         return engine, deadline_in(timeout, engine.timeout, begun)
 
-    def _write(self, key: str, value: object, metadata: object, ttl: object, if_version: int | None) -> Write:
+    def _write(
+        self, key: str, value: object, metadata: object, ttl: object, if_version: int | None, fence: Fence | None
+    ) -> Write:
         version = None if if_version is None else checked_version(if_version)
         made = checked_value(value), checked_metadata(metadata), checked_ttl(ttl), version
-        return Write(check_key(key), *made, self._ids.take(1)[0])
+        return Write(check_key(key), *made, self._ids.take(1)[0], fence)
 
 
 def _written(write: Write, version: int, before: Record | None) -> Record:

@@ -6,7 +6,7 @@ The model is a dict. A watch that began with all records mirrors the store as we
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -26,6 +26,10 @@ KEYS = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4),
 )
 VALUES = st.binary(max_size=20)
+FENCES = st.one_of(
+    st.none(),
+    st.builds(micro.Fence, st.sampled_from(["a", "a", "a", "é"]), st.integers(0, 1), st.integers(0, 3)),
+)
 METADATA = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=3), st.just("v"), max_size=2)
 
 
@@ -54,6 +58,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.place = f"{new_id(12)}/"
         self.model: dict[str, Held] = {}
+        self.fences: dict[str, micro.Fence] = {}
+        """By key, also of what was deleted or has expired."""
         self.mirror: dict[str, int] = {}
         self.versions: list[int] = []
         self.synced = False
@@ -90,14 +96,31 @@ class StoreMachine(RuleBasedStateMachine):
     def expected(self) -> dict[str, Held]:
         return {key: held for key in self.model if (held := self.live(key)) is not None}
 
+    def refused(self, key: str, fence: micro.Fence | None, work: Callable[[], Coroutine[Any, Any, object]]) -> bool:
+        """Returns whether a fence is stale; then does the work, which must say so."""
+        known = self.fences.get(key)
+        if fence is None or known is None:
+            return False
+        if fence.lock == known.lock and (fence.epoch, fence.token) >= (known.epoch, known.token):
+            return False
+        with pytest.raises(micro.Stale) as stale:
+            self.run(work())
+        assert (stale.value.lock, stale.value.epoch, stale.value.token) == (known.lock, known.epoch, known.token)
+        return True
+
+    def keep(self, key: str, fence: micro.Fence | None) -> None:
+        if fence is not None:
+            self.fences[key] = fence
+
     @rule(
         key=KEYS,
         value=VALUES,
         metadata=st.one_of(st.none(), st.just(micro.KEEP), METADATA),
         ttl=st.one_of(st.none(), st.just(micro.KEEP), st.floats(1, 50)),
         condition=st.sampled_from(["none", "none", "current", "absent", "stale"]),
+        fence=FENCES,
     )
-    def write(self, key: str, value: bytes, metadata: Any, ttl: Any, condition: str) -> None:
+    def write(self, key: str, value: bytes, metadata: Any, ttl: Any, condition: str, fence: micro.Fence | None) -> None:
         key = self.place + key
         if not self.clocked and isinstance(ttl, float):
             ttl *= 10_000
@@ -108,12 +131,19 @@ class StoreMachine(RuleBasedStateMachine):
             "absent": 0,
             "stale": max(self.versions, default=0) + 1,
         }[condition]
+
+        async def write() -> int:
+            return await self.store.write(key, value, metadata=metadata, ttl=ttl, if_version=if_version, fence=fence)
+
+        if self.refused(key, fence, write):
+            return
         if if_version is not None and if_version != (held.version if held else 0):
             with pytest.raises(micro.VersionConflict) as conflict:
-                self.run(self.store.write(key, value, metadata=metadata, ttl=ttl, if_version=if_version))
+                self.run(write())
             assert conflict.value.current == (held.version if held else 0)
             return
-        version = self.run(self.store.write(key, value, metadata=metadata, ttl=ttl, if_version=if_version))
+        version = self.run(write())
+        self.keep(key, fence)
         assert version > max(self.versions, default=0)
         self.versions.append(version)
         kept = (held.metadata if held else {}) if metadata is micro.KEEP else metadata or {}
@@ -122,23 +152,39 @@ class StoreMachine(RuleBasedStateMachine):
             expires = None if ttl is None else self.time + ttl
         self.model[key] = Held(value, version, dict(kept), expires)
 
-    @rule(key=KEYS, conditional=st.booleans())
-    def delete(self, key: str, conditional: bool) -> None:
+    @rule(key=KEYS, conditional=st.booleans(), fence=FENCES)
+    def delete(self, key: str, conditional: bool, fence: micro.Fence | None) -> None:
         key = self.place + key
         held = self.live(key)
+        if_version = (held.version if held else 1) if conditional else None
+
+        async def delete() -> bool:
+            return await self.store.delete(key, if_version=if_version, fence=fence)
+
+        if self.refused(key, fence, delete):
+            return
         if conditional and held is None:
             with pytest.raises(micro.VersionConflict):
-                self.run(self.store.delete(key, if_version=1))
+                self.run(delete())
             return
-        deleted = self.run(self.store.delete(key, if_version=held.version if conditional and held else None))
+        deleted = self.run(delete())
         assert deleted is (held is not None)
+        if deleted:
+            self.keep(key, fence)
         self.model.pop(key, None)
 
-    @rule(key=KEYS, value=VALUES)
-    def update(self, key: str, value: bytes) -> None:
+    @rule(key=KEYS, value=VALUES, fence=FENCES)
+    def update(self, key: str, value: bytes, fence: micro.Fence | None) -> None:
         key = self.place + key
         held = self.live(key)
-        record = self.run(self.store.update(key, lambda old: (old.value if old else b"") + value))
+
+        async def update() -> micro.Record:
+            return await self.store.update(key, lambda old: (old.value if old else b"") + value, fence=fence)
+
+        if self.refused(key, fence, update):
+            return
+        record = self.run(update())
+        self.keep(key, fence)
         assert record.value == (held.value if held else b"") + value
         assert record.metadata == (held.metadata if held else {})
         self.versions.append(record.version)

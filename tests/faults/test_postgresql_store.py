@@ -335,10 +335,10 @@ async def test_tables_of_a_newer_version_are_refused(kind: type[SqlStore], postg
         await opened.write("a", b"1")
     async with looking(postgresql.address) as own:
         table = "version" if kind is PostgreSQLStore else "state"
-        await own.execute(f"UPDATE {schema}.{table} SET version = 2")
+        await own.execute(f"UPDATE {schema}.{table} SET version = version + 1")
         with pytest.raises(micro.FailedPrecondition, match="update micro-rt, or name another schema"):
             await engine.open()
-        await own.execute(f"UPDATE {schema}.{table} SET version = 1")
+        await own.execute(f"UPDATE {schema}.{table} SET version = version - 1")
         async with Store.over(engine) as opened:
             assert (await opened.read("a")).value == b"1"
 

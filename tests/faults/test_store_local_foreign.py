@@ -31,6 +31,19 @@ BROKEN = (
     "UPDATE records SET expires = 'soon'",
     "UPDATE records SET expires = x'00'",
     "UPDATE records SET expires = 9e999",
+    "UPDATE records SET fence = x'00' WHERE k = x'61'",
+    "UPDATE records SET fence = 5",
+    "UPDATE records SET fence = '[\"a\", 1'",
+    "UPDATE records SET fence = '[\"a\", 1]'",
+    "UPDATE records SET fence = '[\"a\", 1, true]'",
+    "UPDATE records SET fence = '[\"a\", -1, 1]'",
+    "UPDATE records SET fence = '[\"a\", 1, 9223372036854775808]'",
+    "UPDATE records SET fence = '[\"\\ud800\", 1, 1]'",
+    'UPDATE records SET fence = \'{"a": 1, "b": 1, "c": 1}\'',
+    "UPDATE records SET fence = CAST(x'ff' AS TEXT)",
+    "UPDATE records SET fence = replace(hex(zeroblob(10000)), '0', '[')",
+    "UPDATE records SET fence = '[\"' || replace(hex(zeroblob(2 << 20)), '0', 'x') || '\", 1, 1]'",
+    "ALTER TABLE records DROP COLUMN fence",
     "UPDATE records SET metadata = '{'",
     "UPDATE records SET metadata = '[1]'",
     "UPDATE records SET metadata = x'7b7d'",
@@ -97,7 +110,7 @@ async def everything(store: Store) -> list[micro.Error]:
         lambda: store.write("a", b"", metadata=micro.KEEP, ttl=micro.KEEP),
         lambda: store.write("b", b"", if_version=1),
         lambda: store.write("d", b""),
-        lambda: store.delete("a"),
+        lambda: store.delete("a", fence=micro.Fence("run", 1, 1)),
     ]
     errors: list[micro.Error] = []
     for step in steps:

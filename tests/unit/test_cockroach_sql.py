@@ -20,6 +20,7 @@ from micro_rt.backends.postgresql.cockroach import CockroachStore
 from micro_rt.backends.postgresql.cockroach_statements import CockroachStatements
 from micro_rt.backends.postgresql.connecting import settings_of
 from micro_rt.backends.postgresql.statements import PostgreSQLStatements
+from micro_rt.fence import Fence
 from micro_rt.store.store import Store
 from tests.helpers.waiting import soon
 from tests.servers.server import Server
@@ -38,6 +39,7 @@ BEGINNINGS: Mapping[str, str] = {
     "CREATE TABLE IF NOT EXISTS": "CREATE TABLE",
     "CREATE INDEX IF NOT EXISTS": "CREATE INDEX",
     "CREATE UNIQUE INDEX IF NOT EXISTS": "CREATE INDEX",
+    "ALTER TABLE": "ALTER TABLE",
 }
 WORDS: Mapping[str, str] = {
     "SELECT": "Simple SELECT Clause",
@@ -80,6 +82,8 @@ WORDS: Mapping[str, str] = {
     "CREATE TABLE IF NOT EXISTS": "CREATE TABLE",
     "CREATE INDEX IF NOT EXISTS": "CREATE INDEX",
     "CREATE UNIQUE INDEX IF NOT EXISTS": "CREATE INDEX; Partial Indexes",
+    "ALTER TABLE": "ALTER TABLE",
+    "ADD COLUMN IF NOT EXISTS": "ALTER TABLE, ADD COLUMN",
     "PRIMARY KEY": "Primary Key Constraint",
     "NOT NULL": "Not Null Constraint",
     "INTERVAL": "INTERVAL",
@@ -134,6 +138,9 @@ COLUMNS = (
     "found",
     "before",
     "live",
+    "fence_lock",
+    "fence_epoch",
+    "fence_token",
 )
 TABLES = ("records", "state", "page", "sized", "c", "r", "records_changes", "records_expires", "records_marks")
 """With aliases and indexes."""
@@ -238,6 +245,7 @@ def test_each_setting_of_a_session_is_documented() -> None:
         "SELECT k FROM records LEFT JOIN LATERAL (SELECT 1) AS c ON true",
         'SELECT k FROM "other".records',
         "VACUUM records",
+        "ALTER TABLE records ALTER COLUMN k TYPE TEXT",
     ],
 )
 def test_what_is_not_in_the_tables_is_found(sql: str) -> None:
@@ -267,7 +275,9 @@ async def test_nothing_else_is_sent(postgresql: Server, monkeypatch: pytest.Monk
         await store.write_many({f"{number}": b"" for number in range(20)}, ttl=0.01)
         version = await store.write("a", b"1", ttl=100)
         await store.write("a", b"2", if_version=version, ttl=10)
-        await store.delete("a")
+        await store.write("a", b"3", fence=Fence("run", 1, 1))
+        await store.delete("a", fence=Fence("run", 1, 2))
+        await store.delete("b")
         await store.read_many(["1", "2"])
         await engine.last("a")
         await store.page("", suffix="1")

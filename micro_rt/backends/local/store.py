@@ -63,7 +63,7 @@ class LocalStore(StoreEngine):
     @property
     def capabilities(self) -> Capabilities:
         """Values of 64 MiB; a watch sees a write of another process at its next look at the file."""
-        return Capabilities(max_value=_MAX_VALUE, watch_delay=2 * LOOK, watch_interval=60.0, shared=True)
+        return Capabilities(max_value=_MAX_VALUE, watch_delay=2 * LOOK, watch_interval=60.0, shared=True, fences=True)
 
     @property
     def wakeups(self) -> Wakeups:

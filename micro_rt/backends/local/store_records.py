@@ -10,6 +10,7 @@ The rules that it keeps, and why:
   statement that reads. So no read depends on when expired records are swept.
 - A file that was restored from a backup has another inode. Its history is another one for watches, and its versions continue far
   above those that were given before: no version is used twice.
+- A write without a fence does not name the column of fences: it leaves what is there, and costs what it did before there were fences.
 - Whoever can write the file can write anything into it. So what is read is checked, and raises ``Damaged`` if no store writes it.
 - A statement that is left before its end counts as a reader, which keeps the WAL from being written from its beginning. So each is
   closed.
@@ -31,6 +32,8 @@ from micro_rt.backends.local.store_rows import (
     Row,
     checked,
     entry_of,
+    fence_of,
+    fence_text,
     found_of,
     record_of,
     row_of,
@@ -50,6 +53,7 @@ from micro_rt.store.base import (
     VersionConflict,
     Write,
 )
+from micro_rt.store.fences import refused
 
 __all__ = ["KEPT", "SCHEMA", "StoreRecords", "Wanted"]
 
@@ -78,10 +82,22 @@ SCHEMA: Sequence[Sequence[str]] = (
         )""",
         "INSERT INTO clock VALUES (random(), 0, '', 0, 0)",
     ),
+    # The newest fence that the record, or the tombstone, has seen, as JSON: the lock, the epoch and the token.
+    ("ALTER TABLE records ADD COLUMN fence TEXT",),
 )
 """The statements of each version of the schema."""
 
 _COLUMNS = "k, n, kind, expires, metadata"
+_LOOK = "SELECT n, kind, expires, write, metadata FROM records WHERE k = ?"
+_LOOK_FENCED = "SELECT n, kind, expires, write, metadata, fence FROM records WHERE k = ?"
+_INSERT = "INSERT INTO records (n, expires, write, metadata, v, k, kind) VALUES (?, ?, ?, ?, ?, ?, 0)"
+_INSERT_FENCED = "INSERT INTO records (n, expires, write, metadata, v, fence, k, kind) VALUES (?, ?, ?, ?, ?, ?, ?, 0)"
+_UPDATE = "UPDATE records SET n = ?, expires = ?, write = ?, metadata = ?, v = ?, kind = 0, at = NULL WHERE k = ?"
+_UPDATE_FENCED = (
+    "UPDATE records SET n = ?, expires = ?, write = ?, metadata = ?, v = ?, fence = ?, kind = 0, at = NULL WHERE k = ?"
+)
+_BURY = "UPDATE records SET n = ?, kind = ?, write = ?, at = ?, expires = NULL, metadata = NULL, v = NULL WHERE k = ?"
+_BURY_FENCED = "UPDATE records SET n = ?, kind = ?, write = ?, at = ?, fence = ?, expires = NULL, metadata = NULL, v = NULL WHERE k = ?"
 
 
 class Wanted(NamedTuple):
@@ -111,7 +127,7 @@ class StoreRecords:
         Raises:
             sqlite3.OperationalError: it has not.
         """
-        connection.execute(f"SELECT {_COLUMNS}, v, id, write, at FROM records LIMIT 0")  # noqa: S608 - constants
+        connection.execute(f"SELECT {_COLUMNS}, v, id, write, at, fence FROM records LIMIT 0")  # noqa: S608 - constants
         self._history(connection)
         self._time.now(connection)
 
@@ -226,15 +242,18 @@ class StoreRecords:
 
     def _apply(self, connection: Connection, write: Write, now: float) -> int | Error:
         key = write.key.encode()
-        row = connection.execute("SELECT n, kind, expires, write, metadata FROM records WHERE k = ?", (key,)).fetchone()
-        found = None if row is None else found_of(row)
+        fence = () if write.fence is None else (fence_text(write.fence),)
+        row = connection.execute(_LOOK_FENCED if fence else _LOOK, (key,)).fetchone()
+        found = None if row is None else found_of(row[:5])
         if found is not None and found.write == write.id:
             return found.version
+        if fence and row is not None and (stale := refused(write, fence_of(row[5]))) is not None:
+            return stale
         live = found if found is not None and found.is_live(now) else None
         if write.if_version is not None and write.if_version != (live.version if live else 0):
             return VersionConflict.of_key(write.key, write.if_version, live.version if live else 0)
         if write.value is None:
-            return 0 if live is None else self._bury(connection, key, DELETED, write.id, now)
+            return 0 if live is None else self._bury(connection, key, DELETED, write.id, now, *fence)
         if write.metadata is KEEP:
             metadata = live.metadata if live else None
         else:
@@ -244,25 +263,14 @@ class StoreRecords:
         else:
             expires = None if write.ttl is None else now + write.ttl
         version = self._next_version(connection)
-        if found is None:
-            connection.execute(
-                "INSERT INTO records (k, n, kind, expires, write, metadata, v) VALUES (?, ?, 0, ?, ?, ?, ?)",
-                (key, version, expires, write.id, metadata, write.value),
-            )
-        else:
-            connection.execute(
-                "UPDATE records SET n = ?, kind = 0, expires = ?, write = ?, at = NULL, metadata = ?, v = ? WHERE k = ?",
-                (version, expires, write.id, metadata, write.value, key),
-            )
+        plain, fenced = (_INSERT, _INSERT_FENCED) if found is None else (_UPDATE, _UPDATE_FENCED)
+        connection.execute(fenced if fence else plain, (version, expires, write.id, metadata, write.value, *fence, key))
         return version
 
-    def _bury(self, connection: Connection, key: bytes, kind: int, write: str, now: float) -> int:
+    def _bury(self, connection: Connection, key: bytes, kind: int, write: str, now: float, *fence: str) -> int:
         """Replaces a record by a tombstone; returns its version."""
         version = self._next_version(connection)
-        connection.execute(
-            "UPDATE records SET n = ?, kind = ?, expires = NULL, write = ?, at = ?, metadata = NULL, v = NULL WHERE k = ?",
-            (version, kind, write, now, key),
-        )
+        connection.execute(_BURY_FENCED if fence else _BURY, (version, kind, write, now, *fence, key))
         return version
 
     def _next_version(self, connection: Connection) -> int:

@@ -6,14 +6,18 @@ Whoever can write the file can write anything into it. SQLite puts any value int
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from micro_rt.backends.local.damage import Damaged
 from micro_rt.backends.local.open_files import Connection
+from micro_rt.errors import Error
+from micro_rt.fence import Fence
 from micro_rt.kit.clock import wall_time
 from micro_rt.kit.foreign import read_json
 from micro_rt.store.base import ChangeKind, Entry, Record
+from micro_rt.store.checks import checked_fence
 
 __all__ = [
     "DELETED",
@@ -23,6 +27,8 @@ __all__ = [
     "Row",
     "checked",
     "entry_of",
+    "fence_of",
+    "fence_text",
     "found_of",
     "record_of",
     "row_of",
@@ -32,6 +38,9 @@ __all__ = [
 PUT, DELETED, EXPIRED = 0, 1, 2
 _LONGEST = 1 << 20
 """Characters of metadata as JSON at most; what is taken needs no more than a fourth of it."""
+
+_LONGEST_FENCE = 2048
+"""Characters of a fence as JSON at most: a character of one byte may take six."""
 
 Row: TypeAlias = "tuple[bytes, int, int, float | None, str | None, bytes | None]"
 
@@ -56,6 +65,26 @@ def row_of(connection: Connection, query: str) -> tuple[Any, ...]:
     if row is None:
         raise Damaged("a table that has one row is empty")
     return row
+
+
+def fence_text(fence: Fence) -> str:
+    """Returns a fence as it is stored."""
+    return json.dumps([fence.lock, fence.epoch, fence.token])
+
+
+def fence_of(text: object) -> Fence | None:
+    """Returns a fence that was stored; None if there is none."""
+    if text is None:
+        return None
+    try:
+        match read_json(text) if isinstance(text, str) and len(text) <= _LONGEST_FENCE else None:
+            case [str() as lock, int() as epoch, int() as token]:
+                return checked_fence(Fence(lock, epoch, token))
+            case _:
+                pass
+    except (TypeError, ValueError, Error):
+        pass
+    raise Damaged("the fence of a record is none that a lock has")
 
 
 def version_of(value: object, least: int = 1) -> int:

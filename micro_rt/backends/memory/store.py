@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from micro_rt.errors import Error, FailedPrecondition
+from micro_rt.fence import Fence
 from micro_rt.kit.clock import Clock, boot_clock, wall_time
 from micro_rt.kit.ids import new_id
 from micro_rt.kit.secrets import without_secrets
@@ -29,6 +30,7 @@ from micro_rt.store.base import (
     Wakeups,
     Write,
 )
+from micro_rt.store.fences import kept, refused
 
 __all__ = ["MemoryStore"]
 
@@ -60,7 +62,7 @@ class MemoryStore(StoreEngine):
     @property
     def capabilities(self) -> Capabilities:
         """Values of 64 MiB; a watch sees a write at once; no other process sees it."""
-        return Capabilities(max_value=_MAX_VALUE, watch_delay=0.01, watch_interval=60.0, shared=False)
+        return Capabilities(max_value=_MAX_VALUE, watch_delay=0.01, watch_interval=60.0, shared=False, fences=True)
 
     @property
     def wakeups(self) -> Wakeups:
@@ -131,6 +133,8 @@ class _Item(NamedTuple):
     expires: float | None
     """On the boot clock."""
     id: str
+    fence: Fence | None
+    """The newest that it has seen."""
 
 
 class _Records:
@@ -182,15 +186,18 @@ class _Records:
         return None if item is None or self._kind_of(item) is not ChangeKind.PUT else self._record(key, item)
 
     def apply(self, write: Write) -> int | Error:
-        """Makes a write; returns its version, or the conflict."""
+        """Makes a write; returns its version, or why it is refused."""
         item = self.items.get(write.key)
         if item is not None and item.id == write.id:
             return item.version
+        known = item.fence if item is not None else None
+        if (stale := refused(write, known)) is not None:
+            return stale
         live = item if item is not None and self._kind_of(item) is ChangeKind.PUT else None
         if write.if_version is not None and write.if_version != (live.version if live else 0):
             return VersionConflict.of_key(write.key, write.if_version, live.version if live else 0)
         if write.value is None:
-            return 0 if live is None else self._put(write.key, ChangeKind.DELETED, write.id)
+            return 0 if live is None else self._put(write.key, ChangeKind.DELETED, write.id, kept(write, known))
         metadata = write.metadata
         if metadata is KEEP:
             metadata = live.metadata if live else dict[str, str]()
@@ -198,7 +205,7 @@ class _Records:
             expires = live.expires if live else None
         else:
             expires = None if write.ttl is None else self._clock.now() + write.ttl
-        return self._put(write.key, ChangeKind.PUT, write.id, write.value, metadata, expires)
+        return self._put(write.key, ChangeKind.PUT, write.id, kept(write, known), write.value, metadata, expires)
 
     def scan(self, prefix: str, after: str, suffix: str, limit: int, max_bytes: int, *, values: bool) -> Scan:
         """Returns records in the order of their keys."""
@@ -262,6 +269,7 @@ class _Records:
         key: str,
         kind: ChangeKind,
         id: str,
+        fence: Fence | None,
         value: bytes = b"",
         metadata: Mapping[str, str] | None = None,
         expires: float | None = None,
@@ -272,7 +280,7 @@ class _Records:
         else:
             del self._versions[bisect_left(self._versions, (before.version, key))]
         self._version += 1
-        self.items[key] = _Item(kind, value, self._version, metadata or {}, expires, id)
+        self.items[key] = _Item(kind, value, self._version, metadata or {}, expires, id, fence)
         self._versions.append((self._version, key))
         if kind is not ChangeKind.PUT:
             self._tombstones.append((self._version, key))
@@ -320,7 +328,7 @@ class _Records:
             _, version, key = heapq.heappop(self._expiries)
             item = self.items.get(key)
             if item is not None and item.version == version and item.kind is ChangeKind.PUT:
-                self._put(key, ChangeKind.EXPIRED, "")
+                self._put(key, ChangeKind.EXPIRED, "", item.fence)
                 expired = True
         self._wait_for_expiry()
         if expired:

@@ -23,12 +23,13 @@ from micro_rt.backends.postgresql.address import parse_postgresql_address
 from micro_rt.backends.postgresql.cockroach_statements import CockroachStatements
 from micro_rt.backends.postgresql.engine import SCHEMA, SqlStore, cut, padded
 from micro_rt.backends.postgresql.pool import NO_LIMIT, Connection, transaction
-from micro_rt.backends.postgresql.rows import metadata_text
+from micro_rt.backends.postgresql.rows import fence_args, fence_of, metadata_text
 from micro_rt.backends.postgresql.statements import GET_SIZES, range_of
 from micro_rt.backends.postgresql.tables import make_again, newer, version_of
 from micro_rt.errors import Error, FailedPrecondition, Unavailable
 from micro_rt.kit.ids import new_id
 from micro_rt.store.base import KEEP, Capabilities, Changes, Cursor, VersionConflict, Write
+from micro_rt.store.fences import refused
 
 __all__ = ["CockroachStore"]
 
@@ -42,6 +43,9 @@ LONGEST = 60.0
 """Seconds that a transaction may take."""
 POLL = 0.5
 """Seconds after which a watch looks."""
+
+_OLDEST = 1
+"""The version that tables have when they are made, until they have all columns."""
 
 
 class _Waiting(NamedTuple):
@@ -71,7 +75,7 @@ class CockroachStore(SqlStore):
     @property
     def capabilities(self) -> Capabilities:
         """Values of 8 MiB; a watch sees a write in 1 s."""
-        return Capabilities(max_value=MAX_VALUE, watch_delay=1.0, watch_interval=POLL, shared=True)
+        return Capabilities(max_value=MAX_VALUE, watch_delay=1.0, watch_interval=POLL, shared=True, fences=True)
 
     async def close(self) -> None:
         """Ends every watch and disconnects."""
@@ -115,12 +119,18 @@ class CockroachStore(SqlStore):
         return Changes(entries, Cursor(cursor.epoch, (state["top"],)), more=False)
 
     async def migrate(self) -> None:
-        """Makes missing tables. Several processes may execute every statement at once."""
+        """Makes missing tables and columns. Several processes may execute every statement at once."""
         version = await version_of(self.pool, self._sql.version)
         if version is None:
             for statement in self._sql.tables:
                 await self.pool.run(partial(make_again, statement))
-            await self.pool.rows(self._sql.set_version, SCHEMA, new_id(), repeat=True)
+            await self.pool.rows(self._sql.set_version, _OLDEST, new_id(), repeat=True)
+            version = await version_of(self.pool, self._sql.version)
+        if version is not None and version < SCHEMA:
+            # Also after they were made: an earlier version of micro-rt may have made them at the same time.
+            for statement in self._sql.upgrade:
+                await self.pool.run(partial(make_again, statement))
+            await self.pool.rows(self._sql.raise_version, SCHEMA, repeat=True)
             version = await version_of(self.pool, self._sql.version)
         if version is None or version > SCHEMA:
             raise newer(self.name, self.address.schema, version or 0, SCHEMA)
@@ -207,21 +217,30 @@ class CockroachStore(SqlStore):
         known = await self._look(connection, writes)
         outcomes: list[int | Error] = []
         rows: list[tuple[object, ...]] = []
+        fenced: list[tuple[object, ...]] = []
         for write in writes:
             version += 1
             row = known.get(write.key)
             current = int(row["n"]) if row is not None and row["live"] else 0
             if row is not None and row["w"] == write.id:
                 outcomes.append(int(row["n"]))
+            elif row is not None and write.fence is not None and (stale := refused(write, fence_of(row))) is not None:
+                outcomes.append(stale)
             elif write.if_version is not None and write.if_version != current:
                 outcomes.append(VersionConflict.of_key(write.key, write.if_version, current))
             elif write.value is None and not current:
                 outcomes.append(0)
             else:
                 outcomes.append(version)
-                rows.append(self._row(write, version, row if current else None))
+                args = self._row(write, version, row if current else None)
+                if write.fence is None:
+                    rows.append(args)
+                else:
+                    fenced.append((*args, *fence_args(write.fence)))
         if rows:
             await connection.executemany(self._sql.write, rows)
+        if fenced:
+            await connection.executemany(self._sql.fenced_write, fenced)
         return outcomes
 
     def _row(self, write: Write, version: int, row: Any) -> tuple[object, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from micro_rt.backends.postgresql.address import quoted
-from micro_rt.backends.postgresql.statements import CHANGED, CUT, GET_SIZES, LIVE, ROW, Reading, places
+from micro_rt.backends.postgresql.statements import CHANGED, CUT, FENCE, GET_SIZES, LIVE, ROW, Reading, places
 
 __all__ = ["CockroachStatements"]
 
@@ -23,7 +23,9 @@ class CockroachStatements:
 
     reading: Reading
     tables: Sequence[str]
-    """Make all that is missing."""
+    """Make all that is missing, as version 1 has it."""
+    upgrade: Sequence[str]
+    """Bring the tables of version 1 to the present one."""
     begin: str
     commit: str
     rollback: str
@@ -33,6 +35,8 @@ class CockroachStatements:
     """Keys: what is known of each; by the number of keys."""
     write: str
     """Key, version, kind, value, metadata, seconds to live or NULL, expiry that is kept or NULL, id: makes the row."""
+    fenced_write: str
+    """The same, and the lock, the epoch and the token of a fence."""
     changes: str
     """Version, first, end, limit, bytes: the state, with each of the rows behind it."""
     state: str
@@ -49,6 +53,8 @@ class CockroachStatements:
     version: str
     set_version: str
     """Version, epoch: writes both, unless they are there."""
+    raise_version: str
+    """Version."""
 
     @classmethod
     def of(cls, schema: str) -> CockroachStatements:
@@ -62,6 +68,15 @@ ORDER BY n LIMIT $4::INT8"""
         changes = CUT.format(row=row, order="n", page=page, most="$5::INT8")
         state = f"SELECT epoch, low, top FROM {s}.state WHERE id = 0"
         live = LIVE.format(clock="clock_timestamp")
+
+        def write(columns: str = "", values: str = "", sets: str = "") -> str:
+            return f"""
+INSERT INTO {s}.records (k, n, kind, v, m, expires, w, changed{columns})
+VALUES ($1::BYTEA, $2::INT8, $3::INT8, $4::BYTEA, $5::TEXT,
+  coalesce($7::TIMESTAMPTZ, clock_timestamp() + $6::FLOAT8 * INTERVAL '1 second'), $8::TEXT, clock_timestamp(){values})
+ON CONFLICT (k) DO UPDATE SET n = excluded.n, kind = excluded.kind, v = excluded.v, m = excluded.m,
+  expires = excluded.expires, w = excluded.w, changed = excluded.changed{sets}"""
+
         return cls(
             reading=Reading.of(s, "n"),
             tables=(
@@ -79,20 +94,25 @@ CREATE TABLE IF NOT EXISTS {s}.state (
   id INT8 PRIMARY KEY, version INT8 NOT NULL, epoch TEXT NOT NULL, top INT8 NOT NULL, low INT8 NOT NULL
 )""",
             ),
+            # One statement for each: the columns may be there already, or be added by another process meanwhile.
+            upgrade=tuple(
+                f"ALTER TABLE {s}.records ADD COLUMN IF NOT EXISTS {column} {type}"
+                for column, type in zip(FENCE.split(", "), ("BYTEA", "INT8", "INT8"), strict=True)
+            ),
             begin="BEGIN",
             commit="COMMIT",
             rollback="ROLLBACK",
             count=f"UPDATE {s}.state SET top = top + $1::INT8 WHERE id = 0 RETURNING top",
             look={
-                size: f"SELECT k, n, w, m, expires, {live} AS live FROM {s}.records AS r WHERE k IN ({places(size)})"
+                size: f"SELECT k, n, w, m, expires, {FENCE}, {live} AS live FROM {s}.records AS r WHERE k IN ({places(size)})"
                 for size in GET_SIZES
             },
-            write=f"""
-INSERT INTO {s}.records (k, n, kind, v, m, expires, w, changed)
-VALUES ($1::BYTEA, $2::INT8, $3::INT8, $4::BYTEA, $5::TEXT,
-  coalesce($7::TIMESTAMPTZ, clock_timestamp() + $6::FLOAT8 * INTERVAL '1 second'), $8::TEXT, clock_timestamp())
-ON CONFLICT (k) DO UPDATE SET n = excluded.n, kind = excluded.kind, v = excluded.v, m = excluded.m,
-  expires = excluded.expires, w = excluded.w, changed = excluded.changed""",
+            write=write(),
+            fenced_write=write(
+                f", {FENCE}",
+                ", $9::BYTEA, $10::INT8, $11::INT8",
+                ",\n  " + ", ".join(f"{column} = excluded.{column}" for column in FENCE.split(", ")),
+            ),
             changes=f"""
 SELECT state.*, c.* FROM ({state}) AS state LEFT JOIN ({changes}) AS c ON true ORDER BY c.n""",
             state=state,
@@ -109,4 +129,5 @@ WHERE kind <> 0 AND changed < statement_timestamp() - $1::FLOAT8 * INTERVAL '1 s
             version=f"SELECT version FROM {s}.state WHERE id = 0",
             set_version=f"""
 INSERT INTO {s}.state (id, version, epoch, top, low) VALUES (0, $1::INT8, $2::TEXT, 0, 0) ON CONFLICT (id) DO NOTHING""",
+            raise_version=f"UPDATE {s}.state SET version = greatest(version, $1::INT8) WHERE id = 0",
         )

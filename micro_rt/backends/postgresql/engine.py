@@ -17,8 +17,8 @@ from micro_rt.store.base import Entry, Last, Record, Scan, StoreEngine, Wakeups
 
 __all__ = ["SCHEMA", "SqlStore", "cut", "padded"]
 
-SCHEMA = 1
-"""The version of the tables."""
+SCHEMA = 2
+"""The version of the tables: 2 has fences."""
 
 
 class SqlStore(StoreEngine):

@@ -8,11 +8,13 @@ from typing import Any, cast
 
 import asyncpg
 
-from micro_rt.errors import DataLoss
+from micro_rt.errors import DataLoss, Error
+from micro_rt.fence import Fence
 from micro_rt.kit.foreign import read_json
 from micro_rt.store.base import ChangeKind, Entry, Position, Record
+from micro_rt.store.checks import checked_fence
 
-__all__ = ["entries_of", "metadata_text", "record_of"]
+__all__ = ["entries_of", "fence_args", "fence_of", "metadata_text", "record_of"]
 
 _KINDS = (ChangeKind.PUT, ChangeKind.DELETED, ChangeKind.EXPIRED)
 
@@ -56,6 +58,26 @@ def entries_of(rows: Iterable[asyncpg.Record], position: tuple[str, ...]) -> lis
         place: Position = tuple(row[column] for column in position)
         found.append(Entry(cast("Any", _KINDS[kind]), record, place))
     return found
+
+
+def fence_args(fence: Fence) -> tuple[bytes, int, int]:
+    """Returns the arguments of a statement for a fence."""
+    return fence.lock.encode(), fence.epoch, fence.token
+
+
+def fence_of(row: asyncpg.Record) -> Fence | None:
+    """Returns the fence of a row; None if it has none.
+
+    Raises:
+        DataLoss: it is none that a store has written.
+    """
+    lock = row["fence_lock"]
+    if lock is None:
+        return None
+    try:
+        return checked_fence(Fence(bytes(lock).decode(), row["fence_epoch"], row["fence_token"]))
+    except (UnicodeDecodeError, TypeError, Error):
+        raise DataLoss(f"the fence of {bytes(row['k'])[:50]!r} in the store is damaged") from None
 
 
 def _metadata(text: str, key: str) -> Mapping[str, str]:

@@ -8,6 +8,8 @@ Rules that both keep:
 - A record whose time has passed is absent in every statement. Reads compare with the time at which the statement began, which an
   index can be searched with. Writes compare with the time at which they have the row, which may be later if they waited for it.
 - No parameter is an array: asyncpg asks the server for the type of an array first, on each connection.
+- A write without a fence does not name the columns of fences: it leaves what is there, and costs what it did before there were fences.
+  The name of a lock is bytes, since PostgreSQL's text does not hold every character.
 
 Rules of PostgreSQL:
 
@@ -30,6 +32,7 @@ from micro_rt.backends.postgresql.address import quoted
 __all__ = [
     "CHANGED",
     "CUT",
+    "FENCE",
     "GET_SIZES",
     "LATEST",
     "LIVE",
@@ -47,6 +50,8 @@ GET_SIZES = (1, 8, 64, 512)
 LATEST = (1 << 63) - 1
 """Above every version."""
 
+FENCE = "fence_lock, fence_epoch, fence_token"
+"""The columns of the newest fence that a record, or the mark that is left of it, has seen; NULL if it has seen none."""
 LIVE = "(r.kind = 0 AND (r.expires IS NULL OR r.expires > {clock}()))"
 ROW = "k, {position}, kind, v, m, expires"
 CHANGED = """k, {position}, CASE WHEN expires <= statement_timestamp() THEN 2 ELSE kind END AS kind,
@@ -94,7 +99,7 @@ class Reading:
     scan: str
     """First, end, after, suffix in hexadecimal digits, limit, bytes, whether values are read: records in the order of their keys."""
     last: str
-    """Key: version, id and whether there is a record now."""
+    """Key: version, id, fence and whether there is a record now."""
 
     @classmethod
     def of(cls, s: str, position: str) -> Reading:
@@ -116,8 +121,33 @@ ORDER BY k LIMIT $5::INT8"""
                 size: f"SELECT {row} FROM {s}.records AS r WHERE k IN ({places(size)}) AND {live}" for size in GET_SIZES
             },
             scan=CUT.format(row=row, order="k", page=page, most="$6::INT8") + " ORDER BY k",
-            last=f"SELECT k, n, w, {LIVE.format(clock='clock_timestamp')} AS live FROM {s}.records AS r WHERE k = $1::BYTEA",
+            last=f"SELECT k, n, w, {FENCE}, {LIVE.format(clock='clock_timestamp')} AS live FROM {s}.records AS r WHERE k = $1::BYTEA",
         )
+
+
+class _FenceParameters(NamedTuple):
+    """What a statement has beyond that without a fence."""
+
+    columns: str
+    values: str
+    sets: str
+    newest: str
+
+
+def _fence(first: int) -> _FenceParameters:
+    """Returns what a statement has beyond that without a fence.
+
+    Args:
+        first: the number of the parameter that is the lock; the epoch and the token follow it.
+    """
+    lock, epoch, token = f"${first}::bytea", f"${first + 1}::bigint", f"${first + 2}::bigint"
+    return _FenceParameters(
+        columns=f", {FENCE}",
+        values=f", {lock}, {epoch}, {token}",
+        sets=f",\n  fence_lock = {lock}, fence_epoch = {epoch}, fence_token = {token}",
+        newest=f"""
+  AND (r.fence_lock IS NULL OR (r.fence_lock = {lock} AND (r.fence_epoch, r.fence_token) <= ({epoch}, {token})))""",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +157,8 @@ class PostgreSQLStatements:
     reading: Reading
     tables: Sequence[str]
     """Make all tables."""
+    upgrade: Sequence[str]
+    """Bring the tables of version 1 to the present one."""
     put: str
     """Key, value, metadata or NULL to keep it, seconds to live or NULL, whether the expiry is kept, id: key and version."""
     create: str
@@ -135,6 +167,11 @@ class PostgreSQLStatements:
     """The same, and a version that the record must have."""
     delete: str
     """Key, id, version or NULL: key and version."""
+    fenced_put: str
+    """As ``put``, and the lock, epoch and token of a fence, which must not be older than that of the row. So are the next three."""
+    fenced_create: str
+    fenced_replace: str
+    fenced_delete: str
     changes: str
     """Transaction, version, first, end, limit, bytes: the state, with each of the rows behind it."""
     state: str
@@ -146,6 +183,8 @@ class PostgreSQLStatements:
     version: str
     set_version: str
     """Version, epoch: writes both, and the floor."""
+    raise_version: str
+    """Version."""
     renew: Sequence[str]
     """Epoch: begins a new history."""
 
@@ -163,13 +202,31 @@ class PostgreSQLStatements:
         horizon = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
         live = LIVE.format(clock="clock_timestamp")
         until = "clock_timestamp() + $4::float8 * interval '1 second'"
-        put = f"""
-INSERT INTO {s}.records AS r (k, n, x, kind, v, m, expires, w, changed)
-VALUES ($1::bytea, {version}, {xid}, 0, $2::bytea, coalesce($3::text, '{{}}'), {until}, $6::text, clock_timestamp())
+
+        def put(fence: _FenceParameters | None = None) -> str:
+            columns, values, sets, newest = ("", "", "", "") if fence is None else fence
+            return f"""
+INSERT INTO {s}.records AS r (k, n, x, kind, v, m, expires, w, changed{columns})
+VALUES ($1::bytea, {version}, {xid}, 0, $2::bytea, coalesce($3::text, '{{}}'), {until}, $6::text, clock_timestamp(){values})
 ON CONFLICT (k) DO UPDATE SET n = {version}, x = {xid}, kind = 0, v = excluded.v, w = excluded.w, changed = clock_timestamp(),
   m = CASE WHEN $3::text IS NULL AND {live} THEN r.m ELSE excluded.m END,
-  expires = CASE WHEN $5::bool AND {live} THEN r.expires ELSE excluded.expires END
-WHERE r.w <> excluded.w"""
+  expires = CASE WHEN $5::bool AND {live} THEN r.expires ELSE excluded.expires END{sets}
+WHERE r.w <> excluded.w{newest}"""
+
+        def replace(fence: _FenceParameters | None = None) -> str:
+            _, _, sets, newest = ("", "", "", "") if fence is None else fence
+            return f"""
+UPDATE {s}.records AS r SET n = {version}, x = {xid}, v = $2::bytea, m = coalesce($3::text, r.m),
+  expires = CASE WHEN $5::bool THEN r.expires ELSE {until} END, w = $6::text, changed = clock_timestamp(){sets}
+WHERE k = $1::bytea AND n = $7::bigint AND {live}{newest} RETURNING k, n"""
+
+        def delete(fence: _FenceParameters | None = None) -> str:
+            _, _, sets, newest = ("", "", "", "") if fence is None else fence
+            return f"""
+UPDATE {s}.records AS r SET n = {version}, x = {xid}, kind = 1, v = '', m = '{{}}', expires = NULL, w = $2::text,
+  changed = clock_timestamp(){sets}
+WHERE k = $1::bytea AND ($3::bigint IS NULL OR n = $3) AND {live}{newest} RETURNING k, n"""
+
         state = f"""
 SELECT e.epoch || {"'.' || left(pg_walfile_name(pg_current_wal_lsn()), 8)" if timeline else "''"} AS epoch, valid, f.x AS floor_x, f.n AS floor_n, {horizon} AS horizon,
   pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS top,
@@ -189,7 +246,8 @@ ORDER BY x, n LIMIT $5::bigint"""
                 f"""
 CREATE TABLE {s}.records (
   k bytea PRIMARY KEY, n bigint NOT NULL, x bigint NOT NULL, kind smallint NOT NULL, v bytea NOT NULL, m text NOT NULL,
-  expires timestamptz, w text NOT NULL, changed timestamptz NOT NULL
+  expires timestamptz, w text NOT NULL, changed timestamptz NOT NULL,
+  fence_lock bytea, fence_epoch bigint, fence_token bigint
 ) WITH (autovacuum_vacuum_scale_factor = 0.05)""",
                 f"CREATE UNIQUE INDEX records_changes ON {s}.records (x, n)",
                 f"CREATE INDEX records_expires ON {s}.records (expires) WHERE expires IS NOT NULL",
@@ -198,16 +256,17 @@ CREATE TABLE {s}.records (
                 f"CREATE TABLE {s}.floor (x bigint NOT NULL, n bigint NOT NULL)",
                 f"CREATE TABLE {s}.version (version bigint NOT NULL)",
             ),
-            put=f"{put} RETURNING k, n",
-            create=f"{put} AND NOT {live} RETURNING k, n",
-            replace=f"""
-UPDATE {s}.records AS r SET n = {version}, x = {xid}, v = $2::bytea, m = coalesce($3::text, r.m),
-  expires = CASE WHEN $5::bool THEN r.expires ELSE {until} END, w = $6::text, changed = clock_timestamp()
-WHERE k = $1::bytea AND n = $7::bigint AND {live} RETURNING k, n""",
-            delete=f"""
-UPDATE {s}.records AS r SET n = {version}, x = {xid}, kind = 1, v = '', m = '{{}}', expires = NULL, w = $2::text,
-  changed = clock_timestamp()
-WHERE k = $1::bytea AND ($3::bigint IS NULL OR n = $3) AND {live} RETURNING k, n""",
+            upgrade=(
+                f"ALTER TABLE {s}.records ADD COLUMN fence_lock bytea, ADD COLUMN fence_epoch bigint, ADD COLUMN fence_token bigint",
+            ),
+            put=f"{put()} RETURNING k, n",
+            create=f"{put()} AND NOT {live} RETURNING k, n",
+            replace=replace(),
+            delete=delete(),
+            fenced_put=f"{put(_fence(7))} RETURNING k, n",
+            fenced_create=f"{put(_fence(7))} AND NOT {live} RETURNING k, n",
+            fenced_replace=replace(_fence(8)),
+            fenced_delete=delete(_fence(4)),
             changes=f"""
 SELECT state.*, c.* FROM ({state}) AS state LEFT JOIN ({changes}) AS c ON true ORDER BY c.x, c.n""",
             state=state,
@@ -230,6 +289,7 @@ WITH gone AS (
             set_version=f"""
 WITH e AS (INSERT INTO {s}.epoch VALUES ($2::text, {xid})), f AS (INSERT INTO {s}.floor VALUES (0, 0))
 INSERT INTO {s}.version VALUES ($1::bigint)""",
+            raise_version=f"UPDATE {s}.version SET version = $1::bigint",
             renew=(
                 f"UPDATE {s}.epoch SET epoch = $1::text, x = {xid}",
                 f"UPDATE {s}.floor SET x = 0, n = 0",

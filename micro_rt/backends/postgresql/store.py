@@ -18,18 +18,28 @@ from micro_rt.backends.postgresql.engine import SCHEMA, SqlStore, cut
 from micro_rt.backends.postgresql.horizon import Horizon
 from micro_rt.backends.postgresql.notices import Listener, Notifier
 from micro_rt.backends.postgresql.pool import NO_LIMIT, Connection, transaction
-from micro_rt.backends.postgresql.rows import metadata_text
+from micro_rt.backends.postgresql.rows import fence_args, fence_of, metadata_text
 from micro_rt.backends.postgresql.statements import LATEST, PostgreSQLStatements, range_of
-from micro_rt.backends.postgresql.tables import has_timeline, lock_schema, make_tables, newer, version_of
+from micro_rt.backends.postgresql.tables import (
+    has_timeline,
+    lock_schema,
+    make_tables,
+    newer,
+    upgrade_tables,
+    version_of,
+)
 from micro_rt.errors import Aborted, Error, Unavailable
 from micro_rt.kit.ids import new_id
 from micro_rt.store.base import KEEP, Capabilities, Changes, Cursor, VersionConflict, Write
+from micro_rt.store.fences import refused
 
 __all__ = ["PostgreSQLStore"]
 
 MAX_VALUE = 64 << 20
 TRIES = 8
 """How often a write is made again because the row has changed between the write and the look at it."""
+PATIENCE = 1.0
+"""Seconds to wait for a table that is to be changed."""
 NOTIFIED = (0.1, 5.0)
 """Seconds after which a watch has normally seen a write, and after which it looks by itself, if notifications arrive."""
 POLLED = (1.0, 0.5)
@@ -61,7 +71,7 @@ class PostgreSQLStore(SqlStore):
         """Values of 64 MiB; a watch sees a write in 0.1 s, or 1 s without notifications."""
         hears = self.listener is not None and self.listener.hears
         delay, interval = NOTIFIED if hears else POLLED
-        return Capabilities(max_value=MAX_VALUE, watch_delay=delay, watch_interval=interval, shared=True)
+        return Capabilities(max_value=MAX_VALUE, watch_delay=delay, watch_interval=interval, shared=True, fences=True)
 
     @property
     def problem(self) -> str:
@@ -119,12 +129,15 @@ class PostgreSQLStore(SqlStore):
         return Changes(entries, Cursor(cursor.epoch, last), more=False)
 
     async def migrate(self) -> None:
-        """Makes missing tables. One process does it, and the others wait for it."""
+        """Makes missing tables, or brings them to the present version. One process does it, and the others wait for it."""
         timeline = await self.pool.run(partial(has_timeline, name=self.name, part="store"))
         self._sql = PostgreSQLStatements.of(self.address.schema, timeline=timeline)
         version = await version_of(self.pool, self._sql.version)
         if version is None:
             await self.pool.run(lambda connection: transaction(connection, self._make_tables))
+            version = await version_of(self.pool, self._sql.version)
+        if version is not None and version < SCHEMA:
+            await self.pool.run(lambda connection: transaction(connection, self._upgrade_tables))
             version = await version_of(self.pool, self._sql.version)
         if version is None or version > SCHEMA:
             raise newer(self.name, self.address.schema, version or 0, SCHEMA)
@@ -155,17 +168,18 @@ class PostgreSQLStore(SqlStore):
         self.wakeups.ring()
 
     def _statement(self, write: Write) -> tuple[str, tuple[object, ...]]:
-        key = write.key.encode()
+        sql, key = self._sql, write.key.encode()
+        fence: tuple[object, ...] = () if write.fence is None else fence_args(write.fence)
         if write.value is None:
-            return self._sql.delete, (key, write.id, write.if_version)
+            return sql.fenced_delete if fence else sql.delete, (key, write.id, write.if_version, *fence)
         keeps = write.ttl is KEEP
         metadata = None if write.metadata is KEEP else metadata_text(write.metadata)
         args = (key, write.value, metadata, None if keeps else write.ttl, keeps, write.id)
         if write.if_version is None:
-            return self._sql.put, args
+            return sql.fenced_put if fence else sql.put, (*args, *fence)
         if not write.if_version:
-            return self._sql.create, args
-        return self._sql.replace, (*args, write.if_version)
+            return sql.fenced_create if fence else sql.create, (*args, *fence)
+        return sql.fenced_replace if fence else sql.replace, (*args, write.if_version, *fence)
 
     async def _apply_many(self, writes: Sequence[Write]) -> list[int | Error]:
         groups: dict[str, list[tuple[Write, tuple[object, ...]]]] = {}
@@ -195,6 +209,8 @@ class PostgreSQLStore(SqlStore):
             found = await self.pool.rows(self._sql.reading.last, write.key.encode(), repeat=True, timeout=NO_LIMIT)
             if found and found[0]["w"] == write.id:
                 return int(found[0]["n"])
+            if found and write.fence is not None and (stale := refused(write, fence_of(found[0]))) is not None:
+                return stale
             current = int(found[0]["n"]) if found and found[0]["live"] else 0
             if write.if_version is not None and current != write.if_version:
                 return VersionConflict.of_key(write.key, write.if_version, current)
@@ -214,6 +230,13 @@ class PostgreSQLStore(SqlStore):
     async def _make_tables(self, connection: Connection) -> None:
         if await make_tables(connection, self.address, self.name, self._sql.tables, "version"):
             await connection.fetch(self._sql.set_version, SCHEMA, new_id())
+
+    async def _upgrade_tables(self, connection: Connection) -> None:
+        await lock_schema(connection, self.address)
+        if await connection.fetchval(self._sql.version) >= SCHEMA:
+            return  # Another process was faster.
+        await upgrade_tables(connection, self.address, self.name, self._sql.upgrade, PATIENCE)
+        await connection.fetch(self._sql.raise_version, SCHEMA)
 
     async def _renew(self) -> None:
         """Begins a new history: the tables come out of a dump, so the numbers of transactions in them are those of another server."""

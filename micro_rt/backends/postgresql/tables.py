@@ -15,14 +15,15 @@ import asyncpg
 
 from micro_rt.backends.postgresql.address import PostgreSQLAddress, quoted
 from micro_rt.backends.postgresql.pool import Connection, Pool
-from micro_rt.errors import FailedPrecondition, PermissionDenied
+from micro_rt.errors import FailedPrecondition, PermissionDenied, Unavailable
 
-__all__ = ["has_timeline", "lock_schema", "make_again", "make_tables", "newer", "version_of"]
+__all__ = ["has_timeline", "lock_schema", "make_again", "make_tables", "newer", "upgrade_tables", "version_of"]
 
 _OLDEST = 13
 _MISSING = ("42P01", "3F000")
-_EXISTS_NOW = frozenset({"23505", "42P07", "42P06", "42710", "40001", "XX000"})
-"""Codes of a statement that makes what another process has just made."""
+_EXISTS_NOW = frozenset({"23505", "42P07", "42P06", "42701", "42710", "40001", "55000", "XX000"})
+"""Codes of a statement that makes what another process has just made, or makes now."""
+_TRIES = 100
 
 
 async def version_of(pool: Pool, sql: str) -> int | None:
@@ -112,9 +113,44 @@ async def make_tables(
     return True
 
 
+async def upgrade_tables(
+    connection: Connection, address: PostgreSQLAddress, name: str, statements: Sequence[str], patience: float
+) -> None:
+    """Brings the tables of a part on PostgreSQL to the present version, in a transaction that has locked the schema.
+
+    Args:
+        connection: in a transaction.
+        address: with the schema.
+        name: of what uses them, for errors.
+        statements: that change the tables.
+        patience: seconds to wait for transactions that use the tables.
+
+    Raises:
+        PermissionDenied: the user may not.
+        Unavailable: a transaction uses the tables for longer.
+    """
+    # Who waits for the table makes all others wait, also those that only read it.
+    await connection.execute(f"SET LOCAL lock_timeout = {int(1000 * patience)}")
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise PermissionDenied(
+            f"{name}: user {address.user!r} may not change the tables ({error.args[0]}), which an earlier version of "
+            "micro-rt has made: open the store once as their owner, or as an administrator",
+            may_have_run=False,
+        ) from None
+    except asyncpg.LockNotAvailableError:
+        raise Unavailable(
+            f"{name}: the tables, which an earlier version of micro-rt has made, cannot be changed while a transaction uses "
+            "them: end it, or wait for it (pg_stat_activity lists it)",
+            may_have_run=False,
+        ) from None
+
+
 async def make_again(statement: str, connection: Connection) -> None:
-    """Makes a table or an index that may be there; again, if another process makes it at the same time."""
-    for _ in range(20):
+    """Makes a table, a column or an index that may be there; again, if another process makes it at the same time."""
+    for _ in range(_TRIES):
         try:
             await connection.execute(statement)
         except asyncpg.PostgresError as error:

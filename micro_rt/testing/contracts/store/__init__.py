@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from micro_rt.testing.contracts.store.conditions import Conditions
 from micro_rt.testing.contracts.store.expiry import Expiry
+from micro_rt.testing.contracts.store.fences import Fences
 from micro_rt.testing.contracts.store.lists import Lists
 from micro_rt.testing.contracts.store.outages import Outages
 from micro_rt.testing.contracts.store.records import Records
@@ -20,7 +21,7 @@ from micro_rt.testing.contracts.store.watches import Watching
 __all__ = ["OtherStore", "StoreContract"]
 
 
-class StoreContract(Records, Conditions, Expiry, Lists, Watching, Outages):
+class StoreContract(Records, Conditions, Fences, Expiry, Lists, Watching, Outages):
     """Subclass it, and return an unopened engine from ``make``.
 
     All that ``make`` returns during one test must share records; they may share them with other tests and other users as well,
