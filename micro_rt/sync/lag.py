@@ -62,6 +62,7 @@ class LagWatch:
 
     def _watch(self) -> None:
         warned = 0.0
+        looked = monotonic()
         while True:
             with self._changed:
                 if not self._limits:
@@ -79,15 +80,21 @@ class LagWatch:
                 return
             if not held:
                 continue
-            late = monotonic() - beat
+            now = monotonic()
+            late, overslept, looked = now - beat, now - looked, now
             if late > limit and beat != warned:
                 warned = beat
-                _log.warning(
-                    "the event loop has been blocked for %.1f s by %s, and cannot renew %s meanwhile: await, or use a thread",
-                    late,
-                    printable(self._culprit(loop)),
-                    printable(held),
-                )
+                if overslept > limit:  # This thread was late as well.
+                    _log.warning(
+                        "the process has stood still for %.1f s, and could not renew %s", overslept, printable(held)
+                    )
+                else:
+                    _log.warning(
+                        "the event loop has been blocked for %.1f s by %s, and cannot renew %s meanwhile: await, or use a thread",
+                        late,
+                        printable(self._culprit(loop)),
+                        printable(held),
+                    )
             try:
                 loop.call_soon_threadsafe(self._beats)
             except RuntimeError:  # It was closed just now.

@@ -35,7 +35,7 @@ class ScriptedSync(SyncEngine):
         self.gone: asyncio.Event = asyncio.Event()
         """Set to report that what is held is lost."""
         self.late = 0.0
-        """Seconds by which the answer to ``acquire`` is late."""
+        """Seconds by which the next answer to ``acquire`` is late."""
         self.late_renewal = 0.0
         """Seconds by which the answer to ``renew`` is late."""
         self.cleanup = 0.0
@@ -88,7 +88,8 @@ class ScriptedClaim(Claim):
         if self.grant is None and self._engine.free.is_set():
             self._engine.tokens += 1
             self.grant = Grant(1, self._engine.tokens)
-        await asyncio.sleep(self._engine.late)
+        late, self._engine.late = self._engine.late, 0.0
+        await asyncio.sleep(late)
         return self.grant
 
     async def changed(self, seconds: float) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -96,6 +98,15 @@ async def test_the_deadline_counts_from_when_the_request_was_sent() -> None:
     engine.late = 0.3
     async with over(engine) as sync, sync.lock("a", ttl=10) as lock:
         assert lock.remaining <= 10 - 1 - 0.5 - 0.3
+
+
+async def test_a_grant_that_comes_too_late_is_not_used() -> None:
+    engine = ScriptedSync()
+    engine.late = 0.5
+    async with over(engine) as sync, sync.lock("a", ttl=0.4) as lock:
+        assert lock.remaining > 0
+        assert lock.token == 2
+        await eventually(lambda: engine.claims[0].released)
 
 
 async def test_a_renewal_counts_from_when_it_was_sent() -> None:
@@ -459,6 +470,42 @@ async def test_a_blocked_loop_is_told_by_name(caplog: pytest.LogCaptureFixture) 
                     await task
     assert "task 'the culprit' in block" in caplog.text
     assert "lock 'invoice-run'" in caplog.text
+
+
+async def test_a_process_that_stood_still_is_told_apart(caplog: pytest.LogCaptureFixture) -> None:
+    """No line of the program is to blame when the whole process was stopped."""
+    script = (
+        "import asyncio, logging\n"
+        "logging.basicConfig()\n"
+        "from micro_rt.backends.memory.sync import MemorySync\n"
+        "from micro_rt.sync.sync import Sync\n"
+        "async def main():\n"
+        "    async with Sync.over(MemorySync()) as sync:\n"
+        "        lock = await sync.try_lock('a', ttl=600)\n"
+        "        sync._lag._limits['lock \\'a\\''] = [0.2]\n"
+        "        print('held', flush=True)\n"
+        "        await asyncio.to_thread(input)\n"
+        "asyncio.run(main())\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", script),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert (await soon(process.stdout.readline())).strip() == b"held"
+    await asyncio.sleep(0.3)
+    process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(1.0)
+    process.send_signal(signal.SIGCONT)
+    told = b""
+    while b"stood still" not in told:
+        told = await soon(process.stderr.readline())
+        assert told, "nothing was told"
+    assert b"lock 'a'" in told
+    await soon(process.communicate(b"\n"))
 
 
 async def test_nobody_watches_the_loop_while_nothing_is_held() -> None:
