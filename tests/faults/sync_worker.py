@@ -7,7 +7,7 @@ import importlib
 import os
 import random
 import sys
-import time
+from collections.abc import Callable
 
 import micro_rt as micro
 from micro_rt.kit.clock import boot_clock
@@ -16,6 +16,13 @@ from micro_rt.sync.sync import Sync
 _TIMEOUTS = (0.0, 0.5, 5.0, 30.0)
 _BLOCKED = 0.01
 """How often a body blocks its loop until its lock is lost."""
+
+
+def hang(seconds: float, now: Callable[[], float]) -> None:
+    """Blocks the loop. libfaketime breaks ``time.sleep``."""
+    until = now() + seconds
+    while now() < until:
+        pass
 
 
 async def main(factory: str, address: str, name: str, ttl: float, path: str) -> None:
@@ -42,7 +49,7 @@ async def main(factory: str, address: str, name: str, ttl: float, path: str) -> 
                         after = now()
                         write(f"{before!r} {after!r} {fence.epoch} {fence.token} {os.getpid()}-{number}")
                         if random.random() < _BLOCKED:
-                            time.sleep(ttl * 1.1)  # noqa: ASYNC251 - it hangs
+                            hang(ttl * 1.1, now)
                         await asyncio.sleep(random.random() * 0.01)
             except (micro.LockTimeout, micro.LockLost, micro.Unavailable, micro.DeadlineExceeded) as error:
                 write(type(error).__name__)
