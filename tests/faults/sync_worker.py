@@ -14,7 +14,7 @@ from micro_rt.kit.clock import boot_clock
 from micro_rt.sync.sync import Sync
 
 _TIMEOUTS = (0.0, 0.5, 5.0, 30.0)
-_BLOCKED = 0.01
+_BLOCKED = 0.003
 """How often a body blocks its loop until its lock is lost."""
 
 

@@ -74,6 +74,7 @@ class ScriptedClaim(Claim):
         self.asked = 0
         self.renewed = 0
         self.released = 0
+        self.freed = False
         self.grant: Grant | None = None
         self._engine = engine
         self._in = ""
@@ -116,6 +117,7 @@ class ScriptedClaim(Claim):
             await asyncio.sleep(0)
             if self._engine.slow_release is not None:
                 await self._engine.slow_release.wait()
+        self.freed = True
         return self.grant is not None
 
     @contextmanager

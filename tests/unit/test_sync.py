@@ -333,6 +333,15 @@ async def test_a_release_waits_for_a_renewal_that_is_under_way() -> None:
             assert engine.claims[-1].released == 1
 
 
+async def test_closing_waits_for_what_is_being_released() -> None:
+    engine = ScriptedSync()
+    engine.slow_release = asyncio.Event()
+    async with over(engine) as sync:
+        assert await sync.try_lock("a") is not None
+        asyncio.get_running_loop().call_later(0.1, engine.slow_release.set)
+    assert engine.claims[0].freed
+
+
 async def test_releasing_goes_on_behind_a_caller_that_is_cancelled() -> None:
     """https://github.com/redis/redis-py/issues/3847: a release that was cancelled forgot the token."""
     engine = ScriptedSync()
