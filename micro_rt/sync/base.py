@@ -207,8 +207,8 @@ class SyncEngine(ABC):
         """Makes a claim; nothing is sent yet.
 
         Args:
-            name: of the lock; locks with different numbers of seats are different locks.
-            seats: how many claims are granted at once; at least 1.
+            name: of the lock.
+            seats: how many claims are granted at once, at least 1; the same for all claims of a name.
             ttl: seconds; at least ``capabilities.min_ttl``.
             value: what observers see.
             id: of the claim, like no other: at most 64 characters of ASCII.

@@ -10,7 +10,8 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from micro_rt.errors import InvalidArgument
-from micro_rt.sync.base import LockLost, LockTimeout
+from micro_rt.kit.clock import loop_time
+from micro_rt.sync.base import LockLost, LockTimeout, SyncEngine
 from micro_rt.sync.sync import Leader
 from micro_rt.testing.contracts.suite import eventually
 from micro_rt.testing.contracts.sync.suite import SyncSuite, fresh
@@ -69,6 +70,23 @@ class Leaders(SyncSuite):
             assert await self._next(observing, self.expires) is None
             await observing.aclose()
 
+    async def test_an_observer_misses_no_change_while_it_looks_away(self) -> None:
+        async with self.engine() as one, self.engine() as two:
+            name = fresh()
+            claim = self.claim(one, name, value=b"one", ttl=60)
+            for holds in (True, False):
+                seen = await two.observe(name)
+                assert (seen.holder is None) == holds
+                if holds:
+                    assert await claim.acquire() is not None
+                else:
+                    assert await claim.release()
+                begun = loop_time()
+                await two.changed(name, seen.position, 40.0)
+                assert loop_time() - begun < 39, "it has waited for the next change"
+                holder = await eventually(lambda: _holds(two, name), equals=holds, within=self.settle)
+                assert holder is holds
+
     async def test_an_observer_sees_the_latest_leader(self) -> None:
         async with self.sync() as one, self.sync() as two:
             name = fresh("leader")
@@ -106,3 +124,7 @@ class Leaders(SyncSuite):
     async def _next(self, observing: AsyncGenerator[Leader | None], within: float = 0.0) -> Leader | None:
         async with asyncio.timeout(within or self.settle):
             return await anext(observing)
+
+
+async def _holds(engine: SyncEngine, name: str) -> bool:
+    return (await engine.observe(name)).holder is not None

@@ -184,6 +184,9 @@ class Locks(SyncSuite):
                     await stack.enter_async_context(one.semaphore(name, 3, timeout=self.settle))
                 with pytest.raises(LockTimeout):
                     await stack.enter_async_context(two.semaphore(name, 3, timeout=0))
+                # Permits of another limit, and a lock of that name, are other things.
+                await stack.enter_async_context(two.semaphore(name, 1, timeout=self.settle))
+                await stack.enter_async_context(two.lock(name, timeout=self.settle))
 
     async def test_names_are_any_text(self) -> None:
         async with self.sync() as one, self.sync() as two:
