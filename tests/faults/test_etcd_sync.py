@@ -14,12 +14,12 @@ from urllib.parse import quote
 
 import pytest
 
+from micro_rt.backends.etcd.messages_pb2 import TxnRequest, TxnResponse
 from micro_rt.errors import Error, PermissionDenied
 from micro_rt.kit.clock import loop_time
 from micro_rt.kit.ids import new_id
 from micro_rt.sync.base import Claim, Grant, LockLost, SyncEngine
 from micro_rt.sync.sync import Sync
-from micro_rt.testing.proxy import FaultProxy
 from tests.helpers.quick_etcd import QuickEtcdSync
 from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import PATIENCE, eventually, soon
@@ -79,6 +79,16 @@ def claims(address: str, name: str, seats: int = 1) -> list[dict[str, Any]]:
     return found
 
 
+async def until_claimed(address: str, name: str, count: int) -> None:
+    """Waits until that many claim a lock."""
+    await eventually(lambda: len(claims(address, name)), equals=count)
+
+
+async def until_more(numbers: list[int], count: int) -> None:
+    """Waits until there are more than so many."""
+    await eventually(lambda: len(numbers) > count)
+
+
 def leases(address: str) -> list[str]:
     return [lease["ID"] for lease in request(address, "/v3/lease/leases", {}).get("leases", [])]
 
@@ -111,13 +121,12 @@ async def test_one_whose_lease_dies_while_it_waits_does_not_get_the_lock(etcd: S
 
 async def test_one_whose_lease_dies_while_it_waits_queues_up_anew(etcd: Server | Elsewhere) -> None:
     """https://github.com/etcd-io/etcd/issues/11456, as users see it."""
-    name, inside = fresh(), 0
+    name, tokens = fresh(), list[int]()
     async with opened(etcd.address) as one, Sync.over(QuickEtcdSync(etcd.url)) as sync:
 
         async def work() -> int:
-            nonlocal inside
             async with sync.lock(name, ttl=TTL) as lock:
-                inside += 1
+                tokens.append(lock.token)
                 return lock.token
 
         held = claimed(one, name)
@@ -126,10 +135,10 @@ async def test_one_whose_lease_dies_while_it_waits_queues_up_anew(etcd: Server |
         dead = (await eventually(lambda: claims(etcd.address, name)[1:]))[0]
         revoke(etcd.address, dead)
         await eventually(lambda: claims(etcd.address, name)[1:])
-        assert not inside
+        assert not tokens
         await held.release()
         assert await soon(working) > int(dead["create_revision"])
-        assert inside == 1
+        assert len(tokens) == 1
 
 
 @pytest.mark.parametrize("how", ["lease", "key"])
@@ -171,36 +180,87 @@ async def test_renewing_finds_that_a_key_is_gone(etcd: Server | Elsewhere) -> No
             assert not claims(etcd.address, name)
 
 
+class Deaf:
+    """Stands before a server, and drops what that answers while it is told to."""
+
+    def __init__(self, address: str) -> None:
+        self._target = address.split(":")
+        self._writers = list[asyncio.StreamWriter]()
+        self.drops = False
+        self.address = ""
+
+    @classmethod
+    @asynccontextmanager
+    async def before(cls, address: str) -> AsyncGenerator[Deaf]:
+        proxy = cls(address)
+        server = await asyncio.start_server(proxy._accept, "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        proxy.address = f"{host}:{port}"
+        try:
+            yield proxy
+        finally:
+            server.close()
+            proxy.cut()
+
+    def cut(self) -> None:
+        """Ends every connection."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(*self._target)
+        self._writers += (writer, far_writer)
+        with contextlib.suppress(OSError):
+            await asyncio.gather(self._pass(reader, far_writer, False), self._pass(far_reader, writer, True))
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answers: bool) -> None:
+        while data := await reader.read(65536):
+            if not (answers and self.drops):
+                writer.write(data)
+        writer.transport.abort()
+
+
 @pytest.mark.parametrize("lost", ["lease", "key"])
-async def test_an_answer_that_is_lost_makes_no_second_claim(make_etcd: Make, lost: str) -> None:
+async def test_an_answer_that_is_lost_makes_no_second_claim(
+    make_etcd: Make, lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """https://github.com/docker/libkv/pull/186: an error at the first set, success at the second, and two holders."""
     server = make_etcd()
     await server.start()
-    async with FaultProxy(server.address) as proxy, opened(proxy.address) as far, opened(server.address) as near:
-        for give_up in (False, True):
+    async with Deaf.before(server.address) as proxy, opened(proxy.address) as far, opened(server.address) as near:
+        client = far.opened().client
+        transact = client.txn
+
+        async def last_step(request: TxnRequest) -> TxnResponse:
+            proxy.drops = True
+            return await transact(request)
+
+        for then in ("waits", "asks again", "gives up"):
             name = fresh()
             claim, other = claimed(far, name), claimed(near, name)
             if lost == "lease":
-                await proxy.delay(1.0)
+                proxy.drops = True
+            else:
+                monkeypatch.setattr(client, "txn", last_step)
             asking = asyncio.ensure_future(claim.acquire())
             await eventually(lambda: leases(server.address))
             if lost == "key":
-                await proxy.delay(0.5)
-                await eventually(lambda name=name: claims(server.address, name))  # type: ignore[misc]
-            await proxy.cut()  # What the server has said is lost.
-            if give_up:
-                await asyncio.sleep(0.05)
+                await until_claimed(server.address, name, 1)
+            assert not asking.done()
+            monkeypatch.undo()
+            if then != "waits":
                 asking.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Error):
+                with contextlib.suppress(asyncio.CancelledError):
                     await asking
-                await proxy.restore()
+            proxy.cut()
+            proxy.drops = False
+            if then == "gives up":
                 await claim.release()
             else:
-                await proxy.restore()
-                with contextlib.suppress(Error):
-                    await asking
-                grant = await eventually(claim.acquire)
-                assert grant is not None
+                if then == "waits":
+                    with contextlib.suppress(Error):
+                        await asking
+                assert await granted(claim)
                 assert len(claims(server.address, name)) == len(leases(server.address)) == 1
                 assert await other.acquire() is None
                 assert await claim.release()
@@ -209,8 +269,7 @@ async def test_an_answer_that_is_lost_makes_no_second_claim(make_etcd: Make, los
             await eventually(lambda: leases(server.address), equals=[])
 
 
-@pytest.mark.verify("sync")
-async def test_an_acquire_that_is_cancelled_at_each_step_leaves_nothing(make_etcd: Make, size: Size) -> None:
+async def test_an_acquire_that_is_cancelled_at_each_step_leaves_nothing(make_etcd: Make) -> None:
     """https://github.com/python-zk/kazoo/pull/760: a try that was given up left a contender behind."""
     server = make_etcd()
     await server.start()
@@ -225,14 +284,13 @@ async def test_an_acquire_that_is_cancelled_at_each_step_leaves_nothing(make_etc
             assert not await claim.renew()
             assert await soon(granted(other))
             assert await other.release()
-            step += size(1, ci=5)
+            step += 1
         assert not claims(server.address, name)
         # A lease that was asked for last of all, and given up before it was made, has no key.
         assert len(leases(server.address)) <= step
 
 
-@pytest.mark.verify("sync")
-async def test_a_release_that_is_cancelled_at_each_step_is_made_up_for(make_etcd: Make, size: Size) -> None:
+async def test_a_release_that_is_cancelled_at_each_step_is_made_up_for(make_etcd: Make) -> None:
     """https://github.com/redis/redis-py/issues/3847: a release that was cancelled forgot the token, and the lock stuck."""
     server = make_etcd()
     await server.start()
@@ -247,7 +305,7 @@ async def test_a_release_that_is_cancelled_at_each_step_is_made_up_for(make_etcd
             assert not await claim.release()
             assert await soon(granted(other))
             await other.release()
-            step += size(1, ci=3)
+            step += 1
         await eventually(lambda: leases(server.address), equals=[])
 
 
@@ -313,7 +371,7 @@ async def test_terms_never_overlap_while_the_engine_is_away(make_etcd: Make, siz
             led = len(numbers)
             await server.start()
             begun = loop_time()
-            await eventually(lambda led=led: len(numbers) > led)  # type: ignore[misc]
+            await until_more(numbers, led)
             figures.add(f"seconds until somebody leads after {outage:g} s", round(loop_time() - begun, 2))
         for task in candidates:
             task.cancel()
@@ -351,7 +409,7 @@ async def test_a_lock_is_handed_over_after_its_holder_was_killed(
             assert await sync.try_lock(name, ttl=LONG) is None
             guard = sync.lock(name, ttl=LONG, timeout=PATIENCE)
             waiting = asyncio.ensure_future(guard.__aenter__())
-            await eventually(lambda name=name: len(claims(etcd.address, name)) == 2)  # type: ignore[misc]
+            await until_claimed(etcd.address, name, 2)
             await asyncio.sleep(ttl / 2)  # It has been renewed since.
             process.kill()
             begun = loop_time()
@@ -382,7 +440,7 @@ async def test_a_hand_over_wakes_one_who_waits(etcd: Server | Elsewhere, seats: 
         assert not woken
         for place in range(len(queue) - seats):
             assert await queue[place].release()
-            await eventually(lambda place=place: len(woken) > place)  # type: ignore[misc]
+            await until_more(woken, place)
             assert await queue[place + seats].acquire() is not None
         await asyncio.gather(*waiting)
         assert woken == list(range(seats, len(queue)))
@@ -407,6 +465,19 @@ async def test_one_ahead_who_gives_up_changes_nothing_for_the_others(etcd: Serve
             await soon(waiting)
             assert await queue[-1].acquire() is not None
             assert await queue[-1].release()
+
+
+async def test_no_lock_is_inside_of_another(etcd: Server | Elsewhere) -> None:
+    async with opened(etcd.address) as engine:
+        for turn in (1, -1):
+            name = fresh()
+            names = [name, f"{name}/1", f"{name}/1/{name}", f"{name}/", f"{name}%2F1", f"{name}/1/", name.upper()]
+            held = [claimed(engine, each, seats=seats) for each in names[::turn] for seats in (1, 10, 2)]
+            for claim in held:
+                assert await claim.acquire() is not None
+            for claim in held:
+                assert await claim.acquire() is not None
+                assert await claim.release()
 
 
 async def test_a_store_without_its_data_begins_a_new_epoch(make_etcd: Make) -> None:

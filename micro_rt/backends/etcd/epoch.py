@@ -22,15 +22,17 @@ from micro_rt.backends.etcd.messages_pb2 import (
     KeyValue,
     PutRequest,
     RangeRequest,
+    RangeResponse,
     RequestOp,
     ResponseHeader,
     TxnRequest,
+    TxnResponse,
 )
-from micro_rt.errors import Unavailable
+from micro_rt.errors import Internal, Unavailable
 from micro_rt.kit.clock import wall_time_us
 from micro_rt.logs import logger
 
-__all__ = ["Epoch", "Seen"]
+__all__ = ["Epoch", "Seen", "found"]
 
 ATTEMPTS = 10
 """How often the key is changed that others change at the same time."""
@@ -77,8 +79,8 @@ class Epoch:
             Unavailable: the store cannot be reached, or others change the key again and again.
         """
         for _ in range(ATTEMPTS):
-            found = kvs[0] if kvs else KeyValue()
-            number, cluster = _read(found.value)
+            present = kvs[0] if kvs else KeyValue()
+            number, cluster = _read(present.value)
             back = number < before.number or (number == before.number and header.revision < before.revision)
             if number and cluster == header.cluster_id and not back:
                 self._came(number, header.revision)
@@ -87,7 +89,7 @@ class Epoch:
             put = PutRequest(key=self._key, value=b"%d of cluster %x" % (new, header.cluster_id))
             reply = await client.txn(
                 TxnRequest(
-                    compare=[Compare(key=self._key, target=Compare.MOD, mod_revision=found.mod_revision)],
+                    compare=[Compare(key=self._key, target=Compare.MOD, mod_revision=present.mod_revision)],
                     success=[RequestOp(request_put=put)],
                     failure=[self.read],
                 )
@@ -102,12 +104,27 @@ class Epoch:
                     )
                 self._came(new, reply.header.revision)
                 return new
-            header, kvs = reply.header, reply.responses[0].response_range.kvs
+            header, kvs = reply.header, found(reply, 0).kvs
         raise Unavailable(f"{client.address}: others change the epoch {self._key.decode()} again and again")
 
     def _came(self, number: int, revision: int) -> None:
         if number > self.seen.number or (number == self.seen.number and revision > self.seen.revision):
             self.seen = Seen(number, revision)
+
+
+def found(reply: TxnResponse, place: int) -> RangeResponse:
+    """Returns what an operation of a transaction has read.
+
+    Args:
+        reply: of the transaction.
+        place: of the operation.
+
+    Raises:
+        Internal: the server has not answered it.
+    """
+    if place >= len(reply.responses):
+        raise Internal(f"etcd has answered {len(reply.responses)} operations of a transaction, and was asked for more")
+    return reply.responses[place].response_range
 
 
 def _read(value: bytes) -> tuple[int, int]:

@@ -11,7 +11,7 @@ The rules that it keeps, and why:
 - Renewing looks at the key, too: somebody may have deleted it, and the lease lives on. A lease that is gone is a time of 0 in an answer
   that is no error.
 - Who waits for a lock watches the claim before its own alone. Who holds one watches its own key: servers end leases early, and
-  operators delete keys. Neither costs a request.
+  operators delete keys. Neither costs a request, and a lock that is held for a moment only is not watched at all.
 - The epoch (epoch.py) is read together with the claims: revisions start again in a store that has lost its data.
 """
 
@@ -25,7 +25,7 @@ from urllib.parse import quote
 from micro_rt.backends.etcd.address import EtcdAddress
 from micro_rt.backends.etcd.client import EtcdClient, new_lease_id, prefix_end
 from micro_rt.backends.etcd.engine import EtcdEngine, shared_engine
-from micro_rt.backends.etcd.epoch import Epoch
+from micro_rt.backends.etcd.epoch import Epoch, found
 from micro_rt.backends.etcd.messages_pb2 import (
     Compare,
     KeyValue,
@@ -37,12 +37,15 @@ from micro_rt.backends.etcd.messages_pb2 import (
 )
 from micro_rt.backends.etcd.waits import following, wait_for_key, wait_for_seat, wait_until_gone
 from micro_rt.errors import FailedPrecondition, NotFound
-from micro_rt.sync.base import Capabilities, Claim, Grant, Holder, Observed, SyncEngine
+from micro_rt.kit.tasks import wait_for_event
+from micro_rt.sync.base import MAX_VALUE, Capabilities, Claim, Grant, Holder, Observed, SyncEngine
 
 __all__ = ["EtcdSync"]
 
 PREFIX = "/micro/sync/"
 """Where locks are kept."""
+UNWATCHED = 0.1
+"""Seconds that a lock is held before its key is watched."""
 
 
 class EtcdSync(SyncEngine):
@@ -98,7 +101,7 @@ class EtcdSync(SyncEngine):
         try:
             before = self.epoch.seen
             reply = await engine.client.txn(TxnRequest(success=[self.epoch.read]))
-            await self.epoch.of(engine.client, reply.header, reply.responses[0].response_range.kvs, before)
+            await self.epoch.of(engine.client, reply.header, found(reply, 0).kvs, before)
         except BaseException:
             await self._shared.release()
             raise
@@ -129,11 +132,12 @@ class EtcdSync(SyncEngine):
         )
         before = self.epoch.seen
         reply = await client.txn(TxnRequest(success=[RequestOp(request_range=first), self.epoch.read]))
-        epoch = await self.epoch.of(client, reply.header, reply.responses[1].response_range.kvs, before)
-        kvs = reply.responses[0].response_range.kvs
-        if not kvs:
-            return Observed(None, (None, reply.header.revision))
-        return Observed(Holder(kvs[0].value, epoch, kvs[0].create_revision), (kvs[0], reply.header.revision))
+        epoch = await self.epoch.of(client, reply.header, found(reply, 1).kvs, before)
+        revision = reply.header.revision
+        for kv in found(reply, 0).kvs:
+            # Others may write keys, too.
+            return Observed(Holder(bytes(kv.value[:MAX_VALUE]), epoch, kv.create_revision), (kv, revision))
+        return Observed(None, (None, revision))
 
     async def changed(self, name: str, position: Any, seconds: float) -> None:
         """Waits until the lock may have another holder."""
@@ -226,9 +230,11 @@ class _EtcdClaim(Claim):
         return not self._gone
 
     async def lost(self) -> str:
-        if not self._gone:
+        # From the revision at which it was read, so nothing is missed; and most locks are not held for so long.
+        if not await wait_for_event(self._over, UNWATCHED) and self._own.create_revision:
             with following(self._sync.opened(), self._own, self._revision, self._deleted):
                 await self._over.wait()
+        await self._over.wait()
         return self._gone
 
     async def release(self) -> bool:
@@ -265,9 +271,9 @@ class _EtcdClaim(Claim):
         made = reply.header.revision
         self._own = KeyValue(key=self._key, create_revision=made, mod_revision=made, version=1, lease=self._lease)
         self._revision = made
-        older = reply.responses[1].response_range
+        older = found(reply, 1)
         self._stand(older.count > self._seats, [kv for kv in older.kvs if kv.create_revision < made], made)
-        return await epoch.of(client, reply.header, reply.responses[2].response_range.kvs, before)
+        return await epoch.of(client, reply.header, found(reply, 2).kvs, before)
 
     async def _look(self, client: EtcdClient) -> int:
         """Looks at the key and the older claims; returns the epoch, 0 if the claim is gone."""
@@ -280,9 +286,9 @@ class _EtcdClaim(Claim):
         self._see(_first(reply), reply.header.revision)
         if self._gone:
             return 0
-        kvs = list(reply.responses[1].response_range.kvs)
+        kvs = list(found(reply, 1).kvs)
         self._stand(len(kvs) >= self._seats, kvs, reply.header.revision)
-        return await epoch.of(client, reply.header, reply.responses[2].response_range.kvs, before)
+        return await epoch.of(client, reply.header, found(reply, 2).kvs, before)
 
     def _stand(self, waits: bool, older: list[KeyValue], revision: int) -> None:
         """Takes its place: whether it waits, and behind whom."""
@@ -318,5 +324,5 @@ def _newest(folder: bytes, limit: int) -> RangeRequest:
 
 def _first(reply: TxnResponse) -> KeyValue:
     """Returns the key that the first operation of a transaction has read; an empty one if there is none."""
-    kvs = reply.responses[0].response_range.kvs
+    kvs = found(reply, 0).kvs
     return kvs[0] if kvs else KeyValue()
