@@ -517,6 +517,34 @@ async def test_a_consul_that_has_lost_its_data_begins_a_new_epoch(make_consul: M
         await lock_again.release()
 
 
+async def test_an_agent_that_dies_takes_no_lock_along(make_consul: MakeConsul) -> None:
+    server = make_consul()
+    await server.start()
+    agent = make_consul(join=server)
+    await agent.start()
+    operator = Operator(server.address)
+    async with opened(f"{agent.url}/?timeout=2") as engine, opened(server.url) as other:
+        claim = claim_of(engine, "a")
+        grant = await claim.acquire()
+        before = await operator.entry("a")
+        await agent.kill()
+
+        async def critical() -> bool:
+            checks = await operator("GET", f"/v1/health/node/{agent.node}")
+            return {each["Status"] for each in checks} == {"critical"}
+
+        await eventually(critical)
+        assert await operator.entry("a") == before
+        contender = claim_of(other, "a")
+        assert await contender.acquire() is None
+        await agent.start()
+        assert await again(claim.renew)
+        assert await claim.acquire() == grant
+        assert await claim.release()
+        assert await contender.acquire() is not None
+        assert await contender.release()
+
+
 async def test_a_token_with_the_documented_rights_suffices(make_consul: MakeConsul, tmp_path: Any) -> None:
     server = make_consul(acl=True)
     await server.start()
