@@ -492,6 +492,7 @@ async def test_a_consul_that_has_lost_its_data_begins_a_new_epoch(make_consul: M
     for number in range(50):
         server.request("PUT", "/v1/kv/age", number)
     operator = Operator(server.address)
+    before = (0, 0)
     async with opened(f"{server.url}/?timeout=2") as engine, _over(engine) as sync:
         with pytest.raises(LockLost):
             async with sync.lock("a", ttl=60, timeout=60) as lock:

@@ -251,7 +251,7 @@ class _ConsulClaim(Claim):
         return had
 
     async def _begin(self) -> None:
-        body = {
+        body: dict[str, Any] = {
             "Name": self._name,
             "TTL": self._ttl,
             "LockDelay": LOCK_DELAY,
