@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -73,6 +73,11 @@ class Operator:
 
     async def sessions(self) -> list[str]:
         return [each["Name"] for each in await self("GET", "/v1/session/list")]
+
+    async def overwrite(self, key: str, value: bytes) -> None:
+        """Writes a key; a session that has it stays."""
+        written = {"Verb": "set", "Key": key, "Value": base64.b64encode(value).decode()}
+        assert await self("PUT", "/v1/txn", [{"KV": written}])
 
     async def steal(self, name: str) -> None:
         """Has another session hold the lock."""
@@ -355,9 +360,8 @@ async def test_a_waiter_whose_session_was_destroyed_waits_on(consul: Server | El
 
 async def test_keys_that_strangers_write_are_no_holders(consul: Server | Elsewhere, operator: Operator) -> None:
     name = fresh()
-    folder = quote(folder_of(name, 3))
     for key in ("0", "1", "2", "3", "x", "1/2", "0" * 300, "-1", "%F0"):
-        await operator("PUT", f"/v1/kv/{folder}{quote(key)}", "[" * 5000)
+        await operator.overwrite(folder_of(name, 3) + key, b"[" * 5000)
     async with opened(consul.url) as engine:
         claims = [claim_of(engine, name, seats=3) for _ in range(4)]
         grants = [await claim.acquire() for claim in claims]
@@ -365,19 +369,23 @@ async def test_keys_that_strangers_write_are_no_holders(consul: Server | Elsewhe
         assert len({grant for grant in grants if grant}) == 3
         for claim in claims:
             await claim.release()
-        for text in (
-            "",
-            "x",
-            "5",
-            "null",
-            '{"holder": 5}',
-            '{"holder": "\\ud800"}',
-            json.dumps({"holder": "x" * 5000}),
-        ):
+        texts = [
+            b"",
+            b"x",
+            b"5",
+            b"null",
+            b"[]",
+            b"[" * 5000,
+            b"\xff",
+            b"{}",
+            b'{"holder": 5}',
+            b'{"holder": "\\ud800"}',
+        ]
+        for text in (*texts, b'{"holder": "' + b"x" * 5000 + b'"}'):
             led = fresh()
             claim = claim_of(engine, led, value=b"me")
             grant = await claim.acquire()
-            await operator("PUT", f"/v1/kv/{quote(key_of(led))}", text or None)
+            await operator.overwrite(key_of(led), text)
             holder = (await engine.observe(led)).holder
             assert holder is not None
             assert holder.value == b""
@@ -492,6 +500,7 @@ async def test_a_consul_that_has_lost_its_data_begins_a_new_epoch(make_consul: M
     for number in range(50):
         server.request("PUT", "/v1/kv/age", number)
     operator = Operator(server.address)
+    before = (0, 0)
     async with opened(f"{server.url}/?timeout=2") as engine, _over(engine) as sync:
         with pytest.raises(LockLost):
             async with sync.lock("a", ttl=60, timeout=60) as lock:
@@ -515,6 +524,34 @@ async def test_a_consul_that_has_lost_its_data_begins_a_new_epoch(make_consul: M
         lock_again = await eventually(lambda: sync.try_lock("a"))
         assert lock_again is not None
         await lock_again.release()
+
+
+async def test_an_agent_that_dies_takes_no_lock_along(make_consul: MakeConsul) -> None:
+    server = make_consul()
+    await server.start()
+    agent = make_consul(join=server)
+    await agent.start()
+    operator = Operator(server.address)
+    async with opened(f"{agent.url}/?timeout=2") as engine, opened(server.url) as other:
+        claim = claim_of(engine, "a")
+        grant = await claim.acquire()
+        before = await operator.entry("a")
+        await agent.kill()
+
+        async def critical() -> bool:
+            checks = await operator("GET", f"/v1/health/node/{agent.node}")
+            return {each["Status"] for each in checks} == {"critical"}
+
+        await eventually(critical)
+        assert await operator.entry("a") == before
+        contender = claim_of(other, "a")
+        assert await contender.acquire() is None
+        await agent.start()
+        assert await again(claim.renew)
+        assert await claim.acquire() == grant
+        assert await claim.release()
+        assert await contender.acquire() is not None
+        assert await contender.release()
 
 
 async def test_a_token_with_the_documented_rights_suffices(make_consul: MakeConsul, tmp_path: Any) -> None:

@@ -6,8 +6,9 @@ The rules that it keeps, and why:
   with the session that has it succeeds, so two claims must not share one.
 - A seat is a key. It is locked by a transaction, whose answer has the token: the key's ``ModifyIndex``, which is that of Consul's log and
   only grows, whatever is deleted. ``LockIndex`` begins anew with the key, and is no token. The same transaction reads the epoch.
-- A transaction whose answer was lost may have been done, and may be done later. The claim then looks for keys of its session before it
-  tries again, and gives them all up in the end. Its session is destroyed last: what comes later is refused, because the session is gone.
+- A transaction whose answer was lost may have been done, and may be done later. Locking a key again that the session has is no harm. Where
+  there are several seats, the claim looks for a key of its session before it tries another one. In the end it gives up all keys of its
+  session, and destroys the session last: what comes later is refused, because the session is gone.
 - A session whose creation was not answered holds nothing, since nobody knows its id. It is found by its name when the claim is released, or
   ends with its ttl.
 - A key of the session is the proof that a claim has its seat; the session alone is none: an operator can delete or release a key.
@@ -250,7 +251,7 @@ class _ConsulClaim(Claim):
         return had
 
     async def _begin(self) -> None:
-        body = {
+        body: dict[str, Any] = {
             "Name": self._name,
             "TTL": self._ttl,
             "LockDelay": LOCK_DELAY,
@@ -268,7 +269,7 @@ class _ConsulClaim(Claim):
     async def _ask(self) -> Grant | Literal["no session"] | None:
         """Has a free seat locked."""
         seats = [f"{self._folder}0"]
-        if self._unsure or self._seats > 1:
+        if self._seats > 1:
             epoch, entries = await self._locks.keys.read(self._folder)
             for key, entry in entries.items():
                 if entry.session == self._session and self._is_seat(key):
