@@ -105,6 +105,22 @@ async def test_a_backup_that_is_restored_ends_the_locks_and_begins_a_new_epoch(t
             assert lock.epoch == another.epoch > later[0] == first[0]
 
 
+async def test_a_backup_that_was_restored_while_nothing_ran_begins_a_new_epoch(tmp_path: Path) -> None:
+    async with engine(tmp_path) as one:
+        kept = await claim(one).acquire()
+        assert kept is not None
+        back_up(tmp_path, tmp_path / "backup.db")
+        later = await claim(one, "b").acquire()
+        assert later is not None
+    (tmp_path / "backup.db").rename(file_of(tmp_path))
+    async with engine(tmp_path) as two:
+        assert (await two.observe("a")).holder is None
+        next = await claim(two, "b").acquire()
+        assert next is not None and next.epoch > later.epoch
+    async with engine(tmp_path) as again:
+        assert await claim(again, "b").acquire() is None, "it begins a new epoch each time"
+
+
 async def test_a_backup_that_is_copied_over_the_file_is_noticed_by_its_tokens(tmp_path: Path) -> None:
     async with opened(tmp_path) as one, opened(tmp_path) as two:
         await _once(two, "a")
@@ -166,6 +182,19 @@ async def test_a_machine_that_was_suspended_past_the_ttl_has_lost_its_locks(tmp_
         assert "ttl has passed" in await soon(held.lost())
         assert not await held.renew()
         assert not await held.release()
+
+
+@pytest.mark.parametrize("ahead", [599.0, 601.0])
+async def test_a_claim_is_renewed_before_its_end_and_never_after_it(tmp_path: Path, ahead: float) -> None:
+    clock = OwnClock()
+    async with engine(tmp_path, clock) as one:
+        held = claim(one, ttl=600)
+        grant = await held.acquire()
+        clock.ahead += ahead
+        alive = ahead < 600
+        assert await held.renew() is alive
+        assert await held.acquire() == (grant if alive else None)
+        assert await held.release() is alive
 
 
 @pytest.mark.parametrize("jumps", [True, False], ids=["no boot clock", "another time namespace"])

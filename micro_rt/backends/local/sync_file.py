@@ -162,8 +162,9 @@ class SyncFile:
         if seat.gone:
             return False
         history = standing.history
+        seat.epoch = history.epoch
         if history.epoch != known:
-            seat.epoch, seat.until = history.epoch, asked + request.ttl
+            seat.until = asked + request.ttl
         if standing.token is not None and not seat.token:
             seat.token, seat.change = standing.token, history.change
             seat.woken.set()
