@@ -6,6 +6,7 @@ watches nodes; the registry may be deleted at any time, and tokens must not begi
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from typing import Any
@@ -152,14 +153,15 @@ class _LocalClaim(Claim):
             return None
         file = self._file()
         self._asked = True
-        if not await file.enter(seat) or not seat.token:
-            return None
-        return Grant(seat.epoch, seat.token)
+        return Grant(seat.epoch, seat.token) if await file.enter(seat) else None
 
     async def changed(self, seconds: float) -> None:
         """Waits until it may have been granted."""
-        if not self._seat.token:
-            await self._file().wait(self._seat, seconds)
+        seat = self._seat
+        if seat.gone:
+            await asyncio.sleep(min(seconds, 0.1))  # Whoever asks again and again must not keep the loop.
+        elif not seat.token:
+            await self._file().wait(seat, seconds)
 
     async def renew(self) -> bool:
         """Starts its time anew; returns False if it is gone."""
@@ -175,7 +177,7 @@ class _LocalClaim(Claim):
         """Gives it up."""
         file = self._file()
         if self._left or not self._asked:
-            file.gone(self._seat, "it was released")
+            file.forget(self._seat)
             self._left = True
             return False
         held = await file.leave(self._seat)

@@ -203,9 +203,6 @@ class SyncClaims:
             connection.execute("DELETE FROM claims")
             connection.execute("UPDATE history SET epoch = ?, inode = ?", (epoch, _inode(connection)))
         if self._boot and boot != self._boot:
-            for (clock,) in connection.execute("SELECT DISTINCT clock FROM claims").fetchall():
-                if self._is_of_another_boot(clock):
-                    connection.execute("DELETE FROM claims WHERE clock = ?", (clock,))
             token = found.token + (_UNSAVED if boot else 0)
             connection.execute("UPDATE history SET boot = ?, token = ?", (self._boot, token))
         if ended := self._ended(connection)[0]:

@@ -28,7 +28,8 @@ from micro_rt.backends.local.sqlite import Connection, Database
 from micro_rt.backends.local.sqlite_file import roll_back
 from micro_rt.backends.local.state import Sync
 from micro_rt.backends.local.sync_claims import SCHEMA, History, Lock, Request, Standing, SyncClaims, View
-from micro_rt.errors import Error
+from micro_rt.errors import Error, FailedPrecondition, ResourceExhausted
+from micro_rt.kit.backoff import Backoff
 from micro_rt.kit.clock import Clock
 from micro_rt.kit.ownership import Owner
 from micro_rt.kit.tasks import TaskSet, wait_for_event
@@ -42,8 +43,8 @@ HELD = 0.25
 """Seconds between two looks while locks are held, and nobody waits."""
 _LARGEST = 1 << 20
 """Bytes of a row at most; a claim has far less."""
-_TROUBLED = 0.5
-"""Seconds until it is tried again to grant what is free."""
+_TROUBLED = (0.5, 10.0)
+"""Seconds until it is tried again to write, where that failed: at first, and at most."""
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ T = TypeVar("T")
 class Seat:
     """A claim of this process, as the file sees it."""
 
-    __slots__ = ("change", "ended", "epoch", "gone", "request", "token", "until", "woken")
+    __slots__ = ("change", "ended", "epoch", "gone", "request", "told", "token", "until", "woken")
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -61,6 +62,8 @@ class Seat:
         """What was seen last when it was granted."""
         self.token = 0
         """Above 0 once it was granted."""
+        self.told = False
+        """Whether ``acquire`` has returned the grant."""
         self.until = 0.0
         """When its time has passed at the earliest, on the clock."""
         self.gone = ""
@@ -145,45 +148,55 @@ class SyncFile:
     # Claims
 
     async def enter(self, seat: Seat) -> bool:
-        """Puts a claim into the queue, or looks what became of it; returns whether it is there."""
+        """Puts a claim into the queue, or looks what became of it; returns whether it has a seat."""
         if seat.token and self._claims.now() < seat.until:
+            seat.told = True
             return True
-        request, asked = seat.request, self._claims.now()
+        request, asked, known = seat.request, self._claims.now(), seat.epoch
         self._seats.setdefault(request.lock, {})[request.id] = seat
-        known = seat.epoch > 0
         if not seat.token:  # Before it is asked for: what is granted after that wakes it.
             seat.woken.clear()
-        standing: Standing = await self._write(lambda it: self._claims.enter(it, request, known))
-        history = standing.history
-        if known and history.epoch != seat.epoch:
-            self.gone(seat, "the file of locks was replaced")
-        elif not standing.exists:
-            self.gone(seat, "its ttl has passed, or it was deleted")
+        standing: Standing = await self._write(lambda it: self._claims.enter(it, request, seat.told))
+        if not standing.exists:
+            self._end(seat, "its ttl has passed, or it was deleted")
         if seat.gone:
             return False
+        history = standing.history
         seat.epoch = history.epoch
-        if not known:
+        if history.epoch != known:
             seat.until = asked + request.ttl
         if standing.token is not None and not seat.token:
             seat.token, seat.change = standing.token, history.change
             seat.woken.set()
-        return True
+        seat.told = standing.token is not None
+        return seat.told
 
     async def renew(self, seat: Seat) -> bool:
         """Starts the time of a claim anew; returns False if it is gone."""
         asked = self._claims.now()
         if not await self._write(lambda it: self._claims.renew(it, seat.request)):
-            self.gone(seat, "its ttl has passed, or it was deleted")
+            self._end(seat, "its ttl has passed, or it was deleted")
         seat.until = asked + seat.request.ttl
         return not seat.gone
 
     async def leave(self, seat: Seat) -> bool:
         """Removes a claim; returns whether it had a seat."""
-        self.gone(seat, "it was released")
+        self.forget(seat)
         return await self._write(lambda it: self._claims.leave(it, seat.request))
 
-    def gone(self, seat: Seat, why: str) -> None:
-        """Notes that a claim is none any more."""
+    def forget(self, seat: Seat) -> None:
+        """Notes that a claim is given up."""
+        self._end(seat, "it was released")
+
+    def _lose(self, seat: Seat, why: str) -> None:
+        """Notes that a claim is not in the file any more. One that nobody knows to be granted enters the queue again."""
+        if seat.told:
+            self._end(seat, "its ttl has passed" if self._claims.now() >= seat.until else why)
+        else:
+            seat.epoch = seat.token = 0
+            seat.woken.set()
+
+    def _end(self, seat: Seat, why: str) -> None:
         lock, id = seat.request.lock, seat.request.id
         seats = self._seats.get(lock, {})
         if seats.pop(id, None) is not None and not seats:
@@ -290,7 +303,7 @@ class SyncFile:
         for id, lock in view.ended:
             seat = self._seats.get(lock, {}).get(id)
             if seat is not None:
-                self.gone(seat, "its ttl has passed")
+                self._lose(seat, "its ttl has passed")
             self._ring(lock)
         if not view.outdated:
             for lock, holders in view.holders.items():
@@ -314,7 +327,7 @@ class SyncFile:
             if not seat.token:
                 waits = waits or seat.epoch > 0
             elif seat.request.id not in holders and (seat.epoch, seat.change) <= (history.epoch, history.change):
-                self.gone(seat, "it was taken away: somebody has deleted it")
+                self._lose(seat, "it was taken away: somebody has deleted it")
         if waits and len(holders) < lock.seats:
             self._free.add(lock)
 
@@ -327,7 +340,7 @@ class SyncFile:
         for seats in list(self._seats.values()):
             for seat in list(seats.values()):
                 if 0 < seat.epoch < epoch:
-                    self.gone(seat, "the file of locks was replaced")
+                    self._lose(seat, "the file of locks was replaced")
         for lock in list(self._observers):
             self._ring(lock)
 
@@ -341,18 +354,20 @@ class SyncFile:
             self._tasks.start(self._sweep(), name="micro-rt sweeps locks")
 
     async def _sweep(self) -> None:
-        """Removes what has ended, and grants what is free."""
+        """Removes what has ended, and grants what is free; tries it until the file can be written."""
+        backoff = Backoff(*_TROUBLED)
         try:
             while True:
                 locks, self._free = self._free, set()
                 try:
                     await self._write(lambda it: self._claims.sweep(it, locks))  # noqa: B023 - it is awaited here
-                except Error:  # What cannot be written is told by ``problem``, and claims have ended all the same.
-                    if self._closed or not self._pace:
+                except Error:
+                    if self._closed:
                         return
                     self._free |= locks
-                    await asyncio.sleep(_TROUBLED)
+                    await asyncio.sleep(backoff.failed())
                 else:
+                    backoff.succeeded()
                     if not self._free:
                         return
         finally:
@@ -364,8 +379,10 @@ class SyncFile:
         try:
             result = await self.database.write(partial(self._guarded, operation))
         except Error as error:
-            if not self._closed:
+            if not self._closed and not isinstance(error, ResourceExhausted):  # The disk tells of that itself.
                 self._trouble = error.message
+                if not isinstance(error, FailedPrecondition):
+                    self._sweep_soon()  # So that it is known when it works again.
             raise
         self._trouble = ""
         if isinstance(result, History | Standing):
