@@ -171,6 +171,8 @@ class Watch:
         self._holds: dict[str, tuple[int, asyncio.Future[None]]] = {}
         self._strays: dict[str, float] = {}
         self._next_locks = self._next_holders = 0.0
+        self._until = math.inf
+        """When it looks again, if nobody wakes it."""
 
     def start(self, sql: SyncStatements) -> None:
         """Begins to look."""
@@ -216,8 +218,10 @@ class Watch:
     async def lost(self, id: str, token: int) -> None:
         """Waits until a claim does not have its seat any more."""
         gone = asyncio.get_running_loop().create_future()
-        if not self._holds:
-            self._next_holders = loop_time() + spread(LOOK, 0.2)
+        now = loop_time()
+        if not self._holds and self._next_holders < now:
+            self._next_holders = now + spread(LOOK, 0.2)
+        if self._until > self._next_holders:
             self._poked.set()
         self._holds[id] = (token, gone)
         try:
@@ -249,15 +253,16 @@ class Watch:
             await self._sleep()
 
     async def _sleep(self) -> None:
-        now, until = loop_time(), math.inf
+        now, seconds = loop_time(), math.inf
         if self._waits:
-            until = min(self._next_locks - now, *(self._sightings.wait(wait.lock) for wait in self._waits))
+            seconds = min(self._next_locks - now, *(self._sightings.wait(wait.lock) for wait in self._waits))
         if self._holds or self._strays:
-            until = min(until, self._next_holders - now)
-        if until == math.inf:
+            seconds = min(seconds, self._next_holders - now)
+        self._until = now + seconds
+        if seconds == math.inf:
             await self._poked.wait()
         else:
-            await wait_for_event(self._poked, until)
+            await wait_for_event(self._poked, seconds)
 
     async def _look(self, sql: SyncStatements) -> None:
         if self._waits and loop_time() >= self._next_locks:
