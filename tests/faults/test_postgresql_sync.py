@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 import micro_rt as micro
-from micro_rt.backends.postgresql.sync import CockroachSync, PostgreSQLSync, SqlSync
+from micro_rt.backends.postgresql.sync import CockroachSync, PostgreSQLSync
+from micro_rt.backends.postgresql.sync_engine import SqlSync
 from micro_rt.kit.clock import loop_time
 from micro_rt.kit.ids import new_id
 from micro_rt.sync.base import Claim, Grant, LockLost
@@ -214,6 +215,31 @@ async def test_a_holder_keeps_its_own_ttl_whatever_the_ttl_of_the_one_who_waits(
         assert loop_time() - renewed >= 3.0
         assert second > first
         assert not await held.renew()
+
+
+@BOTH
+async def test_processes_that_try_once_and_end_learn_that_a_holder_has_died(
+    postgresql: Server, schema: str, scheme: str
+) -> None:
+    """A job that is started each night, and tries once, must not be kept out for ever by one that was killed."""
+    async with opened(postgresql.address, schema, scheme=scheme) as engine, looking(postgresql.address) as own:
+        dead = claim(engine, "a", ttl=0.5)
+        await granted(dead)
+
+        async def once() -> bool:
+            async with locks(postgresql.address, schema, scheme=scheme) as (_, sync):  # It has seen nothing.
+                return await sync.try_lock("a", ttl=600.0) is not None
+
+        assert not await once()
+        assert await dead.renew()  # What was noted is of no use any more.
+        renewed = loop_time()
+        assert await own.fetchval(f"SELECT seen_by FROM {schema}.sync_seats") is None
+        await eventually(once)
+        assert loop_time() - renewed >= 0.5
+        # Another machine, or another boot of this one, has another clock.
+        await own.execute(f"UPDATE {schema}.sync_seats SET seen_by = 'another', seen_at = 0")
+        assert not await once()
+        assert await own.fetchval(f"SELECT seen_by FROM {schema}.sync_seats") != "another"
 
 
 @pytest.mark.parametrize("clock", ["-1h", "+1h"])
@@ -428,11 +454,12 @@ async def test_tokens_grow_though_the_row_is_deleted_or_stolen(postgresql: Serve
 
 async def test_nonsense_in_a_row_harms_nobody(postgresql: Server, schema: str) -> None:
     async with opened(postgresql.address, schema) as engine, looking(postgresql.address) as own:
+        machine = engine.sightings.machine
         for ttl in ("'NaN'", "'Infinity'", "-5", "1e300"):
             await own.execute(f"DELETE FROM {schema}.sync_seats")
             await own.execute(
-                f"INSERT INTO {schema}.sync_seats VALUES ('a', 1, 0, 'x', '\\x00', 1, 1, 1, {ttl}::float8, now()),"
-                f"('a', 1, 7, 'y', '', 1, 1, 1, 1, now()), ('a', 1, -7, 'z', '', 1, 1, 1, 1, now())"
+                f"INSERT INTO {schema}.sync_seats VALUES ('a', 1, 0, 'x', '\\x00', 1, 1, 1, {ttl}::float8, now(), '{machine}', 1e99),"
+                f"('a', 1, 7, 'y', '', 1, 1, 1, 1, now(), '', 0), ('a', 1, -7, 'z', '', 1, 1, 1, 1, now(), '', 0)"
             )
             mine = claim(engine, "a")
             assert await mine.acquire() is None

@@ -149,6 +149,8 @@ COLUMNS = (
     "token",
     "beat",
     "ttl",
+    "seen_by",
+    "seen_at",
 )
 TABLES = (
     *("records", "state", "page", "sized", "c", "r", "records_changes", "records_expires", "records_marks"),
