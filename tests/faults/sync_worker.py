@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import os
 import random
@@ -16,6 +17,15 @@ from micro_rt.sync.sync import Sync
 _TIMEOUTS = (0.0, 0.5, 5.0, 30.0)
 _BLOCKED = 0.01
 """How often a body blocks its loop until its lock is lost."""
+
+
+def hang(seconds: float) -> None:
+    """Blocks the thread."""
+    now = boot_clock().now
+    until = now() + seconds
+    while now() < until:
+        with contextlib.suppress(OSError):  # libfaketime raises EINVAL if the process was stopped meanwhile.
+            time.sleep(0.01)
 
 
 async def main(factory: str, address: str, name: str, ttl: float, path: str) -> None:
@@ -42,7 +52,7 @@ async def main(factory: str, address: str, name: str, ttl: float, path: str) -> 
                         after = now()
                         write(f"{before!r} {after!r} {fence.epoch} {fence.token} {os.getpid()}-{number}")
                         if random.random() < _BLOCKED:
-                            time.sleep(ttl * 1.1)  # noqa: ASYNC251 - it hangs
+                            hang(ttl * 1.1)
                         await asyncio.sleep(random.random() * 0.01)
             except (micro.LockTimeout, micro.LockLost, micro.Unavailable, micro.DeadlineExceeded) as error:
                 write(type(error).__name__)
