@@ -218,6 +218,26 @@ async def test_a_holder_keeps_its_own_ttl_whatever_the_ttl_of_the_one_who_waits(
 
 
 @BOTH
+async def test_nobody_takes_over_from_a_holder_that_has_renewed_meanwhile(
+    postgresql: Server, schema: str, scheme: str
+) -> None:
+    async with (
+        opened(postgresql.address, schema, scheme=scheme) as one,
+        opened(postgresql.address, schema, scheme=scheme) as two,
+    ):
+        held, other = claim(one, "a", ttl=0.5), claim(two, "a", ttl=0.5)
+        await granted(held)
+        assert await other.acquire() is None
+        await eventually(lambda: two.sightings.overdue((b"a", 1)))
+        assert await held.renew()
+        assert await other.acquire() is None
+        await eventually(lambda: two.sightings.overdue((b"a", 1)))
+        await granted(other)
+        assert await held.acquire() is None
+        assert not await held.renew()
+
+
+@BOTH
 async def test_processes_that_try_once_and_end_learn_that_a_holder_has_died(
     postgresql: Server, schema: str, scheme: str
 ) -> None:
@@ -330,28 +350,30 @@ async def end_connections(engine: SqlSync) -> None:
 
 @BOTH
 async def test_a_request_that_arrives_late_gives_a_claim_no_second_seat(
-    postgresql: Server, schema: str, scheme: str
+    postgresql: Server, schema: str, scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    seats = iter((0, 1, 0, 1, 0, 1, 0, 1))
+    monkeypatch.setattr("micro_rt.backends.postgresql.sync_engine.pick", lambda free: next(seats))
     async with opened(postgresql.address, schema, scheme=scheme) as engine, looking(postgresql.address) as own:
-        others = [claim(engine, "a", seats=2) for _ in range(2)]
-        for other in others:
+        for other in [claim(engine, "a", seats=2) for _ in range(2)]:
             await granted(other)
-        rows = f"SELECT seat FROM {schema}.sync_seats WHERE holder IS NOT NULL"
-        late = claim(engine, "a", seats=2)
-        assert await others[0].release()
+            await other.release()
         await own.execute(f"BEGIN; SELECT 1 FROM {schema}.sync_seats FOR UPDATE")
+        late = claim(engine, "a", seats=2)
         asking = asyncio.ensure_future(late.acquire())
-        await waits_for_a_row(postgresql.address)
+        await waits_for_a_row(postgresql.address, schema)
         asking.cancel()  # The server does not know it yet.
         await asyncio.wait((asking,))
         again = asyncio.ensure_future(late.acquire())
+        await waits_for_a_row(postgresql.address, schema, 2)
         await own.execute("COMMIT")
-        assert await soon(again) is not None
-        assert len(await own.fetch(rows)) == 2
-        assert await others[1].release()
-        await asyncio.sleep(0.2)
-        assert len(await own.fetch(rows)) == 1
+        grant = await soon(again)
+        assert grant is not None
+        rows = f"SELECT seat, token FROM {schema}.sync_seats WHERE holder IS NOT NULL"
+        await eventually(late.acquire, equals=grant)
+        assert [row["token"] for row in await own.fetch(rows)] == [grant.token]
         assert await late.release()
+        assert not await own.fetch(rows)
 
 
 @BOTH
@@ -366,7 +388,7 @@ async def test_what_a_request_takes_that_arrives_after_its_claim_was_given_up_is
         await own.execute(f"BEGIN; SELECT 1 FROM {schema}.sync_seats FOR UPDATE")
         late = claim(engine, "a", ttl=600.0)
         asking = asyncio.ensure_future(late.acquire())
-        await waits_for_a_row(postgresql.address)
+        await waits_for_a_row(postgresql.address, schema)
         asking.cancel()
         await asyncio.wait((asking,))
         assert not await late.release()
@@ -376,13 +398,12 @@ async def test_what_a_request_takes_that_arrives_after_its_claim_was_given_up_is
         await next.release()
 
 
-async def waits_for_a_row(address: str) -> None:
-    """Waits until a statement of an engine waits for the row of a lock."""
+async def waits_for_a_row(address: str, schema: str, count: int = 1) -> None:
+    """Waits until so many statements of engines wait for the row of a lock."""
+    taking = f"%{schema}%sync_seats AS r%"
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1"
     async with looking(address) as own:
-        waiting = (
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%sync_seats AS r%'"
-        )
-        await eventually(lambda: own.fetchval(waiting))
+        await eventually(lambda: own.fetchval(waiting, taking), equals=count)
 
 
 @BOTH
@@ -463,9 +484,9 @@ async def test_nonsense_in_a_row_harms_nobody(postgresql: Server, schema: str) -
             )
             mine = claim(engine, "a")
             assert await mine.acquire() is None
-            (observed, position) = await engine.observe("a")
+            observed = (await engine.observe("a")).holder
             assert observed is not None
-            assert observed.token == position == 1
+            assert observed.token == 1
             assert 80_000 < engine.sightings.wait((b"a", 1)) < 90_000
 
 

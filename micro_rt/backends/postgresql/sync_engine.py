@@ -108,20 +108,20 @@ class SqlSync(SyncEngine):
     async def observe(self, name: str) -> Observed:
         """Returns who has a lock, unless its row has not changed for long."""
         self.check_open()
-        lock = (name.encode(), 1)
+        lock, rings = (name.encode(), 1), self.watch.rings
         rows = await self.pool.rows(self.sql.observe, lock[0], repeat=True, timeout=NO_LIMIT)
         self.sightings.note(lock, rows, self.margin)
         token = self.sightings.holder(lock)
         if not token:
-            return Observed(None, 0)
-        return Observed(Holder(bytes(rows[0]["value"])[:MAX_VALUE], rows[0]["epoch"], token), token)
+            return Observed(None, (0, rings))
+        return Observed(Holder(bytes(rows[0]["value"])[:MAX_VALUE], rows[0]["epoch"], token), (token, rings))
 
     async def changed(self, name: str, position: Any, seconds: float) -> None:
         """Waits until a lock has another holder, or none, or its holder has died."""
         self.check_open()
         self.listen()
-        lock = (name.encode(), 1)
-        await self.watch.changed(lock, lambda: self.sightings.holder(lock) != position, seconds, self.watch.rings)
+        lock, (token, rings) = (name.encode(), 1), position
+        await self.watch.changed(lock, lambda: self.sightings.holder(lock) != token, seconds, rings)
 
     async def checked_epoch(self) -> None:
         """Begins a new history if the tables are of another one.
