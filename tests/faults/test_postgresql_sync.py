@@ -393,6 +393,7 @@ async def test_what_a_request_takes_that_arrives_after_its_claim_was_given_up_is
         await asyncio.wait((asking,))
         assert not await late.release()
         await own.execute("COMMIT")
+        await waits_for_a_row(postgresql.address, schema, 0)  # It has arrived.
         next = claim(engine, "a")
         await eventually(next.acquire)
         await next.release()
