@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import os
 import random
 import sys
-from collections.abc import Callable
+import time
 
 import micro_rt as micro
 from micro_rt.kit.clock import boot_clock
@@ -18,11 +19,13 @@ _BLOCKED = 0.003
 """How often a body blocks its loop until its lock is lost."""
 
 
-def hang(seconds: float, now: Callable[[], float]) -> None:
-    """Blocks the loop. libfaketime breaks ``time.sleep``."""
+def hang(seconds: float) -> None:
+    """Blocks the thread."""
+    now = boot_clock().now
     until = now() + seconds
     while now() < until:
-        pass
+        with contextlib.suppress(OSError):  # libfaketime raises EINVAL if the process was stopped meanwhile.
+            time.sleep(0.01)
 
 
 async def main(factory: str, address: str, name: str, ttl: float, path: str) -> None:
@@ -49,7 +52,7 @@ async def main(factory: str, address: str, name: str, ttl: float, path: str) -> 
                         after = now()
                         write(f"{before!r} {after!r} {fence.epoch} {fence.token} {os.getpid()}-{number}")
                         if random.random() < _BLOCKED:
-                            hang(ttl * 1.1, now)
+                            hang(ttl * 1.1)
                         await asyncio.sleep(random.random() * 0.01)
             except (micro.LockTimeout, micro.LockLost, micro.Unavailable, micro.DeadlineExceeded) as error:
                 write(type(error).__name__)

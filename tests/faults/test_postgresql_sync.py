@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 import micro_rt as micro
-from micro_rt.backends.postgresql.sync import CockroachSync, PostgreSQLSync, SqlSync
+from micro_rt.backends.postgresql.sync import CockroachSync, PostgreSQLSync
+from micro_rt.backends.postgresql.sync_engine import SqlSync
 from micro_rt.kit.clock import loop_time
 from micro_rt.kit.ids import new_id
 from micro_rt.sync.base import Claim, Grant, LockLost
@@ -216,6 +217,51 @@ async def test_a_holder_keeps_its_own_ttl_whatever_the_ttl_of_the_one_who_waits(
         assert not await held.renew()
 
 
+@BOTH
+async def test_nobody_takes_over_from_a_holder_that_has_renewed_meanwhile(
+    postgresql: Server, schema: str, scheme: str
+) -> None:
+    async with (
+        opened(postgresql.address, schema, scheme=scheme) as one,
+        opened(postgresql.address, schema, scheme=scheme) as two,
+    ):
+        held, other = claim(one, "a", ttl=0.5), claim(two, "a", ttl=0.5)
+        await granted(held)
+        assert await other.acquire() is None
+        await eventually(lambda: two.sightings.overdue((b"a", 1)))
+        assert await held.renew()
+        assert await other.acquire() is None
+        await eventually(lambda: two.sightings.overdue((b"a", 1)))
+        await granted(other)
+        assert await held.acquire() is None
+        assert not await held.renew()
+
+
+@BOTH
+async def test_processes_that_try_once_and_end_learn_that_a_holder_has_died(
+    postgresql: Server, schema: str, scheme: str
+) -> None:
+    """A job that is started each night, and tries once, must not be kept out for ever by one that was killed."""
+    async with opened(postgresql.address, schema, scheme=scheme) as engine, looking(postgresql.address) as own:
+        dead = claim(engine, "a", ttl=0.5)
+        await granted(dead)
+
+        async def once() -> bool:
+            async with locks(postgresql.address, schema, scheme=scheme) as (_, sync):  # It has seen nothing.
+                return await sync.try_lock("a", ttl=600.0) is not None
+
+        assert not await once()
+        assert await dead.renew()  # What was noted is of no use any more.
+        renewed = loop_time()
+        assert await own.fetchval(f"SELECT seen_by FROM {schema}.sync_seats") is None
+        await eventually(once)
+        assert loop_time() - renewed >= 0.5
+        # Another machine, or another boot of this one, has another clock.
+        await own.execute(f"UPDATE {schema}.sync_seats SET seen_by = 'another', seen_at = 0")
+        assert not await once()
+        assert await own.fetchval(f"SELECT seen_by FROM {schema}.sync_seats") != "another"
+
+
 @pytest.mark.parametrize("clock", ["-1h", "+1h"])
 async def test_the_time_of_day_of_one_who_waits_does_not_matter(postgresql: Server, schema: str, clock: str) -> None:
     """kubernetes/client-go 448: leases compared times of day of different machines."""
@@ -304,28 +350,30 @@ async def end_connections(engine: SqlSync) -> None:
 
 @BOTH
 async def test_a_request_that_arrives_late_gives_a_claim_no_second_seat(
-    postgresql: Server, schema: str, scheme: str
+    postgresql: Server, schema: str, scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    seats = iter((0, 1, 0, 1, 0, 1, 0, 1))
+    monkeypatch.setattr("micro_rt.backends.postgresql.sync_engine.pick", lambda free: next(seats))
     async with opened(postgresql.address, schema, scheme=scheme) as engine, looking(postgresql.address) as own:
-        others = [claim(engine, "a", seats=2) for _ in range(2)]
-        for other in others:
+        for other in [claim(engine, "a", seats=2) for _ in range(2)]:
             await granted(other)
-        rows = f"SELECT seat FROM {schema}.sync_seats WHERE holder IS NOT NULL"
-        late = claim(engine, "a", seats=2)
-        assert await others[0].release()
+            await other.release()
         await own.execute(f"BEGIN; SELECT 1 FROM {schema}.sync_seats FOR UPDATE")
+        late = claim(engine, "a", seats=2)
         asking = asyncio.ensure_future(late.acquire())
-        await waits_for_a_row(postgresql.address)
+        await waits_for_a_row(postgresql.address, schema)
         asking.cancel()  # The server does not know it yet.
         await asyncio.wait((asking,))
         again = asyncio.ensure_future(late.acquire())
+        await waits_for_a_row(postgresql.address, schema, 2)
         await own.execute("COMMIT")
-        assert await soon(again) is not None
-        assert len(await own.fetch(rows)) == 2
-        assert await others[1].release()
-        await asyncio.sleep(0.2)
-        assert len(await own.fetch(rows)) == 1
+        grant = await soon(again)
+        assert grant is not None
+        rows = f"SELECT seat, token FROM {schema}.sync_seats WHERE holder IS NOT NULL"
+        await eventually(late.acquire, equals=grant)
+        assert [row["token"] for row in await own.fetch(rows)] == [grant.token]
         assert await late.release()
+        assert not await own.fetch(rows)
 
 
 @BOTH
@@ -340,23 +388,23 @@ async def test_what_a_request_takes_that_arrives_after_its_claim_was_given_up_is
         await own.execute(f"BEGIN; SELECT 1 FROM {schema}.sync_seats FOR UPDATE")
         late = claim(engine, "a", ttl=600.0)
         asking = asyncio.ensure_future(late.acquire())
-        await waits_for_a_row(postgresql.address)
+        await waits_for_a_row(postgresql.address, schema)
         asking.cancel()
         await asyncio.wait((asking,))
         assert not await late.release()
         await own.execute("COMMIT")
+        await waits_for_a_row(postgresql.address, schema, 0)  # It has arrived.
         next = claim(engine, "a")
         await eventually(next.acquire)
         await next.release()
 
 
-async def waits_for_a_row(address: str) -> None:
-    """Waits until a statement of an engine waits for the row of a lock."""
+async def waits_for_a_row(address: str, schema: str, count: int = 1) -> None:
+    """Waits until so many statements of engines wait for the row of a lock."""
+    taking = f"%{schema}%sync_seats AS r%"
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1"
     async with looking(address) as own:
-        waiting = (
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%sync_seats AS r%'"
-        )
-        await eventually(lambda: own.fetchval(waiting))
+        await eventually(lambda: own.fetchval(waiting, taking), equals=count)
 
 
 @BOTH
@@ -428,17 +476,18 @@ async def test_tokens_grow_though_the_row_is_deleted_or_stolen(postgresql: Serve
 
 async def test_nonsense_in_a_row_harms_nobody(postgresql: Server, schema: str) -> None:
     async with opened(postgresql.address, schema) as engine, looking(postgresql.address) as own:
+        machine = engine.sightings.machine
         for ttl in ("'NaN'", "'Infinity'", "-5", "1e300"):
             await own.execute(f"DELETE FROM {schema}.sync_seats")
             await own.execute(
-                f"INSERT INTO {schema}.sync_seats VALUES ('a', 1, 0, 'x', '\\x00', 1, 1, 1, {ttl}::float8, now()),"
-                f"('a', 1, 7, 'y', '', 1, 1, 1, 1, now()), ('a', 1, -7, 'z', '', 1, 1, 1, 1, now())"
+                f"INSERT INTO {schema}.sync_seats VALUES ('a', 1, 0, 'x', '\\x00', 1, 1, 1, {ttl}::float8, now(), '{machine}', 1e99),"
+                f"('a', 1, 7, 'y', '', 1, 1, 1, 1, now(), '', 0), ('a', 1, -7, 'z', '', 1, 1, 1, 1, now(), '', 0)"
             )
             mine = claim(engine, "a")
             assert await mine.acquire() is None
-            (observed, position) = await engine.observe("a")
+            observed = (await engine.observe("a")).holder
             assert observed is not None
-            assert observed.token == position == 1
+            assert observed.token == 1
             assert 80_000 < engine.sightings.wait((b"a", 1)) < 90_000
 
 

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 
 from micro_rt.backends.postgresql.pool import Connection
-from micro_rt.backends.postgresql.sync import CockroachSync, PostgreSQLSync, SqlSync
+from micro_rt.backends.postgresql.sync import CockroachSync, PostgreSQLSync
+from micro_rt.backends.postgresql.sync_engine import SqlSync
 from tests.servers.postgresql import PostgreSQL
 
 __all__ = ["connect", "end_sessions", "impatient", "looking"]

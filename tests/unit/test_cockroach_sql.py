@@ -1,4 +1,4 @@
-"""What the store sends to ``cockroachdb://`` is SQL that CockroachDB's documentation has. CockroachDB itself was not run.
+"""What the store and the locks send to ``cockroachdb://`` is SQL that CockroachDB's documentation has. CockroachDB itself was not run.
 
 The tables are closed. A statement with a word, a function, an operator or a setting that is not in them fails: look it up in the
 documentation (https://www.cockroachlabs.com/docs/stable/), and add it with the name of its page.
@@ -21,7 +21,10 @@ from micro_rt.backends.postgresql.cockroach_statements import CockroachStatement
 from micro_rt.backends.postgresql.connecting import settings_of
 from micro_rt.backends.postgresql.statements import PostgreSQLStatements
 from micro_rt.fence import Fence
+from micro_rt.backends.postgresql.sync_statements import SyncStatements
 from micro_rt.store.store import Store
+from micro_rt.sync.sync import Sync
+from tests.helpers.postgresql import impatient
 from tests.helpers.waiting import soon
 from tests.servers.server import Server
 
@@ -37,6 +40,7 @@ BEGINNINGS: Mapping[str, str] = {
     "DELETE FROM": "DELETE",
     "CREATE SCHEMA IF NOT EXISTS": "CREATE SCHEMA",
     "CREATE TABLE IF NOT EXISTS": "CREATE TABLE",
+    "CREATE SEQUENCE IF NOT EXISTS": "CREATE SEQUENCE",
     "CREATE INDEX IF NOT EXISTS": "CREATE INDEX",
     "CREATE UNIQUE INDEX IF NOT EXISTS": "CREATE INDEX",
     "ALTER TABLE": "ALTER TABLE",
@@ -80,11 +84,13 @@ WORDS: Mapping[str, str] = {
     "ROLLBACK": "ROLLBACK",
     "CREATE SCHEMA IF NOT EXISTS": "CREATE SCHEMA",
     "CREATE TABLE IF NOT EXISTS": "CREATE TABLE",
+    "CREATE SEQUENCE IF NOT EXISTS": "CREATE SEQUENCE",
     "CREATE INDEX IF NOT EXISTS": "CREATE INDEX",
     "CREATE UNIQUE INDEX IF NOT EXISTS": "CREATE INDEX; Partial Indexes",
     "ALTER TABLE": "ALTER TABLE",
     "ADD COLUMN IF NOT EXISTS": "ALTER TABLE, ADD COLUMN",
     "PRIMARY KEY": "Primary Key Constraint",
+    "UNIQUE": "UNIQUE Constraint",
     "NOT NULL": "Not Null Constraint",
     "INTERVAL": "INTERVAL",
     "BYTEA": "BYTES",
@@ -102,6 +108,7 @@ FUNCTIONS: Mapping[str, str] = {
     "encode": "Functions and Operators, string and byte",
     "greatest": "Functions and Operators, comparison",
     "coalesce": "Scalar Expressions",
+    "nextval": "CREATE SEQUENCE; Functions and Operators, sequence",
     "count": "Functions and Operators, aggregate",
     "sum": "Functions and Operators, aggregate",
 }
@@ -141,8 +148,21 @@ COLUMNS = (
     "fence_lock",
     "fence_epoch",
     "fence_token",
+    "name",
+    "seats",
+    "seat",
+    "holder",
+    "value",
+    "token",
+    "beat",
+    "ttl",
+    "seen_by",
+    "seen_at",
 )
-TABLES = ("records", "state", "page", "sized", "c", "r", "records_changes", "records_expires", "records_marks")
+TABLES = (
+    *("records", "state", "page", "sized", "c", "r", "records_changes", "records_expires", "records_marks"),
+    *("sync_seats", "sync_state", "sync_tokens", "e"),
+)
 """With aliases and indexes."""
 NAMES = frozenset((*COLUMNS, *TABLES))
 """Names of ours; none of them is reserved (page "Keywords & Identifiers")."""
@@ -206,7 +226,11 @@ def unknown(sql: str) -> Iterator[str]:
 
 
 def statements() -> Iterator[tuple[str, str]]:
-    sql = CockroachStatements.of(SCHEMA)
+    yield from statements_of(CockroachStatements.of(SCHEMA))
+    yield from ((f"sync {name}", each) for name, each in statements_of(SyncStatements.cockroach(SCHEMA)))
+
+
+def statements_of(sql: CockroachStatements | SyncStatements) -> Iterator[tuple[str, str]]:
     for name in sql.__dataclass_fields__:
         value = getattr(sql, name)
         if name == "reading":
@@ -237,7 +261,7 @@ def test_each_setting_of_a_session_is_documented() -> None:
         "LISTEN c",
         "SELECT pg_advisory_xact_lock($1)",
         "SELECT pg_snapshot_xmin(pg_current_snapshot())",
-        "UPDATE records SET n = nextval('versions')",
+        "SELECT setval('versions', 1)",
         "SELECT k FROM records WHERE k ~ $1",
         "SELECT k FROM records FOR UPDATE SKIP LOCKED",
         "SELECT xmin FROM records",
@@ -256,10 +280,14 @@ def test_the_statements_of_postgresql_are_others() -> None:
     sql = PostgreSQLStatements.of(SCHEMA, timeline=True)
     for statement in (sql.put, sql.changes, sql.sweep, *sql.renew):
         assert list(unknown(statement))
+    locks = SyncStatements.postgresql(SCHEMA, timeline=True)
+    for statement in (locks.epoch, locks.new_epoch, locks.take):
+        assert list(unknown(statement))
 
 
-async def test_nothing_else_is_sent(postgresql: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a store sends while it is opened, used, swept and closed, is among the statements that are checked."""
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The statements that are sent."""
     sent: set[str] = set()
     connect = asyncpg.connect
 
@@ -269,6 +297,11 @@ async def test_nothing_else_is_sent(postgresql: Server, monkeypatch: pytest.Monk
         return connection
 
     monkeypatch.setattr(connecting.asyncpg, "connect", logged)
+    return sent
+
+
+async def test_nothing_else_is_sent(postgresql: Server, sent: set[str]) -> None:
+    """What a store sends while it is opened, used, swept and closed, is among the statements that are checked."""
     schema = f"sql_{uuid.uuid4().hex[:12]}"
     engine = CockroachStore(f"cockroachdb://postgres@{postgresql.address}/postgres?schema={schema}")
     async with Store.over(engine) as store, store.watch(initial=True) as watch:
@@ -290,4 +323,28 @@ async def test_nothing_else_is_sent(postgresql: Server, monkeypatch: pytest.Monk
     assert sent - known == set()
     assert len(sent) > 15
     async with Store.over(engine):
+        await engine.pool.rows(f"DROP SCHEMA {schema} CASCADE")
+
+
+async def test_nothing_else_is_sent_for_locks(postgresql: Server, sent: set[str]) -> None:
+    """What an engine of locks sends is among the statements that are checked, too."""
+    schema = f"sql_{uuid.uuid4().hex[:12]}"
+    engine = impatient(f"cockroachdb://postgres@{postgresql.address}/postgres?schema={schema}")
+    async with Sync.over(engine) as sync:
+        async with sync.leader("a", ttl=0.5, timeout=60.0):
+            await soon(anext(sync.observe("a")))
+            await asyncio.sleep(0.7)  # It is renewed, and looked at.
+            assert await sync.try_lock("leader of a") is None
+        async with sync.semaphore("b", 3, timeout=60.0):
+            pass
+        gone = engine.claim("c", seats=1, ttl=10.0, value=b"", id="1")
+        assert await gone.acquire()
+        assert await gone.acquire()
+        await engine.begin_history()
+        await engine.pool.rows(engine.sql.new_epoch, 5)
+        assert await engine.sweeper.sweep(engine.sql, 0.0)
+    known = {sql.replace(f'"{SCHEMA}"', f'"{schema}"') for _, sql in statements()}
+    assert sent - known == set()
+    assert len(sent) > 15
+    async with Sync.over(engine):
         await engine.pool.rows(f"DROP SCHEMA {schema} CASCADE")

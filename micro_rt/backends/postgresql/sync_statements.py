@@ -7,6 +7,8 @@
   what was drawn before may be older than the row. Should somebody set the sequence back, the token of the row still grows.
 - ``beat`` grows with each renewal. Whoever takes a seat from a holder that has died names the token and the beat that it has seen, and
   gets nothing if either has changed.
+- ``seen_by`` and ``seen_at`` say on which machine the row was seen as it is now, and when that machine's boot clock had it. So processes
+  that try once and end learn from each other that a holder has died.
 - ``changed`` is the server's time of the last change. It says which rows are worth a look by the sweeper, and nothing else: no lock
   depends on it.
 - Each grant takes the epoch along. It is that of ``sync_state``, and there is none while that row is of another history.
@@ -52,6 +54,8 @@ class SyncStatements:
     """Names, each with its seats: all seats that were ever taken; by the number of names."""
     observe: str
     """Name: who has the lock with one seat."""
+    remember: str
+    """Name, seats, seat, token, beat, machine, its time: notes when a row was seen as it is."""
     renew: str
     """Holder, token: the token, if it still has the seat."""
     release: str
@@ -83,7 +87,7 @@ class SyncStatements:
                 f"""
 CREATE TABLE {s}.sync_seats (
   name bytea NOT NULL, seats bigint NOT NULL, seat bigint NOT NULL, holder text UNIQUE, value bytea NOT NULL, epoch bigint NOT NULL,
-  token bigint NOT NULL, beat bigint NOT NULL, ttl float8 NOT NULL, changed timestamptz NOT NULL,
+  token bigint NOT NULL, beat bigint NOT NULL, ttl float8 NOT NULL, changed timestamptz NOT NULL, seen_by text, seen_at float8,
   PRIMARY KEY (name, seats, seat)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05)""",
                 f"""
@@ -116,7 +120,7 @@ UPDATE {s}.sync_state SET epoch = greatest(epoch + 1, $1::bigint), x = {xid}, ti
                 f"""
 CREATE TABLE IF NOT EXISTS {s}.sync_seats (
   name BYTEA NOT NULL, seats INT8 NOT NULL, seat INT8 NOT NULL, holder TEXT UNIQUE, value BYTEA NOT NULL, epoch INT8 NOT NULL,
-  token INT8 NOT NULL, beat INT8 NOT NULL, ttl FLOAT8 NOT NULL, changed TIMESTAMPTZ NOT NULL,
+  token INT8 NOT NULL, beat INT8 NOT NULL, ttl FLOAT8 NOT NULL, changed TIMESTAMPTZ NOT NULL, seen_by TEXT, seen_at FLOAT8,
   PRIMARY KEY (name, seats, seat)
 )""",
                 f"CREATE TABLE IF NOT EXISTS {s}.sync_state (id INT8 PRIMARY KEY, version INT8 NOT NULL, epoch INT8 NOT NULL)",
@@ -132,7 +136,7 @@ INSERT INTO {s}.sync_state (id, version, epoch) VALUES (0, $1::INT8, $2::INT8) O
         s = quoted(schema)
         token = f"nextval({text_of(f'{s}.sync_tokens')})"
         epoch = f"SELECT epoch FROM {s}.sync_state WHERE id = 0 AND {valid}"
-        row = "name, seats, seat, holder, token, beat, ttl"
+        row = "name, seats, seat, holder, token, beat, ttl, seen_by, seen_at"
         return cls(
             tables=tables,
             version=f"SELECT version FROM {s}.sync_state WHERE id = 0",
@@ -144,7 +148,7 @@ INSERT INTO {s}.sync_seats AS r (name, seats, seat, holder, value, epoch, token,
 SELECT $1::BYTEA, $2::INT8, $3::INT8, $4::TEXT, $5::BYTEA, e.epoch, {token}, 0, $6::FLOAT8, clock_timestamp()
 FROM ({epoch}) AS e
 ON CONFLICT (name, seats, seat) DO UPDATE SET holder = excluded.holder, value = excluded.value, epoch = excluded.epoch,
-  token = greatest({token}, r.token + 1), beat = 0, ttl = excluded.ttl, changed = excluded.changed
+  token = greatest({token}, r.token + 1), beat = 0, ttl = excluded.ttl, changed = excluded.changed, seen_by = NULL
 WHERE r.holder IS NULL OR (r.token = $7::INT8 AND r.beat = $8::INT8)
 RETURNING epoch, token""",
             find=f"SELECT seat, epoch, token FROM {s}.sync_seats WHERE holder = $1::TEXT",
@@ -154,10 +158,16 @@ RETURNING epoch, token""",
             },
             observe=f"""
 SELECT {row}, value, epoch FROM {s}.sync_seats WHERE name = $1::BYTEA AND seats = 1 AND seat = 0""",
+            remember=f"""
+UPDATE {s}.sync_seats SET seen_by = $6::TEXT, seen_at = $7::FLOAT8
+WHERE name = $1::BYTEA AND seats = $2::INT8 AND seat = $3::INT8 AND token = $4::INT8 AND beat = $5::INT8 AND holder IS NOT NULL
+  AND (seen_by IS NULL OR seen_by <> $6::TEXT)""",
             renew=f"""
-UPDATE {s}.sync_seats SET beat = beat + 1, changed = clock_timestamp() WHERE holder = $1::TEXT AND token = $2::INT8 RETURNING token""",
+UPDATE {s}.sync_seats SET beat = beat + 1, changed = clock_timestamp(), seen_by = NULL
+WHERE holder = $1::TEXT AND token = $2::INT8 RETURNING token""",
             release=f"""
-UPDATE {s}.sync_seats SET holder = NULL, value = ''::BYTEA, changed = clock_timestamp() WHERE holder = $1::TEXT RETURNING token""",
+UPDATE {s}.sync_seats SET holder = NULL, value = ''::BYTEA, changed = clock_timestamp(), seen_by = NULL
+WHERE holder = $1::TEXT RETURNING token""",
             holders={
                 size: f"SELECT holder, token FROM {s}.sync_seats WHERE holder IN ({_texts(size)})" for size in HOLDERS
             },

@@ -39,14 +39,14 @@ class SyncSweeper:
 
     Args:
         pool: the connections.
-        now: the boot clock.
+        sightings: what it has seen, of its own.
         margin: returns the seconds beside a ttl in which a row must not change.
         name: of the engine, for the log.
     """
 
-    def __init__(self, pool: Pool, now: Callable[[], float], margin: Callable[[], float], name: str) -> None:
+    def __init__(self, pool: Pool, sightings: Sightings, margin: Callable[[], float], name: str) -> None:
         self._pool = pool
-        self._sightings = Sightings(now)
+        self._sightings = sightings
         self._margin = margin
         self._name = name
         self._tasks: TaskSet[None] = TaskSet()

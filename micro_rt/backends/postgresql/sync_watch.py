@@ -5,7 +5,8 @@ The rules that it keeps, and why:
 - A seat is free for another claim when its row, token and beat, has been seen unchanged for the ttl of its holder and the margin, on
   the boot clock of this process. No clock of a server or of another machine matters, and no ttl of the one who waits.
 - The time counts from when the answer was here: the row was as seen then or later, and its holder had renewed it before.
-- What was seen belongs to the engine: a process that tries once a minute learns from its tries that a holder has died.
+- What was seen belongs to the engine: a process that tries once a minute learns from its tries that a holder has died. Who gives up
+  notes in the row when it was seen, on the boot clock of the machine: a process that ends after its try tells the next one there.
 - All who wait for a lock, and all who hold one, share their looks: one statement each, for any number of them.
 - A holder whose row is not there any more, or is somebody else's, is told so. Who was granted after the look began is left out of it.
 - A request that was cut off may still arrive. Its claim was given up, so what it has taken is given back.
@@ -58,8 +59,12 @@ class Sighting(NamedTuple):
 
     token: int
     beat: int
+    since: float
+    """When it was seen first, on the boot clock."""
     due: float
-    """When it is free, on the boot clock, unless it changes before."""
+    """When it is free, unless it changes before."""
+    told: bool
+    """Whether the row tells the other processes of this machine when it was seen."""
 
 
 class Sightings:
@@ -67,9 +72,11 @@ class Sightings:
 
     Args:
         now: the boot clock.
+        machine: names the machine, and its start, whose processes all read this clock alike; empty if it is not known.
     """
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], machine: str = "") -> None:
+        self.machine = machine
         self._now = now
         self._locks: OrderedDict[Lock, dict[int, Sighting]] = OrderedDict()
         self._count = 0
@@ -94,7 +101,10 @@ class Sightings:
                 continue
             known = before.get(seat)
             if known is None or known[:2] != (token, beat):
-                known = Sighting(token, beat, now + _ttl(row["ttl"]) + margin)
+                since, told = now, bool(self.machine) and row["seen_by"] == self.machine
+                if told and row["seen_at"] is not None and 0.0 <= row["seen_at"] <= now:
+                    since = row["seen_at"]
+                known = Sighting(token, beat, since, since + _ttl(row["ttl"]) + margin, told)
             seen[seat] = known
         if seen:
             self._locks[lock] = seen
@@ -121,6 +131,20 @@ class Sightings:
         """Returns the token of whoever has a lock with one seat; 0 if nobody has, or the holder has died."""
         seen = self._locks.get(lock, {}).get(0)
         return seen.token if seen is not None and seen.due > self._now() else 0
+
+    def untold(self, lock: Lock) -> tuple[int, Sighting] | None:
+        """Returns the seat that was seen unchanged for the longest time, if its row does not say so."""
+        seen = self._locks.get(lock)
+        if not seen or not self.machine:
+            return None
+        seat, first = min(seen.items(), key=lambda each: each[1].due)
+        return None if first.told else (seat, first)
+
+    def told(self, lock: Lock, seat: int, told: Sighting) -> None:
+        """Notes that the row of a seat says when it was seen."""
+        seen = self._locks.get(lock, {})
+        if seen.get(seat) == told:
+            seen[seat] = told._replace(told=True)
 
     def wait(self, lock: Lock) -> float:
         """Returns the seconds until the next seat of a lock is overdue; infinite if none will be."""
@@ -171,6 +195,8 @@ class Watch:
         self._holds: dict[str, tuple[int, asyncio.Future[None]]] = {}
         self._strays: dict[str, float] = {}
         self._next_locks = self._next_holders = 0.0
+        self._until = math.inf
+        """When it looks again, if nobody wakes it."""
 
     def start(self, sql: SyncStatements) -> None:
         """Begins to look."""
@@ -216,8 +242,10 @@ class Watch:
     async def lost(self, id: str, token: int) -> None:
         """Waits until a claim does not have its seat any more."""
         gone = asyncio.get_running_loop().create_future()
-        if not self._holds:
-            self._next_holders = loop_time() + spread(LOOK, 0.2)
+        now = loop_time()
+        if not self._holds and self._next_holders < now:
+            self._next_holders = now + spread(LOOK, 0.2)
+        if self._until > self._next_holders:
             self._poked.set()
         self._holds[id] = (token, gone)
         try:
@@ -249,15 +277,16 @@ class Watch:
             await self._sleep()
 
     async def _sleep(self) -> None:
-        now, until = loop_time(), math.inf
+        now, seconds = loop_time(), math.inf
         if self._waits:
-            until = min(self._next_locks - now, *(self._sightings.wait(wait.lock) for wait in self._waits))
+            seconds = min(self._next_locks - now, *(self._sightings.wait(wait.lock) for wait in self._waits))
         if self._holds or self._strays:
-            until = min(until, self._next_holders - now)
-        if until == math.inf:
+            seconds = min(seconds, self._next_holders - now)
+        self._until = now + seconds
+        if seconds == math.inf:
             await self._poked.wait()
         else:
-            await wait_for_event(self._poked, until)
+            await wait_for_event(self._poked, seconds)
 
     async def _look(self, sql: SyncStatements) -> None:
         if self._waits and loop_time() >= self._next_locks:
