@@ -10,7 +10,6 @@ The rules that it keeps, and why:
   statement that reads. So no read depends on when expired records are swept.
 - A file that was restored from a backup has another inode. Its history is another one for watches, and its versions continue far
   above those that were given before: no version is used twice.
-- A write without a fence does not name the column of fences: it leaves what is there, and costs what it did before there were fences.
 - Whoever can write the file can write anything into it. So what is read is checked, and raises ``Damaged`` if no store writes it.
 - A statement that is left before its end counts as a reader, which keeps the WAL from being written from its beginning. So each is
   closed.
@@ -88,16 +87,12 @@ SCHEMA: Sequence[Sequence[str]] = (
 """The statements of each version of the schema."""
 
 _COLUMNS = "k, n, kind, expires, metadata"
-_LOOK = "SELECT n, kind, expires, write, metadata FROM records WHERE k = ?"
-_LOOK_FENCED = "SELECT n, kind, expires, write, metadata, fence FROM records WHERE k = ?"
-_INSERT = "INSERT INTO records (n, expires, write, metadata, v, k, kind) VALUES (?, ?, ?, ?, ?, ?, 0)"
-_INSERT_FENCED = "INSERT INTO records (n, expires, write, metadata, v, fence, k, kind) VALUES (?, ?, ?, ?, ?, ?, ?, 0)"
-_UPDATE = "UPDATE records SET n = ?, expires = ?, write = ?, metadata = ?, v = ?, kind = 0, at = NULL WHERE k = ?"
-_UPDATE_FENCED = (
-    "UPDATE records SET n = ?, expires = ?, write = ?, metadata = ?, v = ?, fence = ?, kind = 0, at = NULL WHERE k = ?"
-)
-_BURY = "UPDATE records SET n = ?, kind = ?, write = ?, at = ?, expires = NULL, metadata = NULL, v = NULL WHERE k = ?"
-_BURY_FENCED = "UPDATE records SET n = ?, kind = ?, write = ?, at = ?, fence = ?, expires = NULL, metadata = NULL, v = NULL WHERE k = ?"
+_LOOK = "SELECT n, kind, expires, write, metadata, fence FROM records WHERE k = ?"
+_INSERT = "INSERT INTO records (n, expires, write, metadata, v, fence, k, kind) VALUES (?, ?, ?, ?, ?, ?, ?, 0)"
+_UPDATE = """UPDATE records SET n = ?, expires = ?, write = ?, metadata = ?, v = ?, fence = coalesce(?, fence), kind = 0, at = NULL
+WHERE k = ?"""
+_BURY = """UPDATE records SET n = ?, kind = ?, write = ?, at = ?, fence = coalesce(?, fence), expires = NULL, metadata = NULL, v = NULL
+WHERE k = ?"""
 
 
 class Wanted(NamedTuple):
@@ -242,18 +237,20 @@ class StoreRecords:
 
     def _apply(self, connection: Connection, write: Write, now: float) -> int | Error:
         key = write.key.encode()
-        fence = () if write.fence is None else (fence_text(write.fence),)
-        row = connection.execute(_LOOK_FENCED if fence else _LOOK, (key,)).fetchone()
-        found = None if row is None else found_of(row[:5])
+        row = connection.execute(_LOOK, (key,)).fetchone()
+        found = None if row is None else found_of(row)
         if found is not None and found.write == write.id:
             return found.version
-        if fence and row is not None and (stale := refused(write, fence_of(row[5]))) is not None:
-            return stale
+        fence = None if write.fence is None else fence_text(write.fence)
+        if fence is not None and found is not None and found.fence != fence:
+            stale = refused(write, fence_of(found.fence))
+            if stale is not None:
+                return stale
         live = found if found is not None and found.is_live(now) else None
         if write.if_version is not None and write.if_version != (live.version if live else 0):
             return VersionConflict.of_key(write.key, write.if_version, live.version if live else 0)
         if write.value is None:
-            return 0 if live is None else self._bury(connection, key, DELETED, write.id, now, *fence)
+            return 0 if live is None else self._bury(connection, key, DELETED, write.id, now, fence)
         if write.metadata is KEEP:
             metadata = live.metadata if live else None
         else:
@@ -263,14 +260,18 @@ class StoreRecords:
         else:
             expires = None if write.ttl is None else now + write.ttl
         version = self._next_version(connection)
-        plain, fenced = (_INSERT, _INSERT_FENCED) if found is None else (_UPDATE, _UPDATE_FENCED)
-        connection.execute(fenced if fence else plain, (version, expires, write.id, metadata, write.value, *fence, key))
+        connection.execute(
+            _INSERT if found is None else _UPDATE,
+            (version, expires, write.id, metadata, write.value, fence, key),
+        )
         return version
 
-    def _bury(self, connection: Connection, key: bytes, kind: int, write: str, now: float, *fence: str) -> int:
-        """Replaces a record by a tombstone; returns its version."""
+    def _bury(
+        self, connection: Connection, key: bytes, kind: int, write: str, now: float, fence: str | None = None
+    ) -> int:
+        """Replaces a record by a tombstone, which keeps its fence unless there is another; returns its version."""
         version = self._next_version(connection)
-        connection.execute(_BURY_FENCED if fence else _BURY, (version, kind, write, now, *fence, key))
+        connection.execute(_BURY, (version, kind, write, now, fence, key))
         return version
 
     def _next_version(self, connection: Connection) -> int:

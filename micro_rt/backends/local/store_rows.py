@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from micro_rt.backends.local.damage import Damaged
@@ -53,6 +54,8 @@ class Found(NamedTuple):
     expires: float | None
     write: str
     metadata: str | None
+    fence: object
+    """What ``fence_of`` reads."""
 
     def is_live(self, now: float) -> bool:
         """Returns whether it is a record that has not expired."""
@@ -67,8 +70,9 @@ def row_of(connection: Connection, query: str) -> tuple[Any, ...]:
     return row
 
 
+@lru_cache(maxsize=64)
 def fence_text(fence: Fence) -> str:
-    """Returns a fence as it is stored."""
+    """Returns a fence as it is stored: equal ones are equal texts. A holder writes many records with the same one."""
     return json.dumps([fence.lock, fence.epoch, fence.token])
 
 
@@ -113,9 +117,9 @@ def checked(row: tuple[Any, ...]) -> Row:
 
 def found_of(row: tuple[Any, ...]) -> Found:
     """Returns what is under a key, checked."""
-    version, kind, expires, write, metadata = row
+    version, kind, expires, write, metadata, fence = row
     checked((b"", version, kind, expires, metadata, None))
-    return Found(version, kind, expires, str(write), metadata)
+    return Found(version, kind, expires, str(write), metadata, fence)
 
 
 def record_of(row: Row, now: float) -> Record:
