@@ -20,8 +20,8 @@ from micro_rt.backends.postgresql.cockroach import CockroachStore
 from micro_rt.backends.postgresql.cockroach_statements import CockroachStatements
 from micro_rt.backends.postgresql.connecting import settings_of
 from micro_rt.backends.postgresql.statements import PostgreSQLStatements
-from micro_rt.fence import Fence
 from micro_rt.backends.postgresql.sync_statements import SyncStatements
+from micro_rt.fence import Fence
 from micro_rt.store.store import Store
 from micro_rt.sync.sync import Sync
 from tests.helpers.postgresql import impatient
