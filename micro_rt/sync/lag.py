@@ -106,7 +106,7 @@ class LagWatch:
     def _culprit(self, loop: asyncio.AbstractEventLoop) -> str:
         task = asyncio.current_task(loop)
         name = "a callback" if task is None else f"task {task.get_name()!r}"
-        frame = sys._current_frames().get(self._loop_thread)
+        frame = sys._current_frames().get(self._loop_thread)  # pyright: ignore[reportPrivateUsage] - there is no other way
         if frame is None:
             return name
         where = traceback.extract_stack(frame, limit=1)[-1]

@@ -9,6 +9,7 @@ import pytest
 
 from micro_rt.kit.clock import loop_time
 from micro_rt.sync.base import LockLost
+from micro_rt.sync.held import Lock
 from micro_rt.testing.contracts.suite import eventually
 from micro_rt.testing.contracts.sync.suite import SyncSuite, fresh
 
@@ -22,18 +23,19 @@ class Ends(SyncSuite):
         """https://github.com/segmentio/consul-go/pull/14: only the session was watched, and a release by hand went unseen."""
         async with self.engine() as engine, self.sync() as sync:
             name = fresh()
-            left = 0.0
+            held: list[Lock] = []
+            begun = loop_time()
             with pytest.raises(LockLost) as lost:
-                async with sync.lock(name, timeout=self.settle) as lock:
+                async with sync.lock(name, ttl=600, timeout=self.settle) as lock:
+                    held.append(lock)
                     if not await self.drop(engine, name):
                         pytest.skip("nobody but the engine reaches these locks")
-                    left = lock.remaining
-                    await asyncio.sleep(self.settle)
+                    await asyncio.sleep(600)
             assert "is lost" in str(lost.value)
             assert isinstance(lost.value.__cause__, asyncio.CancelledError)
-            assert left > 0
+            assert loop_time() - begun < 100, "only its deadline has ended it"
             with pytest.raises(LockLost):
-                _ = lock.token
+                _ = held[0].token
             async with sync.lock(name, timeout=self.settle) as again:
                 again.check()
 
