@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -26,7 +26,7 @@ __all__ = ["following", "wait_for_key", "wait_for_seat", "wait_until_gone"]
 
 
 @contextmanager
-def following(engine: EtcdEngine, kv: KeyValue, revision: int, gone: Callable[[], None]) -> Iterator[None]:
+def following(engine: EtcdEngine, kv: KeyValue, revision: int, gone: Callable[[], None]) -> Generator[None]:
     """Watches a key while it is entered.
 
     Args:
