@@ -467,6 +467,30 @@ async def test_one_ahead_who_gives_up_changes_nothing_for_the_others(etcd: Serve
             assert await queue[-1].release()
 
 
+async def test_history_that_is_gone_keeps_nobody_waiting(make_etcd: Make) -> None:
+    server = make_etcd()
+    await server.start()
+    async with opened(server.address) as one, opened(server.address) as two:
+        name = fresh()
+        free = (await two.observe(name)).position
+        held, waiting = claimed(one, name), claimed(two, name)
+        assert await held.acquire() is not None
+        assert await waiting.acquire() is None
+        taken = (await two.observe(name)).position
+        for _ in range(10):
+            request(server.address, "/v3/kv/put", {"key": text64("x"), "value": ""})
+        revision = request(server.address, "/v3/kv/range", {"key": text64("x")})["header"]["revision"]
+        request(server.address, "/v3/kv/compaction", {"revision": revision, "physical": True})
+        await soon(two.changed(name, free, LONG))
+        lost = asyncio.ensure_future(held.lost())
+        woken = [asyncio.ensure_future(waiting.changed(LONG)), asyncio.ensure_future(two.changed(name, taken, LONG))]
+        done, _ = await asyncio.wait((lost, *woken), timeout=0.5)
+        assert not done
+        request(server.address, "/v3/kv/deleterange", {"key": claims(server.address, name)[0]["key"]})
+        await soon(asyncio.wait((lost, *woken)))
+        assert await waiting.acquire() is not None
+
+
 async def test_no_lock_is_inside_of_another(etcd: Server | Elsewhere) -> None:
     async with opened(etcd.address) as engine:
         for turn in (1, -1):
@@ -515,6 +539,7 @@ async def test_a_store_that_was_restored_in_place_begins_a_new_epoch(make_etcd: 
         await server.stop()
         await asyncio.to_thread(shutil.copytree, server.data, copy)
         await server.start()
+        later = first
         for _ in range(10):
             later = await granted_by_force(engine, server, name)
             assert later.epoch == first.epoch
