@@ -19,6 +19,9 @@ __all__ = ["LagWatch"]
 _LOOKS = 4
 """How often it looks in the time that a loop may be blocked."""
 
+_IDLE = 1.0
+"""Seconds for which it waits for another lock, when nothing is held any more."""
+
 _log = logger("micro_rt.sync")
 
 
@@ -31,6 +34,8 @@ class LagWatch:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread = 0
         self._beat = 0.0
+        self._waits = 0.0
+        """Seconds for which the thread waits until it looks again."""
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -49,7 +54,8 @@ class LagWatch:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="micro-rt watches the loop", daemon=True)
                 self._thread.start()
-            self._changed.notify()
+            elif seconds / _LOOKS < self._waits:  # Waking it for each lock would cost more than the rest of the lock.
+                self._changed.notify()
 
     def leave(self, what: str) -> None:
         """Ends watching on behalf of a lock."""
@@ -58,20 +64,22 @@ class LagWatch:
             limits.pop()
             if not limits:
                 del self._limits[what]
-            self._changed.notify()
 
     def _watch(self) -> None:
         warned = 0.0
-        looked = monotonic()
         while True:
             with self._changed:
                 if not self._limits:
-                    self._changed.wait(timeout=1.0)
+                    self._waits = _IDLE
+                    self._changed.wait(timeout=_IDLE)
                     if not self._limits:
                         self._thread = None
                         return
                 limit = min(min(limits) for limits in self._limits.values())
-                self._changed.wait(timeout=limit / _LOOKS)
+                self._waits = limit / _LOOKS
+                begun = monotonic()
+                self._changed.wait(timeout=self._waits)
+                overslept = monotonic() - begun - self._waits
                 loop, beat = self._loop, self._beat
                 held = ", ".join(self._limits)
             if loop is None or loop.is_closed():
@@ -80,8 +88,7 @@ class LagWatch:
                 return
             if not held:
                 continue
-            now = monotonic()
-            late, overslept, looked = now - beat, now - looked, now
+            late = monotonic() - beat
             if late > limit and beat != warned:
                 warned = beat
                 if overslept > limit:  # This thread was late as well.
