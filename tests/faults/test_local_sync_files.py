@@ -12,6 +12,7 @@ import pytest
 
 import micro_rt as micro
 from micro_rt.backends.local.sync import LocalSync
+from micro_rt.backends.local.sync_claims import History, Lock, View
 from micro_rt.kit.clock import Clock, boot_clock, monotonic, wall_time_us
 from micro_rt.kit.ids import new_id
 from micro_rt.sync.base import Claim
@@ -145,6 +146,26 @@ async def test_an_epoch_grows_also_if_the_time_of_day_went_back(
         assert (await _once(sync, "a"))[0] == epoch + 1
 
 
+async def test_who_holds_a_lock_sees_that_it_is_deleted_and_believes_no_older_look(tmp_path: Path) -> None:
+    async with engine(tmp_path) as one:
+        file = one._file  # pyright: ignore[reportPrivateUsage]  # Nothing public says what was seen.
+        assert file is not None
+        held = claim(one)
+        grant = await held.acquire()
+        assert grant is not None
+        lost = asyncio.ensure_future(held.lost())
+        ((last,),) = change(tmp_path, "SELECT max(number) FROM changes")
+        await eventually(lambda: file._change, equals=last)  # pyright: ignore[reportPrivateUsage]
+        old = View(History(grant.epoch, grant.token - 1, int(str(last)) - 1), False, {Lock("a", 1): {}}, [], False, 0.0)
+        file._found(old)  # pyright: ignore[reportPrivateUsage]
+        await asyncio.sleep(0)
+        assert not lost.done()
+        assert await held.acquire() == grant
+        change(tmp_path, "DELETE FROM claims")
+        assert "somebody has deleted it" in await soon(lost)
+        assert await held.acquire() is None
+
+
 async def _once(sync: Sync, name: str) -> tuple[int, int]:
     async with sync.lock(name, ttl=600, timeout=100) as lock:
         return lock.epoch, lock.token
@@ -195,6 +216,17 @@ async def test_a_claim_is_renewed_before_its_end_and_never_after_it(tmp_path: Pa
         assert await held.renew() is alive
         assert await held.acquire() == (grant if alive else None)
         assert await held.release() is alive
+
+
+async def test_a_grant_that_has_ended_is_not_given_again(tmp_path: Path) -> None:
+    clock = OwnClock()
+    async with engine(tmp_path, clock) as one:
+        held = claim(one, ttl=600)
+        assert await held.acquire() is not None
+        clock.ahead += 601
+        assert await held.acquire() is None
+        assert await claim(one).acquire() is not None
+        assert await held.acquire() is None
 
 
 @pytest.mark.parametrize("jumps", [True, False], ids=["no boot clock", "another time namespace"])
