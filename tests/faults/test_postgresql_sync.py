@@ -728,9 +728,10 @@ async def test_a_release_wakes_those_who_wait_in_other_processes(
     postgresql: Server, schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("micro_rt.backends.postgresql.sync_watch.HEARD", 600.0)
+    monkeypatch.setattr("micro_rt.backends.postgresql.notices.CHECK", 600.0)
     async with opened(postgresql.address, schema) as one, opened(postgresql.address, schema) as two:
         for _ in range(3):
-            held, waiting = claim(one, "a"), claim(two, "a")
+            held, waiting = claim(one, "a", ttl=600.0), claim(two, "a", ttl=600.0)
             await granted(held)
             assert await waiting.acquire() is None
             woken = asyncio.ensure_future(waiting.changed(600.0))
