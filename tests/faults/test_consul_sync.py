@@ -410,6 +410,19 @@ async def test_a_waiter_whose_session_was_destroyed_waits_on(consul: Server | El
         assert await waiter.release()
 
 
+async def test_a_waiter_outlasts_the_lock_delay(consul: Server | Elsewhere, operator: Operator) -> None:
+    name = fresh()
+    async with opened(consul.url) as engine:
+        holder, waiting = claim_of(engine, name, ttl=300), claim_of(engine, name, ttl=300)
+        assert await holder.acquire()
+        assert await waiting.acquire() is None
+        await operator("PUT", f"/v1/session/destroy/{holder._session}")  # type: ignore[attr-defined]
+        async with asyncio.timeout(50):
+            while await waiting.acquire() is None:
+                await waiting.changed(100.0)
+        await waiting.release()
+
+
 async def test_keys_that_strangers_write_are_no_holders(consul: Server | Elsewhere, operator: Operator) -> None:
     name = fresh()
     for key in ("0", "1", "2", "3", "x", "1/2", "0" * 300, "-1", "%F0"):
