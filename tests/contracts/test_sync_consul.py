@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -37,10 +38,17 @@ class TestConsulSync(CutOff, SyncContract):
     test_a_holder_whose_loop_stands_still_loses_its_lock_in_time: Any = None
     test_an_observer_sees_that_a_leader_has_died: Any = None
 
-    async def test_what_takes_longer_than_a_ttl(self) -> None:
+    async def test_what_takes_longer_than_a_ttl(self, tmp_path: Path) -> None:
         hidden = [name for name, value in vars(TestConsulSync).items() if name.startswith("test") and value is None]
         assert len(hidden) == 5
-        await asyncio.gather(*(inspect.unwrap(getattr(SyncContract, name))(self) for name in hidden))
+        tests = [inspect.unwrap(getattr(SyncContract, name)) for name in hidden]
+        wanted = {"tmp_path": tmp_path}
+        await asyncio.gather(
+            *(
+                test(self, **{name: wanted[name] for name in [*inspect.signature(test).parameters][1:]})
+                for test in tests
+            )
+        )
 
     async def make(self) -> SyncEngine:
         return ConsulSync(f"{self.url}/?timeout=2")

@@ -36,6 +36,8 @@ STRANGE: list[Any] = [
     {"Results": [EPOCH, 5]},
     {"Results": [EPOCH, {"KV": None}]},
     {"Results": [EPOCH, entry("other", "x", Session=SESSION)]},
+    {"Results": [EPOCH, entry(SEAT, "x")]},
+    {"Results": [EPOCH, entry(SEAT, "x", Session="other")]},
     {"Results": [EPOCH, entry(SEAT, "x", Session=5)]},
     {"Results": [EPOCH, entry(SEAT, "x", Session=SESSION, ModifyIndex="5")]},
     {"Results": [EPOCH, entry(SEAT, "x", Session=SESSION, ModifyIndex=True)]},

@@ -32,7 +32,7 @@ from micro_rt.backends.consul.engine import Consul
 from micro_rt.backends.consul.http import list_of
 from micro_rt.backends.consul.lock_keys import Entry, LockKeys, entries_of, folder_of, said_in, value_of
 from micro_rt.backends.consul.lock_watch import LockWatches
-from micro_rt.errors import FailedPrecondition
+from micro_rt.errors import FailedPrecondition, PermissionDenied, Unauthenticated
 from micro_rt.kit.chance import shuffle, spread
 from micro_rt.kit.clock import loop_time
 from micro_rt.kit.shared import Shared
@@ -164,8 +164,8 @@ class _ConsulClaim(Claim):
         """The id of the session; empty if there is none yet."""
         self._stray = False
         """Whether there may be a session whose id is not known."""
-        self._unsure = False
-        """Whether the session may have, or may come to have, keys that nobody has told of."""
+        self._unsure: set[str] = set()
+        """Keys that the session may have, or may come to have, since a request for them was not answered."""
         self._held: _Seat | None = None
         self._gone = False
         self._tried: object = None
@@ -182,7 +182,7 @@ class _ConsulClaim(Claim):
             grant = await self._ask()
             if grant != "no session":
                 return grant
-            self._session, self._unsure = "", False  # It has ended while it waited, and had nothing.
+            self._session = ""  # It has ended while it waited, and had nothing.
         return None
 
     async def changed(self, seconds: float) -> None:
@@ -229,21 +229,22 @@ class _ConsulClaim(Claim):
                     entry = await self._locks.keys.entry(seat.key)
                     if not seat.is_in(entry):
                         self._gone = True
-                        return _reason(seat.key, entry)
+                        return _reason(seat, entry)
 
     async def release(self) -> bool:
         self._gone = True
         had = False
         if self._session:
-            keys = [] if self._held is None else [self._held.key]
-            if self._unsure:
-                _, entries = await self._locks.keys.read(self._folder)
-                keys += [key for key, entry in entries.items() if entry.session == self._session and key not in keys]
-            for key in keys:
+            # No key is read for it, nor the epoch: whatever is wrong with those, this claim's are given up.
+            for key in sorted(self._unsure if self._held is None else {self._held.key, *self._unsure}):
                 mine = {"Verb": "check-session", "Key": key, "Session": self._session}
-                answer = await self._consul.txn((mine, {"Verb": "delete", "Key": key}))
+                try:
+                    answer = await self._consul.txn((mine, {"Verb": "delete", "Key": key}))
+                except (PermissionDenied, Unauthenticated):
+                    continue  # The end of the session deletes it.
                 had |= answer.found
-            self._held, self._unsure = None, False
+            self._held = None
+            self._unsure.clear()
             await self._consul.put(f"/v1/session/destroy/{self._session}")
             self._session = ""
         if self._stray:
@@ -278,10 +279,12 @@ class _ConsulClaim(Claim):
             seats = [key for key in seats if key not in entries or not entries[key].session]
             shuffle(seats)
         for key in seats[:TRIES]:
-            unsure, self._unsure = self._unsure, True
+            sure = key not in self._unsure
+            self._unsure.add(key)
             lock = {"Verb": "lock", "Key": key, "Value": self._value, "Session": self._session}
             done, epoch, said = await self._locks.keys.do((lock,))
-            self._unsure = unsure
+            if sure:
+                self._unsure.discard(key)
             if done:
                 with self._consul.understood():
                     entry = entries_of((said[0]["KV"],))[key]
@@ -342,10 +345,12 @@ def _position(entry: Entry | None) -> tuple[str, int] | None:
     return None if entry is None or not entry.session else (entry.session, entry.modified)
 
 
-def _reason(key: str, entry: Entry | None) -> str:
+def _reason(seat: _Seat, entry: Entry | None) -> str:
     if entry is None:
-        return f"its key {key} was deleted, or its session has ended"
-    return f"another session has its key {key}" if entry.session else f"its key {key} was released by somebody else"
+        return f"its key {seat.key} was deleted, or its session has ended"
+    if entry.session == seat.session:
+        return f"its key {seat.key} was deleted, and was locked again by a request that came late"
+    return f"another session has its key {seat.key}" if entry.session else f"its key {seat.key} was released by hand"
 
 
 def _session_id(id: object) -> str:
