@@ -152,6 +152,11 @@ class StoreMachine(RuleBasedStateMachine):
             expires = None if ttl is None else self.time + ttl
         self.model[key] = Held(value, version, dict(kept), expires)
 
+    @rule(key=st.sampled_from(["a", "b"]), fence=FENCES, ttl=st.sampled_from([None, 10.0]))
+    def write_to_few_keys(self, key: str, fence: micro.Fence | None, ttl: float | None) -> None:
+        """So that holders meet."""
+        self.write(key, b"few", None, ttl, "none", fence)
+
     @rule(key=KEYS, conditional=st.booleans(), fence=FENCES)
     def delete(self, key: str, conditional: bool, fence: micro.Fence | None) -> None:
         key = self.place + key
@@ -169,9 +174,9 @@ class StoreMachine(RuleBasedStateMachine):
             return
         deleted = self.run(delete())
         assert deleted is (held is not None)
-        if deleted:
+        if deleted:  # What has expired stays in the model: it may be swept later, and a watch is told then.
             self.keep(key, fence)
-        self.model.pop(key, None)
+            self.model.pop(key)
 
     @rule(key=KEYS, value=VALUES, fence=FENCES)
     def update(self, key: str, value: bytes, fence: micro.Fence | None) -> None:

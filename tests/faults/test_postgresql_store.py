@@ -475,7 +475,7 @@ async def test_old_deletions_go_and_watches_from_before_start_over(
             await opened.write("a", b"1")
             position = (await soon(anext(watch))).position
             await opened.write("b", b"2")
-            await opened.delete("a")
+            await opened.delete("a", fence=micro.Fence("run", 1, 5))
             await opened.write("c", b"3")
             seen: list[str] = []
             while "c" not in seen:
@@ -493,6 +493,8 @@ async def test_old_deletions_go_and_watches_from_before_start_over(
         async with opened.watch(since=later) as watch:
             last = await opened.write("d", b"4")
             assert (await soon(anext(watch))).version == last
+        # The fence went with the deletion.
+        await opened.write("a", b"5", fence=micro.Fence("other", 0, 0))
 
 
 async def test_cockroachdb_restarts_transactions_that_lost(postgresql: Server, schema: str) -> None:

@@ -173,7 +173,7 @@ async def test_old_deletions_go_and_watches_from_before_start_over(tmp_path: Pat
             await store.write("a", b"1")
             position = (await soon(anext(watch))).position
         await store.write("b", b"2")
-        await store.delete("a")
+        await store.delete("a", fence=micro.Fence("run", 1, 5))
         async with store.watch(since=position) as watch:
             assert [(await soon(anext(watch))).key for _ in range(2)] == ["b", "a"]
         clock.ahead += KEPT + 60
@@ -183,6 +183,8 @@ async def test_old_deletions_go_and_watches_from_before_start_over(tmp_path: Pat
         async with store.watch(since=position) as watch:
             assert (await soon(anext(watch))).kind is micro.ChangeKind.RESYNC
             assert (await soon(anext(watch))).key == "b"
+        # The fence went with the deletion.
+        await store.write("a", b"3", fence=micro.Fence("other", 0, 0))
 
 
 async def test_a_record_that_was_deleted_and_written_again_stays(tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ async def test_old_deletions_are_forgotten_and_newer_ones_are_not() -> None:
         await store.write("again", b"")
         await store.delete("again")
         await store.write("again", b"2")
+        await store.write("fenced", b"", fence=micro.Fence("run", 1, 5))
+        await store.delete("fenced")
         for number in range(15_000):
             await store.write(f"{number}", b"")
             await store.delete(f"{number}")
@@ -69,6 +71,8 @@ async def test_old_deletions_are_forgotten_and_newer_ones_are_not() -> None:
             found = [await soon(anext(watch)) for _ in range(5000)]
             assert {each.kind for each in found} == {micro.ChangeKind.DELETED}
             assert [each.key for each in found] == [f"{number}" for number in range(15_000, 20_000)]
+        # The fence went with the deletion.
+        await store.write("fenced", b"", fence=micro.Fence("other", 0, 0))
 
 
 async def test_an_engine_that_is_opened_twice_says_so_and_works() -> None:
