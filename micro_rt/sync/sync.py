@@ -39,6 +39,10 @@ T = TypeVar("T")
 
 _BACKOFF = (0.05, 1.0)
 """Seconds until an engine that cannot be reached is asked again: at first, and at most."""
+_VAIN = (0.001, 0.1)
+"""Seconds until a claim that was woken and not granted waits again: at first, and at most."""
+_LOOKS = 10
+"""After so many wake-ups for nothing, it is renewed, which tells whether it lives."""
 _OBSERVE = 5.0
 """Seconds after which an observer looks also if the engine has not told it to."""
 
@@ -145,6 +149,7 @@ class Sync:
 
         Raises:
             Unavailable: the engine cannot be reached.
+            DeadlineExceeded: the engine has not answered.
         """
         checked_name(name)
         try:
@@ -256,7 +261,7 @@ class Sync:
                 except LockTimeout:
                     raise
                 except DeadlineExceeded as error:
-                    if timeout != 0 and loop_time() < deadline:
+                    if timeout == 0 or loop_time() < deadline:
                         raise
                     raise self._late(what, timeout, error.message) from error
                 if lease is not None:
@@ -315,19 +320,26 @@ class Sync:
         if grant is not None and tries == 1:
             return grant, asked
         renewed = asked
+        vain = Backoff(*_VAIN)
         while True:
             if grant is None:
                 if timeout == 0 or loop_time() >= deadline:
                     raise self._late(what, timeout)
                 beat = max(0.0, renewed + ttl / 3 - self._now())
                 wait = min(beat, deadline - loop_time())
+                began = loop_time()
                 await self._wait(engine, claim, wait, until)
                 if timeout != 0 and loop_time() >= deadline:
                     raise self._late(what, timeout)
                 if self._now() < renewed + ttl / 3:
                     grant, _ = await self._ask(engine, claim.acquire, until)
-                    if grant is None:
+                    if grant is None and loop_time() - began > _VAIN[1]:
+                        vain.succeeded()
                         continue
+                    if grant is None:  # It was woken for nothing, again and again perhaps: its claim may be gone.
+                        await asyncio.sleep(vain.failed())
+                        if vain.failures % _LOOKS:
+                            continue
             # Its time may have passed while it waited, or nobody knows which of several requests was granted.
             renewed = self._now()
             alive, _ = await self._ask(engine, claim.renew, until)

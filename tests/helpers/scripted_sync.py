@@ -38,6 +38,8 @@ class ScriptedSync(SyncEngine):
         """Seconds by which the next answer to ``acquire`` is late."""
         self.late_renewal = 0.0
         """Seconds by which the answer to ``renew`` is late."""
+        self.restless = False
+        """Whether those who wait are woken at once, for nothing."""
         self.cleanup = 0.0
         """Seconds that a renewal needs to end, also if it is cancelled."""
         self.tokens = 0
@@ -94,7 +96,8 @@ class ScriptedClaim(Claim):
         return self.grant
 
     async def changed(self, seconds: float) -> None:
-        await wait_for_event(self._engine.free, seconds)
+        if not self._engine.restless:
+            await wait_for_event(self._engine.free, min(seconds, 0.05))
 
     async def renew(self) -> bool:
         self.renewed += 1

@@ -392,6 +392,33 @@ async def test_a_claim_that_has_died_while_it_waited_starts_over() -> None:
         await guard.__aexit__(None, None, None)
 
 
+async def test_a_claim_that_is_woken_for_nothing_blocks_nobody_and_is_looked_at() -> None:
+    engine = ScriptedSync()
+    engine.free.clear()
+    async with over(engine) as sync:
+        guard = sync.lock("a", ttl=600)
+        entering = asyncio.ensure_future(guard.__aenter__())
+        await eventually(lambda: engine.claims and engine.claims[0].asked)
+        engine.restless = True
+        engine.dead = True
+        await eventually(lambda: len(engine.claims) == 2)
+        assert engine.claims[0].asked < 100
+        engine.restless = engine.dead = False
+        engine.free.set()
+        await soon(entering)
+        await guard.__aexit__(None, None, None)
+
+
+async def test_trying_once_tells_an_engine_that_does_not_answer_from_a_lock_that_is_held() -> None:
+    engine = ScriptedSync()
+    engine.timeout = 0.1
+    engine.late = 60
+    async with over(engine) as sync:
+        with pytest.raises(micro.DeadlineExceeded, match="scripted: has not answered") as late:
+            await sync.try_lock("a")
+        assert not isinstance(late.value, micro.LockTimeout)
+
+
 async def test_an_engine_that_cannot_be_reached_is_told_though_the_caller_waits_for_ever() -> None:
     engine = ScriptedSync()
     engine.timeout = 0.2
