@@ -25,6 +25,8 @@ KEYS = st.one_of(
     st.sampled_from(["a", "b", "a/b", "a/", "\x00", "é", "e\u0301", "\uffff", "\U0001f389", "A", "_", "%"]),
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4),
 )
+MET = st.one_of(st.sampled_from(["a", "b"]), st.sampled_from(["a", "b"]), KEYS)
+"""Of operations with a fence, so that holders meet at a record."""
 VALUES = st.binary(max_size=20)
 FENCES = st.one_of(
     st.none(),
@@ -113,7 +115,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.fences[key] = fence
 
     @rule(
-        key=KEYS,
+        key=MET,
         value=VALUES,
         metadata=st.one_of(st.none(), st.just(micro.KEEP), METADATA),
         ttl=st.one_of(st.none(), st.just(micro.KEEP), st.floats(1, 50)),
@@ -152,12 +154,7 @@ class StoreMachine(RuleBasedStateMachine):
             expires = None if ttl is None else self.time + ttl
         self.model[key] = Held(value, version, dict(kept), expires)
 
-    @rule(key=st.sampled_from(["a", "b"]), fence=FENCES, ttl=st.sampled_from([None, 10.0]))
-    def write_to_few_keys(self, key: str, fence: micro.Fence | None, ttl: float | None) -> None:
-        """So that holders meet."""
-        self.write(key, b"few", None, ttl, "none", fence)
-
-    @rule(key=KEYS, conditional=st.booleans(), fence=FENCES)
+    @rule(key=MET, conditional=st.booleans(), fence=FENCES)
     def delete(self, key: str, conditional: bool, fence: micro.Fence | None) -> None:
         key = self.place + key
         held = self.live(key)
@@ -178,7 +175,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.keep(key, fence)
             self.model.pop(key)
 
-    @rule(key=KEYS, value=VALUES, fence=FENCES)
+    @rule(key=MET, value=VALUES, fence=FENCES)
     def update(self, key: str, value: bytes, fence: micro.Fence | None) -> None:
         key = self.place + key
         held = self.live(key)
