@@ -25,7 +25,7 @@ __all__ = [
 
 _LONGEST_TTL = 1e9
 """Seconds, 31 years: a longer time is a mistake."""
-_LOCK = 256
+_LOCK = 300
 """Bytes of UTF-8 that the name of a lock has at most."""
 
 

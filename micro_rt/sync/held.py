@@ -28,8 +28,10 @@ from micro_rt.logs import logger
 from micro_rt.sync.base import Claim, Grant, LockLost
 from micro_rt.text import printable
 
-__all__ = ["Held", "Lease", "Lock", "Permit", "Term"]
+__all__ = ["LEADER", "Held", "Lease", "Lock", "Permit", "Term"]
 
+LEADER = "leader of "
+"""What the lock of a leader is called, before its name."""
 _LOOK = 1.0
 """Seconds after which the boot clock is looked at again, since the loop's clock may have stood still."""
 _BACKOFF = (0.05, 1.0)
@@ -314,7 +316,8 @@ class Term(Held):
             LockLost: the term is over.
         """
         self._lease.check()
-        return Fence(self.name, self._lease.grant.epoch, self._lease.grant.token)
+        # A lock of the same name has tokens of its own.
+        return Fence(f"{LEADER}{self.name}", self._lease.grant.epoch, self._lease.grant.token)
 
     async def resign(self) -> bool:
         """Ends the term before its block ends; returns whether this process led until now. A second call does no harm."""

@@ -13,7 +13,7 @@ import math
 import os
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -28,7 +28,7 @@ from micro_rt.logs import logger
 from micro_rt.sync.base import MAX_VALUE, TIMEOUT, TTL, Capabilities, Claim, Grant, Holder, LockTimeout, SyncEngine
 from micro_rt.sync.checks import checked_name, checked_seats, checked_timeout, checked_ttl, checked_value
 from micro_rt.sync.guard import Guard
-from micro_rt.sync.held import Lease, Lock, Permit, Term
+from micro_rt.sync.held import LEADER, Lease, Lock, Permit, Term
 from micro_rt.sync.lag import LagWatch
 from micro_rt.sync.queues import Queues, Turn
 from micro_rt.text import printable
@@ -115,7 +115,7 @@ class Sync:
         """Returns what the engine can do where engines differ."""
         return (await self._open(loop_time() + TIMEOUT)).capabilities
 
-    def lock(self, name: str, *, ttl: float = TTL, timeout: float | None = None) -> Guard[Lock]:
+    def lock(self, name: str, *, ttl: float = TTL, timeout: float | None = None) -> AbstractAsyncContextManager[Lock]:
         """Waits for a lock, holds it for a block, and releases it: ``async with service.sync.lock("invoice-run") as lock: …``.
 
         The block is cancelled, and ends with ``LockLost``, if the lock is lost. Code that does not await calls ``lock.check()``.
@@ -157,7 +157,9 @@ class Sync:
         except LockTimeout:
             return None
 
-    def leader(self, name: str, *, ttl: float = TTL, timeout: float | None = None, value: bytes = b"") -> Guard[Term]:
+    def leader(
+        self, name: str, *, ttl: float = TTL, timeout: float | None = None, value: bytes = b""
+    ) -> AbstractAsyncContextManager[Term]:
         """Waits until this process leads, and leads for a block: ``async with service.sync.leader("scheduler") as term: …``.
 
         The block is cancelled, and ends with ``LockLost``, if the term ends against its will. A leader has a name of its own:
@@ -181,7 +183,9 @@ class Sync:
             lambda: self._acquire(_led(name), what, 1, ttl, seconds, said), lambda lease: Term(name, lease), TIMEOUT
         )
 
-    def semaphore(self, name: str, limit: int, *, ttl: float = TTL, timeout: float | None = None) -> Guard[Permit]:
+    def semaphore(
+        self, name: str, limit: int, *, ttl: float = TTL, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[Permit]:
         """Waits for one of several permits, and has it for a block: ``async with service.sync.semaphore("uploads", 3): …``.
 
         All who use the name pass the same limit: permits of another limit are other permits.
@@ -382,18 +386,24 @@ class Sync:
 async def _persistently(name: str, work: Callable[[], Awaitable[T]], deadline: float) -> T:
     """Asks again until the deadline while the engine cannot be reached."""
     backoff = Backoff(*_BACKOFF)
+    reason: Unavailable | None = None
     while True:
         try:
             return await bounded(name, work(), deadline)
-        except Unavailable:
+        except Unavailable as error:
             pause = backoff.failed()
             if loop_time() + pause >= deadline:
                 raise
+            reason = error
+        except DeadlineExceeded as late:
+            if reason is None:
+                raise
+            raise reason from late  # It says more than that the last try took too long.
         await asyncio.sleep(pause)
 
 
 def _led(name: str) -> str:
-    return f"leader of {name}"
+    return f"{LEADER}{name}"
 
 
 def _leader(holder: Holder | None) -> Leader | None:

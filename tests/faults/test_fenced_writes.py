@@ -20,6 +20,8 @@ from micro_rt.backends.postgresql.store import PostgreSQLStore
 from micro_rt.kit.clock import monotonic
 from micro_rt.store.base import StoreEngine
 from micro_rt.store.store import Store
+from micro_rt.sync.sync import Sync
+from tests.helpers import sync_engines
 from tests.helpers.postgresql import looking
 from tests.helpers.waiting import eventually, soon
 from tests.servers.server import Server
@@ -126,3 +128,25 @@ async def test_before_a_newer_holder_has_written_an_old_token_passes(tmp_path: P
         assert (await store.read("run")).value == b"first, later"
         await store.write("run", b"newer", fence=micro.Fence("run", epoch, token + 1))
         assert await first.write() == ["Stale", "LockLost"]
+
+
+async def test_a_lock_in_etcd_fences_a_record_in_postgresql(etcd: Server, postgresql: Server) -> None:
+    """A record knows nothing of a lock but its fence, so the lock may be one of any engine."""
+    name, schema = f"run {uuid.uuid4().hex}", f"fenced_{uuid.uuid4().hex[:12]}"
+    engine = PostgreSQLStore(f"postgresql://postgres@{postgresql.address}/postgres?schema={schema}")
+    async with Sync.over(sync_engines.etcd(etcd.url)) as sync, Store.over(engine) as store:
+        async with sync.lock(name, timeout=60) as first:
+            old = first.fence
+            await store.write("a", b"first", fence=first)
+        async with sync.lock(name, timeout=60) as second:
+            await store.write("a", b"still passes", fence=old)
+            await store.write("a", b"second", fence=second)
+            with pytest.raises(micro.Stale) as stale:
+                await store.write("a", b"too late", fence=old)
+            assert (stale.value.lock, stale.value.token) == (name, second.token)
+            with pytest.raises(micro.LockLost):
+                await store.write("a", b"too late", fence=first)
+        assert (await store.read("a")).value == b"second"
+        async with sync.leader(name, timeout=60) as term:
+            with pytest.raises(micro.Stale):  # Leaders count their terms, and locks of that name their holders.
+                await store.write("a", b"another lock", fence=term)

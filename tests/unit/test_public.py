@@ -23,7 +23,7 @@ RUNTIME = ROOT / "micro_rt"
 PAGE = ROOT / "docs" / "architecture.md"
 TITLE = "## What is public"
 
-VOCABULARY = ("context", "errors", "event", "handler", "interceptor", "metadata", "method", "node", "status")
+VOCABULARY = ("context", "errors", "event", "fence", "handler", "interceptor", "metadata", "method", "node", "status")
 BASES = sorted(".".join(path.relative_to(RUNTIME).parent.parts) for path in RUNTIME.rglob("base.py"))
 PUBLIC = (
     "micro_rt",
@@ -41,7 +41,15 @@ PRIVATE = frozenset(
         # The runtime makes these objects, and users get them.
         *(
             f"{kind}.__init__"
-            for kind in ("BidiStreamCall", "ClientStreamCall", "EventSubscription", "ServerStreamCall")
+            for kind in (
+                "BidiStreamCall",
+                "ClientStreamCall",
+                "EventSubscription",
+                "Lock",
+                "Permit",
+                "ServerStreamCall",
+                "Term",
+            )
         ),
         # What these two take is a Service. Their types say how much of it they need, because clients do not import services.
         *("Client.__init__", "Publisher.__init__"),

@@ -17,6 +17,7 @@ import micro_rt as micro
 from micro_rt.backends.memory.sync import MemorySync
 from micro_rt.errors import Error
 from micro_rt.kit.clock import Clock, boot_clock, loop_time
+from micro_rt.sync.guard import Guard
 from micro_rt.sync.lag import LagWatch
 from micro_rt.sync.queues import Queues
 from micro_rt.sync.sync import Sync
@@ -297,6 +298,7 @@ async def test_the_engine_that_does_not_answer_does_not_keep_the_block(caplog: p
     engine.slow_release = asyncio.Event()
     async with over(engine) as sync:
         guard = sync.lock("a", ttl=1)
+        assert isinstance(guard, Guard)
         guard._patience = 0.05
         with caplog.at_level(logging.WARNING):
             async with guard as lock:

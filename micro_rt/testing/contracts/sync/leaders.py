@@ -27,7 +27,7 @@ class Leaders(SyncSuite):
             name = fresh("leader")
             async with one.leader(name, timeout=self.settle, value=b"one") as term:
                 number = term.number
-                assert term.fence.token == number
+                assert (term.fence.lock, term.fence.token) == (f"leader of {name}", number)
                 with pytest.raises(LockTimeout, match="leadership of"):
                     async with two.leader(name, timeout=0):
                         raise AssertionError
