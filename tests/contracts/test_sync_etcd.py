@@ -9,8 +9,8 @@ import pytest
 from micro_rt.backends.etcd.sync import PREFIX
 from micro_rt.sync.base import SyncEngine
 from micro_rt.testing.contracts import OtherSync, SyncContract
+from tests.helpers import sync_engines
 from tests.helpers.cutting import CutOff
-from tests.helpers.quick_etcd import QuickEtcdSync
 from tests.servers.server import Server, http_json
 from tests.servers.shared import Elsewhere
 
@@ -24,10 +24,10 @@ class TestEtcdSync(CutOff, SyncContract):
         self.address, self.url = etcd.address, etcd.url
 
     async def make(self) -> SyncEngine:
-        return QuickEtcdSync(f"{self.url}/?timeout=10")
+        return sync_engines.etcd(f"{self.url}/?timeout=10")
 
     def other_process(self) -> OtherSync:
-        return OtherSync("tests.helpers.quick_etcd:QuickEtcdSync", self.url)
+        return OtherSync("tests.helpers.sync_engines:etcd", self.url)
 
     async def drop(self, engine: SyncEngine, name: str) -> bool:
         begin = f"{PREFIX}{quote(name, safe='')}/1/"

@@ -10,8 +10,9 @@ import pytest
 from micro_rt.backends.postgresql.address import quoted
 from micro_rt.sync.base import SyncEngine
 from micro_rt.testing.contracts import OtherSync, SyncContract
+from tests.helpers import sync_engines
 from tests.helpers.cutting import CutOff
-from tests.helpers.postgresql import impatient, looking
+from tests.helpers.postgresql import looking
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.server import Server
 
@@ -37,10 +38,10 @@ class SqlSyncContract(CutOff, SyncContract):
         asyncio.run(drop_schema(postgresql.address, quoted(self.schema)))
 
     async def make(self) -> SyncEngine:
-        return impatient(self.url)
+        return sync_engines.sql(self.url)
 
     def other_process(self) -> OtherSync:
-        return OtherSync("tests.helpers.postgresql:impatient", self.url)
+        return OtherSync("tests.helpers.sync_engines:sql", self.url)
 
     async def drop(self, engine: SyncEngine, name: str) -> bool:
         async with looking(self.server) as connection:

@@ -15,12 +15,13 @@ from urllib.parse import quote
 import pytest
 
 from micro_rt.backends.etcd.messages_pb2 import TxnRequest, TxnResponse
+from micro_rt.backends.etcd.sync import EtcdSync
 from micro_rt.errors import Error, PermissionDenied
 from micro_rt.kit.clock import loop_time
 from micro_rt.kit.ids import new_id
 from micro_rt.sync.base import Claim, Grant, LockLost, SyncEngine
 from micro_rt.sync.sync import Sync
-from tests.helpers.quick_etcd import QuickEtcdSync
+from tests.helpers import sync_engines
 from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import PATIENCE, eventually, soon
 from tests.servers.etcd import Etcd
@@ -35,8 +36,8 @@ Make = Callable[..., Etcd]
 
 
 @asynccontextmanager
-async def opened(address: str, options: str = "timeout=5") -> AsyncGenerator[QuickEtcdSync]:
-    engine = QuickEtcdSync(f"etcd://{address}/?{options}")
+async def opened(address: str, options: str = "timeout=5") -> AsyncGenerator[EtcdSync]:
+    engine = sync_engines.etcd(f"etcd://{address}/?{options}")
     await engine.open()
     try:
         yield engine
@@ -122,7 +123,7 @@ async def test_one_whose_lease_dies_while_it_waits_does_not_get_the_lock(etcd: S
 async def test_one_whose_lease_dies_while_it_waits_queues_up_anew(etcd: Server | Elsewhere) -> None:
     """https://github.com/etcd-io/etcd/issues/11456, as users see it."""
     name, tokens = fresh(), list[int]()
-    async with opened(etcd.address) as one, Sync.over(QuickEtcdSync(etcd.url)) as sync:
+    async with opened(etcd.address) as one, Sync.over(sync_engines.etcd(etcd.url)) as sync:
 
         async def work() -> int:
             async with sync.lock(name, ttl=TTL) as lock:
@@ -145,7 +146,7 @@ async def test_one_whose_lease_dies_while_it_waits_queues_up_anew(etcd: Server |
 async def test_a_lock_that_is_taken_away_is_lost_at_once(etcd: Server | Elsewhere, how: str, figures: Figures) -> None:
     """https://github.com/etcd-io/etcd/issues/15247 and 12528: a stuck old leader revoked leases that lived."""
     name, begun = fresh(), 0.0
-    async with Sync.over(QuickEtcdSync(etcd.url)) as sync:
+    async with Sync.over(sync_engines.etcd(etcd.url)) as sync:
         with pytest.raises(LockLost, match="its key was deleted, or its lease has ended"):
             async with sync.lock(name, ttl=LONG):
                 (key,) = claims(etcd.address, name)
@@ -314,7 +315,7 @@ async def test_a_claim_dies_with_its_lease_though_its_engine_was_restarted(make_
     ttl = 4.0
     server = make_etcd()
     await server.start()
-    async with opened(server.address) as engine, Sync.over(QuickEtcdSync(server.url)) as sync:
+    async with opened(server.address) as engine, Sync.over(sync_engines.etcd(server.url)) as sync:
         name, other_name = fresh(), fresh()
         async with sync.lock(other_name, ttl=60.0, timeout=PATIENCE) as kept:
             dead = claimed(engine, name, ttl=ttl)
@@ -361,7 +362,7 @@ async def test_terms_never_overlap_while_the_engine_is_away(make_etcd: Make, siz
 
     async with contextlib.AsyncExitStack() as stack:
         url = f"{server.url}/?timeout=2"
-        syncs = [await stack.enter_async_context(Sync.over(QuickEtcdSync(url))) for _ in range(3)]
+        syncs = [await stack.enter_async_context(Sync.over(sync_engines.etcd(url))) for _ in range(3)]
         candidates = [asyncio.create_task(stand(sync)) for sync in syncs]
         for outage in outages:
             await eventually(lambda: inside == 1)
@@ -383,9 +384,9 @@ async def test_terms_never_overlap_while_the_engine_is_away(make_etcd: Make, siz
 HOLDER = """
 import asyncio, sys
 from micro_rt.sync.sync import Sync
-from tests.helpers.quick_etcd import QuickEtcdSync
+from tests.helpers import sync_engines
 async def main():
-    async with Sync.over(QuickEtcdSync(sys.argv[1])) as sync:
+    async with Sync.over(sync_engines.etcd(sys.argv[1])) as sync:
         async with sync.lock(sys.argv[2], ttl=float(sys.argv[3])) as lock:
             print(lock.token, flush=True)
             await asyncio.sleep(3600)
@@ -398,7 +399,7 @@ async def test_a_lock_is_handed_over_after_its_holder_was_killed(
     etcd: Server | Elsewhere, size: Size, figures: Figures
 ) -> None:
     times = list[float]()
-    async with Sync.over(QuickEtcdSync(etcd.url)) as sync:
+    async with Sync.over(sync_engines.etcd(etcd.url)) as sync:
         for ttl in size((2.0, 5.0, 10.0, 15.0), ci=(2.0,)):
             name = fresh()
             process = await asyncio.create_subprocess_exec(
@@ -609,11 +610,11 @@ async def test_a_user_needs_its_keys_and_no_others(make_etcd: Make) -> None:
         status, answer = server.request(path, body, token=token)
         assert status == 200, answer
     url = f"etcd://locker:Canary7@{server.address}"
-    async with Sync.over(QuickEtcdSync(url)) as sync, sync.lock(name := fresh(), ttl=TTL, timeout=PATIENCE) as lock:
+    async with Sync.over(sync_engines.etcd(url)) as sync, sync.lock(name := fresh(), ttl=TTL, timeout=PATIENCE) as lock:
         assert await sync.try_lock(name, ttl=TTL) is None
         await asyncio.sleep(TTL)
         lock.check()
-    engine = QuickEtcdSync(f"{url}/?prefix=/others/")
+    engine = sync_engines.etcd(f"{url}/?prefix=/others/")
     with pytest.raises(PermissionDenied, match="may not do this") as refused:
         await engine.open()
     assert "Canary7" not in str(refused.value) + engine.name

@@ -22,8 +22,9 @@ from micro_rt.kit.ids import new_id
 from micro_rt.sync.base import Claim, Grant, LockLost
 from micro_rt.sync.sync import Sync
 from micro_rt.testing.proxy import FaultProxy
+from tests.helpers import sync_engines
 from tests.helpers.lock_histories import Lockers, check_history, faked_clock
-from tests.helpers.postgresql import end_sessions, impatient, looking
+from tests.helpers.postgresql import end_sessions, looking
 from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import PATIENCE, eventually, soon
 from tests.servers.pgbouncer import PgBouncer
@@ -57,7 +58,7 @@ async def granted(claim: Claim) -> Grant:
 @contextlib.asynccontextmanager
 async def opened(*args: str, scheme: str = "postgresql") -> AsyncGenerator[SqlSync]:
     """An engine, without what renews its claims."""
-    engine = impatient(url(*args, scheme=scheme))
+    engine = sync_engines.sql(url(*args, scheme=scheme))
     await engine.open()
     try:
         yield engine
@@ -67,7 +68,7 @@ async def opened(*args: str, scheme: str = "postgresql") -> AsyncGenerator[SqlSy
 
 @contextlib.asynccontextmanager
 async def locks(*args: str, scheme: str = "postgresql") -> AsyncGenerator[tuple[SqlSync, Sync]]:
-    engine = impatient(url(*args, scheme=scheme))
+    engine = sync_engines.sql(url(*args, scheme=scheme))
     async with Sync.over(engine) as sync:
         yield engine, sync
 
@@ -89,7 +90,7 @@ async def test_histories_of_locks_while_servers_are_killed_and_sessions_end(
         await server.start()
 
     lockers = Lockers(
-        "tests.helpers.postgresql:impatient", url(server.address, schema, scheme=scheme), {}, new_id(), 1.0, tmp_path
+        "tests.helpers.sync_engines:sql", url(server.address, schema, scheme=scheme), {}, new_id(), 1.0, tmp_path
     )
     counts = await check_history(
         lockers,
@@ -270,9 +271,9 @@ async def test_the_time_of_day_of_one_who_waits_does_not_matter(postgresql: Serv
         pytest.skip("needs the command faketime (Debian has it)")
     script = (
         "import asyncio, sys, time; from micro_rt.sync.sync import Sync\n"
-        "from tests.helpers.postgresql import impatient\n"
+        "from tests.helpers import sync_engines\n"
         "async def main():\n"
-        " async with Sync.over(impatient(sys.argv[1])) as sync:\n"
+        " async with Sync.over(sync_engines.sql(sys.argv[1])) as sync:\n"
         "  print(time.time(), await sync.try_lock('a', ttl=0.5), flush=True)\n"
         "  await asyncio.sleep(3)\n"
         "  print(await sync.try_lock('a', ttl=0.5))\n"
@@ -560,9 +561,9 @@ async def test_ten_processes_make_the_tables_at_once(postgresql: Server, schema:
     script = (
         "import asyncio, os, sys\n"
         "from micro_rt.sync.sync import Sync\n"
-        "from tests.helpers.postgresql import impatient\n"
+        "from tests.helpers import sync_engines\n"
         "async def main(name):\n"
-        " async with Sync.over(impatient(sys.argv[1])) as sync:\n"
+        " async with Sync.over(sync_engines.sql(sys.argv[1])) as sync:\n"
         "  lock = await sync.try_lock(name)\n"
         "  assert lock and await lock.release()\n"
         "children = []\n"
@@ -588,7 +589,7 @@ async def test_ten_processes_make_the_tables_at_once(postgresql: Server, schema:
 async def test_tables_of_a_newer_version_are_refused(postgresql: Server, schema: str, scheme: str) -> None:
     async with opened(postgresql.address, schema, scheme=scheme), looking(postgresql.address) as own:
         await own.execute(f"UPDATE {schema}.sync_state SET version = 2")
-        engine = impatient(url(postgresql.address, schema, scheme=scheme))
+        engine = sync_engines.sql(url(postgresql.address, schema, scheme=scheme))
         with pytest.raises(micro.FailedPrecondition, match="update micro-rt, or name another schema"):
             await engine.open()
         with pytest.raises(micro.FailedPrecondition, match="is not open"):
@@ -599,12 +600,12 @@ async def test_a_user_without_rights_learns_which(postgresql: Server, schema: st
     user = f"user_{schema}"
     async with looking(postgresql.address) as own:
         await own.execute(f"CREATE ROLE {user} LOGIN; CREATE ROLE {user}_2 LOGIN")
-        engine = impatient(url(postgresql.address, schema, user=user))
+        engine = sync_engines.sql(url(postgresql.address, schema, user=user))
         with pytest.raises(micro.PermissionDenied, match=f'CREATE SCHEMA "{schema}" AUTHORIZATION "{user}"'):
             await engine.open()
         await own.execute(f'CREATE SCHEMA "{schema}" AUTHORIZATION "{user}"')
         await own.execute(f"GRANT USAGE ON SCHEMA {schema} TO {user}_2")
-        other = impatient(url(postgresql.address, schema, user=f"{user}_2"))
+        other = sync_engines.sql(url(postgresql.address, schema, user=f"{user}_2"))
         with pytest.raises(micro.PermissionDenied, match=f'GRANT CREATE ON SCHEMA "{schema}" TO "{user}_2"'):
             await other.open()
         async with Sync.over(engine):
@@ -650,9 +651,9 @@ async def test_how_long_a_hand_over_takes_after_a_holder_was_killed(
 ) -> None:
     script = (
         "import asyncio, sys; from micro_rt.sync.sync import Sync\n"
-        "from tests.helpers.postgresql import impatient\n"
+        "from tests.helpers import sync_engines\n"
         "async def main():\n"
-        " async with Sync.over(impatient(sys.argv[1])) as sync, sync.lock('a', ttl=float(sys.argv[2])):\n"
+        " async with Sync.over(sync_engines.sql(sys.argv[1])) as sync, sync.lock('a', ttl=float(sys.argv[2])):\n"
         "  print('held', flush=True)\n"
         "  await asyncio.sleep(600)\n"
         "asyncio.run(main())\n"

@@ -14,7 +14,6 @@ from micro_rt.testing.proxy import FaultProxy
 from tests.helpers.lock_histories import Counts, Lockers, Moment, check_history, violations
 from tests.helpers.sizes import Figures, Size
 from tests.servers.etcd import Etcd
-from tests.servers.postgresql import PostgreSQL
 from tests.servers.server import Server
 
 HOLDS = 10_000
@@ -65,17 +64,6 @@ async def test_histories_of_locks_in_etcd(
     await server.start()
     holds, disturbances = size(HOLDS, ci=100), size(60, ci=3)
     counts = await history("etcd", server.url, 3.0, tmp_path, holds, disturbances, restarting(server))
-    figures.add_all(counts)
-
-
-@pytest.mark.verify("sync")
-async def test_histories_of_locks_in_postgresql(
-    make_postgresql: Callable[..., PostgreSQL], tmp_path: Path, size: Size, figures: Figures
-) -> None:
-    server = make_postgresql()
-    await server.start()
-    holds, disturbances = size(HOLDS, ci=100), size(60, ci=3)
-    counts = await history("postgresql", server.url, 3.0, tmp_path, holds, disturbances, restarting(server))
     figures.add_all(counts)
 
 

@@ -8,11 +8,9 @@ from collections.abc import AsyncIterator
 import asyncpg
 
 from micro_rt.backends.postgresql.pool import Connection
-from micro_rt.backends.postgresql.sync import CockroachSync, PostgreSQLSync
-from micro_rt.backends.postgresql.sync_engine import SqlSync
 from tests.servers.postgresql import PostgreSQL
 
-__all__ = ["connect", "end_sessions", "impatient", "looking"]
+__all__ = ["connect", "end_sessions", "looking"]
 
 
 async def connect(address: str, database: str = "postgres") -> Connection:
@@ -40,10 +38,3 @@ async def end_sessions(server: PostgreSQL) -> None:
     """
     async with looking(server.address) as own:
         await own.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'micro-rt'")
-
-
-def impatient(url: str) -> SqlSync:
-    """Makes an engine of locks whose shortest ttl is shorter than users may have it, so that tests need not wait."""
-    engine = CockroachSync(url) if url.startswith("cockroachdb:") else PostgreSQLSync(url)
-    engine.min_ttl, engine.margin = 0.5, 0.1
-    return engine

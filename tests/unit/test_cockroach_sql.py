@@ -24,7 +24,7 @@ from micro_rt.backends.postgresql.sync_statements import SyncStatements
 from micro_rt.fence import Fence
 from micro_rt.store.store import Store
 from micro_rt.sync.sync import Sync
-from tests.helpers.postgresql import impatient
+from tests.helpers import sync_engines
 from tests.helpers.waiting import soon
 from tests.servers.server import Server
 
@@ -329,7 +329,7 @@ async def test_nothing_else_is_sent(postgresql: Server, sent: set[str]) -> None:
 async def test_nothing_else_is_sent_for_locks(postgresql: Server, sent: set[str]) -> None:
     """What an engine of locks sends is among the statements that are checked, too."""
     schema = f"sql_{uuid.uuid4().hex[:12]}"
-    engine = impatient(f"cockroachdb://postgres@{postgresql.address}/postgres?schema={schema}")
+    engine = sync_engines.sql(f"cockroachdb://postgres@{postgresql.address}/postgres?schema={schema}")
     async with Sync.over(engine) as sync:
         async with sync.leader("a", ttl=0.5, timeout=60.0):
             await soon(anext(sync.observe("a")))
