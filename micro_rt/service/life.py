@@ -138,7 +138,7 @@ class Life:
         self._store = OnDemand(self.home, self._open_store, lambda: self._stopped("store is"))
         self.store = Store(self._store.opened, self._store.ready)
         self._locks = OnDemand(self.home, self._open_locks, lambda: self._stopped("locks are"))
-        self.sync = Sync(self._locks.opened, f"service {plan.name!r}")
+        self.sync = Sync(self._locks.opened, f"service {plan.name!r}", ready=self._locks.ready)
         self.nodes: Nodes | None = None
         self.node: Node | None = None
         self._plan = plan

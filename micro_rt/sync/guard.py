@@ -19,7 +19,6 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from micro_rt.kit.tasks import observed
 from micro_rt.sync.held import Held, Lease
 
 __all__ = ["Guard"]
@@ -76,9 +75,8 @@ class Guard(Generic[HeldT]):
             if error is None:
                 raise lease.error()
             return
-        # A lease whose deadline has passed becomes a lost one here.
-        releasing = observed(asyncio.ensure_future(lease.release()))
-        await asyncio.wait((releasing,), timeout=self._patience)
+        lease.give_up()  # A lease whose deadline has passed becomes a lost one here.
+        await lease.told(self._patience)
         if lease.reason and not lease.released and error is None:
             raise lease.error()
 

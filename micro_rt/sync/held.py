@@ -9,6 +9,7 @@ The rules that it keeps, and why:
 - It is renewed three times per ttl. An engine that does not answer is asked again until the deadline: an election of a leader among
   servers is not a loss. An engine that says that the claim is gone ends it at once.
 - Nothing renews it but its event loop: a holder that hangs loses it. A loop that is blocked for long gets a warning (lag.py).
+- What keeps it starts a moment after the grant: most locks are released before, and then cost no tasks.
 - It ends once: released, or lost for a reason. Its state changes before anything is sent, so nobody reads a token of a lock that is
   being released.
 - What is sent to release it is not cancelled with the caller: it goes on behind it until the ttl has passed.
@@ -34,6 +35,8 @@ LEADER = "leader of "
 """What the lock of a leader is called, before its name."""
 _LOOK = 1.0
 """Seconds after which the boot clock is looked at again, since the loop's clock may have stood still."""
+_MOMENT = 0.05
+"""Seconds after which what keeps it starts."""
 _BACKOFF = (0.05, 1.0)
 """Seconds until an engine that does not answer is asked again: at first, and at most."""
 
@@ -86,12 +89,9 @@ class Lease:
         self._ended = ended
         self._failure = ""
         self._releasing: asyncio.Task[bool] | None = None
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(max(0.0, min(self.remaining, _LOOK)), self._look)
-        self._keeping = (
-            tasks.start(self._renew(), name=f"micro-rt renews {what}"),
-            tasks.start(self._watch(), name=f"micro-rt watches {what}"),
-        )
+        self._sent = sent
+        self._keeping: tuple[asyncio.Task[None], ...] = ()
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, min(self.remaining, _MOMENT)), self._look)
 
     @property
     def remaining(self) -> float:
@@ -114,17 +114,25 @@ class Lease:
             f"{self.what} {verb}" + ("" if self.released else f": {self.reason or self._late()}"), id="micro.lock_lost"
         )
 
-    async def release(self) -> bool:
-        """Gives it up; returns whether this call did, and it was held until then, as far as is known."""
-        first = not self.reason and self._now() < self.deadline
-        if first:
+    def give_up(self) -> bool:
+        """Ends it now, and has the engine told behind the caller; returns whether this call ended it."""
+        held = not self.reason and self._now() < self.deadline
+        if held:
             self.released = True
             self._end("it was released")
         elif not self.reason:
             self.lose(self._late())
-        releasing = self._gives_up()
-        done = await asyncio.shield(releasing)
-        return done and first
+        self._gives_up()
+        return held
+
+    async def told(self, seconds: float) -> None:
+        """Waits until the engine was told that it was given up, for that many seconds at most."""
+        await asyncio.wait((self._gives_up(),), timeout=seconds)
+
+    async def release(self) -> bool:
+        """Gives it up; returns whether this call did, and it was held until then, as far as is known."""
+        held = self.give_up()
+        return await asyncio.shield(self._gives_up()) and held
 
     def _look(self) -> None:
         if self.reason:
@@ -133,6 +141,11 @@ class Lease:
         if left <= 0:
             self.lose(self._late())
         else:
+            if not self._keeping:
+                self._keeping = (
+                    self._tasks.start(self._renew(), name=f"micro-rt renews {self.what}"),
+                    self._tasks.start(self._watch(), name=f"micro-rt watches {self.what}"),
+                )
             self._timer = asyncio.get_running_loop().call_later(min(left, _LOOK), self._look)
 
     def _late(self) -> str:
@@ -171,7 +184,8 @@ class Lease:
         until = self._now() + self.ttl
         backoff = Backoff(*_BACKOFF)
         try:
-            await asyncio.wait(self._keeping)  # The methods of a claim are not called at the same time.
+            if self._keeping:
+                await asyncio.wait(self._keeping)  # The methods of a claim are not called at the same time.
             while True:
                 try:
                     async with asyncio.timeout(max(0.01, until - self._now())):
@@ -189,7 +203,7 @@ class Lease:
     async def _renew(self) -> None:
         period = self.ttl / 3
         backoff = Backoff(min(_BACKOFF[0], period / 4), min(_BACKOFF[1], period / 2))
-        pause = period
+        pause = max(0.0, self._sent + period - self._now())
         while True:
             await asyncio.sleep(pause)
             sent = self._now()

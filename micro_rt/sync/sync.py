@@ -69,11 +69,19 @@ class Sync:
 
     Args:
         opened: returns the engine, and opens it first if it is not open yet.
+        ready: returns the engine if it is open, else None.
         who: what is named in errors of others as the holder; the host and the process by default.
     """
 
-    def __init__(self, opened: Callable[[], Awaitable[SyncEngine]], who: str = "") -> None:
+    def __init__(
+        self,
+        opened: Callable[[], Awaitable[SyncEngine]],
+        who: str = "",
+        *,
+        ready: Callable[[], SyncEngine | None] = lambda: None,
+    ) -> None:
         self._opened = opened
+        self._ready = ready
         self._who = (who or f"process {os.getpid()} on {socket.gethostname()}").encode()[:MAX_VALUE]
         self._queues = Queues()
         self._tasks: TaskSet[Any] = TaskSet()
@@ -96,7 +104,7 @@ class Sync:
 
         await engine.open()
         try:
-            sync = cls(opened)
+            sync = cls(opened, ready=lambda: engine)
             try:
                 yield sync
             finally:
@@ -240,6 +248,8 @@ class Sync:
                 await asyncio.sleep(backoff.failed())
 
     async def _open(self, deadline: float) -> SyncEngine:
+        if (engine := self._ready()) is not None:
+            return engine
         return await _persistently("the sync engine", self._opened, deadline)
 
     async def _acquire(
@@ -360,7 +370,7 @@ class Sync:
         async def once() -> T:
             nonlocal tries
             tries += 1
-            return await bounded(engine.name, request(), min(until, loop_time() + engine.timeout))
+            return await request()
 
         return await _persistently(engine.name, once, min(until, loop_time() + engine.timeout)), tries
 
