@@ -9,10 +9,13 @@ from collections.abc import AsyncGenerator, Sequence
 import pytest
 
 import micro_rt as micro
+from micro_rt.backends.postgresql import cockroach
 from micro_rt.backends.postgresql import store as postgresql_store
 from micro_rt.backends.postgresql.cockroach import CockroachStore
 from micro_rt.backends.postgresql.engine import SCHEMA, SqlStore
+from micro_rt.backends.postgresql.pool import Pool
 from micro_rt.backends.postgresql.store import PostgreSQLStore
+from micro_rt.backends.postgresql.tables import version_of
 from micro_rt.store.store import Store
 from tests.helpers.postgresql import looking
 from tests.helpers.store_versions import all_at_once, check, check_all_at_once
@@ -164,18 +167,17 @@ async def test_tables_that_an_earlier_version_makes_at_the_same_time_get_all_col
     statements = COCKROACH if made == "all" else [each for each in COCKROACH if not each.startswith("INSERT")]
     async with looking(postgresql.address) as own:
         engine = CockroachStore(f"cockroachdb://postgres@{postgresql.address}/postgres?schema={schema}")
-        version = engine._version  # pyright: ignore[reportPrivateUsage]
         looked = 0
 
-        async def late() -> int | None:
+        async def late(pool: Pool, sql: str) -> int | None:
             nonlocal looked
             looked += 1
             if looked > 1:
-                return await version()
+                return await version_of(pool, sql)
             await make_tables(postgresql.address, schema, statements)
             return None
 
-        monkeypatch.setattr(engine, "_version", late)
+        monkeypatch.setattr(cockroach, "version_of", late)
         try:
             async with Store.over(engine) as store:
                 await store.write("d", b"", fence=micro.Fence("run", 1, 5))

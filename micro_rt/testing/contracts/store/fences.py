@@ -315,7 +315,7 @@ class Fences(StoreSuite):
                     await store.write(key, b"", fence=fence)
             for fence in (
                 *(Fence("a", -1, 1), Fence("a", 1, -1), Fence("a", 1 << 63, 1), Fence("a", 1, 1 << 63)),
-                *(Fence("", 1, 1), Fence("é" * 129, 1, 1), Fence("\ud800", 1, 1), Fence("a", 1, 1 << 100_000)),
+                *(Fence("", 1, 1), Fence("é" * 151, 1, 1), Fence("\ud800", 1, 1), Fence("a", 1, 1 << 100_000)),
             ):
                 for work in (store.write(key, b"", fence=fence), store.delete(key, fence=fence)):
                     with pytest.raises(InvalidArgument, match="fence"):
