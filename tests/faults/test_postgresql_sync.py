@@ -188,7 +188,7 @@ async def test_a_lock_ends_in_time_though_the_server_is_frozen(make_postgresql: 
                 await server.pause()
                 await asyncio.sleep(PATIENCE)
         assert loop_time() - began >= 1  # It had been renewed when the server froze, or was granted.
-        with pytest.raises(micro.DeadlineExceeded, match="has not answered"):
+        with pytest.raises((micro.DeadlineExceeded, micro.Unavailable), match="has not answered|did not accept"):
             await soon(sync.lock("b", timeout=0).__aenter__())
         assert engine.pool.size <= 2
         assert engine.problem
@@ -257,6 +257,7 @@ async def test_processes_that_try_once_and_end_learn_that_a_holder_has_died(
         assert await own.fetchval(f"SELECT seen_by FROM {schema}.sync_seats") is None
         await eventually(once)
         assert loop_time() - renewed >= 0.5
+        await granted(claim(engine, "a", ttl=600.0))  # What tried once has released its lock when it closed.
         # Another machine, or another boot of this one, has another clock.
         await own.execute(f"UPDATE {schema}.sync_seats SET seen_by = 'another', seen_at = 0")
         assert not await once()
