@@ -188,7 +188,7 @@ async def test_a_lock_ends_in_time_though_the_server_is_frozen(make_postgresql: 
                 await server.pause()
                 await asyncio.sleep(PATIENCE)
         assert loop_time() - began >= 1  # It had been renewed when the server froze, or was granted.
-        with pytest.raises((micro.DeadlineExceeded, micro.Unavailable), match="has not answered|did not accept"):
+        with pytest.raises((micro.DeadlineExceeded, micro.Unavailable), match=r"has not answered|did not accept"):
             await soon(sync.lock("b", timeout=0).__aenter__())
         assert engine.pool.size <= 2
         assert engine.problem
