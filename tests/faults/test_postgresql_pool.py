@@ -491,6 +491,8 @@ async def test_a_server_that_answers_something_else(answer: str, options: str) -
             await writer.drain()
             await reader.read(65536)
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
