@@ -69,8 +69,8 @@ class Sync:
 
     Args:
         opened: returns the engine, and opens it first if it is not open yet.
+        who: what operators see as the holder of a lock, before the process and the host.
         ready: returns the engine if it is open, else None.
-        who: what is named in errors of others as the holder; the host and the process by default.
     """
 
     def __init__(
@@ -82,7 +82,8 @@ class Sync:
     ) -> None:
         self._opened = opened
         self._ready = ready
-        self._who = (who or f"process {os.getpid()} on {socket.gethostname()}").encode()[:MAX_VALUE]
+        place = f"process {os.getpid()} on {socket.gethostname()}"
+        self._who = (f"{who}, {place}" if who else place).encode(errors="replace")[:MAX_VALUE]
         self._queues = Queues()
         self._tasks: TaskSet[Any] = TaskSet()
         self._leases: OrderedSet[Lease] = OrderedSet()

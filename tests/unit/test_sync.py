@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -42,6 +44,18 @@ async def test_a_service_has_locks() -> None:
             with pytest.raises(micro.LockTimeout):
                 async with service.sync.lock("invoice-run", timeout=0):
                     raise AssertionError
+
+
+async def test_operators_see_which_process_of_which_service_has_a_lock() -> None:
+    async with Sync.over(engine := MemorySync("memory:seen")) as sync:
+        async with micro.Service("web", registry="memory:", sync="memory:seen") as service, service.sync.lock("a"):
+            seen = await engine.observe("a")
+            assert seen.holder is not None
+            assert seen.holder.value.decode() == f"service 'web', process {os.getpid()} on {socket.gethostname()}"
+        async with sync.lock("a"):
+            seen = await engine.observe("a")
+            assert seen.holder is not None
+            assert seen.holder.value.decode() == f"process {os.getpid()} on {socket.gethostname()}"
 
 
 async def test_locks_are_used_while_their_service_runs(monkeypatch: pytest.MonkeyPatch) -> None:
