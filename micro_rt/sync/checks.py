@@ -21,7 +21,7 @@ def checked_name(name: object) -> str:
     """Returns the name of a lock.
 
     Raises:
-        TypeError: it is no text.
+        TypeError: it is not a str.
         InvalidArgument: it is empty, too long, or has a surrogate or a NUL.
     """
     if not isinstance(name, str):
@@ -41,7 +41,7 @@ def checked_ttl(ttl: object, engine: SyncEngine) -> float:
     """Returns the time that a lock outlives its holder.
 
     Raises:
-        TypeError: it is no number.
+        TypeError: it is not a number.
         InvalidArgument: it is shorter than the engine can have it, or longer than a day.
     """
     if isinstance(ttl, bool) or not isinstance(ttl, int | float):
@@ -57,7 +57,7 @@ def checked_timeout(timeout: object) -> float | None:
     """Returns the time that waiting may take; None for no limit.
 
     Raises:
-        TypeError: it is no number.
+        TypeError: it is not a number.
         ValueError: it is less than 0, or not finite.
     """
     if timeout is None:
@@ -73,7 +73,7 @@ def checked_seats(seats: object) -> int:
     """Returns how many may hold a semaphore at once.
 
     Raises:
-        TypeError: it is no whole number.
+        TypeError: it is not an int.
         InvalidArgument: it is out of range.
     """
     if type(seats) is not int:

@@ -30,7 +30,7 @@ class LagWatch:
 
     def __init__(self) -> None:
         self._limits: dict[str, list[float]] = {}
-        """By lock, the seconds for which it bears a blocked loop; one for each that is held."""
+        """By lock, the seconds for which the loop may be blocked; one entry for each that is held."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread = 0
         self._beat = 0.0

@@ -1,6 +1,6 @@
 """Who of this process is next, where the engine knows no order.
 
-Without it, each hand-over would wake every waiter, and all but one would ask the engine in vain.
+Without it, each hand-over would wake every waiter, and all but one would ask the engine for nothing.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class Answer:
     """What Consul said."""
 
     found: bool
-    """False if it was 404, there is no such thing, or a transaction that was rolled back: ``data`` says why."""
+    """False if the answer was 404, or if Consul rolled a transaction back: ``data`` says why."""
     data: Any
     """The JSON, or the text if it is none; None if there is none."""
     index: int

@@ -28,7 +28,7 @@ TRIES = 3
 """Times that a missing epoch is made before it is somebody else's fault."""
 _CONSISTENT = (("consistent", ""),)
 EPOCH = f"{ROOT}epoch"
-"""The key of a number that is made when there is none: greater than that of every epoch before, if the clocks were right."""
+"""The key that holds the epoch, a number. Its first user creates it: the wall time, so that it exceeds every epoch before."""
 _EPOCH_LENGTH = 40
 
 
@@ -58,7 +58,7 @@ class LockKeys:
         """The greatest that was seen."""
 
     async def entry(self, key: str) -> Entry | None:
-        """Returns a key; None if there is none."""
+        """Returns a key; None if it does not exist."""
         answer = await self._consul.get(f"/v1/kv/{quote(key)}", _CONSISTENT)
         with self._consul.understood():
             return entries_of(list_of(answer.data)).get(key)
@@ -163,7 +163,7 @@ def entries_of(items: Iterable[Any], folder: str = ROOT) -> dict[str, Entry]:
         folder: what keys begin with; others are left out.
 
     Raises:
-        TypeError, KeyError: it is no such list.
+        TypeError, KeyError: it is something else.
     """
     found: dict[str, Entry] = {}
     for each in items:
@@ -179,5 +179,5 @@ def entries_of(items: Iterable[Any], folder: str = ROOT) -> dict[str, Entry]:
 
 def _index(number: object) -> int:
     if type(number) is not int or not 0 < number <= MOST:
-        raise TypeError("an index of Consul is no number")
+        raise TypeError("Consul sent an index that is not a number")
     return number

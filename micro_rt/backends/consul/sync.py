@@ -5,13 +5,13 @@ The rules that it keeps, and why:
 - A claim has a session of its own, with its ttl and without health checks: a check that fails says nothing of a holder. Locking a key again
   with the session that has it succeeds, so two claims must not share one.
 - A seat is a key. It is locked by a transaction, whose answer has the token: the key's ``ModifyIndex``, which is that of Consul's log and
-  only grows, whatever is deleted. ``LockIndex`` begins anew with the key, and is no token. The same transaction reads the epoch.
+  only grows, whatever is deleted. ``LockIndex`` begins anew with the key, and is not a token. The same transaction reads the epoch.
 - A transaction whose answer was lost may have been done, and may be done later. Locking a key again that the session has is no harm. Where
   there are several seats, the claim looks for a key of its session before it tries another one. In the end it gives up all keys of its
   session, and destroys the session last: what comes later is refused, because the session is gone.
 - A session whose creation was not answered holds nothing, since nobody knows its id. It is found by its name when the claim is released, or
   ends with its ttl.
-- A key of the session is the proof that a claim has its seat; the session alone is none: an operator can delete or release a key.
+- A key of the session is the proof that a claim has its seat; the session alone proves nothing: an operator can delete or release a key.
   Before a claim counts as gone, the key is read from a leader that has asked the others (``consistent``).
 - A seat that is given up is deleted, if it is still the claim's, in one transaction; a session that ends deletes its key
   (``Behavior=delete``). Locks with names of their own would fill Consul otherwise. No token depends on what is deleted.
@@ -63,7 +63,7 @@ class ConsulSync(SyncEngine):
             127.0.0.1:8500.
 
     Raises:
-        ValueError: it is no such address.
+        ValueError: the address is not valid.
     """
 
     def __init__(self, address: str = "consul://") -> None:
@@ -91,7 +91,7 @@ class ConsulSync(SyncEngine):
         return "" if self._locks is None else self._locks.consul.problem
 
     async def open(self) -> None:
-        """Connects, and makes the epoch if there is none.
+        """Connects, and creates the epoch if it does not exist.
 
         Raises:
             Unavailable: Consul does not answer, or has no leader; the message says where it was looked for.
@@ -161,7 +161,7 @@ class _ConsulClaim(Claim):
         self._name = f"micro-rt {id}"
         """That of its sessions."""
         self._session = ""
-        """The id of the session; empty if there is none yet."""
+        """The id of the session; empty until it is created."""
         self._stray = False
         """Whether there may be a session whose id is not known."""
         self._unsure: set[str] = set()
@@ -355,5 +355,5 @@ def _reason(seat: _Seat, entry: Entry | None) -> str:
 
 def _session_id(id: object) -> str:
     if not isinstance(id, str) or not _ID.fullmatch(id):
-        raise TypeError("the id of a session is none")
+        raise TypeError("Consul sent an invalid session id")
     return id

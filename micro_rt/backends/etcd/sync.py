@@ -56,7 +56,7 @@ class EtcdSync(SyncEngine):
             them. Without a user, ``ETCD_USERNAME`` and ``ETCD_PASSWORD`` say who asks.
 
     Raises:
-        ValueError: it is no such address.
+        ValueError: the address is not valid.
     """
 
     min_ttl: float = 10.0
@@ -183,7 +183,7 @@ class _EtcdClaim(Claim):
         """At which the key was last seen."""
         self._grant: Grant | None = None
         self._gone = ""
-        """Why it is no claim any more."""
+        """Why the claim has ended; empty until it ends."""
         self._over = asyncio.Event()
         """Set when it is none."""
         self._held = False
@@ -209,7 +209,7 @@ class _EtcdClaim(Claim):
 
     async def changed(self, seconds: float) -> None:
         if self._gone:
-            await asyncio.sleep(seconds)  # No claim that is gone is granted: ``renew`` says so, and there is no hurry.
+            await asyncio.sleep(seconds)  # A claim that has ended is never granted; the next ``renew`` says so.
         elif not self._waits or self._ahead is None:
             return
         elif self._seats > 1:
@@ -323,6 +323,6 @@ def _newest(folder: bytes, limit: int) -> RangeRequest:
 
 
 def _first(reply: TxnResponse) -> KeyValue:
-    """Returns the key that the first operation of a transaction has read; an empty one if there is none."""
+    """Returns the key that the first operation of a transaction has read; an empty one if it read nothing."""
     kvs = found(reply, 0).kvs
     return kvs[0] if kvs else KeyValue()

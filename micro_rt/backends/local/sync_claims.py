@@ -258,7 +258,7 @@ class SyncClaims:
         ).fetchall()
         for value, number, clock, until in rows:
             if not isinstance(value, bytes) or len(value) > MAX_VALUE:
-                raise Damaged("the value of a holder is no bytes, or too long")
+                raise Damaged("the value of a holder is not bytes, or is too long")
             if not self._has_ended(clock, until):
                 return Holder(value, epoch, _number(number, 1)), epoch
         return None, epoch
@@ -316,7 +316,7 @@ class SyncClaims:
             raise Damaged("a table that has one row is empty")
         *numbers, boot = row
         if not isinstance(boot, str):
-            raise Damaged("the name of its boot is no text")
+            raise Damaged("the name of its boot is not text")
         epoch, token, change, inode = map(_number, numbers)
         return History(epoch, token, change), inode, boot
 
@@ -350,7 +350,7 @@ class SyncClaims:
     def _is_of_another_boot(self, clock: object) -> bool:
         """Returns whether a claim was made before the machine was started."""
         if not isinstance(clock, str):
-            raise Damaged("the name of a clock is no text")
+            raise Damaged("the name of a clock is not text")
         return bool(self._boot) and not clock.startswith(_PROCESS) and boot_of(clock) != self._boot
 
 
@@ -367,7 +367,7 @@ def _number(value: object, least: int = 0) -> int:
 
 def _lock(name: object, seats: object) -> Lock:
     if not isinstance(name, str):
-        raise Damaged("the name of a lock is no text")
+        raise Damaged("the name of a lock is not text")
     return Lock(name, _number(seats, 1))
 
 

@@ -67,7 +67,7 @@ class Seat:
         self.until = 0.0
         """When its time has passed at the earliest, on the clock."""
         self.gone = ""
-        """Why it is no claim any more."""
+        """Why the claim has ended; empty until it ends."""
         self.woken = asyncio.Event()
         """Set when it was granted, or is gone."""
         self.ended = asyncio.Event()

@@ -88,7 +88,7 @@ class _MemoryClaim(Claim):
         """Above 0 once it was granted."""
         self.until = 0.0
         self.gone = ""
-        """Why it is no claim any more."""
+        """Why the claim has ended; empty until it ends."""
         self.woken = asyncio.Event()
         """Set when it was granted, or is gone."""
         self._locks = locks
