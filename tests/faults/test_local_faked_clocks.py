@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
+from tests.helpers.missing import missing
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -45,7 +45,7 @@ def run(home: Path, count: int, clock: str = "") -> tuple[int, int]:
 
 async def test_processes_with_wrong_clocks_delete_nothing_that_was_not_read(tmp_path: Path) -> None:
     if shutil.which("faketime") is None:
-        pytest.skip("needs the command faketime (Debian has it)")
+        missing("needs the command faketime (Debian has it)")
     this_year = time.gmtime().tm_year
     seen = [await asyncio.to_thread(run, tmp_path, 100, "@1970-01-02 00:00:00")]
     seen += [await asyncio.to_thread(run, tmp_path, 0, clock) for clock in ("", "+800d")]

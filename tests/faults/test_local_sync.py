@@ -25,6 +25,7 @@ from micro_rt.sync.base import Claim, Grant, LockLost, LockTimeout
 from micro_rt.sync.sync import Sync
 from micro_rt.testing.contracts import OtherSync
 from micro_rt.testing.contracts.sync.suite import SyncSuite
+from tests.helpers.missing import missing
 from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import eventually, soon
 
@@ -142,7 +143,7 @@ async def test_a_process_that_is_stopped_while_it_writes_keeps_others_from_writi
 async def test_a_contender_with_a_wrong_time_of_day_takes_nothing_early(tmp_path: Path) -> None:
     """https://github.com/kubernetes/client-go/issues/448: times of day in leases are refused for the skew of clocks."""
     if shutil.which("faketime") is None:
-        pytest.skip("needs the command faketime (Debian has it)")
+        missing("needs the command faketime (Debian has it)")
     script = "import os, time; print(os.environ['LD_PRELOAD']); print(time.time())"
     offsets = ("+1h", "-1h")
     async with opened(tmp_path) as sync, contextlib.AsyncExitStack() as stack:

@@ -24,6 +24,7 @@ from micro_rt.sync.sync import Sync
 from micro_rt.testing.proxy import FaultProxy
 from tests.helpers import sync_engines
 from tests.helpers.lock_histories import Lockers, check_history, faked_clock
+from tests.helpers.missing import missing
 from tests.helpers.postgresql import end_sessions, looking
 from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import PATIENCE, eventually, soon
@@ -269,7 +270,7 @@ async def test_the_time_of_day_of_one_who_waits_does_not_matter(postgresql: Serv
     """kubernetes/client-go 448: leases compared times of day of different machines."""
     environment = faked_clock(clock)
     if not environment:
-        pytest.skip("needs the command faketime (Debian has it)")
+        missing("needs the command faketime (Debian has it)")
     script = (
         "import asyncio, sys, time; from micro_rt.sync.sync import Sync\n"
         "from tests.helpers import sync_engines\n"

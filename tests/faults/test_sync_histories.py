@@ -36,7 +36,10 @@ async def history(
     lines.mkdir()
     environment = {"MICRO_HOME": str(folder / "home")}
     lockers = Lockers(f"tests.helpers.sync_engines:{engine}", address, environment, new_id(), ttl, lines)
-    return await check_history(lockers, processes=4, holds=holds, disturb=disturb, disturbances=disturbances)
+    counts = await check_history(lockers, processes=4, holds=holds, disturb=disturb, disturbances=disturbances)
+    assert counts.held >= holds
+    assert counts.stops
+    return counts
 
 
 def restarting(server: Server) -> Disturb:

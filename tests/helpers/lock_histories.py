@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.helpers.missing import missing
 from tests.helpers.waiting import eventually
 
 __all__ = ["Counts", "Lockers", "Moment", "check_history", "violations"]
@@ -71,9 +72,16 @@ def violations(moments: Sequence[Moment]) -> list[str]:
 
 
 def faked_clock(offset: str) -> dict[str, str]:
-    """Returns the environment of a process whose time of day is off, and whose boot clock is not; none without libfaketime."""
-    if not offset or shutil.which("faketime") is None:
+    """Returns the environment of a process whose time of day is off, and whose boot clock is not.
+
+    Without libfaketime it is empty, and in CI the test fails.
+    """
+    if not offset:
         return {}
+    if shutil.which("faketime") is None:
+        if os.environ.get("MICRO_REQUIRE_SERVERS") == "1":
+            missing("needs the command faketime (Debian has it)")
+        return {}  # The history is still checked, with right clocks.
     # The command would stand between the process and its signals, so it only says what it sets.
     shown = subprocess.run(["faketime", "-f", offset, "env"], capture_output=True, text=True, check=True).stdout
     said = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
