@@ -24,7 +24,7 @@ from micro_rt.kit.ids import new_id
 from micro_rt.sync.base import Claim, Grant, LockLost, LockTimeout
 from micro_rt.sync.sync import Sync
 from micro_rt.testing.contracts import OtherSync
-from micro_rt.testing.contracts.sync.suite import SyncSuite
+from micro_rt.testing.contracts.processes import another_process
 from tests.helpers.missing import missing
 from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import eventually, soon
@@ -45,9 +45,8 @@ async def opened(home: Path) -> AsyncGenerator[Sync]:
 async def process(home: Path, **environment: str) -> AsyncGenerator[Run]:
     """Starts another process, whose loop runs while it runs a line."""
     other = OtherSync(FACTORY, "local:", {"MICRO_HOME": str(home), "MICRO_NAMESPACE": "default", **environment})
-    with contextlib.suppress(ProcessLookupError):  # The test has killed it.
-        async with SyncSuite().another_process(other) as run:
-            yield run
+    async with another_process(Sync, "sync", other) as run:
+        yield run
 
 
 def rows(home: Path, query: str, *arguments: object) -> list[tuple[object, ...]]:

@@ -4,7 +4,7 @@
 
 import pytest
 
-_SUITES = ("broker", "codec", "config", "registry", "selector", "store", "suite", "sync", "transport")
+_SUITES = ("broker", "codec", "config", "processes", "registry", "selector", "store", "suite", "sync", "transport")
 pytest.register_assert_rewrite(*[f"{__name__}.{suite}" for suite in _SUITES])
 
 from micro_rt.testing.contracts.broker import BrokerContract

@@ -3,46 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from micro_rt.kit.ids import new_id
 from micro_rt.store.base import Change, ChangeKind, StoreEngine
 from micro_rt.store.store import Store
 from micro_rt.store.watch import StoreWatch
+from micro_rt.testing.contracts.processes import OtherEngine, another_process
 from micro_rt.testing.contracts.suite import Contract
 
 __all__ = ["OtherStore", "StoreSuite"]
 
-_SCRIPT = """
-import asyncio, importlib, sys
-from micro_rt.store.store import Store
-module, _, name = sys.argv[1].partition(":")
-make = getattr(importlib.import_module(module), name)
-async def main():
-    async with Store.over(make(sys.argv[2])) as store:
-        print("ready", flush=True)
-        for line in sys.stdin:
-            exec(compile("async def step(store):\\n " + line.strip().replace(";", "\\n "), "step", "exec"), globals())
-            print(repr(await step(store)), flush=True)
-asyncio.run(main())
-"""
 
-
-@dataclass(frozen=True, slots=True)
-class OtherStore:
+class OtherStore(OtherEngine):
     """How another process makes a store that shares records with those of ``make``."""
-
-    factory: str
-    """The class, or a function: ``"micro_rt.backends.local.store:LocalStore"``."""
-    address: str
-    """Its only argument."""
-    environment: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
-    """What is set in the other process besides the environment of this one."""
 
 
 class StoreSuite(Contract):
@@ -83,29 +59,9 @@ class StoreSuite(Contract):
         async with Store.over(await self.make()) as store:
             yield store
 
-    @asynccontextmanager
-    async def another_process(self, other: OtherStore) -> AsyncGenerator[Callable[[str], Any]]:
-        """Starts another process, and gives a function that has it run a line of Python, in which ``store`` is its store."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", _SCRIPT, other.factory, other.address),
-            env={**os.environ, **other.environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        stdin, stdout = process.stdin, process.stdout
-
-        async def run(line: str) -> str:
-            stdin.write(line.encode() + b"\n")
-            return (await stdout.readline()).decode().strip()
-
-        try:
-            assert (await stdout.readline()).strip() == b"ready"
-            yield run
-        finally:
-            process.kill()
-            await process.communicate()
+    def another_process(self, other: OtherStore) -> AbstractAsyncContextManager[Callable[[str], Awaitable[str]]]:
+        """Starts another process that runs lines of Python, in which ``store`` is its ``Store``."""
+        return another_process(Store, "store", other)
 
 
 def prefix() -> str:

@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from micro_rt.kit.ids import new_id
 from micro_rt.sync.base import Claim, Grant, SyncEngine
 from micro_rt.sync.sync import Sync
+from micro_rt.testing.contracts.processes import OtherEngine, another_process
 from micro_rt.testing.contracts.suite import Contract, eventually
 
 __all__ = ["OtherSync", "SyncSuite", "fresh"]
 
-_SCRIPT = """
-import asyncio, importlib, sys
-from micro_rt.sync.sync import Sync
-module, _, name = sys.argv[1].partition(":")
-make = getattr(importlib.import_module(module), name)
-async def main():
-    async with Sync.over(make(sys.argv[2])) as sync:
-        print("ready", flush=True)
-        while line := await asyncio.to_thread(sys.stdin.readline):
-            steps = "".join(" " + part.strip() + "\\n" for part in line.split(";"))
-            exec(compile("async def step(sync):\\n" + steps, "step", "exec"), globals())
-            print(repr(await step(sync)), flush=True)
-asyncio.run(main())
-"""
 
-
-@dataclass(frozen=True, slots=True)
-class OtherSync:
+class OtherSync(OtherEngine):
     """How another process makes an engine that shares locks with those of ``make``."""
-
-    factory: str
-    """The class, or a function: ``"micro_rt.backends.local.sync:LocalSync"``."""
-    address: str
-    """Its only argument."""
-    environment: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
-    """What is set in the other process besides the environment of this one."""
 
 
 class SyncSuite(Contract):
@@ -123,29 +97,9 @@ class SyncSuite(Contract):
         assert grant is not None
         return grant
 
-    @asynccontextmanager
-    async def another_process(self, other: OtherSync) -> AsyncGenerator[Callable[[str], Any]]:
-        """Starts another process, and gives a function that has it run a line of Python, in which ``sync`` is its ``Sync``."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", _SCRIPT, other.factory, other.address),
-            env={**os.environ, **other.environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        stdin, stdout = process.stdin, process.stdout
-
-        async def run(line: str) -> str:
-            stdin.write(line.encode() + b"\n")
-            return (await stdout.readline()).decode().strip()
-
-        try:
-            assert (await stdout.readline()).strip() == b"ready"
-            yield run
-        finally:
-            process.kill()
-            await process.communicate()
+    def another_process(self, other: OtherSync) -> AbstractAsyncContextManager[Callable[[str], Awaitable[str]]]:
+        """Starts another process that runs lines of Python, in which ``sync`` is its ``Sync``."""
+        return another_process(Sync, "sync", other)
 
 
 def fresh(name: str = "lock") -> str:
