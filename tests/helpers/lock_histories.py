@@ -12,7 +12,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import NamedTuple
 
 from tests.helpers.missing import missing
 from tests.helpers.waiting import eventually
+from tests.helpers.workers import Workers
 
 __all__ = ["Counts", "Lockers", "Moment", "check_history", "violations"]
 
@@ -88,7 +88,7 @@ def faked_clock(offset: str) -> dict[str, str]:
     return {"LD_PRELOAD": said["LD_PRELOAD"], "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
-class Lockers:
+class Lockers(Workers):
     """Processes that take one lock in turn.
 
     Args:
@@ -103,43 +103,15 @@ class Lockers:
     def __init__(
         self, factory: str, address: str, environment: Mapping[str, str], name: str, ttl: float, folder: Path
     ) -> None:
+        super().__init__("tests.faults.sync_worker", (factory, address, name, str(ttl)), environment, folder)
         self.ttl = ttl
-        self._command = (sys.executable, "-m", "tests.faults.sync_worker", factory, address, name, str(ttl))
-        self._environment = {
-            **os.environ,
-            **environment,
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        }
-        self._folder = folder
-        self._started = 0
-        self._read: dict[Path, int] = {}
         self.moments: list[Moment] = []
         self.claims: set[str] = set()
         self.lost = 0
-        self.processes: list[asyncio.subprocess.Process] = []
 
     async def start(self) -> None:
         """Starts one more; where libfaketime is installed, its wall clock is off by an hour, or is not."""
-        clock = faked_clock(CLOCKS[self._started % len(CLOCKS)])
-        self._started += 1
-        path = self._folder / f"{self._started}.txt"
-        process = await asyncio.create_subprocess_exec(
-            *self._command, str(path), env={**self._environment, **clock}, stdin=asyncio.subprocess.PIPE
-        )
-        self.processes.append(process)
-
-        def ready() -> bool:
-            assert process.returncode is None, "the process has failed"
-            return path.exists() and path.read_text().startswith("ready\n")
-
-        await eventually(ready)
-
-    async def kill(self) -> None:
-        """Kills one, and starts another."""
-        process = self.processes.pop(random.randrange(len(self.processes)))
-        process.kill()
-        await process.communicate()
-        await self.start()
+        await self.begin(**faked_clock(CLOCKS[self.started % len(CLOCKS)]))
 
     async def stop_a_while(self) -> None:
         """Stops one for longer than its ttl."""
@@ -150,38 +122,17 @@ class Lockers:
         finally:
             process.send_signal(signal.SIGCONT)
 
-    async def finish(self) -> None:
-        """Has all finish what they do."""
-        for process in self.processes:
-            assert process.stdin is not None
-            process.stdin.close()
-        for process in self.processes:
-            assert await process.wait() == 0
-        self.processes.clear()
-        self.look()
-
-    def kill_all(self) -> None:
-        """Kills what is left."""
-        for process in self.processes:
-            if process.returncode is None:
-                process.kill()
-
     def look(self) -> int:
         """Reads what was written since; returns how often the lock was held."""
-        for path in self._folder.glob("*.txt"):
-            with path.open("rb") as file:
-                file.seek(self._read.get(path, 0))
-                whole, newline, _ = file.read().rpartition(b"\n")
-            self._read[path] = self._read.get(path, 0) + len(whole) + len(newline)
-            for line in whole.decode().splitlines():
-                match line.split():
-                    case [before, after, epoch, token, claim]:
-                        self.moments.append(Moment(float(before), float(after), int(epoch), int(token), claim))
-                        self.claims.add(claim)
-                    case ["LockLost"]:
-                        self.lost += 1
-                    case _:
-                        pass
+        for line in self.new_lines():
+            match line.split():
+                case [before, after, epoch, token, claim]:
+                    self.moments.append(Moment(float(before), float(after), int(epoch), int(token), claim))
+                    self.claims.add(claim)
+                case ["LockLost"]:
+                    self.lost += 1
+                case _:
+                    pass
         return len(self.claims)
 
 
@@ -214,12 +165,14 @@ async def check_history(
                 counts.stops += 1
             elif number % 3 == 1 or not disturb:
                 await lockers.kill()
+                await lockers.start()
                 counts.kills += 1
             else:
                 await disturb[counts.disturbances % len(disturb)]()
                 counts.disturbances += 1
         await eventually(lambda: lockers.look() >= holds, within=600)
         await lockers.finish()
+        lockers.look()
     finally:
         lockers.kill_all()
     counts.held, counts.lost = len(lockers.claims), lockers.lost

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import random
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +11,7 @@ import micro_rt as micro
 from micro_rt.kit.ids import new_id
 from micro_rt.store.store import Store
 from tests.helpers.waiting import eventually
+from tests.helpers.workers import Workers
 
 __all__ = ["Counts", "Writers", "check_committed_is_seen"]
 
@@ -29,7 +27,7 @@ class Counts:
     unseen: int = 0
 
 
-class Writers:
+class Writers(Workers):
     """Processes that write.
 
     Args:
@@ -41,63 +39,21 @@ class Writers:
 
     def __init__(self, factory: str, address: str, environment: Mapping[str, str], folder: Path) -> None:
         self.prefix = f"{new_id(12)}/"
-        self._command = (sys.executable, "-m", "tests.faults.store_worker", factory, address, self.prefix)
-        self._environment = {**os.environ, **environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        self._folder = folder
-        self._started = 0
-        self._read: dict[Path, int] = {}
-        """How many bytes of each file were read."""
+        super().__init__("tests.faults.store_worker", (factory, address, self.prefix), environment, folder)
         self._acknowledged: list[tuple[str, int]] = []
-        self.processes: list[asyncio.subprocess.Process] = []
 
     async def start(self) -> None:
         """Starts one more."""
-        self._started += 1
-        path = self._folder / f"{self._started}.txt"
-        process = await asyncio.create_subprocess_exec(
-            *self._command, str(self._started), str(path), env=self._environment, stdin=asyncio.subprocess.PIPE
-        )
-        self.processes.append(process)
-
-        def ready() -> bool:
-            assert process.returncode is None, "the writer has failed"
-            return path.exists() and path.read_text().startswith("ready\n")
-
-        await eventually(ready)
-
-    async def kill(self) -> None:
-        """Kills one."""
-        process = self.processes.pop(random.randrange(len(self.processes)))
-        process.kill()
-        await process.communicate()
-
-    async def finish(self) -> None:
-        """Has all finish what they do."""
-        for process in self.processes:
-            assert process.stdin is not None
-            process.stdin.close()
-        for process in self.processes:
-            assert await process.wait() == 0
-        self.processes.clear()
-
-    def kill_all(self) -> None:
-        """Kills what is left."""
-        for process in self.processes:
-            process.kill()
+        await self.begin(str(self.started + 1))
 
     def acknowledged(self) -> list[tuple[str, int]]:
         """Returns the key and the version of each write that was acknowledged."""
-        for path in self._folder.glob("*.txt"):
-            with path.open("rb") as file:
-                file.seek(self._read.get(path, 0))
-                whole, newline, _ = file.read().rpartition(b"\n")  # What is not whole yet is read the next time.
-            self._read[path] = self._read.get(path, 0) + len(whole) + len(newline)
-            for line in whole.decode().splitlines():
-                match line.split():
-                    case [key, version, "put"]:
-                        self._acknowledged.append((key, int(version)))
-                    case _:
-                        pass
+        for line in self.new_lines():
+            match line.split():
+                case [key, version, "put"]:
+                    self._acknowledged.append((key, int(version)))
+                case _:
+                    pass
         return self._acknowledged
 
 
