@@ -8,19 +8,24 @@ import re
 import shutil
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
+from micro_rt.backends.local import log, sqlite_file
+from micro_rt.backends.local.alone import Alone
 from micro_rt.backends.local.broker import LocalBroker
-from micro_rt.backends.local.open_files import Connection
+from micro_rt.backends.local.open_files import Connection, Files
 from micro_rt.backends.local.registry import LocalRegistry
+from micro_rt.backends.local.sqlite import Database
+from micro_rt.backends.local.sqlite_file import SQLiteFile
 from micro_rt.broker.base import OutgoingRecord, Position, Subscription, TopicOptions
 from micro_rt.errors import Aborted, DataLoss, Error, Unavailable
-from micro_rt.kit.clock import pause_thread
+from micro_rt.kit.clock import monotonic, pause_thread
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
 from tests.helpers.waiting import eventually
@@ -140,18 +145,22 @@ async def test_a_deleted_log_loses_nothing(
 async def test_a_log_that_is_deleted_while_it_is_written_to_loses_nothing_that_was_accepted(
     broker: LocalBroker, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append = type(broker._open_file())._append
+    append = log.append
+    deleted = 0
 
-    async def deleting(self: object, records: Sequence[OutgoingRecord]) -> object:
-        results = append(self, records)  # type: ignore[arg-type]
+    def append_and_delete(*arguments: Any) -> object:
+        nonlocal deleted
+        results = append(*arguments)
         delete(file, "-wal")
-        return await results
+        deleted += 1
+        return results
 
-    monkeypatch.setattr(type(broker._open_file()), "_append", deleting)
+    monkeypatch.setattr(log, "append", append_and_delete)
     accepted = 0
     for number in range(20):
         (result,) = await broker.publish([record(number)])
         accepted += isinstance(result, Position)
+    assert deleted == 20
     await broker.close()
     with sqlite3.connect(file) as other:
         assert other.execute("SELECT count(*) FROM records").fetchone() == (accepted,)
@@ -296,6 +305,84 @@ async def test_nodes_are_found_after_the_registry_s_log_was_deleted(tmp_path: Pa
         assert [node.id for node in await anext(watch)] == ["1", "2"]
     await registry.close()
     await other.close()
+
+
+async def test_no_process_deletes_the_log_that_another_one_has_begun_in_a_restored_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The file system may give the inode of the old log to the new one, so the old one must still be open."""
+    path = tmp_path / "home" / "state.db"
+    schema = [["CREATE TABLE notes (text TEXT)"]]
+    first, second = Database(path, schema, folders=1), Database(path, schema, folders=1)
+    for each in (first, second):
+        await each.open()
+        await each.write(note("before"))
+        await each.read(notes)
+    back_up(path)
+    restore(path)
+    threads = [each for each in threading.enumerate() if each.name.startswith("micro-")]
+    goes_on = {thread: threading.Event() for thread in threads}
+    opening: list[threading.Thread] = []
+    connect = SQLiteFile.connect
+
+    def wait_and_connect(self: SQLiteFile, look: Callable[[], None] = lambda: None) -> Connection:
+        opening.append(threading.current_thread())
+        goes_on[threading.current_thread()].wait(60)
+        return connect(self, look)
+
+    monkeypatch.setattr(SQLiteFile, "connect", wait_and_connect)
+    work = [
+        asyncio.create_task(each)
+        for each in (first.write(note("one")), first.read(notes), second.write(note("two")), second.read(notes))
+    ]
+    await eventually(lambda: len(opening), "all know the old log, and have not looked at the new one", equals=4)
+    for of_one, its_work in ((threads[:2], work[:2]), (threads[2:], work[2:])):
+        for thread in of_one:
+            goes_on[thread].set()
+        await asyncio.gather(*its_work)
+    await first.write(note("at last"))
+    assert await second.read(notes) == ["before", "before", "one", "two", "at last"]
+    for each in (first, second):
+        await each.close()
+    assert not [line for line in caplog.messages if "deleted" in line]
+
+
+async def test_a_restored_file_is_opened_by_one_process_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_file, "_BUSY", 0.2)
+    path = tmp_path / "home" / "state.db"
+    database = Database(path, [["CREATE TABLE notes (text TEXT)"]], folders=1)
+    await database.open()
+    await database.write(note("before"))
+    back_up(path)
+    await database.write(note("lost with the old file"))
+    restore(path)
+    log = Files.at(str(path)).wal
+    with Alone(path.parent, monotonic()):
+        for _ in range(2):
+            with pytest.raises(
+                Unavailable, match=rf"kept {path.parent} locked .*: this process \({os.getpid()}\) holds it"
+            ):
+                await database.write(note("refused"))
+        assert Files.at(str(path)).wal == log, "it did not delete the old log"
+    await database.write(note("after"))
+    assert await database.read(notes) == ["before", "after"]
+    await database.close()
+
+
+def note(text: str) -> Callable[[Connection], None]:
+    """Returns an operation that writes a text."""
+
+    def write(connection: Connection) -> None:
+        connection.execute("INSERT INTO notes VALUES (?)", (text,))
+
+    return write
+
+
+def notes(connection: Connection) -> list[str]:
+    """Returns the texts that were written."""
+    return [text for (text,) in connection.execute("SELECT text FROM notes ORDER BY rowid")]
 
 
 WORKER = """

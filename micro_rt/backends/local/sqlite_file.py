@@ -10,6 +10,10 @@ Rules:
 - A connection whose files are not at their paths any more is closed, and the path opened anew. If only the log was deleted, what
   it holds is first written into the main file: nothing that was accepted is lost. If another file took the place of the main one,
   as when a backup is restored, the log of the old one is deleted: SQLite would take it for the log of the new one.
+- Several processes may notice a new main file at once, and each deletes the log only if it is the one that it used itself. Two rules
+  keep a process from deleting the log that another one has just begun. They find and delete the old log, and begin a new one, one
+  process at a time (``Alone``). And a process keeps the old log open until it has the new file open: a file system may give the
+  inode of a deleted file to the next one.
 - A main file that was cut off is damaged. It is used no more until another one is at its path.
 - What SQLite and the system raise becomes a ``micro.Error`` that names the file and says what to do.
 """
@@ -23,6 +27,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from micro_rt.backends.local.alone import Alone
 from micro_rt.backends.local.file_systems import MOUNTS, cause_of, no_space
 from micro_rt.backends.local.holders import remedy, writer
 from micro_rt.backends.local.open_files import Connection, Files, forked
@@ -111,7 +116,9 @@ class SQLiteFile:
             return True
         now, was = Files.at(self._text), connection.files
         if now.main != was.main:
-            _log.warning("%s was replaced by another file, which is used from now on", self.path)
+            if not connection.told:
+                connection.told = True
+                _log.warning("%s was replaced by another file, which is used from now on", self.path)
             return False
         saved = False
         if now.wal is None or now.wal == was.wal:  # Else another process writes a new log; both must not be mixed.
@@ -145,26 +152,34 @@ class SQLiteFile:
                 main = Files.at(self._text).main
             if Connection.inherited(main):
                 raise forked(self.path)
-            self._remove_log_of_another(main)
-            self._wait_for_others(deadline)
-            connection = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None, factory=Connection)
+            replaced = self._prepared is not None and self._prepared.main != main
             try:
-                # Where there are no hard links, SQLite has created it: with rights that depend on the umask.
-                check_files(self.path, self._owner)
-                self._set_up(connection)
+                with Alone(self.path.parent, deadline) if replaced else contextlib.nullcontext():
+                    self._remove_log_of_another(main)  # Unless the other thread has, meanwhile.
+                    self._wait_for_others(deadline)
+                    return self._connect(look)
             except sqlite3.OperationalError as error:
-                connection.close()
                 # SQLite does not wait, however long its timeout, when two change a new file to WAL at once.
                 if _primary_code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or monotonic() > deadline:
                     raise
                 pause_thread(0.02)
-            except BaseException:
-                connection.close()
-                raise
-            else:
-                self._prepared = Files.at(self._text)
-                connection.listed(self._prepared, look)
-                return connection
+
+    def replaced(self, connection: Connection) -> bool:
+        """Returns whether another file is where the main file of a connection was."""
+        return Files.at(self._text).main != connection.files.main
+
+    def _connect(self, look: Callable[[], None]) -> Connection:
+        connection = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None, factory=Connection)
+        try:
+            # Where there are no hard links, SQLite has created it: with rights that depend on the umask.
+            check_files(self.path, self._owner)
+            self._set_up(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._prepared = Files.at(self._text)
+        connection.listed(self._prepared, look)
+        return connection
 
     def _remove_log_of_another(self, main: tuple[int, int] | None) -> None:
         """Deletes the log and its index if they belong to the file that was at the path before."""

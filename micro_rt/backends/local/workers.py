@@ -114,9 +114,13 @@ class _Worker:
             if self._file.is_current(self._connection):
                 return self._connection
             self._file.save(self._connection)
-            self.disconnect()
-        self._connection = self._file.connect(self._look_soon)
-        return self._connection
+            if not self._file.replaced(self._connection):
+                self.disconnect()
+        # The log of a file that was replaced stays open until the new file is: see ``sqlite_file``.
+        connection = self._file.connect(self._look_soon)
+        self.disconnect()
+        self._connection = connection
+        return connection
 
     def disconnect(self) -> None:
         if self._connection is not None:
