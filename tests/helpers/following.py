@@ -14,21 +14,29 @@ __all__ = ["Follower", "followed"]
 
 
 class Follower:
-    """Does with a source what the config does: reads it after each report."""
+    """Does with a source what the config does: reads it after each report; reports that come while it reads count as one."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.trees: list[Tree] = []
         self.errors: list[str] = []
         self.reports = 0
-        self.tasks = [asyncio.create_task(each(_watch(source))) for each in (self._follow, self._count)]
+        """The reports so far; each is counted before it is read for."""
+        self._reported = asyncio.Event()
+        watch = source.watch()
+        assert watch is not None
+        self._watching = asyncio.create_task(self._watch(watch))
+        self._reading = asyncio.create_task(self._read())
 
-    async def _count(self, watch: AsyncIterator[None]) -> None:
+    async def _watch(self, watch: AsyncIterator[None]) -> None:
         async for _ in watch:
             self.reports += 1
+            self._reported.set()
 
-    async def _follow(self, watch: AsyncIterator[None]) -> None:
-        async for _ in watch:
+    async def _read(self) -> None:
+        while True:
+            await self._reported.wait()
+            self._reported.clear()
             try:
                 tree = (await self.source.read()).tree
             except Error as error:
@@ -37,16 +45,20 @@ class Follower:
                 if self.trees[-1:] != [tree]:
                     self.trees.append(tree)
 
+    async def end(self) -> None:
+        """Waits for the end of the watch, which closing the source brings, and reads no more."""
+        await self._watching
+        self._reading.cancel()
+        await asyncio.wait([self._reading])
+        if not self._reading.cancelled():
+            self._reading.result()
+
     async def sees(self, tree: Tree) -> None:
         await eventually(lambda: self.trees[-1:], lambda: f"a save is missed; errors: {self.errors}", equals=[tree])
 
     async def fails(self, times: int) -> None:
         """Waits until reading has failed so often."""
         await eventually(lambda: len(self.errors) >= times, "no read fails")
-
-    async def looks(self, times: int) -> None:
-        """Waits until so many changes were reported, whatever became of the reads."""
-        await eventually(lambda: self.reports >= times, "a change is not reported")
 
 
 @contextlib.asynccontextmanager
@@ -58,10 +70,4 @@ async def followed(source: Source) -> AsyncGenerator[Follower]:
         yield follower
     finally:
         await source.close()
-        await asyncio.gather(*follower.tasks)
-
-
-def _watch(source: Source) -> AsyncIterator[None]:
-    watch = source.watch()
-    assert watch is not None
-    return watch
+        await follower.end()
