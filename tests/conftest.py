@@ -9,6 +9,7 @@ or fail if ``MICRO_REQUIRE_SERVERS=1``.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -55,6 +56,13 @@ def pytest_configure(config: pytest.Config) -> None:
     given: dict[str, Any] = getattr(config, "workerinput", {})
     config.stash[_SERVERS] = Servers(say, given.get("servers", ""))
     config.stash[_WORKERS] = {}
+
+
+def pytest_collection_finish() -> None:
+    # The ten thousand tests themselves live as long as the run. Looking through them would take most of each collection of garbage,
+    # and each test of a contract makes one.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
