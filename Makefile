@@ -4,7 +4,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-JOBS := 3
+JOBS := 4
 
 .PHONY: help demo demo-mesh test test-lowest test-newest verify soak servers check docs bench generate format clean
 
