@@ -1,8 +1,8 @@
-"""The client of the soak test: workers that make calls of every kind without end, and cancel a fifth of them in every way.
+"""The client of the soak test: workers that make calls of every kind until it is told to end, and cancel a fifth of them in every way.
 
-python -m tests.faults.soak_client WORKERS SECONDS
+python -m tests.faults.soak_client WORKERS
 
-At the end it writes what became of every call, and what is left of them in this process, to standard output as JSON.
+A line on standard input ends the calls. When standard input ends, it writes what became of every call, and what is left of them in this process, to standard output as JSON.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def _left(service: micro.Service, before: set[asyncio.Task[Any]]) -> dict[str, i
     }
 
 
-async def main(workers: int, seconds: float) -> None:
+async def main(workers: int) -> None:
     loop = asyncio.get_running_loop()
     complaints: Counter[str] = Counter()
     loop.set_exception_handler(lambda _, context: complaints.update([str(context)]))
@@ -185,11 +185,11 @@ async def main(workers: int, seconds: float) -> None:
                 await asyncio.sleep(0.05)
         print("first", file=sys.stderr, flush=True)
         before = asyncio.all_tasks()
-        end = loop.time() + seconds
+        told = loop.run_in_executor(None, sys.stdin.readline)
 
         async def work(number: int) -> None:
             caller = Caller(client, number, calls)
-            while loop.time() < end:
+            while not told.done():
                 await caller.call()
 
         async with asyncio.TaskGroup() as group:
@@ -209,4 +209,4 @@ async def main(workers: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), float(sys.argv[2])))
+    asyncio.run(main(int(sys.argv[1])))

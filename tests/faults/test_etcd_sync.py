@@ -22,6 +22,7 @@ from micro_rt.kit.ids import new_id
 from micro_rt.sync.base import Claim, Grant, LockLost, SyncEngine
 from micro_rt.sync.sync import Sync
 from tests.helpers import sync_engines
+from tests.helpers.raw_server import raw_server
 from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import PATIENCE, eventually, soon
 from tests.servers.etcd import Etcd
@@ -194,14 +195,11 @@ class Deaf:
     @asynccontextmanager
     async def before(cls, address: str) -> AsyncGenerator[Deaf]:
         proxy = cls(address)
-        server = await asyncio.start_server(proxy._accept, "127.0.0.1", 0)
-        host, port = server.sockets[0].getsockname()
-        proxy.address = f"{host}:{port}"
-        try:
-            yield proxy
-        finally:
-            server.close()
-            proxy.cut()
+        async with raw_server(proxy._accept) as proxy.address:
+            try:
+                yield proxy
+            finally:
+                proxy.cut()
 
     def cut(self) -> None:
         """Ends every connection."""

@@ -91,8 +91,10 @@ async def test_a_holder_that_was_stopped_past_its_ttl_has_lost_its_lock(tmp_path
     """https://github.com/etcd-io/etcd/issues/11457: it went on, with a lock that another one had."""
     async with process(tmp_path) as run, opened(tmp_path) as sync:
         pid = int(await run("import os; return os.getpid()"))
-        held = asyncio.ensure_future(run(holding("a", 1.0)))
+        held = asyncio.ensure_future(run(holding("a", 3.0)))
         await eventually(lambda: claims(tmp_path), equals=1)
+        first = _until(tmp_path)
+        await eventually(lambda: _until(tmp_path) > first, "it knows that it has the lock, and renews it")
         os.kill(pid, signal.SIGSTOP)
         async with sync.lock("a", ttl=60) as lock:
             now = boot_clock().now()

@@ -23,6 +23,7 @@ from micro_rt.backends.postgresql.address import parse_postgresql_address
 from micro_rt.backends.postgresql.pool import Connection, Pool, transaction
 from micro_rt.testing.proxy import FaultProxy
 from tests.helpers.postgresql import end_sessions, looking
+from tests.helpers.raw_server import raw_server
 from tests.helpers.waiting import PATIENCE, eventually, soon
 from tests.servers.certificates import Certificates
 from tests.servers.pgbouncer import PgBouncer
@@ -479,23 +480,13 @@ ANSWERS = {
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("options", ["", "&sslmode=require"])
 async def test_a_server_that_answers_something_else(answer: str, options: str) -> None:
-    open_ones: set[asyncio.Task[object]] = set()
-
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        serving = asyncio.current_task()
-        assert serving is not None
-        open_ones.add(serving)
-        with contextlib.suppress(ConnectionError):
-            await reader.read(65536)
-            writer.write(ANSWERS[answer])
-            await writer.drain()
-            await reader.read(65536)
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
+        await reader.read(65536)
+        writer.write(ANSWERS[answer])
+        await writer.drain()
+        await reader.read(65536)
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with raw_server(serve) as address:
         pool = pool_of(address, f"timeout=1{options}", user=f"me:{SECRET}")
         with pytest.raises(micro.Error, match=address) as caught:
             await soon(pool.open())
@@ -504,7 +495,6 @@ async def test_a_server_that_answers_something_else(answer: str, options: str) -
         assert not caught.value.may_have_run
         assert pool.size == 0
         await pool.close()
-        await soon(asyncio.gather(*open_ones))
 
 
 async def test_the_network_is_cut(postgresql: Server) -> None:

@@ -101,23 +101,24 @@ async def test_nothing_is_left_of_any_call(tmp_path: Path, size: Size, figures: 
         soak = Soak(tmp_path, stack)
         await asyncio.gather(*(soak.start_server(number) for number in range(SERVERS)))
         pipe = asyncio.subprocess.PIPE
-        client = await soak.run(
-            "soak_client", str(WORKERS), str(seconds), stdin=pipe, stdout=pipe, stderr=pipe, limit=1 << 26
-        )
+        client = await soak.run("soak_client", str(WORKERS), stdin=pipe, stdout=pipe, stderr=pipe, limit=1 << 26)
         assert client.stderr is not None
         assert client.stdin is not None
         assert (await _line(client.stderr)) == "first"
-        ended = asyncio.create_task(_line(client.stderr, seconds + PATIENCE))
+        ended = asyncio.create_task(_line(client.stderr, seconds + 2 * PATIENCE))
         restarts, loop = Counter[str](), asyncio.get_running_loop()
         next_at = loop.time()
+        end = next_at + seconds
         for number, how in zip(cycle(range(SERVERS)), cycle((signal.SIGKILL, signal.SIGTERM)), strict=False):
             next_at += RESTART_EVERY
-            await asyncio.wait((ended,), timeout=max(next_at - loop.time(), 0.0))
-            if ended.done():
+            enough = len(restarts) == 2 and next_at > end  # A busy machine takes long for each.
+            await asyncio.wait((ended,), timeout=max((end if enough else next_at) - loop.time(), 0.0))
+            if enough or ended.done():
                 break
             await soak.restart(number, how)
             restarts[how.name] += 1
-        assert ended.result() == "ended"
+        client.stdin.write(b"end\n")
+        assert await ended == "ended"
         # The client lives on, and has kept the tasks that were cancelled: that is not what ends the handlers.
         await eventually(soak.running, lambda: f"handlers go on: {soak.running()}", equals=Counter())
         client.stdin.close()

@@ -23,6 +23,7 @@ from micro_rt.metadata import EMPTY
 from micro_rt.status import encode_details
 from micro_rt.transport.base import Connection, ServerStream
 from tests.helpers.lab import our_server
+from tests.helpers.raw_server import raw_server
 from tests.helpers.waiting import eventually, soon
 from tests.protos.lab_pb2 import Text
 
@@ -72,30 +73,16 @@ class Peer:
 @asynccontextmanager
 async def server(serve: Callable[[Peer], Awaitable[Any]], **settings: int) -> AsyncIterator[Connection]:
     """Serves each connection with a function, and gives a connection of ours to it."""
-    tasks: set[asyncio.Task[None]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            await serve(Peer(reader, writer, client=False, **settings))
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
+        await serve(Peer(reader, writer, client=False, **settings))
 
-    listening = await asyncio.start_server(connected, "127.0.0.1", 0)
-    port = listening.sockets[0].getsockname()[1]
-    connection = GrpclibTransport().connection(f"127.0.0.1:{port}")
-    try:
-        yield connection
-    finally:
-        await connection.close()
-        listening.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with raw_server(connected) as address:
+        connection = GrpclibTransport().connection(address)
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
 
 def call(connection: Connection, *, timeout: float | None = None) -> Awaitable[bytes]:
@@ -220,6 +207,7 @@ async def test_a_call_does_not_cost_more_beside_many_that_are_open() -> None:
 
 async def test_a_connection_that_has_no_numbers_left_for_calls_is_replaced() -> None:
     connections: list[Peer] = []
+    answered: list[int] = []
     closed = asyncio.Event()
 
     async def serve(peer: Peer) -> None:
@@ -230,7 +218,8 @@ async def test_a_connection_that_has_no_numbers_left_for_calls_is_replaced() -> 
                 held = stream
             else:
                 await peer.answer(stream)
-                if len(connections) == 2:
+                if len(connections) == 2 and not answered:
+                    answered.append(stream)
                     assert held is None
                     assert connections[0].h2.open_inbound_streams == 1
                     await connections[0].answer(1)

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager, suppress
 import hpack
 from hyperframe.frame import DataFrame, Frame, HeadersFrame, PingFrame, SettingsFrame
 
+from tests.helpers.raw_server import raw_server
+
 __all__ = ["Reply", "Rogue", "rogue_server"]
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -56,20 +58,5 @@ class Rogue:
 async def rogue_server() -> AsyncIterator[Rogue]:
     """Starts the server."""
     rogue = Rogue()
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        await rogue.serve(reader, writer)
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    rogue.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with raw_server(rogue.serve) as rogue.address:
         yield rogue
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

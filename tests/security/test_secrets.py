@@ -23,6 +23,7 @@ from micro_rt.kit.secrets import scrubbed, without_secrets
 from micro_rt.service.announce import place_of
 from micro_rt.service.parts import part_at
 from tests.helpers.handlers import Lab
+from tests.helpers.raw_server import raw_server
 
 CANARY = "Canary7"
 PARTS = {
@@ -270,26 +271,22 @@ async def test_a_server_that_answers_something_else_is_named_without_them(
     address: str, answer: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            await reader.read(65536)
-            writer.write(ANSWERS[answer])
-            await writer.drain()
-            if ANSWERS[answer]:
+        await reader.read(65536)
+        writer.write(ANSWERS[answer])
+        await writer.drain()
+        if ANSWERS[answer]:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(reader.read(), 2)
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    scheme, host = address.partition(":")[0], f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     caplog.set_level(logging.DEBUG)
     asyncio.get_running_loop().set_debug(True)
-    service = micro.Service("lab", **{"registry": "memory:", PARTS[scheme]: address.replace("HOST", host)})  # type: ignore[arg-type]
-    service.handle(Lab())
-    try:
+    async with raw_server(serve) as host:
+        scheme = address.partition(":")[0]
+        service = micro.Service("lab", **{"registry": "memory:", PARTS[scheme]: address.replace("HOST", host)})  # type: ignore[arg-type]
+        service.handle(Lab())
         with pytest.raises(Exception) as caught:  # whatever it is
             async with asyncio.timeout(15), service:
                 await service.broker()
-    finally:
-        server.close()
     assert not shows(everything(caught.value) + caplog.text + repr(service))
 
 

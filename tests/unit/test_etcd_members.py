@@ -15,6 +15,7 @@ from micro_rt.backends.etcd.client import EtcdClient
 from micro_rt.backends.etcd.messages_pb2 import RangeRequest
 from micro_rt.errors import Unavailable
 from micro_rt.method import RetryPolicy
+from tests.helpers.raw_server import raw_server
 from tests.servers.certificates import Certificates
 
 
@@ -29,11 +30,8 @@ class Member:
     async def listening(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[None]:
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self.accepted += 1
-            writer.close()
 
-        server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
-        self.address = "{}:{}".format(*server.sockets[0].getsockname())
-        async with server:
+        async with raw_server(accept, tls=tls) as self.address:
             yield
 
 
