@@ -121,7 +121,9 @@ class SQLiteFile:
                 _log.warning("%s was replaced by another file, which is used from now on", self.path)
             return False
         saved = False
-        if now.wal is None or now.wal == was.wal:  # Else another process writes a new log; both must not be mixed.
+        # What another process has written into a new log must not be mixed with ours. Whoever opens the file in the moment of the deletion
+        # makes an empty one, and can read nothing until this is done: the index still describes the old log.
+        if now.wal in (None, was.wal) or _is_empty(f"{self._text}-wal"):
             saved = _copied(connection)
         connection.saved = saved
         if saved:
@@ -308,6 +310,13 @@ class SQLiteFile:
                 for statement in statements:
                     connection.execute(statement)
             return _tables(connection)
+
+
+def _is_empty(path: str) -> bool:
+    try:
+        return os.lstat(path).st_size == 0
+    except OSError:
+        return True
 
 
 def _copied(connection: Connection) -> bool:
