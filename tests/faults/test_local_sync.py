@@ -189,7 +189,7 @@ async def test_processes_take_turns_and_never_overlap(tmp_path: Path, size: Size
     turns = size(2500, ci=50)
     line = (
         "import time; now = lambda: time.clock_gettime(time.CLOCK_BOOTTIME); found = []; scope = {**globals(), **locals()}; "
-        'exec(\'async def turn():\\n async with sync.lock("a", ttl=5) as lock:\\n  begun = now()\\n  lock.check()\\n  '
+        'exec(\'async def turn():\\n async with sync.lock("a", ttl=60) as lock:\\n  begun = now()\\n  lock.check()\\n  '
         "found.append((lock.epoch, lock.token, begun, now()))', scope); "
         f"[await scope['turn']() for _ in range({turns})]; return found"
     )
