@@ -544,6 +544,33 @@ def test_a_name_that_is_handed_on_and_defined_means_the_own_class(dialect: str, 
     run(sys.executable, "use.py", cwd=tmp_path)
 
 
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+@pytest.mark.parametrize("dialect", ["protobuf", "betterproto"])
+def test_a_builtin_that_an_imported_file_defines_stays_one(dialect: str, checker: str, tmp_path: Path) -> None:
+    """At the import root, the stubs import each other by star: names that a file does not need come with the others."""
+    names = {name for name in set(dir(builtins)) - set(keyword.kwlist) if not name.startswith("__")}
+    types = [f"message {name} {{}}" for name in sorted(names)]
+    write(tmp_path, {
+        "brings.proto": "\n".join(['syntax = "proto3";', "message Brought {}", *types]),
+        "needs.proto": """\
+syntax = "proto3";
+import "brings.proto";
+enum Kind { KIND_UNKNOWN = 0; }
+message Item {
+  Brought brought = 1;
+  repeated Brought every = 2;
+  map<string, Brought> named = 3;
+  map<int32, bytes> numbered = 4;
+  Kind kind = 5;
+  oneof choice { string text = 6; bool yes = 7; double much = 8; }
+}
+service Items { rpc Get(Item) returns (stream Brought); rpc Put(stream Item) returns (Item); }
+""",
+    })  # fmt: skip
+    protoc(tmp_path, [tmp_path, ROOT], ["brings.proto", "needs.proto"], f"--micro_opt=messages={dialect}")
+    assert _mistakes(checker, tmp_path) == []
+
+
 def _concerns(seed: int, mistakes: list[str]) -> bool:
     return any(f"{letter}{seed}{end}" in mistakes[0] for letter in ("a", "b", "use", "p") for end in ("_", ".", "/"))
 

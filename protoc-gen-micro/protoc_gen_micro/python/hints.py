@@ -68,7 +68,9 @@ class Hints:
             if top_name in hiding and (used.file == file.path or top_name in public.get(used.file, ())):
                 hidden.add(top_name)
         self._file = file.path
-        self._identifiers = hiding | top | {name for names in needs.values() for name in names}
+        # A star import brings all that a module exports, whatever of it is needed.
+        self._identifiers = hiding | top | {name for path in needs for name in modules.exports[path]}
+        self._identifiers.update(*needs.values())
         self.imports = plan_names(file.path, needs, modules, own, hiding, public)
         types = {message.type_name.names[0] for message in file.messages}
         types.update(enum.type_name.names[0] for enum in file.enums)
