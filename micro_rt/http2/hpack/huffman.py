@@ -76,25 +76,25 @@ def decode(octets: bytes) -> bytes:
     Raises:
         HpackError: the padding has more than seven bits or one that is not 1, or the string contains EOS.
     """
-    try:
-        return _decode(octets, _BY_OCTET)
-    except IndexError:
-        pass  # The row is empty: fifteen 1s were read.
-    try:
-        return _decode(_halves(octets), _BY_HALF)
-    except IndexError:
-        raise HpackError("a Huffman string contains EOS") from None
+    text = _read(octets, _BY_OCTET)
+    if text is None:  # It is malformed, or contains a symbol that the table leaves out.
+        text = _read(_halves(octets), _BY_HALF)
+    if text is None:
+        raise HpackError("a Huffman string contains EOS, or ends with something else than a code and up to seven 1s")
+    return text
 
 
-def _decode(digits: bytes, rows: Sequence[_Row]) -> bytes:
+def _read(digits: bytes, rows: Sequence[_Row]) -> bytes | None:
+    """Decodes a string with a table; returns None if it does not end as it must, or leads out of the table."""
     row = rows[0]
     text: list[bytes] = []
-    for digit in digits:
-        row, symbols = row[digit]
-        text.append(symbols)
-    if id(row) not in _ENDS:
-        raise HpackError("a Huffman string does not end with a code and at most seven bits that are 1")
-    return b"".join(text)
+    try:
+        for digit in digits:
+            row, symbols = row[digit]
+            text.append(symbols)
+    except IndexError:
+        return None
+    return b"".join(text) if id(row) in _ENDS else None
 
 
 def _halves(octets: bytes) -> bytes:
