@@ -92,7 +92,7 @@ class Encoder:
         indexed: names of fields that come again with the same value.
         secret: names of fields that are never indexed.
         interval: how many blocks must lie between two entries that push out others.
-        huffman: whether to send a string in the Huffman code where that is shorter.
+        huffman: whether to send a string in the Huffman code where that is not longer.
     """
 
     __slots__ = (
@@ -251,8 +251,8 @@ class Encoder:
 
     def _string(self, octets: bytes) -> bytes:
         """Encodes a string (section 5.2)."""
-        if self._huffman and len(shorter := encode_huffman(octets)) < len(octets):
-            return encode_integer(len(shorter), 7, 0x80) + shorter
+        if self._huffman and len(coded := encode_huffman(octets)) <= len(octets):
+            return encode_integer(len(coded), 7, 0x80) + coded
         return encode_integer(len(octets), 7) + octets
 
     def _index(self, number: int) -> int:
