@@ -1,11 +1,12 @@
 """HPACK, the compression of header fields in HTTP/2 (RFC 7541).
 
-The two ends of a connection keep the same table of header fields for each direction, and mostly send an index instead of a field.
-Whoever sends a field for the first time may have it inserted into the table; both ends then remove the oldest entries, as the
-table has a size that both know. So every block has to be decoded, in order, even one that nobody wants.
+In each direction of a connection, both ends keep the same table of fields, and send the index of an entry rather than
+the field itself. The end that sends a field for the first time may have it become an entry; both ends then remove the
+oldest entries, as far as the size of the table demands. So a receiver must decode each block, in order: even a block
+that nobody wants may change the table.
 
-Read the modules in this order: ``fields`` (what is sent), ``integers`` and ``huffman`` (how numbers and strings are written),
-``static`` (what the table begins with), ``decoder``, ``encoder``.
+To learn how it works, read ``fields`` (what is sent), ``integers`` and ``huffman`` (how numbers and strings are
+written), ``static`` (what the table begins with), ``decoder`` and ``encoder``, in this order.
 """
 
 from __future__ import annotations

@@ -1,25 +1,26 @@
 """The decoder of header blocks (RFC 7541).
 
-A header block is a sequence of representations, which the high bits of the first octet tell apart (section 6)::
+A header block is a sequence of representations. The first octet of each tells which one it is (section 6)::
 
-    1xxxxxxx  indexed field:                       an entry of the table
-    01xxxxxx  literal with incremental indexing:   a field that also becomes the newest entry
-    001xxxxx  dynamic table size update
-    0001xxxx  literal never indexed:               a secret
-    0000xxxx  literal without indexing
+    1xxxxxxx  an indexed field:                      an entry of the table
+    01xxxxxx  a literal with incremental indexing:   a field that becomes the newest entry
+    001xxxxx  a dynamic table size update
+    0001xxxx  a literal never indexed:               a secret
+    0000xxxx  a literal without indexing
 
 The rules that the decoder keeps, and why:
 
-- **One list is the whole index space** (section 2.3.3): the static table from 1 to 61, then the dynamic table, the newest entry
-  first. An entry is the field itself: what was decoded once is not decoded again, however its index shifts.
-- **Every string is decoded when it arrives.** The size of a field counts its decoded octets (section 4.1), and decides at once
-  which entries are evicted and whether the list is too large. A malformed string is an error of its block (section 5.2).
-- **A block that was seen before is not decoded again while the table is as it was.** A block that changes the table, or may, is not
-  kept, and all kept blocks are dropped as soon as the table changes.
-- **A list that is too large is decoded to its end without being kept**, because the blocks after it need the table that this one
-  leaves (RFC 9113, section 4.3).
-- **What a block may cost follows from its length.** The caller limits that. Each octet makes at most one field, and fields
-  share the entries that they refer to: a reference to a large entry takes no more memory than any other (section 7.3).
+- **One list is the whole index space** (section 2.3.3): the static table at 1 to 61, then the dynamic table, the newest
+  entry first. An entry is the decoded field: however its index shifts, nothing is decoded twice.
+- **Every string is decoded when it arrives.** A malformed one is an error of its block (section 5.2). The length of the
+  decoded string decides at once which entries are evicted (section 4.1) and whether the list is too large. So a decoder
+  that puts strings off saves nothing: to count the symbols of a Huffman string takes as long as to decode it.
+- **A block seen before is not decoded again as long as the table is as it was.** Blocks that change the table are not
+  kept. All blocks are forgotten as soon as one does.
+- **A list that is too large is decoded to its end, but not kept**, because the next block needs the table that this one
+  leaves behind (RFC 9113, section 4.3).
+- **The length of a block bounds what it costs.** An octet makes at most one field, and all references to an entry share
+  one object, however large it is. The caller bounds the length.
 """
 
 from __future__ import annotations
@@ -32,42 +33,42 @@ from micro_rt.http2.hpack.static import STATIC_TABLE
 
 __all__ = ["Decoder"]
 
-_FIRST = len(STATIC_TABLE) + 1
+_FIRST = 62
 """The index of the newest entry of the dynamic table."""
 _START: tuple[Field, ...] = tuple(Field(name, value) for name, value in ((b"", b""), *STATIC_TABLE))
-"""The index space before there are dynamic entries. No representation reaches the field at index 0."""
+"""The index space of an empty dynamic table. Nothing can refer to index 0."""
 
 
 class Decoder:
     """Decodes the header blocks that one end of a connection sends, in the order in which they arrive.
 
-    After an error it is of no use any more: see ``HpackError``.
-
     Args:
-        max_table_size: how large the dynamic table may be, in octets: 4,096 until both ends have agreed on another size
-            (RFC 9113, section 6.5.2). It bounds what the decoder keeps.
-        max_list_size: how large the fields of one block may be together, in octets, with 32 more for each field
-            (SETTINGS_MAX_HEADER_LIST_SIZE).
+        max_table_size: how large the dynamic table may be, in octets. It is 4,096 on each connection until both ends
+            have agreed on another size (RFC 9113, section 6.5.2): see the property of the same name.
+        max_list_size: how large the fields of one block may be together, in octets, as SETTINGS_MAX_HEADER_LIST_SIZE
+            counts them: each field 32 more than its name and value.
     """
 
     __slots__ = ("_capacity", "_entries", "_limit", "_lowest", "_max_list_size", "_seen", "_seen_size", "_size")
 
     def __init__(self, max_table_size: int = 4096, max_list_size: int = 16384) -> None:
-        self._entries = list(_START)
-        self._size = 0  # of the dynamic entries
-        self._capacity = max_table_size  # as the encoder has set it
-        self._limit = max_table_size  # of the capacity
-        self._lowest = max_table_size  # limit since the last block
         self._max_list_size = max_list_size
+
+        self._entries = list(_START)
+        self._size = 0  # of the dynamic entries together
+        self._capacity = max_table_size  # as the encoder at the other end has set it
+        self._limit = max_table_size  # of the capacity, as this end has set it
+        self._lowest = max_table_size  # limit since the last block
+
         self._seen: dict[bytes, Fields] = {}
-        self._seen_size = 0  # of all lists in it
+        self._seen_size = 0  # of all lists in it together
 
     @property
     def max_table_size(self) -> int:
-        """How large the dynamic table may be, in octets: what SETTINGS_HEADER_TABLE_SIZE said.
+        """How large the dynamic table may be, in octets: what this end has sent as SETTINGS_HEADER_TABLE_SIZE.
 
-        Set it when the peer has acknowledged the setting. If that makes the limit lower than the table, the next block must
-        begin with a size update (RFC 7541, section 4.2).
+        Set it when the peer has acknowledged the setting. The next block must begin with a size update if the table
+        may have been larger than that (RFC 7541, section 4.2).
         """
         return self._limit
 
@@ -86,30 +87,30 @@ class Decoder:
         """Decodes a header block.
 
         Args:
-            block: the whole block, from all its frames.
+            block: the whole block, from all frames that it came in.
 
         Returns:
-            The fields in order; look at ``too_large``.
+            The fields in order. See ``Fields.too_large``.
 
         Raises:
-            HpackError: the block breaks a rule of the RFC. The connection must end with COMPRESSION_ERROR.
+            HpackError: the block breaks a rule of the RFC. The decoder is of no use any more.
         """
         if self._seen and (fields := self._seen.get(block)) is not None:
             return fields
         try:
             return self._decode(block)
         except IndexError:
-            raise HpackError("the header block ends within a field") from None
+            raise HpackError("a header block ends within a field") from None
 
     def _decode(self, block: bytes) -> Fields:
-        kept: list[Field] = []
-        size = 0
-        position = 0
-        if (block and block[0] & 0xE0 == 0x20) or self._lowest < self._capacity:
-            position = self._update_size(block)
-        lasting = not position  # whether the table is as it was
+        if self._lowest < self._capacity:
+            self._require_update(block)
         entries = self._entries
         limit = self._max_list_size
+        fields: list[Field] = []
+        size = 0
+        unchanged = True  # the table
+        position = 0
         end = len(block)
         while position < end:
             first = block[position]
@@ -127,8 +128,14 @@ class Decoder:
                     prefix = 0x3F
                 elif first < 0x20:
                     prefix = 0x0F
+                elif first < 0x40 and not size:
+                    position = self._update(block)
+                    unchanged = False
+                    continue
                 else:
                     raise _misplaced(first)
+
+                # The name: an index of an entry that has it, or 0 and a string.
                 index = first & prefix
                 if index:
                     if index == prefix:
@@ -139,66 +146,76 @@ class Decoder:
                         raise _beyond(index) from None
                 else:
                     name, position = _string(block, position)
-                value, position = _string(block, position)
+
+                # The value: as _string decodes it; a call would take long beside the rest.
+                octet = block[position]
+                position += 1
+                length = octet & 0x7F
+                if length == 0x7F:
+                    length, position = decode_rest(block, position, 0x7F)
+                value = block[position : position + length]
+                position += length
+                if position > end:
+                    raise _cut()
+                if octet > 0x7F:
+                    value = decode_huffman(value)
+
                 if first & 0x40:
+                    # A field that is larger than the table pushes out all entries, then itself (section 4.4).
                     field = Field(name, value)
-                    self._insert(field)
-                    lasting = False
+                    entries.insert(_FIRST, field)
+                    self._size += field.size
+                    while self._size > self._capacity:
+                        self._size -= entries.pop().size
+                    if unchanged:
+                        unchanged = False
+                        self._forget()
                 else:
                     field = Field(name, value, first >= 0x10)
             size += field.size
             if size <= limit:
-                kept.append(field)
-        fields = Fields(kept)
+                fields.append(field)
+
+        found = Fields(fields)
         if size > limit:
-            fields.too_large = True
-        elif lasting:
-            self._remember(block, fields, size)
-        return fields
+            found.too_large = True
+        elif unchanged:
+            self._remember(block, found, size)
+        return found
 
-    def _insert(self, field: Field) -> None:
-        """Makes a field the newest entry; one larger than the table empties it, and is no entry (section 4.4)."""
-        size = field.size
-        if self._size + size > self._capacity:
-            self._evict(self._capacity - size)
-        if size <= self._capacity:
-            self._entries.insert(_FIRST, field)
-            self._size += size
-        if self._seen:
-            self._forget()
+    def _update(self, block: bytes) -> int:
+        """Applies the size updates that a block begins with; returns the position after them (section 4.2).
 
-    def _evict(self, size: int) -> None:
-        """Removes the oldest entries until the rest is not larger than a size, or nothing is left (section 4.3)."""
-        while self._size > size and self._size:
-            self._size -= self._entries.pop().size
-
-    def _update_size(self, block: bytes) -> int:
-        """Applies the size updates with which a block begins; returns the position after them (section 4.2).
-
-        There are at most two: the lowest limit since the last block, if that was lower than the table, and the final size.
+        There are at most two: if the limit was lower for a while, this lowest size comes before the final one.
         """
-        position, updates, lowest = 0, 0, self._capacity
+        position = 0
+        sizes: list[int] = []
         while position < len(block) and block[position] & 0xE0 == 0x20:
             size = block[position] & 0x1F
             position += 1
             if size == 0x1F:
                 size, position = decode_rest(block, position, 0x1F)
-            updates += 1
-            if updates > 2:
-                raise HpackError("a header block begins with more than two dynamic table size updates")
-            if size > self._limit:
-                raise HpackError(f"a dynamic table size update to {size} is above the limit of {self._limit}")
+            sizes.append(size)
+        if len(sizes) > 2:
+            raise HpackError("a header block begins with more than two dynamic table size updates")
+        if max(sizes) > self._limit:
+            raise HpackError(f"a dynamic table size update to {max(sizes)} is above the limit of {self._limit}")
+        if min(self._capacity, *sizes) > self._lowest:
+            raise HpackError(f"a dynamic table size update to {self._lowest} is missing")
+        for size in sizes:
+            while self._size > size:
+                self._size -= self._entries.pop().size
             self._capacity = size
-            self._evict(size)
-            self._forget()
-            lowest = min(lowest, size)
-        if lowest > self._lowest:
-            raise HpackError(f"a header block does not begin with the dynamic table size update to {self._lowest}")
         self._lowest = self._limit
+        self._forget()
         return position
 
+    def _require_update(self, block: bytes) -> None:
+        if not block or block[0] & 0xE0 != 0x20:
+            raise HpackError(f"a dynamic table size update to {self._lowest} is missing")
+
     def _remember(self, block: bytes, fields: Fields, size: int) -> None:
-        """Keeps the fields of a block, and forgets all others first if they would be too much."""
+        """Keeps the fields of a block. All lists that are kept are together not larger than one list may be."""
         self._seen_size += size
         if self._seen_size > self._max_list_size:
             self._forget()
@@ -206,23 +223,27 @@ class Decoder:
         self._seen[block] = fields
 
     def _forget(self) -> None:
-        """Drops the blocks that were seen, because their fields may be others now."""
+        """Forgets all blocks: the same octets may mean other fields now."""
         self._seen.clear()
         self._seen_size = 0
 
 
 def _string(block: bytes, position: int) -> tuple[bytes, int]:
     """Decodes a string; returns it and the position after it (section 5.2)."""
-    first = block[position]
-    length = first & 0x7F
+    octet = block[position]
     position += 1
+    length = octet & 0x7F
     if length == 0x7F:
         length, position = decode_rest(block, position, 0x7F)
     end = position + length
-    octets = block[position:end]
-    if len(octets) < length:
-        raise HpackError("a string is longer than the header block")
-    return (octets if first < 0x80 else decode_huffman(octets)), end
+    if end > len(block):
+        raise _cut()
+    text = block[position:end]
+    return (decode_huffman(text) if octet > 0x7F else text), end
+
+
+def _cut() -> HpackError:
+    return HpackError("a string is longer than the header block")
 
 
 def _beyond(index: int) -> HpackError:

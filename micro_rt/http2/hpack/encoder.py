@@ -1,18 +1,19 @@
 """The encoder of header blocks (RFC 7541).
 
-The RFC lets an encoder choose how it sends a field. What this one chooses, and why:
+The RFC leaves it to an encoder how to send a field. What this one does, and why:
 
-- **A field that comes again is indexed**: it is sent once, becomes an entry of the dynamic table, and is one or two octets from then on.
-  ``INDEXED`` names such fields; the caller names others.
-- **A field that varies is not.** As an entry it would be of no use to a later block, would push out those that are, and would change the
-  index of every other entry, so that neither end could use again what it has made of a block.
-- **A secret is never indexed**, because the size of a block would tell whoever can add fields to it whether a guess was right
-  (section 7.1). ``SECRET`` names such fields. If the caller says that one comes again, such as a long token, it is indexed:
-  only the same value as a whole matches, and nobody guesses all of a token (section 7.1.3).
-- **An entry that pushes out others comes rarely**: at most once in so many blocks. So fields that come again, but are too many for the
-  table, do not push out each other all the time. Until then, the field is sent as one that varies.
-- **Strings are sent as they are.** The Huffman code would save a quarter of the octets of what varies, and cost both ends more
-  than all the rest of the block. It is an option.
+- **It indexes a field that comes again**: the first block that has the field makes it an entry of the dynamic table,
+  and each later one takes an octet or two for it. ``INDEXED`` has the names of such fields. The caller knows more.
+- **It does not index a field that varies.** No later block would refer to the entry, but all indexes in it would be
+  others, so that neither end could use again what it has made of an earlier block.
+- **It never indexes a secret.** Somebody who can add fields to a block and see its length could guess what is in the
+  table, one guess after the other (section 7.1). ``SECRET`` has the names of such fields. If the caller says that a
+  secret comes again, it is indexed, as a long token may be: a guess is of no use unless all of it is right.
+- **It rarely makes an entry that pushes out others**, at most once in ``interval`` blocks. If more fields come again
+  than the table can hold, they would otherwise push out each other in turn. Until then, it sends such a field without
+  indexing.
+- **It sends strings as they are**, as most are entries soon. To encode and decode the rest in the Huffman code would
+  take more time than all other work on the block. It is an option.
 """
 
 from __future__ import annotations
@@ -48,32 +49,32 @@ INDEXED = frozenset(
         b"user-agent",
     }
 )
-"""Names of fields that are sent with few values, again and again."""
+"""Names of fields that come again: they have few values on one connection."""
 
 SECRET = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"})
-"""Names of fields whose values are secrets."""
-
-_PREPARED = 256
-"""How many groups an encoder keeps at most, and how many names."""
+"""Names of fields that are secrets."""
 
 _STATIC: Mapping[tuple[bytes, bytes], bytes] = MappingProxyType(
     {field: encode_integer(index, 7, 0x80) for index, field in enumerate(STATIC_TABLE, 1)}
 )
-"""The indexed fields of the static table, encoded."""
+"""The fields of the static table, encoded."""
 _STATIC_NAMES: Mapping[bytes, int] = MappingProxyType(
     {name: index for index, (name, _) in reversed([*enumerate(STATIC_TABLE, 1)])}
 )
-"""The lowest index of each name."""
+"""The lowest index of each name in the static table."""
+
+_PREPARED = 256
+"""How many groups an encoder keeps prepared at most, and how many names."""
 
 
 class Group:
-    """Fields that are sent together again and again, such as those that all requests of one method have.
+    """Fields that are sent together again and again, such as those that all requests of a method have in common.
 
-    It belongs to no connection: prepare it once. Each encoder keeps the octets that it has made of it.
+    A group belongs to no connection. Each encoder keeps the octets that it has made of a group, as long as they hold.
 
     Args:
-        fields: names in lower case, and values.
-        stable: names of fields that are indexed, whatever their names say otherwise: see ``Encoder.encode``.
+        fields: names, in lower case, and values.
+        stable: names of fields to index, as for ``Encoder.encode``.
     """
 
     __slots__ = ("fields", "stable")
@@ -87,12 +88,13 @@ class Encoder:
     """Encodes the header blocks that one end of a connection sends, in the order in which they are sent.
 
     Args:
-        max_table_size: how large the dynamic table is, in octets: 4,096 until the peer says otherwise (RFC 9113, section 6.5.2).
-        limit: how large it becomes at most, in octets, even if the peer allows more. It bounds what the encoder keeps.
-        indexed: names of fields that come again with the same value.
-        secret: names of fields that are never indexed.
-        interval: how many blocks must lie between two entries that push out others.
-        huffman: whether to send a string in the Huffman code where that is not longer.
+        max_table_size: how large the dynamic table may be, in octets. It is 4,096 on each connection until the peer
+            wants another size (RFC 9113, section 6.5.2): see the property of the same name.
+        limit: how large the table becomes at most, in octets, whatever the peer allows.
+        indexed: names of fields that come again.
+        secret: names of fields that are secrets.
+        interval: how many blocks it takes from one entry that pushes out others to the next one.
+        huffman: whether to send strings in the Huffman code unless it makes them longer.
     """
 
     __slots__ = (
@@ -126,34 +128,35 @@ class Encoder:
         interval: int = 64,
         huffman: bool = False,
     ) -> None:
-        self._limit = limit
         self._indexed = indexed
         self._secret = secret
         self._interval = interval
         self._huffman = huffman
         self._blocks = 0
-        self._next_push = 0  # the first block that may push out an entry
+        self._next_push = 0  # the first block that may have an entry that pushes out others
 
-        # The dynamic table. Entries are numbered from 0 in the order of insertion, as their indexes change.
+        # The dynamic table. The number of an entry says how many were inserted before it: unlike its index, it stays.
         self._entries: deque[tuple[bytes, bytes]] = deque()  # the oldest first
         self._inserted = 0
         self._numbers: dict[tuple[bytes, bytes], int] = {}
-        self._names: dict[bytes, int] = {}  # the newest entry with that name
+        self._names: dict[bytes, int] = {}  # the newest entry that has the name
         self._size = 0
 
-        # The size of the table, and what the peer knows of it.
-        self._capacity = self._signalled = self._lowest = max_table_size
-        self._updates = b""
+        self._limit = limit
+        self._capacity = max_table_size
+        self._signalled = max_table_size  # what the peer knows of the capacity
+        self._lowest = max_table_size  # capacity since the last block
+        self._updates = b""  # what the next block begins with
 
-        # What is prepared. It holds as long as nothing is inserted and nothing removed.
+        # What is prepared holds until an entry comes or goes.
         self._groups: dict[Group, bytes] = {}
-        self._heads: dict[bytes, bytes] = {}  # of fields that vary: all octets before the value
+        self._heads: dict[bytes, bytes] = {}  # of fields that vary, by name: what comes before the value
 
         self.max_table_size = max_table_size
 
     @property
     def max_table_size(self) -> int:
-        """How large the dynamic table may be, in octets: what the peer says in SETTINGS_HEADER_TABLE_SIZE.
+        """How large the dynamic table is at most, in octets. Set it to each SETTINGS_HEADER_TABLE_SIZE of the peer.
 
         The next block begins with the size updates that this takes (RFC 7541, section 4.2).
         """
@@ -164,11 +167,11 @@ class Encoder:
         size = min(size, self._limit)
         self._capacity = size
         self._lowest = min(self._lowest, size)
+        self._evict(0)
         updates = [size] if size != self._signalled else []
         if self._lowest < min(size, self._signalled):
             updates = [self._lowest, size]
         self._updates = b"".join([encode_integer(update, 5, 0x20) for update in updates])
-        self._evict(size)
 
     def encode(
         self,
@@ -180,19 +183,21 @@ class Encoder:
         """Encodes a header block.
 
         Args:
-            fields: names in lower case, and values.
-            group: what to send before the fields.
-            stable: names of fields that come again with the same value, even if their names are of secrets.
+            fields: names, in lower case, and values.
+            group: fields that come before them.
+            stable: names of fields to index, because the caller knows that they come again. They may be secrets.
 
         Returns:
             The block.
         """
         self._blocks += 1
         if self._blocks == self._next_push:
-            self._groups.clear()  # One of them may have waited for this to have a field indexed.
+            self._groups.clear()  # One may have a field that had to wait for this block to be indexed.
         parts: list[bytes] = []
         if self._updates:
-            parts.append(self._take_updates())
+            parts.append(self._updates)
+            self._updates = b""
+            self._signalled = self._lowest = self._capacity
         if group is not None:
             octets = self._groups.get(group) or self._prepare(group)
             if not parts and not fields:
@@ -202,13 +207,8 @@ class Encoder:
             parts.append(self._field(name, value, stable))
         return b"".join(parts)
 
-    def _take_updates(self) -> bytes:
-        updates, self._updates = self._updates, b""
-        self._signalled = self._lowest = self._capacity
-        return updates
-
     def _prepare(self, group: Group) -> bytes:
-        """Encodes a group, and keeps the octets unless they have changed the table."""
+        """Encodes a group, and keeps the octets unless that has changed the table."""
         inserted = self._inserted
         octets = b"".join([self._field(name, value, group.stable) for name, value in group.fields])
         if inserted == self._inserted:
@@ -216,16 +216,18 @@ class Encoder:
         return octets
 
     def _field(self, name: bytes, value: bytes, stable: Collection[bytes]) -> bytes:
-        """Encodes a field as its name demands (section 6)."""
+        """Encodes a field in the way that its name asks for (section 6)."""
         if name not in stable:
             if head := self._heads.get(name):
                 return head + self._string(value)
             if name in self._secret:
                 return self._head(name, 4, 0x10) + self._string(value)
             if name not in self._indexed:
-                return self._varying(name, value)
+                head = self._head(name, 4, 0x00)
+                _keep(self._heads, name, head)
+                return head + self._string(value)
         field = (name, value)
-        if (octets := _STATIC.get(field)) is not None:
+        if octets := _STATIC.get(field):
             return octets
         if (number := self._numbers.get(field)) is not None:
             return encode_integer(self._index(number), 7, 0x80)
@@ -236,30 +238,26 @@ class Encoder:
         self._insert(field, size)
         return octets
 
-    def _varying(self, name: bytes, value: bytes) -> bytes:
-        head = self._head(name, 4, 0x00)
-        _keep(self._heads, name, head)
-        return head + self._string(value)
-
     def _head(self, name: bytes, prefix: int, kind: int) -> bytes:
-        """Encodes what comes before the value of a literal: the first octet, and the name or its index (section 6.2)."""
-        if (index := _STATIC_NAMES.get(name)) is not None:
+        """Encodes what a literal has before its value: the index of an entry with that name, or 0 and the name."""
+        if index := _STATIC_NAMES.get(name):
             return encode_integer(index, prefix, kind)
         if (number := self._names.get(name)) is not None:
             return encode_integer(self._index(number), prefix, kind)
         return encode_integer(0, prefix, kind) + self._string(name)
 
-    def _string(self, octets: bytes) -> bytes:
+    def _string(self, text: bytes) -> bytes:
         """Encodes a string (section 5.2)."""
-        if self._huffman and len(coded := encode_huffman(octets)) <= len(octets):
-            return encode_integer(len(coded), 7, 0x80) + coded
-        return encode_integer(len(octets), 7) + octets
+        if self._huffman and len(octets := encode_huffman(text)) <= len(text):
+            return encode_integer(len(octets), 7, 0x80) + octets
+        return encode_integer(len(text), 7) + text
 
     def _index(self, number: int) -> int:
+        """Returns the index of an entry: the newest one comes right after the static table (section 2.3.3)."""
         return len(STATIC_TABLE) + self._inserted - number
 
     def _has_room(self, size: int) -> bool:
-        """Whether an entry may be inserted now."""
+        """Whether a field of that size may become an entry now."""
         if self._size + size <= self._capacity:
             return True
         return size <= self._capacity and self._blocks >= self._next_push
@@ -268,7 +266,7 @@ class Encoder:
         """Makes a field the newest entry (section 4.4)."""
         if self._size + size > self._capacity:
             self._next_push = self._blocks + self._interval
-        self._evict(self._capacity - size)
+            self._evict(size)
         self._entries.append(field)
         self._numbers[field] = self._names[field[0]] = self._inserted
         self._inserted += 1
@@ -276,24 +274,25 @@ class Encoder:
         self._forget()
 
     def _evict(self, size: int) -> None:
-        """Removes the oldest entries until the rest is not larger than a size (section 4.3)."""
-        while self._size > size:
+        """Removes the oldest entries until there is room for one of that size (section 4.3)."""
+        while self._size + size > self._capacity:
             number = self._inserted - len(self._entries)
-            name, value = field = self._entries.popleft()
+            field = self._entries.popleft()
+            name, value = field
+            self._size -= len(name) + len(value) + OVERHEAD
             del self._numbers[field]
             if self._names[name] == number:
                 del self._names[name]
-            self._size -= len(name) + len(value) + OVERHEAD
             self._forget()
 
     def _forget(self) -> None:
-        """Drops what is prepared, because the indexes in it may be others now."""
+        """Drops what is prepared: the indexes in it may be others now."""
         self._groups.clear()
         self._heads.clear()
 
 
 def _keep(prepared: dict[KeyT, bytes], key: KeyT, octets: bytes) -> None:
-    """Keeps something that is prepared, after it has dropped everything if that is too much."""
+    """Keeps something that is prepared. If there is too much, all the rest is dropped."""
     if len(prepared) >= _PREPARED:
         prepared.clear()
     prepared[key] = octets

@@ -1,11 +1,11 @@
 """Integers (RFC 7541, section 5.1).
 
-An integer begins in the low bits of an octet, whose high bits say what the integer is for. These low bits are the prefix.
-A value that fits is the prefix itself. Otherwise all bits of the prefix are 1, and the rest of the value
-follows in groups of seven bits, the lowest first; the high bit of an octet says that another one follows::
+An integer begins in the low bits of an octet, its prefix; the high bits tell what the integer is for. If the value does
+not fit in there, or is all 1s, then the prefix is all 1s, and what remains of the value follows in groups of seven
+bits, the lowest first. The high bit of each octet tells whether another one follows. With a prefix of five bits::
 
-    1337 with a prefix of 5 bits:   xxx11111  10011010  00001010
-                                    31      + 26      + 10 * 128
+    10     xxx01010
+    1337   xxx11111 10011010 00001010      31 + 26 + 10 * 128
 """
 
 from __future__ import annotations

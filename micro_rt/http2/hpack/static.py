@@ -1,4 +1,4 @@
-"""The static table (RFC 7541, appendix A): fields that are frequent on the web, the same on each connection for ever."""
+"""The static table (RFC 7541, appendix A): fields that are frequent on the web. It never changes."""
 
 from __future__ import annotations
 

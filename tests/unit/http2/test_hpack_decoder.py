@@ -158,6 +158,10 @@ def test_up_to_seven_bits_of_padding_are_accepted(padding: int) -> None:
     assert decode(of_bits("".join(CODES[symbol] for symbol in text) + "1" * padding)) == text
 
 
+def test_the_example_of_the_module() -> None:
+    assert decode(of_bits("00011001" + "00001011")) == b"ace"
+
+
 def test_an_empty_huffman_string_is_empty() -> None:
     assert pairs(Decoder().decode(b"\x00\x80\x80")) == [(b"", b"")]
 
@@ -244,7 +248,7 @@ def test_the_lowest_limit_since_the_last_block_counts() -> None:
     decoder = Decoder()
     decoder.max_table_size = 100
     decoder.max_table_size = 4096
-    with pytest.raises(HpackError, match="update to 100"):
+    with pytest.raises(HpackError, match="update to 100 is missing"):
         decoder.decode(size_update(4096))
     decoder = Decoder()
     decoder.max_table_size = 100
