@@ -12,8 +12,8 @@ written), ``static`` (what the table begins with), ``decoder`` and ``encoder``, 
 from __future__ import annotations
 
 from micro_rt.http2.hpack.decoder import Decoder
-from micro_rt.http2.hpack.encoder import INDEXED, SECRET, Encoder, Group
+from micro_rt.http2.hpack.encoder import INDEXED, SECRET, VARYING, Encoder, Group
 from micro_rt.http2.hpack.errors import HpackError
 from micro_rt.http2.hpack.fields import OVERHEAD, Field, Fields
 
-__all__ = ["Decoder", "Encoder", "Field", "Fields", "Group", "HpackError", "INDEXED", "OVERHEAD", "SECRET"]
+__all__ = ["Decoder", "Encoder", "Field", "Fields", "Group", "HpackError", "INDEXED", "OVERHEAD", "SECRET", "VARYING"]

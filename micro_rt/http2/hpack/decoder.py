@@ -139,7 +139,10 @@ class Decoder:
                 index = first & prefix
                 if index:
                     if index == prefix:
-                        index, position = decode_rest(block, position, prefix)
+                        index += block[position]
+                        position += 1
+                        if index >= prefix + 0x80:
+                            index, position = decode_rest(block, position - 1, prefix)
                     try:
                         name = entries[index].name
                     except IndexError:

@@ -5,7 +5,8 @@ The RFC leaves it to an encoder how to send a field. What this one does, and why
 - **It indexes a field that comes again**: the first block that has the field makes it an entry of the dynamic table,
   and each later one takes an octet or two for it. ``INDEXED`` has the names of such fields. The caller knows more.
 - **It does not index a field that varies.** No later block would refer to the entry, but all indexes in it would be
-  others, so that neither end could use again what it has made of an earlier block.
+  others, so that neither end could use again what it has made of an earlier block. Only the first field of each name in
+  ``VARYING`` becomes an entry, if there is room: the later ones refer to its name.
 - **It never indexes a secret.** Somebody who can add fields to a block and see its length could guess what is in the
   table, one guess after the other (section 7.1). ``SECRET`` has the names of such fields. If the caller says that a
   secret comes again, it is indexed, as a long token may be: a guess is of no use unless all of it is right.
@@ -28,7 +29,7 @@ from micro_rt.http2.hpack.huffman import encode as encode_huffman
 from micro_rt.http2.hpack.integers import encode_integer
 from micro_rt.http2.hpack.static import STATIC_TABLE
 
-__all__ = ["INDEXED", "SECRET", "Encoder", "Group"]
+__all__ = ["INDEXED", "SECRET", "VARYING", "Encoder", "Group"]
 
 KeyT = TypeVar("KeyT")
 
@@ -50,6 +51,9 @@ INDEXED = frozenset(
     }
 )
 """Names of fields that come again: they have few values on one connection."""
+
+VARYING = frozenset({b"grpc-timeout", b"traceparent"})
+"""Names of fields that are in nearly every block with another value."""
 
 SECRET = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"})
 """Names of fields that are secrets."""
@@ -92,6 +96,7 @@ class Encoder:
             wants another size (RFC 9113, section 6.5.2): see the property of the same name.
         limit: how large the table becomes at most, in octets, whatever the peer allows.
         indexed: names of fields that come again.
+        varying: names of fields that vary, and are in nearly every block.
         secret: names of fields that are secrets.
         interval: how many blocks it takes from one entry that pushes out others to the next one.
         huffman: whether to send strings in the Huffman code unless it makes them longer.
@@ -116,6 +121,7 @@ class Encoder:
         "_signalled",
         "_size",
         "_updates",
+        "_varying",
     )
 
     def __init__(
@@ -124,11 +130,13 @@ class Encoder:
         *,
         limit: int = 4096,
         indexed: Collection[bytes] = INDEXED,
+        varying: Collection[bytes] = VARYING,
         secret: Collection[bytes] = SECRET,
         interval: int = 64,
         huffman: bool = False,
     ) -> None:
         self._indexed = indexed
+        self._varying = varying
         self._secret = secret
         self._interval = interval
         self._huffman = huffman
@@ -222,7 +230,7 @@ class Encoder:
                 return head + self._string(value)
             if name in self._secret:
                 return self._head(name, 4, 0x10) + self._string(value)
-            if name not in self._indexed:
+            if name not in self._indexed and not self._worth_an_entry(name, value):
                 head = self._head(name, 4, 0x00)
                 _keep(self._heads, name, head)
                 return head + self._string(value)
@@ -237,6 +245,11 @@ class Encoder:
         octets = self._head(name, 6, 0x40) + self._string(value)
         self._insert(field, size)
         return octets
+
+    def _worth_an_entry(self, name: bytes, value: bytes) -> bool:
+        """Whether a field that varies shall become an entry, as none has its name yet."""
+        free = self._capacity - self._size
+        return name in self._varying and name not in self._names and len(name) + len(value) + OVERHEAD <= free
 
     def _head(self, name: bytes, prefix: int, kind: int) -> bytes:
         """Encodes what a literal has before its value: the index of an entry with that name, or 0 and the name."""

@@ -45,12 +45,32 @@ def test_stable_fields_are_one_octet_from_the_second_block_on() -> None:
     assert peer.read(block) == REQUEST
 
 
-def test_varying_fields_are_not_indexed() -> None:
+def test_fields_of_other_names_are_not_indexed() -> None:
     encoder, peer = Encoder(), Peer()
     for number in range(3):
-        fields = [(name, value + b"%d" % number) for name, value in VARYING]
+        fields = [(b"x-id", b"%d" % number), (b"x-tenant", b"1")]
         assert peer.read(encoder.encode(fields)) == fields
     assert peer.table == []
+
+
+def test_of_fields_that_vary_only_the_first_is_indexed_for_its_name() -> None:
+    encoder, peer = Encoder(), Peer()
+    assert peer.read(encoder.encode(VARYING)) == VARYING
+    assert peer.table == VARYING[::-1]
+    for number in range(3):
+        fields = [(name, value + b"%d" % number) for name, value in VARYING]
+        block = encoder.encode(fields)
+        assert len(block) == sum(3 + len(value) for _, value in fields)
+        assert peer.read(block) == fields
+    assert peer.table == VARYING[::-1]
+
+
+def test_a_field_that_varies_pushes_out_no_entry() -> None:
+    encoder, peer = Encoder(100), Peer(100)
+    stable = (b":path", b"/" + b"1" * 20)
+    for _ in range(3):
+        assert peer.read(encoder.encode([stable, *VARYING])) == [stable, *VARYING]
+    assert peer.table == [stable]
 
 
 def test_the_name_of_a_varying_field_is_an_index_where_there_is_one() -> None:
@@ -214,7 +234,7 @@ def test_a_group_comes_before_the_fields() -> None:
 
 def test_a_group_is_prepared_once() -> None:
     encoder, group = Encoder(), Group(REQUEST)
-    encoder.encode(group=group)
+    encoder.encode(VARYING, group=group)
     block = encoder.encode(group=group)
     assert encoder.encode(group=group) is block
     encoder.encode(VARYING)
