@@ -13,8 +13,8 @@ The rules that the decoder keeps, and why:
 - **One list is the whole index space** (section 2.3.3): the static table at 1 to 61, then the dynamic table, the newest
   entry first. An entry is the decoded field: however its index shifts, nothing is decoded twice.
 - **Every string is decoded when it arrives.** A malformed one is an error of its block (section 5.2). The length of the
-  decoded string decides at once which entries are evicted (section 4.1) and whether the list is too large. So a decoder
-  that puts strings off saves nothing: to count the symbols of a Huffman string takes as long as to decode it.
+  decoded string decides at once which entries are evicted (section 4.1) and whether the list is too large. To put off
+  decoding would save little: only to count the symbols of a Huffman string takes more than half of the time.
 - **A block seen before is not decoded again as long as the table is as it was.** Blocks that change the table are not
   kept. All blocks are forgotten as soon as one does.
 - **A list that is too large is decoded to its end, but not kept**, because the next block needs the table that this one
@@ -38,6 +38,15 @@ _FIRST = 62
 _START: tuple[Field, ...] = tuple(Field(name, value) for name, value in ((b"", b""), *STATIC_TABLE))
 """The index space of an empty dynamic table. Nothing can refer to index 0."""
 
+_MEMORY = 16384
+"""How much memory the blocks that were seen may take, in octets. It is estimated:"""
+_PER_BLOCK = 256
+"""for a place among the others,"""
+_PER_OCTET = 9
+"""for each octet of the block, with a reference to a field,"""
+_PER_LITERAL = 4
+"""for each octet in the size of a field that is no entry: an object is larger than the RFC reckons."""
+
 
 class Decoder:
     """Decodes the header blocks that one end of a connection sends, in the order in which they arrive.
@@ -49,7 +58,7 @@ class Decoder:
             counts them: each field 32 more than its name and value.
     """
 
-    __slots__ = ("_capacity", "_entries", "_limit", "_lowest", "_max_list_size", "_seen", "_seen_size", "_size")
+    __slots__ = ("_capacity", "_entries", "_limit", "_lowest", "_max_list_size", "_memory", "_seen", "_size")
 
     def __init__(self, max_table_size: int = 4096, max_list_size: int = 16384) -> None:
         self._max_list_size = max_list_size
@@ -61,7 +70,7 @@ class Decoder:
         self._lowest = max_table_size  # limit since the last block
 
         self._seen: dict[bytes, Fields] = {}
-        self._seen_size = 0  # of all lists in it together
+        self._memory = 0  # that it takes
 
     @property
     def max_table_size(self) -> int:
@@ -109,6 +118,7 @@ class Decoder:
         limit = self._max_list_size
         fields: list[Field] = []
         size = 0
+        literals = 0  # size of the fields that are no entries
         unchanged = True  # the table
         position = 0
         end = len(block)
@@ -175,6 +185,7 @@ class Decoder:
                         self._forget()
                 else:
                     field = Field(name, value, first >= 0x10)
+                    literals += field.size
             size += field.size
             if size <= limit:
                 fields.append(field)
@@ -183,7 +194,7 @@ class Decoder:
         if size > limit:
             found.too_large = True
         elif unchanged:
-            self._remember(block, found, size)
+            self._remember(block, found, literals)
         return found
 
     def _update(self, block: bytes) -> int:
@@ -217,18 +228,20 @@ class Decoder:
         if not block or block[0] & 0xE0 != 0x20:
             raise HpackError(f"a dynamic table size update to {self._lowest} is missing")
 
-    def _remember(self, block: bytes, fields: Fields, size: int) -> None:
-        """Keeps the fields of a block. All lists that are kept are together not larger than one list may be."""
-        self._seen_size += size
-        if self._seen_size > self._max_list_size:
+    def _remember(self, block: bytes, fields: Fields, literals: int) -> None:
+        """Keeps the fields of a block, within the memory that there is for blocks."""
+        memory = _PER_BLOCK + _PER_OCTET * len(block) + _PER_LITERAL * literals
+        if memory > _MEMORY:
+            return
+        if self._memory + memory > _MEMORY:
             self._forget()
-            self._seen_size = size
+        self._memory += memory
         self._seen[block] = fields
 
     def _forget(self) -> None:
         """Forgets all blocks: the same octets may mean other fields now."""
         self._seen.clear()
-        self._seen_size = 0
+        self._memory = 0
 
 
 def _string(block: bytes, position: int) -> tuple[bytes, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -376,12 +377,35 @@ def test_entries_behind_the_one_that_is_too_large_for_the_table_are_gone() -> No
 
 
 def test_the_blocks_that_are_kept_are_bounded() -> None:
-    decoder = Decoder(max_list_size=1000)
+    decoder = Decoder()
     first = decoder.decode(b"\x82")
     assert decoder.decode(b"\x82") is first
-    for number in range(1000):
+    for number in range(100):
         decoder.decode(b"\x00\x01a" + string(b"%d" % number))
     assert decoder.decode(b"\x82") is not first
+
+
+def test_a_block_that_takes_too_much_memory_is_not_kept() -> None:
+    decoder = Decoder(max_list_size=2**40)
+    first = decoder.decode(b"\x82")
+    for block in (b"\x82" * 2000, b"\x00\x01a" + string(b"1" * 10_000)):
+        assert decoder.decode(block) is not decoder.decode(block)
+    assert decoder.decode(b"\x82") is first
+
+
+@pytest.mark.parametrize("literal", [b"\x00\x01a\x00", b"\x0f\x12\x01b", b"\x82"])
+@pytest.mark.parametrize("count", [1, 5, 50])
+def test_a_peer_makes_a_decoder_keep_little_memory(literal: bytes, count: int) -> None:
+    tracemalloc.start()
+    try:
+        decoder = Decoder()
+        for number in range(200):
+            decoder.decode(inserting(b"", b"%d" % number))
+        for number in range(70):
+            decoder.decode(b"\x00\x00" + string(b"%d" % number) + literal * count)
+        assert tracemalloc.get_traced_memory()[0] < 32 * 1024
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_list_that_is_too_large_is_not_kept() -> None:
