@@ -125,7 +125,7 @@ class Decoder:
         while position < end:
             first = block[position]
             position += 1
-            if first > 0x80:
+            if first > 0x80:  # an indexed field
                 index = first & 0x7F
                 if index == 0x7F:
                     index, position = decode_rest(block, position, 0x7F)
@@ -133,12 +133,12 @@ class Decoder:
                     field = entries[index]
                 except IndexError:
                     raise _beyond(index) from None
-            else:
+            else:  # a literal, most likely
                 if first & 0x40:
                     prefix = 0x3F
                 elif first < 0x20:
                     prefix = 0x0F
-                elif first < 0x40 and not size:
+                elif first < 0x40 and not size:  # no field yet
                     position = self._update(block)
                     unchanged = False
                     continue
