@@ -164,6 +164,24 @@ def test_eviction_forgets_the_name_too() -> None:
             assert peer.read(encoder.encode([(name, b"varies")])) == [(name, b"varies")]
 
 
+def test_a_name_outlives_the_older_of_two_entries() -> None:
+    encoder, peer = Encoder(80, interval=0), Peer(80)
+    for field in ((b"name", b"1"), (b"name", b"2"), (b"other", b"3")):  # 37, 37 and 38 octets
+        peer.read(encoder.encode([field], stable=[field[0]]))
+    assert peer.table == [(b"other", b"3"), (b"name", b"2")]
+    block = encoder.encode([(b"name", b"4")])
+    assert block == b"\x0f\x30\x014"
+    assert peer.read(block) == [(b"name", b"4")]
+
+
+def test_entries_may_fill_the_table() -> None:
+    encoder, peer = Encoder(76), Peer(76)
+    fields = [(b"te", b"1234"), (b"te", b"5678")]  # 38 octets each
+    for _ in range(2):
+        assert peer.read(encoder.encode(fields)) == fields
+    assert peer.table == fields[::-1]
+
+
 # The size of the table
 
 
@@ -198,6 +216,15 @@ def test_a_size_that_grows_again_is_said() -> None:
     assert block.startswith(b"\x3f\xe1\x1f")
     assert peer.read(block) == REQUEST
     assert len(encoder.encode(REQUEST)) == len(REQUEST)
+
+
+def test_a_size_update_says_what_has_changed_since_the_last_block() -> None:
+    encoder, peer = Encoder(), Peer()
+    for size, update in ((100, b"\x3f\x45"), (4096, b"\x3f\xe1\x1f"), (2000, b"\x3f\xb1\x0f"), (2000, b"")):
+        encoder.max_table_size = size
+        assert encoder.encode() == update
+        peer.read(update)
+        assert peer.read(encoder.encode(REQUEST)) == REQUEST
 
 
 def test_entries_between_two_sizes_are_gone() -> None:
