@@ -174,12 +174,16 @@ def test_a_name_outlives_the_older_of_two_entries() -> None:
     assert peer.read(block) == [(b"name", b"4")]
 
 
-def test_entries_may_fill_the_table() -> None:
-    encoder, peer = Encoder(76), Peer(76)
-    fields = [(b"te", b"1234"), (b"te", b"5678")]  # 38 octets each
-    for _ in range(2):
-        assert peer.read(encoder.encode(fields)) == fields
-    assert peer.table == fields[::-1]
+def test_entries_may_fill_the_table_while_none_may_push_out_another() -> None:
+    encoder, peer = Encoder(76, interval=1000), Peer(76)
+    fields = [(b"te", b"1234"), (b"te", b"5678"), (b"te", b"90ab")]  # 38 octets each
+    assert peer.read(encoder.encode(fields)) == fields
+    assert peer.table == fields[:0:-1]
+    encoder.max_table_size = 0
+    peer.read(encoder.encode())
+    encoder.max_table_size = 76
+    assert peer.read(encoder.encode(fields)) == fields
+    assert peer.table == fields[1::-1]
 
 
 # The size of the table
