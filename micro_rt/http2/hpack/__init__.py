@@ -5,6 +5,16 @@ the field itself. The end that sends a field for the first time may have it beco
 oldest entries, as far as the size of the table demands. So a receiver must decode each block, in order: even a block
 that nobody wants may change the table.
 
+One direction of a connection::
+
+    encoder, decoder = Encoder(), Decoder()
+    request = Group([(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/greet.Greeter/Hello")])
+    first = encoder.encode([(b"grpc-timeout", b"5S")], group=request)  # 41 octets
+    second = encoder.encode([(b"grpc-timeout", b"4S")], group=request)  #  8 octets
+    for block in (first, second):
+        for field in decoder.decode(block):
+            print(field.name, field.value)
+
 To learn how it works, read ``fields`` (what is sent), ``integers`` and ``huffman`` (how numbers and strings are
 written), ``static`` (what the table begins with), ``decoder`` and ``encoder``, in this order.
 """

@@ -235,4 +235,4 @@ def nothing_but_our_error_comes_out(blocks: list[bytes], max_list_size: int, max
     ids=lambda check: check.__name__,
 )
 def test_against_hpack(check: Callable[[], None], size: Size) -> None:
-    settings(max_examples=size(20_000, ci=40))(check)()
+    settings(max_examples=size(5_000, ci=40))(check)()

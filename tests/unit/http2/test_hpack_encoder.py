@@ -255,6 +255,15 @@ def test_the_table_is_never_larger_than_the_limit() -> None:
 # Groups
 
 
+def test_the_example_of_the_package() -> None:
+    encoder, peer = Encoder(), Peer()
+    request = Group([(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/greet.Greeter/Hello")])
+    for timeout, octets in ((b"5S", 41), (b"4S", 8)):
+        block = encoder.encode([(b"grpc-timeout", timeout)], group=request)
+        assert len(block) == octets
+        assert peer.read(block) == [*request.fields, (b"grpc-timeout", timeout)]
+
+
 def test_a_group_comes_before_the_fields() -> None:
     encoder, peer, group = Encoder(), Peer(), Group(REQUEST)
     for _ in range(3):
