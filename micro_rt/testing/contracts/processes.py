@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 __all__ = ["OtherEngine", "another_process"]
 
+_ANSWER = 1 << 24
+"""Bytes of the longest answer to a line."""
 _SCRIPT = """
 import asyncio, importlib, sys
 
@@ -58,6 +60,7 @@ async def another_process(kind: type, name: str, other: OtherEngine) -> AsyncGen
         env={**os.environ, **other.environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        limit=_ANSWER,
     )
     assert process.stdin is not None
     assert process.stdout is not None
