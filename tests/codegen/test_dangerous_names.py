@@ -548,13 +548,15 @@ def test_a_name_that_is_handed_on_and_defined_means_the_own_class(dialect: str, 
 @pytest.mark.parametrize("dialect", ["protobuf", "betterproto"])
 def test_a_builtin_that_an_imported_file_defines_stays_one(dialect: str, checker: str, tmp_path: Path) -> None:
     """At the import root, the stubs import each other by star: names that a file does not need come with the others."""
-    names = {name for name in set(dir(builtins)) - set(keyword.kwlist) if not name.startswith("__")}
-    types = [f"message {name} {{}}" for name in sorted(names)]
+    hiding = {name for name in set(dir(builtins)) - set(keyword.kwlist) if not name.startswith("__")}
+    types = [f"message {name} {{}}" for name in sorted(hiding)]
     write(tmp_path, {
         "brings.proto": "\n".join(['syntax = "proto3";', "message Brought {}", *types]),
+        "describes.proto": 'syntax = "proto3"; message DESCRIPTOR {} message Described {}',
         "needs.proto": """\
 syntax = "proto3";
 import "brings.proto";
+import "describes.proto";
 enum Kind { KIND_UNKNOWN = 0; }
 message Item {
   Brought brought = 1;
@@ -563,11 +565,34 @@ message Item {
   map<int32, bytes> numbered = 4;
   Kind kind = 5;
   oneof choice { string text = 6; bool yes = 7; double much = 8; }
+  Described described = 9;
 }
 service Items { rpc Get(Item) returns (stream Brought); rpc Put(stream Item) returns (Item); }
 """,
     })  # fmt: skip
-    protoc(tmp_path, [tmp_path, ROOT], ["brings.proto", "needs.proto"], f"--micro_opt=messages={dialect}")
+    names = ["brings.proto", "describes.proto", "needs.proto"]
+    protoc(tmp_path, [tmp_path, ROOT], names, f"--micro_opt=messages={dialect}")
+    assert _mistakes(checker, tmp_path) == []
+
+
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+def test_names_that_checkers_give_a_meaning_are_clean(checker: str, tmp_path: Path) -> None:
+    """A condition that they know by its name, names that look private, and a function that may be defined twice."""
+    write(tmp_path, {
+        "rare.proto": """\
+syntax = "proto3";
+import "google/protobuf/timestamp.proto";
+message TYPE_CHECKING {
+  message __private { google.protobuf.Timestamp _ = 1; }
+  message _protected {}
+}
+service Rare {
+  rpc Get(TYPE_CHECKING.__private) returns (TYPE_CHECKING._protected);
+  rpc Put(TYPE_CHECKING) returns (stream TYPE_CHECKING);
+}
+""",
+    })  # fmt: skip
+    protoc(tmp_path, [tmp_path, ROOT], ["rare.proto"])
     assert _mistakes(checker, tmp_path) == []
 
 

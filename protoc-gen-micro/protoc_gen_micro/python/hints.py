@@ -71,7 +71,7 @@ class Hints:
         # A star import brings all that a module exports, whatever of it is needed.
         self._identifiers = hiding | top | {name for path in needs for name in modules.exports[path]}
         self._identifiers.update(*needs.values())
-        self.imports = plan_names(file.path, needs, modules, own, hiding, public)
+        self.imports = plan_names(file.path, needs, modules, own | {"DESCRIPTOR"}, hiding, public)
         types = {message.type_name.names[0] for message in file.messages}
         types.update(enum.type_name.names[0] for enum in file.enums)
         self.exported = sorted(types.union(filter(writable, top)))
@@ -166,6 +166,8 @@ class Hints:
         """Returns what can be assigned to the attribute of a field that is a property: nothing to most of them."""
         if self.assignable(field) or field.repeated or field.map_key or field.type_name is None:
             return ""
+        if field.name == "_":
+            return ""  # mypy takes each function of this name for another one, and finds no setter.
         if field.type == "enum":
             return self.type(field)
         match field.type_name.full_name:

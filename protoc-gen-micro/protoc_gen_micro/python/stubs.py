@@ -53,7 +53,7 @@ class Stubs:
         self.micro = unused("_micro", taken)
         self.float = "float"
         self._iterator = unused("AsyncIterator", taken)
-        self.type_checking = unused("TYPE_CHECKING", taken)
+        self.type_checking = "TYPE_CHECKING"
         self.helpers: list[str] = []
         if "float" in taken:
             self.float = unused("_float", taken)
@@ -69,7 +69,7 @@ class Stubs:
         if file.events:
             self.helpers.append(_import("datetime", self.events.datetime))
         if self.imports.checked:
-            self.helpers.append(_import("typing", ("TYPE_CHECKING", self.type_checking)))
+            self.helpers.append(self._import_type_checking(taken))
         self.suppressed = self._suppressed(messages)
         self.exported = [literal(name) for name in sorted(classes)]
         self.title = _title(file)
@@ -175,13 +175,25 @@ class Stubs:
         reply = self.imports.name(method.reply)
         return f"{self._iterator}[{reply}]" if method.server_streams else reply
 
+    def _import_type_checking(self, taken: set[str]) -> str:
+        """Returns the line that imports the condition, which mypy knows by this name alone, as a name or as an attribute."""
+        if self.type_checking not in taken:
+            return _import("typing", (self.type_checking, self.type_checking))
+        module = unused("_typing", taken)
+        taken.add(module)
+        self.type_checking = f"{module}.{self.type_checking}"
+        return f"import typing as {module}"
+
     def _suppressed(self, messages: Iterable[TypeName]) -> list[str]:
-        deprecated = any(message.deprecated for message in messages)
         mypy = [self.imports.disabled] if self.imports.disabled else []
-        if deprecated:
+        pyright: list[str] = []
+        if any(message.deprecated for message in messages):
             mypy.append("deprecated")
+            pyright.append("reportDeprecated=false")
+        if any(name.startswith("_") for message in messages for name in message.names[1:]):
+            pyright.append("reportPrivateUsage=false")  # What a .proto nests is not private, whatever it is called.
         lines = [f'# mypy: disable-error-code="{", ".join(mypy)}"'] if mypy else []
-        return [*lines, "# pyright: reportDeprecated=false"] if deprecated else lines
+        return [*lines, f"# pyright: {', '.join(pyright)}"] if pyright else lines
 
     def _policy(self, policy: Policy) -> list[str]:
         parts: list[str] = []
