@@ -36,6 +36,8 @@ class ClientConnection(Connection):
         limits: of this connection.
     """
 
+    __slots__ = ("_next",)
+
     PREFACE: ClassVar[bytes] = PREFACE
 
     def __init__(self, encoder: Encoder, decoder: Decoder, limits: Limits | None = None) -> None:
@@ -89,7 +91,9 @@ class ClientConnection(Connection):
         self._on_closed(stream_id)  # A server opens none.
 
     def _first_section(self, stream: Stream, fields: Fields, ended: bool) -> None:
-        head = self._head(RESPONSE, stream.id, fields)
+        head = fields.verdict
+        if head is None or head.kind != RESPONSE:
+            head = self._check(RESPONSE, stream.id, fields)
         if head.interim:
             if ended:
                 raise StreamError(stream.id, ErrorCode.PROTOCOL_ERROR, "an interim response that ends the stream")

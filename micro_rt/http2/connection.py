@@ -65,6 +65,13 @@ class Connection(Control):
         limits: of this connection.
     """
 
+    __slots__ = (
+        "_awaited",
+        "_interval_ends",
+        "_needed",
+        "_rest",
+    )
+
     PREFACE: ClassVar[bytes] = b""
     """What we send before our settings."""
 
@@ -146,11 +153,9 @@ class Connection(Control):
             kind = head & 0xFF
             stream_id &= MAX_STREAM_ID
             try:
-                if not self.established or self._block is not None:
+                if self._strict:
                     self._check_order(kind, flags, stream_id)
-                if not stream_id:
-                    self._on_control(kind, flags, stream_id, data[start:stop])
-                elif kind == DATA:
+                if kind == DATA:
                     self._on_data(flags, stream_id, data[start:stop])
                 elif kind == HEADERS:
                     if flags & _SIMPLE == END_HEADERS:

@@ -61,6 +61,16 @@ _DRAIN_PING: Final = b"\0drain\0\0"
 class Control(Receiver):
     """The part of a connection that takes all frames but HEADERS and DATA."""
 
+    __slots__ = (
+        "_last_allowed",
+        "_own_pings",
+        "_peers_last",
+        "acknowledged",
+        "closing",
+        "ended",
+        "established",
+    )
+
     def __init__(self, encoder: Encoder, decoder: Decoder, limits: Limits) -> None:
         super().__init__(encoder, decoder, limits)
         self.established = False
@@ -222,6 +232,7 @@ class Control(Receiver):
             self._events.append(("settings", None, peer, False))
         else:
             self.established = True
+            self._strict = False
             self._events.append(("established", None, peer, False))
         self._take_turns()
 

@@ -50,8 +50,8 @@ class Limits:
     """Bytes of one decoded header list, as HPACK counts them; SETTINGS_MAX_HEADER_LIST_SIZE (section 6.5.2). A larger one
     ends its stream with ENHANCE_YOUR_CALM."""
     header_block: int = 64 * KIB
-    """Bytes of one header block before it is decoded, over all its frames (section 4.3). A larger one ends the connection:
-    it cannot be skipped, since later blocks depend on it."""
+    """Bytes of one header block before it is decoded, over all its frames (section 4.3); at least ``frame``. A larger one ends
+    the connection: it cannot be skipped, since later blocks depend on it."""
     continuations: int = 16
     """CONTINUATION frames of one header block (section 6.10). One more ends the connection."""
     header_table: int = 4 * KIB
@@ -100,6 +100,8 @@ class Limits:
             low, high = _RANGES.get(field.name, (0, 2**31 - 1))
             if not low <= value <= high:
                 raise ValueError(f"{field.name} is from {low:,} to {high:,}, not {value!r}")
+        if self.header_block < self.frame:
+            raise ValueError("header_block is at least frame")
 
     @property
     def memory(self) -> int:

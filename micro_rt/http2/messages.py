@@ -14,7 +14,7 @@ Rules kept here; a section that breaks one makes its message malformed, which is
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from micro_rt.http2.blocks import Fields
 from micro_rt.http2.errors import ErrorCode, StreamError
@@ -29,15 +29,18 @@ NO_LENGTH: Final = -1
 """The length of a message without ``content-length``."""
 
 
-class Head(NamedTuple):
+class Head:
     """What the connection keeps about a header section that is well-formed."""
 
-    kind: int
-    """REQUEST, RESPONSE or TRAILERS."""
-    length: int
-    """Its content-length, or NO_LENGTH."""
-    interim: bool
-    """Whether it is a response with a status of 1xx."""
+    __slots__ = ("interim", "kind", "length")
+
+    def __init__(self, kind: int, length: int, interim: bool) -> None:
+        self.kind = kind
+        """REQUEST, RESPONSE or TRAILERS."""
+        self.length = length
+        """Its content-length, or NO_LENGTH."""
+        self.interim = interim
+        """Whether it is a response with a status of 1xx."""
 
 
 def check(kind: int, stream_id: int, fields: Fields) -> Head:

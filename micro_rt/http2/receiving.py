@@ -16,7 +16,7 @@ Rules kept here:
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, Final
+from typing import Final
 
 from micro_rt.http2.blocks import Decoder, Encoder, Fields
 from micro_rt.http2.errors import ErrorCode, FatalError, StreamError
@@ -30,7 +30,7 @@ from micro_rt.http2.frames import (
     window_update,
 )
 from micro_rt.http2.limits import GROWING, PER_PROGRESS, Limits
-from micro_rt.http2.messages import TRAILERS, check
+from micro_rt.http2.messages import TRAILERS, Head, check
 from micro_rt.http2.sending import Sender
 from micro_rt.http2.settings import DEFAULT_WINDOW
 from micro_rt.http2.streams import DATA_INPUT, DONE, HEADERS_INPUT, NEXT, VIOLATIONS, Stream
@@ -43,6 +43,24 @@ RESET_BY_PEER: Final = False
 
 class Receiver(Sender):
     """The part of a connection that takes header blocks and data."""
+
+    __slots__ = (
+        "_block",
+        "_block_flags",
+        "_block_stream",
+        "_closed",
+        "_continuations",
+        "_counts",
+        "_decoder",
+        "_forgotten",
+        "_highest",
+        "_opened",
+        "_room",
+        "_stream_room",
+        "_strict",
+        "_taken",
+        "_worthwhile",
+    )
 
     def __init__(self, encoder: Encoder, decoder: Decoder, limits: Limits) -> None:
         super().__init__(encoder, limits)
@@ -60,10 +78,14 @@ class Receiver(Sender):
         """Bytes that the peer may still send on the connection."""
         self._taken = 0
         """Bytes that are acknowledged, and the peer has not been told."""
+        self._worthwhile = limits.connection_window // 2
+        """How many of them are worth a WINDOW_UPDATE."""
         self._stream_room: int = max(limits.stream_window, DEFAULT_WINDOW)
         """The window of a new stream: the initial one until the peer has acknowledged a smaller one (section 6.5.3)."""
         self._opened = 0
         """Streams that the peer has opened in this interval."""
+        self._strict = True
+        """Whether only some frames may come next: SETTINGS at first, CONTINUATION inside a header block."""
         self._counts: dict[str, int] = {}
         """What has come in this interval, by the name of its limit."""
 
@@ -77,15 +99,19 @@ class Receiver(Sender):
             stream: of this connection; it may have ended.
             size: bytes of data, at most what events have delivered.
         """
-        size = min(size, self._held(stream))
+        held = self._stream_room - stream.window - stream.taken
+        if size > held:
+            size = held
         if size <= 0:
             return
-        stream.taken += size
-        if stream.remote < DONE and stream.taken * 2 >= self._stream_room:
-            self._out.append(window_update(stream.id, stream.taken))
-            stream.window += stream.taken
+        taken = stream.taken = stream.taken + size
+        if stream.remote < DONE and taken * 2 >= self._stream_room:
+            self._out.append(window_update(stream.id, taken))
+            stream.window += taken
             stream.taken = 0
-        self._take(size)
+        self._taken += size
+        if self._taken >= self._worthwhile:
+            self._announce()
 
     # For the connection
 
@@ -109,7 +135,9 @@ class Receiver(Sender):
             raise FatalError(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the window of the connection")
         stream = self.streams.get(stream_id)
         if stream is None:
-            self._take(size)
+            self._taken += size
+            if self._taken >= self._worthwhile:
+                self._announce()
             self._on_closed(stream_id)
             return
         stream.window -= size
@@ -145,6 +173,7 @@ class Receiver(Sender):
         if flags & END_HEADERS:
             self._on_block(stream_id, payload, flags & END_STREAM)
             return
+        self._strict = True
         self._block = bytearray()
         self._block_stream, self._block_flags, self._continuations = stream_id, flags, 0
         self._add_to_block(payload)
@@ -156,13 +185,12 @@ class Receiver(Sender):
             raise FatalError(ErrorCode.ENHANCE_YOUR_CALM, "too many CONTINUATION frames")
         block = self._add_to_block(payload)
         if flags & END_HEADERS:
+            self._strict = False
             self._block = None
             self._on_block(self._block_stream, bytes(block), self._block_flags & END_STREAM)
 
     def _on_block(self, stream_id: int, block: bytes, ended: int) -> None:
         """Takes a complete header block."""
-        if len(block) > self.limits.header_block:
-            raise FatalError(ErrorCode.ENHANCE_YOUR_CALM, "a header block that is too large")
         try:
             fields = self._decoder.decode(block)
         except Exception as error:  # Whatever it is: the table is lost.
@@ -175,13 +203,11 @@ class Receiver(Sender):
         else:
             self._first_section(stream, fields, ended == 1)
 
-    def _head(self, kind: int, stream_id: int, fields: Fields) -> Any:
-        """Returns what ``messages.check`` finds out about a header section; looks once at fields that come again."""
-        head = fields.verdict
-        if head is None or head.kind != kind:
-            if fields.too_large:
-                raise StreamError(stream_id, ErrorCode.ENHANCE_YOUR_CALM, "a header list that is too large")
-            head = fields.verdict = check(kind, stream_id, fields)
+    def _check(self, kind: int, stream_id: int, fields: Fields) -> Head:
+        """Checks a header section by the rules of messages.py, and notes the verdict on it."""
+        if fields.too_large:
+            raise StreamError(stream_id, ErrorCode.ENHANCE_YOUR_CALM, "a header list that is too large")
+        head = fields.verdict = check(kind, stream_id, fields)
         return head
 
     def _on_closed(self, stream_id: int) -> None:
@@ -206,10 +232,12 @@ class Receiver(Sender):
 
     def _settle(self, stream: Stream) -> None:
         """Acknowledges on the connection what the caller has not acknowledged of a stream."""
-        held = self._held(stream)
+        held = self._stream_room - stream.window - stream.taken
         if held > 0:
             stream.taken += held
-            self._take(held)
+            self._taken += held
+            if self._taken >= self._worthwhile:
+                self._announce()
 
     def _remember(self, stream_id: int, by_us: bool = RESET_BY_US) -> None:
         """Records that a stream was reset; forgets the oldest one if there are too many."""
@@ -232,17 +260,11 @@ class Receiver(Sender):
 
     # Helpers
 
-    def _held(self, stream: Stream) -> int:
-        """Returns how many bytes the caller has and has not acknowledged."""
-        return self._stream_room - stream.window - stream.taken
-
-    def _take(self, size: int) -> None:
+    def _announce(self) -> None:
         """Lets the peer send as much again on the connection."""
-        self._taken += size
-        if self._taken * 2 >= self.limits.connection_window:
-            self._out.append(window_update(0, self._taken))
-            self._room += self._taken
-            self._taken = 0
+        self._out.append(window_update(0, self._taken))
+        self._room += self._taken
+        self._taken = 0
 
     def _add_to_block(self, payload: bytes) -> bytearray:
         block = self._block
@@ -263,7 +285,9 @@ class Receiver(Sender):
         state = NEXT[stream.remote][HEADERS_INPUT + ended]
         if state > DONE:
             raise StreamError(stream.id, *VIOLATIONS[state])
-        self._head(TRAILERS, stream.id, fields)
+        head = fields.verdict
+        if head is None or head.kind != TRAILERS:
+            self._check(TRAILERS, stream.id, fields)
         if stream.expected > 0:
             self._expect(stream, 0, ended)
         stream.remote = DONE

@@ -46,6 +46,21 @@ __all__ = ["Sender"]
 class Sender:
     """The part of a connection that sends. Its state is shared with the part that receives."""
 
+    __slots__ = (
+        "_encoder",
+        "_events",
+        "_initial",
+        "_largest",
+        "_out",
+        "_progress",
+        "_turns",
+        "_window",
+        "limits",
+        "peer",
+        "streams",
+        "waiting",
+    )
+
     def __init__(self, encoder: Encoder, limits: Limits) -> None:
         self.limits = limits
         """The limits of this connection."""

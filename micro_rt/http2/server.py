@@ -30,6 +30,8 @@ class ServerConnection(Connection):
         limits: of this connection.
     """
 
+    __slots__ = ()
+
     def __init__(self, encoder: Encoder, decoder: Decoder, limits: Limits | None = None) -> None:
         super().__init__(encoder, decoder, limits or Limits())
         self._awaited = PREFACE
@@ -54,7 +56,9 @@ class ServerConnection(Connection):
             return
         if len(self.streams) >= limits.streams:
             raise StreamError(stream_id, ErrorCode.REFUSED_STREAM, "more streams than the limit allows")
-        head = self._head(REQUEST, stream_id, fields)
+        head = fields.verdict
+        if head is None or head.kind != REQUEST:
+            head = self._check(REQUEST, stream_id, fields)
         if ended and head.length > 0:
             raise StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, "no data, against its content-length")
         self._progress += 1
@@ -64,4 +68,9 @@ class ServerConnection(Connection):
 
     def _close(self, stream: Stream) -> None:
         del self.streams[stream.id]
-        self._settle(stream)
+        held = self._stream_room - stream.window - stream.taken
+        if held > 0:
+            stream.taken += held
+            self._taken += held
+            if self._taken >= self._worthwhile:
+                self._announce()
