@@ -23,9 +23,12 @@ from micro_rt.http2.errors import ErrorCode, FatalError, StreamError
 from micro_rt.http2.frames import (
     END_HEADERS,
     END_STREAM,
+    HEADERS,
     PADDED,
     PRIORITY_BYTES,
     PRIORITY_FLAG,
+    check_shape,
+    uint32,
     unpadded,
     window_update,
 )
@@ -164,11 +167,14 @@ class Receiver(Sender):
 
     def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         """Takes a HEADERS frame that is padded, has a priority or does not end its block (section 6.2)."""
+        check_shape(HEADERS, stream_id, len(payload))
         if flags & PADDED:
             payload = unpadded(payload)
         if flags & PRIORITY_FLAG:
             if len(payload) < PRIORITY_BYTES:
                 raise FatalError(ErrorCode.FRAME_SIZE_ERROR, "no room for the priority")
+            if uint32(payload) == stream_id:
+                raise FatalError(ErrorCode.PROTOCOL_ERROR, "a stream that depends on itself")
             payload = payload[PRIORITY_BYTES:]
         if flags & END_HEADERS:
             self._on_block(stream_id, payload, flags & END_STREAM)

@@ -1,0 +1,396 @@
+"""The life of a connection and of its streams, as the caller sees it (RFC 9113, sections 3.4, 5.1, 6.5, 6.7, 6.8 and 8.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from micro_rt.http2.errors import ErrorCode, LocalError, NoMoreStreamsError, TooManyStreamsError
+from micro_rt.http2.events import GoAway
+from micro_rt.http2.frames import MAX_STREAM_ID, PREFACE
+from micro_rt.http2.server import ServerConnection
+from micro_rt.http2.settings import PeerSettings
+from micro_rt.http2.streams import Stream
+from tests.unit.http2.peers import (
+    GET,
+    OK,
+    POST,
+    Block,
+    Pairs,
+    PeerDecoder,
+    answer_gets,
+    client,
+    exchange,
+    frames_of,
+    headers,
+    raw,
+    server,
+    settings,
+)
+
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
+TRAILERS: Pairs = ((b"grpc-status", b"0"),)
+
+
+def goaway(last: int, code: int = 0, debug: bytes = b"") -> bytes:
+    return raw(GOAWAY, 0, 0, last.to_bytes(4, "big") + code.to_bytes(4, "big") + debug)
+
+
+def kinds(events: list[Any]) -> list[str]:
+    return [event[0] for event in events]
+
+
+def begun(connection: Any, number: int = 1) -> Stream:
+    """Returns a stream whose request has come and goes on."""
+    stream = connection.receive(headers(number, POST), 0.0)[0][1]
+    assert isinstance(stream, Stream)
+    return stream
+
+
+# Establishing
+
+
+def test_both_sides_begin_with_settings() -> None:  # 3.4, 6.5
+    one, other = client(established=False), server(established=False)
+    greeting = one.data_to_send()
+    assert greeting.startswith(PREFACE)
+    assert frames_of(greeting)[0][:3] == (SETTINGS, 0, 0)
+    assert b"\0\x02\0\0\0\0" in frames_of(greeting)[0][3]  # ENABLE_PUSH of 0
+    assert frames_of(other.data_to_send())[0][:3] == (SETTINGS, 0, 0)
+
+
+def test_the_first_settings_establish_a_connection() -> None:  # 3.4
+    one, other = client(established=False), server(established=False)
+    events = exchange(one, other)
+    assert kinds(events[0]) == kinds(events[1]) == ["established"]
+    assert one.established
+    assert one.acknowledged
+    assert one.peer.streams == 1_000
+    assert one.peer.window == 1024 * 1024
+    assert (other.peer.push, other.peer.header_list) == (0, 16 * 1024)
+
+
+def test_later_settings_are_acknowledged_and_reported() -> None:  # 6.5.3
+    connection = server()
+    assert connection.receive(settings((3, 5), (6, 99)), 0.0) == [
+        ("settings", None, PeerSettings(streams=5, header_list=99), False)
+    ]
+    assert frames_of(connection.data_to_send()) == [(SETTINGS, 1, 0, b"")]
+
+
+@pytest.mark.parametrize("size", [0, 100, 4_096, 2**32 - 1])
+def test_the_table_of_the_encoder_follows_the_peer(size: int) -> None:  # 4.3.1
+    one, other = client(), server()
+    exchange(one, other)
+    other.receive(settings((1, size)), 0.0)
+    assert other._encoder.max_table_size == min(size, 4_096)
+    for _ in range(3):
+        stream = one.request([*GET, (b"x", b"y" * 30)], ended=True)
+        (events, _) = exchange(one, other)
+        del events
+        other.send_headers(other.streams[stream.id], [*OK, (b"x", b"z" * 30)], ended=True)
+        one._decoder.max_table_size = min(size, 4_096)
+        assert kinds(exchange(one, other)[0]) == ["response"]
+
+
+# Streams
+
+
+def test_a_call_both_ways() -> None:  # 8.1
+    one, other = client(), server()
+    stream = one.request(POST)
+    assert stream.state == "open"
+    one.send_data(stream, b"ask")
+    one.send_headers(stream, TRAILERS, ended=True)
+    assert stream.state == "half-closed (local)"
+    events = exchange(one, other)[1]
+    assert [(kind, ended) for kind, _, _, ended in events] == [("request", False), ("data", False), ("trailers", True)]
+    answer = events[0][1]
+    assert answer is not None
+    assert answer.state == "half-closed (remote)"
+    other.send_interim(answer, ((b":status", b"103"),))
+    other.send_headers(answer, OK)
+    other.send_data(answer, b"answer")
+    other.send_headers(answer, TRAILERS, ended=True)
+    assert answer.closed
+    events = exchange(one, other)[0]
+    assert [(kind, ended) for kind, _, _, ended in events] == [
+        ("interim", False),
+        ("response", False),
+        ("data", False),
+        ("trailers", True),
+    ]
+    assert {event[1] for event in events} == {stream}
+    assert stream.closed
+    assert not one.streams
+    assert not other.streams
+
+
+def test_a_server_may_answer_before_the_request_has_ended() -> None:  # 8.1
+    connection = server()
+    stream = begun(connection)
+    connection.respond(stream, OK, b"no", TRAILERS)
+    assert stream.state == "half-closed (local)"
+    assert kinds(connection.receive(raw(DATA, 1, 1, b"rest"), 0.0)) == ["data"]
+    assert stream.closed
+
+
+def test_a_reset_ends_both_halves() -> None:  # 6.4
+    one, other = client(), server()
+    stream = one.request(POST)
+    exchange(one, other)
+    answer = other.streams[1]
+    one.reset(stream)
+    assert stream.closed
+    (event,) = exchange(one, other)[1]
+    assert event[0] == "reset"
+    assert (event[2].code, event[3]) == (ErrorCode.CANCEL, True)
+    assert answer.closed
+
+
+def test_sending_on_a_stream_that_was_reset_does_nothing() -> None:
+    connection = server()
+    stream = begun(connection)
+    connection.receive(raw(RST_STREAM, 0, 1, b"\0\0\0\x08"), 0.0)
+    connection.send_interim(stream, ((b":status", b"100"),))
+    connection.send_headers(stream, OK)
+    assert connection.send_data(stream, b"x" * 100_000) == 0
+    assert connection.respond(stream, OK, b"x", TRAILERS) == 0
+    connection.send_headers(stream, TRAILERS, ended=True)
+    connection.reset(stream)
+    connection.acknowledge(stream, 5)
+    assert connection.data_to_send() == b""
+
+
+def test_sending_what_has_no_place_is_an_error_of_the_caller() -> None:  # 8.1
+    connection = server()
+    stream = begun(connection)
+    with pytest.raises(LocalError, match="DATA before"):
+        connection.send_data(stream, b"x")
+    connection.send_headers(stream, OK)
+    with pytest.raises(LocalError, match="trailers without END_STREAM"):
+        connection.send_headers(stream, OK)
+    with pytest.raises(LocalError, match="interim"):
+        connection.send_interim(stream, ((b":status", b"100"),))
+    with pytest.raises(LocalError):
+        connection.respond(stream, OK, b"x", TRAILERS)
+    connection.send_data(stream, b"", ended=True)
+    for state in ("half-closed (local)", "closed"):
+        assert stream.state == state
+        with pytest.raises(LocalError, match="after END_STREAM"):
+            connection.send_data(stream, b"x")
+        connection.receive(raw(DATA, 1, 1), 0.0)
+    connection = server()
+    stream = begun(connection)
+    connection.send_headers(stream, OK)
+    connection.send_data(stream, b"", ended=True)
+    assert [kind for kind, *_ in frames_of(connection.data_to_send())] == [HEADERS, DATA]
+
+
+def test_large_header_sections_continue() -> None:  # 4.3, 6.10
+    one, other = client(), server()
+    one._decoder, other._decoder = PeerDecoder(100_000), PeerDecoder(100_000)
+    large = ((b"x", bytes(range(33, 127)) * 300),)
+    stream = one.request([*POST, *large])
+    one.send_data(stream, b"x", ended=True)
+    events = exchange(one, other)[1]
+    assert kinds(events) == ["request", "data"]
+    answer = events[0][1]
+    assert answer is not None
+    assert other.respond(answer, [*OK, *large], b"x", [*TRAILERS, *large]) == 0
+    assert kinds(exchange(one, other)[0]) == ["response", "data", "trailers"]
+
+
+def test_a_header_list_that_is_too_large_ends_its_stream() -> None:  # 10.5.1
+    connection = server()
+    data = headers(1, (*GET, (b"x", b"y" * 16_250)), ended=True)
+    events = connection.receive(data + headers(3, GET, ended=True), 0.0)
+    assert [(event[0], getattr(event[2], "code", None)) for event in events] == [
+        ("refused", ErrorCode.ENHANCE_YOUR_CALM),
+        ("request", None),
+    ]
+    assert frames_of(connection.data_to_send()) == [(RST_STREAM, 0, 1, b"\0\0\0\x0b")]
+
+
+def test_a_client_opens_as_many_streams_as_the_server_allows() -> None:  # 5.1.2
+    connection = client()
+    connection.receive(settings((3, 2)), 0.0)
+    first, _ = connection.request(GET, ended=True), connection.request(GET, ended=True)
+    assert connection.free == 0
+    connection.data_to_send()
+    with pytest.raises(TooManyStreamsError):
+        connection.request(GET)
+    assert connection.data_to_send() == b""
+    connection.receive(headers(first.id, OK, ended=True), 0.0)
+    assert connection.free == 1
+    assert connection.request(GET).id == 5
+
+
+def test_a_client_runs_out_of_numbers() -> None:  # 5.1.1
+    connection = client()
+    connection._next = MAX_STREAM_ID
+    assert connection.request(GET).id == MAX_STREAM_ID
+    assert connection.free == 0
+    with pytest.raises(NoMoreStreamsError):
+        connection.request(GET)
+
+
+def test_a_refused_stream_says_that_it_was_not_processed() -> None:  # 8.7
+    one, other = client(), server(streams=1)
+    first, second = one.request(POST), one.request(POST)
+    events = exchange(one, other)
+    assert kinds(events[1]) == ["request", "refused"]
+    ((kind, stream, error, by_peer),) = events[0]
+    assert (kind, stream, by_peer) == ("reset", second, True)
+    assert error.code == ErrorCode.REFUSED_STREAM
+    assert error.unprocessed
+    assert not first.closed
+
+
+# Ping
+
+
+def test_a_ping_is_answered_and_reported() -> None:  # 6.7
+    one, other = client(), server()
+    one.ping(b"12345678")
+    assert exchange(one, other) == ([("pong", None, b"12345678", False)], [("ping", None, b"12345678", False)])
+    with pytest.raises(ValueError, match="8 bytes"):
+        one.ping(b"1")
+
+
+# GOAWAY
+
+
+def test_a_server_drains_in_two_steps() -> None:  # 6.8
+    one, other = client(), server()
+    one.request(POST)
+    exchange(one, other)
+    other.drain()
+    other.drain()
+    late = one.request(POST)  # It is under way when GOAWAY comes.
+    request = one.data_to_send()
+    first = other.data_to_send()
+    assert frames_of(first)[0] == (GOAWAY, 0, 0, b"\x7f\xff\xff\xff\0\0\0\0")
+    assert kinds(one.receive(first, 0.0)) == ["goaway", "ping"]
+    with pytest.raises(NoMoreStreamsError):
+        one.request(GET)
+    assert kinds(other.receive(request, 0.0)) == ["request"]
+    assert other.receive(one.data_to_send(), 0.0) == []  # The PING comes back.
+    second = other.data_to_send()
+    assert frames_of(second) == [(GOAWAY, 0, 0, b"\0\0\0\x03\0\0\0\0")]
+    assert kinds(one.receive(second, 0.0)) == ["goaway"]
+    assert not late.closed
+    assert other.receive(headers(5, POST) + raw(DATA, 0, 5, b"x") + raw(DATA, 1, 5), 0.0) == []
+    assert other.data_to_send() == b""
+    for stream in list(other.streams.values()):
+        other.respond(stream, OK, b"x", TRAILERS)
+    assert kinds(exchange(one, other)[0]) == ["response", "data", "trailers"] * 2
+    assert not other.ended
+
+
+def test_close_takes_the_second_step_at_once() -> None:  # 6.8
+    connection = server()
+    begun(connection, 7)
+    connection.drain()
+    connection.data_to_send()
+    connection.close(ErrorCode.ENHANCE_YOUR_CALM, b"too_many_pings")
+    connection.close()
+    assert frames_of(connection.data_to_send()) == [(GOAWAY, 0, 0, b"\0\0\0\x07\0\0\0\x0btoo_many_pings")]
+    assert list(connection.streams) == [7]
+
+
+def test_streams_above_the_last_one_were_not_processed() -> None:  # 6.8
+    connection = client()
+    streams = [connection.request(POST) for _ in range(3)]
+    connection.data_to_send()
+    events = connection.receive(goaway(3, 2, b"d" * 1_000), 0.0)
+    assert events[0] == ("goaway", None, GoAway(3, 2, b"d" * 256), False)
+    ((kind, stream, error, by_peer),) = events[1:]
+    assert (kind, stream, by_peer) == ("reset", streams[2], True)
+    assert error.unprocessed
+    assert list(connection.streams) == [1, 3]
+    assert kinds(connection.receive(headers(3, OK, ended=True), 0.0)) == ["response"]
+    assert connection.free == 0
+
+
+def test_a_second_goaway_may_name_a_lower_stream() -> None:  # 6.8
+    connection = client()
+    connection.request(POST)
+    assert kinds(connection.receive(goaway(MAX_STREAM_ID), 0.0)) == ["goaway"]
+    assert kinds(connection.receive(goaway(0), 0.0)) == ["goaway", "reset"]
+
+
+# Ends
+
+
+def test_every_stream_hears_of_the_end() -> None:  # 5.4.1
+    connection = server()
+    streams = [begun(connection, number) for number in (1, 3)]
+    connection.send_headers(streams[0], OK)
+    connection.send_data(streams[0], b"x" * 100_000)
+    events = connection.receive(raw(PING, 0, 5, b""), 0.0)
+    assert [(event[0], event[1], event[3]) for event in events] == [
+        ("reset", streams[0], False),
+        ("reset", streams[1], False),
+        ("ended", None, False),
+    ]
+    assert all(stream.closed for stream in streams)
+    assert connection.waiting == 0
+    assert connection.send_data(streams[0], b"x") == 0
+    last = frames_of(connection.data_to_send())[-1]
+    assert last == (GOAWAY, 0, 0, b"\0\0\0\x03\0\0\0\x01PING on a stream")
+    assert connection.lost() == []
+
+
+def test_a_lost_connection_ends_everything() -> None:
+    connection = client()
+    stream = connection.request(POST)
+    connection.data_to_send()
+    events = connection.lost()
+    assert [(event[0], event[1], event[3]) for event in events] == [("reset", stream, True), ("ended", None, True)]
+    assert connection.data_to_send() == b""
+    assert connection.lost() == []
+    assert connection.receive(settings(), 0.0) == []
+    connection.ping(b"12345678")
+    connection.close()
+    connection.drain()
+    assert connection.data_to_send() == b""
+    with pytest.raises(NoMoreStreamsError):
+        connection.request(GET)
+
+
+def test_a_mistake_of_ours_ends_the_connection_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = server()
+    monkeypatch.setattr(ServerConnection, "_on_ping", None)
+    events = connection.receive(raw(PING, 0, 0, bytes(8)), 0.0)
+    assert events[-1][0] == "ended"
+    assert events[-1][2].code == ErrorCode.INTERNAL_ERROR
+    assert isinstance(events[-1][2].__cause__, TypeError)
+
+
+# How it reads
+
+
+def test_a_server_of_ten_lines() -> None:
+    connection = server(established=False)
+    request = (
+        PREFACE + settings() + headers(1, ((b":path", b"/a/b"), *GET[:2]), ended=True) + headers(3, POST, ended=True)
+    )
+    answers = [frame for frame in frames_of(answer_gets(connection, request)) if frame[2]]
+    assert [(kind, flags, stream) for kind, flags, stream, _ in answers] == [(1, 4, 1), (0, 1, 1), (1, 5, 3)]
+    assert answers[1][3] == b"/a/b"
+
+
+def test_the_bytes_may_come_in_any_pieces() -> None:
+    data = PREFACE + settings((4, 5)) + raw(HEADERS, 1, 1, Block.of(GET)[:7]) + raw(9, 4, 1, Block.of(GET)[7:])
+    data += (
+        headers(3, POST) + raw(DATA, 8, 3, b"\x03abc\0\0\0") + raw(PING, 0, 0, b"12345678") + raw(0xBE, 0, 0, b"x" * 20)
+    )
+    whole = server(established=False).receive(data, 0.0)
+    for cut in range(len(data)):
+        connection = server(established=False)
+        events = connection.receive(data[:cut], 0.0) + connection.receive(data[cut:], 0.0)
+        assert repr(kinds(events)) == repr(kinds(whole))
+    connection = server(established=False)
+    assert kinds([event for byte in data for event in connection.receive(bytes([byte]), 0.0)]) == kinds(whole)
