@@ -46,8 +46,13 @@ class Fields(Protocol):
 class Decoder(Protocol):
     """Decodes the header blocks of one connection, all of them, in their order."""
 
-    max_table_size: int
-    """Bytes that its table may have: our SETTINGS_HEADER_TABLE_SIZE."""
+    @property
+    def max_table_size(self) -> int:
+        """Bytes that its table may have: our SETTINGS_HEADER_TABLE_SIZE."""
+        ...
+
+    @max_table_size.setter
+    def max_table_size(self, size: int) -> None: ...
 
     def decode(self, block: bytes) -> Fields:
         """Returns the fields of a block.
@@ -61,8 +66,13 @@ class Decoder(Protocol):
 class Encoder(Protocol):
     """Encodes the header blocks of one connection, in the order in which they are sent."""
 
-    max_table_size: int
-    """Bytes that its table may have: the peer's SETTINGS_HEADER_TABLE_SIZE."""
+    @property
+    def max_table_size(self) -> int:
+        """Bytes that its table may have: the peer's SETTINGS_HEADER_TABLE_SIZE."""
+        ...
+
+    @max_table_size.setter
+    def max_table_size(self, size: int) -> None: ...
 
     def encode(self, fields: Any) -> bytes:
         """Returns the block of some fields, in whatever form the encoder takes them."""

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import hpack
 
 from micro_rt.http2.client import ClientConnection
-from micro_rt.http2.events import Event
+from micro_rt.http2.connection import Connection
 from micro_rt.http2.frames import PREFACE
 from micro_rt.http2.limits import Limits
 from micro_rt.http2.server import ServerConnection
@@ -20,6 +20,7 @@ __all__ = [
     "POST",
     "Block",
     "Pairs",
+    "Seen",
     "FieldList",
     "PeerDecoder",
     "PeerEncoder",
@@ -29,11 +30,15 @@ __all__ = [
     "frames_of",
     "headers",
     "raw",
+    "seen",
     "server",
     "settings",
 ]
 
 Pairs: TypeAlias = Sequence[tuple[bytes, bytes]]
+
+Seen: TypeAlias = tuple[str, Any, Any, bool]
+"""An event, to whoever does not look at types."""
 
 GET: Pairs = ((b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"localhost"))
 POST: Pairs = ((b":method", b"POST"), *GET[1:])
@@ -42,8 +47,9 @@ OK: Pairs = ((b":status", b"200"),)
 
 def answer_gets(connection: ServerConnection, data: bytes, now: float = 0.0) -> bytes:
     """Answers each GET with the path that it asks for: all that a server needs."""
-    for kind, stream, fields, _ in connection.receive(data, now):
-        if kind == "request":
+    for event in connection.receive(data, now):
+        if event[0] == "request":
+            _, stream, fields, _ = event
             request = {field.name: field.value for field in fields}
             if request[b":method"] == b"GET":
                 connection.send_headers(stream, [(b":status", b"200")])
@@ -178,9 +184,14 @@ def frames_of(data: bytes) -> list[tuple[int, int, int, bytes]]:
     return frames
 
 
-def exchange(one: Any, other: Any) -> tuple[list[Event], list[Event]]:
+def seen(connection: Connection, data: bytes, now: float = 0.0) -> list[Seen]:
+    """Returns the events of some bytes, as loosely as tests want them."""
+    return list(connection.receive(data, now))
+
+
+def exchange(one: Connection, other: Connection) -> tuple[list[Seen], list[Seen]]:
     """Carries bytes between two connections until none has more to say; returns the events of each."""
-    events: tuple[list[Event], list[Event]] = ([], [])
+    events: tuple[list[Seen], list[Seen]] = ([], [])
     while True:
         there, back = one.data_to_send(), other.data_to_send()
         if not there and not back:

@@ -1,5 +1,6 @@
 """The life of a connection and of its streams, as the caller sees it (RFC 9113, sections 3.4, 5.1, 6.5, 6.7, 6.8 and 8.1)."""
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 from typing import Any
@@ -25,6 +26,7 @@ from tests.unit.http2.peers import (
     frames_of,
     headers,
     raw,
+    seen,
     server,
     settings,
 )
@@ -43,7 +45,7 @@ def kinds(events: list[Any]) -> list[str]:
 
 def begun(connection: Any, number: int = 1) -> Stream:
     """Returns a stream whose request has come and goes on."""
-    stream = connection.receive(headers(number, POST), 0.0)[0][1]
+    stream = seen(connection, headers(number, POST), 0.0)[0][1]
     assert isinstance(stream, Stream)
     return stream
 
@@ -73,7 +75,7 @@ def test_the_first_settings_establish_a_connection() -> None:  # 3.4
 
 def test_later_settings_are_acknowledged_and_reported() -> None:  # 6.5.3
     connection = server()
-    assert connection.receive(settings((3, 5), (6, 99)), 0.0) == [
+    assert seen(connection, settings((3, 5), (6, 99)), 0.0) == [
         ("settings", None, PeerSettings(streams=5, header_list=99), False)
     ]
     assert frames_of(connection.data_to_send()) == [(SETTINGS, 1, 0, b"")]
@@ -83,7 +85,7 @@ def test_later_settings_are_acknowledged_and_reported() -> None:  # 6.5.3
 def test_the_table_of_the_encoder_follows_the_peer(size: int) -> None:  # 4.3.1
     one, other = client(), server()
     exchange(one, other)
-    other.receive(settings((1, size)), 0.0)
+    seen(other, settings((1, size)), 0.0)
     assert other._encoder.max_table_size == min(size, 4_096)
     for _ in range(3):
         stream = one.request([*GET, (b"x", b"y" * 30)], ended=True)
@@ -132,7 +134,7 @@ def test_a_server_may_answer_before_the_request_has_ended() -> None:  # 8.1
     stream = begun(connection)
     connection.respond(stream, OK, b"no", TRAILERS)
     assert stream.state == "half-closed (local)"
-    assert kinds(connection.receive(raw(DATA, 1, 1, b"rest"), 0.0)) == ["data"]
+    assert kinds(seen(connection, raw(DATA, 1, 1, b"rest"), 0.0)) == ["data"]
     assert stream.closed
 
 
@@ -152,7 +154,7 @@ def test_a_reset_ends_both_halves() -> None:  # 6.4
 def test_sending_on_a_stream_that_was_reset_does_nothing() -> None:
     connection = server()
     stream = begun(connection)
-    connection.receive(raw(RST_STREAM, 0, 1, b"\0\0\0\x08"), 0.0)
+    seen(connection, raw(RST_STREAM, 0, 1, b"\0\0\0\x08"), 0.0)
     connection.send_interim(stream, ((b":status", b"100"),))
     connection.send_headers(stream, OK)
     assert connection.send_data(stream, b"x" * 100_000) == 0
@@ -180,7 +182,7 @@ def test_sending_what_has_no_place_is_an_error_of_the_caller() -> None:  # 8.1
         assert stream.state == state
         with pytest.raises(LocalError, match="after END_STREAM"):
             connection.send_data(stream, b"x")
-        connection.receive(raw(DATA, 1, 1), 0.0)
+        seen(connection, raw(DATA, 1, 1), 0.0)
     connection = server()
     stream = begun(connection)
     connection.send_headers(stream, OK)
@@ -205,7 +207,7 @@ def test_large_header_sections_continue() -> None:  # 4.3, 6.10
 def test_a_header_list_that_is_too_large_ends_its_stream() -> None:  # 10.5.1
     connection = server()
     data = headers(1, (*GET, (b"x", b"y" * 16_250)), ended=True)
-    events = connection.receive(data + headers(3, GET, ended=True), 0.0)
+    events = seen(connection, data + headers(3, GET, ended=True), 0.0)
     assert [(event[0], getattr(event[2], "code", None)) for event in events] == [
         ("refused", ErrorCode.ENHANCE_YOUR_CALM),
         ("request", None),
@@ -215,14 +217,14 @@ def test_a_header_list_that_is_too_large_ends_its_stream() -> None:  # 10.5.1
 
 def test_a_client_opens_as_many_streams_as_the_server_allows() -> None:  # 5.1.2
     connection = client()
-    connection.receive(settings((3, 2)), 0.0)
+    seen(connection, settings((3, 2)), 0.0)
     first, _ = connection.request(GET, ended=True), connection.request(GET, ended=True)
     assert connection.free == 0
     connection.data_to_send()
     with pytest.raises(TooManyStreamsError):
         connection.request(GET)
     assert connection.data_to_send() == b""
-    connection.receive(headers(first.id, OK, ended=True), 0.0)
+    seen(connection, headers(first.id, OK, ended=True), 0.0)
     assert connection.free == 1
     assert connection.request(GET).id == 5
 
@@ -272,16 +274,16 @@ def test_a_server_drains_in_two_steps() -> None:  # 6.8
     request = one.data_to_send()
     first = other.data_to_send()
     assert frames_of(first)[0] == (GOAWAY, 0, 0, b"\x7f\xff\xff\xff\0\0\0\0")
-    assert kinds(one.receive(first, 0.0)) == ["goaway", "ping"]
+    assert kinds(seen(one, first, 0.0)) == ["goaway", "ping"]
     with pytest.raises(NoMoreStreamsError):
         one.request(GET)
-    assert kinds(other.receive(request, 0.0)) == ["request"]
-    assert other.receive(one.data_to_send(), 0.0) == []  # The PING comes back.
+    assert kinds(seen(other, request, 0.0)) == ["request"]
+    assert seen(other, one.data_to_send(), 0.0) == []  # The PING comes back.
     second = other.data_to_send()
     assert frames_of(second) == [(GOAWAY, 0, 0, b"\0\0\0\x03\0\0\0\0")]
-    assert kinds(one.receive(second, 0.0)) == ["goaway"]
+    assert kinds(seen(one, second, 0.0)) == ["goaway"]
     assert not late.closed
-    assert other.receive(headers(5, POST) + raw(DATA, 0, 5, b"x") + raw(DATA, 1, 5), 0.0) == []
+    assert seen(other, headers(5, POST) + raw(DATA, 0, 5, b"x") + raw(DATA, 1, 5), 0.0) == []
     assert other.data_to_send() == b""
     for stream in list(other.streams.values()):
         other.respond(stream, OK, b"x", TRAILERS)
@@ -304,21 +306,21 @@ def test_streams_above_the_last_one_were_not_processed() -> None:  # 6.8
     connection = client()
     streams = [connection.request(POST) for _ in range(3)]
     connection.data_to_send()
-    events = connection.receive(goaway(3, 2, b"d" * 1_000), 0.0)
+    events = seen(connection, goaway(3, 2, b"d" * 1_000), 0.0)
     assert events[0] == ("goaway", None, GoAway(3, 2, b"d" * 256), False)
     ((kind, stream, error, by_peer),) = events[1:]
     assert (kind, stream, by_peer) == ("reset", streams[2], True)
     assert error.unprocessed
     assert list(connection.streams) == [1, 3]
-    assert kinds(connection.receive(headers(3, OK, ended=True), 0.0)) == ["response"]
+    assert kinds(seen(connection, headers(3, OK, ended=True), 0.0)) == ["response"]
     assert connection.free == 0
 
 
 def test_a_second_goaway_may_name_a_lower_stream() -> None:  # 6.8
     connection = client()
     connection.request(POST)
-    assert kinds(connection.receive(goaway(MAX_STREAM_ID), 0.0)) == ["goaway"]
-    assert kinds(connection.receive(goaway(0), 0.0)) == ["goaway", "reset"]
+    assert kinds(seen(connection, goaway(MAX_STREAM_ID), 0.0)) == ["goaway"]
+    assert kinds(seen(connection, goaway(0), 0.0)) == ["goaway", "reset"]
 
 
 # Ends
@@ -329,7 +331,7 @@ def test_every_stream_hears_of_the_end() -> None:  # 5.4.1
     streams = [begun(connection, number) for number in (1, 3)]
     connection.send_headers(streams[0], OK)
     connection.send_data(streams[0], b"x" * 100_000)
-    events = connection.receive(raw(PING, 0, 5, b""), 0.0)
+    events = seen(connection, raw(PING, 0, 5, b""), 0.0)
     assert [(event[0], event[1], event[3]) for event in events] == [
         ("reset", streams[0], False),
         ("reset", streams[1], False),
@@ -351,7 +353,7 @@ def test_a_lost_connection_ends_everything() -> None:
     assert [(event[0], event[1], event[3]) for event in events] == [("reset", stream, True), ("ended", None, True)]
     assert connection.data_to_send() == b""
     assert connection.lost() == []
-    assert connection.receive(settings(), 0.0) == []
+    assert seen(connection, settings(), 0.0) == []
     connection.ping(b"12345678")
     connection.close()
     connection.drain()
@@ -363,7 +365,7 @@ def test_a_lost_connection_ends_everything() -> None:
 def test_a_mistake_of_ours_ends_the_connection_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     connection = server()
     monkeypatch.setattr(ServerConnection, "_on_ping", None)
-    events = connection.receive(raw(PING, 0, 0, bytes(8)), 0.0)
+    events = seen(connection, raw(PING, 0, 0, bytes(8)), 0.0)
     assert events[-1][0] == "ended"
     assert events[-1][2].code == ErrorCode.INTERNAL_ERROR
     assert isinstance(events[-1][2].__cause__, TypeError)
@@ -387,10 +389,10 @@ def test_the_bytes_may_come_in_any_pieces() -> None:
     data += (
         headers(3, POST) + raw(DATA, 8, 3, b"\x03abc\0\0\0") + raw(PING, 0, 0, b"12345678") + raw(0xBE, 0, 0, b"x" * 20)
     )
-    whole = server(established=False).receive(data, 0.0)
+    whole = seen(server(established=False), data, 0.0)
     for cut in range(len(data)):
         connection = server(established=False)
-        events = connection.receive(data[:cut], 0.0) + connection.receive(data[cut:], 0.0)
+        events = seen(connection, data[:cut], 0.0) + seen(connection, data[cut:], 0.0)
         assert repr(kinds(events)) == repr(kinds(whole))
     connection = server(established=False)
-    assert kinds([event for byte in data for event in connection.receive(bytes([byte]), 0.0)]) == kinds(whole)
+    assert kinds([event for byte in data for event in seen(connection, bytes([byte]), 0.0)]) == kinds(whole)

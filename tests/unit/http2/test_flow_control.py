@@ -1,5 +1,6 @@
 """Flow control, both ways (RFC 9113, sections 5.2, 6.1 and 6.9)."""
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 import pytest
@@ -8,7 +9,7 @@ from micro_rt.http2.client import ClientConnection
 from micro_rt.http2.errors import BufferFullError, ErrorCode
 from micro_rt.http2.server import ServerConnection
 from micro_rt.http2.streams import Stream
-from tests.unit.http2.peers import GET, OK, POST, client, exchange, frames_of, headers, raw, server, settings
+from tests.unit.http2.peers import GET, OK, POST, client, exchange, frames_of, headers, raw, seen, server, settings
 
 DATA, HEADERS, SETTINGS, WINDOW_UPDATE = 0, 1, 4, 8
 TRAILERS = ((b"grpc-status", b"0"),)
@@ -29,7 +30,7 @@ def sent(connection: ClientConnection | ServerConnection) -> list[tuple[int, int
 
 def streams(connection: ServerConnection, count: int) -> list[Stream]:
     """Opens streams, all with a response begun."""
-    events = connection.receive(b"".join([headers(2 * each + 1, GET, ended=True) for each in range(count)]), 0.0)
+    events = seen(connection, b"".join([headers(2 * each + 1, GET, ended=True) for each in range(count)]), 0.0)
     found = [stream for kind, stream, _, _ in events if kind == "request" and stream is not None]
     for stream in found:
         connection.send_headers(stream, OK)
@@ -66,9 +67,9 @@ def test_what_does_not_fit_waits_and_says_how_much() -> None:  # 5.2
     assert connection.send_data(stream, b"y" * 10, ended=True) == 70_010 - 65_535
     assert stream.waiting == connection.waiting == 70_010 - 65_535
     assert sum(size for _, size, _ in sent(connection)) == 65_535
-    assert connection.receive(update(1, 10_000), 0.0) == []
+    assert seen(connection, update(1, 10_000), 0.0) == []
     assert sent(connection) == []
-    assert connection.receive(update(0, 10_000), 0.0) == [("sent", stream, 0, True)]
+    assert seen(connection, update(0, 10_000), 0.0) == [("sent", stream, 0, True)]
     assert sent(connection) == [(1, 70_010 - 65_535, True)]
     assert connection.waiting == stream.waiting == 0
     assert not connection.streams
@@ -81,7 +82,7 @@ def test_trailers_wait_behind_data() -> None:
     connection.send_headers(stream, TRAILERS, ended=True)
     assert [kind for kind, *_ in frames_of(connection.data_to_send())] == [DATA] * 4
     assert stream.state == "half-closed (remote)"
-    connection.receive(update(0, 1) + update(1, 1), 0.0)
+    seen(connection, update(0, 1) + update(1, 1), 0.0)
     assert [(kind, flags) for kind, flags, *_ in frames_of(connection.data_to_send())] == [(DATA, 0), (HEADERS, 5)]
     assert stream.state == "closed"
 
@@ -89,27 +90,27 @@ def test_trailers_wait_behind_data() -> None:
 def test_streams_take_turns() -> None:
     connection = server()
     many = streams(connection, 3)
-    connection.receive(b"".join([update(each.id, 100_000) for each in many]), 0.0)
+    seen(connection, b"".join([update(each.id, 100_000) for each in many]), 0.0)
     assert connection.send_data(many[0], b"x" * 65_535) == 0
     for stream in many:
         connection.send_data(stream, b"x" * 40_000, ended=True)
     sent(connection)
-    connection.receive(update(0, 5 * 16_384), 0.0)
+    seen(connection, update(0, 5 * 16_384), 0.0)
     assert [stream for stream, *_ in sent(connection)] == [1, 3, 5, 1, 3]
-    connection.receive(update(0, 100_000), 0.0)
+    seen(connection, update(0, 100_000), 0.0)
     assert [stream for stream, *_ in sent(connection)] == [5, 1, 3, 5]
 
 
 def test_windows_of_one_byte() -> None:
     connection = server()
-    connection.receive(settings((4, 0)), 0.0)
+    seen(connection, settings((4, 0)), 0.0)
     one, other = streams(connection, 2)
     connection.send_data(one, b"abc", ended=True)
     connection.send_data(other, b"def")
     connection.send_headers(other, TRAILERS, ended=True)
     connection.data_to_send()
     for _ in range(3):
-        connection.receive(update(1, 1) + update(3, 1), 0.0)
+        seen(connection, update(1, 1) + update(3, 1), 0.0)
     frames = frames_of(connection.data_to_send())
     assert b"".join([payload for _, _, stream, payload in frames if stream == 1]) == b"abc"
     assert [(flags, payload) for _, flags, stream, payload in frames if stream == 3][:3] == [
@@ -125,16 +126,16 @@ def test_a_change_of_the_initial_window_changes_all_streams() -> None:  # 6.9.2
     connection = server()
     (stream,) = streams(connection, 1)
     connection.send_data(stream, b"x" * 60_000)
-    connection.receive(settings((4, 10_000)) + update(0, 100_000), 0.0)
+    seen(connection, settings((4, 10_000)) + update(0, 100_000), 0.0)
     sent(connection)
     assert connection.send_data(stream, b"y" * 1_000) == 1_000  # The window is 10,000 - 60,000.
-    connection.receive(update(1, 50_000), 0.0)
+    seen(connection, update(1, 50_000), 0.0)
     assert sent(connection) == []
-    connection.receive(update(1, 1), 0.0)
+    seen(connection, update(1, 1), 0.0)
     assert sent(connection) == [(1, 1, False)]
-    connection.receive(settings((4, 10_100)), 0.0)
+    seen(connection, settings((4, 10_100)), 0.0)
     assert sent(connection) == [(1, 100, False)]
-    connection.receive(settings((4, 100_000)), 0.0)
+    seen(connection, settings((4, 100_000)), 0.0)
     assert sent(connection) == [(1, 899, False)]
 
 
@@ -142,7 +143,7 @@ def test_a_stream_ends_while_its_window_is_negative() -> None:  # 6.9.1: an empt
     connection = server()
     (stream,) = streams(connection, 1)
     connection.send_data(stream, b"x" * 60_000)
-    connection.receive(settings((4, 10)), 0.0)
+    seen(connection, settings((4, 10)), 0.0)
     sent(connection)
     assert connection.send_data(stream, b"", ended=True) == 0
     assert sent(connection) == [(1, 0, True)]
@@ -152,7 +153,7 @@ def test_a_stream_ends_while_its_window_is_negative() -> None:  # 6.9.1: an empt
 def test_a_stream_whose_window_is_used_up_does_not_hold_up_others() -> None:
     connection = server()
     one, other = streams(connection, 2)
-    connection.receive(update(0, 100_000), 0.0)
+    seen(connection, update(0, 100_000), 0.0)
     connection.send_data(one, b"x" * 70_000)
     sent(connection)
     assert connection.send_data(other, b"y", ended=True) == 0
@@ -167,7 +168,7 @@ def test_a_reset_drops_what_waits() -> None:
     connection.reset(one)
     assert (one.waiting, connection.waiting) == (0, 10)
     connection.data_to_send()
-    connection.receive(update(0, 10), 0.0)
+    seen(connection, update(0, 10), 0.0)
     assert sent(connection) == [(3, 10, False)]
 
 
@@ -181,7 +182,7 @@ def test_what_waits_is_bounded() -> None:
     with pytest.raises(BufferFullError):
         connection.send_data(other, b"x")
     assert (one.waiting, other.waiting, connection.waiting) == (1_000, 500, 1_500)
-    connection.receive(update(0, 500) + update(1, 500), 0.0)
+    seen(connection, update(0, 500) + update(1, 500), 0.0)
     assert (
         connection.send_data(other, b"x" * 250) == 250
     )  # Its turn came first, since the window of the other was used up.
@@ -189,7 +190,7 @@ def test_what_waits_is_bounded() -> None:
 
 def test_frames_are_as_large_as_the_peer_allows() -> None:  # 4.2
     connection = server()
-    connection.receive(settings((5, 50_000)), 0.0)
+    seen(connection, settings((5, 50_000)), 0.0)
     (stream,) = streams(connection, 1)
     connection.send_data(stream, b"x" * 60_000)
     assert sent(connection) == [(1, 50_000, False), (1, 10_000, False)]
@@ -197,11 +198,11 @@ def test_frames_are_as_large_as_the_peer_allows() -> None:  # 4.2
 
 def test_a_whole_response_waits_if_it_must() -> None:
     connection = server()
-    events = connection.receive(headers(1, GET, ended=True), 0.0)
+    events = seen(connection, headers(1, GET, ended=True), 0.0)
     stream = events[0][1]
     assert stream is not None
     assert connection.respond(stream, OK, b"x" * 70_000, TRAILERS) == 70_000 - 65_535
-    assert connection.receive(update(0, 10_000) + update(1, 10_000), 0.0) == [("sent", stream, 0, True)]
+    assert seen(connection, update(0, 10_000) + update(1, 10_000), 0.0) == [("sent", stream, 0, True)]
     frames = frames_of(connection.data_to_send())
     assert sum(len(payload) for kind, *_, payload in frames if kind == DATA) == 70_000
     assert frames[-1][:3] == (HEADERS, 5, 1)
@@ -220,8 +221,8 @@ def test_the_peer_is_told_what_it_may_send() -> None:
 
 def test_more_than_the_window_of_a_stream_resets_it() -> None:  # 6.9.1
     connection = server(stream_window=20_000)
-    connection.receive(headers(1, POST) + raw(DATA, 0, 1, b"x" * 16_384), 0.0)
-    events = connection.receive(raw(DATA, 0, 1, b"x" * 3_617), 0.0)
+    seen(connection, headers(1, POST) + raw(DATA, 0, 1, b"x" * 16_384), 0.0)
+    events = seen(connection, raw(DATA, 0, 1, b"x" * 3_617), 0.0)
     assert [(event[0], getattr(event[2], "code", None)) for event in events] == [
         ("reset", ErrorCode.FLOW_CONTROL_ERROR)
     ]
@@ -229,23 +230,23 @@ def test_more_than_the_window_of_a_stream_resets_it() -> None:  # 6.9.1
 
 def test_more_than_the_window_of_the_connection_ends_it() -> None:  # 6.9.1
     connection = server(stream_window=100_000, connection_window=65_535)
-    connection.receive(headers(1, POST) + headers(3, POST), 0.0)
-    connection.receive(3 * raw(DATA, 0, 1, b"x" * 16_384) + raw(DATA, 0, 3, b"x" * 16_383), 0.0)
+    seen(connection, headers(1, POST) + headers(3, POST), 0.0)
+    seen(connection, 3 * raw(DATA, 0, 1, b"x" * 16_384) + raw(DATA, 0, 3, b"x" * 16_383), 0.0)
     assert not connection.ended
-    events = connection.receive(raw(DATA, 0, 3, b"x"), 0.0)
+    events = seen(connection, raw(DATA, 0, 3, b"x"), 0.0)
     assert events[-1][0] == "ended"
     assert events[-1][2].code == ErrorCode.FLOW_CONTROL_ERROR
 
 
 def test_the_windows_open_when_half_is_acknowledged() -> None:
     connection = server(stream_window=32_768, connection_window=65_536)
-    stream = connection.receive(headers(1, POST) + raw(DATA, 0, 1, b"x" * 16_384), 0.0)[0][1]
+    stream = seen(connection, headers(1, POST) + raw(DATA, 0, 1, b"x" * 16_384), 0.0)[0][1]
     assert stream is not None
     connection.acknowledge(stream, 16_383)
     assert connection.data_to_send() == b""
     connection.acknowledge(stream, 1)
     assert frames_of(connection.data_to_send()) == [(WINDOW_UPDATE, 0, 1, (16_384).to_bytes(4, "big"))]
-    connection.receive(raw(DATA, 0, 1, b"x" * 16_384), 0.0)
+    seen(connection, raw(DATA, 0, 1, b"x" * 16_384), 0.0)
     connection.acknowledge(stream, 16_384)
     frames = frames_of(connection.data_to_send())
     assert frames == [
@@ -256,7 +257,7 @@ def test_the_windows_open_when_half_is_acknowledged() -> None:
 
 def test_nobody_acknowledges_more_than_has_come() -> None:
     connection = server(stream_window=32_768, connection_window=65_536)
-    stream = connection.receive(headers(1, POST) + raw(DATA, 0, 1, b"x" * 100), 0.0)[0][1]
+    stream = seen(connection, headers(1, POST) + raw(DATA, 0, 1, b"x" * 100), 0.0)[0][1]
     assert stream is not None
     connection.acknowledge(stream, 10**9)
     connection.acknowledge(stream, -5)
@@ -267,20 +268,20 @@ def test_nobody_acknowledges_more_than_has_come() -> None:
 
 def test_padding_counts_and_is_acknowledged_at_once() -> None:  # 6.1
     connection = server(stream_window=65_535, connection_window=65_535)
-    connection.receive(headers(1, POST), 0.0)
+    seen(connection, headers(1, POST), 0.0)
     for _ in range(1_000):  # 256 bytes each, of which one is data: the windows would be full after 255 of them.
-        connection.receive(raw(DATA, 8, 1, b"\xfex" + bytes(254)), 0.0)
+        seen(connection, raw(DATA, 8, 1, b"\xfex" + bytes(254)), 0.0)
     assert not connection.ended
     assert connection.streams[1].window + connection.streams[1].taken == 65_535 - 1_000
 
 
 def test_data_of_closed_streams_is_acknowledged_at_once() -> None:  # 5.1, 6.9
     connection = server(stream_window=65_535, connection_window=65_535)
-    stream = connection.receive(headers(1, POST) + raw(DATA, 0, 1, b"x" * 16_000), 0.0)[0][1]
+    stream = seen(connection, headers(1, POST) + raw(DATA, 0, 1, b"x" * 16_000), 0.0)[0][1]
     assert stream is not None
     connection.reset(stream)
     for _ in range(20):
-        connection.receive(raw(DATA, 0, 1, b"x" * 16_000), 0.0)
+        seen(connection, raw(DATA, 0, 1, b"x" * 16_000), 0.0)
     assert not connection.ended
     updates = [payload for kind, _, number, payload in frames_of(connection.data_to_send()) if kind == 8 and not number]
     assert sum(int.from_bytes(each, "big") for each in updates) > 16_000 * 18
@@ -289,7 +290,7 @@ def test_data_of_closed_streams_is_acknowledged_at_once() -> None:  # 5.1, 6.9
 def test_a_server_acknowledges_a_request_by_answering_it() -> None:
     connection = server(stream_window=65_535, connection_window=65_535)
     for number in range(1, 41, 2):
-        stream = connection.receive(headers(number, POST) + raw(DATA, 1, number, b"x" * 16_000), 0.0)[0][1]
+        stream = seen(connection, headers(number, POST) + raw(DATA, 1, number, b"x" * 16_000), 0.0)[0][1]
         assert stream is not None
         connection.send_headers(stream, OK, ended=True)
     assert not connection.ended
@@ -299,7 +300,7 @@ def test_a_client_acknowledges_a_response_after_its_end() -> None:
     connection = client(stream_window=65_535, connection_window=65_535)
     for _ in range(20):
         stream = connection.request(GET, ended=True)
-        events = connection.receive(headers(stream.id, OK) + raw(DATA, 1, stream.id, b"x" * 16_000), 0.0)
+        events = seen(connection, headers(stream.id, OK) + raw(DATA, 1, stream.id, b"x" * 16_000), 0.0)
         assert events[-1] == ("data", stream, b"x" * 16_000, True)
         connection.acknowledge(stream, 16_000)
     assert not connection.ended
@@ -308,12 +309,12 @@ def test_a_client_acknowledges_a_response_after_its_end() -> None:
 
 def test_a_smaller_window_holds_from_its_acknowledgment() -> None:  # 6.5.3
     connection = server(established=False, stream_window=100)
-    connection.receive(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings() + headers(1, POST), 0.0)
-    events = connection.receive(raw(DATA, 0, 1, b"x" * 1_000), 0.0)
+    seen(connection, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings() + headers(1, POST), 0.0)
+    events = seen(connection, raw(DATA, 0, 1, b"x" * 1_000), 0.0)
     assert [event[0] for event in events] == ["data"]
-    connection.receive(raw(SETTINGS, 1) + headers(3, POST), 0.0)
+    seen(connection, raw(SETTINGS, 1) + headers(3, POST), 0.0)
     assert (connection.streams[1].window, connection.streams[3].window) == (100 - 1_000, 100)
-    events = connection.receive(raw(DATA, 0, 3, b"x" * 101), 0.0)
+    events = seen(connection, raw(DATA, 0, 3, b"x" * 101), 0.0)
     assert [event[0] for event in events] == ["reset"]
     connection.acknowledge(connection.streams[1], 1_000)
     assert frames_of(connection.data_to_send())[-1] == (WINDOW_UPDATE, 0, 1, (1_000).to_bytes(4, "big"))
@@ -321,14 +322,14 @@ def test_a_smaller_window_holds_from_its_acknowledgment() -> None:  # 6.5.3
 
 def test_empty_data_is_not_an_end() -> None:  # 6.1
     connection = server()
-    events = connection.receive(
-        headers(1, POST) + raw(DATA, 0, 1) + raw(DATA, 8, 1, b"\x02\0\0") + raw(DATA, 0, 1, b"x"), 0.0
+    events = seen(
+        connection, headers(1, POST) + raw(DATA, 0, 1) + raw(DATA, 8, 1, b"\x02\0\0") + raw(DATA, 0, 1, b"x"), 0.0
     )
     assert [(kind, value if kind == "data" else None, ended) for kind, _, value, ended in events] == [
         ("request", None, False),
         ("data", b"x", False),
     ]
-    assert connection.receive(raw(DATA, 1, 1), 0.0) == [("data", events[0][1], b"", True)]
+    assert seen(connection, raw(DATA, 1, 1), 0.0) == [("data", events[0][1], b"", True)]
 
 
 @pytest.mark.parametrize("window", [1, 7, 1_000, 100_000])
@@ -343,14 +344,14 @@ def test_megabytes_pass_through_small_windows(window: int) -> None:
     answered: Stream | None = None
     back = 0
     for _ in range(3_000):
-        for kind, each, value, ended in other.receive(one.data_to_send(), 0.0):
+        for kind, each, value, ended in seen(other, one.data_to_send(), 0.0):
             if kind == "data" and each is not None:
                 arrived += len(value)
                 other.acknowledge(each, len(value))
                 if ended:
                     answered = each
                     other.respond(each, OK, b"a" * size, TRAILERS)
-        for kind, each, value, _ in one.receive(other.data_to_send(), 0.0):
+        for kind, each, value, _ in seen(one, other.data_to_send(), 0.0):
             if kind == "data" and each is not None:
                 back += len(value)
                 one.acknowledge(each, len(value))

@@ -4,6 +4,7 @@ Each row is a section, what it says, the bytes after the greeting, and the outco
 ``reset`` a stream error (RST_STREAM).
 """
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from micro_rt.http2.connection import Connection
 from micro_rt.http2.errors import ErrorCode
 from micro_rt.http2.frames import PREFACE
-from tests.unit.http2.peers import GET, OK, POST, Block, client, frames_of, headers, raw, server, settings
+from tests.unit.http2.peers import GET, OK, POST, Block, client, frames_of, headers, raw, seen, server, settings
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 END_STREAM, ACK, END_HEADERS, PADDED, PRIORITY_FLAG = 1, 1, 4, 8, 32
@@ -48,7 +49,7 @@ def number(value: int) -> bytes:
 
 def outcome(connection: Connection, data: bytes) -> Outcome | None:
     """Returns what becomes of the connection; asserts that the frames and the events say the same."""
-    events = connection.receive(data, 0.0)
+    events = seen(connection, data, 0.0)
     sent = frames_of(connection.data_to_send())
     resets = [payload for kind, _, _, payload in sent if kind == RST_STREAM]
     goaways = [payload for kind, _, _, payload in sent if kind == GOAWAY]
@@ -244,26 +245,24 @@ def test_a_server_begins_with_settings(data: bytes, expected: Outcome | None) ->
 
 def test_frames_for_a_stream_that_we_have_reset_are_ignored() -> None:  # 5.1
     connection = server()
-    (_, stream, _, _) = connection.receive(BEGIN, 0.0)[0]
+    (_, stream, _, _) = seen(connection, BEGIN, 0.0)[0]
     assert stream is not None
     connection.reset(stream)
     assert frames_of(connection.data_to_send()) == [(RST_STREAM, 0, 1, number(8))]
-    assert (
-        connection.receive(raw(DATA, 0, 1, b"x") + TRAILERS + CANCEL + raw(WINDOW_UPDATE, 0, 1, number(0)), 0.0) == []
-    )
+    assert seen(connection, raw(DATA, 0, 1, b"x") + TRAILERS + CANCEL + raw(WINDOW_UPDATE, 0, 1, number(0)), 0.0) == []
     assert connection.data_to_send() == b""
 
 
 def test_only_the_first_error_of_a_stream_is_answered() -> None:  # 5.4.2
     connection = server()
-    events = connection.receive(BEGIN + 3 * headers(1, ((b"a", b"b"),)), 0.0)
+    events = seen(connection, BEGIN + 3 * headers(1, ((b"a", b"b"),)), 0.0)
     assert [event[0] for event in events] == ["request", "reset"]
     assert len(frames_of(connection.data_to_send())) == 1
 
 
 def test_nothing_is_read_after_the_end() -> None:  # 5.4.1
     connection = server()
-    assert connection.receive(BEGIN + raw(PING, 0, 1) + headers(3, GET), 0.0)[-1][0] == "ended"
+    assert seen(connection, BEGIN + raw(PING, 0, 1) + headers(3, GET), 0.0)[-1][0] == "ended"
     connection.data_to_send()
-    assert connection.receive(headers(5, GET), 0.0) == []
+    assert seen(connection, headers(5, GET), 0.0) == []
     assert connection.data_to_send() == b""

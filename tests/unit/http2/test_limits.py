@@ -1,5 +1,6 @@
 """Limits: what a peer may cost, and what becomes of one that costs more (RFC 9113, section 10.5)."""
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 from micro_rt.http2.errors import ErrorCode
 from micro_rt.http2.limits import GROWING, PER_PROGRESS, Limits
 from micro_rt.http2.server import ServerConnection
-from tests.unit.http2.peers import GET, OK, POST, Block, frames_of, headers, raw, server, settings
+from tests.unit.http2.peers import GET, OK, POST, Block, frames_of, headers, raw, seen, server, settings
 
 CANCEL = b"\0\0\0\x08"
 BLOCK = Block.of(GET)
@@ -35,13 +36,14 @@ FLOODS: dict[str, Callable[[int], bytes]] = {
 
 
 def flooded(limit: int, what: str) -> ServerConnection:
-    return server(**{"streams": 1 if what == "refused" else 1_000, what: limit})
+    limits: dict[str, Any] = {"streams": 1 if what == "refused" else 1_000, what: limit}
+    return server(**limits)
 
 
 def begin(connection: ServerConnection, what: str) -> int:
     """Opens a stream if the flood needs one; returns how much progress that was."""
     if what in ("refused", "empty_frames"):
-        connection.receive(headers(1, POST), 0.0)
+        seen(connection, headers(1, POST), 0.0)
         return 1
     return 0
 
@@ -58,8 +60,8 @@ def test_a_flood_ends_the_connection(what: str) -> None:
     if what == "settings":
         allowed -= 1  # The greeting.
     for number in range(allowed):
-        assert code_of(connection.receive(FLOODS[what](number), 0.5)) is None
-    assert code_of(connection.receive(FLOODS[what](allowed), 0.9)) == ErrorCode.ENHANCE_YOUR_CALM
+        assert code_of(seen(connection, FLOODS[what](number), 0.5)) is None
+    assert code_of(seen(connection, FLOODS[what](allowed), 0.9)) == ErrorCode.ENHANCE_YOUR_CALM
     assert frames_of(connection.data_to_send())[-1][0] == 7
 
 
@@ -68,7 +70,7 @@ def test_the_limits_count_anew_in_each_interval(what: str) -> None:
     connection = flooded(20, what)
     begin(connection, what)
     for number in range(200):
-        assert code_of(connection.receive(FLOODS[what](number), 1.0 + number // 19)) is None
+        assert code_of(seen(connection, FLOODS[what](number), 1.0 + number // 19)) is None
 
 
 @pytest.mark.parametrize("what", FLOODS)
@@ -76,7 +78,7 @@ def test_one_read_cannot_go_around_a_limit(what: str) -> None:
     connection = flooded(20, what)
     begin(connection, what)
     flood = b"".join([FLOODS[what](number) for number in range(500)])
-    assert code_of(connection.receive(flood, 0.5)) == ErrorCode.ENHANCE_YOUR_CALM
+    assert code_of(seen(connection, flood, 0.5)) == ErrorCode.ENHANCE_YOUR_CALM
 
 
 def test_every_limit_of_a_flood_is_tested() -> None:
@@ -90,60 +92,61 @@ def test_every_limit_of_a_flood_is_tested() -> None:
 
 def test_honest_traffic_raises_the_limits() -> None:
     connection = server(pings=5, window_updates=5, interval=1e6)
-    connection.receive(raw(8, 0, 0, b"\x70\0\0\0"), 0.0)
+    seen(connection, raw(8, 0, 0, b"\x70\0\0\0"), 0.0)
     for number in range(1, 400, 2):
-        events = connection.receive(headers(number, GET, ended=True) + 2 * raw(6, 0, 0, bytes(8)), 1.0)
+        events = seen(connection, headers(number, GET, ended=True) + 2 * raw(6, 0, 0, bytes(8)), 1.0)
         assert code_of(events) is None
         stream = events[0][1]
         assert stream is not None
         connection.respond(stream, OK, b"x" * 100, ())
-        assert code_of(connection.receive(2 * raw(8, 0, 0, b"\0\0\0\x64"), 1.0)) is None
+        assert code_of(seen(connection, 2 * raw(8, 0, 0, b"\0\0\0\x64"), 1.0)) is None
 
 
 def test_cancelling_answered_streams_is_no_flood() -> None:
     connection = server(resets=5, interval=1e6)
     for number in range(1, 100, 2):
-        stream = connection.receive(headers(number, GET, ended=True), 1.0)[0][1]
+        stream = seen(connection, headers(number, GET, ended=True), 1.0)[0][1]
         assert stream is not None
         connection.send_headers(stream, OK)
-        assert code_of(connection.receive(raw(3, 0, number, CANCEL), 1.0)) is None
+        assert code_of(seen(connection, raw(3, 0, number, CANCEL), 1.0)) is None
 
 
-@pytest.mark.parametrize(
-    "cause",
-    [
-        lambda number: headers(number, GET[1:], ended=True),
-        lambda number: headers(number, POST) + raw(8, 0, number, bytes(4)),
-        lambda number: headers(number, POST) + raw(8, 0, number, b"\x7f\xff\xff\xff"),
-        lambda number: headers(number, GET, ended=True) + raw(0, 0, number, b"x"),
-        lambda number: headers(number, POST) + raw(2, 0, number, b"1234"),
-        lambda number: headers(number, (*GET, (b"x", b"y" * 16_200))),
-    ],
-)
+CAUSES: list[Callable[[int], bytes]] = [
+    lambda number: headers(number, GET[1:], ended=True),
+    lambda number: headers(number, POST) + raw(8, 0, number, bytes(4)),
+    lambda number: headers(number, POST) + raw(8, 0, number, b"\x7f\xff\xff\xff"),
+    lambda number: headers(number, GET, ended=True) + raw(0, 0, number, b"x"),
+    lambda number: headers(number, POST) + raw(2, 0, number, b"1234"),
+    lambda number: headers(number, (*GET, (b"x", b"y" * 16_200))),
+]
+"""What makes us reset a stream."""
+
+
+@pytest.mark.parametrize("cause", CAUSES)
 def test_making_us_reset_streams_is_rapid_reset_too(cause: Callable[[int], bytes]) -> None:
     connection = server(resets=5, interval=1e6)
-    codes = [code_of(connection.receive(cause(2 * number + 1), 1.0)) for number in range(6)]
+    codes = [code_of(seen(connection, cause(2 * number + 1), 1.0)) for number in range(6)]
     assert codes == [None] * 5 + [ErrorCode.ENHANCE_YOUR_CALM]
 
 
 def test_a_stream_too_many_is_refused_and_the_others_go_on() -> None:  # 5.1.2
     connection = server(streams=3)
-    events = connection.receive(b"".join([headers(number, POST) for number in (1, 3, 5, 7, 9)]), 0.0)
+    events = seen(connection, b"".join([headers(number, POST) for number in (1, 3, 5, 7, 9)]), 0.0)
     assert [event[0] for event in events] == ["request"] * 3 + ["refused"] * 2
     assert frames_of(connection.data_to_send()) == [(3, 0, 7, b"\0\0\0\x07"), (3, 0, 9, b"\0\0\0\x07")]
-    assert connection.receive(raw(0, 1, 7, b"x") + raw(0, 0, 9, b"x"), 0.0) == []
+    assert seen(connection, raw(0, 1, 7, b"x") + raw(0, 0, 9, b"x"), 0.0) == []
     stream = connection.streams[1]
     connection.send_headers(stream, OK, ended=True)
-    connection.receive(raw(0, 1, 1), 0.0)
-    assert [event[0] for event in connection.receive(headers(11, POST), 0.0)] == ["request"]
+    seen(connection, raw(0, 1, 1), 0.0)
+    assert [event[0] for event in seen(connection, headers(11, POST), 0.0)] == ["request"]
 
 
 def test_the_table_of_a_refused_stream_is_kept() -> None:  # 4.3
     connection = server(streams=0)
     named = b"\x82\x86\x84\x41\x01a" + b"\x40\x01x\x01y"  # indexes :authority and x
-    assert [event[0] for event in connection.receive(raw(1, 5, 1, named), 0.0)] == ["refused"]
+    assert [event[0] for event in seen(connection, raw(1, 5, 1, named), 0.0)] == ["refused"]
     connection.limits = Limits(streams=1)
-    event = connection.receive(raw(1, 5, 3, b"\x82\x86\x84\xbf\xbe"), 0.0)[0]
+    event = seen(connection, raw(1, 5, 3, b"\x82\x86\x84\xbf\xbe"), 0.0)[0]
     assert event[0] == "request"
     assert [(field.name, field.value) for field in event[2]][3:] == [(b":authority", b"a"), (b"x", b"y")]
 
@@ -151,29 +154,29 @@ def test_the_table_of_a_refused_stream_is_kept() -> None:  # 4.3
 @pytest.mark.parametrize("piece", [b"", b"x"])
 def test_continuation_frames_are_counted(piece: bytes) -> None:  # 6.10
     connection = server(continuations=5)
-    connection.receive(raw(1, 0, 1, BLOCK) + 5 * raw(9, 0, 1), 0.0)
+    seen(connection, raw(1, 0, 1, BLOCK) + 5 * raw(9, 0, 1), 0.0)
     assert not connection.ended
-    assert code_of(connection.receive(raw(9, 0, 1, piece), 0.0)) == ErrorCode.ENHANCE_YOUR_CALM
+    assert code_of(seen(connection, raw(9, 0, 1, piece), 0.0)) == ErrorCode.ENHANCE_YOUR_CALM
 
 
 def test_a_header_block_is_bounded() -> None:  # 6.10
     connection = server(header_block=20_000)
-    assert code_of(connection.receive(raw(1, 0, 1, b"x" * 10_000) + raw(9, 0, 1, b"x" * 10_000), 0.0)) is None
-    assert code_of(connection.receive(raw(9, 0, 1, b"x"), 0.0)) == ErrorCode.ENHANCE_YOUR_CALM
+    assert code_of(seen(connection, raw(1, 0, 1, b"x" * 10_000) + raw(9, 0, 1, b"x" * 10_000), 0.0)) is None
+    assert code_of(seen(connection, raw(9, 0, 1, b"x"), 0.0)) == ErrorCode.ENHANCE_YOUR_CALM
 
 
 def test_a_large_frame_is_refused_before_it_is_read() -> None:  # 4.2
     connection = server()
-    assert code_of(connection.receive(b"\xff\xff\xff\0\0\0\0\0\x01", 0.0)) == ErrorCode.FRAME_SIZE_ERROR
+    assert code_of(seen(connection, b"\xff\xff\xff\0\0\0\0\0\x01", 0.0)) == ErrorCode.FRAME_SIZE_ERROR
 
 
 def test_the_record_of_closed_streams_is_bounded() -> None:  # 5.1
     connection = server(closed_streams=10, resets=1_000)
     for number in range(50):
-        connection.receive(stream_reset(number), 0.0)
+        seen(connection, stream_reset(number), 0.0)
     assert len(connection._closed) == 10
     connection.data_to_send()
-    events = connection.receive(raw(0, 1, 1, b"x"), 0.0)  # It was forgotten: perhaps it was we who had reset it.
+    events = seen(connection, raw(0, 1, 1, b"x"), 0.0)  # It was forgotten: perhaps it was we who had reset it.
     assert [(event[0], event[2].code) for event in events] == [("refused", ErrorCode.STREAM_CLOSED)]
     assert not connection.ended
     assert len(connection._closed) == 10
