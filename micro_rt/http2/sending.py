@@ -75,8 +75,10 @@ class Sender:
         self._events: list[Event] = []
         self._largest = self.peer.frame
         """Bytes of the largest payload that the peer takes."""
-        self._window = self._initial = self.peer.window
-        """Bytes that we may send on the connection; and on a new stream, to which ``Stream.credit`` is added."""
+        self._window: int = self.peer.window
+        """Bytes that we may send on the connection."""
+        self._initial: int = self.peer.window
+        """Bytes that we may send on a new stream; ``Stream.credit`` is added to it."""
         self._turns: OrderedDict[int, Stream] = OrderedDict()
         """The streams that wait only for the window of the connection, in the order of their turns."""
         self._progress = 0

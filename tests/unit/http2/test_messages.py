@@ -1,18 +1,28 @@
 """Header sections (RFC 9113, sections 8.1 to 8.5): which are well-formed."""
 
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
+
+import contextlib
 
 import pytest
 
 from micro_rt.http2.errors import ErrorCode, StreamError
-from micro_rt.http2.messages import NO_LENGTH, REQUEST, RESPONSE, TRAILERS, Head, check
+from micro_rt.http2.messages import NO_LENGTH, REQUEST, RESPONSE, TRAILERS, Checker, Head
 from tests.unit.http2.peers import GET, OK, FieldList, Pairs
 
 METHOD, SCHEME, PATH, AUTHORITY = GET
 
 
 def checked(kind: int, pairs: Pairs) -> Head:
-    return check(kind, 7, FieldList(pairs))
+    checker = Checker()
+    for other in (GET, OK, ((b"a", b"b"),)):  # What it has seen before makes no difference.
+        for each in (REQUEST, RESPONSE, TRAILERS):
+            with contextlib.suppress(StreamError):
+                checker.check(each, 1, FieldList(other))
+    with contextlib.suppress(StreamError):
+        checker.check(kind, 5, FieldList([(name, b"") for name, _ in pairs]))
+    return checker.check(kind, 7, FieldList(pairs))
 
 
 @pytest.mark.parametrize(
@@ -44,14 +54,17 @@ def test_a_request_is_well_formed(length: int, pairs: Pairs) -> None:
     ("reason", "pairs"),
     [
         ("without :method", GET[1:]),  # 8.3.1
-        ("without :scheme or :path", (METHOD, PATH)),
-        ("without :scheme or :path", (METHOD, SCHEME)),
-        ("without :scheme or :path", (METHOD, SCHEME, (b":path", b""))),
+        ("without :method, :scheme or :path", (METHOD, PATH)),
+        ("without :method, :scheme or :path", (METHOD, SCHEME)),
+        ("empty", (METHOD, SCHEME, (b":path", b""))),
+        ("empty", (METHOD, PATH, (b":scheme", b""))),
+        ("without :method", ((b":method", b""), SCHEME, PATH)),
         ("begin with a slash", (METHOD, SCHEME, (b":path", b"a"))),
         ("begin with a slash", (METHOD, SCHEME, (b":path", b"*"))),
         ("a user in", (METHOD, SCHEME, PATH, (b":authority", b"me@there"))),
         ("contradicts", (*GET, (b"host", b"elsewhere"))),
-        ("two different hosts", (METHOD, SCHEME, PATH, (b"host", b"a"), (b"host", b"b"))),
+        ("host twice", (METHOD, SCHEME, PATH, (b"host", b"a"), (b"host", b"a"))),
+        ("te twice", (*GET, (b"te", b"trailers"), (b"te", b"trailers"))),
         ("twice", (*GET, METHOD)),  # 8.3
         ("twice", (METHOD, *GET)),
         ("no place there", (*GET, (b":status", b"200"))),
@@ -77,8 +90,11 @@ def test_a_request_is_well_formed(length: int, pairs: Pairs) -> None:
         ("field value", (*GET, (b"a", b"x\0"))),
         ("field value", (*GET, (b"a", b"x\ry"))),
         ("field value", (*GET, (b"a", b"x\ny"))),
-        ("field value", (*GET, (b"a", b" x"))),
-        ("field value", (*GET, (b"a", b"x\t"))),
+        ("field value", (*GET, (b"a", b"\n"))),
+        ("field value", (*GET, (b"a", b"\n"), (b"b", b""))),
+        ("a blank", (*GET, (b"a", b" x"))),
+        ("a blank", (*GET, (b"a", b"x\t"))),
+        ("a blank", (*GET, (b"a", b" "))),
         ("field value", (METHOD, SCHEME, (b":path", b"/\n"))),
         ("content-length", (*GET, (b"content-length", b""))),  # 8.1.1
         ("content-length", (*GET, (b"content-length", b"-1"))),
@@ -87,6 +103,7 @@ def test_a_request_is_well_formed(length: int, pairs: Pairs) -> None:
         ("content-length", (*GET, (b"content-length", b"1, 1"))),
         ("content-length", (*GET, (b"content-length", b"9" * 20))),
         ("content-length", (*GET, (b"content-length", b"1"), (b"content-length", b"1"))),
+        ("contradicts", ((b":method", b"CONNECT"), AUTHORITY, (b"host", b"elsewhere"))),
     ],
 )
 def test_a_request_is_malformed(reason: str, pairs: Pairs) -> None:
@@ -134,3 +151,13 @@ def test_trailers_are_well_formed() -> None:  # 8.1
 def test_trailers_are_malformed(pairs: Pairs) -> None:  # 8.1
     with pytest.raises(StreamError):
         checked(TRAILERS, pairs)
+
+
+def test_the_shapes_that_are_remembered_are_bounded() -> None:
+    checker = Checker()
+    for number in range(100):
+        checker.check(REQUEST, 1, FieldList([*GET, (b"x%d" % number, b"")]))
+        checker.check(REQUEST, 1, FieldList([*GET, (b"y" * (1_000 + number), b"")]))
+        checker.check(REQUEST, 1, FieldList([*GET, *[(b"z", b"")] * (29 + number)]))
+    assert 0 < len(checker._shapes) <= 32
+    assert all(len(names) <= 32 and sum(map(len, names)) <= 1_024 for _, names in checker._shapes)
