@@ -12,8 +12,9 @@ Rules kept here:
 
 - ``receive`` never raises, whatever arrives. A stream error is answered with RST_STREAM, a connection error with GOAWAY, and
   both are events (section 5.4). After a connection error, whatever arrives is dropped.
-- All frames of a read are taken in one loop. Both frames of a usual call have a short way through it: DATA, and HEADERS that
-  is one block without padding and priority.
+- All frames of a read are taken in one loop. The frames of a usual call have a short way through it: DATA that is not padded
+  and fits the windows, and HEADERS that is a whole block without padding and priority. ``_on_data`` and ``_on_headers`` are
+  the long way, with every rule.
 - A frame that is larger than we allow ends the connection before its payload is read (section 4.2). An incomplete frame is
   kept until it is complete, and looked at once.
 - A client begins with the preface, and both sides with SETTINGS; the peer's first SETTINGS frame means that the connection is
@@ -49,6 +50,7 @@ from micro_rt.http2.frames import (
 )
 from micro_rt.http2.limits import Limits
 from micro_rt.http2.settings import DEFAULT_WINDOW, pack_settings
+from micro_rt.http2.streams import BODY, DONE
 
 __all__ = ["Connection"]
 
@@ -102,35 +104,50 @@ class Connection(Control):
         if self.ended:
             return events
         if now >= self._interval_ends:
-            self._interval_ends = now + self.limits.interval
-            self._counts.clear()
-            self._progress = 0
-            self._opened = 0
+            self._begin_interval(now)
         try:
             if self._awaited:
                 data = self._after_preface(data)
             if self._needed:
-                rest = self._rest
-                rest += data
-                if len(rest) < self._needed:
-                    return events
-                data = bytes(rest)
-                rest.clear()
-                self._needed = 0
-            self._read(data)
+                data = self._completed(data)
+            if data:
+                self._read(data)
         except FatalError as error:
             self._fail(error)
         except Exception as error:  # A mistake of ours must not take the caller's other connections with it.
             fatal = FatalError(ErrorCode.INTERNAL_ERROR, "a mistake in micro_rt.http2")
             fatal.__cause__ = error
             self._fail(fatal)
+        self._events = []  # What they hold is the caller's alone.
         return events
 
     def lost(self, reason: str = "the transport has ended") -> list[Event]:
-        """Ends the connection because nothing more will arrive, and returns the events of its end."""
+        """Ends the connection because nothing more will arrive.
+
+        Args:
+            reason: for a log.
+
+        Returns:
+            The events of the end; none if the connection had ended before.
+        """
         events = self._events = []
         if not self.ended:
             self._end(FatalError(ErrorCode.NO_ERROR, reason), by_peer=True)
+        return events
+
+    def abort(self, code: int, reason: str) -> list[Event]:
+        """Ends the connection because the caller has had enough: sends GOAWAY, and every stream ends.
+
+        Args:
+            code: of the GOAWAY.
+            reason: for a log, and for the debug data of the GOAWAY.
+
+        Returns:
+            The events of the end; none if the connection had ended before.
+        """
+        events = self._events = []
+        if not self.ended:
+            self._fail(FatalError(code, reason))
         return events
 
     # Frames
@@ -139,6 +156,7 @@ class Connection(Control):
         """Takes all complete frames, and keeps the rest."""
         position, end = 0, len(data)
         largest = self.limits.frame
+        streams, events = self.streams, self._events
         while end - position >= HEADER_BYTES:
             head, flags, stream_id = read_header(data, position)
             size = head >> 8
@@ -156,7 +174,25 @@ class Connection(Control):
                 if self._strict:
                     self._check_order(kind, flags, stream_id)
                 if kind == DATA:
-                    self._on_data(flags, stream_id, data[start:stop])
+                    stream = streams.get(stream_id) if flags <= END_STREAM else None
+                    if (
+                        stream is not None
+                        and 0 < size <= stream.window
+                        and size <= self._room
+                        and stream.remote == BODY
+                        and stream.expected < 0
+                    ):
+                        self._room -= size
+                        stream.window -= size
+                        if not flags:
+                            events.append(("data", stream, data[start:stop], False))
+                            continue
+                        events.append(("data", stream, data[start:stop], True))
+                        stream.remote = DONE
+                        if stream.local == DONE and stream.queue is None:
+                            self._close(stream)
+                    else:
+                        self._on_data(flags, stream_id, data[start:stop])
                 elif kind == HEADERS:
                     if flags & _SIMPLE == END_HEADERS:
                         self._on_block(stream_id, data[start:stop], flags & END_STREAM)
@@ -170,6 +206,23 @@ class Connection(Control):
             self._needed = HEADER_BYTES if position < end else 0
         if self._needed:
             self._rest += data[position:] if position else data
+
+    def _completed(self, data: bytes) -> bytes:
+        """Returns bytes with the frame that they complete; nothing, and keeps them, if they do not."""
+        rest = self._rest
+        if len(rest) + len(data) < self._needed:
+            rest += data
+            return b""
+        data = b"".join((rest, data))
+        rest.clear()
+        self._needed = 0
+        return data
+
+    def _begin_interval(self, now: float) -> None:
+        """Begins to count anew: see limits.py."""
+        self._interval_ends = now + self.limits.interval
+        self._counts.clear()
+        self._progress = self._opened = 0
 
     def _after_preface(self, data: bytes) -> bytes:
         """Takes the preface of the client (section 3.4), and returns what follows it."""

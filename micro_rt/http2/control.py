@@ -57,11 +57,19 @@ __all__ = ["Control"]
 _DRAIN_PING: Final = b"\0drain\0\0"
 """The PING that comes back when the peer has read the first GOAWAY."""
 
+# How far we are with GOAWAY
+_OPEN: Final = 0
+_DRAINING: Final = 1
+"""The first one has been sent."""
+_CLOSED: Final = 2
+"""The last one has been sent."""
+
 
 class Control(Receiver):
     """The part of a connection that takes all frames but HEADERS and DATA."""
 
     __slots__ = (
+        "_farewell",
         "_last_allowed",
         "_own_pings",
         "_peers_last",
@@ -83,11 +91,17 @@ class Control(Receiver):
         """Whether the connection has ended: only ``data_to_send`` has something to give still."""
         self._own_pings = 0
         """PING frames that have not come back."""
+        self._farewell = _OPEN
         self._last_allowed = MAX_STREAM_ID
         """The last stream of the GOAWAY that we have sent."""
         self._peers_last = MAX_STREAM_ID
         """The last stream of the GOAWAY that the peer has sent."""
         decoder.max_table_size = max(limits.header_table, DEFAULT_TABLE)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen on the connection: its transport can be closed."""
+        return self.ended or (self.closing and not self.streams and self._farewell != _DRAINING)
 
     def close(self, code: int = ErrorCode.NO_ERROR, debug: bytes = b"") -> None:
         """Sends GOAWAY: the peer's streams so far go on, later ones are ignored (section 6.8). Again: does nothing.
@@ -96,15 +110,17 @@ class Control(Receiver):
             code: why.
             debug: for the peer's log.
         """
-        if not self.ended and (not self.closing or self._last_allowed == MAX_STREAM_ID):
+        if not self.ended and self._farewell < _CLOSED:
             self.closing = True
+            self._farewell = _CLOSED
             self._last_allowed = self._highest
             self._out.append(goaway(self._highest, code, debug))
 
     def drain(self) -> None:
         """Ends the connection gently, in two steps; ``close`` takes the second one at once, if the peer is too slow."""
-        if not self.ended and not self.closing:
+        if not self.ended and self._farewell < _DRAINING:
             self.closing = True
+            self._farewell = _DRAINING
             self._out += (goaway(MAX_STREAM_ID, ErrorCode.NO_ERROR), frame(PING, 0, 0, _DRAIN_PING))
             self._own_pings += 1
 
@@ -198,7 +214,7 @@ class Control(Receiver):
             self._count("ignored")
         else:
             self._own_pings -= 1
-            if payload == _DRAIN_PING:
+            if payload == _DRAIN_PING and self._farewell == _DRAINING:
                 self.close()
             else:
                 self._events.append(("pong", None, payload, False))
@@ -215,12 +231,14 @@ class Control(Receiver):
                 self._settings_acknowledged()
             return
         self._count("settings")
-        values = read_settings(payload)
+        pairs = read_settings(payload)
+        values = dict(pairs)
         self._check_settings(values)
         peer = self.peer = self.peer.updated(values)
         self._out.append(frame(SETTINGS, ACK, 0))
-        if HEADER_TABLE_SIZE in values:
-            self._encoder.max_table_size = min(peer.header_table, self.limits.header_table)
+        for setting, value in pairs:  # Each value counts here, in its order: a smaller one clears the table.
+            if setting == HEADER_TABLE_SIZE:
+                self._encoder.max_table_size = min(value, self.limits.header_table)
         self._largest = peer.frame
         self._initial = peer.window
         if INITIAL_WINDOW_SIZE in values:

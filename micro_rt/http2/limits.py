@@ -31,6 +31,8 @@ KIB = 1024
 MIB = 1024 * KIB
 STREAM_BYTES = 600
 """What an open stream keeps here besides its DATA, in bytes, rounded up."""
+CHECKER_BYTES = 128 * KIB
+"""What the names of header sections keep that have been looked at, in bytes, rounded up: see messages.py."""
 CLOSED_BYTES = 200
 """What the record of a closed stream keeps, in bytes, rounded up."""
 
@@ -76,8 +78,8 @@ class Limits:
     opened: int = 200_000
     """Streams that the peer may open in an interval. One more ends the connection, as do all limits below, with
     ENHANCE_YOUR_CALM."""
-    refused: int = 1_000
-    """Streams above ``streams`` that the peer may try to open in an interval."""
+    refused: int = 5_000
+    """Streams above ``streams`` that the peer may try to open in an interval. It may do so before it knows our settings."""
     resets: int = 2_000
     """Streams in an interval that the peer resets before we answer, or makes us reset by errors ("rapid reset"). The peer may
     cancel streams that have an answer as it likes: they cost it a round trip each."""
@@ -108,7 +110,14 @@ class Limits:
         """The bound on what one connection keeps, in bytes, without what the caller keeps about its streams."""
         incomplete = 2 * (9 + self.frame) + self.header_block
         streams = self.streams * STREAM_BYTES + self.closed_streams * CLOSED_BYTES
-        return incomplete + 2 * self.header_table + self.connection_window + self.connection_buffer + streams
+        return (
+            incomplete
+            + CHECKER_BYTES
+            + 2 * self.header_table
+            + self.connection_window
+            + self.connection_buffer
+            + streams
+        )
 
 
 _RANGES: Mapping[str, tuple[float, float]] = {

@@ -257,10 +257,12 @@ class Sender:
         turns = self._turns
         while turns and self._window > 0:
             number, stream = turns.popitem(last=False)
+            if self._initial + stream.credit <= 0:  # Used up, or closed by SETTINGS.
+                continue
             self._send_next(stream)
             if stream.queue is None:
-                self._events.append(("sent", stream, 0, stream.local >= DONE))
-            elif self._initial + stream.credit > 0:
+                self._events.append(("sent", stream, 0, stream.local == DONE))
+            else:
                 turns[number] = stream
 
     # Helpers

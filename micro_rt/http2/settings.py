@@ -96,19 +96,18 @@ def pack_settings(values: Mapping[int, int]) -> bytes:
     return b"".join([_SETTING.pack(identifier, value) for identifier, value in values.items()])
 
 
-def read_settings(payload: bytes) -> dict[int, int]:
-    """Reads the payload of a SETTINGS frame, with unknown settings.
+def read_settings(payload: bytes) -> list[tuple[int, int]]:
+    """Reads the payload of a SETTINGS frame, with unknown settings, in its order.
 
     Raises:
         FatalError: its length is no multiple of six (FRAME_SIZE_ERROR), or a value is illegal.
     """
     if len(payload) % _SETTING.size:
         raise FatalError(ErrorCode.FRAME_SIZE_ERROR, f"SETTINGS of {len(payload)} bytes")
-    values: dict[int, int] = {}
-    for identifier, value in _SETTING.iter_unpack(payload):
+    pairs: list[tuple[int, int]] = list(_SETTING.iter_unpack(payload))
+    for identifier, value in pairs:
         if identifier in RANGES:
             low, high, code = RANGES[identifier]
             if not low <= value <= high:
                 raise FatalError(code, f"setting {identifier} of {value}")
-        values[identifier] = value
-    return values
+    return pairs

@@ -270,6 +270,7 @@ def test_a_server_drains_in_two_steps() -> None:  # 6.8
     exchange(one, other)
     other.drain()
     other.drain()
+    assert not other.finished
     late = one.request(POST)  # It is under way when GOAWAY comes.
     request = one.data_to_send()
     first = other.data_to_send()
@@ -285,10 +286,16 @@ def test_a_server_drains_in_two_steps() -> None:  # 6.8
     assert not late.closed
     assert seen(other, headers(5, POST) + raw(DATA, 0, 5, b"x") + raw(DATA, 1, 5), 0.0) == []
     assert other.data_to_send() == b""
+    for stream in list(one.streams.values()):
+        one.send_data(stream, b"", ended=True)
+    exchange(one, other)
     for stream in list(other.streams.values()):
+        assert not other.finished
         other.respond(stream, OK, b"x", TRAILERS)
     assert kinds(exchange(one, other)[0]) == ["response", "data", "trailers"] * 2
     assert not other.ended
+    assert one.finished
+    assert other.finished
 
 
 def test_close_takes_the_second_step_at_once() -> None:  # 6.8
@@ -343,6 +350,24 @@ def test_every_stream_hears_of_the_end() -> None:  # 5.4.1
     last = frames_of(connection.data_to_send())[-1]
     assert last == (GOAWAY, 0, 0, b"\0\0\0\x03\0\0\0\x01PING on a stream")
     assert connection.lost() == []
+
+
+def test_the_caller_may_have_had_enough() -> None:
+    connection = server()
+    stream = begun(connection)
+    events = connection.abort(ErrorCode.ENHANCE_YOUR_CALM, "too_many_pings")
+    assert [(event[0], event[1], event[3]) for event in events] == [("reset", stream, False), ("ended", None, False)]
+    assert frames_of(connection.data_to_send()) == [(GOAWAY, 0, 0, b"\0\0\0\x01\0\0\0\x0btoo_many_pings")]
+    assert connection.finished
+    assert connection.abort(0, "again") == []
+    assert connection.data_to_send() == b""
+
+
+def test_a_connection_keeps_nothing_of_the_events() -> None:
+    connection = server()
+    events = seen(connection, headers(1, POST) + raw(DATA, 0, 1, b"x" * 1_000))
+    assert connection._events == []
+    assert len(events) == 2
 
 
 def test_a_lost_connection_ends_everything() -> None:

@@ -139,6 +139,18 @@ def test_a_change_of_the_initial_window_changes_all_streams() -> None:  # 6.9.2
     assert sent(connection) == [(1, 899, False)]
 
 
+def test_settings_close_the_window_of_a_stream_that_has_a_turn() -> None:  # 6.9.2
+    connection = server()
+    one, other = streams(connection, 2)
+    connection.send_data(one, b"x" * 65_535)
+    connection.send_data(other, b"y" * 100)
+    seen(connection, settings((4, 0)))
+    seen(connection, update(0, 1_000))
+    assert sent(connection)[-1] == (1, 65_535 - 3 * 16_384, False)
+    seen(connection, settings((4, 60)))
+    assert sent(connection) == [(3, 60, False)]
+
+
 def test_a_stream_ends_while_its_window_is_negative() -> None:  # 6.9.1: an empty frame needs no window
     connection = server()
     (stream,) = streams(connection, 1)
