@@ -258,7 +258,8 @@ class Connection(Control):
 
     def _fail(self, error: FatalError) -> None:
         """Ends the connection because the peer has broken a rule (section 5.4.1)."""
-        self._out.append(goaway(self._highest, error.code, error.reason.encode()))
+        last = min(self._highest, self._last_allowed)  # It never rises (section 6.8).
+        self._out.append(goaway(last, error.code, error.reason.encode()))
         self._end(error, by_peer=False)
 
     def _end(self, error: FatalError, *, by_peer: bool) -> None:

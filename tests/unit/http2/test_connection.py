@@ -309,6 +309,17 @@ def test_close_takes_the_second_step_at_once() -> None:  # 6.8
     assert list(connection.streams) == [7]
 
 
+def test_the_last_stream_of_our_goaway_does_not_rise() -> None:  # 6.8
+    connection = server()
+    begun(connection, 1)
+    connection.close()
+    seen(connection, headers(3, POST) + raw(PING, 0, 1))
+    assert [payload[:4] for kind, _, _, payload in frames_of(connection.data_to_send()) if kind == GOAWAY] == [
+        b"\0\0\0\x01",
+        b"\0\0\0\x01",
+    ]
+
+
 def test_streams_above_the_last_one_were_not_processed() -> None:  # 6.8
     connection = client()
     streams = [connection.request(POST) for _ in range(3)]

@@ -3,6 +3,8 @@
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from micro_rt.http2.errors import ErrorCode
-from micro_rt.http2.limits import GROWING, PER_PROGRESS, Limits
+from micro_rt.http2.limits import CLOSED_BYTES, GROWING, PER_PROGRESS, STREAM_BYTES, Limits
 from micro_rt.http2.server import ServerConnection
 from tests.unit.http2.peers import GET, OK, POST, Block, frames_of, headers, raw, seen, server, settings
 
@@ -203,3 +205,21 @@ def test_impossible_limits_are_refused(wrong: dict[str, Any]) -> None:
 def test_the_bound_on_memory_is_documented() -> None:
     assert Limits().memory < 42 * 1024 * 1024
     assert Limits(connection_window=65_535, connection_buffer=65_536, streams=100).memory < 700 * 1024
+
+
+def test_what_streams_keep_is_what_the_bound_counts() -> None:
+    def kept(data: Callable[[int], bytes]) -> float:
+        connection = server()
+        seen(connection, b"".join([data(number) for number in range(1_001, 1_011, 2)]))
+        reads = [data(number) for number in range(2_001, 4_001, 2)]
+        tracemalloc.start()
+        try:
+            for read in reads:
+                seen(connection, read)
+            gc.collect()
+            return tracemalloc.get_traced_memory()[0] / max(len(connection.streams), len(connection._closed))
+        finally:
+            tracemalloc.stop()
+
+    assert kept(lambda number: headers(number, POST)) < STREAM_BYTES
+    assert kept(lambda number: headers(number, POST) + raw(3, 0, number, CANCEL)) < CLOSED_BYTES
