@@ -236,9 +236,11 @@ class Control(Receiver):
         self._check_settings(values)
         peer = self.peer = self.peer.updated(values)
         self._out.append(frame(SETTINGS, ACK, 0))
-        for setting, value in pairs:  # Each value counts here, in its order: a smaller one clears the table.
-            if setting == HEADER_TABLE_SIZE:
-                self._encoder.max_table_size = min(value, self.limits.header_table)
+        if HEADER_TABLE_SIZE in values:
+            # The smallest one counts, too, since it clears the table (RFC 7541, section 4.2).
+            sizes = [min(value, self.limits.header_table) for setting, value in pairs if setting == HEADER_TABLE_SIZE]
+            for size in dict.fromkeys((min(sizes), sizes[-1])):
+                self._encoder.max_table_size = size
         self._largest = peer.frame
         self._initial = peer.window
         if INITIAL_WINDOW_SIZE in values:
@@ -256,6 +258,7 @@ class Control(Receiver):
 
     def _on_goaway(self, payload: bytes) -> None:
         """Takes a GOAWAY frame (section 6.8)."""
+        self._count("ignored")
         last = uint32(payload)
         if last > self._peers_last:
             raise FatalError(ErrorCode.PROTOCOL_ERROR, "GOAWAY with a higher stream than before")

@@ -11,7 +11,8 @@ header tables, the open streams and the record of closed ones. What the caller k
 **Floods.** Some frames cost work and bring nothing. For each kind, a limit says how many may come in one ``interval``.
 Honest use of some of these frames grows with the traffic (a WINDOW_UPDATE for each DATA frame, say), so these limits grow
 with it too: each stream that is opened and each DATA frame that *we* send adds ``PER_PROGRESS`` to them. An attacker gains
-nothing from it: it would have to let us do what the connection is for.
+nothing from it: it would have to let us do what the connection is for. (Tiny frames that it makes us send by tiny windows do
+not count.)
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class Limits:
     priorities: int = 5_000
     """PRIORITY frames in an interval (section 6.3), which we ignore. Grows with traffic."""
     ignored: int = 20_000
-    """Frames in an interval of unknown types (section 5.5), or for closed streams. Grows with traffic."""
+    """Frames in an interval of unknown types (section 5.5), or for closed streams, and GOAWAY. Grows with traffic."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

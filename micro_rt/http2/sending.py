@@ -20,7 +20,7 @@ Rules kept here:
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from typing import Any, Final
 
 from micro_rt.http2.blocks import Encoder
 from micro_rt.http2.errors import BufferFullError, ErrorCode, LocalError
@@ -41,6 +41,9 @@ from micro_rt.http2.streams import (
 )
 
 __all__ = ["Sender"]
+
+_SUBSTANTIAL: Final = 1024
+"""Bytes of a frame out of a queue that count as progress: a peer that opens its window byte by byte makes none."""
 
 
 class Sender:
@@ -323,8 +326,9 @@ class Sender:
         self._window -= size
         stream.credit -= size
         self.waiting -= size
-        self._progress += 1
         del queue[:size]
+        if size >= _SUBSTANTIAL or not queue:
+            self._progress += 1
         if queue:
             return
         stream.queue = None

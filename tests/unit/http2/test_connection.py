@@ -96,6 +96,20 @@ def test_the_table_of_the_encoder_follows_the_peer(size: int) -> None:  # 4.3.1
         assert kinds(exchange(one, other)[0]) == ["response"]
 
 
+def test_the_smallest_table_of_several_counts() -> None:  # 6.5.3, RFC 7541 section 4.2
+    one, other = client(), server()
+    fields = [*OK, (b"x", b"y" * 30)]
+    for _ in range(3):
+        stream = one.request(GET, ended=True)
+        exchange(one, other)
+        other.send_headers(other.streams[stream.id], fields, ended=True)
+        assert kinds(exchange(one, other)[0]) == ["response"]
+        seen(other, settings((1, 4_096), (1, 0), (1, 4_096)))
+        encoder: Any = other._encoder
+        sizes = encoder._encoder.table_size_changes
+        assert list(sizes) == [0, 4_096]
+
+
 # Streams
 
 

@@ -104,6 +104,21 @@ def test_honest_traffic_raises_the_limits() -> None:
         assert code_of(seen(connection, 2 * raw(8, 0, 0, b"\0\0\0\x64"), 1.0)) is None
 
 
+def test_a_window_that_opens_byte_by_byte_is_a_flood() -> None:  # 10.5
+    connection = server(window_updates=1_000, interval=1e6)
+    stream = seen(connection, settings((4, 0)) + headers(1, GET, ended=True))[-1][1]
+    connection.respond(stream, OK, b"x" * 100_000, ())
+    for _ in range(1_000 + PER_PROGRESS):  # The stream that was opened is progress.
+        assert code_of(seen(connection, raw(8, 0, 1, b"\0\0\0\1"))) is None
+    assert code_of(seen(connection, raw(8, 0, 1, b"\0\0\0\1"))) == ErrorCode.ENHANCE_YOUR_CALM
+
+
+def test_repeated_goaway_is_a_flood() -> None:  # 6.8
+    connection = server(ignored=10)
+    assert code_of(seen(connection, 10 * raw(7, 0, 0, bytes(8)))) is None
+    assert code_of(seen(connection, raw(7, 0, 0, bytes(8)))) == ErrorCode.ENHANCE_YOUR_CALM
+
+
 def test_cancelling_answered_streams_is_no_flood() -> None:
     connection = server(resets=5, interval=1e6)
     for number in range(1, 100, 2):
