@@ -18,9 +18,18 @@ from typing import Any, ClassVar
 from micro_rt.http2.blocks import Decoder, Encoder, Fields
 from micro_rt.http2.connection import Connection
 from micro_rt.http2.errors import ErrorCode, FatalError, NoMoreStreamsError, StreamError, TooManyStreamsError
-from micro_rt.http2.frames import MAX_STREAM_ID, PREFACE
+from micro_rt.http2.frames import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    MAX_STREAM_ID,
+    PREFACE,
+    block_frames,
+    frame_header,
+)
 from micro_rt.http2.limits import Limits
-from micro_rt.http2.messages import RESPONSE
+from micro_rt.http2.messages import NO_LENGTH, RESPONSE
 from micro_rt.http2.settings import ENABLE_PUSH, MAX_CONCURRENT_STREAMS
 from micro_rt.http2.streams import BODY, DONE, HEAD, Stream
 
@@ -63,17 +72,57 @@ class ClientConnection(Connection):
             TooManyStreamsError: the server allows no further stream now.
             NoMoreStreamsError: this connection opens none at all any more.
         """
+        number = self._take_number()
+        self._send_block(number, fields, ended)
+        self._progress += 1
+        stream = self.streams[number] = Stream(number, HEAD, DONE if ended else BODY, self._stream_room, NO_LENGTH)
+        return stream
+
+    def ask(self, fields: Any, data: bytes) -> Stream:
+        """Makes a whole request: does what ``request`` and ``send_data`` do, in less time.
+
+        Args:
+            fields: what the encoder takes.
+            data: all data of the request.
+
+        Raises:
+            TooManyStreamsError: as ``request`` does.
+            NoMoreStreamsError: as ``request`` does.
+            BufferFullError: more data would wait than the limits allow. There is no stream then.
+        """
+        size = len(data)
+        if size > self._largest or size > self._window or size > self._initial:
+            self._check_buffers(None, size - max(0, min(self._window, self._initial)))
+            stream = self.request(fields)
+            self.send_data(stream, data, True)
+            return stream
+        number = self._take_number()
+        block = self._encoder.encode(fields)
+        if len(block) <= self._largest:
+            self._out += (
+                frame_header(len(block) << 8 | HEADERS, END_HEADERS, number),
+                block,
+                frame_header(size << 8 | DATA, END_STREAM, number),
+                data,
+            )
+        else:
+            self._out += block_frames(number, block, 0, self._largest)
+            self._out += (frame_header(size << 8 | DATA, END_STREAM, number), data)
+        self._window -= size
+        self._progress += 2
+        stream = self.streams[number] = Stream(number, HEAD, DONE, self._stream_room, NO_LENGTH)
+        stream.credit = -size
+        return stream
+
+    def _take_number(self) -> int:
+        """Returns the number of a new stream, if one can be opened."""
         number = self._next
         if self.closing or number > MAX_STREAM_ID:
             raise NoMoreStreamsError("this connection opens no further streams")
-        streams = self.streams
-        if len(streams) >= self.peer.streams:
+        if len(self.streams) >= self.peer.streams:
             raise TooManyStreamsError(f"the server allows {self.peer.streams} streams at once")
-        self._send_block(number, fields, ended)
         self._next = number + 2
-        self._progress += 1
-        stream = streams[number] = Stream(number, HEAD, DONE if ended else BODY, self._stream_room, -1)
-        return stream
+        return number
 
     def _own_settings(self) -> dict[int, int]:
         settings = super()._own_settings()

@@ -289,11 +289,7 @@ class Sender:
         size = len(data)
         room = 0 if stream.queue is not None else max(0, min(size, self._window, self._initial + stream.credit))
         waiting = size - room
-        limits = self.limits
-        if waiting and (
-            stream.waiting + waiting > limits.stream_buffer or self.waiting + waiting > limits.connection_buffer
-        ):
-            raise BufferFullError(f"stream {stream.id}: {self.waiting} bytes wait on its connection")
+        self._check_buffers(stream, waiting)
         stream.local = state
         self.waiting += waiting
         if stream.queue is not None:
@@ -314,6 +310,12 @@ class Sender:
         elif ended and stream.remote == DONE:
             self._close(stream)
         return waiting
+
+    def _check_buffers(self, stream: Stream | None, size: int) -> None:
+        """Checks that so many more bytes may wait, on a stream that may not exist yet."""
+        limits, there = self.limits, 0 if stream is None else stream.waiting
+        if size > 0 and (there + size > limits.stream_buffer or self.waiting + size > limits.connection_buffer):
+            raise BufferFullError(f"{there} bytes wait on the stream, and {self.waiting} on the connection")
 
     def _send_next(self, stream: Stream) -> None:
         """Sends the next frame of what waits on a stream whose windows are open, and what needs no window after it."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from micro_rt.http2.errors import ErrorCode, LocalError, NoMoreStreamsError, TooManyStreamsError
+from micro_rt.http2.errors import BufferFullError, ErrorCode, LocalError, NoMoreStreamsError, TooManyStreamsError
 from micro_rt.http2.events import GoAway
 from micro_rt.http2.frames import MAX_STREAM_ID, PREFACE
 from micro_rt.http2.server import ServerConnection
@@ -141,6 +141,30 @@ def test_a_call_both_ways() -> None:  # 8.1
     assert stream.closed
     assert not one.streams
     assert not other.streams
+
+
+@pytest.mark.parametrize("size", [0, 5, 16_384, 16_385, 60_000])
+def test_a_whole_request_is_what_its_parts_are(size: int) -> None:
+    one, other = client(), client()
+    for fields in (POST, [*POST, (b"x", bytes(range(33, 127)) * 300)], POST):
+        stream = one.ask(fields, b"x" * size)
+        parts = other.request(fields)
+        other.send_data(parts, b"x" * size, ended=True)
+        assert one.data_to_send() == other.data_to_send()
+        assert (stream.local, stream.credit, stream.waiting) == (parts.local, parts.credit, parts.waiting)
+        assert (one._window, one._next, one._progress) == (other._window, other._next, other._progress)
+
+
+def test_a_whole_request_needs_room() -> None:
+    connection = client(stream_buffer=1_000)
+    with pytest.raises(BufferFullError):
+        connection.ask(POST, b"x" * 66_536)
+    assert client(stream_buffer=1_000).ask(POST, b"x" * 66_535).waiting == 1_000
+    assert not connection.streams
+    assert connection.data_to_send() == b""
+    seen(connection, settings((3, 0)))
+    with pytest.raises(TooManyStreamsError):
+        connection.ask(POST, b"")
 
 
 def test_a_server_may_answer_before_the_request_has_ended() -> None:  # 8.1
