@@ -222,7 +222,8 @@ class Connection(Control):
         """Begins to count anew: see limits.py."""
         self._interval_ends = now + self.limits.interval
         self._counts.clear()
-        self._progress = self._opened = 0
+        self._progress = 0
+        self._opened = 0
 
     def _after_preface(self, data: bytes) -> bytes:
         """Takes the preface of the client (section 3.4), and returns what follows it."""

@@ -84,7 +84,7 @@ class Sender:
         """Bytes that we may send on a new stream; ``Stream.credit`` is added to it."""
         self._turns: OrderedDict[int, Stream] = OrderedDict()
         """The streams that wait only for the window of the connection, in the order of their turns."""
-        self._progress = 0
+        self._progress: int = 0
         """Streams opened and DATA frames sent in this interval: see limits.py."""
 
     def data_to_send(self) -> bytes:
