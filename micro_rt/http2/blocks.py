@@ -13,7 +13,7 @@ __all__ = ["Decoder", "Encoder", "Field", "Fields"]
 
 
 class Field(Protocol):
-    """A field of a header section."""
+    """A field of a header section. A decoder gives the same object again for each reference to an entry of its table."""
 
     @property
     def name(self) -> bytes:
@@ -24,6 +24,9 @@ class Field(Protocol):
     def value(self) -> bytes:
         """Its value, as it came."""
         ...
+
+    role: int
+    """The role that the field may play, by the rules of messages.py, so that it is judged once; 0 at first."""
 
 
 class Fields(Protocol):

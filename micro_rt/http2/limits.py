@@ -32,8 +32,6 @@ KIB = 1024
 MIB = 1024 * KIB
 STREAM_BYTES = 600
 """What an open stream keeps here besides its DATA, in bytes, rounded up."""
-CHECKER_BYTES = 128 * KIB
-"""What the names of header sections keep that have been looked at, in bytes, rounded up: see messages.py."""
 CLOSED_BYTES = 200
 """What the record of a closed stream keeps, in bytes, rounded up."""
 
@@ -111,14 +109,7 @@ class Limits:
         """The bound on what one connection keeps, in bytes, without what the caller keeps about its streams."""
         incomplete = 2 * (9 + self.frame) + self.header_block
         streams = self.streams * STREAM_BYTES + self.closed_streams * CLOSED_BYTES
-        return (
-            incomplete
-            + CHECKER_BYTES
-            + 2 * self.header_table
-            + self.connection_window
-            + self.connection_buffer
-            + streams
-        )
+        return incomplete + 2 * self.header_table + self.connection_window + self.connection_buffer + streams
 
 
 _RANGES: Mapping[str, tuple[float, float]] = {

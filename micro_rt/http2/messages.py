@@ -11,19 +11,18 @@ Rules kept here; a section that breaks one makes its message malformed, which is
 - A ``host`` that contradicts ``:authority`` is illegal (section 8.3.1).
 - ``content-length`` is one number, and it is what the DATA frames then add up to (section 8.1.1).
 
-Most sections of a connection have the same names in the same order as an earlier one, even if their values vary. So what the
-names say is worked out once for each such list (``Shape``), and the values are looked at together.
+Most fields come again: the table of HPACK gives the same object for each reference to an entry. So a field is judged once, and
+the role that it may play is noted on it (``Field.role``). What is left for each section is how its fields go together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
-from micro_rt.http2.blocks import Fields
+from micro_rt.http2.blocks import Field, Fields
 from micro_rt.http2.errors import ErrorCode, StreamError
 
-__all__ = ["NO_LENGTH", "REQUEST", "RESPONSE", "TRAILERS", "Checker", "Head"]
+__all__ = ["NO_LENGTH", "REQUEST", "RESPONSE", "TRAILERS", "Head", "check"]
 
 REQUEST: Final = 0
 RESPONSE: Final = 1
@@ -47,51 +46,52 @@ class Head:
         """Whether it is a response with a status of 1xx."""
 
 
-class Checker:
-    """Checks the header sections of one connection by all rules of this module."""
+def check(kind: int, stream_id: int, fields: Fields) -> Head:
+    """Checks a header section by all rules of this module.
 
-    __slots__ = ("_shapes",)
+    Args:
+        kind: REQUEST, RESPONSE or TRAILERS.
+        stream_id: of its stream, for the error.
+        fields: the section.
 
-    def __init__(self) -> None:
-        self._shapes: dict[tuple[int, tuple[bytes, ...]], Shape] = {}
+    Raises:
+        StreamError: it breaks a rule.
+    """
+    allowed = _PSEUDO[kind]
+    marked: dict[bytes, bytes] = {}  # the fields whose values matter here
+    fault = ""
+    regular = False
+    for field in fields:
+        role = field.role or _judge(field)
+        if role == _ORDINARY:
+            regular = True
+            continue
+        name = field.name
+        if role == _SPECIAL:
+            regular = True
+        elif role != _PSEUDO_FIELD:
+            fault = _fault(field)
+            break
+        elif regular:
+            fault = "a pseudo-header field after a regular field"
+            break
+        elif name not in allowed:
+            fault = "a pseudo-header field that has no place there"
+            break
+        if name in marked:
+            fault = f"{name.decode()} twice"
+            break
+        marked[name] = field.value
+    if not fault and kind != TRAILERS:
+        fault = _fault_of_request(marked) if kind == REQUEST else _fault_of_response(marked)
+    if fault:
+        raise StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, fault)
+    interim = kind == RESPONSE and marked[b":status"][:1] == b"1"
+    length = marked.get(b"content-length")
+    if length is None and not interim:
+        return _PLAIN[kind]
+    return Head(kind, NO_LENGTH if length is None else int(length), interim)
 
-    def check(self, kind: int, stream_id: int, fields: Fields) -> Head:
-        """Checks a header section.
-
-        Args:
-            kind: REQUEST, RESPONSE or TRAILERS.
-            stream_id: of its stream, for the error.
-            fields: the section.
-
-        Raises:
-            StreamError: it breaks a rule.
-        """
-        key = (kind, tuple([field.name for field in fields]))
-        shape = self._shapes.get(key)
-        if shape is None:
-            shape = self._shape(kind, key[1])
-        values = [field.value for field in fields]
-        fault = shape.fault or _fault_of_values(values) or _RULES[kind](shape, values)
-        if fault:
-            raise StreamError(stream_id, ErrorCode.PROTOCOL_ERROR, fault)
-        if shape.length is None and not (kind == RESPONSE and values[0][:1] == b"1"):
-            return _PLAIN[kind]
-        length = NO_LENGTH if shape.length is None else int(values[shape.length])
-        return Head(kind, length, kind == RESPONSE and values[0][:1] == b"1")
-
-    def _shape(self, kind: int, names: tuple[bytes, ...]) -> Shape:
-        shape = Shape(kind, names)
-        if len(names) <= _NAMES and sum(map(len, names)) <= _NAMES_BYTES:
-            if len(self._shapes) >= _SHAPES:
-                self._shapes.clear()
-            self._shapes[kind, names] = shape
-        return shape
-
-
-_SHAPES: Final = 32
-"""Shapes that a connection remembers, and how long the lists of names of each may be."""
-_NAMES: Final = 32
-_NAMES_BYTES: Final = 1024
 
 _PLAIN: Final = (Head(REQUEST), Head(RESPONSE), Head(TRAILERS))
 """What most sections come to."""
@@ -102,120 +102,108 @@ _PSEUDO: Final = (
     frozenset[bytes](),
 )
 """The pseudo-header fields of each kind."""
+
+# The roles of fields; 0 is that of a field that has not been judged
+_ORDINARY: Final = 1
+"""A regular field, whose value does not matter here."""
+_SPECIAL: Final = 2
+"""A regular field that comes at most once, and whose value matters."""
+_PSEUDO_FIELD: Final = 3
+_ILLEGAL: Final = 4
+
 _CONNECTION_FIELDS: Final = frozenset(
     {b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"}
 )
-_ONCE: Final = frozenset({b"te", b"host", b"content-length"})
-"""Regular fields that come at most once and whose value is looked at."""
+_SPECIAL_FIELDS: Final = frozenset({b"te", b"host", b"content-length"})
+_COMMON: Final = frozenset(
+    {
+        b"accept-encoding",
+        b"authorization",
+        b"baggage",
+        b"content-type",
+        b"grpc-accept-encoding",
+        b"grpc-encoding",
+        b"grpc-message",
+        b"grpc-status",
+        b"grpc-status-details-bin",
+        b"grpc-timeout",
+        b"grpc-trace-bin",
+        b"traceparent",
+        b"tracestate",
+        b"user-agent",
+    }
+)
+"""Names that are certainly legal and ordinary."""
+_SPACE: Final = 0x20
 _NAME_BYTES: Final = bytes(each for each in range(0x21, 0x7F) if not 0x41 <= each <= 0x5A and each != 0x3A)
 _DIGITS: Final = b"0123456789"
 _LONGEST_NUMBER: Final = 19
 """Digits of a content-length: more than any message has, and few enough to convert at once."""
-_BLANKS: Final = frozenset({b" ", b"\t"})
+_BLANKS: Final = (b" ", b"\t")
 _HTTP: Final = frozenset({b"http", b"https"})
 
 
-class Shape:
-    """What the names of a header section say, in their order: what is wrong, and at which places the values matter."""
-
-    __slots__ = ("authority", "fault", "host", "length", "method", "path", "scheme", "te")
-
-    def __init__(self, kind: int, names: tuple[bytes, ...]) -> None:
-        places: dict[bytes, int] = {}
-        self.fault = _fault_of_names(kind, names, places)
-        """What is wrong; nothing if it is empty."""
-        self.method = places.get(b":method")
-        self.scheme = places.get(b":scheme")
-        self.path = places.get(b":path")
-        self.authority = places.get(b":authority")
-        self.host = places.get(b"host")
-        self.te = places.get(b"te")
-        self.length = places.get(b"content-length")
-
-
-def _fault_of_names(kind: int, names: tuple[bytes, ...], places: dict[bytes, int]) -> str:
-    """Returns what is wrong with names, and notes the places of those whose values matter."""
-    allowed = _PSEUDO[kind]
-    regular = False
-    for place, name in enumerate(names):
-        if name[:1] == b":":
-            if regular:
-                return "a pseudo-header field after a regular field"
-            if name not in allowed:
-                return "a pseudo-header field that has no place there"
-            if name in places:
-                return "a pseudo-header field twice"
-            places[name] = place
-            continue
-        regular = True
-        if not name or name.translate(None, _NAME_BYTES):
-            return "a field name with an illegal character"
-        if name in _CONNECTION_FIELDS:
-            return "a field of a connection"
-        if name in _ONCE:
-            if name in places:
-                return f"{name.decode()} twice"
-            places[name] = place
-    if kind == REQUEST and b":method" not in places:
-        return "a request without :method"
-    if kind == RESPONSE and b":status" not in places:
-        return "a response without :status"
-    return ""
+def _judge(field: Field) -> int:
+    """Returns the role that a field may play, wherever it is, and notes it on the field."""
+    name, value = field.name, field.value
+    if (
+        name in _COMMON
+        and not (b"\0" in value or b"\r" in value or b"\n" in value)
+        and (not value or (value[0] > _SPACE and value[-1] > _SPACE))
+    ):
+        field.role = _ORDINARY  # Most fields that vary take this short way.
+    elif _fault(field):
+        field.role = _ILLEGAL
+    elif name[:1] == b":":
+        field.role = _PSEUDO_FIELD
+    else:
+        field.role = _SPECIAL if name in _SPECIAL_FIELDS else _ORDINARY
+    return field.role
 
 
-def _fault_of_values(values: Sequence[bytes]) -> str:
-    """Returns what is wrong with values, whatever their names."""
-    joined = b"\n".join(values)
-    if b"\0" in joined or b"\r" in joined or joined.count(b"\n") > max(0, len(values) - 1):
+def _fault(field: Field) -> str:
+    """Returns what is wrong with a field, wherever it is; nothing if it is legal."""
+    name, value = field.name, field.value
+    if b"\0" in value or b"\r" in value or b"\n" in value:
         return "a field value with an illegal character"
-    if b" " in joined or b"\t" in joined:
-        for value in values:
-            if value[:1] in _BLANKS or value[-1:] in _BLANKS:
-                return "a field value with a blank around it"
+    if value.startswith(_BLANKS) or value.endswith(_BLANKS):
+        return "a field value with a blank around it"
+    if name[:1] == b":":
+        return ""  # Only some are allowed anywhere, and all of these are legal.
+    if not name or name.translate(None, _NAME_BYTES):
+        return "a field name with an illegal character"
+    if name in _CONNECTION_FIELDS:
+        return "a field of a connection"
+    if name == b"te" and value.lower() != b"trailers":
+        return "te other than trailers"
+    if name == b"content-length" and (not value or len(value) > _LONGEST_NUMBER or value.translate(None, _DIGITS)):
+        return "a content-length that is not one number"
     return ""
 
 
-def _check_request(shape: Shape, values: Sequence[bytes]) -> str:
-    assert shape.method is not None  # noqa: S101 - as _fault_of_names has seen
-    method = values[shape.method]
-    authority = None if shape.authority is None else values[shape.authority]
+def _fault_of_request(marked: dict[bytes, bytes]) -> str:
+    method, authority = marked.get(b":method"), marked.get(b":authority")
     if method == b"CONNECT":
-        if not authority or shape.scheme is not None or shape.path is not None:
+        if not authority or b":scheme" in marked or b":path" in marked:
             return "a CONNECT that has more or less than :authority"
     else:
-        if not method or shape.scheme is None or shape.path is None:
+        scheme, path = marked.get(b":scheme"), marked.get(b":path")
+        if not method or not scheme or not path:
             return "a request without :method, :scheme or :path"
-        scheme, path = values[shape.scheme], values[shape.path]
-        if not scheme or not path:
-            return "a request with an empty :scheme or :path"
         if scheme in _HTTP:
             if path[:1] != b"/" and (path != b"*" or method != b"OPTIONS"):
                 return "a :path that does not begin with a slash"
             if authority is not None and b"@" in authority:
                 return "a user in :authority"
-    if shape.host is not None and authority is not None and values[shape.host] != authority:
+    if authority is not None and marked.get(b"host", authority) != authority:
         return "a host that contradicts :authority"
-    return _check_regular(shape, values)
-
-
-def _check_response(shape: Shape, values: Sequence[bytes]) -> str:
-    status = values[0]  # Nothing can be before it.
-    if len(status) != 3 or status.translate(None, _DIGITS) or status[:1] == b"0":
-        return "a :status that is no number of three digits"
-    if status == b"101":
-        return "a response with status 101"  # 8.6
-    return _check_regular(shape, values)
-
-
-def _check_regular(shape: Shape, values: Sequence[bytes]) -> str:
-    if shape.te is not None and values[shape.te].lower() != b"trailers":
-        return "te other than trailers"
-    if shape.length is not None:
-        length = values[shape.length]
-        if not length or len(length) > _LONGEST_NUMBER or length.translate(None, _DIGITS):
-            return "a content-length that is not one number"
     return ""
 
 
-_RULES: Final = (_check_request, _check_response, _check_regular)
-"""The rules about the values of each kind."""
+def _fault_of_response(marked: dict[bytes, bytes]) -> str:
+    status = marked.get(b":status", b"")
+    if len(status) != 3 or status.translate(None, _DIGITS) or status[:1] == b"0":
+        return "a response without a :status of three digits"
+    if status == b"101":
+        return "a response with status 101"  # 8.6
+    return ""

@@ -33,7 +33,7 @@ from micro_rt.http2.frames import (
     window_update,
 )
 from micro_rt.http2.limits import GROWING, PER_PROGRESS, Limits
-from micro_rt.http2.messages import TRAILERS, Checker, Head
+from micro_rt.http2.messages import TRAILERS, Head, check
 from micro_rt.http2.sending import Sender
 from micro_rt.http2.settings import DEFAULT_WINDOW
 from micro_rt.http2.streams import DATA_INPUT, DONE, HEADERS_INPUT, NEXT, VIOLATIONS, Stream
@@ -51,7 +51,6 @@ class Receiver(Sender):
         "_block",
         "_block_flags",
         "_block_stream",
-        "_checker",
         "_closed",
         "_continuations",
         "_counts",
@@ -69,7 +68,6 @@ class Receiver(Sender):
     def __init__(self, encoder: Encoder, decoder: Decoder, limits: Limits) -> None:
         super().__init__(encoder, limits)
         self._decoder = decoder
-        self._checker = Checker()
         self._highest = 0
         """The highest number of a stream that the peer has opened."""
         self._closed: OrderedDict[int, bool] = OrderedDict()
@@ -215,7 +213,7 @@ class Receiver(Sender):
         """Checks a header section by the rules of messages.py, and notes the verdict on it."""
         if fields.too_large:
             raise StreamError(stream_id, ErrorCode.ENHANCE_YOUR_CALM, "a header list that is too large")
-        head = fields.verdict = self._checker.check(kind, stream_id, fields)
+        head = fields.verdict = check(kind, stream_id, fields)
         return head
 
     def _on_closed(self, stream_id: int) -> None:

@@ -65,18 +65,19 @@ class Field:
     def __init__(self, name: bytes, value: bytes) -> None:
         self.name = name
         self.value = value
+        self.role = 0
 
 
 class FieldList:
     """The fields of one block, as the connection wants them."""
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]], too_large: bool = False) -> None:
-        self.pairs = list(pairs)
+        self.fields = [Field(name, value) for name, value in pairs]
         self.too_large = too_large
         self.verdict: Any = None
 
     def __iter__(self) -> Iterator[Field]:
-        return iter([Field(name, value) for name, value in self.pairs])
+        return iter(self.fields)
 
 
 class PeerDecoder:

@@ -10,6 +10,8 @@ import pytest
 from micro_rt.http2.errors import BufferFullError, ErrorCode, LocalError, NoMoreStreamsError, TooManyStreamsError
 from micro_rt.http2.events import GoAway
 from micro_rt.http2.frames import MAX_STREAM_ID, PREFACE
+from micro_rt.http2.messages import RESPONSE, check
+from micro_rt.http2.messages import TRAILERS as TRAILERS_KIND
 from micro_rt.http2.server import ServerConnection
 from micro_rt.http2.settings import PeerSettings
 from micro_rt.http2.streams import Stream
@@ -18,6 +20,7 @@ from tests.unit.http2.peers import (
     OK,
     POST,
     Block,
+    FieldList,
     Pairs,
     PeerDecoder,
     answer_gets,
@@ -286,6 +289,30 @@ def test_a_refused_stream_says_that_it_was_not_processed() -> None:  # 8.7
     assert error.code == ErrorCode.REFUSED_STREAM
     assert error.unprocessed
     assert not first.closed
+
+
+def test_a_verdict_holds_for_one_kind_of_section_only() -> None:
+    """A decoder may give the same fields for the same block, whatever the block is used for."""
+    connection = server()
+    known = FieldList(POST)
+
+    class Remembering(PeerDecoder):
+        def decode(self, block: bytes) -> FieldList:
+            return known if block == Block.of(POST) else super().decode(block)
+
+    connection._decoder = Remembering()
+    for number in (1, 3, 5):
+        assert kinds(seen(connection, headers(number, POST))) == ["request"]
+    assert kinds(seen(connection, headers(1, POST, ended=True))) == ["reset"]
+    assert kinds(seen(connection, headers(3, TRAILERS, ended=True))) == ["trailers"]
+    assert kinds(seen(connection, headers(7, TRAILERS, ended=True))) == ["refused"]
+    one = client()
+    one._decoder = Remembering()
+    known = FieldList(OK)
+    known.verdict = check(TRAILERS_KIND, 1, FieldList(()))
+    one.request(GET, ended=True)
+    assert kinds(seen(one, headers(1, POST, ended=True))) == ["response"]
+    assert known.verdict.kind == RESPONSE
 
 
 # Ping

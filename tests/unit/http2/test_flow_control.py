@@ -75,6 +75,18 @@ def test_what_does_not_fit_waits_and_says_how_much() -> None:  # 5.2
     assert not connection.streams
 
 
+def test_an_end_waits_behind_data() -> None:
+    connection = server()
+    (stream,) = streams(connection, 1)
+    connection.send_data(stream, b"x" * 65_536)
+    assert connection.send_data(stream, b"", ended=True) == 1
+    assert [ended for *_, ended in sent(connection)] == [False] * 4
+    assert connection.streams
+    seen(connection, update(0, 1) + update(1, 1))
+    assert sent(connection) == [(1, 1, True)]
+    assert not connection.streams
+
+
 def test_trailers_wait_behind_data() -> None:
     connection = server()
     (stream,) = streams(connection, 1)
@@ -312,9 +324,10 @@ def test_a_client_acknowledges_a_response_after_its_end() -> None:
     connection = client(stream_window=65_535, connection_window=65_535)
     for _ in range(20):
         stream = connection.request(GET, ended=True)
-        events = seen(connection, headers(stream.id, OK) + raw(DATA, 1, stream.id, b"x" * 16_000), 0.0)
+        data = raw(DATA, 0, stream.id, b"x" * 16_000)
+        events = seen(connection, headers(stream.id, OK) + 2 * data + raw(DATA, 1, stream.id, b"x" * 16_000))
         assert events[-1] == ("data", stream, b"x" * 16_000, True)
-        connection.acknowledge(stream, 16_000)
+        connection.acknowledge(stream, 48_000)
     assert not connection.ended
     assert {number for kind, _, number, _ in frames_of(connection.data_to_send()) if kind == WINDOW_UPDATE} == {0}
 

@@ -104,6 +104,8 @@ def torment(connection: Connection, data: bytes, cuts: list[int]) -> None:
         assert len(connection.data_to_send()) <= 66_000 + 31_000 * len(piece) // 10
     connection.lost()
     assert not connection.streams
+    assert not connection._closed
+    assert not connection._turns
     assert connection.waiting == 0
 
 

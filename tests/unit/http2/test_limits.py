@@ -191,7 +191,7 @@ def test_the_record_of_closed_streams_is_bounded() -> None:  # 5.1
     connection = server(closed_streams=10, resets=1_000)
     for number in range(50):
         seen(connection, stream_reset(number), 0.0)
-    assert len(connection._closed) == 10
+    assert list(connection._closed) == list(range(81, 101, 2))
     connection.data_to_send()
     events = seen(connection, raw(0, 1, 1, b"x"), 0.0)  # It was forgotten: perhaps it was we who had reset it.
     assert [(event[0], event[2].code) for event in events] == [("refused", ErrorCode.STREAM_CLOSED)]
