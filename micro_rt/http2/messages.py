@@ -93,13 +93,13 @@ def check(kind: int, stream_id: int, fields: Fields) -> Head:
     return Head(kind, NO_LENGTH if length is None else int(length), interim)
 
 
-_PLAIN: Final = (Head(REQUEST), Head(RESPONSE), Head(TRAILERS))
+_PLAIN: Final = tuple(map(Head, (REQUEST, RESPONSE, TRAILERS)))
 """What most sections come to."""
 
-_PSEUDO: Final = (
+_PSEUDO: Final[tuple[frozenset[bytes], ...]] = (
     frozenset({b":method", b":scheme", b":authority", b":path"}),
     frozenset({b":status"}),
-    frozenset[bytes](),
+    frozenset(),
 )
 """The pseudo-header fields of each kind."""
 
@@ -135,7 +135,8 @@ _COMMON: Final = frozenset(
 )
 """Names that are certainly legal and ordinary."""
 _SPACE: Final = 0x20
-_NAME_BYTES: Final = bytes(each for each in range(0x21, 0x7F) if not 0x41 <= each <= 0x5A and each != 0x3A)
+_NAME_BYTES: Final = b"!\"#$%&'()*+,-./0123456789;<=>?@[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
+"""The characters of names (section 8.2.1), but for the colon."""
 _DIGITS: Final = b"0123456789"
 _LONGEST_NUMBER: Final = 19
 """Digits of a content-length: more than any message has, and few enough to convert at once."""

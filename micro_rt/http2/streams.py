@@ -72,7 +72,10 @@ NEXT: Final = (
 """``NEXT[half][input]`` is what the half waits for afterwards; or above DONE, a number of ``VIOLATIONS``."""
 
 VIOLATIONS: Final = (
-    *((ErrorCode.NO_ERROR, ""),) * 4,
+    (ErrorCode.NO_ERROR, ""),  # HEAD
+    (ErrorCode.NO_ERROR, ""),  # BODY
+    (ErrorCode.NO_ERROR, ""),  # DONE
+    (ErrorCode.NO_ERROR, ""),  # GONE
     (ErrorCode.PROTOCOL_ERROR, "DATA before the header section"),  # 8.1
     (ErrorCode.PROTOCOL_ERROR, "trailers without END_STREAM"),  # 8.1
     (ErrorCode.PROTOCOL_ERROR, "an interim response after the final one"),  # 8.1
