@@ -13,8 +13,8 @@ Rules kept here:
 - ``receive`` never raises, whatever arrives. A stream error is answered with RST_STREAM, a connection error with GOAWAY, and
   both are events (section 5.4). After a connection error, whatever arrives is dropped.
 - All frames of a read are taken in one loop. The frames of a usual call have a short way through it: DATA that is not padded
-  and fits the windows, and HEADERS that is a whole block without padding and priority. ``_on_data`` and ``_on_headers`` are
-  the long way, with every rule.
+  and fits the windows, HEADERS that is a whole block without padding and priority, and WINDOW_UPDATE. ``_on_data``,
+  ``_on_headers`` and ``_on_control`` are the long way, with every rule.
 - A frame that is larger than we allow ends the connection before its payload is read (section 4.2). An incomplete frame is
   kept until it is complete, and looked at once.
 - A client begins with the preface, and both sides with SETTINGS; the peer's first SETTINGS frame means that the connection is
@@ -42,10 +42,12 @@ from micro_rt.http2.frames import (
     PADDED,
     PRIORITY_FLAG,
     SETTINGS,
+    WINDOW_UPDATE,
     frame,
     goaway,
     read_header,
     rst_stream,
+    uint32,
     window_update,
 )
 from micro_rt.http2.limits import Limits
@@ -198,6 +200,8 @@ class Connection(Control):
                         self._on_block(stream_id, data[start:stop], flags & END_STREAM)
                     else:
                         self._on_headers(flags, stream_id, data[start:stop])
+                elif kind == WINDOW_UPDATE and size == 4:
+                    self._on_window_update(stream_id, uint32(data, start))
                 else:
                     self._on_control(kind, flags, stream_id, data[start:stop])
             except StreamError as error:

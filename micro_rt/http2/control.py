@@ -33,7 +33,6 @@ from micro_rt.http2.frames import (
     PUSH_PROMISE,
     RST_STREAM,
     SETTINGS,
-    WINDOW_UPDATE,
     check_shape,
     frame,
     goaway,
@@ -142,11 +141,9 @@ class Control(Receiver):
     # For the connection
 
     def _on_control(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
-        """Takes a frame of any type but DATA and HEADERS."""
+        """Takes a frame of any type but DATA, HEADERS and WINDOW_UPDATE; of that, one of a wrong length."""
         check_shape(kind, stream_id, len(payload))
-        if kind == WINDOW_UPDATE:
-            self._on_window_update(stream_id, uint32(payload))
-        elif kind == RST_STREAM:
+        if kind == RST_STREAM:
             self._on_rst_stream(stream_id, payload)
         elif kind == PING:
             self._on_ping(flags, payload)

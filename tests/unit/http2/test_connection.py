@@ -322,6 +322,7 @@ def test_a_ping_is_answered_and_reported() -> None:  # 6.7
     one, other = client(), server()
     one.ping(b"12345678")
     assert exchange(one, other) == ([("pong", None, b"12345678", False)], [("ping", None, b"12345678", False)])
+    assert seen(other, raw(PING, 1, 0, b"12345678")) == []  # An acknowledgment of nothing.
     with pytest.raises(ValueError, match="8 bytes"):
         one.ping(b"1")
 
