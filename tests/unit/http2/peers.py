@@ -13,6 +13,7 @@ from micro_rt.http2.connection import Connection
 from micro_rt.http2.frames import PREFACE
 from micro_rt.http2.limits import Limits
 from micro_rt.http2.server import ServerConnection
+from micro_rt.http2.streams import Stream
 
 __all__ = [
     "GET",
@@ -25,10 +26,12 @@ __all__ = [
     "PeerDecoder",
     "PeerEncoder",
     "answer_gets",
+    "begun",
     "client",
     "exchange",
     "frames_of",
     "headers",
+    "kinds",
     "raw",
     "seen",
     "server",
@@ -188,6 +191,18 @@ def frames_of(data: bytes) -> list[tuple[int, int, int, bytes]]:
 def seen(connection: Connection, data: bytes, now: float = 0.0) -> list[Seen]:
     """Returns the events of some bytes, as loosely as tests want them."""
     return list(connection.receive(data, now))
+
+
+def kinds(events: list[Seen]) -> list[str]:
+    """Returns what kinds of events there are."""
+    return [event[0] for event in events]
+
+
+def begun(connection: Connection, number: int = 1) -> Stream:
+    """Returns a stream whose request has come and goes on."""
+    stream = seen(connection, headers(number, POST))[0][1]
+    assert isinstance(stream, Stream)
+    return stream
 
 
 def exchange(one: Connection, other: Connection) -> tuple[list[Seen], list[Seen]]:
