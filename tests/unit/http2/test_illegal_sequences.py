@@ -253,6 +253,11 @@ def test_frames_for_a_stream_that_we_have_reset_are_ignored() -> None:  # 5.1
     assert connection.data_to_send() == b""
 
 
+def test_the_reserved_bit_is_no_part_of_the_number() -> None:  # 4.1
+    (event,) = seen(server(), ASK[:5] + b"\x80" + ASK[6:])
+    assert event[1].id == 1
+
+
 def test_only_the_first_error_of_a_stream_is_answered() -> None:  # 5.4.2
     connection = server()
     events = seen(connection, BEGIN + 3 * headers(1, ((b"a", b"b"),)), 0.0)
