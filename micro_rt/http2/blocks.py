@@ -1,7 +1,7 @@
 """What the connection needs of HPACK (RFC 7541): two small interfaces.
 
-The connection takes an encoder and a decoder as arguments. This keeps header compression out of the protocol's rules, and
-lets tests use others.
+The connection takes an encoder and a decoder as arguments. This keeps header compression out of the protocol's rules,
+and lets tests use others.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ __all__ = ["Decoder", "Encoder", "Field", "Fields"]
 
 
 class Field(Protocol):
-    """A field of a header section. A decoder gives the same object again for each reference to an entry of its table."""
+    """A field of a header section.
+
+    A decoder gives the same object again for each reference to an entry of its table.
+    """
 
     @property
     def name(self) -> bytes:

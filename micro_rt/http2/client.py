@@ -2,12 +2,13 @@
 
 Rules kept here:
 
-- Streams have odd numbers that grow. When they are used up, or the server has sent GOAWAY, another connection is needed.
+- Streams have odd numbers that grow. When they are used up, or the server has sent GOAWAY, another connection is
+  needed.
 - Only as many streams are open as the server allows. A caller that has more waits for the end of one of them.
 - Streams above the last one of a GOAWAY were not processed, and end as if the server had refused them.
 - A response comes after any number of interim ones, and may be the end of its stream (section 8.1).
-- A response is malformed, and its stream ends, if it breaks a rule of messages.py. Its content-length does not count if there
-  is no data at all: so it is with HEAD and with status 304.
+- A response is malformed, and its stream ends, if it breaks a rule of messages.py. Its content-length does not count
+  if there is no data at all: so it is with HEAD and with status 304.
 - The server pushes nothing (section 8.4).
 """
 

@@ -10,15 +10,15 @@
 
 Rules kept here:
 
-- ``receive`` never raises, whatever arrives. A stream error is answered with RST_STREAM, a connection error with GOAWAY, and
-  both are events (section 5.4). After a connection error, whatever arrives is dropped.
-- All frames of a read are taken in one loop. The frames of a usual call have a short way through it: DATA that is not padded
-  and fits the windows, HEADERS that is a whole block without padding and priority, and WINDOW_UPDATE. ``_on_data``,
-  ``_on_headers`` and ``_on_control`` are the long way, with every rule.
-- A frame that is larger than we allow ends the connection before its payload is read (section 4.2). An incomplete frame is
-  kept until it is complete, and looked at once.
-- A client begins with the preface, and both sides with SETTINGS; the peer's first SETTINGS frame means that the connection is
-  established (section 3.4).
+- ``receive`` never raises, whatever arrives. A stream error is answered with RST_STREAM, a connection error with
+  GOAWAY, and both are events (section 5.4). After a connection error, whatever arrives is dropped.
+- All frames of a read are taken in one loop. The frames of a usual call have a short way through it: DATA that is not
+  padded and fits the windows, HEADERS that is a whole block without padding and priority, and WINDOW_UPDATE.
+  ``_on_data``, ``_on_headers`` and ``_on_control`` are the long way, with every rule.
+- A frame that is larger than we allow ends the connection before its payload is read (section 4.2). An incomplete
+  frame is kept until it is complete, and looked at once.
+- A client begins with the preface, and both sides with SETTINGS; the peer's first SETTINGS frame means that the
+  connection is established (section 3.4).
 - The package reads no clock: the caller says what time it is, for the limits of ``Limits.interval``.
 """
 
@@ -100,7 +100,7 @@ class Connection(Control):
             now: the time, in the unit of ``Limits.interval``, by a clock that does not go backwards.
 
         Returns:
-            What has happened, in the order of the frames: see events.py. Afterwards, ``data_to_send`` may have something.
+            What has happened, in the order of the frames: see events.py. Then look at ``data_to_send``.
         """
         events = self._events = []
         if self.ended:
@@ -239,7 +239,7 @@ class Connection(Control):
         return data[size:]
 
     def _check_order(self, kind: int, flags: int, stream_id: int) -> None:
-        """Checks that the first frame is SETTINGS, and that nothing interrupts a header block (sections 3.4 and 6.10)."""
+        """Checks that SETTINGS come first, and that nothing interrupts a header block (sections 3.4 and 6.10)."""
         if not self.established:
             if kind != SETTINGS or flags & ACK:
                 raise FatalError(ErrorCode.PROTOCOL_ERROR, "another frame before SETTINGS")

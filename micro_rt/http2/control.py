@@ -4,14 +4,14 @@ Rules kept here:
 
 - Our settings do not change. Larger values than the initial ones hold at once, smaller ones from the acknowledgment
   (section 6.5.3): until then, the peer may not know them.
-- The peer's settings hold when their frame has come. A change of SETTINGS_INITIAL_WINDOW_SIZE changes the windows of all
-  streams, which may become negative (section 6.9.2).
+- The peer's settings hold when their frame has come. A change of SETTINGS_INITIAL_WINDOW_SIZE changes the windows of
+  all streams, which may become negative (section 6.9.2).
 - No window exceeds ``MAX_WINDOW`` (section 6.9.1).
 - WINDOW_UPDATE and RST_STREAM are ignored for a stream that is closed, and an error for one that is idle (section 5.1).
-- Frames of unknown types, PRIORITY, and unknown settings are ignored (sections 5.3, 5.5 and 6.5.2). PUSH_PROMISE is refused
-  (section 8.4): a client says so in its settings, and a server takes none from a client.
-- A connection ends gently in two steps (section 6.8): GOAWAY with the highest number that there is, and when a PING has come
-  back, so that the peer knows, GOAWAY with the last stream that we have taken. Later streams are ignored.
+- Frames of unknown types, PRIORITY, and unknown settings are ignored (sections 5.3, 5.5 and 6.5.2). PUSH_PROMISE is
+  refused (section 8.4): a client says so in its settings, and a server takes none from a client.
+- A connection ends gently in two steps (section 6.8): GOAWAY with the highest number that there is, and when a PING
+  has come back, so that the peer knows, GOAWAY with the last stream that we have taken. Later streams are ignored.
 - The last stream of GOAWAY does not rise (section 6.8).
 """
 

@@ -1,8 +1,8 @@
 """What can go wrong on a connection (RFC 9113, sections 5.4 and 7).
 
-The peer breaks a rule: that is a ``StreamError`` or a ``FatalError``. Both stay inside: ``Connection.receive`` answers them
-with RST_STREAM or GOAWAY and reports them as events. The caller breaks a rule: that is a ``LocalError``, which the method
-raises before it changes anything.
+The peer breaks a rule: that is a ``StreamError`` or a ``FatalError``. Both stay inside: ``Connection.receive`` answers
+them with RST_STREAM or GOAWAY and reports them as events. The caller breaks a rule: that is a ``LocalError``, which
+the method raises before it changes anything.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class StreamError(Http2Error):
 
     @property
     def unprocessed(self) -> bool:
-        """Whether the server has certainly not acted on the request, so that it is safe to send it again (section 8.7)."""
+        """Whether the server has not acted on the request, so that it is safe to send it again (section 8.7)."""
         return self.code == ErrorCode.REFUSED_STREAM
 
 

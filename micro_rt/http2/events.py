@@ -1,16 +1,17 @@
 """What ``Connection.receive`` reports.
 
-An event is a tuple ``(kind, stream, value, ended)``. Three ways were measured, to make an event and read it once: a tuple (70
-to 100 ns), an object of a class of its own (two to four times as much), and a call of a handler object (half as much). A call
-lets the caller's code run, and fail, in the middle of a read; and with a list, a later frame of a read can end a call before
-its handler has begun (see ``Stream.closed``), which makes a rapid reset cheap. So it is tuples.
+An event is a tuple ``(kind, stream, value, ended)``. Three ways were measured, to make an event and read it once: a
+tuple (70 to 100 ns), an object of a class of its own (two to four times as much), and a call of a handler object (half
+as much). A call lets the caller's code run, and fail, in the middle of a read; and with a list, a later frame of a
+read can end a call before its handler has begun (see ``Stream.closed``), which makes a rapid reset cheap. So it is
+tuples.
 
 Type checkers narrow an event by ``event[0] == "data"``. The order is that of the frames. These promises hold:
 
 - ``stream`` is the same object in every event of a stream; its ``context`` is the caller's.
-- What the peer sends on a stream ends with an event that is ``ended``, or with ``"reset"``. After ``ended``, there may be a
-  ``"reset"`` only while our half has not ended. A stream that the caller resets has no further events, but for those that
-  the present list holds already.
+- What the peer sends on a stream ends with an event that is ``ended``, or with ``"reset"``. After ``ended``, there may
+  be a ``"reset"`` only while our half has not ended. A stream that the caller resets has no further events, but for
+  those that the present list holds already.
 - ``"ended"`` comes at most once and is the last event. Before it, every open stream gets its ``"reset"``.
 """
 
@@ -65,7 +66,7 @@ Event: TypeAlias = (
     | tuple[Literal["pong"], None, bytes, bool]
     # The peer takes no further streams. "reset" follows for each stream that it has not processed.
     | tuple[Literal["goaway"], None, GoAway, bool]
-    # The connection has ended: write what ``data_to_send`` gives, and close it. The fourth says whether the peer ended it.
+    # The connection has ended: write what ``data_to_send`` gives, and close it. The fourth says whether by the peer.
     | tuple[Literal["ended"], None, FatalError, bool]
 )
 """What ``Connection.receive`` gives a list of."""

@@ -2,10 +2,10 @@
 
 Rules kept here:
 
-- A frame begins with nine bytes: length (24 bits), type (8), flags (8), a reserved bit and the stream (31). The reserved bit
-  is ignored (section 4.1).
-- ``SHAPES`` says for each type whether it belongs to a stream or to the connection, and which lengths are legal. A violation
-  is an error of the connection, but for a PRIORITY frame of a wrong length (section 6.3).
+- A frame begins with nine bytes: length (24 bits), type (8), flags (8), a reserved bit and the stream (31). The
+  reserved bit is ignored (section 4.1).
+- ``SHAPES`` says for each type whether it belongs to a stream or to the connection, and which lengths are legal. A
+  violation is an error of the connection, but for a PRIORITY frame of a wrong length (section 6.3).
 - A frame of a type that is not in ``SHAPES`` is ignored (section 5.5).
 - Flags that have no meaning for a type are ignored (section 4.1).
 - Padding is at most as long as what is left of the frame (sections 6.1 and 6.2).

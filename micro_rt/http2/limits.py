@@ -1,18 +1,18 @@
 """Every limit of a connection, in one place.
 
-A limit is there because a peer can make us spend something: memory, which it fills, or time, which it takes from others.
-The defaults are far above what a well-behaved peer needs. A peer that exceeds one of them loses a stream or the connection;
-each field says which.
+A limit is there because a peer can make us spend something: memory, which it fills, or time, which it takes from
+others. The defaults are far above what a well-behaved peer needs. A peer that exceeds one of them loses a stream or
+the connection; each field says which.
 
 **Memory of one connection.** ``Limits.memory`` is the bound on what a connection keeps, in bytes: the frame that is
-incomplete, the header block that is incomplete, the DATA that the caller has not acknowledged, what waits to be sent, the
-header tables, the open streams and the record of closed ones. What the caller keeps about a stream is its own.
+incomplete, the header block that is incomplete, the DATA that the caller has not acknowledged, what waits to be sent,
+the header tables, the open streams and the record of closed ones. What the caller keeps about a stream is its own.
 
 **Floods.** Some frames cost work and bring nothing. For each kind, a limit says how many may come in one ``interval``.
-Honest use of some of these frames grows with the traffic (a WINDOW_UPDATE for each DATA frame, say), so these limits grow
-with it too: each stream that is opened and each DATA frame that *we* send adds ``PER_PROGRESS`` to them. An attacker gains
-nothing from it: it would have to let us do what the connection is for. (Tiny frames that it makes us send by tiny windows do
-not count.)
+Honest use of some of these frames grows with the traffic (a WINDOW_UPDATE for each DATA frame, say), so these limits
+grow with it too: each stream that is opened and each DATA frame that *we* send adds ``PER_PROGRESS`` to them. An
+attacker gains nothing from it: it would have to let us do what the connection is for. (Tiny frames that it makes us
+send by tiny windows do not count.)
 """
 
 from __future__ import annotations
@@ -45,28 +45,29 @@ class Limits:
     """
 
     streams: int = 1_000
-    """Streams that the peer may have open at once; SETTINGS_MAX_CONCURRENT_STREAMS (section 5.1.2). One more gets RST_STREAM
-    with REFUSED_STREAM; see ``refused`` for a peer that goes on."""
+    """Streams that the peer may have open at once; SETTINGS_MAX_CONCURRENT_STREAMS (section 5.1.2). One more gets
+    RST_STREAM with REFUSED_STREAM; see ``refused`` for a peer that goes on."""
     header_list: int = 16 * KIB
-    """Bytes of one decoded header list, as HPACK counts them; SETTINGS_MAX_HEADER_LIST_SIZE (section 6.5.2). A larger one
-    ends its stream with ENHANCE_YOUR_CALM."""
+    """Bytes of one decoded header list, as HPACK counts them; SETTINGS_MAX_HEADER_LIST_SIZE (section 6.5.2). A larger
+    one ends its stream with ENHANCE_YOUR_CALM."""
     header_block: int = 64 * KIB
-    """Bytes of one header block before it is decoded, over all its frames (section 4.3); at least ``frame``. A larger one ends
-    the connection: it cannot be skipped, since later blocks depend on it."""
+    """Bytes of one header block before it is decoded, over all its frames (section 4.3); at least ``frame``. A larger
+    one ends the connection: it cannot be skipped, since later blocks depend on it."""
     continuations: int = 16
     """CONTINUATION frames of one header block (section 6.10). One more ends the connection."""
     header_table: int = 4 * KIB
     """Bytes of each HPACK table: of ours, SETTINGS_HEADER_TABLE_SIZE, and at most of the peer's (section 4.3.1)."""
     frame: int = 16 * KIB
-    """Bytes of the payload of a frame that the peer may send; SETTINGS_MAX_FRAME_SIZE (section 4.2), at least 16,384. A larger
-    one ends the connection before its payload is read."""
+    """Bytes of the payload of a frame that the peer may send; SETTINGS_MAX_FRAME_SIZE (section 4.2), at least 16,384.
+    A larger one ends the connection before its payload is read."""
     stream_window: int = 1 * MIB
-    """Bytes of DATA that the peer may send on one stream before the caller acknowledges them; SETTINGS_INITIAL_WINDOW_SIZE
-    (section 5.2). More ends the stream with FLOW_CONTROL_ERROR."""
+    """Bytes of DATA that the peer may send on one stream before the caller acknowledges them;
+    SETTINGS_INITIAL_WINDOW_SIZE (section 5.2). More ends the stream with FLOW_CONTROL_ERROR."""
     connection_window: int = 8 * MIB
     """The same for all streams together, at least 65,535. More ends the connection with FLOW_CONTROL_ERROR."""
     stream_buffer: int = 8 * MIB
-    """Bytes that may wait on one stream until the peer opens its window. ``send_data`` raises ``BufferFullError`` for more."""
+    """Bytes that may wait on one stream until the peer opens its window. ``send_data`` raises ``BufferFullError`` for
+    more."""
     connection_buffer: int = 32 * MIB
     """The same for all streams together."""
     closed_streams: int = 1_000
@@ -78,12 +79,14 @@ class Limits:
     """Streams that the peer may open in an interval. One more ends the connection, as do all limits below, with
     ENHANCE_YOUR_CALM."""
     refused: int = 5_000
-    """Streams above ``streams`` that the peer may try to open in an interval. It may do so before it knows our settings."""
+    """Streams above ``streams`` that the peer may try to open in an interval. It may do so before it knows our
+    settings."""
     resets: int = 2_000
-    """Streams in an interval that the peer resets before we answer, or makes us reset by errors ("rapid reset"). The peer may
-    cancel streams that have an answer as it likes: they cost it a round trip each."""
+    """Streams in an interval that the peer resets before we answer, or makes us reset by errors ("rapid reset"). The
+    peer may cancel streams that have an answer as it likes: they cost it a round trip each."""
     pings: int = 5_000
-    """PING frames in an interval, without acknowledgments (section 6.7). Grows with traffic: peers measure the path with it."""
+    """PING frames in an interval, without acknowledgments (section 6.7). Grows with traffic: peers measure the path
+    with it."""
     settings: int = 100
     """SETTINGS frames in an interval (section 6.5)."""
     empty_frames: int = 10_000

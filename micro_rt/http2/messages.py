@@ -1,18 +1,19 @@
 """What a header section may say (RFC 9113, sections 8.1 to 8.6).
 
-Rules kept here; a section that breaks one makes its message malformed, which is a stream error PROTOCOL_ERROR (section 8.1.1):
+Rules kept here. A section that breaks one makes its message malformed: a stream error PROTOCOL_ERROR (section 8.1.1).
 
-- A name has no upper case, no space, no control character, nothing above 0x7e, and a colon only as its first character; a
-  value has no NUL, CR or LF, and no space or tab around it (section 8.2.1).
+- A name has no upper case, no space, no control character, nothing above 0x7e, and a colon only as its first
+  character; a value has no NUL, CR or LF, and no space or tab around it (section 8.2.1).
 - The fields of a connection, which HTTP/1.1 has, are illegal; ``te`` may only say ``trailers`` (section 8.2.2).
-- Pseudo-header fields come first, once each, and only those that the section defines (section 8.3). A request has ``:method``,
-  ``:scheme`` and ``:path``, and a CONNECT has ``:method`` and ``:authority`` alone (sections 8.3.1 and 8.5). A response has
-  ``:status`` (section 8.3.2). Trailers have none (section 8.1).
+- Pseudo-header fields come first, once each, and only those that the section defines (section 8.3). A request has
+  ``:method``, ``:scheme`` and ``:path``, and a CONNECT has ``:method`` and ``:authority`` alone (sections 8.3.1 and
+  8.5). A response has ``:status`` (section 8.3.2). Trailers have none (section 8.1).
 - A ``host`` that contradicts ``:authority`` is illegal (section 8.3.1).
 - ``content-length`` is one number, and it is what the DATA frames then add up to (section 8.1.1).
 
-Most fields come again: the table of HPACK gives the same object for each reference to an entry. So a field is judged once, and
-the role that it may play is noted on it (``Field.role``). What is left for each section is how its fields go together.
+Most fields come again: the table of HPACK gives the same object for each reference to an entry. So a field is judged
+once, and the role that it may play is noted on it (``Field.role``). What is left for each section is how its fields go
+together.
 """
 
 from __future__ import annotations

@@ -4,11 +4,11 @@ Rules kept here:
 
 - Every header block is decoded, also if its stream is refused or closed: later blocks depend on it (section 4.3).
 - Between HEADERS and the last CONTINUATION of its block comes no other frame (section 6.10).
-- DATA counts for flow control with its padding, also if its stream is closed (sections 5.2 and 6.1). What the caller never
-  sees is acknowledged at once.
+- DATA counts for flow control with its padding, also if its stream is closed (sections 5.2 and 6.1). What the caller
+  never sees is acknowledged at once.
 - The peer may send more when half of a window is used up and acknowledged, so that WINDOW_UPDATE frames are few.
-- A frame for a closed stream (section 5.1) is ignored if we have reset the stream, is a stream error if the peer has, and is
-  an error of the connection if the stream had ended both ways. Streams that were reset are remembered up to
+- A frame for a closed stream (section 5.1) is ignored if we have reset the stream, is a stream error if the peer has,
+  and is an error of the connection if the stream had ended both ways. Streams that were reset are remembered up to
   ``Limits.closed_streams``; for what has been forgotten, a frame is a stream error.
 - What brings nothing is counted: see limits.py.
 """
@@ -95,8 +95,8 @@ class Receiver(Sender):
     def acknowledge(self, stream: Stream, size: int) -> None:
         """Lets the peer send as much again, since the caller has dealt with data (section 5.2).
 
-        A server need not call it for a request of which it keeps the data until it responds: what is not acknowledged when a
-        stream ends for a server, or is reset, is acknowledged then.
+        A server need not call it for a request of which it keeps the data until it responds: what is not acknowledged
+        when a stream ends for a server, or is reset, is acknowledged then.
 
         Args:
             stream: of this connection; it may have ended.

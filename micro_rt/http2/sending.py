@@ -2,16 +2,16 @@
 
 Rules kept here:
 
-- The caller's half of a stream follows ``streams.NEXT``, as the peer's does. Breaking it raises ``LocalError``, and nothing is
-  sent. Sending on a stream that was reset, or whose connection has ended, is no mistake, since the caller could not know: it
-  does nothing.
-- A frame of data fits the window of its stream, the window of the connection and the peer's frame size. What does not fit
-  waits in the queue of its stream.
-- When the window of the connection is used up, streams take turns: one frame each (``_turns``). A stream whose own window is
-  used up has no turn and costs nothing. So a stream has a turn only while the window of the connection is used up, and data
-  of another stream cannot overtake it.
-- Trailers wait behind the data of their stream and are encoded when they are sent: header blocks are sent in the order in
-  which they are encoded (section 4.3).
+- The caller's half of a stream follows ``streams.NEXT``, as the peer's does. Breaking it raises ``LocalError``, and
+  nothing is sent. Sending on a stream that was reset, or whose connection has ended, is no mistake, since the caller
+  could not know: it does nothing.
+- A frame of data fits the window of its stream, the window of the connection and the peer's frame size. What does not
+  fit waits in the queue of its stream.
+- When the window of the connection is used up, streams take turns: one frame each (``_turns``). A stream whose own
+  window is used up has no turn and costs nothing. So a stream has a turn only while the window of the connection is
+  used up, and data of another stream cannot overtake it.
+- Trailers wait behind the data of their stream and are encoded when they are sent: header blocks are sent in the order
+  in which they are encoded (section 4.3).
 - What waits is bounded: ``Limits.stream_buffer`` and ``Limits.connection_buffer``.
 - Frames are joined once for each ``data_to_send``.
 - The cheap path is a stream on which nothing waits, and data that fits: three comparisons, and no queue.

@@ -109,16 +109,18 @@ class Stream:
         self.remote = remote
         """What the peer's half waits for: HEAD, BODY or DONE."""
         self.local = local
-        """What our half waits for. DONE means that the caller has ended it; what is in ``queue`` is still to be sent."""
+        """What our half waits for. DONE means that the caller has ended it; what is in ``queue`` is still to be
+        sent."""
         self.window = window
         """Bytes of DATA that the peer may still send; below 0 after a change of SETTINGS."""
         self.taken = 0
         """Bytes of DATA that the caller has acknowledged and the peer has not been told about."""
         self.credit = 0
-        """Bytes of DATA that we may send, relative to the peer's SETTINGS_INITIAL_WINDOW_SIZE (section 6.9.2): a change of
-        that setting then changes every stream at once."""
+        """Bytes of DATA that we may send, relative to the peer's SETTINGS_INITIAL_WINDOW_SIZE (section 6.9.2): a
+        change of that setting then changes every stream at once."""
         self.expected = expected
-        """Bytes of DATA that the peer's content-length announces and that have not come; below 0 if it announces none."""
+        """Bytes of DATA that the peer's content-length announces and that have not come; below 0 if it announces
+        none."""
         self.queue: bytearray | None = None
         """The data that waits for the peer to open a window; None if nothing waits. It is never empty."""
         self.trailers: Any = None

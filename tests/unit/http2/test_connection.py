@@ -1,4 +1,4 @@
-"""The life of a connection and of its streams, as the caller sees it (RFC 9113, sections 3.4, 5.1, 6.5, 6.7, 6.8 and 8.1)."""
+"""The life of a connection and of its streams, as the caller sees it (RFC 9113, sections 3.4, 5.1, 6.5 and 8.1)."""
 
 # pyright: reportPrivateUsage=false
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Conversations with the package ``h2``: both sides see the same, whichever of the two packages speaks, however bytes are cut."""
+"""Conversations with the package ``h2``: both sides see the same, whichever package speaks, however bytes are cut."""
 
 from __future__ import annotations
 
@@ -287,7 +287,7 @@ def converse(one: Speaker, other: Speaker, steps: Sequence[Step], cuts: Sequence
 
 
 def _joined(seen: list[Seen]) -> list[Seen]:
-    """Returns what was seen by stream, with neighbouring data as one: how it is cut, and mixed, is the sender's choice."""
+    """Returns what was seen, by stream, with neighbouring data as one: how it is cut and mixed is up to the sender."""
     joined: list[Seen] = []
     for each in sorted(seen, key=lambda each: each[1] if isinstance(each[1], int) else 0):
         if each[0] == "data" and joined and joined[-1][:2] == each[:2]:

@@ -1,7 +1,7 @@
 """Sequences of frames that RFC 9113 forbids, with the error that it asks for, and legal ones that look alike.
 
-Each row is a section, what it says, the bytes after the greeting, and the outcome: ``fatal`` is a connection error (GOAWAY),
-``reset`` a stream error (RST_STREAM).
+Each row is a section, what it says, the bytes after the greeting, and the outcome: ``fatal`` is a connection error
+(GOAWAY), ``reset`` a stream error (RST_STREAM).
 """
 
 # pyright: reportPrivateUsage=false

@@ -1,8 +1,8 @@
-"""The same bytes to our server and to that of the package ``h2``: the same verdict, or a difference that is in the table.
+"""The same frames to our server and to that of the package ``h2``: the same verdict, or a difference in the table.
 
-A verdict is what becomes of the connection: nothing, a stream error or a connection error, with its code. RFC 9113 leaves some
-choice: "an endpoint MAY choose to treat a stream error as a connection error" (section 5.4.2), and where a frame breaks two
-rules, either error is right.
+A verdict is what becomes of the connection: nothing, a stream error or a connection error, with its code. RFC 9113
+leaves some choice: an endpoint may treat a stream error as a connection error (section 5.4.1), and where a frame breaks
+two rules, either error is right. The table says in short what the section says that we follow.
 """
 
 from __future__ import annotations
@@ -34,36 +34,44 @@ PROTOCOL, FLOW, CLOSED, SIZE, COMPRESSION = (
 
 DIFFERENCES: Mapping[tuple[Verdict, Verdict], str] = {
     (("reset", PROTOCOL), ("fatal", PROTOCOL)): (
-        "8.1.1: Malformed requests or responses that are detected MUST be treated as a stream error of type PROTOCOL_ERROR. "
-        "6.9: A receiver MUST treat the receipt of a WINDOW_UPDATE frame with a flow-control window increment of 0 as a stream "
+        "8.1.1: Malformed requests or responses that are detected MUST be treated as a stream error of type "
+        "PROTOCOL_ERROR. "
+        "6.9: A receiver MUST treat the receipt of a WINDOW_UPDATE frame with a flow-control window "
+        "increment of 0 as a stream "
         "error. (h2 ends the connection.)"
     ),
     (("fatal", PROTOCOL), ("fatal", SIZE)): (
-        "5.1: Receiving any frame other than HEADERS or PRIORITY on a stream in this state MUST be treated as a connection "
+        "5.1: Receiving any frame other than HEADERS or PRIORITY on a stream in this state MUST be treated "
+        "as a connection "
         "error of type PROTOCOL_ERROR. (h2 first sees that there is no length of the padding.)"
     ),
     (("fatal", CLOSED), ("fatal", SIZE)): "The same, on a stream that has ended.",
     (("reset", CLOSED), ("fatal", SIZE)): "The same, on a stream that is half-closed (remote).",
     (("fatal", PROTOCOL), FINE): (
-        "6.4: RST_STREAM frames MUST NOT be sent for a stream in the idle state. If a RST_STREAM frame identifying an idle "
+        "6.4: RST_STREAM frames MUST NOT be sent for a stream in the idle state. If a RST_STREAM frame "
+        "identifying an idle "
         "stream is received, the recipient MUST treat this as a connection error of type PROTOCOL_ERROR."
     ),
     (("fatal", CLOSED), ("fatal", PROTOCOL)): (
-        "5.1.1: The first use of a new stream identifier implicitly closes all streams in the 'idle' state with a lower-valued "
+        "5.1.1: The first use of a new stream identifier implicitly closes all streams in the 'idle' state "
+        "with a lower-valued "
         "stream identifier. (So it is closed for us. For h2, the number is unexpected.)"
     ),
     (("fatal", CLOSED), ("reset", CLOSED)): (
-        "5.1: An endpoint that receives any frames after receiving a frame with the END_STREAM flag set MUST treat that as a "
+        "5.1: An endpoint that receives any frames after receiving a frame with the END_STREAM flag set MUST "
+        "treat that as a "
         "connection error of type STREAM_CLOSED. (Here, the number was skipped.)"
     ),
     (FINE, ("fatal", PROTOCOL)): (
         "5.1: WINDOW_UPDATE or RST_STREAM frames can be received in this state: endpoints MUST ignore them. "
-        "6.8: Once GOAWAY is sent, the sender will ignore frames on streams initiated by the receiver if the stream has an "
+        "6.8: Once GOAWAY is sent, the sender will ignore frames on streams initiated by the receiver if the "
+        "stream has an "
         "identifier higher than the included last stream identifier. (h2 takes nothing at all after GOAWAY.)"
     ),
     (("fatal", FLOW), ("fatal", PROTOCOL)): "The same: for h2, any frame after GOAWAY is the error.",
     (("fatal", PROTOCOL), ("fatal", CLOSED)): (
-        "6.10: If a CONTINUATION frame is received without a preceding HEADERS, the recipient MUST respond with a connection "
+        "6.10: If a CONTINUATION frame is received without a preceding HEADERS, the recipient MUST respond "
+        "with a connection "
         "error of type PROTOCOL_ERROR."
     ),
     (("fatal", COMPRESSION), ("fatal", PROTOCOL)): (
