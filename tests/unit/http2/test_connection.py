@@ -290,6 +290,9 @@ def test_a_verdict_holds_for_one_kind_of_section_only() -> None:
     assert kinds(seen(connection, headers(1, POST, ended=True))) == ["reset"]
     assert kinds(seen(connection, headers(3, TRAILERS, ended=True))) == ["trailers"]
     assert kinds(seen(connection, headers(7, TRAILERS, ended=True))) == ["refused"]
+    known = FieldList(TRAILERS)
+    known.verdict = check(TRAILERS_KIND, 1, known)
+    assert kinds(seen(connection, headers(11, POST))) == ["refused"]
     one = client()
     one._decoder = Remembering()
     known = FieldList(OK)

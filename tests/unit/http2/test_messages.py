@@ -43,6 +43,7 @@ def vars_of(head: Head) -> tuple[int, int, bool]:
         (NO_LENGTH, (*GET, (b"te", b"Trailers"))),
         (NO_LENGTH, (*GET, (b"host", b"localhost"))),  # 8.3.1
         (NO_LENGTH, (METHOD, SCHEME, PATH, (b"host", b"a"))),
+        (NO_LENGTH, (*GET, (b"user-agent", b""), (b"tracestate", b"a b"), (b"grpc-message", b"\x01"))),
         (NO_LENGTH, (*GET, (b"x", b""), (b"x", b"a b\tc"), (b"x-bin", b"\x80\xff"))),
         (NO_LENGTH, (*GET, (b"!#$%&'*+-.^_`|~09az", b"every character of a name"))),
         (5, (*GET, (b"content-length", b"5"))),
@@ -104,6 +105,8 @@ def test_a_request_is_well_formed(length: int, pairs: Pairs) -> None:
         ("a blank", (*GET, (b"a", b"x\t"))),
         ("a blank", (*GET, (b"a", b" "))),
         ("field value", (METHOD, SCHEME, (b":path", b"/\n"))),
+        *[("field value", (*GET, (b"user-agent", value))) for value in (b"x\0y", b"x\ry", b"x\ny")],
+        *[("a blank", (*GET, (b"user-agent", value))) for value in (b" x", b"\tx", b"x ", b"x\t", b" ")],
         ("content-length", (*GET, (b"content-length", b""))),  # 8.1.1
         ("content-length", (*GET, (b"content-length", b"-1"))),
         ("content-length", (*GET, (b"content-length", b"+1"))),
