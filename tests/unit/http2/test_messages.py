@@ -80,6 +80,7 @@ def test_a_request_is_well_formed(length: int, pairs: Pairs) -> None:
         ("no place there", (*GET, (b":protocol", b"websocket"))),
         ("no place there", (*GET, (b":", b"x"))),
         ("after a regular field", (*GET[:3], (b"x", b"y"), AUTHORITY)),
+        ("after a regular field", (*GET[:3], (b"te", b"trailers"), AUTHORITY)),
         ("CONNECT", ((b":method", b"CONNECT"),)),  # 8.5
         ("CONNECT", ((b":method", b"CONNECT"), AUTHORITY, PATH)),
         ("CONNECT", ((b":method", b"CONNECT"), AUTHORITY, SCHEME)),
