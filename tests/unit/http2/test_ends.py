@@ -68,6 +68,16 @@ def test_a_server_drains_in_two_steps() -> None:  # 6.8
     assert other.finished
 
 
+def test_a_connection_without_streams_is_finished_when_the_peer_knows() -> None:  # 6.8
+    one, other = client(), server()
+    other.drain()
+    assert not other.finished
+    assert not one.finished
+    exchange(one, other)
+    assert other.finished
+    assert one.finished
+
+
 def test_close_takes_the_second_step_at_once() -> None:  # 6.8
     connection = server()
     begun(connection, 7)
