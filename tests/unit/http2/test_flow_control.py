@@ -311,6 +311,14 @@ def test_data_of_closed_streams_is_acknowledged_at_once() -> None:  # 5.1, 6.9
     assert sum(int.from_bytes(each, "big") for each in updates) > 16_000 * 18
 
 
+def test_what_a_reset_has_acknowledged_is_not_acknowledged_again() -> None:
+    connection = server(stream_window=65_535, connection_window=65_535)
+    stream = seen(connection, headers(1, POST) + raw(DATA, 0, 1, b"x" * 16_000))[0][1]
+    connection.reset(stream)
+    connection.acknowledge(stream, 16_000)
+    assert connection._taken == 16_000
+
+
 def test_a_server_acknowledges_a_request_by_answering_it() -> None:
     connection = server(stream_window=65_535, connection_window=65_535)
     for number in range(1, 41, 2):
