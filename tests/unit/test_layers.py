@@ -198,6 +198,7 @@ IMMUTABLE_CALLS = frozenset(
         "Method",
         "Path",
         "RetryPolicy",
+        "Struct",
         "TypeVar",
         "_NoSecrets",
         "_Nothing",
