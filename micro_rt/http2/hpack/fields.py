@@ -20,7 +20,7 @@ class Field:
             forwards it must send it in the same way.
     """
 
-    __slots__ = ("name", "value", "never_indexed", "size")
+    __slots__ = ("name", "value", "never_indexed", "role", "size")
 
     def __init__(self, name: bytes, value: bytes, never_indexed: bool = False) -> None:
         self.name: Final = name
@@ -28,6 +28,8 @@ class Field:
         self.never_indexed: Final = never_indexed
         self.size: Final = len(name) + len(value) + OVERHEAD
         """What the field counts in the dynamic table, and in the size of a list, in octets."""
+        self.role = 0
+        """Free for whoever judges the field: blocks and the table share the object, so each is judged once."""
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Field):
@@ -50,5 +52,7 @@ class Fields(tuple[Field, ...]):  # noqa: SLOT001 - a tuple cannot have slots
 
     too_large: bool = False
     """Whether the list is larger than allowed. Then it holds only the fields before the one that was too much."""
+    verdict: Any = None
+    """Free for whoever judges the fields: who gets the same object again finds it there."""
     note: Any = None
     """Free for whoever reads the fields, such as for what they mean: who gets the same object again finds it there."""
