@@ -1,4 +1,4 @@
-"""One process at a time does something with the files of a folder."""
+"""Locks of files and folders that keep other processes out: ``flock``."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from micro_rt.backends.local.holders import holder, remedy
 from micro_rt.errors import Unavailable
 from micro_rt.kit.clock import monotonic, pause_thread
 
-__all__ = ["Alone"]
+__all__ = ["Alone", "lock_if_free"]
 
 _PAUSE = 0.005
 """Seconds between two tries."""
 
 
 class Alone:
-    """While a thread is in this context, no other thread and no other process is in it for the same folder.
+    """Keeps every other thread and process out of the same context for the same folder.
 
     The lock is of the folder itself, so it needs no file and no space on the disk. Windows has no such lock, and there it does nothing:
     files that are open cannot be replaced there.
 
     Args:
-        folder: which exists.
-        deadline: on the clock of ``monotonic``.
+        folder: must exist.
+        deadline: when to give up, in seconds of ``monotonic``.
 
     Raises:
-        Unavailable: another one was in it until the deadline.
+        Unavailable: another thread or process stays in it until the deadline; the message names it if it is known.
     """
 
     def __init__(self, folder: Path, deadline: float) -> None:
@@ -43,10 +43,10 @@ class Alone:
         if sys.platform != "win32":
             file = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                while not _locked(file):
+                while not lock_if_free(file):
                     if monotonic() > self._deadline:
                         raise Unavailable(
-                            f"another process kept {self._folder} locked while its files were replaced: "
+                            f"another process or thread kept {self._folder} locked while its files were replaced: "
                             f"{remedy(holder(self._folder), self._folder)}"
                         )
                     pause_thread(_PAUSE)
@@ -63,10 +63,17 @@ class Alone:
             self._file = None
 
 
-def _locked(file: int) -> bool:
-    """Locks a file if nobody else has; returns whether it did."""
+def lock_if_free(file: int) -> bool:
+    """Locks a file if no other descriptor holds its lock; returns whether it did. Windows has no such lock.
+
+    Args:
+        file: a descriptor of the file, or of a folder.
+
+    Raises:
+        OSError: the file system has no such locks.
+    """
     if sys.platform == "win32":
-        return True
+        return False
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -60,8 +60,8 @@ class Connection(sqlite3.Connection):
     """What it has opened."""
     saved: bool
     """Whether its log was deleted, and all that the log held is in the main file."""
-    told: bool
-    """Whether the log says that another file took the place of its main file."""
+    warned: bool
+    """Whether a warning says that another file took the place of its main file."""
 
     _open: ClassVar[dict[int, tuple[Connection, int, Callable[[], None]]]] = {}
     """The connections of this process, with the number of forks before each and what has its thread look."""
@@ -74,7 +74,7 @@ class Connection(sqlite3.Connection):
             look: has its thread compare the files; called from any thread.
         """
         self.files = files
-        self.saved = self.told = False
+        self.saved = self.warned = False
         self._open[id(self)] = (self, Home.forks, look)
 
     def close(self) -> None:

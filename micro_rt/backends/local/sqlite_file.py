@@ -116,8 +116,8 @@ class SQLiteFile:
             return True
         now, was = Files.at(self._text), connection.files
         if now.main != was.main:
-            if not connection.told:
-                connection.told = True
+            if not connection.warned:
+                connection.warned = True
                 _log.warning("%s was replaced by another file, which is used from now on", self.path)
             return False
         saved = False
@@ -157,6 +157,8 @@ class SQLiteFile:
             replaced = self._prepared is not None and self._prepared.main != main
             try:
                 with Alone(self.path.parent, deadline) if replaced else contextlib.nullcontext():
+                    if Files.at(self._text).main != main:
+                        continue  # It was replaced again, perhaps while this thread waited.
                     self._remove_log_of_another(main)  # Unless the other thread has, meanwhile.
                     self._wait_for_others(deadline)
                     return self._connect(look)

@@ -28,6 +28,7 @@ from typing import NamedTuple
 if sys.platform != "win32":
     import fcntl
 
+from micro_rt.backends.local.alone import lock_if_free
 from micro_rt.backends.local.holders import LOCKS, holder, is_stopped, remedy, writer
 from micro_rt.kit.clock import monotonic, pause_thread
 from micro_rt.kit.foreign import whole
@@ -120,11 +121,7 @@ class Turns:
 
     def _try(self, file: int) -> bool:
         """Takes the turn if no other process has it."""
-        if sys.platform == "win32":
-            return False
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock_if_free(file):
             return False
         self._next = True
         self._alone_until = 0.0
