@@ -6,7 +6,7 @@ the connection; each field says which.
 
 **Memory of one connection.** ``Limits.memory`` is the bound on what a connection keeps, in bytes: the frame that is
 incomplete, the header block that is incomplete, the DATA that the caller has not acknowledged, what waits to be sent,
-the header tables, the open streams and the record of closed ones. What the caller keeps about a stream is its own.
+the header tables and the header blocks that are known, the open streams and the record of closed ones. What the caller keeps about a stream is its own.
 
 **Floods.** Some frames cost work and bring nothing. For each kind, a limit says how many may come in one ``interval``.
 Honest use of some of these frames grows with the traffic (a WINDOW_UPDATE for each DATA frame, say), so these limits
@@ -34,6 +34,12 @@ STREAM_BYTES = 600
 """What an open stream keeps here besides its DATA, in bytes, rounded up."""
 CLOSED_BYTES = 200
 """What the record of a closed stream keeps, in bytes, rounded up."""
+
+
+TABLE_FACTOR = 4
+"""How much more the entries of an HPACK table take than the RFC reckons, as objects of Python, rounded up."""
+KNOWN_BLOCKS_BYTES = 16 * KIB
+"""What the decoder keeps of header blocks that it has seen, in bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +118,8 @@ class Limits:
         """The bound on what one connection keeps, in bytes, without what the caller keeps about its streams."""
         incomplete = 2 * (9 + self.frame) + self.header_block
         streams = self.streams * STREAM_BYTES + self.closed_streams * CLOSED_BYTES
-        return incomplete + 2 * self.header_table + self.connection_window + self.connection_buffer + streams
+        headers = 2 * TABLE_FACTOR * self.header_table + KNOWN_BLOCKS_BYTES
+        return incomplete + headers + self.connection_window + self.connection_buffer + streams
 
 
 _RANGES: Mapping[str, tuple[float, float]] = {
