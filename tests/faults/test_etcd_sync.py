@@ -22,6 +22,7 @@ from micro_rt.kit.ids import new_id
 from micro_rt.sync.base import Claim, Grant, LockLost, SyncEngine
 from micro_rt.sync.sync import Sync
 from tests.helpers import sync_engines
+from tests.helpers.candidates import Candidates
 from tests.helpers.raw_server import raw_server
 from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import PATIENCE, eventually, soon
@@ -341,42 +342,28 @@ async def test_terms_never_overlap_while_the_engine_is_away(make_etcd: Make, siz
     """https://github.com/microsoft/etcd3/issues/158: two leaders, and several workers, after etcd was restarted."""
     server = make_etcd()
     await server.start()
-    name, inside, numbers = fresh(), 0, list[int]()
+    candidates = Candidates(fresh(), 4.0)
     outages = size((5.0, 30.0, 120.0), ci=(5.0,))
-
-    async def stand(sync: Sync) -> None:
-        nonlocal inside
-        while True:
-            with contextlib.suppress(LockLost, Error):
-                async with sync.leader(name, ttl=4.0) as term:
-                    try:
-                        inside += 1
-                        numbers.append(term.number)
-                        while inside == 1:
-                            await asyncio.sleep(0.01)
-                        raise AssertionError("two lead")
-                    finally:
-                        inside -= 1
 
     async with contextlib.AsyncExitStack() as stack:
         url = f"{server.url}/?timeout=2"
         syncs = [await stack.enter_async_context(Sync.over(sync_engines.etcd(url))) for _ in range(3)]
-        candidates = [asyncio.create_task(stand(sync)) for sync in syncs]
+        tasks = [asyncio.create_task(candidates.stand(sync)) for sync in syncs]
         for outage in outages:
-            await eventually(lambda: inside == 1)
+            await eventually(lambda: candidates.leading == 1)
             await server.kill()
             await asyncio.sleep(outage)
-            assert not inside, "it has outlived its lease"
-            led = len(numbers)
+            assert not candidates.leading, "it has outlived its lease"
+            led = len(candidates.numbers)
             await server.start()
             begun = loop_time()
-            await until_more(numbers, led)
+            await until_more(candidates.numbers, led)
             figures.add(f"seconds until somebody leads after {outage:g} s", round(loop_time() - begun, 2))
-        for task in candidates:
+        for task in tasks:
             task.cancel()
-        ended = await asyncio.gather(*candidates, return_exceptions=True)
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(error, asyncio.CancelledError) for error in ended), ended
-    assert numbers == sorted(set(numbers))
+    assert candidates.numbers == sorted(set(candidates.numbers))
 
 
 HOLDER = """
