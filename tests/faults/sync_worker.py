@@ -13,6 +13,7 @@ import time
 import micro_rt as micro
 from micro_rt.kit.clock import boot_clock
 from micro_rt.sync.sync import Sync
+from tests.helpers.faked_clocks import leave_no_clock_files
 
 _TIMEOUTS = (0.0, 0.5, 5.0, 30.0)
 _BLOCKED = 0.003
@@ -29,6 +30,7 @@ def hang(seconds: float) -> None:
 
 
 async def main(factory: str, address: str, name: str, ttl: float, path: str) -> None:
+    leave_no_clock_files()
     module, _, function = factory.partition(":")
     engine = getattr(importlib.import_module(module), function)(address)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

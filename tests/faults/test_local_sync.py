@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -25,7 +24,7 @@ from micro_rt.sync.base import Claim, Grant, LockLost, LockTimeout
 from micro_rt.sync.sync import Sync
 from micro_rt.testing.contracts import OtherSync
 from micro_rt.testing.contracts.processes import another_process
-from tests.helpers.missing import missing
+from tests.helpers.faked_clocks import faked_clock
 from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import eventually, soon
 
@@ -143,22 +142,11 @@ async def test_a_process_that_is_stopped_while_it_writes_keeps_others_from_writi
 
 async def test_a_contender_with_a_wrong_time_of_day_takes_nothing_early(tmp_path: Path) -> None:
     """https://github.com/kubernetes/client-go/issues/448: times of day in leases are refused for the skew of clocks."""
-    if shutil.which("faketime") is None:
-        missing("needs the command faketime (Debian has it)")
-    script = "import os, time; print(os.environ['LD_PRELOAD']); print(time.time())"
-    offsets = ("+1h", "-1h")
+    clocks = [faked_clock(offset) for offset in ("+1h", "-1h")]
     async with opened(tmp_path) as sync, contextlib.AsyncExitStack() as stack:
         async with sync.lock("a", ttl=1.0) as lock:
             contending: list[asyncio.Future[str]] = []
-            for offset in offsets:
-                said = subprocess.run(
-                    ["faketime", "-f", offset, sys.executable, "-c", script],
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                    timeout=60,
-                ).stdout.split()
-                environment = {"LD_PRELOAD": said[0], "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+            for environment in clocks:
                 run = await stack.enter_async_context(process(tmp_path, **environment))
                 shift = float(await run("import time; return time.time()")) - float(
                     subprocess.run(["date", "+%s"], capture_output=True, text=True, check=True).stdout

@@ -23,8 +23,8 @@ from micro_rt.sync.base import Claim, Grant, LockLost
 from micro_rt.sync.sync import Sync
 from micro_rt.testing.proxy import FaultProxy
 from tests.helpers import sync_engines
-from tests.helpers.lock_histories import Lockers, check_history, faked_clock
-from tests.helpers.missing import missing
+from tests.helpers.faked_clocks import faked_clock
+from tests.helpers.lock_histories import Lockers, check_history
 from tests.helpers.postgresql import end_sessions, looking
 from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import PATIENCE, eventually, soon
@@ -269,8 +269,6 @@ async def test_processes_that_try_once_and_end_learn_that_a_holder_has_died(
 async def test_the_time_of_day_of_one_who_waits_does_not_matter(postgresql: Server, schema: str, clock: str) -> None:
     """kubernetes/client-go 448: leases compared times of day of different machines."""
     environment = faked_clock(clock)
-    if not environment:
-        missing("needs the command faketime (Debian has it)")
     script = (
         "import asyncio, sys, time; from micro_rt.sync.sync import Sync\n"
         "from tests.helpers import sync_engines\n"

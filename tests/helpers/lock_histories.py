@@ -7,17 +7,14 @@ overlap, and no token is given out twice or goes back. All processes read the ma
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import shutil
 import signal
-import subprocess
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.helpers.missing import missing
+from tests.helpers.faked_clocks import faked_clock
 from tests.helpers.waiting import eventually
 from tests.helpers.workers import Workers
 
@@ -71,23 +68,6 @@ def violations(moments: Sequence[Moment]) -> list[str]:
     return found
 
 
-def faked_clock(offset: str) -> dict[str, str]:
-    """Returns the environment of a process whose time of day is off, and whose boot clock is not.
-
-    Without libfaketime it is empty, and in CI the test fails.
-    """
-    if not offset:
-        return {}
-    if shutil.which("faketime") is None:
-        if os.environ.get("MICRO_REQUIRE_SERVERS") == "1":
-            missing("needs the command faketime (Debian has it)")
-        return {}  # The history is still checked, with right clocks.
-    # The command would stand between the process and its signals, so it only says what it sets.
-    shown = subprocess.run(["faketime", "-f", offset, "env"], capture_output=True, text=True, check=True).stdout
-    said = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-    return {"LD_PRELOAD": said["LD_PRELOAD"], "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-
-
 class Lockers(Workers):
     """Processes that take one lock in turn.
 
@@ -111,7 +91,7 @@ class Lockers(Workers):
 
     async def start(self) -> None:
         """Starts one more; where libfaketime is installed, its wall clock is off by an hour, or is not."""
-        await self.begin(**faked_clock(CLOCKS[self.started % len(CLOCKS)]))
+        await self.begin(**faked_clock(CLOCKS[self.started % len(CLOCKS)], required=False))
 
     async def stop_a_while(self) -> None:
         """Stops one for longer than its ttl."""

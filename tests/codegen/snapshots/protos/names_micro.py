@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from builtins import float as _float_
 from collections.abc import AsyncIterator as AsyncIterator_
-from typing import TYPE_CHECKING as TYPE_CHECKING_
+import typing as _typing
 
 import micro_rt as _micro_
 
-if TYPE_CHECKING_:
+if _typing.TYPE_CHECKING:
     from names_pb2 import (  # pyright: ignore[reportMissingImports]
         AsyncIterator,
         KeywordsClient as _KeywordsClient,
