@@ -576,6 +576,37 @@ service Items { rpc Get(Item) returns (stream Brought); rpc Put(stream Item) ret
 
 
 @pytest.mark.parametrize("checker", ["mypy", "pyright"])
+@pytest.mark.parametrize("dialect", ["protobuf", "betterproto"])
+def test_what_a_module_imports_for_itself_is_not_what_it_hands_on(dialect: str, checker: str, tmp_path: Path) -> None:
+    private = sorted({*(name for name in OUR_OWN if name.startswith("_")), "_builder", "_descriptor_pool", "_version"})
+    types = [f"message {name} {{}}" for name in private]
+    write(tmp_path, {
+        "here/brings.proto": "\n".join(['syntax = "proto3";', *types]),
+        "far/brings.proto": 'syntax = "proto3"; package far; message _micro_ {} message _builtins_ {} message _builder_ {}',
+        "here/hands.proto": """\
+edition = "2023";
+import public "here/brings.proto";
+import public "far/brings.proto";
+message Item { map<string, far._builtins_> every = 1; repeated None kind = 2; }
+enum None { None_UNKNOWN = 0; }
+service Items { rpc Get(Item) returns (stream _builder); rpc Put(stream Item) returns (_micro); }
+""",
+    })  # fmt: skip
+    names = ["here/brings.proto", "far/brings.proto", "here/hands.proto"]
+    protoc(tmp_path, [tmp_path, ROOT], names, f"--micro_opt=messages={dialect}")
+    assert _mistakes(checker, tmp_path) == []
+    suffix = "pb2" if dialect == "protobuf" else "pb"
+    run(
+        sys.executable,
+        "-W",
+        "error",
+        "-c",
+        f"from here import hands_micro, hands_{suffix}; hands_{suffix}.Item()",
+        cwd=tmp_path,
+    )
+
+
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
 def test_names_that_checkers_give_a_meaning_are_clean(checker: str, tmp_path: Path) -> None:
     """A condition that they know by its name, names that look private, and a function that may be defined twice."""
     write(tmp_path, {

@@ -44,6 +44,7 @@ class Imports(NamedTuple):
         redefines: whether the lines for type checkers bind a name twice.
         stars: whether a module of a library is imported by star.
         untyped: whether a module is imported from a distribution that may not say that it has types.
+        brought: the names that star imports bring where modules are imported for their effect.
     """
 
     plain: tuple[str, ...]
@@ -55,6 +56,7 @@ class Imports(NamedTuple):
     redefines: bool
     stars: bool = False
     untyped: bool = False
+    brought: frozenset[str] = frozenset()
 
     @property
     def pyright(self) -> str:
@@ -118,6 +120,7 @@ def plan_modules(here: str, paths: Iterable[str], public: Iterable[str], modules
         local={},
         redefines=False,
         stars=any(modules.absolute(path) for path in star),
+        brought=frozenset().union(*(modules.exports[path] for path in star)),
     )
 
 

@@ -94,7 +94,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protoc_gen_micro.python.aliases import alias_lines, builtins_of, globals_of
+from protoc_gen_micro.python.aliases import alias_lines, builtins_of, globals_of, private_name
 from protoc_gen_micro.python.header import header, protobuf_guard, protobuf_needed, runtime_guard
 from protoc_gen_micro.python.hints import Hints
 from protoc_gen_micro.python.imports import Imports

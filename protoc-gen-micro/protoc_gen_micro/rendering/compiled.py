@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protoc_gen_micro.python.aliases import alias_lines, builtins_of, globals_of
+from protoc_gen_micro.python.aliases import alias_lines, builtins_of, globals_of, private_name
 from protoc_gen_micro.python.header import header, protobuf_guard, protobuf_needed, runtime_guard
 from protoc_gen_micro.python.hints import Hints
 from protoc_gen_micro.python.imports import Imports
@@ -172,13 +172,13 @@ def messages_py(file: File, imports: Imports) -> str:
     elif file.dependencies:
         out += ("# pyright: ", imports.pyright, "\n",)
     out += ("\n",)
-    if builtins_of(file):
-        out += ("import builtins as ", builtins_of(file), "\n",)
+    if builtins_of(file, imports):
+        out += ("import builtins as ", builtins_of(file, imports), "\n",)
     if protobuf_needed(file.edition):
         out += ("from google.protobuf import __version__ as _version\n",)
     out += (
-        "from google.protobuf import descriptor_pool as _descriptor_pool\n",
-        "from google.protobuf.internal import builder as _builder\n",
+        "from google.protobuf import descriptor_pool as ", private_name("_descriptor_pool", imports), "\n",
+        "from google.protobuf.internal import builder as ", private_name("_builder", imports), "\n",
     )
     if protobuf_needed(file.edition):
         out += (
@@ -200,12 +200,12 @@ def messages_py(file: File, imports: Imports) -> str:
     if imports.plain or imports.inside:
         out += ("\n",)
     out += (
-        layout("DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(", [bytes_literal(file.descriptor)], ")"), "\n",
+        layout("DESCRIPTOR = " + private_name("_descriptor_pool", imports) + ".Default().AddSerializedFile(", [bytes_literal(file.descriptor)], ")"), "\n",
         "\n",
-        "_builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, ", globals_of(file), ")\n",
-        "_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, ", globals_of(file), ")\n",
+        private_name("_builder", imports), ".BuildMessageAndEnumDescriptors(DESCRIPTOR, ", globals_of(file, imports), ")\n",
+        private_name("_builder", imports), ".BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, ", globals_of(file, imports), ")\n",
     )
-    for line in alias_lines(file):
+    for line in alias_lines(file, imports):
         out += (line, "\n",)
     return "".join(out)
 

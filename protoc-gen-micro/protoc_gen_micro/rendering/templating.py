@@ -22,6 +22,7 @@ FUNCTIONS: dict[str, Any] = {
     "indented": text.indented,
     "layout": text.layout,
     "literal": text.literal,
+    "private_name": aliases.private_name,
     "protobuf_guard": header.protobuf_guard,
     "protobuf_needed": header.protobuf_needed,
     "returned": text.returned,
