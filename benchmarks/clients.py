@@ -1,17 +1,19 @@
 """The clients that are measured, each a process of its own: ``python -m benchmarks.clients micro 127.0.0.1:50051``.
 
 It prints READY, makes calls for as long as it is told to, tells how many it made, and ends when its standard
-input does.
+input does. With a third argument, ``register``, it registers the server itself: so micro-rt finds a foreign one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from statistics import quantiles
 from typing import Any
@@ -22,6 +24,8 @@ from benchmarks.servers import ECHO, PING_PONG, REPEAT
 
 REPEATED = 500
 """Messages of one server stream."""
+SLACK = 5.0
+"""Seconds until the deadline of a call that has one."""
 
 clock = time.perf_counter
 
@@ -32,6 +36,8 @@ class Calls:
 
     echo: Callable[[Item], Awaitable[Item]]
     """Makes a unary call."""
+    traced: Callable[[Item], Awaitable[Item]]
+    """Makes a unary call with a deadline and a fresh ``traceparent``, as traced clients do."""
     repeat: Callable[[Item], Awaitable[int]]
     """Reads a server stream to its end, and counts its messages."""
     ping_pong: Callable[[Item, float], Awaitable[int]]
@@ -39,13 +45,16 @@ class Calls:
 
 
 @asynccontextmanager
-async def micro(_: str) -> AsyncGenerator[Calls]:
+async def micro(_: str, transport: str = "grpc") -> AsyncGenerator[Calls]:
     """Calls with micro-rt, which finds the server by its name."""
     import micro_rt
     from benchmarks.protos.bench_micro import BenchClient
 
-    async with micro_rt.Service("caller", registry="local:", transport="grpc", selector="round_robin") as service:
-        client = BenchClient(service)
+    async with micro_rt.Service("caller", registry="local:", transport=transport, selector="round_robin") as service:
+        client = BenchClient(service, target="bench")
+
+        def traced(item: Item) -> Awaitable[Item]:
+            return client.echo(item, timeout=SLACK, metadata={"traceparent": traceparent()})
 
         async def repeat(item: Item) -> int:
             count = 0
@@ -63,7 +72,7 @@ async def micro(_: str) -> AsyncGenerator[Calls]:
                 await call.end()
             return count
 
-        yield Calls(client.echo, repeat, ping_pong)
+        yield Calls(client.echo, traced, repeat, ping_pong)
 
 
 @asynccontextmanager
@@ -73,8 +82,12 @@ async def grpclib(address: str) -> AsyncGenerator[Calls]:
 
     host, _, port = address.rpartition(":")
     channel = Channel(host, int(port))
+    echo = UnaryUnaryMethod(channel, ECHO, Item, Item)
     repeating = UnaryStreamMethod(channel, REPEAT, Item, Item)
     playing = StreamStreamMethod(channel, PING_PONG, Item, Item)
+
+    def traced(item: Item) -> Awaitable[Item]:
+        return echo(item, timeout=SLACK, metadata={"traceparent": traceparent()})
 
     async def repeat(item: Item) -> int:
         count = 0
@@ -95,7 +108,7 @@ async def grpclib(address: str) -> AsyncGenerator[Calls]:
         return count
 
     try:
-        yield Calls(UnaryUnaryMethod(channel, ECHO, Item, Item), repeat, ping_pong)
+        yield Calls(echo, traced, repeat, ping_pong)
     finally:
         channel.close()
 
@@ -110,6 +123,10 @@ async def grpcio(address: str) -> AsyncGenerator[Calls]:
         echo = channel.unary_unary(ECHO, **codec)
         repeating = channel.unary_stream(REPEAT, **codec)
         playing = channel.stream_stream(PING_PONG, **codec)
+
+        def traced(item: Item) -> Awaitable[Item]:
+            call: Awaitable[Item] = echo(item, timeout=SLACK, metadata=(("traceparent", traceparent()),))
+            return call
 
         async def repeat(item: Item) -> int:
             count = 0
@@ -128,11 +145,12 @@ async def grpcio(address: str) -> AsyncGenerator[Calls]:
             await call.read()
             return count
 
-        yield Calls(echo, repeat, ping_pong)
+        yield Calls(echo, traced, repeat, ping_pong)
 
 
 STACKS: Mapping[str, Callable[[str], AbstractAsyncContextManager[Calls]]] = {
     "micro": micro,
+    "micro_grpclib": partial(micro, transport="grpclib"),
     "grpclib": grpclib,
     "grpcio": grpcio,
 }
@@ -150,7 +168,9 @@ class Load:
 
     async def __call__(self, question: dict[str, Any]) -> dict[str, float]:
         """Does what the run asks for: a kind of call, that many at a time, for that many seconds."""
-        work = {"echo": self._echo, "repeat": self._repeat, "ping_pong": self._ping_pong}[question["kind"]]
+        work = {"echo": self._echo, "traced": self._traced, "repeat": self._repeat, "ping_pong": self._ping_pong}[
+            question["kind"]
+        ]
         latencies: list[float] = []
         cpu, start = time.process_time(), clock()
         until = start + question["seconds"]
@@ -159,7 +179,13 @@ class Load:
         return {"count": sum(counts), "seconds": seconds, "cpu": cpu, **_percentiles(latencies)}
 
     async def _echo(self, until: float, latencies: list[float]) -> int:
-        echo, item = self._calls.echo, Item(text="benchmark, 24 bytes.", number=1)
+        return await self._unary(self._calls.echo, until, latencies)
+
+    async def _traced(self, until: float, latencies: list[float]) -> int:
+        return await self._unary(self._calls.traced, until, latencies)
+
+    async def _unary(self, echo: Callable[[Item], Awaitable[Item]], until: float, latencies: list[float]) -> int:
+        item = Item(text="benchmark, 24 bytes.", number=1)
         count = 0
         end = clock()
         while end < until:
@@ -188,11 +214,44 @@ def _percentiles(latencies: list[float]) -> dict[str, float]:
     return {"p50": cuts[49], "p99": cuts[98]}
 
 
-async def main(stack: str, address: str) -> None:
+def traceparent() -> str:
+    """Returns a fresh one (https://www.w3.org/TR/trace-context/)."""
+    return f"00-{random.getrandbits(128):032x}-{random.getrandbits(64):016x}-01"
+
+
+@asynccontextmanager
+async def registered(address: str) -> AsyncGenerator[None]:
+    """Keeps a server registered that does not do so itself."""
+    from micro_rt.node import Node
+    from micro_rt.registry.base import LEASE_TTL, Registration
+    from micro_rt.service.parts import backend
+
+    registry = backend("registry", "local", "registry")("local:")
+    await registry.open()
+    try:
+        node = Node("bench-foreign", address, services=frozenset({"bench.Bench"}))
+        lease = await registry.register(Registration(node, ("bench",)))
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(LEASE_TTL / 3)
+                await lease.renew()
+
+        renewing = asyncio.create_task(renew())
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await lease.revoke()
+    finally:
+        await registry.close()
+
+
+async def main(stack: str, address: str, register: str = "") -> None:
     """Makes calls until the run asks no more."""
-    async with STACKS[stack](address) as calls:
+    async with registered(address) if register else nullcontext(), STACKS[stack](address) as calls:
         await answer(Load(calls))
 
 
 if __name__ == "__main__":
-    run(main(sys.argv[1], sys.argv[2]))
+    run(main(*sys.argv[1:]))

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -22,7 +23,7 @@ ECHO, REPEAT, PING_PONG = "/bench.Bench/Echo", "/bench.Bench/Repeat", "/bench.Be
 
 
 @asynccontextmanager
-async def micro(address: str) -> AsyncGenerator[None]:
+async def micro(address: str, transport: str = "grpc") -> AsyncGenerator[None]:
     """Serves with micro-rt, registered as any service is."""
     import micro_rt
     from benchmarks.protos.bench_micro import BenchBase
@@ -39,7 +40,7 @@ async def micro(address: str) -> AsyncGenerator[None]:
             async for request in requests:
                 yield request
 
-    service = micro_rt.Service("bench", registry="local:", transport="grpc", address=address)
+    service = micro_rt.Service("bench", registry="local:", transport=transport, address=address)
     service.handle(Bench())
     async with service:
         yield
@@ -118,6 +119,7 @@ async def grpcio(address: str) -> AsyncGenerator[None]:
 
 STACKS: Mapping[str, Callable[[str], AbstractAsyncContextManager[None]]] = {
     "micro": micro,
+    "micro_grpclib": partial(micro, transport="grpclib"),
     "grpclib": grpclib,
     "grpcio": grpcio,
 }
