@@ -176,15 +176,17 @@ class Scope:
         self._chance = chance
         self._taken: set[str] = set()
 
-    def name(self, *, of_type: bool = False) -> str:
+    def name(self, *, of_type: bool = False, of_module: bool = False) -> str:
         """Returns a name that the scope does not have yet.
 
-        A class called ``__name__`` or ``DESCRIPTOR`` cannot be found in the class that holds it, whatever wrote the
-        modules.
+        A class called ``__name__`` or ``DESCRIPTOR`` cannot be found in the class that holds it, and a value of the module
+        called ``__spec__`` takes the place of what Python put there, whatever wrote the modules.
         """
         while True:
             name = self._chance.choice(LIKELY if self._chance.random() < 0.6 else DANGEROUS)
             if of_type and (name == "DESCRIPTOR" or (name.startswith("__") and name.endswith("__"))):
+                continue
+            if of_module and name in {"__all__", "__spec__", "__name__", "__package__", "__loader__"}:
                 continue
             # An entry of a map has a name in the scope, too, made of the field's.
             keys = {name, f"json {json_name(name)}".lower(), f"{name.replace('_', '')}Entry".lower()}
@@ -265,7 +267,7 @@ class Example:
     def _enum(self, scope: Scope, proto: str, python: str) -> list[str]:
         name = scope.name(of_type=True)
         self._known(f"{proto}.{name}", python, name, "enum")
-        values = [scope.name() for _ in range(self._chance.randint(1, 4))]
+        values = [scope.name(of_module=not python) for _ in range(self._chance.randint(1, 4))]
         return [f"enum {name} {{", *(f"  {value} = {number};" for number, value in enumerate(values)), "}"]
 
     def _message(self, shape: dict[str, typing.Any]) -> list[str]:
@@ -625,6 +627,19 @@ service Rare {
     })  # fmt: skip
     protoc(tmp_path, [tmp_path, ROOT], ["rare.proto"])
     assert _mistakes(checker, tmp_path) == []
+
+
+def test_what_takes_the_place_of_a_module_attribute_is_told(tmp_path: Path) -> None:
+    write(tmp_path, {
+        "a.proto": 'syntax = "proto3"; package a; enum E { __spec__ = 0; __all__ = 1; __x__ = 2; } message __path__ {}',
+        "b.proto": 'syntax = "proto3"; package b; message M { enum E { __spec__ = 0; } string __all__ = 1; }',
+    })  # fmt: skip
+    told = (
+        "protoc-gen-micro: warning: a.proto: its module, and those that import it, may fail: Python itself uses what it "
+        "defines (__all__, __path__, __spec__); rename it\n"
+    )
+    assert protoc(tmp_path, [tmp_path], ["a.proto", "b.proto"]) == told
+    assert protoc(tmp_path, [tmp_path], ["b.proto", "a.proto"], "--micro_opt=messages=betterproto") == ""
 
 
 def _concerns(seed: int, mistakes: list[str]) -> bool:

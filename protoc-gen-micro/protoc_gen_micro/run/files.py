@@ -26,6 +26,7 @@ __all__ = [
     "find_installed",
     "hidden",
     "left_out",
+    "replacing",
     "used_by",
     "without_classes",
 ]
@@ -179,6 +180,24 @@ def hidden(paths: Iterable[str], modules: Modules, folders: Sequence[str]) -> It
             )
 
 
+def replacing(paths: Iterable[str], modules: Modules) -> Iterator[str]:
+    """Yields a warning for each file that gives a name to something which Python gives to the module itself.
+
+    The runtime of the messages puts messages, enums and their values into the module under their own names, whichever plugin
+    wrote it. In the betterproto dialect, values stay in their enums.
+
+    Args:
+        paths: the files that are written.
+        modules: where the modules are.
+    """
+    if modules.suffix != "_pb2":
+        return
+    for path in paths:
+        if found := modules.exports[path] & _MODULE_ATTRIBUTES:
+            names = ", ".join(sorted(found))
+            yield f"{path}: its module, and those that import it, may fail: Python itself uses what it defines ({names}); rename it"
+
+
 def used_by(file: File, modules: Modules) -> list[str]:
     """Returns the files that the module of a file uses in the betterproto dialect."""
     used = {path for path in file.public_dependencies if modules.exports[path]}
@@ -205,6 +224,12 @@ def without_classes(used: Iterable[str], modules: Modules, folders: Sequence[str
             "messages=betterproto: generate it too, or name its module with map="
         )
 
+
+_MODULE_ATTRIBUTES = frozenset({
+    "__all__", "__builtins__", "__dir__", "__file__", "__getattr__", "__loader__", "__name__", "__package__", "__path__",
+    "__spec__",
+})  # fmt: skip
+"""What the import system reads of a module."""
 
 _MOST = 5
 
