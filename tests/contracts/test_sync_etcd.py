@@ -18,6 +18,7 @@ from tests.servers.shared import Elsewhere
 class TestEtcdSync(CutOff, SyncContract):
     ttl = 2.0  # etcd raises what is less.
     url = ""
+    waiters = 60  # Each hand-over writes to etcd's disk; 1,000 wait in tests/faults.
 
     @pytest.fixture(autouse=True)
     def server(self, etcd: Server | Elsewhere) -> None:

@@ -498,17 +498,23 @@ async def test_old_deletions_go_and_watches_from_before_start_over(
 
 
 async def test_cockroachdb_restarts_transactions_that_lost(postgresql: Server, schema: str) -> None:
-    """Code 40001, which CockroachDB sends at any statement of a transaction, also at its commit."""
+    """Code 40001, which CockroachDB sends at any statement of a transaction, also at its commit.
+
+    Every third update of the position fails, and every 500th record at the commit. A sequence counts what was rolled back too.
+    """
     engine = made(CockroachStore, postgresql.address, schema, "&timeout=60")
     async with Store.over(engine) as opened, looking(postgresql.address) as own:
         await own.execute(f"""
             CREATE SEQUENCE {schema}.failures;
+            CREATE SEQUENCE {schema}.updates;
+            CREATE SEQUENCE {schema}.commits;
             CREATE FUNCTION {schema}.fail() RETURNS trigger LANGUAGE plpgsql AS
-            $$BEGIN IF random() < TG_ARGV[0]::float8 THEN PERFORM nextval('{schema}.failures'); RAISE SQLSTATE '40001'
-              USING MESSAGE = 'restart transaction'; END IF; RETURN NEW; END$$;
-            CREATE TRIGGER fail BEFORE UPDATE ON {schema}.state FOR EACH ROW EXECUTE FUNCTION {schema}.fail(0.3);
+            $$BEGIN IF nextval(TG_ARGV[0]) % TG_ARGV[1]::int = 0 THEN PERFORM nextval('{schema}.failures');
+              RAISE SQLSTATE '40001' USING MESSAGE = 'restart transaction'; END IF; RETURN NEW; END$$;
+            CREATE TRIGGER fail BEFORE UPDATE ON {schema}.state
+            FOR EACH ROW EXECUTE FUNCTION {schema}.fail('{schema}.updates', 3);
             CREATE CONSTRAINT TRIGGER late AFTER INSERT OR UPDATE ON {schema}.records DEFERRABLE INITIALLY DEFERRED
-            FOR EACH ROW EXECUTE FUNCTION {schema}.fail(0.01)""")
+            FOR EACH ROW EXECUTE FUNCTION {schema}.fail('{schema}.commits', 500)""")
         async with opened.watch() as watch:
             versions = await asyncio.gather(*(opened.write(f"{number}", b"1", if_version=0) for number in range(100)))
             assert len(set(versions)) == 100
