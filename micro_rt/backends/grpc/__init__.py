@@ -1,1 +1,1 @@
-"""gRPC on our own HTTP/2 connection (``micro_rt.http2``)."""
+"""gRPC on our own HTTP/2 connection, for transport="grpc"."""
