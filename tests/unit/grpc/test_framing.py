@@ -80,7 +80,7 @@ def test_a_message_that_is_announced_as_too_large_is_refused_and_not_kept(cut: i
     for part in (data[:cut], data[cut:]):
         reader.feed(part)
     assert reader.refused is not bool(before)
-    assert reader.held == (len(data) if before else 0), "kept before anybody takes it"
+    assert bool(reader.held) is bool(before), "kept before anybody takes it"
     assert [reader.take() for _ in before] == before
     for _ in range(2):
         with pytest.raises(ResourceExhausted, match="4294967295 bytes was announced; 1000 is the most"):
