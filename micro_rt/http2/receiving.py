@@ -6,6 +6,8 @@ Rules kept here:
 - Between HEADERS and the last CONTINUATION of its block comes no other frame (section 6.10).
 - DATA counts for flow control with its padding, also if its stream is closed (sections 5.2 and 6.1). What the caller
   never sees is acknowledged at once.
+- What the caller has not acknowledged of a stream is acknowledged when it ends, also if the caller keeps it: the number
+  of streams bounds that.
 - The peer may send more when half of a window is used up and acknowledged, so that WINDOW_UPDATE frames are few.
 - A frame for a closed stream (section 5.1) is ignored if we have reset the stream, is a stream error if the peer has,
   and is an error of the connection if the stream had ended both ways. Streams that were reset are remembered up to
@@ -95,8 +97,8 @@ class Receiver(Sender):
     def acknowledge(self, stream: Stream, size: int) -> None:
         """Lets the peer send as much again, since the caller has dealt with data (section 5.2).
 
-        A server need not call it for a request of which it keeps the data until it responds: what is not acknowledged
-        when a stream ends for a server, or is reset, is acknowledged then.
+        What is not acknowledged when a stream ends, or is reset, is acknowledged then, to the connection: so a short
+        message needs no call of this method.
 
         Args:
             stream: of this connection; it may have ended.
@@ -229,6 +231,12 @@ class Receiver(Sender):
 
     def _close(self, stream: Stream) -> None:
         del self.streams[stream.id]
+        held = self._stream_room - stream.window - stream.taken
+        if held > 0:
+            stream.taken += held
+            self._taken += held
+            if self._taken >= self._worthwhile:
+                self._announce()
 
     def _abandon(self, stream: Stream, *, by_us: bool = RESET_BY_US) -> None:
         del self.streams[stream.id]
