@@ -79,6 +79,8 @@ def test_a_message_that_is_announced_as_too_large_is_refused_and_not_kept(cut: i
     data = b"".join(map(frame, before)) + b"\0\xff\xff\xff\xff" + bytes(4000)
     for part in (data[:cut], data[cut:]):
         reader.feed(part)
+    assert reader.refused is not bool(before)
+    assert bool(reader.held) is bool(before), "kept before anybody takes it"
     assert [reader.take() for _ in before] == before
     for _ in range(2):
         with pytest.raises(ResourceExhausted, match="4294967295 bytes was announced; 1000 is the most"):
