@@ -9,6 +9,8 @@ Rules kept here:
 - The peer may send more when half of a window is used up and acknowledged, so that WINDOW_UPDATE frames are few; on the
   connection also when ``_WORTHWHILE`` bytes are, so that a large window stays nearly as large as it is.
 - A stream may be given more than its window, once, for data that the caller wants whole (``widen``).
+- What the caller has not acknowledged of a stream is acknowledged when it ends, also if the caller keeps it: the number
+  of streams bounds that.
 - A frame for a closed stream (section 5.1) is ignored if we have reset the stream, is a stream error if the peer has,
   and is an error of the connection if the stream had ended both ways. Streams that were reset are remembered up to
   ``Limits.closed_streams``; for what has been forgotten, a frame is a stream error.
@@ -101,8 +103,8 @@ class Receiver(Sender):
     def acknowledge(self, stream: Stream, size: int) -> None:
         """Lets the peer send as much again, since the caller has dealt with data (section 5.2).
 
-        A server need not call it for a request of which it keeps the data until it responds: what is not acknowledged
-        when a stream ends for a server, or is reset, is acknowledged then.
+        What is not acknowledged when a stream ends, or is reset, is acknowledged then, to the connection: so a short
+        message needs no call of this method.
 
         Args:
             stream: of this connection; it may have ended.
@@ -250,6 +252,12 @@ class Receiver(Sender):
 
     def _close(self, stream: Stream) -> None:
         del self.streams[stream.id]
+        held = self._stream_room - stream.window - stream.taken
+        if held > 0:
+            stream.taken += held
+            self._taken += held
+            if self._taken >= self._worthwhile:
+                self._announce()
 
     def _abandon(self, stream: Stream, *, by_us: bool = RESET_BY_US) -> None:
         del self.streams[stream.id]

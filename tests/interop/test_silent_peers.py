@@ -12,11 +12,12 @@ from h2.errors import ErrorCodes
 from h2.events import DataReceived, PingReceived, RequestReceived, StreamEnded
 
 import micro_rt as micro
-from micro_rt.backends.grpclib import silence, transport
-from micro_rt.backends.grpclib.silence import PINGS, Pace
+from micro_rt.backends.grpclib import transport
 from micro_rt.metadata import EMPTY
 from micro_rt.testing.proxy import FaultProxy
+from micro_rt.transport import silence
 from micro_rt.transport.base import Connection
+from micro_rt.transport.silence import PINGS, Pace
 from tests.helpers.lab import our_client, our_server
 from tests.helpers.mesh import mesh_on
 from tests.helpers.sizes import Figures, Size

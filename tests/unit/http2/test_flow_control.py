@@ -402,6 +402,21 @@ def test_a_client_acknowledges_a_response_after_its_end() -> None:
     assert {number for kind, _, number, _ in frames_of(connection.data_to_send()) if kind == WINDOW_UPDATE} == {0}
 
 
+def test_the_end_of_a_response_acknowledges_it_to_the_connection() -> None:
+    connection = client(stream_window=65_535, connection_window=65_535)
+    for _ in range(20):
+        stream = connection.request(GET, ended=True)
+        seen(connection, headers(stream.id, OK) + raw(DATA, 1, stream.id, b"x" * 16_000))
+    assert not connection.ended
+
+
+def test_window_updates_are_counted() -> None:
+    connection = client()
+    stream = connection.request(POST)
+    assert seen(connection, update(0, 1) + update(stream.id, 1), 0.0) == []
+    assert connection.window_updates == 2
+
+
 def test_a_smaller_window_holds_from_its_acknowledgment() -> None:  # 6.5.3
     connection = server(established=False, stream_window=100)
     seen(connection, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings() + headers(1, POST), 0.0)
