@@ -27,7 +27,7 @@ class OwnClient:
     name = "grpc"
 
     def connection(self, address: str) -> Connection:
-        return GrpcTransport(max_message=LARGEST).connection(address)
+        return GrpcTransport(receive=LARGEST, send=LARGEST).connection(address)
 
     async def listen(self, address: str, dispatch: Dispatch) -> Listener:
         return await GrpclibTransport().listen(address, dispatch)

@@ -18,7 +18,7 @@ import ssl
 from copy import copy
 from typing import Any, Final
 
-from micro_rt.backends.grpc.client_calls import GrpcClientStream, UnaryCall
+from micro_rt.backends.grpc.client_calls import GrpcClientStream, UnaryCall, too_large
 from micro_rt.backends.grpc.client_link import ClientLink
 from micro_rt.backends.grpc.deadlines import Deadlines
 from micro_rt.backends.grpc.fields import Pairs, metadata_fields, request_group, size_of_pairs
@@ -50,14 +50,19 @@ class GrpcConnection(Connection):
     Args:
         address: ``host:port``.
         tls: secures the connection, or None.
-        max_message: bytes that a message of an answer may have.
+        receive: bytes that a message which arrives may have.
+        send: bytes that a message which is sent may have.
     """
 
-    def __init__(self, address: str, tls: ssl.SSLContext | None = None, max_message: int = MAX_MESSAGE) -> None:
+    def __init__(
+        self, address: str, tls: ssl.SSLContext | None = None, *, receive: int = MAX_MESSAGE, send: int = MAX_MESSAGE
+    ) -> None:
         self._address = address
         self._host, self._port = split(address)
         self._tls = tls
-        self._max_message = max_message
+        self._receive = receive
+        self._send = send
+        self._short = min(_SHORT, send)
         # A zone means something on this machine alone, and is no part of what is sent (RFC 6874).
         self._authority = join(self._host.partition("%")[0], self._port)
         self._groups: dict[tuple[str, str], Group] = {}
@@ -81,11 +86,13 @@ class GrpcConnection(Connection):
         link = self._link
         if link is None or not link.usable:
             link = await self._connected(deadline)
+        if deadline is not None and deadline <= link.loop.time():
+            raise self._too_late(path)
         group = self._groups.get((path, content_subtype)) or self._new_group(path, content_subtype)
         pairs = self._pairs(link, group, path, metadata) if metadata.pairs else ()
-        call = GrpcClientStream(link, path, group, pairs, deadline, info, self._max_message)
+        call = GrpcClientStream(self._send, link, path, group, pairs, deadline, info, self._receive)
         if deadline is not None:
-            call.expire_at(self._all_deadlines(), deadline, self._remaining(link, path, deadline))
+            call.expire_at(self._all_deadlines(), deadline)
         await call.start()
         return call
 
@@ -99,16 +106,20 @@ class GrpcConnection(Connection):
         message: bytes,
     ) -> bytes:
         """Makes a whole unary call."""
-        if len(message) > _SHORT:
+        if len(message) > self._short:
+            if len(message) > self._send:
+                raise too_large(path, len(message), self._send)
             return await super().unary(path, content_subtype, metadata, deadline, info, message)
         link = self._link
         if link is None or link.http2.closing or link.paused or link.transport is None or link.transport.is_closing():
             link = await self._writable(deadline)
+        if deadline is not None and deadline <= link.loop.time():
+            raise self._too_late(path)
         group = self._groups.get((path, content_subtype)) or self._new_group(path, content_subtype)
         pairs = self._pairs(link, group, path, metadata) if metadata.pairs else ()
-        call = UnaryCall(frame(message), link, path, group, pairs, deadline, info, self._max_message)
+        call = UnaryCall(frame(message), link, path, group, pairs, deadline, info, self._receive)
         if deadline is not None:
-            call.expire_at(self._all_deadlines(), deadline, self._remaining(link, path, deadline))
+            call.expire_at(self._all_deadlines(), deadline)
         call.begin()
         try:
             return await call.future
@@ -117,6 +128,7 @@ class GrpcConnection(Connection):
             raise
         finally:
             call.release()
+            del call  # The traceback of an error would hold it, and it holds the error.
 
     async def close(self) -> None:
         """Closes every connection; calls in flight end as ``Unavailable``."""
@@ -141,18 +153,11 @@ class GrpcConnection(Connection):
             deadlines = self._deadlines = Deadlines(asyncio.get_running_loop())
         return deadlines
 
-    def _remaining(self, link: ClientLink, path: str, deadline: float) -> float:
-        """Returns the seconds until a deadline.
-
-        Raises:
-            DeadlineExceeded: it has passed.
-        """
-        remaining = deadline - link.loop.time()
-        if remaining <= 0:
-            error = error_of_deadline(path, self._address)
-            error.may_have_run = error.unanswered = False
-            raise error
-        return remaining
+    def _too_late(self, path: str) -> DeadlineExceeded:
+        """Returns what a call ends with that is made after its deadline."""
+        error = error_of_deadline(path, self._address)
+        error.may_have_run = error.unanswered = False
+        return error
 
     def _new_group(self, path: str, content_subtype: str) -> Group:
         """Returns the fields that all requests of a method have.

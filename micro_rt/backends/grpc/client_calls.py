@@ -23,7 +23,7 @@ from copy import copy
 from typing import Any, Final, cast
 
 from micro_rt.backends.grpc.client_link import Call, ClientLink
-from micro_rt.backends.grpc.deadlines import Deadlines, Slot, release
+from micro_rt.backends.grpc.deadlines import Deadlines, Slot
 from micro_rt.backends.grpc.fields import Pairs, timeout_of
 from micro_rt.backends.grpc.framing import PREFIX_BYTES, MessageReader, frame, read_prefix
 from micro_rt.backends.grpc.replies import (
@@ -45,7 +45,7 @@ from micro_rt.http2.hpack import Group
 from micro_rt.http2.streams import DONE, Stream
 from micro_rt.transport.base import ClientStream, ended_already, many_replies, no_reply
 
-__all__ = ["DEADLINE_SLACK", "PIECE", "GrpcClientStream", "UnaryCall"]
+__all__ = ["DEADLINE_SLACK", "PIECE", "GrpcClientStream", "UnaryCall", "too_large"]
 
 DEADLINE_SLACK = 0.002
 """Seconds before its deadline from which on a call that the server cancels counts as one that took too long."""
@@ -95,9 +95,9 @@ class _BaseCall:
         """Whether nothing of the request waits to be sent."""
         self._slot: Slot | None = None
 
-    def expire_at(self, deadlines: Deadlines, deadline: float, remaining: float) -> None:
+    def expire_at(self, deadlines: Deadlines, deadline: float) -> None:
         """Has the call end at a deadline."""
-        self._slot = deadlines.add(self, deadline, remaining)
+        self._slot = deadlines.add(self, deadline)
 
     def expire(self) -> None:
         """Ends the call: its deadline has passed."""
@@ -170,7 +170,7 @@ class _BaseCall:
         slot = self._slot
         if slot is not None:
             self._slot = None
-            release(slot, self)
+            slot.pop(self, None)
 
     def _section(self) -> Any:
         """Returns the header section of the request."""
@@ -299,22 +299,24 @@ class UnaryCall(_BaseCall):
 
     def _finish(self, trailers: Trailers, *, alone: bool) -> None:
         self._forget()
-        path = self._path
         self._info.trailers = trailers.metadata
         reply = self._reply
-        if trailers.ok and reply is not None and (self._reader is None or not self._reader.held):
+        if trailers.ok and reply is not None and self._reader is None:
             if not self.future.done():
                 self.future.set_result(reply)
             return
-        error = error_of_status(trailers, path, alone=alone)
-        if error is None:
+        error = error_of_status(trailers, self._path, alone=alone)
+        if error is None and self._reader is not None:
             try:
-                if self._reader is not None:
-                    self._reader.end()
-                error = no_reply(path)
+                self._reader.end()
             except Error as cut:
                 error = cut
-        self._ended(error)
+        if error is None and reply is None:
+            error = no_reply(self._path)
+        if error is not None:
+            self._ended(error)
+        elif reply is not None and not self.future.done():
+            self.future.set_result(reply)
 
     def _take_part(self, data: bytes) -> None:
         """Takes data of a reply that does not come in one frame, or of a second one."""
@@ -344,6 +346,7 @@ class GrpcClientStream(_BaseCall, ClientStream):
     """The client's end of a call of any kind.
 
     Args:
+        most: bytes that a message of the request may have.
         others: as of every call.
     """
 
@@ -351,6 +354,7 @@ class GrpcClientStream(_BaseCall, ClientStream):
         "_burst",
         "_end",
         "_last",
+        "_most",
         "_opening",
         "_outcome",
         "_readable",
@@ -361,6 +365,7 @@ class GrpcClientStream(_BaseCall, ClientStream):
 
     def __init__(
         self,
+        most: int,
         link: ClientLink,
         path: str,
         group: Group,
@@ -369,6 +374,7 @@ class GrpcClientStream(_BaseCall, ClientStream):
         info: CallInfo,
         limit: int,
     ) -> None:
+        self._most = most
         super().__init__(link, path, group, pairs, deadline, info, limit)
         self._reader = MessageReader(limit)
         self._unacknowledged = 0
@@ -427,6 +433,11 @@ class GrpcClientStream(_BaseCall, ClientStream):
         if self._last:
             raise ended_already(self._path)
         self._last = end
+        if len(message) > self._most:
+            error = too_large(self._path, len(message), self._most)
+            error.may_have_run = True
+            self._cut(error)
+            raise copy(error)
         data = frame(message)
         try:
             if len(data) <= PIECE:
@@ -495,15 +506,20 @@ class GrpcClientStream(_BaseCall, ClientStream):
 
     def on_data(self, data: bytes, ended: bool) -> None:
         """Takes data of the answer."""
+        reader = self._reader
+        reader.feed(data)
         self._unacknowledged += len(data)
-        self._reader.feed(data)
         if ended:
             self._end_early(_no_status(self._path, self._link.address))
-        elif self._reader.refused:
+        elif reader.refused:
             self._drop()  # ``take`` tells.
         waiter = self._readable
-        if waiter is not None and not waiter.done():
+        if waiter is None or waiter.done():
+            return
+        if reader.missing <= 0 or reader.refused:
             waiter.set_result(None)
+        elif self._unacknowledged >= _WORTHWHILE:
+            self._acknowledge(0)
 
     def on_trailers(self, fields: Any) -> None:
         """Takes the trailers, which end the answer."""
@@ -607,6 +623,17 @@ class GrpcClientStream(_BaseCall, ClientStream):
         writable = self._writable
         if writable is not None and not writable.done():
             writable.set_result(False)
+
+
+def too_large(path: str, size: int, most: int) -> ResourceExhausted:
+    """Returns what sending a message ends with that is larger than the limit: it is not sent.
+
+    Args:
+        path: of the call.
+        size: bytes of the message.
+        most: bytes that it may have.
+    """
+    return ResourceExhausted(f"{path}: a message of {size} bytes; {most} is the most that is sent", may_have_run=False)
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:

@@ -1,116 +1,138 @@
-"""The deadlines of calls, on few timers of the event loop.
+"""Deadlines of many calls, with one timer of the event loop for all of them.
 
-A timer of the event loop costs more than the rest of a short call, and nearly no call reaches its deadline. So calls
-whose deadlines are close to each other share a bucket, and a bucket has one timer.
+A timer of its own costs a call more than all other work on its deadline. Calls whose deadlines are less than ``TICK``
+apart share a slot here, and the loop's timer runs only at slots that somebody has asked for.
 
-Rules kept here, and why:
+Rules kept here:
 
-- The timer of a bucket runs *before* the deadlines in it. Only the calls that are still open then get a timer each. So
-  no call ends before its deadline, and none later than with a timer of its own.
-- The further a bucket is away, the wider it is: there are never more than about ``_BUCKETS`` of a level, however many
-  deadlines there were.
-- What has ended is taken out at once: nothing keeps a call until its deadline.
+- Nobody is told too early, and everybody is told at most ``TICK`` too late, by the clock of the loop.
+- To add and to remove cost the same, however many there are.
+- A slot is made once and stays until its time, also if all its calls have ended: most calls end before their deadlines,
+  and their slots are used by the next calls. Empty slots are swept before they outnumber the others, as a peer may
+  choose deadlines that are years away.
 """
 
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
+from heapq import heapify, heappop, heappush
 from typing import Final, Protocol, TypeAlias
 
-__all__ = ["Deadlines", "Expiring", "Slot", "release"]
+__all__ = ["TICK", "Deadlines", "Expiring", "Slot"]
+
+_PER_SECOND: Final = 256
+TICK: Final = 1 / _PER_SECOND
+"""Seconds that somebody may be told too late."""
+_FARTHEST: Final = 1 << 40
+"""The last slot, a century away: numbers may be larger than integers can be made of quickly, or infinite."""
+_SWEEP_AT: Final = 1024
+"""Slots from which on the empty ones are swept."""
 
 
 class Expiring(Protocol):
-    """Something with a deadline."""
+    """What has a deadline."""
 
     def expire(self) -> None:
-        """Ends it: the deadline has passed."""
+        """Is called when the deadline has passed. It must not raise."""
+        ...
 
 
-Slot: TypeAlias = dict[Expiring, "float | asyncio.TimerHandle"]
-"""Where a deadline is kept: with its time while it shares a timer, and then with a timer of its own."""
-
-_BUCKETS: Final = 32
-"""How many buckets of a level there are at most, about."""
-_WIDTHS: Final = (1 / 16, 1.0, 16.0, 256.0, 4096.0)
-"""Seconds of the buckets of each level."""
-_FURTHEST: Final = tuple(_BUCKETS * width for width in _WIDTHS)
-"""Seconds from which on the next level is used. A deadline that is further away than the last has a timer of its own."""
-_NEAR: Final = 2 * _WIDTHS[0]
-"""Seconds below which a deadline has a timer of its own."""
+Slot: TypeAlias = dict[Expiring, None]
+"""Those who are told together, in the order in which they were added. Remove one by ``slot.pop(one, None)``."""
 
 
 class Deadlines:
-    """The deadlines of calls on one event loop.
+    """The deadlines of one event loop.
 
     Args:
         loop: the event loop.
     """
 
-    __slots__ = ("_levels", "_loop")
+    __slots__ = ("_armed", "_loop", "_slots", "_sweep_at", "_ticks", "_timer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._levels: tuple[dict[int, tuple[Slot, asyncio.TimerHandle]], ...] = tuple({} for _ in _WIDTHS)
+        self._slots: dict[int, Slot] = {}
+        self._ticks: list[int] = []
+        """A heap: the tick of each slot, once."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed = _FARTHEST + 1
+        """The tick that the timer waits for."""
+        self._sweep_at = _SWEEP_AT
 
-    def add(self, expiring: Expiring, when: float, remaining: float) -> Slot:
-        """Has something expire at a time.
+    def __len__(self) -> int:
+        """Returns how many wait."""
+        return sum(map(len, self._slots.values()))
+
+    def add(self, one: Expiring, when: float) -> Slot:
+        """Has ``one.expire()`` called at a time, unless it is removed before.
 
         Args:
-            expiring: what; one that is not in another slot.
-            when: on the clock of the event loop.
-            remaining: seconds until then.
+            one: what has the deadline.
+            when: the time, on the clock of the loop.
 
         Returns:
-            What ``release`` takes.
+            The slot, to remove it by ``slot.pop(one, None)``.
         """
-        if remaining < _NEAR or remaining >= _FURTHEST[-1]:
-            return self._alone({}, expiring, when)
-        level = bisect_right(_FURTHEST, remaining)
-        width = _WIDTHS[level]
-        number = int(when / width)
-        found = self._levels[level].get(number)
-        if found is None:
-            found = self._new(level, number, number * width)
-        slot = found[0]
-        slot[expiring] = when
+        try:
+            tick = int(when * _PER_SECOND) + 1
+        except (OverflowError, ValueError):  # Infinite, or not a number.
+            tick = _FARTHEST
+        slot = self._slots.get(tick)
+        if slot is None:
+            slot = self._new_slot(tick)
+        slot[one] = None
         return slot
 
     def close(self) -> None:
-        """Forgets everything."""
-        for level in self._levels:
-            for slot, timer in level.values():
-                timer.cancel()
-                slot.clear()
-            level.clear()
+        """Forgets all, and leaves no timer behind."""
+        self._slots.clear()
+        self._ticks.clear()
+        self._disarm()
 
-    # Helpers
-
-    def _new(self, level: int, number: int, when: float) -> tuple[Slot, asyncio.TimerHandle]:
-        slot: Slot = {}
-        timer = self._loop.call_at(when, self._refine, level, number)
-        found = self._levels[level][number] = (slot, timer)
-        return found
-
-    def _refine(self, level: int, number: int) -> None:
-        """Gives each of what is still open in a bucket a timer of its own."""
-        slot, _ = self._levels[level].pop(number)
-        for expiring, when in list(slot.items()):
-            if type(when) is float:
-                self._alone(slot, expiring, when)
-
-    def _expire(self, slot: Slot, expiring: Expiring, when: float) -> None:
-        if slot.pop(expiring, None) is not None:
-            expiring.expire()
-
-    def _alone(self, slot: Slot, expiring: Expiring, when: float) -> Slot:
-        slot[expiring] = self._loop.call_at(when, self._expire, slot, expiring, when)
+    def _new_slot(self, tick: int) -> Slot:
+        tick = min(tick, _FARTHEST)
+        slots = self._slots
+        if tick in slots:
+            return slots[tick]
+        if len(slots) >= self._sweep_at:
+            self._sweep()
+        slot = slots[tick] = {}
+        heappush(self._ticks, tick)
+        if tick < self._armed:
+            self._arm(tick)
         return slot
 
+    def _sweep(self) -> None:
+        """Removes the slots that are empty."""
+        slots = self._slots
+        for tick in [tick for tick, slot in slots.items() if not slot]:
+            del slots[tick]
+        self._ticks = list(slots)
+        heapify(self._ticks)
+        self._sweep_at = max(_SWEEP_AT, 2 * len(slots))
 
-def release(slot: Slot, expiring: Expiring) -> None:
-    """Takes something out that has ended before its deadline."""
-    kept = slot.pop(expiring, None)
-    if kept is not None and type(kept) is not float:
-        kept.cancel()  # type: ignore[union-attr]
+    def _arm(self, tick: int) -> None:
+        self._disarm()
+        self._armed = tick
+        self._timer = self._loop.call_at(tick / _PER_SECOND, self._fire)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._armed = _FARTHEST + 1
+
+    def _fire(self) -> None:
+        self._timer = None
+        self._armed = _FARTHEST + 1
+        now = self._loop.time() * _PER_SECOND
+        ticks, slots = self._ticks, self._slots
+        while ticks and ticks[0] <= now:
+            slot = slots.pop(heappop(ticks))
+            for one in list(slot):
+                if slot.pop(one, self) is None:  # Another one may have removed it.
+                    one.expire()
+        # The clock of uvloop may stand before the time that its timer was for.
+        if self._ticks and self._ticks[0] < self._armed:
+            self._arm(self._ticks[0])

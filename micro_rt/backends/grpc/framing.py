@@ -138,6 +138,11 @@ class MessageReader:
         return self._joined(size)
 
     @property
+    def missing(self) -> int:
+        """Bytes that must come until ``take`` gives a message, once it has given None: as far as its prefix is there."""
+        return (self._size if self._size >= 0 else PREFIX_BYTES) - self.held
+
+    @property
     def refused(self) -> bool:
         """Whether a message is not acceptable: ``take`` tells, after the messages before it, and no more is kept."""
         return self._error is not None

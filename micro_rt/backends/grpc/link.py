@@ -60,6 +60,7 @@ class Link(asyncio.Protocol, Generic[ConnectionT]):
         "_scheduled",
         "_timer",
         "_waiting",
+        "heard",
         "http2",
         "loop",
         "lost",
@@ -83,6 +84,8 @@ class Link(asyncio.Protocol, Generic[ConnectionT]):
         """Whether the transport holds so much that whoever sends messages must wait: see ``drain``."""
         self.reading = True
         """Whether the transport reads: see ``stop_reading``."""
+        self.heard = self.loop.time()
+        """When something came last, on the clock of the loop."""
         self.problem = ""
         """Why this side has ended the connection, in words for an error or a log."""
         self._ending = False
@@ -128,8 +131,9 @@ class Link(asyncio.Protocol, Generic[ConnectionT]):
         """Takes what has come. Never raises."""
         if self._ending:
             return
+        self.heard = now = self.loop.time()
         try:
-            events = self.http2.receive(data, self.loop.time())
+            events = self.http2.receive(data, now)
             if events:
                 self.handle(events)
         except Exception as error:
