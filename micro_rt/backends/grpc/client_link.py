@@ -193,7 +193,8 @@ class ClientLink(Link[ClientConnection]):
 
     def use_up(self) -> None:
         """Begins no further call: there are no numbers left for streams (RFC 9113, section 5.1.1)."""
-        self.http2.close()
+        # Without a GOAWAY, for which some servers end the calls that are in flight.
+        self.http2.closing = True
         self.flush_soon()
         self._leave_out(closing=True)
 
