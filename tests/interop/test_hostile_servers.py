@@ -13,7 +13,7 @@ from h2.events import DataReceived, RequestReceived, StreamEnded, StreamReset
 from h2.settings import SettingCodes
 
 import micro_rt as micro
-from micro_rt.backends.grpc.client_calls import UnaryCall
+from micro_rt.backends.grpc.client_unary import UnaryCall
 from micro_rt.backends.grpc.transport import GrpcTransport
 from micro_rt.context import CallInfo
 from micro_rt.metadata import EMPTY, Metadata

@@ -18,8 +18,9 @@ import ssl
 from copy import copy
 from typing import Any, Final
 
-from micro_rt.backends.grpc.client_calls import GrpcClientStream, UnaryCall, too_large
 from micro_rt.backends.grpc.client_link import ClientLink
+from micro_rt.backends.grpc.client_stream import GrpcClientStream, too_large
+from micro_rt.backends.grpc.client_unary import UnaryCall
 from micro_rt.backends.grpc.deadlines import Deadlines
 from micro_rt.backends.grpc.fields import Pairs, metadata_fields, request_group, size_of_pairs
 from micro_rt.backends.grpc.framing import MAX_MESSAGE, frame
@@ -120,8 +121,8 @@ class GrpcConnection(Connection):
         call = UnaryCall(frame(message), link, path, group, pairs, deadline, info, self._receive)
         if deadline is not None:
             call.expire_at(self._all_deadlines(), deadline)
-        call.begin()
         try:
+            call.begin()
             return await call.future
         except BaseException:
             call.give_up()

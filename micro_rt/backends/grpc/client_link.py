@@ -173,6 +173,12 @@ class ClientLink(Link[ClientConnection]):
         if self.waiting:
             self.next_turn()
 
+    def wait(self, call: Call) -> None:
+        """Has a call wait until the server allows another stream."""
+        self.waiting[call] = None
+        if self.silence.timer is None:
+            self.silence.watch()
+
     def next_turn(self) -> None:
         """Begins calls that wait, as far as the server allows streams; leaves them out if it takes none any more."""
         http2, waiting = self.http2, self.waiting

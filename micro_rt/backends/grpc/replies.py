@@ -49,6 +49,7 @@ __all__ = [
     "error_of_reset",
     "error_of_status",
     "lost",
+    "no_status",
     "read_head",
     "read_trailers",
     "refused",
@@ -188,6 +189,8 @@ def error_of_reset(fault: StreamError, path: str, address: str, *, by_peer: bool
         return lost(path, address, problem or ("" if by_peer else fault.reason))
     if code == ErrorCode.REFUSED_STREAM:
         return refused(path, address)
+    if not by_peer and code == ErrorCode.ENHANCE_YOUR_CALM:
+        return ResourceExhausted(f"{path}: the answer of {address} has {fault.reason}")
     if not by_peer:
         return Internal(f"{path}: the answer of {address} breaks the rules of HTTP/2: {fault.reason}")
     if code == ErrorCode.CANCEL:
@@ -223,3 +226,13 @@ def lost(path: str, address: str, problem: str = "") -> Unavailable:
 def refused(path: str, address: str) -> Unavailable:
     """Returns what a call ends with that the server has not begun, and will not begin (gRFC A6)."""
     return Unavailable(f"{address} refused {path}: it is stopping or full", id="micro.refused", may_have_run=False)
+
+
+def no_status(path: str, address: str) -> Internal:
+    """Returns what a call ends with whose server ends it without a status.
+
+    Args:
+        path: of the call.
+        address: of the server.
+    """
+    return Internal(f"{address} ended {path} without a status")
