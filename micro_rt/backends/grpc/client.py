@@ -30,6 +30,7 @@ from micro_rt.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted
 from micro_rt.http2.hpack import Group
 from micro_rt.kit.net import join, split
 from micro_rt.kit.ordered import OrderedSet
+from micro_rt.listener.address import UNIX
 from micro_rt.metadata import Metadata
 from micro_rt.text import printable
 from micro_rt.transport.base import Connection
@@ -49,7 +50,7 @@ class GrpcConnection(Connection):
     """Calls to one node.
 
     Args:
-        address: ``host:port``.
+        address: ``host:port``, or ``unix:`` and the path of a socket.
         tls: secures the connection, or None.
         receive: bytes that a message which arrives may have.
         send: bytes that a message which is sent may have.
@@ -59,13 +60,15 @@ class GrpcConnection(Connection):
         self, address: str, tls: ssl.SSLContext | None = None, *, receive: int = MAX_MESSAGE, send: int = MAX_MESSAGE
     ) -> None:
         self._address = address
-        self._host, self._port = split(address)
+        self._socket = address.removeprefix(UNIX) if address.startswith(UNIX) else ""
+        """The path of a Unix socket, if it is one."""
+        self._host, self._port = ("localhost", 0) if self._socket else split(address)
         self._tls = tls
         self._receive = receive
         self._send = send
         self._short = min(_SHORT, send)
         # A zone means something on this machine alone, and is no part of what is sent (RFC 6874).
-        self._authority = join(self._host.partition("%")[0], self._port)
+        self._authority = self._host if self._socket else join(self._host.partition("%")[0], self._port)
         self._groups: dict[tuple[str, str], Group] = {}
         self._link: ClientLink | None = None
         """The connection that new calls are made on."""
@@ -251,13 +254,15 @@ class GrpcConnection(Connection):
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                _, link = await loop.create_connection(
-                    self._new_link,
-                    self._host,
-                    self._port,
-                    ssl=self._tls,
-                    server_hostname=None if self._tls is None else self._host,
-                )
+                name = None if self._tls is None else self._host
+                if self._socket:
+                    _, link = await loop.create_unix_connection(
+                        self._new_link, self._socket, ssl=self._tls, server_hostname=name
+                    )
+                else:
+                    _, link = await loop.create_connection(
+                        self._new_link, self._host, self._port, ssl=self._tls, server_hostname=name
+                    )
                 try:
                     answered = await link.ready
                 except BaseException:

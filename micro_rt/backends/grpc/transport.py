@@ -40,9 +40,9 @@ class GrpcTransport:
             tls.set_alpn_protocols(["h2"])
 
     def connection(self, address: str) -> Connection:
-        """Makes a connection to ``host:port``, without connecting yet."""
+        """Makes a connection to ``host:port`` or to ``unix:`` and a path, without connecting yet."""
         return GrpcConnection(address, self._tls, receive=self._receive, send=self._send)
 
     async def listen(self, address: str, dispatch: Dispatch) -> Listener:
-        """Listens on ``host:port``; port 0 picks a free one."""
+        """Listens on ``host:port``, where port 0 picks a free one, or on ``unix:`` and a path."""
         return await listen(address, dispatch, ServerLimits(receive=self._receive, send=self._send))
