@@ -247,7 +247,11 @@ class ServerCall(ServerStream):
             self._drop_held()
             with suppress(ClientGone):
                 await self.finish(_too_late())
-        except Exception:
+        except Exception as error:
+            if self._failure is not None and isinstance(error, Error):
+                with suppress(ClientGone):
+                    await self.finish(self._failure)
+                return
             _log.exception("%s raised an unexpected exception", self.path, extra=sparsely("call"))
             with suppress(ClientGone):
                 await self.finish(handler_failed(self.path))
