@@ -93,7 +93,8 @@ class GrpcListener(Listener):
         await self.drain()
         await asyncio.sleep(0)  # A call that has just ended lets go of its stream in the next turn of the event loop.
         links = list(self._links)
-        tasks = [call.task for link in links for call in link.calls if call.task is not None]
+        calls = [call for link in links for call in link.calls]
+        tasks = [call.task for call in calls if call.task is not None]
         finished = [link for link in links if link.finish()]
         await _all_closed(finished, LINGER)
         for link in links:
@@ -101,8 +102,8 @@ class GrpcListener(Listener):
         await _all_closed(links, FLUSH_TIMEOUT)
         for link in links:
             link.cut()
-        for task in tasks:
-            task.cancel()
+        for call in calls:
+            call.cancel()
         await wait_for_cancelled([task for task in tasks if not task.done()], _log)
         await _all_closed(links, FLUSH_TIMEOUT)
         self.deadlines.close()

@@ -30,7 +30,15 @@ from micro_rt.backends.grpc.fields import OK_TRAILERS, Section, metadata_fields,
 from micro_rt.backends.grpc.framing import PREFIX_BYTES, MessageReader, read_prefix
 from micro_rt.backends.grpc.requests import Request
 from micro_rt.backends.grpc.server_limits import SEND_PIECE
-from micro_rt.errors import Cancelled, DeadlineExceeded, EndOfStream, Error, Internal, ResourceExhausted
+from micro_rt.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    EndOfStream,
+    Error,
+    FailedPrecondition,
+    Internal,
+    ResourceExhausted,
+)
 from micro_rt.http2.errors import ErrorCode
 from micro_rt.http2.streams import DONE, Stream
 from micro_rt.logs import logger, sparsely
@@ -192,11 +200,15 @@ class ServerCall(ServerStream):
 
     def on_gone(self) -> None:
         """Cancels the handler, because the client cannot be reached any more."""
-        self._held.clear()
+        self._drop_held()
         if self.task is None:
             self.end()
         else:
             self.cancel()
+        # Another task of the handler may wait, and nobody cancels that.
+        self._wake()
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
 
     def expire(self) -> None:
         """Ends the call, because its deadline has passed."""
@@ -244,10 +256,13 @@ class ServerCall(ServerStream):
             task = asyncio.current_task()
             if not self._expired or self.finished or task is None or task.uncancel():
                 raise
-            self._drop_held()
             with suppress(ClientGone):
                 await self.finish(_too_late())
-        except Exception:
+        except Exception as error:
+            if self._failure is not None and isinstance(error, Error):
+                with suppress(ClientGone):
+                    await self.finish(self._failure)
+                return
             _log.exception("%s raised an unexpected exception", self.path, extra=sparsely("call"))
             with suppress(ClientGone):
                 await self.finish(handler_failed(self.path))
@@ -297,7 +312,7 @@ class ServerCall(ServerStream):
         size, room = size_of_pairs(self._request.response.fields) + size_of_pairs(pairs), self._header_room
         if size > room:
             raise ResourceExhausted(f"{self.path}: reply headers of {size} bytes; {room} can be sent")
-        self._started = True
+        self._started = self._link.moved = True
         self._link.http2.send_headers(
             self._stream, (self._request.response, pairs, ()) if pairs else self._request.response
         )
@@ -306,8 +321,10 @@ class ServerCall(ServerStream):
     async def send(self, message: bytes) -> None:
         """Sends a message, waiting while the other side's window is full."""
         link, stream = self._link, self._stream
-        if self.finished or self._torn or stream.local >= DONE:
+        if self.finished or stream.local >= DONE:
             raise self._gone()
+        if self._torn:
+            raise FailedPrecondition(f"{self.path}: sending a message was cancelled, so nothing can follow it")
         size = len(message)
         if size > link.limits.send:
             raise ResourceExhausted(f"{self.path}: a message of {size} bytes; {link.limits.send} can be sent")
@@ -318,7 +335,7 @@ class ServerCall(ServerStream):
             link.held.append(self)
             link.flush_soon()
         held += (_prefix(0, size), message)
-        self._held_size += size
+        self._held_size += size + PREFIX_BYTES
         if self._held_size >= _HOLD:
             await self._send_held()
 

@@ -21,6 +21,8 @@ WINDOW: Final = 65_535
 """Bytes that a client may send on a stream before the handler reads them; HTTP/2 begins with as many."""
 SEND_PIECE: Final = 32 << 10
 """Bytes of replies that wait on a stream at most while the client opens no window."""
+_UNANNOUNCED: Final = 1 << 20
+"""Bytes that handlers have read, and the client was not told yet."""
 _CALL_BYTES: Final = 4 << 10
 """What an open call keeps besides its messages, in bytes, rounded up."""
 _BUFFER: Final = 4 << 20
@@ -84,7 +86,8 @@ class ServerLimits:
     @property
     def http2(self) -> Limits:
         """The limits of HTTP/2 that follow from these."""
-        window = min(self.streams * WINDOW + max(self.large_messages, self.receive + WINDOW), 2**31 - 1)
+        large = max(self.large_messages, self.receive + WINDOW)
+        window = min(self.streams * WINDOW + large + _UNANNOUNCED, 2**31 - 1)
         return Limits(
             streams=self.streams,
             header_list=self.header_list,

@@ -221,6 +221,8 @@ class ServerLink(Link[ServerConnection]):
 
     def _on_request(self, stream: Stream, fields: Any) -> None:
         """Accepts a call, or refuses it."""
+        if stream.closed:
+            return  # It was reset in the same read, or its connection has ended.
         request: Request = fields.note
         if request is None:
             request = fields.note = read_request(fields)
@@ -239,8 +241,11 @@ class ServerLink(Link[ServerConnection]):
     def _begin(self) -> None:
         """Begins calls that were accepted: so many that others have their turn."""
         backlog, serving = self._backlog, self.serving
-        if backlog is None or self.http2.waiting > self.limits.replies:
-            return  # Until the client has taken some of it.
+        if backlog is None:
+            return
+        if self.http2.waiting > self.limits.replies:  # Until the client has taken some of it.
+            _log.info("no call of %s begins now: it does not read its replies", self.peer, extra=sparsely("replies"))
+            return
         calls, context = self.calls, serving.context
         for _ in range(min(self.limits.begin, len(backlog))):
             call = backlog.popleft()
