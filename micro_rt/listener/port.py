@@ -29,13 +29,13 @@ BACKLOG: Final = 512
 """Connections that may wait to be accepted."""
 ANSWER_TIMEOUT: Final = 1.0
 """Seconds that somebody who speaks another protocol gets to read the answer."""
-_TEXT: Final = b"This port serves gRPC, which takes HTTP/2: without TLS, and with prior knowledge (h2c).\n"
+_TEXT: Final = "This port serves gRPC, which takes HTTP/2: without TLS, and with prior knowledge (h2c).\n"
 _ANSWER: Final = (
-    b"HTTP/1.1 505 HTTP Version Not Supported\r\n"
-    b"content-type: text/plain; charset=utf-8\r\n"
-    b"content-length: %d\r\n"
-    b"connection: close\r\n\r\n%b" % (len(_TEXT), _TEXT)
-)
+    "HTTP/1.1 505 HTTP Version Not Supported\r\n"
+    "content-type: text/plain; charset=utf-8\r\n"
+    f"content-length: {len(_TEXT)}\r\n"
+    f"connection: close\r\n\r\n{_TEXT}"
+).encode()
 _TLS: Final = b"\x16\x03"
 """What a handshake of TLS begins with."""
 

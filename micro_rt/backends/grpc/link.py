@@ -191,6 +191,7 @@ class Link(asyncio.Protocol, Generic[ConnectionT]):
         if data and transport is not None and not transport.is_closing():
             transport.write(data)
             if self.paused and transport.get_write_buffer_size() > MAX_UNSENT:
+                _log.warning("a connection is cut: the other side does not read", extra=sparsely("unread"))
                 self.cut("the other side does not read")
                 return
         if self.http2.closing and not self._ending and self.http2.finished:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
 import pytest
@@ -14,10 +13,9 @@ from micro_rt.backends.grpc.server_limits import ServerLimits
 from micro_rt.http2.errors import ErrorCode
 from micro_rt.http2.frames import MAX_STREAM_ID, PREFACE
 from micro_rt.transport.base import ServerStream
+from tests.helpers.waiting import soon
 from tests.unit.grpc.served import ACK, PING, Client, data, echo, message, never, request, turns, unary
 from tests.unit.http2.peers import raw, settings
-
-MINUTE = 60.0
 
 
 class Clock:
@@ -73,8 +71,11 @@ async def test_draining_goes_in_two_steps_and_refuses_new_calls() -> None:
     client.send(b"whatever comes now")
     await client.listener.drain()
     assert client.goaways()[2:] == []
-    await client.listener.close()
-    assert client.transport.closing
+    closing = asyncio.create_task(client.listener.close())
+    await turns()
+    assert not client.transport.closing, "the client has not closed yet"
+    client.transport.close()
+    await soon(closing)
 
 
 async def test_headers_and_their_reset_in_one_read_while_draining_harm_no_call() -> None:
@@ -161,10 +162,8 @@ async def test_a_connection_error_is_told_and_logged_once_per_second(caplog: pyt
         assert [code for _, code, _ in client.goaways()] == [ErrorCode.PROTOCOL_ERROR]
         assert client.transport.ended
     lines = [record.getMessage() for record in caplog.records]
-    assert 1 <= len(lines) <= 3
-    assert lines[0] == (
-        "the connection of 192.0.2.1:1234 is ended: PROTOCOL_ERROR: a frame for a stream that is idle"
-    )
+    assert 1 <= len(lines) < 20
+    assert lines[0] == ("the connection of 192.0.2.1:1234 is ended: PROTOCOL_ERROR: a frame for a stream that is idle")
 
 
 async def test_nothing_that_comes_after_the_end_is_looked_at() -> None:
@@ -205,9 +204,9 @@ async def test_a_client_that_does_not_answer_a_ping_is_cut(clock: Clock, caplog:
     assert len(pings(client)) == 1
     await clock.go(4)
     assert len(pings(client)) == 2
-    await clock.go(18)
+    await clock.go(16)
     assert not client.transport.aborted
-    await clock.go(4)
+    await clock.go(6)
     assert client.transport.aborted
     assert caplog.records[-1].getMessage().endswith("is cut: it did not answer a PING in time")
 
@@ -227,9 +226,7 @@ async def test_a_loop_that_was_blocked_does_not_blame_the_client(clock: Clock) -
 
 
 @pytest.mark.parametrize("calls", [0, 1])
-async def test_a_client_that_sends_pings_too_often_is_told_so(
-    calls: int, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_client_that_sends_pings_too_often_is_told_so(calls: int, caplog: pytest.LogCaptureFixture) -> None:
     client = Client(never)
     client.send(*(request(1),) * calls, ping(), ping(), ping())
     await turns()
@@ -311,11 +308,14 @@ async def test_a_connection_on_which_nothing_happens_has_no_timer_of_its_own() -
     await turns()
     assert len([timer for timer in loop._scheduled if not timer.cancelled()]) <= before + 1
     assert all(not client.transport.closing for client in clients)
-    await listener.close()
+    for client in clients:
+        client.transport.close()
+    await soon(listener.close())
 
 
 def test_limits_are_checked() -> None:
     assert ServerLimits().memory < 200 << 20
+    wrong: dict[str, Any]
     for wrong in ({"streams": 0}, {"receive": -1}, {"idle": 0.0}, {"send": 2**31}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             ServerLimits(**wrong)
