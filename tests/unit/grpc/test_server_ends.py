@@ -133,6 +133,21 @@ async def test_a_handler_that_cleans_up_is_cancelled_once() -> None:
     assert cancelled == 1
 
 
+async def test_a_client_that_says_goodbye_is_let_go_and_told_nothing_more() -> None:
+    client = Client()
+    await client.ask(request(1))
+    client.send(raw(7, 0, 0, bytes(8)))
+    assert not client.transport.ended
+    assert (await client.ask(data(1, b"", True)))[1].status == 0
+    assert client.transport.ended
+    await client.listener.drain()
+    await turns()
+    client.link.say_goodbye()
+    await turns()
+    assert client.link.lost
+    assert not client.goaways()
+
+
 # Mistakes
 
 
