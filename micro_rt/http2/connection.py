@@ -273,7 +273,8 @@ class Connection(Control):
         self._block = None
         for stream in list(self.streams.values()):
             self._drop_queue(stream)
-            fault = StreamError(stream.id, error.code, f"the connection has ended: {error.reason}")
+            reason = f"the connection has ended: {error.reason}"
+            fault = StreamError(stream.id, error.code, reason, of_connection=True)
             self._events.append(("reset", stream, fault, by_peer))
         self.streams.clear()
         self._turns.clear()

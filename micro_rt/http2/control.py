@@ -76,6 +76,7 @@ class Control(Receiver):
         "closing",
         "ended",
         "established",
+        "window_updates",
     )
 
     def __init__(self, encoder: Encoder, decoder: Decoder, limits: Limits) -> None:
@@ -88,6 +89,8 @@ class Control(Receiver):
         """Whether no further stream is opened, because of GOAWAY of either side."""
         self.ended = False
         """Whether the connection has ended: only ``data_to_send`` has something to give still."""
+        self.window_updates = 0
+        """WINDOW_UPDATE frames that have come: they show that the peer takes what we send, and there is no event for them."""
         self._own_pings = 0
         """PING frames that have not come back."""
         self._farewell = _OPEN
@@ -164,6 +167,7 @@ class Control(Receiver):
 
     def _on_window_update(self, stream_id: int, increment: int) -> None:
         """Takes a WINDOW_UPDATE frame (section 6.9)."""
+        self.window_updates += 1
         self._count("window_updates")
         if not stream_id:
             if not increment:

@@ -52,10 +52,12 @@ class StreamError(Http2Error):
         stream_id: the stream that ends.
         code: the code of its RST_STREAM, as it is on the wire.
         reason: what happened, for a log. It holds nothing that the peer wrote.
+        of_connection: whether the stream ends because its connection does.
     """
 
-    def __init__(self, stream_id: int, code: int, reason: str) -> None:
+    def __init__(self, stream_id: int, code: int, reason: str, *, of_connection: bool = False) -> None:
         super().__init__(f"stream {stream_id}: {code_name(code)}: {reason}")
+        self.of_connection = of_connection
         self.stream_id = stream_id
         self.code = code
         self.reason = reason

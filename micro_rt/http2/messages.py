@@ -3,7 +3,8 @@
 Rules kept here. A section that breaks one makes its message malformed: a stream error PROTOCOL_ERROR (section 8.1.1).
 
 - A name has no upper case, no space, no control character, nothing above 0x7e, and a colon only as its first
-  character; a value has no NUL, CR or LF, and no space or tab around it (section 8.2.1).
+  character; a value has no NUL, CR or LF, and no space or tab around it (section 8.2.1). A blank around the value of a
+  regular field of a response is let through: grpc-go sends an error message that ends with one as it is.
 - The fields of a connection, which HTTP/1.1 has, are illegal; ``te`` may only say ``trailers`` (section 8.2.2).
 - Pseudo-header fields come first, once each, and only those that the section defines (section 8.3). A request has
   ``:method``, ``:scheme`` and ``:path``, and a CONNECT has ``:method`` and ``:authority`` alone (sections 8.3.1 and
@@ -68,6 +69,9 @@ def check(kind: int, stream_id: int, fields: Fields) -> Head:
             regular = True
             continue
         name = field.name
+        if role == _BLANKED and kind != REQUEST:
+            regular = True
+            continue
         if role == _SPECIAL:
             regular = True
         elif role != _PSEUDO_FIELD:
@@ -111,6 +115,8 @@ _SPECIAL: Final = 2
 """A regular field that comes at most once, and whose value matters."""
 _PSEUDO_FIELD: Final = 3
 _ILLEGAL: Final = 4
+_BLANKED: Final = 5
+"""A regular field with a blank around its value, and with no other fault."""
 
 _CONNECTION_FIELDS: Final = frozenset(
     {b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"}
@@ -142,6 +148,7 @@ _DIGITS: Final = b"0123456789"
 _LONGEST_NUMBER: Final = 19
 """Digits of a content-length: more than any message has, and few enough to convert at once."""
 _BLANKS: Final = (b" ", b"\t")
+_BLANK: Final = "a field value with a blank around it"
 _HTTP: Final = frozenset({b"http", b"https"})
 
 
@@ -154,8 +161,9 @@ def _judge(field: Field) -> int:
         and (not value or (value[0] > _SPACE and value[-1] > _SPACE))
     ):
         field.role = _ORDINARY  # Most fields that vary take this short way.
-    elif _fault(field):
-        field.role = _ILLEGAL
+    elif fault := _fault(field):
+        plain = fault is _BLANK and name[:1] != b":" and name not in _SPECIAL_FIELDS
+        field.role = _BLANKED if plain else _ILLEGAL
     elif name[:1] == b":":
         field.role = _PSEUDO_FIELD
     else:
@@ -168,10 +176,9 @@ def _fault(field: Field) -> str:
     name, value = field.name, field.value
     if b"\0" in value or b"\r" in value or b"\n" in value:
         return "a field value with an illegal character"
-    if value.startswith(_BLANKS) or value.endswith(_BLANKS):
-        return "a field value with a blank around it"
+    blank = _BLANK if value.startswith(_BLANKS) or value.endswith(_BLANKS) else ""
     if name[:1] == b":":
-        return ""  # Only some are allowed anywhere, and all of these are legal.
+        return blank  # Only some names are allowed anywhere, and all of these are legal.
     if not name or name.translate(None, _NAME_BYTES):
         return "a field name with an illegal character"
     if name in _CONNECTION_FIELDS:
@@ -180,7 +187,7 @@ def _fault(field: Field) -> str:
         return "te other than trailers"
     if name == b"content-length" and (not value or len(value) > _LONGEST_NUMBER or value.translate(None, _DIGITS)):
         return "a content-length that is not one number"
-    return ""
+    return blank
 
 
 def _fault_of_request(marked: dict[bytes, bytes]) -> str:

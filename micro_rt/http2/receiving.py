@@ -6,7 +6,11 @@ Rules kept here:
 - Between HEADERS and the last CONTINUATION of its block comes no other frame (section 6.10).
 - DATA counts for flow control with its padding, also if its stream is closed (sections 5.2 and 6.1). What the caller
   never sees is acknowledged at once.
-- The peer may send more when half of a window is used up and acknowledged, so that WINDOW_UPDATE frames are few.
+- The peer may send more when half of a window is used up and acknowledged, so that WINDOW_UPDATE frames are few; on the
+  connection also when ``_WORTHWHILE`` bytes are, so that a large window stays nearly as large as it is.
+- A stream may be given more than its window, once, for data that the caller wants whole (``widen``).
+- What the caller has not acknowledged of a stream is acknowledged when it ends, also if the caller keeps it: the number
+  of streams bounds that.
 - A frame for a closed stream (section 5.1) is ignored if we have reset the stream, is a stream error if the peer has,
   and is an error of the connection if the stream had ended both ways. Streams that were reset are remembered up to
   ``Limits.closed_streams``; for what has been forgotten, a frame is a stream error.
@@ -24,6 +28,7 @@ from micro_rt.http2.frames import (
     END_HEADERS,
     END_STREAM,
     HEADERS,
+    MAX_WINDOW,
     PADDED,
     PRIORITY_BYTES,
     PRIORITY_FLAG,
@@ -39,6 +44,9 @@ from micro_rt.http2.settings import DEFAULT_WINDOW
 from micro_rt.http2.streams import DATA_INPUT, DONE, HEADERS_INPUT, NEXT, VIOLATIONS, Stream
 
 __all__ = ["RESET_BY_PEER", "RESET_BY_US", "Receiver"]
+
+_WORTHWHILE: Final = 1 << 20
+"""Bytes that are acknowledged on the connection and always worth a WINDOW_UPDATE."""
 
 RESET_BY_US: Final = True
 RESET_BY_PEER: Final = False
@@ -81,7 +89,7 @@ class Receiver(Sender):
         """Bytes that the peer may still send on the connection."""
         self._taken = 0
         """Bytes that are acknowledged, and the peer has not been told."""
-        self._worthwhile = limits.connection_window // 2
+        self._worthwhile = min(limits.connection_window // 2, _WORTHWHILE)
         """How many of them are worth a WINDOW_UPDATE."""
         self._stream_room: int = max(limits.stream_window, DEFAULT_WINDOW)
         """The window of a new stream: the initial one until the peer has acknowledged a smaller one (section 6.5.3)."""
@@ -95,8 +103,8 @@ class Receiver(Sender):
     def acknowledge(self, stream: Stream, size: int) -> None:
         """Lets the peer send as much again, since the caller has dealt with data (section 5.2).
 
-        A server need not call it for a request of which it keeps the data until it responds: what is not acknowledged
-        when a stream ends for a server, or is reset, is acknowledged then.
+        What is not acknowledged when a stream ends, or is reset, is acknowledged then, to the connection: so a short
+        message needs no call of this method.
 
         Args:
             stream: of this connection; it may have ended.
@@ -115,6 +123,21 @@ class Receiver(Sender):
         self._taken += size
         if self._taken >= self._worthwhile:
             self._announce()
+
+    def widen(self, stream: Stream, size: int) -> None:
+        """Lets the peer send more on a stream than its window, once (section 6.9).
+
+        The window is back at its size when as much more was acknowledged. The window of the connection is as it was.
+
+        Args:
+            stream: of this connection; nothing happens if the peer has ended it.
+            size: bytes of data more.
+        """
+        size = min(size, MAX_WINDOW - stream.window)
+        if size > 0 and stream.remote < DONE:
+            self._out.append(window_update(stream.id, size))
+            stream.window += size
+            stream.taken -= size
 
     # For the connection
 
@@ -229,6 +252,12 @@ class Receiver(Sender):
 
     def _close(self, stream: Stream) -> None:
         del self.streams[stream.id]
+        held = self._stream_room - stream.window - stream.taken
+        if held > 0:
+            stream.taken += held
+            self._taken += held
+            if self._taken >= self._worthwhile:
+                self._announce()
 
     def _abandon(self, stream: Stream, *, by_us: bool = RESET_BY_US) -> None:
         del self.streams[stream.id]

@@ -232,6 +232,16 @@ class Sender:
             self._out.append(rst_stream(stream.id, code))
             self._abandon(stream)
 
+    def window(self, stream: Stream) -> int:
+        """Returns the bytes of data that can be sent on a stream now; what is more would wait.
+
+        Args:
+            stream: of this connection.
+        """
+        if stream.queue is not None:
+            return 0
+        return max(0, min(self._window, self._initial + stream.credit))
+
     # For the part that receives
 
     def _close(self, stream: Stream) -> None:

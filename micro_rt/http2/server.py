@@ -5,7 +5,6 @@ Rules kept here:
 - A client opens streams, with odd numbers that grow. A stream that it skips is closed (section 5.1.1).
 - A request is malformed, and its stream ends, if it breaks a rule of messages.py.
 - A stream above ``Limits.streams`` is refused: the client may send its request again (section 5.1.2).
-- What the caller has not acknowledged of a request is acknowledged when its stream ends.
 """
 
 from __future__ import annotations
@@ -65,12 +64,3 @@ class ServerConnection(Connection):
         stream = Stream(stream_id, DONE if ended else BODY, HEAD, self._stream_room, head.length)
         self.streams[stream_id] = stream
         self._events.append(("request", stream, fields, ended))
-
-    def _close(self, stream: Stream) -> None:
-        del self.streams[stream.id]
-        held = self._stream_room - stream.window - stream.taken
-        if held > 0:
-            stream.taken += held
-            self._taken += held
-            if self._taken >= self._worthwhile:
-                self._announce()

@@ -114,7 +114,8 @@ class Stream:
         self.window = window
         """Bytes of DATA that the peer may still send; below 0 after a change of SETTINGS."""
         self.taken = 0
-        """Bytes of DATA that the caller has acknowledged and the peer has not been told about."""
+        """Bytes of DATA that the caller has acknowledged and the peer has not been told about; below 0 if the peer may
+        send more than the window for once."""
         self.credit = 0
         """Bytes of DATA that we may send, relative to the peer's SETTINGS_INITIAL_WINDOW_SIZE (section 6.9.2): a
         change of that setting then changes every stream at once."""

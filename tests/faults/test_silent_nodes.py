@@ -11,12 +11,12 @@ from contextlib import AsyncExitStack
 import pytest
 
 import micro_rt as micro
-from micro_rt.backends.grpclib import silence
 from micro_rt.client import attempts, remote
 from micro_rt.node import Node
 from micro_rt.registry.base import Lease
 from micro_rt.selector import round_robin
 from micro_rt.testing.proxy import FaultProxy
+from micro_rt.transport import silence
 from tests.helpers.handlers import Lab
 from tests.helpers.site import Site
 from tests.helpers.waiting import eventually, overtaken, soon

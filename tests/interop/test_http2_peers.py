@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,11 +17,13 @@ from h2.events import Event, RequestReceived, ResponseReceived, StreamEnded, Str
 from h2.settings import SettingCodes, Settings
 
 import micro_rt as micro
+from micro_rt.backends.grpc.client import GrpcConnection
 from micro_rt.backends.grpclib.transport import GrpclibTransport
 from micro_rt.context import CallInfo
 from micro_rt.metadata import EMPTY
 from micro_rt.status import encode_details
 from micro_rt.transport.base import Connection, ServerStream
+from tests.helpers.engines import Engine, on_each_engine
 from tests.helpers.lab import our_server
 from tests.helpers.raw_server import raw_server
 from tests.helpers.waiting import eventually, soon
@@ -71,14 +73,14 @@ class Peer:
 
 
 @asynccontextmanager
-async def server(serve: Callable[[Peer], Awaitable[Any]], **settings: int) -> AsyncIterator[Connection]:
+async def server(engine: Engine, serve: Callable[[Peer], Awaitable[Any]], **settings: int) -> AsyncIterator[Connection]:
     """Serves each connection with a function, and gives a connection of ours to it."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await serve(Peer(reader, writer, client=False, **settings))
 
     async with raw_server(connected) as address:
-        connection = GrpclibTransport().connection(address)
+        connection = engine().connection(address)
         try:
             yield connection
         finally:
@@ -90,39 +92,43 @@ def call(connection: Connection, *, timeout: float | None = None) -> Awaitable[b
     return soon(connection.unary("/a.B/C", "proto", EMPTY, deadline, CallInfo(), b"hello"))
 
 
-async def test_who_hangs_up_at_once_ran_nothing() -> None:
+@on_each_engine
+async def test_who_hangs_up_at_once_ran_nothing(engine: Engine) -> None:
     async def hang_up(peer: Peer) -> None:
         pass
 
-    async with server(hang_up) as connection:
+    async with server(engine, hang_up) as connection:
         with pytest.raises(micro.Unavailable) as caught:
             await call(connection)
         assert not caught.value.may_have_run
 
 
-async def test_who_accepts_and_says_nothing_ran_nothing() -> None:
+@on_each_engine
+async def test_who_accepts_and_says_nothing_ran_nothing(engine: Engine) -> None:
     async def silent(peer: Peer) -> None:
         await asyncio.Event().wait()
 
-    async with server(silent) as connection:
+    async with server(engine, silent) as connection:
         with pytest.raises(micro.DeadlineExceeded) as caught:
             await call(connection, timeout=0.3)
         assert not caught.value.may_have_run
 
 
-async def test_who_is_lost_after_the_request_may_have_run_it() -> None:
+@on_each_engine
+async def test_who_is_lost_after_the_request_may_have_run_it(engine: Engine) -> None:
     async def lost(peer: Peer) -> None:
         async for event in peer.events():
             if isinstance(event, StreamEnded):
                 return
 
-    async with server(lost) as connection:
+    async with server(engine, lost) as connection:
         with pytest.raises(micro.Unavailable) as caught:
             await call(connection)
         assert caught.value.may_have_run
 
 
-async def test_a_call_that_waits_for_its_turn_when_the_connection_is_lost_did_not_run() -> None:
+@on_each_engine
+async def test_a_call_that_waits_for_its_turn_when_the_connection_is_lost_did_not_run(engine: Engine) -> None:
     requests: list[int] = []
     lose = asyncio.Event()
 
@@ -132,7 +138,7 @@ async def test_a_call_that_waits_for_its_turn_when_the_connection_is_lost_did_no
             await lose.wait()
             return
 
-    async with server(one_at_a_time, MAX_CONCURRENT_STREAMS=1) as connection:
+    async with server(engine, one_at_a_time, MAX_CONCURRENT_STREAMS=1) as connection:
         first, second = (asyncio.ensure_future(call(connection)) for _ in range(2))
         await eventually(lambda: requests)
         lose.set()
@@ -144,7 +150,8 @@ async def test_a_call_that_waits_for_its_turn_when_the_connection_is_lost_did_no
         assert not caught.value.may_have_run
 
 
-async def test_calls_beyond_the_limit_of_the_server_take_turns() -> None:
+@on_each_engine
+async def test_calls_beyond_the_limit_of_the_server_take_turns(engine: Engine) -> None:
     most = 0
 
     async def two_at_a_time(peer: Peer) -> None:
@@ -153,12 +160,13 @@ async def test_calls_beyond_the_limit_of_the_server_take_turns() -> None:
             most = max(most, peer.h2.open_inbound_streams)
             await peer.answer(stream)
 
-    async with server(two_at_a_time, MAX_CONCURRENT_STREAMS=2) as connection:
+    async with server(engine, two_at_a_time, MAX_CONCURRENT_STREAMS=2) as connection:
         assert await asyncio.gather(*(call(connection) for _ in range(50))) == [b"hi"] * 50
     assert 1 <= most <= 2
 
 
-async def test_calls_that_a_goodbye_leaves_out_did_not_run_and_the_others_go_on() -> None:
+@on_each_engine
+async def test_calls_that_a_goodbye_leaves_out_did_not_run_and_the_others_go_on(engine: Engine) -> None:
     async def goodbye(peer: Peer) -> None:
         streams: list[int] = []
         async for stream in peer.requests():
@@ -168,7 +176,7 @@ async def test_calls_that_a_goodbye_leaves_out_did_not_run_and_the_others_go_on(
                 peer.h2.state_machine.state = type(peer.h2.state_machine.state).SERVER_OPEN
                 await peer.answer(streams[0])
 
-    async with server(goodbye) as connection:
+    async with server(engine, goodbye) as connection:
         first, *others = await asyncio.gather(*(call(connection) for _ in range(3)), return_exceptions=True)
         assert first == b"hi"
         for other in others:
@@ -185,18 +193,32 @@ class Counted(dict[int, Any]):
         self.looked_at += len(self)
         return super().items()
 
+    def values(self) -> Any:
+        self.looked_at += len(self)
+        return super().values()
 
-async def test_a_call_does_not_cost_more_beside_many_that_are_open() -> None:
+    def __iter__(self) -> Iterator[int]:
+        self.looked_at += len(self)
+        return super().__iter__()
+
+
+def http2_of(connection: Connection) -> Any:
+    """Returns what does the work of HTTP/2 under a connection."""
+    inside: Any = connection
+    return inside._link.http2 if isinstance(connection, GrpcConnection) else inside._protocol.connection._connection
+
+
+@on_each_engine
+async def test_a_call_does_not_cost_more_beside_many_that_are_open(engine: Engine) -> None:
     async def hold_some(peer: Peer) -> None:
         async for stream in peer.requests():
             if stream > 2 * idle:
                 await peer.answer(stream)
 
     idle, calls = 1000, 500
-    async with server(hold_some, MAX_CONCURRENT_STREAMS=1 << 20) as connection:
+    async with server(engine, hold_some, MAX_CONCURRENT_STREAMS=1 << 20) as connection:
         await connection.connect()
-        protocol: Any = getattr(connection, "_protocol")  # noqa: B009 - time tells the same, and not reliably
-        streams = protocol.connection._connection.streams = Counted()
+        streams = http2_of(connection).streams = Counted()  # Time tells the same, and not reliably.
         for _ in range(idle):
             await connection.open("/a.B/C", "proto", EMPTY, None, CallInfo())
         for _ in range(calls):
@@ -205,7 +227,8 @@ async def test_a_call_does_not_cost_more_beside_many_that_are_open() -> None:
         assert len(streams) < 2 * idle + 100, "closed streams are kept"
 
 
-async def test_a_connection_that_has_no_numbers_left_for_calls_is_replaced() -> None:
+@on_each_engine
+async def test_a_connection_that_has_no_numbers_left_for_calls_is_replaced(engine: Engine) -> None:
     connections: list[Peer] = []
     answered: list[int] = []
     closed = asyncio.Event()
@@ -226,11 +249,14 @@ async def test_a_connection_that_has_no_numbers_left_for_calls_is_replaced() -> 
         if len(connections) == 2:
             closed.set()
 
-    async with server(serve) as connection:
+    async with server(engine, serve) as connection:
         first = asyncio.ensure_future(call(connection))
         await eventually(lambda: connections and connections[0].h2.open_inbound_streams)
-        protocol: Any = getattr(connection, "_protocol")  # noqa: B009 - a billion calls take too long
-        protocol.connection._connection.highest_outbound_stream_id = 2**31 - 3
+        http2 = http2_of(connection)  # A billion calls take too long.
+        if isinstance(connection, GrpcConnection):
+            http2._next = 2**31 - 1
+        else:
+            http2.highest_outbound_stream_id = 2**31 - 3
         assert await call(connection) == b"hi"
         with pytest.raises(micro.Unavailable) as caught:
             await call(connection)
@@ -244,6 +270,7 @@ async def test_a_connection_that_has_no_numbers_left_for_calls_is_replaced() -> 
         assert len(connections) == 2
 
 
+@on_each_engine
 @pytest.mark.parametrize(
     ("code", "error", "may_have_run"),
     [
@@ -253,72 +280,77 @@ async def test_a_connection_that_has_no_numbers_left_for_calls_is_replaced() -> 
         (ErrorCodes.INTERNAL_ERROR, micro.Internal, True),
     ],
 )
-async def test_a_reset(code: ErrorCodes, error: type[micro.Error], may_have_run: bool) -> None:
+async def test_a_reset(engine: Engine, code: ErrorCodes, error: type[micro.Error], may_have_run: bool) -> None:
     async def reset(peer: Peer) -> None:
         async for stream in peer.requests():
             peer.h2.reset_stream(stream, code)
 
-    async with server(reset) as connection:
+    async with server(engine, reset) as connection:
         with pytest.raises(error) as caught:
             await call(connection)
         assert caught.value.may_have_run is may_have_run
 
 
-async def test_a_server_that_sees_the_deadline_first_and_resets() -> None:
+@on_each_engine
+async def test_a_server_that_sees_the_deadline_first_and_resets(engine: Engine) -> None:
     async def reset(peer: Peer) -> None:
         async for stream in peer.requests():
             time.sleep(0.2)  # noqa: ASYNC251 - in the loop of the client, whose own timer is due as well now
             peer.h2.reset_stream(stream, ErrorCodes.CANCEL)
 
-    async with server(reset) as connection:
+    async with server(engine, reset) as connection:
         await connection.connect()
         with pytest.raises(micro.DeadlineExceeded):
             await call(connection, timeout=0.1)
 
 
+@on_each_engine
 @pytest.mark.parametrize("data", [FRAME[:3], FRAME[:5], FRAME[:6]])
-async def test_a_message_that_is_cut_off_is_no_message(data: bytes) -> None:
+async def test_a_message_that_is_cut_off_is_no_message(engine: Engine, data: bytes) -> None:
     async def cut(peer: Peer) -> None:
         async for stream in peer.requests():
             await peer.answer(stream, data)
 
-    async with server(cut) as connection:
+    async with server(engine, cut) as connection:
         with pytest.raises(micro.Internal):
             await call(connection)
 
 
+@on_each_engine
 @pytest.mark.parametrize(
     ("status", "error"), [("404", micro.Unimplemented), ("503", micro.Unavailable), ("200", micro.Unknown)]
 )
-async def test_an_answer_that_is_not_grpc(status: str, error: type[micro.Error]) -> None:
+async def test_an_answer_that_is_not_grpc(engine: Engine, status: str, error: type[micro.Error]) -> None:
     async def html(peer: Peer) -> None:
         async for stream in peer.requests():
             peer.h2.send_headers(stream, [(":status", status), ("content-type", "text/html")])
             peer.h2.send_data(stream, b"<html>", end_stream=True)
 
-    async with server(html) as connection:
+    async with server(engine, html) as connection:
         with pytest.raises(error):
             await call(connection)
 
 
-async def test_what_must_not_be_there_harms_no_call() -> None:
+@on_each_engine
+async def test_what_must_not_be_there_harms_no_call(engine: Engine) -> None:
     async def strange(peer: Peer) -> None:
         async for stream in peer.requests():
             peer.writer.write(b"\0\0\1\xfa\0\0\0\0\0x")  # a frame of a type that nobody knows
             peer.h2.send_headers(stream, [(":status", "103"), ("link", "</style.css>")])
             await peer.answer(stream, trailers=[*OK, ("umlaut", "ä"), ("grpc-status-details-bin", "!!!")])
 
-    async with server(strange) as connection:
+    async with server(engine, strange) as connection:
         for _ in range(3):
             assert await call(connection) == b"hi"
 
 
-async def test_metadata_that_is_not_base64_is_an_error_of_ours() -> None:
+@on_each_engine
+async def test_metadata_that_is_not_base64_is_an_error_of_ours(engine: Engine) -> None:
     async def bad(peer: Peer) -> None:
         async for stream in peer.requests():
             await peer.answer(stream, trailers=[*OK, ("data-bin", "!!!")])
 
-    async with server(bad) as connection:
+    async with server(engine, bad) as connection:
         with pytest.raises(micro.Internal):
             await call(connection)
 
@@ -435,8 +467,9 @@ async def test_a_request_whose_length_is_wrong_is_reset_alone(lengths: list[tupl
     assert {stream for stream, _ in resets} == {3}
 
 
+@on_each_engine
 @pytest.mark.parametrize("lengths", WRONG_LENGTHS)
-async def test_an_answer_whose_length_is_wrong_fails_alone(lengths: list[tuple[str, str]]) -> None:
+async def test_an_answer_whose_length_is_wrong_fails_alone(engine: Engine, lengths: list[tuple[str, str]]) -> None:
     async def lie(peer: Peer) -> None:
         async for stream in peer.requests():
             if stream == 3:
@@ -445,7 +478,7 @@ async def test_an_answer_whose_length_is_wrong_fails_alone(lengths: list[tuple[s
                 await peer.flush()
                 await peer.answer(1)
 
-    async with server(lie) as connection:
+    async with server(engine, lie) as connection:
         answers = await asyncio.gather(call(connection), call(connection), return_exceptions=True)
         (failure,) = (answer for answer in answers if answer != b"hi")
         assert isinstance(failure, micro.Internal)
@@ -512,7 +545,8 @@ async def test_a_codec_that_a_server_does_not_have_is_refused_and_those_it_has_a
     assert "proto" in answer["grpc-message"]
 
 
-async def test_a_peer_that_replies_before_it_says_that_nothing_ran_is_not_believed() -> None:
+@on_each_engine
+async def test_a_peer_that_replies_before_it_says_that_nothing_ran_is_not_believed(engine: Engine) -> None:
     details = encode_details(micro.Unavailable("refused", may_have_run=False), path="/a.B/C")
     assert details is not None
     status = [("grpc-status", "14"), ("grpc-status-details-bin", b64encode(details).decode())]
@@ -526,7 +560,7 @@ async def test_a_peer_that_replies_before_it_says_that_nothing_ran_is_not_believ
             else:
                 await peer.answer(stream, trailers=status)
 
-    async with server(refuse) as connection:
+    async with server(engine, refuse) as connection:
         for alone in (False, True):
             with pytest.raises(micro.Unavailable) as caught:
                 await call(connection)

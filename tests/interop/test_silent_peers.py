@@ -12,11 +12,14 @@ from h2.errors import ErrorCodes
 from h2.events import DataReceived, PingReceived, RequestReceived, StreamEnded
 
 import micro_rt as micro
-from micro_rt.backends.grpclib import silence, transport
-from micro_rt.backends.grpclib.silence import PINGS, Pace
+from micro_rt.backends.grpc.client import GrpcConnection
+from micro_rt.backends.grpclib import transport
 from micro_rt.metadata import EMPTY
 from micro_rt.testing.proxy import FaultProxy
+from micro_rt.transport import silence
 from micro_rt.transport.base import Connection
+from micro_rt.transport.silence import PINGS, Pace
+from tests.helpers.engines import Engine, on_each_engine
 from tests.helpers.lab import our_client, our_server
 from tests.helpers.mesh import mesh_on
 from tests.helpers.sizes import Figures, Size
@@ -110,8 +113,9 @@ def _counted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return sent
 
 
+@on_each_engine
 @pytest.mark.usefixtures("quick")
-async def test_a_silent_peer_gets_two_pings_until_it_says_something_else() -> None:
+async def test_a_silent_peer_gets_two_pings_until_it_says_something_else(engine: Engine) -> None:
     pings: list[int] = []
     replied = 0
 
@@ -132,20 +136,21 @@ async def test_a_silent_peer_gets_two_pings_until_it_says_something_else() -> No
                 assert event.stream_id is not None
                 answering.append(asyncio.create_task(answer(event.stream_id)))
 
-    async with server(slow) as connection:
+    async with server(engine, slow) as connection:
         for _ in range(2):
             assert await call(connection) == b"hi"
     assert pings == [0, 0, 1, 1]
 
 
+@on_each_engine
 @pytest.mark.usefixtures("quick")
-async def test_a_peer_that_answers_no_ping_loses_its_calls() -> None:
+async def test_a_peer_that_answers_no_ping_loses_its_calls(engine: Engine) -> None:
     async def deaf(peer: Peer) -> None:
         async for event in peer.events():
             if isinstance(event, RequestReceived | DataReceived):
                 await asyncio.Event().wait()
 
-    async with server(deaf) as connection:
+    async with server(engine, deaf) as connection:
         with pytest.raises(micro.Unavailable, match="did not answer a PING") as caught:
             await call(connection)
     assert caught.value.unanswered
@@ -153,8 +158,11 @@ async def test_a_peer_that_answers_no_ping_loses_its_calls() -> None:
 
 
 @pytest.mark.usefixtures("quick")
+@on_each_engine
 @pytest.mark.parametrize("sign", ["window", "ping"])
-async def test_a_peer_that_answers_no_ping_but_goes_on_taking_requests_keeps_its_calls(sign: str) -> None:
+async def test_a_peer_that_answers_no_ping_but_goes_on_taking_requests_keeps_its_calls(
+    engine: Engine, sign: str
+) -> None:
     """As at the end of a slow link, where PINGs wait behind the requests."""
 
     async def slow(peer: Peer) -> None:
@@ -170,12 +178,14 @@ async def test_a_peer_that_answers_no_ping_but_goes_on_taking_requests_keeps_its
             await peer.answer(stream)
             return
 
-    async with server(slow) as connection:
+    async with server(engine, slow) as connection:
         assert await call(connection) == b"hi"
 
 
+@on_each_engine
 @pytest.mark.usefixtures("quick")
 async def test_a_peer_that_stops_after_it_has_answered_all_pings_loses_its_calls(
+    engine: Engine,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(silence, "PING_AGAIN", 0.5)
@@ -189,14 +199,16 @@ async def test_a_peer_that_stops_after_it_has_answered_all_pings_loses_its_calls
             if pings == 4:
                 await asyncio.Event().wait()
 
-    async with server(stops) as connection:
+    async with server(engine, stops) as connection:
         with pytest.raises(micro.Unavailable, match="did not answer a PING"):
             await call(connection)
     assert pings == 4
 
 
+@on_each_engine
 @pytest.mark.usefixtures("quick")
 async def test_a_ping_that_was_not_answered_during_one_call_counts_for_the_next(
+    engine: Engine,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A call uses up the PINGs and is cancelled before the connection is cut."""
@@ -207,7 +219,7 @@ async def test_a_ping_that_was_not_answered_during_one_call_counts_for_the_next(
             if isinstance(event, RequestReceived):
                 await asyncio.Event().wait()
 
-    async with server(deaf) as connection:
+    async with server(engine, deaf) as connection:
         await connection.connect()
         watched = _silence(connection)
         calling = asyncio.ensure_future(call(connection))
@@ -220,8 +232,9 @@ async def test_a_ping_that_was_not_answered_during_one_call_counts_for_the_next(
             await call(connection)
 
 
+@on_each_engine
 @pytest.mark.usefixtures("quick")
-async def test_a_call_that_is_over_and_not_read_yet_is_no_reason_for_a_ping() -> None:
+async def test_a_call_that_is_over_and_not_read_yet_is_no_reason_for_a_ping(engine: Engine) -> None:
     pings: list[PingReceived] = []
 
     async def quick(peer: Peer) -> None:
@@ -232,7 +245,7 @@ async def test_a_call_that_is_over_and_not_read_yet_is_no_reason_for_a_ping() ->
                 assert event.stream_id is not None
                 await peer.answer(event.stream_id)
 
-    async with server(quick) as connection:
+    async with server(engine, quick) as connection:
         stream = await connection.open("/a.B/C", "proto", EMPTY, None, micro.CallInfo())
         await stream.send(b"hello", end=True)
         watched = _silence(connection)
@@ -242,8 +255,9 @@ async def test_a_call_that_is_over_and_not_read_yet_is_no_reason_for_a_ping() ->
     assert pings == []
 
 
+@on_each_engine
 @pytest.mark.usefixtures("quick")
-async def test_a_connection_without_calls_is_not_watched() -> None:
+async def test_a_connection_without_calls_is_not_watched(engine: Engine) -> None:
     pings: list[PingReceived] = []
 
     async def quick(peer: Peer) -> None:
@@ -254,7 +268,7 @@ async def test_a_connection_without_calls_is_not_watched() -> None:
                 assert event.stream_id is not None
                 await peer.answer(event.stream_id)
 
-    async with server(quick) as connection:
+    async with server(engine, quick) as connection:
         assert await call(connection) == b"hi"
         watched = _silence(connection)
         await eventually(lambda: watched.timer, equals=None)
@@ -262,12 +276,14 @@ async def test_a_connection_without_calls_is_not_watched() -> None:
 
 
 def _silence(connection: Connection) -> silence.Silence:
-    found: silence.Silence = connection._protocol.silence  # type: ignore[attr-defined]
+    inside: Any = connection
+    found: silence.Silence = (inside._link if isinstance(connection, GrpcConnection) else inside._protocol).silence
     return found
 
 
+@on_each_engine
 @pytest.mark.usefixtures("quick")
-async def test_a_server_that_asks_for_fewer_pings_gets_them_later() -> None:
+async def test_a_server_that_asks_for_fewer_pings_gets_them_later(engine: Engine) -> None:
     async def annoyed(peer: Peer) -> None:
         async for event in peer.events():
             if isinstance(event, PingReceived):
@@ -275,7 +291,7 @@ async def test_a_server_that_asks_for_fewer_pings_gets_them_later() -> None:
                 await peer.flush()
                 return
 
-    async with server(annoyed) as connection:
+    async with server(engine, annoyed) as connection:
         pace: Pace = connection._pace  # type: ignore[attr-defined]
         for times in (2, 4):
             with pytest.raises(micro.Error):

@@ -194,6 +194,7 @@ IMMUTABLE_CALLS = frozenset(
     {
         "Command",
         "ContextVar",
+        "Group",
         "Metadata",
         "Method",
         "Path",

@@ -67,7 +67,6 @@ from h2.exceptions import InvalidBodyLengthError, NoAvailableStreamIDError, Prot
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame, HeadersFrame, PingFrame, WindowUpdateFrame
 
-from micro_rt.backends.grpclib.silence import Pace, Silence
 from micro_rt.context import CallInfo
 from micro_rt.errors import (
     NOT_SERVED,
@@ -103,6 +102,7 @@ from micro_rt.transport.base import (
     no_reply,
     wait_for_cancelled,
 )
+from micro_rt.transport.silence import Pace, Silence
 from micro_rt.transport.wire import (
     Headers,
     code_of_http_status,

@@ -20,7 +20,7 @@ class Field:
             forwards it must send it in the same way.
     """
 
-    __slots__ = ("name", "value", "never_indexed", "role", "size")
+    __slots__ = ("name", "value", "never_indexed", "note", "role", "size")
 
     def __init__(self, name: bytes, value: bytes, never_indexed: bool = False) -> None:
         self.name: Final = name
@@ -30,6 +30,9 @@ class Field:
         """What the field counts in the dynamic table, and in the size of a list, in octets."""
         self.role = 0
         """Free for whoever judges the field: blocks and the table share the object, so each is judged once."""
+        self.note: Any = None
+        """Free for a server that reads the fields of requests, such as for what they mean. All connections of the process
+        share the fields of the static table, so all must mean the same by it."""
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Field):

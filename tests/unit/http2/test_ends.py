@@ -136,6 +136,7 @@ def test_every_stream_hears_of_the_end() -> None:  # 5.4.1
         ("ended", None, False),
     ]
     assert all(stream.closed for stream in streams)
+    assert [event[2].of_connection for event in events if event[0] == "reset"] == [True, True]
     assert connection.waiting == 0
     assert connection.send_data(streams[0], b"x") == 0
     last = frames_of(connection.data_to_send())[-1]

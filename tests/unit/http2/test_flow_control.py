@@ -9,7 +9,20 @@ from micro_rt.http2.client import ClientConnection
 from micro_rt.http2.errors import BufferFullError, ErrorCode
 from micro_rt.http2.server import ServerConnection
 from micro_rt.http2.streams import Stream
-from tests.unit.http2.peers import GET, OK, POST, client, exchange, frames_of, headers, raw, seen, server, settings
+from tests.unit.http2.peers import (
+    GET,
+    OK,
+    POST,
+    client,
+    exchange,
+    frames_of,
+    headers,
+    kinds,
+    raw,
+    seen,
+    server,
+    settings,
+)
 
 DATA, HEADERS, SETTINGS, WINDOW_UPDATE = 0, 1, 4, 8
 TRAILERS = ((b"grpc-status", b"0"),)
@@ -279,6 +292,55 @@ def test_the_windows_open_when_half_is_acknowledged() -> None:
     ]
 
 
+def test_a_window_is_widened_once() -> None:  # 6.9
+    connection = server(stream_window=65_535, connection_window=1 << 20)
+    stream = seen(connection, headers(1, POST) + raw(DATA, 0, 1, b"x" * 10_000))[0][1]
+    connection.widen(stream, 100_000)
+    connection.widen(stream, 0)
+    assert frames_of(connection.data_to_send()) == [(WINDOW_UPDATE, 0, 1, (100_000).to_bytes(4, "big"))]
+    for _ in range(9):
+        assert kinds(seen(connection, raw(DATA, 0, 1, b"x" * 16_000))) == ["data"]
+    connection.acknowledge(stream, 100_000)
+    assert frames_of(connection.data_to_send()) == [], "the peer was told before"
+    connection.acknowledge(stream, 54_000)
+    assert frames_of(connection.data_to_send()) == [(WINDOW_UPDATE, 0, 1, (54_000).to_bytes(4, "big"))]
+    assert (stream.window, stream.taken, connection._taken) == (65_535, 0, 154_000)
+    seen(connection, raw(DATA, 1, 1, b"x" * 16_000))
+    connection.widen(stream, 100_000)
+    assert connection.data_to_send() == b""
+    connection.reset(stream)
+    assert connection._taken == 170_000
+
+
+def test_a_window_is_not_widened_above_the_largest() -> None:  # 6.9.1
+    connection = server(stream_window=65_535)
+    stream = seen(connection, headers(1, POST))[0][1]
+    connection.widen(stream, 2**32)
+    assert stream.window == 2**31 - 1
+
+
+def test_a_large_window_of_the_connection_stays_nearly_as_large() -> None:  # 6.9
+    connection = server(stream_window=2**21, connection_window=2**26)
+    stream = seen(connection, headers(1, POST) + raw(DATA, 0, 1, b"x" * 16_384) * 65)[0][1]
+    connection.acknowledge(stream, 2**20)
+    assert frames_of(connection.data_to_send())[-1] == (WINDOW_UPDATE, 0, 0, (2**20).to_bytes(4, "big"))
+
+
+def test_how_much_can_be_sent_at_once() -> None:  # 5.2
+    connection = server()
+    (stream,) = streams(connection, 1)
+    assert connection.window(stream) == 65_535
+    connection.send_data(stream, b"x" * 60_000)
+    assert connection.window(stream) == 5_535
+    seen(connection, update(1, 10_000))
+    assert connection.window(stream) == 5_535
+    connection.send_data(stream, b"x" * 5_536)
+    seen(connection, update(0, 0x7FFF))
+    assert (stream.queue, connection.window(stream)) == (None, 9_999)
+    connection.send_data(stream, b"x" * 10_000)
+    assert connection.window(stream) == 0
+
+
 def test_nobody_acknowledges_more_than_has_come() -> None:
     connection = server(stream_window=32_768, connection_window=65_536)
     stream = seen(connection, headers(1, POST) + raw(DATA, 0, 1, b"x" * 100), 0.0)[0][1]
@@ -338,6 +400,21 @@ def test_a_client_acknowledges_a_response_after_its_end() -> None:
         connection.acknowledge(stream, 48_000)
     assert not connection.ended
     assert {number for kind, _, number, _ in frames_of(connection.data_to_send()) if kind == WINDOW_UPDATE} == {0}
+
+
+def test_the_end_of_a_response_acknowledges_it_to_the_connection() -> None:
+    connection = client(stream_window=65_535, connection_window=65_535)
+    for _ in range(20):
+        stream = connection.request(GET, ended=True)
+        seen(connection, headers(stream.id, OK) + raw(DATA, 1, stream.id, b"x" * 16_000))
+    assert not connection.ended
+
+
+def test_window_updates_are_counted() -> None:
+    connection = client()
+    stream = connection.request(POST)
+    assert seen(connection, update(0, 1) + update(stream.id, 1), 0.0) == []
+    assert connection.window_updates == 2
 
 
 def test_a_smaller_window_holds_from_its_acknowledgment() -> None:  # 6.5.3

@@ -165,6 +165,20 @@ def test_trailers_are_malformed(pairs: Pairs) -> None:  # 8.1
         checked(TRAILERS, pairs)
 
 
+@pytest.mark.parametrize("value", [b" x", b"x\t", b" "])
+def test_a_blank_around_a_value_is_let_through_in_a_response(value: bytes) -> None:  # grpc-go sends it
+    for name in (b"grpc-message", b"x"):
+        assert checked(TRAILERS, ((name, value),)).kind == TRAILERS
+        assert checked(RESPONSE, (*OK, (name, value))).kind == RESPONSE
+    for pairs in (((b":status", b"200 "),), ((b"x", b"y"), (b":status", value)), (*OK, (b"te", b"trailers "))):
+        with pytest.raises(StreamError):
+            checked(RESPONSE, pairs)
+    with pytest.raises(StreamError):
+        checked(RESPONSE, (*OK, (b"content-length", b"1 ")))
+    with pytest.raises(StreamError, match="after a regular field"):
+        checked(RESPONSE, ((b"x", value), *OK))
+
+
 def test_a_field_is_judged_once() -> None:
     fields = FieldList([*GET, (b"te", b"trailers"), (b"x", b"y")])
     check(REQUEST, 1, fields)

@@ -1,0 +1,1 @@
+"""gRPC on our own HTTP/2 connection, for transport="grpc"."""

@@ -1,0 +1,300 @@
+"""Calls to one node: connecting, and the way that a call takes to its connection.
+
+Rules kept here, and why:
+
+- Everybody who needs a connection waits for the same attempt. Its outcome is copied for each: an error belongs to one
+  call. The attempt goes on if one of them gives up.
+- A unary call whose message is short is one await: its request is sent as a whole, and its reply is one future.
+- While the transport holds too much, whoever sends waits.
+- Headers that are larger than the server takes are refused here, before sending: many servers close the whole connection
+  for them.
+- Connections get their GOAWAY, and are closed, in the order in which they were made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from copy import copy
+from typing import Any, Final
+
+from micro_rt.backends.grpc.client_link import ClientLink
+from micro_rt.backends.grpc.client_stream import GrpcClientStream, too_large
+from micro_rt.backends.grpc.client_unary import UnaryCall
+from micro_rt.backends.grpc.deadlines import Deadlines
+from micro_rt.backends.grpc.fields import Pairs, metadata_fields, request_group, size_of_pairs
+from micro_rt.backends.grpc.framing import MAX_MESSAGE, frame
+from micro_rt.backends.grpc.replies import error_of_deadline
+from micro_rt.context import CallInfo
+from micro_rt.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, Unavailable
+from micro_rt.http2.hpack import Group
+from micro_rt.kit.net import join, split
+from micro_rt.kit.ordered import OrderedSet
+from micro_rt.listener.address import UNIX
+from micro_rt.metadata import Metadata
+from micro_rt.text import printable
+from micro_rt.transport.base import Connection
+from micro_rt.transport.silence import Pace
+
+__all__ = ["CONNECT_TIMEOUT", "GrpcConnection"]
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds that a connection may take to be made."""
+_SHORT: Final = 32 << 10
+"""Bytes of a message that is sent at once, whatever the windows are."""
+_GROUPS: Final = 1_000
+"""Methods whose fields are kept."""
+
+
+class GrpcConnection(Connection):
+    """Calls to one node.
+
+    Args:
+        address: ``host:port``, or ``unix:`` and the path of a socket.
+        tls: secures the connection, or None.
+        receive: bytes that a message which arrives may have.
+        send: bytes that a message which is sent may have.
+    """
+
+    def __init__(
+        self, address: str, tls: ssl.SSLContext | None = None, *, receive: int = MAX_MESSAGE, send: int = MAX_MESSAGE
+    ) -> None:
+        self._address = address
+        self._socket = address.removeprefix(UNIX) if address.startswith(UNIX) else ""
+        """The path of a Unix socket, if it is one."""
+        self._host, self._port = ("localhost", 0) if self._socket else split(address)
+        self._tls = tls
+        self._receive = receive
+        self._send = send
+        self._short = min(_SHORT, send)
+        # A zone means something on this machine alone, and is no part of what is sent (RFC 6874).
+        self._authority = self._host if self._socket else join(self._host.partition("%")[0], self._port)
+        self._groups: dict[tuple[str, str], Group] = {}
+        self._link: ClientLink | None = None
+        """The connection that new calls are made on."""
+        self._links: OrderedSet[ClientLink] = OrderedSet()
+        """All of them; the others end with their last call."""
+        self._deadlines: Deadlines | None = None
+        self._connecting: asyncio.Task[ClientLink | Unavailable] | None = None
+        self._closed = False
+        self._pace = Pace()
+
+    async def connect(self) -> None:
+        """Connects now, if not connected."""
+        await self._connected(None)
+
+    async def open(
+        self, path: str, content_subtype: str, metadata: Metadata, deadline: float | None, info: CallInfo
+    ) -> GrpcClientStream:
+        """Starts a call."""
+        link = self._link
+        if link is None or not link.usable:
+            link = await self._connected(deadline)
+        if deadline is not None and deadline <= link.loop.time():
+            raise self._too_late(path)
+        group = self._groups.get((path, content_subtype)) or self._new_group(path, content_subtype)
+        pairs = self._pairs(link, group, path, metadata) if metadata.pairs else ()
+        call = GrpcClientStream(self._send, link, path, group, pairs, deadline, info, self._receive)
+        if deadline is not None:
+            call.expire_at(self._all_deadlines(), deadline)
+        await call.start()
+        return call
+
+    async def unary(
+        self,
+        path: str,
+        content_subtype: str,
+        metadata: Metadata,
+        deadline: float | None,
+        info: CallInfo,
+        message: bytes,
+    ) -> bytes:
+        """Makes a whole unary call."""
+        if len(message) > self._short:
+            if len(message) > self._send:
+                raise too_large(path, len(message), self._send)
+            return await super().unary(path, content_subtype, metadata, deadline, info, message)
+        link = self._link
+        if link is None or link.http2.closing or link.paused or link.transport is None or link.transport.is_closing():
+            link = await self._writable(deadline)
+        if deadline is not None and deadline <= link.loop.time():
+            raise self._too_late(path)
+        group = self._groups.get((path, content_subtype)) or self._new_group(path, content_subtype)
+        pairs = self._pairs(link, group, path, metadata) if metadata.pairs else ()
+        call = UnaryCall(frame(message), link, path, group, pairs, deadline, info, self._receive)
+        if deadline is not None:
+            call.expire_at(self._all_deadlines(), deadline)
+        try:
+            call.begin()
+            return await call.future
+        except BaseException:
+            call.give_up()
+            raise
+        finally:
+            call.release()
+            del call  # The traceback of an error would hold it, and it holds the error.
+
+    async def close(self) -> None:
+        """Closes every connection; calls in flight end as ``Unavailable``."""
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait((self._connecting,))
+        links = list(self._links)
+        for link in links:
+            link.shut()
+        for link in links:
+            await link.wait_closed()
+        if self._deadlines is not None:
+            self._deadlines.close()
+        self._groups.clear()
+
+    # Calls
+
+    def _all_deadlines(self) -> Deadlines:
+        deadlines = self._deadlines
+        if deadlines is None:
+            deadlines = self._deadlines = Deadlines(asyncio.get_running_loop())
+        return deadlines
+
+    def _too_late(self, path: str) -> DeadlineExceeded:
+        """Returns what a call ends with that is made after its deadline."""
+        error = error_of_deadline(path, self._address)
+        error.may_have_run = error.unanswered = False
+        return error
+
+    def _new_group(self, path: str, content_subtype: str) -> Group:
+        """Returns the fields that all requests of a method have.
+
+        Raises:
+            InvalidArgument: they cannot be sent.
+        """
+        if path[:1] != "/" or not (path.isprintable() and content_subtype.isprintable()):
+            shown = printable(f"{path!r} with {content_subtype!r}", 200)
+            raise InvalidArgument(f"{shown} cannot be called: a path is /package.Service/Method", may_have_run=False)
+        scheme = "http" if self._tls is None else "https"
+        group = request_group(path, self._authority, content_subtype, scheme=scheme)
+        if len(self._groups) >= _GROUPS:
+            self._groups.clear()
+        self._groups[path, content_subtype] = group
+        return group
+
+    def _pairs(self, link: ClientLink, group: Group, path: str, metadata: Metadata) -> Pairs:
+        """Returns metadata as fields.
+
+        Raises:
+            ResourceExhausted: the server does not take as much.
+        """
+        pairs = metadata_fields(metadata)
+        size = size_of_pairs(pairs) + size_of_pairs(group.fields)
+        if size > link.header_room:
+            raise ResourceExhausted(
+                f"{path}: the metadata makes headers of {size} bytes; {link.header_room} can be sent",
+                may_have_run=False,
+            )
+        return pairs
+
+    # Connecting
+
+    async def _writable(self, deadline: float | None) -> ClientLink:
+        """Returns a connection that takes what is sent."""
+        link = self._link
+        if link is None or not link.usable:
+            link = await self._connected(deadline)
+        while link.paused and link.usable:
+            await self._before(deadline, link.drain(), "waiting until more can be sent to")
+            if not link.usable:
+                link = await self._connected(deadline)
+        return link
+
+    async def _connected(self, deadline: float | None) -> ClientLink:
+        """Returns a connection that calls can be made on."""
+        if self._closed:
+            raise Unavailable(f"the connection to {self._address} is closed", id="micro.closed", may_have_run=False)
+        if self._link is not None and self._link.usable:
+            return self._link
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._connect(), name=f"connect to {self._address}")
+            self._connecting.add_done_callback(self._connect_done)
+        connecting = self._connecting
+        try:
+            outcome: ClientLink | Unavailable = await self._before(
+                deadline, asyncio.shield(connecting), "connecting to"
+            )
+        except asyncio.CancelledError:
+            if connecting.cancelled() and self._closed:
+                raise Unavailable(
+                    f"the connection to {self._address} was closed", id="micro.closed", may_have_run=False
+                ) from None
+            raise
+        if not isinstance(outcome, ClientLink):
+            raise copy(outcome)  # Several wait for it.
+        if not outcome.usable:
+            raise Unavailable(
+                f"the connection to {self._address} was lost at once", id="micro.connect_failed", may_have_run=False
+            )
+        return outcome
+
+    async def _before(self, deadline: float | None, waiting: Any, what: str) -> Any:
+        """Awaits something that must be done before a call begins.
+
+        Raises:
+            DeadlineExceeded: the deadline of the call has passed.
+        """
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await waiting
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"the deadline passed while {what} {self._address}", id="micro.deadline", may_have_run=False
+            ) from None
+
+    async def _connect(self) -> ClientLink | Unavailable:
+        """Connects; returns why it could not, for everyone who waits for it."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                name = None if self._tls is None else self._host
+                if self._socket:
+                    _, link = await loop.create_unix_connection(
+                        self._new_link, self._socket, ssl=self._tls, server_hostname=name
+                    )
+                else:
+                    _, link = await loop.create_connection(
+                        self._new_link, self._host, self._port, ssl=self._tls, server_hostname=name
+                    )
+                try:
+                    answered = await link.ready
+                except BaseException:
+                    link.shut()
+                    raise
+        except TimeoutError:
+            reason = f"no answer within {CONNECT_TIMEOUT:g} s"
+        except ssl.SSLCertVerificationError as error:
+            reason = f"its certificate is not accepted: {error.verify_message}"
+        except ssl.SSLError as error:
+            reason = f"TLS failed: {error.reason or error}; does it speak TLS?"
+        except OSError as error:
+            reason = error.strerror or str(error) or "it hung up while TLS was set up; does it speak TLS?"
+        except Exception as error:  # A registry may hold any address, and looking it up may raise anything.
+            reason = repr(error)
+        else:
+            if answered:
+                self._link = link
+                return link
+            reason = "it hung up before it said anything that HTTP/2 begins with; " + (
+                "does it speak TLS, which was not used?"
+                if self._tls is None
+                else "does it want a certificate of this client, or another one?"
+            )
+        return Unavailable(
+            f"cannot connect to {self._address}: {reason}", id="micro.connect_failed", may_have_run=False
+        )
+
+    def _new_link(self) -> ClientLink:
+        return ClientLink(self._links, self._address, self._pace)
+
+    def _connect_done(self, task: asyncio.Task[ClientLink | Unavailable]) -> None:
+        self._connecting = None
+        if not task.cancelled():
+            task.exception()  # Looked at, so that asyncio does not report it as lost.

@@ -1,0 +1,215 @@
+"""A call of a client: what unary calls and streams have in common.
+
+Rules kept here, and why:
+
+- A call ends once: with its status, by a reset, by the end of its connection, at its deadline, or because the caller
+  has given it up. Whatever comes first counts. Its stream, its place among the deadlines and the references between
+  call and stream are given up at once, so that nothing is left to the garbage collector.
+- ``may_have_run`` is False only if the request provably reached no handler: its stream was not opened or was refused,
+  or the whole answer is a status that says so.
+- A server that ends a call before the client has ended its requests reads no more of them: the stream is reset.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from micro_rt.backends.grpc.client_link import Call, ClientLink
+from micro_rt.backends.grpc.deadlines import Deadlines, Slot
+from micro_rt.backends.grpc.fields import Pairs, timeout_of
+from micro_rt.backends.grpc.replies import (
+    Head,
+    Trailers,
+    error_of_deadline,
+    error_of_head,
+    error_of_reset,
+    lost,
+    no_status,
+    read_head,
+    read_trailers,
+    refused,
+)
+from micro_rt.context import CallInfo
+from micro_rt.errors import Error, ResourceExhausted, Unavailable
+from micro_rt.http2.errors import BufferFullError, StreamError
+from micro_rt.http2.hpack import Group
+from micro_rt.http2.streams import DONE, Stream
+
+__all__ = ["DEADLINE_SLACK", "BaseCall"]
+
+DEADLINE_SLACK = 0.002
+"""Seconds before its deadline from which on a call that the server cancels counts as one that took too long."""
+
+
+class BaseCall:
+    """What both kinds of calls have in common.
+
+    Args:
+        link: the connection.
+        path: ``/package.Service/Method``.
+        group: the fields that all requests of its method have.
+        pairs: its metadata.
+        deadline: on the clock of the event loop, or None.
+        info: gets the metadata of the answer.
+        limit: bytes that a message of the answer may have.
+    """
+
+    __slots__ = ("_deadline", "_group", "_info", "_limit", "_link", "_pairs", "_path", "_sent", "_slot", "_stream")
+
+    def __init__(
+        self,
+        link: ClientLink,
+        path: str,
+        group: Group,
+        pairs: Pairs,
+        deadline: float | None,
+        info: CallInfo,
+        limit: int,
+    ) -> None:
+        self._link = link
+        self._path = path
+        self._group = group
+        self._pairs = pairs
+        self._deadline = deadline
+        self._info = info
+        self._limit = limit
+        self._stream: Stream | None = None
+        """None before it is opened, and after it has ended."""
+        self._sent = False
+        """Whether nothing of the request waits to be sent."""
+        self._slot: Slot | None = None
+
+    def expire_at(self, deadlines: Deadlines, deadline: float) -> None:
+        """Has the call end at a deadline."""
+        self._slot = deadlines.add(self, deadline)
+
+    def expire(self) -> None:
+        """Ends the call: its deadline has passed."""
+        self._slot = None
+        error = error_of_deadline(self._path, self._link.address)
+        if self._stream is None:
+            error.may_have_run = error.unanswered = False
+        self._end_early(error)
+
+    def left_out(self, *, closing: bool) -> None:
+        """Ends the call before it has begun."""
+        path, address = self._path, self._link.address
+        if closing:
+            error = refused(path, address)
+        else:
+            error = lost(path, address, self._link.problem)
+            error.may_have_run = error.unanswered = False
+        self._end_early(error)
+
+    def on_head(self, fields: Any, ended: bool) -> None:
+        """Takes the header section of the answer."""
+        head = fields.note
+        if type(head) is not Head:
+            head = read_head(fields)
+        if head.ok:
+            self._info.headers = head.metadata
+            if ended:
+                self._end_early(no_status(self._path, self._link.address))
+        elif head.trailers is not None:
+            self._finish(head.trailers, alone=True)
+        else:
+            self._end_early(error_of_head(head, self._path, self._link.address))
+
+    def on_trailers(self, fields: Any) -> None:
+        """Takes the trailers, which end the answer."""
+        trailers = fields.note
+        if type(trailers) is not Trailers:
+            trailers = read_trailers(fields)
+        self._finish(trailers, alone=False)
+
+    def on_sent(self) -> None:
+        """Notes that nothing waits to be sent any more."""
+        self._sent = True
+
+    def on_reset(self, fault: StreamError, by_peer: bool) -> None:
+        """Ends the call: the stream has ended too early."""
+        self._forget()
+        link, deadline = self._link, self._deadline
+        self._ended(
+            error_of_reset(
+                fault,
+                self._path,
+                link.address,
+                by_peer=by_peer,
+                due=deadline is not None and deadline - DEADLINE_SLACK <= link.loop.time(),
+                problem=link.problem,
+            )
+        )
+
+    # Helpers
+
+    def _finish(self, trailers: Trailers, *, alone: bool) -> None:
+        """Ends the call with its status.
+
+        Args:
+            trailers: what the server says.
+            alone: whether it says nothing else.
+        """
+        raise NotImplementedError
+
+    def _ended(self, error: Error) -> None:
+        """Ends the call with an error; its stream has ended."""
+        raise NotImplementedError
+
+    def _end_early(self, error: Error) -> None:
+        """Ends the call, and its stream."""
+        self._drop()
+        self._ended(error)
+
+    def _drop(self) -> None:
+        """Ends the stream, or the wait for one."""
+        stream = self._stream
+        if stream is not None:
+            self._stream = None
+            self._link.reset(stream)
+        else:
+            self._link.waiting.pop(cast("Call", self), None)
+
+    def _forget(self) -> None:
+        """Lets go of the stream, which has ended; resets it if our half has not."""
+        stream = self._stream
+        if stream is not None:
+            self._stream = None
+            stream.context = None
+            if stream.local < DONE or stream.remote < DONE or stream.queue is not None:
+                self._link.reset(stream)
+
+    def release(self) -> None:
+        """Gives up the place among the deadlines."""
+        slot = self._slot
+        if slot is not None:
+            self._slot = None
+            slot.pop(self, None)
+
+    def _section(self) -> Any:
+        """Returns the header section of the request."""
+        pairs = self._pairs
+        stable = self._link.recurring.among(pairs) if pairs else ()
+        deadline = self._deadline
+        if deadline is not None:
+            timeout = timeout_of(max(0.0, deadline - self._link.loop.time()))
+            return self._group, [(b"grpc-timeout", timeout), *pairs], stable
+        return (self._group, pairs, stable) if pairs else self._group
+
+    def _not_begun(self, error: Exception) -> None:
+        """Ends the call because its stream cannot be opened."""
+        path, address = self._path, self._link.address
+        failure: Error
+        if isinstance(error, BufferFullError):
+            failure = ResourceExhausted(f"{path}: too much waits to be sent to {address}", may_have_run=False)
+        elif self._link.http2.closing:
+            failure = refused(path, address)
+        else:
+            self._link.use_up()
+            failure = Unavailable(
+                f"{path}: the connection to {address} has carried as many calls as one can; "
+                "the next call makes a new one",
+                id="micro.refused",
+                may_have_run=False,
+            )
+        self._ended(failure)

@@ -1,0 +1,196 @@
+"""The header fields of gRPC, as both sides send and read them ("Requests" and "Responses" of PROTOCOL-HTTP2.md).
+
+Rules kept here, and why:
+
+- What all calls of a method have in common is one ``Group``, made once: the encoder keeps its octets.
+- A field that comes again with the same value is indexed, and one that varies is not (see hpack/encoder.py). Which
+  metadata comes again, ``Recurring`` finds out: what has the value that it had in the block before. So a token takes
+  an octet or two from the third call on. A short secret is never indexed, as it could be guessed (RFC 7541, 7.1.3).
+- Fields are bytes on the wire, and text here has one character for each byte, as latin-1 has.
+- What a block of fields means is found out once, and noted on the block (``Fields.note``): the decoder gives the same
+  object again for the same octets.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from micro_rt.errors import Code
+from micro_rt.http2.blocks import Field
+from micro_rt.http2.errors import ErrorCode
+from micro_rt.http2.hpack import OVERHEAD, SECRET, VARYING, Encoder, Group
+from micro_rt.metadata import Metadata
+from micro_rt.text import utf8
+from micro_rt.transport.wire import Headers, content_type_of, encode_timeout, request_headers
+
+__all__ = [
+    "OK_TRAILERS",
+    "FieldEncoder",
+    "Pairs",
+    "Recurring",
+    "Section",
+    "code_of_reset",
+    "headers_of",
+    "metadata_fields",
+    "pairs_of",
+    "request_group",
+    "response_group",
+    "size_of_pairs",
+    "timeout_of",
+]
+
+Pairs: TypeAlias = Sequence[tuple[bytes, bytes]]
+"""Names and values, as they are sent."""
+
+Section: TypeAlias = Group | tuple[Group | None, Pairs, Collection[bytes]]
+"""What ``FieldEncoder`` takes: a group alone; or a group, the fields after it, and the names of those to index."""
+
+OK_TRAILERS: Final = Group([(b"grpc-status", b"0")])
+"""The trailers of a call that went well, and has no metadata to send with them."""
+
+_LEAST_SECRET: Final = 24
+"""Bytes of a secret that can be indexed: one as long as that cannot be guessed."""
+_MOST_RECURRING: Final = 64
+"""Names of metadata whose values are remembered."""
+
+
+class FieldEncoder:
+    """The encoder that a connection is made with: it takes sections.
+
+    Args:
+        encoder: of the connection.
+    """
+
+    __slots__ = ("_encode", "_encoder")
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._encode = encoder.encode
+
+    @property
+    def max_table_size(self) -> int:
+        """Octets that the dynamic table may have: see ``Encoder``."""
+        return self._encoder.max_table_size
+
+    @max_table_size.setter
+    def max_table_size(self, size: int) -> None:
+        self._encoder.max_table_size = size
+
+    def encode(self, fields: Section) -> bytes:
+        """Returns the block of a section."""
+        if type(fields) is tuple:
+            group, pairs, stable = fields
+            return self._encode(pairs, group=group, stable=stable)
+        return self._encode(group=fields)  # type: ignore[arg-type]
+
+
+class Recurring:
+    """Finds out which metadata comes again and again on a connection, such as a token or the id of a node."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last: dict[bytes, bytes] = {}
+
+    def among(self, pairs: Pairs) -> Collection[bytes]:
+        """Returns the names of the fields that have the value that they had the last time.
+
+        Args:
+            pairs: the metadata of a call.
+        """
+        last = self._last
+        found: list[bytes] = []
+        for name, value in pairs:
+            if last.get(name) == value:
+                if name not in SECRET or len(value) >= _LEAST_SECRET:
+                    found.append(name)
+            elif name not in VARYING:
+                if len(last) >= _MOST_RECURRING and name not in last:
+                    last.clear()
+                last[name] = value
+        return found
+
+
+def request_group(
+    path: str, authority: str, content_subtype: str, *, scheme: str = "http", method: str = "POST"
+) -> Group:
+    """Returns the fields that all requests of a method begin with.
+
+    Args:
+        path: ``/package.Service/Method``.
+        authority: of the server.
+        content_subtype: of the codec.
+        scheme: ``http``, or ``https`` with TLS.
+        method: of HTTP.
+    """
+    fields = [(":method", method), (":scheme", scheme), (":path", path), (":authority", authority)]
+    return Group(pairs_of([*fields, *request_headers(content_subtype)]))
+
+
+def response_group(content_subtype: str, status: str = "200") -> Group:
+    """Returns the fields that all responses with messages of a content subtype begin with.
+
+    Args:
+        content_subtype: of the codec.
+        status: of HTTP.
+    """
+    return Group(pairs_of([(":status", status), ("content-type", content_type_of(content_subtype))]))
+
+
+def timeout_of(seconds: float) -> bytes:
+    """Returns a ``grpc-timeout``."""
+    if 0.0001 <= seconds < 99:
+        return b"%du" % int(seconds * 1_000_000)
+    return encode_timeout(seconds).encode()
+
+
+def metadata_fields(metadata: Metadata) -> list[tuple[bytes, bytes]]:
+    """Returns "Custom-Metadata" as fields; bytes as base64 without padding."""
+    return [
+        (key.encode(), _raw(value) if isinstance(value, str) else b64encode(value).rstrip(b"="))
+        for key, value in metadata.pairs
+    ]
+
+
+def pairs_of(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Returns headers as fields, a byte for each character."""
+    return [(name.encode(), _raw(value)) for name, value in headers]
+
+
+def headers_of(fields: Iterable[Field]) -> Headers:
+    """Returns fields as headers, a character for each byte."""
+    return [(field.name.decode("latin-1"), field.value.decode("latin-1")) for field in fields]
+
+
+def size_of_pairs(pairs: Iterable[tuple[bytes, bytes]]) -> int:
+    """Returns the size of fields as HTTP/2 counts it (RFC 9113, section 10.5.1)."""
+    return sum([len(name) + len(value) + OVERHEAD for name, value in pairs])
+
+
+def code_of_reset(code: int) -> Code:
+    """Returns the status of a call whose stream was reset ("HTTP2 Transport Mapping", "Errors").
+
+    Args:
+        code: the HTTP/2 error code, as it is on the wire.
+    """
+    return _RESET.get(code, Code.INTERNAL)
+
+
+_RESET: Mapping[int, Code] = MappingProxyType(
+    {
+        ErrorCode.REFUSED_STREAM: Code.UNAVAILABLE,
+        ErrorCode.CANCEL: Code.CANCELLED,
+        ErrorCode.ENHANCE_YOUR_CALM: Code.RESOURCE_EXHAUSTED,
+        ErrorCode.INADEQUATE_SECURITY: Code.PERMISSION_DENIED,
+    }
+)
+
+
+def _raw(value: str) -> bytes:
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:  # It came through a transport that carries text, not bytes.
+        return utf8(value).encode()

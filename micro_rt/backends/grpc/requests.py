@@ -1,0 +1,177 @@
+"""What the fields of a request say to a server of gRPC ("Requests" of PROTOCOL-HTTP2.md).
+
+Rules kept here:
+
+- A request that is not gRPC's is answered in HTTP (405, 415). One that is, and is wrong, is answered with a status.
+- No field with a control character reaches a handler, or a log. A ``:path`` with one makes its request malformed.
+- What a field means is found out once, and noted on the field and on its block: the decoder gives the same objects again
+  for what comes again. What only varies in its deadline and its trace costs little more.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+from micro_rt.backends.grpc.fields import response_group
+from micro_rt.errors import Error, InvalidArgument, Unimplemented, Unknown
+from micro_rt.http2.hpack import Field, Group
+from micro_rt.metadata import EMPTY, RESERVED, Metadata, MetadataValue
+from micro_rt.transport.wire import content_subtype_of, decode_timeout
+
+__all__ = ["Request", "read_request"]
+
+
+class Request:
+    """What the fields of a request say. Calls with the same fields share it."""
+
+    __slots__ = ("content_subtype", "malformed", "metadata", "path", "refusal", "response", "timeout")
+
+    def __init__(self) -> None:
+        self.path = ""
+        """``/package.Service/Method``."""
+        self.content_subtype = "proto"
+        """Of the codec."""
+        self.metadata = EMPTY
+        self.timeout: float | None = None
+        """Seconds until the deadline."""
+        self.response = _RESPONSE
+        """The fields that a response begins with."""
+        self.malformed = False
+        """Whether the stream is to be reset (RFC 9113, section 8.1.1)."""
+        self.refusal: Error | None = None
+        """What the call ends with before a handler begins. It is not raised."""
+
+
+def read_request(fields: Iterable[Field]) -> Request:
+    """Reads the fields of a request that HTTP/2 allows.
+
+    Whatever they hold, there is a result.
+    """
+    request = Request()
+    pairs: list[tuple[str, MetadataValue]] = []
+    method, subtype, content_type = b"", None, b""
+    for field in fields:
+        meaning, value = field.note or _read(field)
+        if meaning == _IGNORED:
+            continue
+        if meaning == _METADATA:
+            pairs += value
+        elif meaning == _PATH:
+            request.path = value
+        elif meaning == _METHOD:
+            method = value
+        elif meaning == _CONTENT_TYPE:
+            subtype, content_type = value, field.value
+        elif meaning == _TIMEOUT:
+            request.timeout = value
+        elif meaning == _MALFORMED:
+            request.malformed = True
+        elif request.refusal is None:
+            request.refusal = value
+    if pairs:
+        request.metadata = EMPTY.with_received(*pairs)
+    if subtype is None:
+        request.response = _NOT_GRPC
+        request.refusal = Unknown(f"content-type {content_type.decode('latin-1')!r} is not gRPC's application/grpc")
+    elif subtype != "proto":
+        request.content_subtype = subtype
+        request.response = response_group(subtype)
+    if method != b"POST":
+        request.response = _NOT_POST
+        request.refusal = Unknown("gRPC calls are POST requests")
+    return request
+
+
+_CONTENT_TYPE_FIELD: Final = (b"content-type", b"application/grpc")
+_RESPONSE: Final = Group([(b":status", b"200"), _CONTENT_TYPE_FIELD])
+_NOT_GRPC: Final = Group([(b":status", b"415"), _CONTENT_TYPE_FIELD])
+_NOT_POST: Final = Group([(b":status", b"405"), _CONTENT_TYPE_FIELD])
+
+# What a field may mean
+_IGNORED: Final = 0
+_METADATA: Final = 1
+_PATH: Final = 2
+_METHOD: Final = 3
+_CONTENT_TYPE: Final = 4
+_TIMEOUT: Final = 5
+_REFUSAL: Final = 6
+_MALFORMED: Final = 7
+
+Meaning: TypeAlias = tuple[int, Any]
+"""What a field means, and the value that it has."""
+
+_NOTHING: Final[Meaning] = (_IGNORED, None)
+
+
+def _read(field: Field) -> Meaning:
+    """Returns what a field means, and notes it on the field."""
+    name = field.name
+    reader = _READERS.get(name)
+    if reader is not None:
+        meaning: Meaning = reader(field.value)
+    elif name[:1] == b":" or name[:5] == b"grpc-":
+        meaning = _NOTHING
+    else:
+        meaning = _metadata(name.decode("latin-1"), field.value)
+    field.note = meaning
+    return meaning
+
+
+def _metadata(key: str, value: bytes) -> Meaning:
+    if key in RESERVED:
+        return _NOTHING
+    found: list[tuple[str, MetadataValue]]
+    if key.endswith("-bin"):
+        try:
+            found = [(key, _binary(part)) for part in value.split(b",")]
+        except ValueError as error:
+            return _REFUSAL, InvalidArgument(f"metadata {key}: {error}")
+    else:
+        found = [(key, value.decode("latin-1"))]
+    pairs = Metadata.received(found).pairs
+    return (_METADATA, pairs) if pairs else _NOTHING
+
+
+def _binary(value: bytes) -> bytes:
+    return b64decode(value + b"=" * (-len(value) % 4), validate=True)
+
+
+def _path(value: bytes) -> Meaning:
+    path = value.decode("latin-1")
+    return (_PATH, path) if path.isprintable() else (_MALFORMED, None)
+
+
+def _method(value: bytes) -> Meaning:
+    return _METHOD, value
+
+
+def _content_type(value: bytes) -> Meaning:
+    return _CONTENT_TYPE, content_subtype_of(value.decode("latin-1"))
+
+
+def _timeout(value: bytes) -> Meaning:
+    try:
+        return _TIMEOUT, decode_timeout(value.decode("latin-1"))
+    except ValueError as error:
+        return _REFUSAL, InvalidArgument(str(error))
+
+
+def _encoding(value: bytes) -> Meaning:
+    if value == b"identity":
+        return _NOTHING
+    name = value.decode("latin-1")
+    return _REFUSAL, Unimplemented(f"message encoding {name!r} is not supported; send identity", may_have_run=False)
+
+
+_READERS: Mapping[bytes, Any] = MappingProxyType(
+    {
+        b":path": _path,
+        b":method": _method,
+        b"content-type": _content_type,
+        b"grpc-timeout": _timeout,
+        b"grpc-encoding": _encoding,
+    }
+)

@@ -1,0 +1,531 @@
+"""The server's end of one call.
+
+Rules kept here, and why:
+
+- Replies are held until the turn of the event loop is over. A reply that is followed by the end of its call then goes out
+  in one piece with header section and trailers, and many small messages share a DATA frame.
+- Sending waits while the client opens no window, and while the transport holds too much. A handler keeps what it cannot
+  send yet: only ``SEND_PIECE`` bytes of a call wait in the connection.
+- A message that is taken is acknowledged, and not before: a handler that does not read stops its client. For a message
+  that is larger than the window, the client is given more, once, as soon as the handler waits for it and it is its turn
+  (``ServerLink.grant``).
+- A call ends once: by its status, by a reset, or with its connection. What the handler does afterwards raises
+  ``ClientGone``, and a cancellation that it swallows is not repeated.
+- The deadline ends the handler by a cancellation, which is taken back and becomes DEADLINE_EXCEEDED. A cancellation that
+  comes from elsewhere goes on.
+- A client that still sends after the status is told that nobody reads it (RFC 9113, section 8.1).
+- A call and its stream refer to each other only while the call is open, so that none is left to the garbage collector.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from copy import copy
+from struct import Struct
+from typing import TYPE_CHECKING, Final, cast
+
+from micro_rt.backends.grpc.deadlines import Slot
+from micro_rt.backends.grpc.fields import OK_TRAILERS, Section, metadata_fields, pairs_of, size_of_pairs
+from micro_rt.backends.grpc.framing import PREFIX_BYTES, MessageReader, read_prefix
+from micro_rt.backends.grpc.requests import Request
+from micro_rt.backends.grpc.server_limits import SEND_PIECE
+from micro_rt.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    EndOfStream,
+    Error,
+    FailedPrecondition,
+    Internal,
+    ResourceExhausted,
+)
+from micro_rt.http2.errors import ErrorCode
+from micro_rt.http2.streams import DONE, Stream
+from micro_rt.logs import logger, sparsely
+from micro_rt.metadata import EMPTY, Metadata
+from micro_rt.transport.base import ServerStream, handler_failed
+from micro_rt.transport.wire import trailers_of
+
+if TYPE_CHECKING:
+    from micro_rt.backends.grpc.server_link import ServerLink
+
+__all__ = ["ClientGone", "ServerCall"]
+
+MAX_HEADERS: Final = 16 << 10
+"""Bytes of metadata that are sent at most, as HTTP/2 counts them. Peers that get more than they take close the
+connection, with every call on it; many take no more than this."""
+_HOLD: Final = 16 << 10
+"""Bytes of replies that are held until the turn of the event loop is over."""
+_WRITE: Final = 256 << 10
+"""Bytes of a large message that are written at once."""
+_WORTHWHILE: Final = 16 << 10
+"""Bytes of requests that are taken before they are acknowledged."""
+
+_prefix = Struct(">BI").pack
+
+_log = logger("micro_rt.backends.grpc")
+
+
+class ClientGone(Cancelled):
+    """The client cannot be reached any more: it cancelled the call, or its connection is lost."""
+
+
+class ServerCall(ServerStream):
+    """One call.
+
+    Args:
+        link: its connection.
+        stream: its stream.
+        request: what its fields say.
+    """
+
+    __slots__ = (
+        "_ended",
+        "_expired",
+        "_failure",
+        "_held",
+        "_held_size",
+        "_link",
+        "_message",
+        "_reader",
+        "_request",
+        "_room",
+        "_slot",
+        "_started",
+        "_stream",
+        "_taken",
+        "_torn",
+        "_waiter",
+        "begun",
+        "cancelled",
+        "content_subtype",
+        "deadline",
+        "finished",
+        "granted",
+        "metadata",
+        "over",
+        "path",
+        "peer",
+        "task",
+        "wanted",
+    )
+
+    def __init__(self, link: ServerLink, stream: Stream, request: Request) -> None:
+        self._link = link
+        self._stream = stream
+        self._request = request
+        self.path = request.path
+        self.content_subtype = request.content_subtype
+        self.metadata = request.metadata
+        self.peer = link.peer
+        self.deadline = None
+        self._slot: Slot | None = None
+        self.task: asyncio.Task[None] | None = None
+        """Runs the handler."""
+        self.begun = False
+        """Whether the task has run: a task that is cancelled before that never does."""
+        self.cancelled = False
+        self.over = False
+        """Whether nothing is left to do for the call here."""
+        self.finished = False
+        """Whether the status has been sent."""
+        self._expired = False
+
+        self._message: bytes | None = None
+        """The next message, if it came whole in one frame."""
+        self._reader: MessageReader | None = None
+        """What came otherwise, after that."""
+        self._failure: Error | None = None
+        """What is wrong with the next message."""
+        self._ended = stream.remote >= DONE
+        """Whether the client has sent all messages."""
+        self._waiter: asyncio.Future[None] | None = None
+        """Done when there is something to receive."""
+        self._taken = 0
+        """Bytes that are taken and not acknowledged."""
+        self.granted = 0
+        """Bytes that the client was given beyond the window, for a large message."""
+        self.wanted = 0
+        """Bytes that it waits for to be given."""
+
+        self._started = False
+        """Whether the header section of the response was sent."""
+        self._held: list[bytes] = []
+        """Messages that are sent at the end of the turn, with their prefixes."""
+        self._held_size = 0
+        self._torn = False
+        """Whether only a part of a message was sent, because sending it was cancelled: no other can follow it."""
+        self._room: asyncio.Future[None] | None = None
+        """Done when nothing waits on the stream any more."""
+
+        if request.timeout is not None:
+            self.deadline = deadline = link.loop.time() + request.timeout
+            self._slot = link.serving.deadlines.add(self, deadline)
+
+    # What the connection says
+
+    def on_data(self, data: bytes, ended: bool) -> None:
+        """Takes data of the request."""
+        if self.finished:
+            return
+        if ended:
+            self._ended = True
+        reader = self._reader
+        if reader is None and self._message is None and len(data) >= PREFIX_BYTES:
+            compressed, size = read_prefix(data)
+            if not compressed and size == len(data) - PREFIX_BYTES and size <= self._link.limits.receive:
+                self._message = data[PREFIX_BYTES:]
+                if self._waiter is not None:
+                    self._wake()
+                return
+        if data:
+            if reader is None:
+                reader = self._reader = MessageReader(self._link.limits.receive)
+            reader.feed(data)
+        if self._waiter is not None and (self._look() or self._ended):
+            self._wake()
+
+    def on_end(self) -> None:
+        """Notes that the client has sent all messages."""
+        self._ended = True
+        if self._waiter is not None:
+            self._wake()
+
+    def on_sent(self) -> None:
+        """Notes that nothing waits on the stream any more."""
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        if self.finished:
+            self._stop_client()
+
+    def on_gone(self) -> None:
+        """Cancels the handler, because the client cannot be reached any more."""
+        self._drop_held()
+        if self.task is None:
+            self.end()
+        else:
+            self.cancel()
+        # Another task of the handler may wait, and nobody cancels that.
+        self._wake()
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    def expire(self) -> None:
+        """Ends the call, because its deadline has passed."""
+        self._slot = None
+        if self.over or self.finished:
+            return
+        self._expired = True
+        if self.begun:
+            self.cancel()
+            return
+        self._send_status(_too_late(), EMPTY)
+        self._link.flush_soon()
+        if self.task is None:
+            self.end()
+        else:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Cancels the handler, once: one that is cleaning up is not cancelled again."""
+        if self.cancelled or self.task is None:
+            return
+        self.cancelled = True
+        self.task.cancel()
+        if not self.begun:
+            self.end()
+
+    # The handler
+
+    async def serve(self) -> None:
+        """Runs the handler, and ends the call."""
+        self.begun = True
+        if self.over:  # The task began although it was cancelled, which only a foreign loop does.
+            return
+        try:
+            refusal = self._request.refusal
+            if refusal is not None:
+                await self.finish(refusal)
+                return
+            await self._link.serving.dispatch(self)
+            if not self.finished:
+                await self.finish(Internal(f"the server ended {self.path} without a status"))
+        except ClientGone:
+            _log.debug("the client of %s went away", self.path)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._expired or self.finished or task is None or task.uncancel():
+                raise
+            with suppress(ClientGone):
+                await self.finish(_too_late())
+        except Exception as error:
+            if self._failure is not None and isinstance(error, Error):
+                with suppress(ClientGone):
+                    await self.finish(self._failure)
+                return
+            _log.exception("%s raised an unexpected exception", self.path, extra=sparsely("call"))
+            with suppress(ClientGone):
+                await self.finish(handler_failed(self.path))
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """Lets go of all that the call holds; resets its stream if the call has no status."""
+        if self.over:
+            return
+        self.over = True
+        link, stream = self._link, self._stream
+        link.ended(self)
+        if self._slot is not None:
+            self._slot.pop(self, None)
+            self._slot = None
+        if self.granted or self.wanted:
+            link.take_back(self)
+        if not self.finished:  # Whoever waits for it must not wait for ever.
+            link.http2.reset(
+                stream, ErrorCode.CANCEL if self.begun and self._cancelling() else ErrorCode.INTERNAL_ERROR
+            )
+            link.flush_soon()
+        if stream.queue is None:
+            stream.context = None
+        self.task = None
+        self._reader = self._message = None
+
+    # What the handler does
+
+    async def receive(self) -> bytes:
+        """Waits for a message; raises ``EndOfStream`` after the last one."""
+        message = self._message
+        if message is None:
+            message = await self._next()
+        self._message = None
+        if self._stream.remote < DONE:
+            self._taken += len(message) + PREFIX_BYTES
+            if self._taken >= _WORTHWHILE:
+                self._acknowledge()
+        return message
+
+    async def send_headers(self, headers: Metadata) -> None:
+        """Sends the reply's headers."""
+        self._check()
+        pairs = metadata_fields(headers)
+        size, room = size_of_pairs(self._request.response.fields) + size_of_pairs(pairs), self._header_room
+        if size > room:
+            raise ResourceExhausted(f"{self.path}: reply headers of {size} bytes; {room} can be sent")
+        self._started = self._link.moved = True
+        self._link.http2.send_headers(
+            self._stream, (self._request.response, pairs, ()) if pairs else self._request.response
+        )
+        self._link.flush_soon()
+
+    async def send(self, message: bytes) -> None:
+        """Sends a message, waiting while the other side's window is full."""
+        link, stream = self._link, self._stream
+        if self.finished or stream.local >= DONE:
+            raise self._gone()
+        if self._torn:
+            raise FailedPrecondition(f"{self.path}: sending a message was cancelled, so nothing can follow it")
+        size = len(message)
+        if size > link.limits.send:
+            raise ResourceExhausted(f"{self.path}: a message of {size} bytes; {link.limits.send} can be sent")
+        if link.paused or stream.queue is not None:
+            await self._writable()
+        held = self._held
+        if not held:
+            link.held.append(self)
+            link.flush_soon()
+        held += (_prefix(0, size), message)
+        self._held_size += size + PREFIX_BYTES
+        if self._held_size >= _HOLD:
+            await self._send_held()
+
+    async def finish(self, error: Error | None, trailers: Metadata = EMPTY) -> None:
+        """Ends the call, with status OK if there is no error."""
+        if self.finished:
+            return
+        if self._stream.local >= DONE:
+            raise self._gone()
+        if self._link.paused and self._held:
+            await self._writable()
+        self._send_status(error, trailers)
+        self._link.flush_soon()
+
+    def release(self) -> None:
+        """Sends the messages that are held, at the end of a turn."""
+        if self._held:
+            data = b"".join(self._held)
+            self._drop_held()
+            self._begin_response()
+            self._link.moved = True
+            self._link.http2.send_data(self._stream, data)
+
+    # Helpers
+
+    async def _next(self) -> bytes:
+        """Waits for a message that has not come whole in one frame."""
+        while True:
+            if self._look():
+                if self._failure is not None:
+                    raise copy(self._failure)
+                return cast("bytes", self._message)
+            if self._ended:
+                if self._is_cut_off():
+                    continue
+                raise EndOfStream("the client sent its last message already")
+            if self._stream.local >= DONE:
+                raise self._gone()
+            self._waiter = waiter = self._link.loop.create_future()
+            try:
+                await waiter
+            finally:
+                self._waiter = None
+
+    def _is_cut_off(self) -> bool:
+        """Returns whether the client has ended the call inside of a message, and notes it."""
+        try:
+            if self._reader is not None:
+                self._reader.end()
+        except Error as error:
+            self._failure = error
+        return self._failure is not None
+
+    def _look(self) -> bool:
+        """Returns whether there is a message, or an error in its place; has the client send more of a large one."""
+        if self._message is None and self._failure is None:
+            reader = self._reader
+            if reader is None:
+                return False
+            try:
+                self._message = reader.take()
+            except Error as error:
+                self._failure = error
+                return True
+            if self._message is None:
+                if reader.missing > self._stream.window:
+                    self._want(reader.missing)
+                return False
+            if self.granted or self.wanted:
+                self._link.take_back(self)
+        return True
+
+    def _want(self, missing: int) -> None:
+        """Asks for what the rest of a message takes beyond the window."""
+        stream = self._stream
+        if stream.remote >= DONE:
+            return
+        if self._taken:
+            self._acknowledge()
+        if missing > stream.window and not self.wanted:
+            self._link.grant(self, missing - stream.window)
+
+    def widen(self, size: int) -> None:
+        """Lets the client send more than the window, once."""
+        self._link.http2.widen(self._stream, size)
+
+    def _acknowledge(self) -> None:
+        self._link.http2.acknowledge(self._stream, self._taken)
+        self._taken = 0
+        self._link.flush_soon()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _writable(self) -> None:
+        """Waits until the client and the transport take more."""
+        link, stream = self._link, self._stream
+        while stream.local < DONE:
+            if stream.queue is not None:
+                self._room = room = link.loop.create_future()
+                try:
+                    await room
+                finally:
+                    self._room = None
+            elif link.paused:
+                await link.drain()
+            else:
+                return
+        raise self._gone()
+
+    async def _send_held(self) -> None:
+        """Sends what is held, and waits until no more than a piece of it waits for the window."""
+        link, stream = self._link, self._stream
+        data = b"".join(self._held)
+        self._drop_held()
+        self._begin_response()
+        link.moved = True
+        http2 = link.http2
+        if len(data) <= SEND_PIECE:
+            http2.send_data(stream, data)
+            link.flush()
+            return
+        view = memoryview(data)
+        position = 0
+        try:
+            while position < len(data):
+                if link.paused or stream.queue is not None:
+                    await self._writable()
+                size = min(max(http2.window(stream), SEND_PIECE), _WRITE)
+                http2.send_data(stream, cast("bytes", view[position : position + size]))
+                position += size
+                link.flush()
+        finally:
+            self._torn = position < len(data)
+
+    def _begin_response(self) -> None:
+        if not self._started:
+            self._started = True
+            self._link.http2.send_headers(self._stream, self._request.response)
+
+    def _send_status(self, error: Error | None, trailers: Metadata) -> None:
+        """Sends what is held, and the status."""
+        http2, stream, request = self._link.http2, self._stream, self._request
+        begun = self._started or bool(self._held)
+        tail: Section = OK_TRAILERS
+        if error is not None or trailers.pairs or not begun:
+            group = None if begun else request.response
+            room = self._header_room - (0 if group is None else size_of_pairs(group.fields))
+            tail = (group, pairs_of(trailers_of(error, trailers, room, self.path)), ())
+        self.finished = True  # Only now: if something cannot be encoded, the call still needs a status.
+        if self._held and not self._started:
+            http2.respond(stream, request.response, b"".join(self._held), tail)
+        else:
+            self.release()
+            http2.send_headers(stream, tail, True)
+        self._drop_held()
+        self._started = True
+        self._link.moved = True
+        if stream.remote < DONE and stream.queue is None:
+            self._stop_client()
+
+    def _stop_client(self) -> None:
+        """Tells a client that still sends that nobody reads it."""
+        if self._stream.remote < DONE:
+            self._link.http2.reset(self._stream, ErrorCode.NO_ERROR)
+            self._link.flush_soon()
+        self._stream.context = None
+
+    def _drop_held(self) -> None:
+        self._held.clear()
+        self._held_size = 0
+
+    def _check(self) -> None:
+        """Raises if nothing can be sent any more."""
+        if self.finished or self._stream.local >= DONE:
+            raise self._gone()
+
+    def _gone(self) -> ClientGone:
+        return ClientGone(f"the client of {self.path} went away")
+
+    def _cancelling(self) -> bool:
+        task = self.task
+        return task is not None and bool(task.cancelling())
+
+    @property
+    def _header_room(self) -> int:
+        """Bytes of header fields that the client takes, or we are ready to send."""
+        return min(self._link.http2.peer.header_list, MAX_HEADERS)
+
+
+def _too_late() -> DeadlineExceeded:
+    return DeadlineExceeded("the deadline passed before the handler was done", id="micro.deadline")

@@ -1,0 +1,1 @@
+"""The port of a server: one for all protocols that it speaks."""

@@ -1,0 +1,193 @@
+"""One port for all protocols: the first bytes of a connection decide which one it speaks.
+
+Rules kept here:
+
+- HTTP/2 with prior knowledge begins with its preface (RFC 9113, section 3.3). The protocol of HTTP/2 gets the connection,
+  with all that has come, as soon as the whole preface is there.
+- What begins in another way gets an answer of HTTP/1.1 that says what is served here, and is closed: most who come here
+  by mistake understand it, and those who do not can read it. What they send meanwhile is thrown away, so that the answer
+  is not lost (RFC 9112, section 9.6).
+- A connection on which not enough comes in time is cut.
+- There is a limit of connections. One more is closed at once.
+- Another protocol gets a case of its own in ``_Arrival.data_received``; with TLS, ALPN will decide before the first byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, cast
+
+from micro_rt.http2.frames import PREFACE
+from micro_rt.kit.ordered import OrderedSet
+from micro_rt.listener.address import Bound, bind
+from micro_rt.logs import logger, sparsely
+
+__all__ = ["BACKLOG", "Port", "open_port"]
+
+BACKLOG: Final = 512
+"""Connections that may wait to be accepted."""
+ANSWER_TIMEOUT: Final = 1.0
+"""Seconds that somebody who speaks another protocol gets to read the answer."""
+_LATE: Final = 1.0
+"""Seconds; a timer that is later than this shows that the event loop was blocked."""
+_TEXT: Final = "This port serves gRPC, which takes HTTP/2: without TLS, and with prior knowledge (h2c).\n"
+_ANSWER: Final = (
+    "HTTP/1.1 505 HTTP Version Not Supported\r\n"
+    "content-type: text/plain; charset=utf-8\r\n"
+    f"content-length: {len(_TEXT)}\r\n"
+    f"connection: close\r\n\r\n{_TEXT}"
+).encode()
+_TLS: Final = b"\x16\x03"
+"""What a handshake of TLS begins with."""
+
+_log = logger("micro_rt.listener")
+
+
+async def open_port(
+    address: str,
+    http2: Callable[[], asyncio.Protocol],
+    *,
+    connections: int,
+    patience: float,
+    open: Callable[[], int] = int,
+) -> Port:
+    """Listens on an address, and hands the connections over.
+
+    Args:
+        address: ``host:port``, where port 0 picks a free one, or ``unix:`` and the path of a socket.
+        http2: makes the protocol for a connection that speaks HTTP/2.
+        connections: that there may be at once.
+        patience: seconds in which a connection must say what it speaks.
+        open: returns how many of those that were handed over are not lost.
+
+    Raises:
+        FailedPrecondition: the address cannot be used.
+    """
+    port = Port(http2, connections, patience, open)
+    port.bound = await bind(address, port.new_arrival, backlog=BACKLOG)
+    port.address = port.bound.address
+    return port
+
+
+class Port:
+    """A port that is open; ``open_port`` makes it."""
+
+    def __init__(
+        self, http2: Callable[[], asyncio.Protocol], connections: int, patience: float, open: Callable[[], int]
+    ) -> None:
+        self.http2 = http2
+        self.patience = patience
+        self.address = ""
+        """Where it listens."""
+        self.bound: Bound | None = None
+        self.arrivals: OrderedSet[_Arrival] = OrderedSet()
+        """Connections that have not said what they speak, or speak nothing that is served here."""
+        self._connections = connections
+        self._open = open
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many connections as there may be."""
+        return len(self.arrivals) + self._open() >= self._connections
+
+    def new_arrival(self) -> asyncio.Protocol:
+        """Makes the protocol of a new connection."""
+        return _Arrival(self)
+
+    def stop(self) -> None:
+        """Accepts no further connections, and cuts those that have said nothing yet; again: does nothing."""
+        if self.bound is not None:
+            self.bound.stop()
+        for arrival in list(self.arrivals):
+            arrival.cut()
+
+    async def close(self) -> None:
+        """Stops, and waits until the event loop has let go of the port."""
+        self.stop()
+        if self.bound is not None:
+            await self.bound.wait_closed()
+
+
+class _Arrival(asyncio.Protocol):
+    """A connection that has not said what it speaks."""
+
+    __slots__ = ("_answered", "_due", "_first", "_port", "_timer", "_transport")
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+        self._first = b""
+        self._answered = False
+        self._due = 0.0
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        if self._port.full:
+            _log.warning("a connection is closed: there are as many as the limit allows", extra=sparsely("full"))
+            self._transport.abort()
+            return
+        self._port.arrivals.add(self)
+        self._wait(self._port.patience)
+
+    def data_received(self, data: bytes) -> None:
+        transport = self._transport
+        if self._answered or transport is None or transport.is_closing():
+            return
+        first = self._first + data if self._first else data
+        if first.startswith(PREFACE):
+            self._leave()
+            protocol = self._port.http2()
+            transport.set_protocol(protocol)
+            protocol.connection_made(transport)
+            protocol.data_received(first)
+        elif PREFACE.startswith(first):
+            self._first = first
+        else:
+            self._answer(transport, first)
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._leave()
+
+    def cut(self) -> None:
+        """Closes without waiting for anything."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _answer(self, transport: asyncio.Transport, first: bytes) -> None:
+        """Says what is served here, and ends our half."""
+        self._answered = True
+        what = "TLS" if first.startswith(_TLS) else "another protocol than HTTP/2"
+        _log.info("a connection is closed, because it speaks %s", what, extra=sparsely(what))
+        self._stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT, self.cut)
+        transport.write(_ANSWER)
+        try:
+            transport.write_eof()
+        except OSError:  # It is gone, and the event loop has not noticed yet.
+            transport.abort()
+
+    def _wait(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._due = loop.time() + seconds
+        self._timer = loop.call_at(self._due, self._too_late)
+
+    def _too_late(self) -> None:
+        if asyncio.get_running_loop().time() > self._due + _LATE:
+            self._wait(_LATE)  # This event loop was blocked, and may not have read what came.
+            return
+        _log.info("a connection is cut: it did not say in time what it speaks", extra=sparsely("silent"))
+        self.cut()
+
+    def _leave(self) -> None:
+        self._stop_timer()
+        self._port.arrivals.discard(self)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
