@@ -88,7 +88,9 @@ def test_what_comes_again_is_read_once() -> None:
     stable = [(b"authorization", b"Bearer " + b"x" * 40), (b"tenant", b"acme")]
 
     def block(trace: bytes) -> Any:
-        return decoder.decode(encoder.encode([*REQUEST, *stable, (b"traceparent", trace)], stable=("authorization", b"tenant")))
+        return decoder.decode(
+            encoder.encode([*REQUEST, *stable, (b"traceparent", trace)], stable=("authorization", b"tenant"))
+        )
 
     first = read_request(block(b"1"))
     fields = block(b"2")

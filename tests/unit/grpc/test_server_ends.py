@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
 import pytest
@@ -162,9 +161,7 @@ async def test_a_connection_error_is_told_and_logged_once_per_second(caplog: pyt
         assert client.transport.ended
     lines = [record.getMessage() for record in caplog.records]
     assert 1 <= len(lines) <= 3
-    assert lines[0] == (
-        "the connection of 192.0.2.1:1234 is ended: PROTOCOL_ERROR: a frame for a stream that is idle"
-    )
+    assert lines[0] == ("the connection of 192.0.2.1:1234 is ended: PROTOCOL_ERROR: a frame for a stream that is idle")
 
 
 async def test_nothing_that_comes_after_the_end_is_looked_at() -> None:
@@ -227,9 +224,7 @@ async def test_a_loop_that_was_blocked_does_not_blame_the_client(clock: Clock) -
 
 
 @pytest.mark.parametrize("calls", [0, 1])
-async def test_a_client_that_sends_pings_too_often_is_told_so(
-    calls: int, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_client_that_sends_pings_too_often_is_told_so(calls: int, caplog: pytest.LogCaptureFixture) -> None:
     client = Client(never)
     client.send(*(request(1),) * calls, ping(), ping(), ping())
     await turns()
