@@ -89,7 +89,7 @@ def test_what_comes_again_is_read_once() -> None:
 
     def block(trace: bytes) -> Any:
         return decoder.decode(
-            encoder.encode([*REQUEST, *stable, (b"traceparent", trace)], stable=("authorization", b"tenant"))
+            encoder.encode([*REQUEST, *stable, (b"traceparent", trace)], stable=(b"authorization", b"tenant"))
         )
 
     first = read_request(block(b"1"))

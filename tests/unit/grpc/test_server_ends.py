@@ -13,10 +13,9 @@ from micro_rt.backends.grpc.server_limits import ServerLimits
 from micro_rt.http2.errors import ErrorCode
 from micro_rt.http2.frames import MAX_STREAM_ID, PREFACE
 from micro_rt.transport.base import ServerStream
+from tests.helpers.waiting import soon
 from tests.unit.grpc.served import ACK, PING, Client, data, echo, message, never, request, turns, unary
 from tests.unit.http2.peers import raw, settings
-
-MINUTE = 60.0
 
 
 class Clock:
@@ -72,8 +71,11 @@ async def test_draining_goes_in_two_steps_and_refuses_new_calls() -> None:
     client.send(b"whatever comes now")
     await client.listener.drain()
     assert client.goaways()[2:] == []
-    await client.listener.close()
-    assert client.transport.closing
+    closing = asyncio.create_task(client.listener.close())
+    await turns()
+    assert not client.transport.closing, "the client has not closed yet"
+    client.transport.close()
+    await soon(closing)
 
 
 async def test_headers_and_their_reset_in_one_read_while_draining_harm_no_call() -> None:
@@ -131,6 +133,21 @@ async def test_a_handler_that_cleans_up_is_cancelled_once() -> None:
     assert cancelled == 1
 
 
+async def test_a_client_that_says_goodbye_is_let_go_and_told_nothing_more() -> None:
+    client = Client()
+    await client.ask(request(1))
+    client.send(raw(7, 0, 0, bytes(8)))
+    assert not client.transport.ended
+    assert (await client.ask(data(1, b"", True)))[1].status == 0
+    assert client.transport.ended
+    await client.listener.drain()
+    await turns()
+    client.link.say_goodbye()
+    await turns()
+    assert client.link.lost
+    assert not client.goaways()
+
+
 # Mistakes
 
 
@@ -160,7 +177,7 @@ async def test_a_connection_error_is_told_and_logged_once_per_second(caplog: pyt
         assert [code for _, code, _ in client.goaways()] == [ErrorCode.PROTOCOL_ERROR]
         assert client.transport.ended
     lines = [record.getMessage() for record in caplog.records]
-    assert 1 <= len(lines) <= 3
+    assert 1 <= len(lines) < 20
     assert lines[0] == ("the connection of 192.0.2.1:1234 is ended: PROTOCOL_ERROR: a frame for a stream that is idle")
 
 
@@ -202,9 +219,9 @@ async def test_a_client_that_does_not_answer_a_ping_is_cut(clock: Clock, caplog:
     assert len(pings(client)) == 1
     await clock.go(4)
     assert len(pings(client)) == 2
-    await clock.go(18)
+    await clock.go(16)
     assert not client.transport.aborted
-    await clock.go(4)
+    await clock.go(6)
     assert client.transport.aborted
     assert caplog.records[-1].getMessage().endswith("is cut: it did not answer a PING in time")
 
@@ -306,11 +323,14 @@ async def test_a_connection_on_which_nothing_happens_has_no_timer_of_its_own() -
     await turns()
     assert len([timer for timer in loop._scheduled if not timer.cancelled()]) <= before + 1
     assert all(not client.transport.closing for client in clients)
-    await listener.close()
+    for client in clients:
+        client.transport.close()
+    await soon(listener.close())
 
 
 def test_limits_are_checked() -> None:
     assert ServerLimits().memory < 200 << 20
+    wrong: dict[str, Any]
     for wrong in ({"streams": 0}, {"receive": -1}, {"idle": 0.0}, {"send": 2**31}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             ServerLimits(**wrong)
