@@ -22,6 +22,7 @@ from typing import TypeAlias
 
 from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.net import join, listen, split
+from micro_rt.text import printable
 
 __all__ = ["UNIX", "Bound", "bind"]
 
@@ -84,7 +85,7 @@ async def bind(address: str, protocol: Callable[[], asyncio.BaseProtocol], *, ba
             "another path" if address.startswith(UNIX) else "another address= (MICRO_ADDRESS), or port 0 for a free one"
         )
         raise FailedPrecondition(
-            f"cannot listen on {address}: {problem}; choose {advice}", id="micro.listen_failed"
+            printable(f"cannot listen on {address}: {problem}; choose {advice}"), id="micro.listen_failed"
         ) from None
     return Bound(server, join(host, server.sockets[0].getsockname()[1]))
 

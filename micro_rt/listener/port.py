@@ -29,13 +29,15 @@ BACKLOG: Final = 512
 """Connections that may wait to be accepted."""
 ANSWER_TIMEOUT: Final = 1.0
 """Seconds that somebody who speaks another protocol gets to read the answer."""
-_TEXT: Final = b"This port serves gRPC, which takes HTTP/2: without TLS, and with prior knowledge (h2c).\n"
+_LATE: Final = 1.0
+"""Seconds; a timer that is later than this shows that the event loop was blocked."""
+_TEXT: Final = "This port serves gRPC, which takes HTTP/2: without TLS, and with prior knowledge (h2c).\n"
 _ANSWER: Final = (
-    b"HTTP/1.1 505 HTTP Version Not Supported\r\n"
-    b"content-type: text/plain; charset=utf-8\r\n"
-    b"content-length: %d\r\n"
-    b"connection: close\r\n\r\n%b" % (len(_TEXT), _TEXT)
-)
+    "HTTP/1.1 505 HTTP Version Not Supported\r\n"
+    "content-type: text/plain; charset=utf-8\r\n"
+    f"content-length: {len(_TEXT)}\r\n"
+    f"connection: close\r\n\r\n{_TEXT}"
+).encode()
 _TLS: Final = b"\x16\x03"
 """What a handshake of TLS begins with."""
 
@@ -110,12 +112,13 @@ class Port:
 class _Arrival(asyncio.Protocol):
     """A connection that has not said what it speaks."""
 
-    __slots__ = ("_answered", "_first", "_port", "_timer", "_transport")
+    __slots__ = ("_answered", "_due", "_first", "_port", "_timer", "_transport")
 
     def __init__(self, port: Port) -> None:
         self._port = port
         self._first = b""
         self._answered = False
+        self._due = 0.0
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -126,7 +129,7 @@ class _Arrival(asyncio.Protocol):
             self._transport.abort()
             return
         self._port.arrivals.add(self)
-        self._timer = asyncio.get_running_loop().call_later(self._port.patience, self._too_late)
+        self._wait(self._port.patience)
 
     def data_received(self, data: bytes) -> None:
         transport = self._transport
@@ -168,7 +171,15 @@ class _Arrival(asyncio.Protocol):
         except OSError:  # It is gone, and the event loop has not noticed yet.
             transport.abort()
 
+    def _wait(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._due = loop.time() + seconds
+        self._timer = loop.call_at(self._due, self._too_late)
+
     def _too_late(self) -> None:
+        if asyncio.get_running_loop().time() > self._due + _LATE:
+            self._wait(_LATE)  # This event loop was blocked, and may not have read what came.
+            return
         _log.info("a connection is cut: it did not say in time what it speaks", extra=sparsely("silent"))
         self.cut()
 

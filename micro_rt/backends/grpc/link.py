@@ -57,6 +57,7 @@ class Link(asyncio.Protocol, Generic[ConnectionT]):
     __slots__ = (
         "_closed",
         "_ending",
+        "_eof",
         "_scheduled",
         "_timer",
         "_waiting",
@@ -89,7 +90,9 @@ class Link(asyncio.Protocol, Generic[ConnectionT]):
         self.problem = ""
         """Why this side has ended the connection, in words for an error or a log."""
         self._ending = False
-        """Whether nothing that comes is looked at any more."""
+        """Whether nothing that comes is looked at any more, and nothing more is written but for ``close``."""
+        self._eof = False
+        """Whether our half has ended."""
         self._scheduled = False
         self._waiting: deque[asyncio.Future[None]] | None = None
         self._closed: asyncio.Future[None] | None = None
@@ -188,9 +191,10 @@ class Link(asyncio.Protocol, Generic[ConnectionT]):
         """Writes what is to be sent, at once."""
         data = self.http2.data_to_send()
         transport = self.transport
-        if data and transport is not None and not transport.is_closing():
+        if data and not self._ending and transport is not None and not transport.is_closing():
             transport.write(data)
             if self.paused and transport.get_write_buffer_size() > MAX_UNSENT:
+                _log.warning("a connection is cut: the other side does not read", extra=sparsely("unread"))
                 self.cut("the other side does not read")
                 return
         if self.http2.closing and not self._ending and self.http2.finished:
@@ -248,6 +252,7 @@ class Link(asyncio.Protocol, Generic[ConnectionT]):
         if not transport.can_write_eof():
             self.close()
             return
+        self._eof = True
         try:
             transport.write_eof()
         except OSError:  # The other side has reset the connection, and the event loop has not noticed yet.
@@ -263,7 +268,7 @@ class Link(asyncio.Protocol, Generic[ConnectionT]):
             return
         data = self.http2.data_to_send()
         if not transport.is_closing():
-            if data:
+            if data and not self._eof:
                 transport.write(data)
             transport.close()
         self._start_timer(FLUSH_TIMEOUT)

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 
 from micro_rt.backends.grpc.fields import response_group
 from micro_rt.errors import Error, InvalidArgument, Unimplemented, Unknown
-from micro_rt.http2.hpack import Field
+from micro_rt.http2.hpack import Field, Group
 from micro_rt.metadata import EMPTY, RESERVED, Metadata, MetadataValue
 from micro_rt.transport.wire import content_subtype_of, decode_timeout
 
@@ -85,9 +85,10 @@ def read_request(fields: Iterable[Field]) -> Request:
     return request
 
 
-_RESPONSE: Final = response_group("proto")
-_NOT_GRPC: Final = response_group("proto", "415")
-_NOT_POST: Final = response_group("proto", "405")
+_CONTENT_TYPE_FIELD: Final = (b"content-type", b"application/grpc")
+_RESPONSE: Final = Group([(b":status", b"200"), _CONTENT_TYPE_FIELD])
+_NOT_GRPC: Final = Group([(b":status", b"415"), _CONTENT_TYPE_FIELD])
+_NOT_POST: Final = Group([(b":status", b"405"), _CONTENT_TYPE_FIELD])
 
 # What a field may mean
 _IGNORED: Final = 0

@@ -369,8 +369,8 @@ class ServerCall(ServerStream):
                     raise copy(self._failure)
                 return cast("bytes", self._message)
             if self._ended:
-                if self._reader is not None:
-                    self._reader.end()
+                if self._is_cut_off():
+                    continue
                 raise EndOfStream("the client sent its last message already")
             if self._stream.local >= DONE:
                 raise self._gone()
@@ -379,6 +379,15 @@ class ServerCall(ServerStream):
                 await waiter
             finally:
                 self._waiter = None
+
+    def _is_cut_off(self) -> bool:
+        """Returns whether the client has ended the call inside of a message, and notes it."""
+        try:
+            if self._reader is not None:
+                self._reader.end()
+        except Error as error:
+            self._failure = error
+        return self._failure is not None
 
     def _look(self) -> bool:
         """Returns whether there is a message, or an error in its place; has the client send more of a large one."""

@@ -31,7 +31,7 @@ from micro_rt.http2.events import Event
 from micro_rt.http2.hpack import Decoder, Encoder
 from micro_rt.http2.limits import Limits
 from micro_rt.http2.server import ServerConnection
-from micro_rt.http2.streams import Stream
+from micro_rt.http2.streams import GONE, Stream
 from micro_rt.kit.net import join
 from micro_rt.logs import logger, sparsely
 from micro_rt.transport.base import Dispatch, handler_task
@@ -221,7 +221,7 @@ class ServerLink(Link[ServerConnection]):
 
     def _on_request(self, stream: Stream, fields: Any) -> None:
         """Accepts a call, or refuses it."""
-        if stream.closed:
+        if stream.local == GONE:
             return  # It was reset in the same read, or its connection has ended.
         request: Request = fields.note
         if request is None:

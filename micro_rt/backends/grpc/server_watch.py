@@ -89,7 +89,7 @@ class Watch:
             self._strikes = 0
             return False
         allowed = limits.ping_interval
-        if not self._link.calls and not limits.pings_without_calls:
+        if not self._link.http2.streams and not limits.pings_without_calls:
             allowed = PING_WITHOUT_CALLS
         if self._last_ping < last + allowed:
             self._strikes += 1

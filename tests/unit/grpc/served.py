@@ -111,6 +111,7 @@ class FakeTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         assert not self.closing, "writes to a transport that is closing"
+        assert not self.ended, "writes after the end"
         self.written.append(bytes(data))
 
     def write_eof(self) -> None:
