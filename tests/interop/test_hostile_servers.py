@@ -84,7 +84,7 @@ async def test_windows_of_one_byte(size: int) -> None:
 
 
 async def test_settings_may_change_in_the_middle() -> None:
-    changes = [
+    changes: list[dict[SettingCodes | int, int]] = [
         {SettingCodes.INITIAL_WINDOW_SIZE: 3},
         {SettingCodes.MAX_CONCURRENT_STREAMS: 1},
         {SettingCodes.HEADER_TABLE_SIZE: 0},
@@ -98,7 +98,8 @@ async def test_settings_may_change_in_the_middle() -> None:
         async for event in peer.events():
             if isinstance(event, RequestReceived):
                 assert event.headers is not None
-                seen.append(dict(event.headers)["sent"])  # type: ignore[arg-type, call-overload]
+                headers: Any = dict(event.headers)
+                seen.append(headers["sent"])
                 if left:
                     peer.h2.update_settings(left.pop(0))
             elif isinstance(event, DataReceived) and not event.stream_ended:

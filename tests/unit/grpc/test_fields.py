@@ -82,10 +82,12 @@ def test_repeated_names_and_other_values_are_sent_as_they_are() -> None:
 
 def test_a_response_and_trailers_are_small() -> None:
     encoder, decoder = FieldEncoder(Encoder()), Decoder()
-    for _ in range(3):
-        blocks = [encoder.encode(response_group("proto")), encoder.encode(OK_TRAILERS)]
-    assert list(map(len, blocks)) == [2, 1]
-    assert [headers_of(decoder.decode(encoder.encode((OK_TRAILERS, [(b"a", b"b")], ()))))]
+    blocks = [encoder.encode(fields) for _ in range(3) for fields in (response_group("proto"), OK_TRAILERS)]
+    assert list(map(len, blocks[2:])) == [2, 1] * 2
+    assert headers_of(decoder.decode(blocks[0])) == [(":status", "200"), ("content-type", "application/grpc")]
+    assert headers_of(decoder.decode(blocks[1])) == [("grpc-status", "0")]
+    more = encoder.encode((OK_TRAILERS, [(b"a", b"b")], ()))
+    assert headers_of(decoder.decode(more)) == [("grpc-status", "0"), ("a", "b")]
 
 
 def test_groups_have_what_grpc_asks_for() -> None:
