@@ -11,7 +11,7 @@ without a row, and no row without a difference.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from micro_rt.http2.errors import ErrorCode
@@ -27,7 +27,7 @@ from micro_rt.http2.frames import (
 )
 from tests.unit.http2.engines import ENGINES, Engine, Event, Heard, Ours
 
-__all__ = ["TABLE", "Comparison", "Difference", "Found"]
+__all__ = ["TABLE", "Comparison", "Difference", "Found", "rows"]
 
 FINE: Final = ""
 _CODES: Final = {each.name: each for each in ErrorCode}
@@ -83,9 +83,9 @@ class Comparison:
     always about one frame, and never about what follows from an earlier one.
     """
 
-    def __init__(self, side: str, habit: str = "silent") -> None:
+    def __init__(self, side: str, habit: str = "silent", peers: Iterable[type[Engine]] = ENGINES[1:]) -> None:
         self.ours = Ours(side, habit)
-        self.peers: list[Engine] = [engine(side, habit) for engine in ENGINES[1:]]
+        self.peers = [engine(side, habit) for engine in peers]
 
     def hear(self, frame: bytes) -> list[Found]:
         """Gives a frame to all; returns where one differs from ours."""
@@ -434,3 +434,8 @@ TABLE: Final[tuple[Difference, ...]] = (
         "The number is none that we may give to a stream. The RFC does not call it an error.",
     ),
 )
+
+
+def rows(found: Found) -> list[Difference]:
+    """Returns the rows that a difference is in."""
+    return [row for row in TABLE if row.holds(found)]
