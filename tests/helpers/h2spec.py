@@ -1,4 +1,4 @@
-"""Runs h2spec, a suite that somebody else wrote, against a server of HTTP/2: it makes the requests, and breaks the rules."""
+"""Runs h2spec, a conformance suite that others wrote, against a server of HTTP/2."""
 
 from __future__ import annotations
 

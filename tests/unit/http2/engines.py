@@ -66,9 +66,7 @@ class Heard(NamedTuple):
 
     def __add__(self, other: Any) -> Heard:
         assert isinstance(other, Heard)
-        return Heard(
-            _joined(self.events + other.events), self.verdicts + other.verdicts, self.lost or other.lost
-        )
+        return Heard(_joined(self.events + other.events), self.verdicts + other.verdicts, self.lost or other.lost)
 
     @property
     def fatal(self) -> bool:

@@ -1,4 +1,4 @@
-"""What is done with the bytes of a fuzzer, whoever makes them up: hypothesis in ``make test``, atheris in ``make verify``.
+"""What is done with the bytes of a fuzzer: hypothesis makes them up in ``make test``, atheris in ``make verify``.
 
 The first byte says whose side hears the others, what it does with requests, and whether the connection is established;
 the second says how they are cut. ``python -m tests.unit.http2.fuzzing FOLDER SECONDS`` is the process of atheris.
@@ -45,8 +45,9 @@ def target(data: bytes) -> None:
             events, but for the table.
     """
     # Here, so that atheris can watch the modules while they are imported.
-    from tests.unit.http2.differences import Comparison, rows
-    from tests.unit.http2.engines import GREETING, HABITS, SIDES, H2, Heard, Ours
+    from tests.unit.http2.cases import rows
+    from tests.unit.http2.differences import Comparison
+    from tests.unit.http2.engines import GREETING, H2, HABITS, SIDES, Heard, Ours
     from tests.unit.http2.peers import GET, client, server
     from tests.unit.http2.test_hostile_bytes import SMALL, torment
 

@@ -1,4 +1,4 @@
-"""The seeds of the fuzzer: short conversations, one a file of the folder ``corpus``, each with a name that says what it is.
+"""The seeds of the fuzzer: short conversations, each a file in ``corpus`` with a name that says what it is.
 
 A file is text, so that a change can be reviewed. Its first line says whose side hears the conversation, what that side
 does with requests (``HABITS`` in engines.py), and whether the connection is ``greeted`` already or ``fresh``. Each
@@ -66,7 +66,9 @@ def text(seed: Seed) -> str:
 
 
 def _digits(frame: bytes) -> str:
-    return re.sub(r"\b((?:..)*?)((?:00){64,})", lambda found: f"{found[1]} 00*{len(found[2]) // 2} ", frame.hex()).strip()
+    return re.sub(
+        r"\b((?:..)*?)((?:00){64,})", lambda found: f"{found[1]} 00*{len(found[2]) // 2} ", frame.hex()
+    ).strip()
 
 
 def files() -> Iterator[tuple[Path, str]]:
@@ -75,9 +77,18 @@ def files() -> Iterator[tuple[Path, str]]:
         yield CORPUS / f"{seed.name}.hex", text(seed)
 
 
-_NAMES: Final = (
-    "DATA HEADERS PRIORITY RST_STREAM SETTINGS PUSH_PROMISE PING GOAWAY WINDOW_UPDATE CONTINUATION".split()
-)
+_NAMES: Final = [
+    "DATA",
+    "HEADERS",
+    "PRIORITY",
+    "RST_STREAM",
+    "SETTINGS",
+    "PUSH_PROMISE",
+    "PING",
+    "GOAWAY",
+    "WINDOW_UPDATE",
+    "CONTINUATION",
+]
 _FLAGS: Final = ((1, "END_STREAM or ACK"), (4, "END_HEADERS"), (8, "PADDED"), (0x20, "PRIORITY"))
 
 
@@ -187,7 +198,12 @@ CONVERSATIONS: Sequence[Seed] = (
     _server("settings-on-a-stream", _get(1), raw(4, 0, 1)),
     *(
         _server(f"settings-illegal-{name}", settings((number, value)))
-        for name, number, value in (("push", 2, 2), ("window", 4, 2**31), ("small-frame", 5, 16_383), ("frame", 5, 2**24))
+        for name, number, value in (
+            ("push", 2, 2),
+            ("window", 4, 2**31),
+            ("small-frame", 5, 16_383),
+            ("frame", 5, 2**24),
+        )
     ),
     _server("settings-overflow-a-window", _post(1), _window(1, 9), settings((4, 2**31 - 1))),
     _server("window", _post(1), _window(0, 9), _window(1, 9), raw(8, 0, 0, b"\x80\0\0\1"), raw(8, 0, 0, b"123")),
@@ -251,7 +267,9 @@ CONVERSATIONS: Sequence[Seed] = (
     _server("malformed-empty-path", headers(1, (*GET[:2], (b":path", b"")), True)),
     _client("response", headers(1, OK), _data(1, b"hello"), _data(1, b"", True), headers(3, OK, True)),
     _client("trailers", headers(1, OK), _data(1, b"hello"), _trailers(1), headers(5, OK), _data(5, b"x")),
-    _client("interim", headers(1, ((b":status", b"103"),)), headers(1, OK, True), headers(3, ((b":status", b"100"),), True)),
+    _client(
+        "interim", headers(1, ((b":status", b"103"),)), headers(1, OK, True), headers(3, ((b":status", b"100"),), True)
+    ),
     _client("status-101", headers(1, ((b":status", b"101"),))),
     _client("status-illegal", headers(1, ((b":status", b"99"),)), headers(3, ())),
     _client("final-twice", headers(1, OK), headers(1, OK)),
@@ -268,9 +286,15 @@ CONVERSATIONS: Sequence[Seed] = (
     _client("stream-even", headers(2, OK)),
     _client("stream-unknown", headers(7, OK)),
     _client("streams-limited", settings((3, 1)), headers(1, OK, True), settings((3, 0))),
-    _client("extensions", raw(10, 0, 0, b"\0\1xy"), raw(10, 0, 1, b"\0\0y"), raw(10, 0, 0, b"x"), raw(12, 0, 0, b"\0\1x")),
+    _client(
+        "extensions", raw(10, 0, 0, b"\0\1xy"), raw(10, 0, 1, b"\0\0y"), raw(10, 0, 0, b"x"), raw(12, 0, 0, b"\0\1x")
+    ),
     _client("not-modified", headers(1, ((b":status", b"304"), (b"content-length", b"9")), True)),
-    _client("no-content", headers(1, ((b":status", b"204"), (b"content-length", b"0")), True), headers(3, ((b":status", b"204"),))),
+    _client(
+        "no-content",
+        headers(1, ((b":status", b"204"), (b"content-length", b"0")), True),
+        headers(3, ((b":status", b"204"),)),
+    ),
     _client("request", _get(1)),
     _fresh("server", "from-the-start", GREETING["server"], _get(1), _PING),
     _fresh("server", "http1", b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"),

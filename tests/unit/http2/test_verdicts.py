@@ -13,7 +13,8 @@ import pytest
 
 from micro_rt.http2.errors import ErrorCode
 from tests.helpers.sizes import Figures, Size
-from tests.unit.http2.differences import TABLE, Comparison, Difference, Found, rows
+from tests.unit.http2.cases import TABLE, rows
+from tests.unit.http2.differences import Comparison, Difference, Found
 from tests.unit.http2.engines import ENGINES, HABITS, SIDES, Engine
 from tests.unit.http2.peers import GET, headers, raw
 from tests.unit.http2.seeds import load
