@@ -329,8 +329,7 @@ TABLE: Final[tuple[Difference, ...]] = (
                 "8.3.1",
                 (
                     'The ":path" pseudo-header field includes the path and query parts of the target URI (the '
-                    "absolute-path production and, optionally, a '?' character followed by the query production; see Section 4.1 of "
-                    "[HTTP])."
+                    "absolute-path production and, optionally, a '?' character followed by the query production"
                 ),
             ),
             (

@@ -64,9 +64,10 @@ class Heard(NamedTuple):
     lost: bool = False
     """Whether the engine does not tell all that has happened: ``h2`` raises, and drops the events of that read."""
 
-    def __add__(self, other: Any) -> Heard:
-        assert isinstance(other, Heard)
-        return Heard(_joined(self.events + other.events), self.verdicts + other.verdicts, self.lost or other.lost)
+    def then(self, other: Heard) -> Heard:
+        """Returns this, and what came next."""
+        events = _joined(self.events + other.events)
+        return Heard(events, self.verdicts + other.verdicts, self.lost or other.lost)
 
     @property
     def fatal(self) -> bool:

@@ -68,11 +68,11 @@ def target(data: bytes) -> None:
         torment(connection, data, list(sizes))
 
     # How bytes are cut makes no difference.
-    whole, pieces = Ours(side, greeted=greeted).hear(data), Heard()
-    parts = Ours(side, greeted=greeted)
+    whole, parts = (Ours(side, greeted=greeted) for _ in range(2))
+    heard = Heard()
     for piece in _pieces(data, sizes):
-        pieces += parts.hear(piece)
-    assert pieces == whole
+        heard = heard.then(parts.hear(piece))
+    assert heard == whole.hear(data)
 
     # What it takes, h2 takes too.
     if not greeted:

@@ -19,7 +19,7 @@ def heard(engine: Engine, pieces: Iterable[bytes]) -> Heard:
     """Returns what an engine makes of all pieces together, until the connection has ended."""
     total = Heard()
     for piece in pieces:
-        total += engine.hear(piece)
+        total = total.then(engine.hear(piece))
         if total.fatal or engine.deaf:
             break
     return total
