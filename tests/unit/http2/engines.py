@@ -52,6 +52,8 @@ GREETING: Mapping[str, bytes] = MappingProxyType(
 
 WINDOW: Final = 65_535
 """Of streams and connections: what ``h2`` and ``ngh2`` have at first."""
+INITIAL: Mapping[int, int] = MappingProxyType({1: 4_096, 3: 2**32 - 1, 4: WINDOW, 5: 16_384})
+"""The settings of a peer that are compared, and what they are until it says something else (section 6.5.2)."""
 LIST: Final = 65_536
 """Bytes of a header list: what ``h2`` allows."""
 
@@ -90,6 +92,7 @@ class Engine(ABC):
         self.side = side
         self._habit = habit
         self._requests: list[int] = []
+        self._settings = dict(INITIAL)
         self.begin()
         if side == "client":
             for ended in (True, True, False):
@@ -122,9 +125,19 @@ class Engine(ABC):
         self._requests.clear()
         self.sent()
 
+    def settings(self, changed: Mapping[int, int]) -> Event:
+        """Returns the event of a SETTINGS frame: the settings of the peer from now on."""
+        self._settings.update((each, value) for each, value in changed.items() if each in INITIAL)
+        return "settings", 0, tuple(self._settings.values())
+
     @property
     def deaf(self) -> bool:
-        """Whether the engine takes nothing more, though the connection goes on: see the table."""
+        """Whether the engine takes nothing more, though the connection goes on for us.
+
+        After GOAWAY, ``h2`` calls every frame an error, and ``ngh2`` stops to read when the last stream has ended. The
+        RFC says (section 6.8): "GOAWAY allows an endpoint to gracefully stop accepting new streams while still
+        finishing processing of previously established streams."
+        """
         return False
 
     @abstractmethod
@@ -273,10 +286,7 @@ class H2(Engine):
                 case h2.events.ConnectionTerminated():
                     yield "goaway", event.last_stream_id, int(event.error_code or 0)
                 case h2.events.RemoteSettingsChanged():
-                    seen = self.connection.remote_settings
-                    streams = min(seen.max_concurrent_streams, 2**32 - 1)
-                    sizes = seen.initial_window_size, seen.max_frame_size
-                    yield "settings", 0, (seen.header_table_size, streams, *sizes)
+                    yield self.settings({each: value.new_value for each, value in event.changed_settings.items()})
                 case _:
                     pass
 
@@ -316,9 +326,14 @@ class Ngh2(Engine):
         given = {ngh2.Setting.MAX_CONCURRENT_STREAMS: 100} if self.side == "server" else {ngh2.Setting.ENABLE_PUSH: 0}
         self.connection.initiate_connection(given)
         self._gone: set[int] = set()
+        self._broken = False
 
     def take(self, data: bytes) -> tuple[list[Event], bool]:
-        self.connection.receive_data(data)
+        try:
+            self.connection.receive_data(data)
+        except ngh2.ProtocolError:  # It takes nothing more, and tells nothing more.
+            self._broken = True
+            return [], True
         return list(self._translated(self.connection.events())), False
 
     def _translated(self, events: Iterable[ngh2.Event]) -> Iterator[Event]:
@@ -350,8 +365,7 @@ class Ngh2(Engine):
                 case ngh2.GoAwayReceived():
                     yield "goaway", event.last_stream_id, event.error_code
                 case ngh2.SettingsReceived():
-                    seen = self.connection.remote_settings
-                    yield "settings", 0, tuple(seen[each] for each in (1, 3, 4, 5))
+                    yield self.settings(event.settings)
                 case _:
                     pass
 
@@ -368,9 +382,11 @@ class Ngh2(Engine):
 
     @property
     def deaf(self) -> bool:
-        return not self.connection.want_read
+        return self._broken or not self.connection.want_read
 
     def sent(self) -> bytes:
+        if self._broken:
+            return b""
         data = self.connection.data_to_send()
         self.connection.events()
         return data
