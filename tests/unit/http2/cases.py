@@ -179,6 +179,17 @@ TABLE: Final[tuple[Difference, ...]] = (
     ),
     Difference(
         "h2",
+        (CONTINUATION,),
+        ("closed", "skipped", *_RESET),
+        ("fatal PROTOCOL_ERROR",),
+        "fatal STREAM_CLOSED",
+        "6.10",
+        "A CONTINUATION frame MUST be preceded by a HEADERS, PUSH_PROMISE or CONTINUATION frame without the "
+        "END_HEADERS flag set. A recipient that observes violation of this rule MUST respond with a connection error "
+        "(Section 5.4.1) of type PROTOCOL_ERROR.",
+    ),
+    Difference(
+        "h2",
         (RST_STREAM,),
         ("idle",),
         ("fatal PROTOCOL_ERROR",),

@@ -159,6 +159,7 @@ CONVERSATIONS: Sequence[Seed] = (
     _server("streams-in-turns", _post(1), _post(3), _data(3, b"c"), _data(1, b"a", True), _data(3, b"d", True)),
     _server("continuation", raw(1, 1, 1, _BLOCK[:7]), raw(9, 0, 1, _BLOCK[7:8]), raw(9, 4, 1, _BLOCK[8:])),
     _server("continuation-of-nothing", raw(1, 1, 1), raw(9, 0, 1), raw(9, 4, 1, _BLOCK), raw(9, 4, 1)),
+    _server("continuation-of-no-block", _get(3), raw(9, 4, 1, _BLOCK)),
     _server("block-interrupted", raw(1, 1, 1, _BLOCK[:7]), _PING, raw(9, 4, 1, _BLOCK[7:])),
     _server("block-of-another-stream", raw(1, 1, 1, _BLOCK[:7]), raw(9, 4, 3, _BLOCK[7:])),
     _server("block-that-is-malformed-from-the-start", raw(1, 1, 1, b"\0\1A\1a"), raw(9, 4, 1, _BLOCK)),
