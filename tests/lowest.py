@@ -31,6 +31,7 @@ _TESTS = [
 """Without the pages, the benchmarks, whose peers need other versions, and what type checkers read."""
 _OF_TESTS = [
     "hypothesis",
+    "ngh2",
     "pytest-xdist",
     "grpcio",
     "trustme",
