@@ -16,7 +16,7 @@ from tests.docs import ROOT, anchors, links, pages, project, write
 
 BACKENDS = sorted(path.name for path in (ROOT / "micro_rt" / "backends").iterdir() if (path / "__init__.py").is_file())
 
-WITHOUT_LIBRARY = {"etcd", "local", "memory"}
+WITHOUT_LIBRARY = {"etcd", "grpc", "local", "memory"}
 """Backends that need nothing but the core, and so no extra."""
 
 CORE = {"google", "micro_rt"}
