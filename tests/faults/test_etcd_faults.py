@@ -13,6 +13,15 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from micro_rt.backends.etcd import mirror
+from micro_rt.backends.etcd.address import EtcdAddress
+from micro_rt.backends.etcd.client import EtcdClient, prefix_end
+from micro_rt.backends.etcd.messages_pb2 import (
+    DeleteRangeRequest,
+    PutRequest,
+    RangeRequest,
+    RequestOp,
+    TxnRequest,
+)
 from micro_rt.backends.etcd.registry import EtcdRegistry
 from micro_rt.errors import Error, Unavailable
 from micro_rt.node import Node
@@ -23,6 +32,8 @@ from micro_rt.testing.proxy import FaultProxy
 from tests.helpers.sizes import Size
 from tests.helpers.waiting import eventually
 from tests.servers.etcd import Etcd
+from tests.servers.server import Server
+from tests.servers.shared import Elsewhere
 
 LIMIT = 60.0
 """Seconds within which everything must have happened; waited for only if it does not."""
@@ -54,6 +65,24 @@ async def opened(address: str, options: str = "timeout=1") -> AsyncIterator[Etcd
         yield registry
     finally:
         await registry.close()
+
+
+async def test_an_answer_may_be_larger_than_what_services_take_of_each_other(etcd: Server | Elsewhere) -> None:
+    """The whole registry comes in one answer."""
+    client = EtcdClient(EtcdAddress.parse(etcd.url))
+    await client.open()
+    try:
+        folder = fresh("large/").encode()
+        for number in range(5):
+            put = PutRequest(key=folder + b"%d" % number, value=bytes(1 << 20))
+            await client.txn(TxnRequest(success=[RequestOp(request_put=put)]))
+        found = await client.range(RangeRequest(key=folder, range_end=prefix_end(folder)))
+        assert [len(pair.value) for pair in found.kvs] == 5 * [1 << 20]
+        await client.txn(TxnRequest(success=[
+            RequestOp(request_delete_range=DeleteRangeRequest(key=folder, range_end=prefix_end(folder)))
+        ]))  # fmt: skip
+    finally:
+        await client.close()
 
 
 class Seen:

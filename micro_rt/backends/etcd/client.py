@@ -64,6 +64,9 @@ SILENT = 0.5
 REFUSED = (0.5, 10.0)
 """Seconds that nobody asks for a token after one was refused: the first time, and the longest."""
 
+MAX_ANSWER = 256 << 20
+"""Bytes of an answer: the whole registry may come in one. Services take less of each other."""
+
 _TARGET = "etcd"
 _REPEATABLE = RetryPolicy(idempotent=True)
 _log = logger("micro_rt.etcd")
@@ -103,7 +106,7 @@ class EtcdClient:
         Raises:
             FailedPrecondition: TLS cannot be set up.
         """
-        transport = backend("transport", "grpc", "transport of etcd")(self.address.tls_context())
+        transport = backend("transport", "grpc", "transport of etcd")(self.address.tls_context(), receive=MAX_ANSWER)
         with detached():
             self._nodes = Nodes(self._members, lambda _: transport, _InOrder)
 
