@@ -37,7 +37,7 @@ class OwnClient:
 class TestOwnClient(TransportContract):
     @pytest.fixture(autouse=True)
     def sizes(self, request: pytest.FixtureRequest) -> None:
-        self.flood = Size.of(request)(200, ci=32)
+        type(self).flood = Size.of(request)(200, ci=32)
 
     def make(self) -> Transport:
         return OwnClient()
@@ -54,7 +54,7 @@ class TestOwnClientOnUvloop(TestOwnClient):
 class TestBothOwn(TransportContract):
     @pytest.fixture(autouse=True)
     def sizes(self, request: pytest.FixtureRequest) -> None:
-        self.flood = Size.of(request)(200, ci=32)
+        type(self).flood = Size.of(request)(200, ci=32)
 
     def make(self) -> Transport:
         return GrpcTransport(receive=LARGEST, send=LARGEST)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import asyncio.subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class Responder(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def responder() -> AsyncIterator[int]:
+async def responder() -> AsyncGenerator[int, None]:
     """Gives the port of a responder."""
     server = await asyncio.get_running_loop().create_server(Responder, "127.0.0.1", 0)
     async with server:

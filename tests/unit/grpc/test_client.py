@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ async def fail(stream: ServerStream) -> None:
 @asynccontextmanager
 async def connected(
     dispatch: Dispatch = echo, address: str = "127.0.0.1:0", receive: int = MAX_MESSAGE, send: int = MAX_MESSAGE
-) -> AsyncIterator[Connection]:
+) -> AsyncGenerator[Connection]:
     listener = await GrpcTransport(receive=64 << 20, send=64 << 20).listen(address, dispatch)
     connection = GrpcTransport(receive=receive, send=send).connection(listener.address)
     try:

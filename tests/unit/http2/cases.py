@@ -79,8 +79,8 @@ def _has_reserved_bit(found: Found) -> bool:
     return bool(found.payload[0] & 0x80)
 
 
-def _is_zero(found: Found) -> bool:
-    return not any(found.payload)
+def _is_no_increment(found: Found) -> bool:
+    return _has_reserved_bit(found) or not any(found.payload)
 
 
 _OPEN: Final = ("open", "half-closed (local)")
@@ -209,7 +209,7 @@ TABLE: Final[tuple[Difference, ...]] = (
         "WINDOW_UPDATE or RST_STREAM frame from its peer in the time before the peer receives and processes the frame "
         "that closes the stream.",
         "The increment is 0 or has its reserved bit: h2 looks at the frame first.",
-        explains=lambda found: _is_zero(found) or _has_reserved_bit(found),
+        explains=_is_no_increment,
     ),
     Difference(
         "h2",

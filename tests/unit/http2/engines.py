@@ -22,7 +22,7 @@ import ngh2
 
 from micro_rt.http2.client import ClientConnection
 from micro_rt.http2.connection import Connection
-from micro_rt.http2.errors import ErrorCode, FatalError, StreamError
+from micro_rt.http2.errors import ErrorCode
 from micro_rt.http2.frames import GOAWAY, PREFACE, RST_STREAM
 from micro_rt.http2.hpack import Decoder, Encoder
 from micro_rt.http2.limits import Limits
@@ -204,7 +204,7 @@ class Ours(Engine):
 
     def _translated(self, events: Iterable[Any]) -> Iterator[Event]:
         for kind, stream, value, ended in events:
-            if isinstance(value, FatalError | StreamError):
+            if kind in ("reset", "refused", "ended"):
                 self.reason = value.reason
             if kind in ("request", "response", "interim", "trailers"):
                 if kind == "request":

@@ -53,7 +53,10 @@ def test_where_bytes_are_cut_makes_no_difference(make: type[Engine], size: Size,
         whole, taken = heard(make(seed.side, greeted=seed.greeted), seed.frames)
         frames = seed.frames[:taken]  # What comes later, not every package takes.
         data = b"".join(frames)
-        ways = [(data,), *((data[:place], data[place:]) for place in places(data, frames)[number % step :: step])]
+        ways: list[Sequence[bytes]] = [
+            (data,),
+            *((data[:place], data[place:]) for place in places(data, frames)[number % step :: step]),
+        ]
         if len(data) <= LONG:
             ways.append(tuple(data[place : place + 1] for place in range(len(data))))
         for pieces in ways:
