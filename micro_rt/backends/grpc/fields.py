@@ -60,7 +60,7 @@ _LEAST_SECRET: Final = 24
 """Bytes of a secret that can be indexed: one as long as that cannot be guessed."""
 _MOST_RECURRING: Final = 64
 """Names of metadata whose values are remembered."""
-_NEVER_THE_SAME: Final = VARYING - {b"grpc-timeout"}
+_NEVER_THE_SAME: Final = frozenset(VARYING - {b"grpc-timeout"})
 
 
 class FieldEncoder:
