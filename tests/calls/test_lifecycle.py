@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
+from micro_rt.backends.grpc.transport import GrpcTransport
 from micro_rt.backends.grpclib.transport import GrpclibTransport
 from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.backends.memory.transport import MemoryTransport
@@ -26,9 +27,11 @@ from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text
 
 
-@pytest.mark.parametrize("transport", [MemoryTransport(), GrpclibTransport()], ids=["memory", "grpc"])
+@pytest.mark.parametrize(
+    "transport", [MemoryTransport(), GrpcTransport(), GrpclibTransport()], ids=["memory", "grpc", "grpclib"]
+)
 async def test_a_call_that_came_just_before_the_server_stops_is_finished(
-    transport: MemoryTransport | GrpclibTransport,
+    transport: MemoryTransport | GrpcTransport | GrpclibTransport,
 ) -> None:
     stopping: list[asyncio.Task[int]] = []
 

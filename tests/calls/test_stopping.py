@@ -13,7 +13,8 @@ from contextlib import contextmanager
 import pytest
 
 import micro_rt as micro
-from micro_rt.backends.grpclib import transport
+from micro_rt.backends.grpc.server_link import ServerLink
+from micro_rt.backends.grpclib.transport import _Protocol
 from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
@@ -43,10 +44,10 @@ class Waits(Lab):
 class Elsewhere:
     """A service in a thread of its own."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, transport: str) -> None:
         self.lab = lab
         self.address = ""
-        self.service = micro.Service("lab", registry=f"memory:{uuid.uuid4()}", transport="grpc", grace=PATIENCE)
+        self.service = micro.Service("lab", registry=f"memory:{uuid.uuid4()}", transport=transport, grace=PATIENCE)
         self.service.handle(lab)
         self.started = threading.Event()
         self._thread = threading.Thread(target=asyncio.run, args=(self._run(),))
@@ -72,8 +73,8 @@ class Elsewhere:
 
 
 @contextmanager
-def elsewhere(lab: Waits) -> Iterator[Elsewhere]:
-    server = Elsewhere(lab)
+def elsewhere(lab: Waits, transport: str) -> Iterator[Elsewhere]:
+    server = Elsewhere(lab, transport)
     try:
         yield server
     finally:
@@ -82,24 +83,27 @@ def elsewhere(lab: Waits) -> Iterator[Elsewhere]:
         server.wait()
 
 
+@pytest.mark.parametrize(
+    ("transport", "connection"), [("grpc", ServerLink), ("grpclib", _Protocol)], ids=["grpc", "grpclib"]
+)
 @pytest.mark.parametrize("more", [0, 5])
 async def test_a_reply_that_came_before_the_server_closed_is_not_lost_to_a_busy_client(
-    more: int, monkeypatch: pytest.MonkeyPatch
+    more: int, transport: str, connection: type[ServerLink | _Protocol], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client's event loop is blocked while the server answers and stops. Then it sends more calls before it reads."""
     finished = threading.Event()
-    finish = transport._Protocol.finish
+    finish: Callable[[object], bool] = connection.finish
 
-    def finishes(self: transport._Protocol) -> bool:
+    def finishes(self: object) -> bool:
         done = finish(self)
         finished.set()
         return done
 
-    monkeypatch.setattr(transport._Protocol, "finish", finishes)
+    monkeypatch.setattr(connection, "finish", finishes)
     lab, address = Waits(), f"memory:{uuid.uuid4()}"
     registry = MemoryRegistry(address)
-    with elsewhere(lab) as server:
-        async with micro.Service("client", registry=address) as service:
+    with elsewhere(lab, transport) as server:
+        async with micro.Service("client", registry=address, transport=transport) as service:
             await registry.open()
             await registry.register(Registration(Node("by-hand", server.address, "grpc"), ("lab",)))
             client = LabClient(service, retry=micro.RetryPolicy(attempts=1))
@@ -120,11 +124,12 @@ async def test_a_reply_that_came_before_the_server_closed_is_not_lost_to_a_busy_
     assert lab.ran == ["first"]
 
 
-async def test_a_client_that_resets_its_connection_does_not_keep_a_server_from_closing_the_others() -> None:
+@on_each_engine
+async def test_a_client_that_resets_its_connection_does_not_keep_a_server_from_closing_the_others(engine: Engine) -> None:
     async def dispatch(stream: ServerStream) -> None:
         raise AssertionError("nobody calls")
 
-    listener = await transport.GrpclibTransport().listen("127.0.0.1:0", dispatch)
+    listener = await engine().listen("127.0.0.1:0", dispatch)
     host, port = listener.address.split(":")
     resets, stays = await _connected(host, int(port)), await _connected(host, int(port))
     await listener.drain()

@@ -143,7 +143,7 @@ CHATTER = """
                 await service.broker()
             except micro.Error as error:
                 print(error.message)
-        service = micro.Service("lab", registry="memory:")
+        service = micro.Service("lab", registry="memory:", transport="grpclib")
         service.handle(Lab())
         async with service:
             await LabClient(service, metadata={"authorization": "Bearer a-token"}).look(Text(value="x"))
