@@ -64,11 +64,12 @@ class FieldEncoder:
         encoder: of the connection.
     """
 
-    __slots__ = ("_encode", "_encoder")
+    __slots__ = ("_encode", "_encode_group", "_encoder")
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._encode = encoder.encode
+        self._encode_group = encoder.encode_group
 
     @property
     def max_table_size(self) -> int:
@@ -84,7 +85,7 @@ class FieldEncoder:
         if type(fields) is tuple:
             group, pairs, stable = fields
             return self._encode(pairs, group=group, stable=stable)
-        return self._encode(group=fields)  # type: ignore[arg-type]
+        return self._encode_group(fields)  # type: ignore[arg-type]
 
 
 class Recurring:

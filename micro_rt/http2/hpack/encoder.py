@@ -215,6 +215,18 @@ class Encoder:
             parts.append(self._field(name, value, stable))
         return b"".join(parts)
 
+    def encode_group(self, group: Group) -> bytes:
+        """Encodes a header block of a group alone: does what ``encode`` does, in less time.
+
+        Args:
+            group: the fields.
+        """
+        octets = self._groups.get(group)
+        if octets is None or self._updates or self._blocks + 1 == self._next_push:
+            return self.encode(group=group)
+        self._blocks += 1
+        return octets
+
     def _prepare(self, group: Group) -> bytes:
         """Encodes a group, and keeps the octets unless that has changed the table."""
         inserted = self._inserted
