@@ -23,7 +23,7 @@ from typing import Final, TypeAlias
 from micro_rt.errors import Code
 from micro_rt.http2.blocks import Field
 from micro_rt.http2.errors import ErrorCode
-from micro_rt.http2.hpack import OVERHEAD, SECRET, VARYING, Encoder, Group
+from micro_rt.http2.hpack import OVERHEAD, SECRET, Encoder, Group
 from micro_rt.metadata import Metadata, MetadataValue
 from micro_rt.text import utf8
 from micro_rt.transport.wire import Headers, content_type_of, encode_timeout, request_headers
@@ -60,7 +60,8 @@ _LEAST_SECRET: Final = 24
 """Bytes of a secret that can be indexed: one as long as that cannot be guessed."""
 _MOST_RECURRING: Final = 64
 """Names of metadata whose values are remembered."""
-_NEVER_THE_SAME: Final = VARYING - {b"grpc-timeout"}
+_NEVER_THE_SAME: Final = frozenset({b"traceparent"})
+"""Names of fields that nobody need remember."""
 
 
 class FieldEncoder:
