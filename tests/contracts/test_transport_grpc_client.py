@@ -37,21 +37,31 @@ class OwnClient:
 class TestOwnClient(TransportContract):
     @pytest.fixture(autouse=True)
     def sizes(self, request: pytest.FixtureRequest) -> None:
-        self.flood = Size.of(request)(200, ci=32)
+        type(self).flood = Size.of(request)(200, ci=32)
 
     def make(self) -> Transport:
         return OwnClient()
 
 
 @pytest.mark.verify("calls", tests=FLOODS)
-class TestOwnClientOnUvloop(TransportContract):
-    @pytest.fixture(autouse=True)
-    def sizes(self, request: pytest.FixtureRequest) -> None:
-        self.flood = Size.of(request)(200, ci=32)
-
+class TestOwnClientOnUvloop(TestOwnClient):
     def make_loop(self) -> asyncio.AbstractEventLoop:
         loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         return loop
 
+
+@pytest.mark.verify("calls", tests=FLOODS)
+class TestBothOwn(TransportContract):
+    @pytest.fixture(autouse=True)
+    def sizes(self, request: pytest.FixtureRequest) -> None:
+        type(self).flood = Size.of(request)(200, ci=32)
+
     def make(self) -> Transport:
-        return OwnClient()
+        return GrpcTransport(receive=LARGEST, send=LARGEST)
+
+
+@pytest.mark.verify("calls", tests=FLOODS)
+class TestBothOwnOnUvloop(TestBothOwn):
+    def make_loop(self) -> asyncio.AbstractEventLoop:
+        loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+        return loop

@@ -17,6 +17,7 @@ import micro_rt as micro
 from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
+from micro_rt.transport.base import Transport
 from tests.protos.lab_micro import LabBase, LabClient
 from tests.protos.lab_pb2 import Number, Text
 
@@ -194,12 +195,17 @@ async def grpcio_server() -> AsyncIterator[tuple[GrpcioLab, grpc.aio.Server, str
 
 
 @asynccontextmanager
-async def our_client(address: str) -> AsyncIterator[LabClient]:
-    """A client that finds a server which is in no registry of its own: its node is registered by hand."""
+async def our_client(address: str, transport: Transport | None = None) -> AsyncIterator[LabClient]:
+    """A client that finds a server which is in no registry of its own: its node is registered by hand.
+
+    Args:
+        address: of the server.
+        transport: of the client; the default one if None.
+    """
     name = f"memory:{uuid.uuid4()}"
     registry = MemoryRegistry(name)
     await registry.open()
     await registry.register(Registration(Node("by-hand", address, transport="grpc"), ("lab",)), ttl=3600)
-    async with micro.Service("client", registry=name) as service:
+    async with micro.Service("client", registry=name, transport=transport) as service:
         yield LabClient(service)
     await registry.close()

@@ -12,9 +12,9 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 
 import micro_rt as micro
-from micro_rt.backends.grpclib.transport import GrpclibTransport
 from micro_rt.context import CallInfo
 from micro_rt.metadata import EMPTY
+from tests.helpers.engines import ENGINES, Engine, on_each_engine
 from tests.helpers.lab import BINARY, ERROR_MESSAGE, LARGE, SETTLE, GrpcioLab, grpcio_server, our_client
 from tests.helpers.sizes import Size
 from tests.helpers.waiting import overtaken, soon
@@ -22,9 +22,10 @@ from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text
 
 
-@pytest.fixture
-async def called() -> AsyncIterator[tuple[GrpcioLab, LabClient]]:
-    async with grpcio_server() as (lab, _, address), our_client(address) as client:
+@pytest.fixture(params=ENGINES, ids=["grpc", "grpclib"])
+async def called(request: pytest.FixtureRequest) -> AsyncIterator[tuple[GrpcioLab, LabClient]]:
+    """A server, and a client with each transport over HTTP/2."""
+    async with grpcio_server() as (lab, _, address), our_client(address, request.param()) as client:
         yield lab, client
 
 
@@ -165,9 +166,10 @@ async def test_leaving_a_stream_cancels_its_handler(lab: GrpcioLab, client: LabC
     await soon(lab.watched.cancelled.wait())
 
 
-async def test_a_client_that_closes_cancels_its_calls() -> None:
+@on_each_engine
+async def test_a_client_that_closes_cancels_its_calls(engine: Engine) -> None:
     async with grpcio_server() as (lab, _, address):
-        async with our_client(address) as client:
+        async with our_client(address, engine()) as client:
             call = asyncio.create_task(client.act(Text(value="hang")))
             await soon(lab.watched.started.wait())
         with pytest.raises(micro.Unavailable) as caught:
@@ -203,8 +205,9 @@ async def test_a_stream_that_fails_early_fails(client: LabClient) -> None:
     assert caught.value.message == ERROR_MESSAGE
 
 
-async def test_a_server_that_stops_lets_calls_in_flight_finish() -> None:
-    async with grpcio_server() as (_, server, address), our_client(address) as client:
+@on_each_engine
+async def test_a_server_that_stops_lets_calls_in_flight_finish(engine: Engine) -> None:
+    async with grpcio_server() as (_, server, address), our_client(address, engine()) as client:
         async with client.talk() as call:
             await call.send(Text(value="before"))
             assert (await call.receive()).value == "re: before"
@@ -222,8 +225,9 @@ async def test_a_server_that_stops_lets_calls_in_flight_finish() -> None:
         await soon(stopping)
 
 
-async def test_a_server_that_stops_at_once_fails_its_calls() -> None:
-    async with grpcio_server() as (lab, server, address), our_client(address) as client:
+@on_each_engine
+async def test_a_server_that_stops_at_once_fails_its_calls(engine: Engine) -> None:
+    async with grpcio_server() as (lab, server, address), our_client(address, engine()) as client:
         call = asyncio.create_task(client.act(Text(value="hang")))
         await soon(lab.watched.started.wait())
         await server.stop(None)
@@ -233,8 +237,9 @@ async def test_a_server_that_stops_at_once_fails_its_calls() -> None:
         assert caught.value.may_have_run
 
 
-async def test_a_server_that_comes_back_is_called_again() -> None:
-    async with grpcio_server() as (_, first, address), our_client(address) as client:
+@on_each_engine
+async def test_a_server_that_comes_back_is_called_again(engine: Engine) -> None:
+    async with grpcio_server() as (_, first, address), our_client(address, engine()) as client:
         assert (await client.act(Text(value="1"))).value == "1"
         await first.stop(None)
         again = grpc.aio.server()
@@ -245,7 +250,8 @@ async def test_a_server_that_comes_back_is_called_again() -> None:
         await again.stop(None)
 
 
-async def test_a_content_subtype_of_ours_reaches_grpcio() -> None:
+@on_each_engine
+async def test_a_content_subtype_of_ours_reaches_grpcio(engine: Engine) -> None:
     seen: list[bytes] = []
 
     class Raw(grpc.GenericRpcHandler):
@@ -260,7 +266,7 @@ async def test_a_content_subtype_of_ours_reaches_grpcio() -> None:
     server.add_generic_rpc_handlers((Raw(),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    connection = GrpclibTransport().connection(f"127.0.0.1:{port}")
+    connection = engine().connection(f"127.0.0.1:{port}")
     try:
         reply = await connection.unary("/a.B/C", "acme", EMPTY, None, CallInfo(), b"\xff raw")
     finally:

@@ -195,6 +195,7 @@ IMMUTABLE_CALLS = frozenset(
         "Command",
         "ContextVar",
         "Group",
+        "Limits",
         "Metadata",
         "Method",
         "Path",

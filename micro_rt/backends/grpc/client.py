@@ -18,7 +18,7 @@ import ssl
 from copy import copy
 from typing import Any, Final
 
-from micro_rt.backends.grpc.client_link import ClientLink
+from micro_rt.backends.grpc.client_link import MAX_HEADERS, ClientLink
 from micro_rt.backends.grpc.client_stream import GrpcClientStream, too_large
 from micro_rt.backends.grpc.client_unary import UnaryCall
 from micro_rt.backends.grpc.deadlines import Deadlines
@@ -42,6 +42,10 @@ CONNECT_TIMEOUT = 5.0
 """Seconds that a connection may take to be made."""
 _SHORT: Final = 32 << 10
 """Bytes of a message that is sent at once, whatever the windows are."""
+_CERTAINLY_TAKEN: Final = MAX_HEADERS // 2
+"""Bytes of metadata that are little enough beside the other fields of a request."""
+_LONGEST: Final = 2_000
+"""Characters of the path and the content subtype of a call."""
 _GROUPS: Final = 1_000
 """Methods whose fields are kept."""
 
@@ -169,7 +173,8 @@ class GrpcConnection(Connection):
         Raises:
             InvalidArgument: they cannot be sent.
         """
-        if path[:1] != "/" or not (path.isprintable() and content_subtype.isprintable()):
+        legal = path[:1] == "/" and path.isprintable() and content_subtype.isprintable()
+        if not legal or len(path) + len(content_subtype) > _LONGEST:
             shown = printable(f"{path!r} with {content_subtype!r}", 200)
             raise InvalidArgument(f"{shown} cannot be called: a path is /package.Service/Method", may_have_run=False)
         scheme = "http" if self._tls is None else "https"
@@ -186,7 +191,9 @@ class GrpcConnection(Connection):
             ResourceExhausted: the server does not take as much.
         """
         pairs = metadata_fields(metadata)
-        size = size_of_pairs(pairs) + size_of_pairs(group.fields)
+        size = size_of_pairs(pairs)
+        if size > _CERTAINLY_TAKEN or link.http2.peer.header_list < MAX_HEADERS:
+            size += size_of_pairs(group.fields)
         if size > link.header_room:
             raise ResourceExhausted(
                 f"{path}: the metadata makes headers of {size} bytes; {link.header_room} can be sent",

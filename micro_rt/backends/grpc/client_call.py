@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from micro_rt.backends.grpc.client_link import Call, ClientLink
 from micro_rt.backends.grpc.deadlines import Deadlines, Slot
-from micro_rt.backends.grpc.fields import Pairs, timeout_of
+from micro_rt.backends.grpc.fields import Pairs, Section, timeout_of
 from micro_rt.backends.grpc.replies import (
     Head,
     Trailers,
@@ -186,15 +186,14 @@ class BaseCall:
             self._slot = None
             slot.pop(self, None)
 
-    def _section(self) -> Any:
+    def _section(self) -> Section:
         """Returns the header section of the request."""
         pairs = self._pairs
-        stable = self._link.recurring.among(pairs) if pairs else ()
         deadline = self._deadline
         if deadline is not None:
-            timeout = timeout_of(max(0.0, deadline - self._link.loop.time()))
-            return self._group, [(b"grpc-timeout", timeout), *pairs], stable
-        return (self._group, pairs, stable) if pairs else self._group
+            remaining = deadline - self._link.loop.time()
+            pairs = [(b"grpc-timeout", timeout_of(remaining if remaining > 0 else 0.0)), *pairs]
+        return (self._group, pairs, self._link.recurring.among(pairs)) if pairs else self._group
 
     def _not_begun(self, error: Exception) -> None:
         """Ends the call because its stream cannot be opened."""

@@ -5,7 +5,7 @@ Rules kept here, and why:
 - What all calls of a method have in common is one ``Group``, made once: the encoder keeps its octets.
 - A field that comes again with the same value is indexed, and one that varies is not (see hpack/encoder.py). Which
   metadata comes again, ``Recurring`` finds out: what has the value that it had in the block before. So a token takes
-  an octet or two from the third call on. A short secret is never indexed, as it could be guessed (RFC 7541, 7.1.3).
+  an octet or two from the third call on, and so does a timeout that all calls have. A short secret is never indexed, as it could be guessed (RFC 7541, 7.1.3).
 - Fields are bytes on the wire, and text here has one character for each byte, as latin-1 has.
 - What a block of fields means is found out once, and noted on the block (``Fields.note``): the decoder gives the same
   object again for the same octets.
@@ -15,14 +15,16 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
+from math import ceil
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from micro_rt.errors import Code
 from micro_rt.http2.blocks import Field
 from micro_rt.http2.errors import ErrorCode
-from micro_rt.http2.hpack import OVERHEAD, SECRET, VARYING, Encoder, Group
-from micro_rt.metadata import Metadata
+from micro_rt.http2.hpack import OVERHEAD, SECRET, Encoder, Group
+from micro_rt.metadata import Metadata, MetadataValue
 from micro_rt.text import utf8
 from micro_rt.transport.wire import Headers, content_type_of, encode_timeout, request_headers
 
@@ -51,10 +53,15 @@ Section: TypeAlias = Group | tuple[Group | None, Pairs, Collection[bytes]]
 OK_TRAILERS: Final = Group([(b"grpc-status", b"0")])
 """The trailers of a call that went well, and has no metadata to send with them."""
 
+_LARGEST_TIMEOUT: Final = 99_999_999
+_MOST_MILLISECONDS: Final = 99_999
+"""Seconds that fit into a timeout in milliseconds."""
 _LEAST_SECRET: Final = 24
 """Bytes of a secret that can be indexed: one as long as that cannot be guessed."""
 _MOST_RECURRING: Final = 64
 """Names of metadata whose values are remembered."""
+_NEVER_THE_SAME: Final = frozenset({b"traceparent"})
+"""Names of fields that nobody need remember."""
 
 
 class FieldEncoder:
@@ -108,7 +115,7 @@ class Recurring:
             if last.get(name) == value:
                 if name not in SECRET or len(value) >= _LEAST_SECRET:
                     found.append(name)
-            elif name not in VARYING:
+            elif name not in _NEVER_THE_SAME:
                 if len(last) >= _MOST_RECURRING and name not in last:
                     last.clear()
                 last[name] = value
@@ -142,16 +149,19 @@ def response_group(content_subtype: str, status: str = "200") -> Group:
 
 
 def timeout_of(seconds: float) -> bytes:
-    """Returns a ``grpc-timeout``."""
-    if 0.0001 <= seconds < 99:
-        return b"%du" % int(seconds * 1_000_000)
-    return encode_timeout(seconds).encode()
+    """Returns a ``grpc-timeout``: in whole milliseconds, rounded up, as far as they fit.
+
+    Calls with the same timeout have the same header then, which is indexed. A server that ends a call that little later
+    than its client harms nobody: the client keeps its own time.
+    """
+    milliseconds = ceil(seconds * 1000) if seconds < _MOST_MILLISECONDS else _LARGEST_TIMEOUT + 1
+    return b"%dm" % milliseconds if milliseconds <= _LARGEST_TIMEOUT else encode_timeout(seconds).encode()
 
 
 def metadata_fields(metadata: Metadata) -> list[tuple[bytes, bytes]]:
     """Returns "Custom-Metadata" as fields; bytes as base64 without padding."""
     return [
-        (key.encode(), _raw(value) if isinstance(value, str) else b64encode(value).rstrip(b"="))
+        (key.encode(), value.encode() if isinstance(value, str) and value.isascii() else _as_sent(value))
         for key, value in metadata.pairs
     ]
 
@@ -166,9 +176,9 @@ def headers_of(fields: Iterable[Field]) -> Headers:
     return [(field.name.decode("latin-1"), field.value.decode("latin-1")) for field in fields]
 
 
-def size_of_pairs(pairs: Iterable[tuple[bytes, bytes]]) -> int:
+def size_of_pairs(pairs: Pairs) -> int:
     """Returns the size of fields as HTTP/2 counts it (RFC 9113, section 10.5.1)."""
-    return sum([len(name) + len(value) + OVERHEAD for name, value in pairs])
+    return len(b"".join(chain.from_iterable(pairs))) + OVERHEAD * len(pairs)
 
 
 def code_of_reset(code: int) -> Code:
@@ -188,6 +198,10 @@ _RESET: Mapping[int, Code] = MappingProxyType(
         ErrorCode.INADEQUATE_SECURITY: Code.PERMISSION_DENIED,
     }
 )
+
+
+def _as_sent(value: MetadataValue) -> bytes:
+    return _raw(value) if isinstance(value, str) else b64encode(value).rstrip(b"=")
 
 
 def _raw(value: str) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
+from micro_rt.backends.grpc.framing import MAX_MESSAGE
 from micro_rt.backends.grpc.transport import GrpcTransport
 from micro_rt.context import CallInfo
 from micro_rt.errors import EndOfStream, InvalidArgument, NotFound, ResourceExhausted
@@ -37,10 +38,10 @@ async def fail(stream: ServerStream) -> None:
 
 @asynccontextmanager
 async def connected(
-    dispatch: Dispatch = echo, address: str = "127.0.0.1:0", **limits: int
-) -> AsyncIterator[Connection]:
+    dispatch: Dispatch = echo, address: str = "127.0.0.1:0", receive: int = MAX_MESSAGE, send: int = MAX_MESSAGE
+) -> AsyncGenerator[Connection]:
     listener = await GrpcTransport(receive=64 << 20, send=64 << 20).listen(address, dispatch)
-    connection = GrpcTransport(**limits).connection(listener.address)
+    connection = GrpcTransport(receive=receive, send=send).connection(listener.address)
     try:
         yield connection
     finally:

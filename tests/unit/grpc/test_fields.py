@@ -67,8 +67,7 @@ def test_a_field_that_varies_pushes_nothing_out() -> None:
     for number in range(300):
         timeout = (b"grpc-timeout", b"%du" % number)
         trace = (b"traceparent", b"00-%032x-%016x-01" % (number, number))
-        size = line.size_of_call(timeout, trace, (b"order", b"%d" % number))
-    assert size < len(line.group.fields) + 100
+        assert line.size_of_call(timeout, trace, (b"order", b"%d" % number)) < 400
     assert line.size_of_call() == len(line.group.fields)
 
 
@@ -82,10 +81,12 @@ def test_repeated_names_and_other_values_are_sent_as_they_are() -> None:
 
 def test_a_response_and_trailers_are_small() -> None:
     encoder, decoder = FieldEncoder(Encoder()), Decoder()
-    for _ in range(3):
-        blocks = [encoder.encode(response_group("proto")), encoder.encode(OK_TRAILERS)]
-    assert list(map(len, blocks)) == [2, 1]
-    assert [headers_of(decoder.decode(encoder.encode((OK_TRAILERS, [(b"a", b"b")], ()))))]
+    blocks = [encoder.encode(fields) for _ in range(3) for fields in (response_group("proto"), OK_TRAILERS)]
+    assert list(map(len, blocks[2:])) == [2, 1] * 2
+    assert headers_of(decoder.decode(blocks[0])) == [(":status", "200"), ("content-type", "application/grpc")]
+    assert headers_of(decoder.decode(blocks[1])) == [("grpc-status", "0")]
+    more = encoder.encode((OK_TRAILERS, [(b"a", b"b")], ()))
+    assert headers_of(decoder.decode(more)) == [("grpc-status", "0"), ("a", "b")]
 
 
 def test_groups_have_what_grpc_asks_for() -> None:
@@ -100,11 +101,22 @@ def test_groups_have_what_grpc_asks_for() -> None:
     assert dict(response_group("proto").fields) == {b":status": b"200", b"content-type": b"application/grpc"}
 
 
-@pytest.mark.parametrize("seconds", [0.0, 1e-9, 5e-5, 0.0001, 0.25, 1.0, 4.999999, 98.9, 99.0, 3600.0, 1e7, 1e12])
-def test_a_timeout_is_what_the_wire_has(seconds: float) -> None:
+@pytest.mark.parametrize("seconds", [0.0, 1e-9, 5e-5, 0.0001, 0.25, 1.0, 4.999999, 98.9, 99.0, 3600.0, 99_998.9999])
+def test_a_timeout_is_rounded_up_to_a_millisecond(seconds: float) -> None:
     decoded = decode_timeout(timeout_of(seconds).decode())
-    assert decoded <= seconds
-    assert decoded >= min(seconds, 9e7) * 0.999 - 1e-6
+    assert seconds <= decoded <= seconds + 0.0010001
+
+
+@pytest.mark.parametrize("seconds", [99_999.0, 1e6, 1e7, 1e12, float("inf")])
+def test_a_long_timeout_is_as_long_as_the_wire_has_it(seconds: float) -> None:
+    decoded = decode_timeout(timeout_of(seconds).decode())
+    assert min(seconds, 99_999_999) - 1 <= decoded <= seconds
+
+
+def test_a_timeout_that_all_calls_have_is_indexed() -> None:
+    line = Line()
+    sizes = [line.size_of_call((b"grpc-timeout", timeout_of(4.9999 - number / 1e6))) for number in range(5)]
+    assert sizes[2:] == [len(line.group.fields) + 1] * 3
 
 
 def test_metadata_is_bytes_on_the_wire() -> None:
