@@ -274,7 +274,7 @@ def handler_task(
     loop = asyncio.get_running_loop()
     if sys.version_info >= (3, 12):
         return asyncio.Task(serving, loop=loop, name=name, context=context, eager_start=True)
-    return loop.create_task(serving, name=name, context=context)
+    return asyncio.Task(serving, loop=loop, name=name, context=context)  # half the cost of loop.create_task on uvloop
 
 
 async def wait_for_cancelled(handlers: Collection[asyncio.Task[None]], log: logging.Logger) -> None:

@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -19,6 +19,7 @@ from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
 from micro_rt.transport.base import ServerStream
+from tests.helpers.engines import Engine, on_each_engine
 from tests.helpers.handlers import Lab
 from tests.helpers.waiting import PATIENCE
 from tests.protos.lab_micro import LabClient

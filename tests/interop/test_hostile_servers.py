@@ -127,6 +127,57 @@ async def test_a_table_of_size_0() -> None:
             assert await soon(connection.unary("/a.B/C", "proto", metadata, None, CallInfo(), b"x")) == b"hi"
 
 
+@pytest.mark.parametrize("size", [1, 30_000])
+async def test_a_unary_call_that_was_lost_while_it_was_sent_did_not_run(size: int) -> None:
+    async def lose(peer: Peer) -> None:
+        async for event in peer.events():
+            if isinstance(event, DataReceived):
+                return
+
+    async with server(GrpcTransport, lose, INITIAL_WINDOW_SIZE=100) as connection:
+        with pytest.raises(micro.Unavailable) as caught:
+            await soon(connection.unary("/a.B/C", "proto", EMPTY, None, CallInfo(), bytes(size)))
+        assert caught.value.unanswered
+        assert caught.value.may_have_run is (size < 100)
+
+
+async def test_a_server_that_answers_early_is_told_that_nothing_more_comes() -> None:
+    resets: list[int | None] = []
+
+    async def early(peer: Peer) -> None:
+        async for event in peer.events():
+            if isinstance(event, RequestReceived):
+                assert event.stream_id is not None
+                await peer.answer(event.stream_id)
+            elif isinstance(event, StreamReset):
+                resets.append(event.stream_id)
+
+    async with server(GrpcTransport, early) as connection:
+        stream = await connection.open("/a.B/C", "proto", EMPTY, None, CallInfo())
+        assert await soon(stream.receive()) == b"hi"
+        with pytest.raises(micro.EndOfStream):
+            await soon(stream.receive())
+        await eventually(lambda: resets, equals=[1])
+        with pytest.raises(micro.EndOfStream):
+            await stream.send(b"late")
+
+
+@pytest.mark.parametrize("kind", ["unary", "stream"])
+async def test_a_status_in_headers_that_do_not_end_the_stream_gives_it_back(kind: str) -> None:
+    async def half(peer: Peer) -> None:
+        async for stream in peer.requests():
+            peer.h2.send_headers(stream, [*HEADERS, ("grpc-status", "5"), ("grpc-message", "no")])
+
+    async with server(GrpcTransport, half, MAX_CONCURRENT_STREAMS=1) as connection:
+        for _ in range(3):
+            with pytest.raises(micro.NotFound):
+                if kind == "unary":
+                    await call(connection)
+                else:
+                    stream = await soon(connection.open("/a.B/C", "proto", EMPTY, None, CallInfo()))
+                    await soon(stream.receive())
+
+
 # What is forbidden
 
 

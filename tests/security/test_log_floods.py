@@ -219,7 +219,7 @@ async def test_unreadable_records_of_a_kafka_batch_fill_no_log(caplog: pytest.Lo
 ACCEPT = """
 import asyncio, logging, resource, socket, sys, time
 import micro_rt as micro
-from micro_rt.backends.grpclib.transport import GrpclibTransport
+from tests.helpers.engines import ENGINES
 
 class Counting(logging.Handler):
     lines = 0
@@ -231,7 +231,7 @@ logging.getLogger().addHandler(Counting())
 async def main():
     async def dispatch(stream):
         pass
-    listener = await GrpclibTransport().listen("127.0.0.1:0", dispatch)
+    listener = await ENGINES[NUMBER]().listen("127.0.0.1:0", dispatch)
     host, _, port = listener.address.rpartition(":")
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
     clients = []
@@ -254,8 +254,9 @@ asyncio.run(main())
 """
 
 
-def test_at_the_limit_of_file_descriptors_a_server_logs_once_per_second() -> None:
-    program = ACCEPT.replace("FILES", "100").replace("SECONDS", "4")
+@pytest.mark.parametrize("number", range(len(ENGINES)), ids=["grpc", "grpclib"])
+def test_at_the_limit_of_file_descriptors_a_server_logs_once_per_second(number: int) -> None:
+    program = ACCEPT.replace("FILES", "100").replace("SECONDS", "4").replace("NUMBER", f"{number}")
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )

@@ -25,7 +25,6 @@ from micro_rt.backends.consul.registry import ConsulRegistry
 from micro_rt.backends.etcd.address import EtcdAddress
 from micro_rt.backends.etcd.messages_pb2 import KeyValue
 from micro_rt.backends.etcd.registry import PREFIX, _EtcdDirectory
-from micro_rt.backends.grpclib.transport import GrpclibTransport
 from micro_rt.backends.local.registry import LocalRegistry
 from micro_rt.backends.local.state import state_path
 from micro_rt.backends.mdns.records import Domain, OwnInstance, read
@@ -94,10 +93,11 @@ nodes = st.builds(
 )
 
 
+@on_each_engine
 @pytest.mark.parametrize("address", ADDRESSES)
-async def test_every_failure_to_connect_says_that_nothing_ran(address: str) -> None:
+async def test_every_failure_to_connect_says_that_nothing_ran(address: str, engine: Engine) -> None:
     with pytest.raises(micro.Error) as caught:
-        connection = GrpclibTransport().connection(address)
+        connection = engine().connection(address)
         await asyncio.wait_for(connection.connect(), 10)
     if isinstance(caught.value, micro.FailedPrecondition):  # Nothing was made that could connect.
         assert "is not an address" in caught.value.message
@@ -107,16 +107,17 @@ async def test_every_failure_to_connect_says_that_nothing_ran(address: str) -> N
         assert not caught.value.may_have_run
 
 
+@on_each_engine
 @pytest.mark.parametrize("error", [UnicodeError("label"), ValueError("embedded null"), OverflowError("port")])
 async def test_whatever_looking_up_a_host_raises_is_unavailable(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
+    error: Exception, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: Any, **__: Any) -> Any:
         raise error
 
     monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", fail)
     with pytest.raises(micro.Unavailable) as caught:
-        await GrpclibTransport().connection("host:80").connect()
+        await engine().connection("host:80").connect()
     assert not caught.value.may_have_run
 
 

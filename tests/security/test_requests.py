@@ -20,7 +20,9 @@ from hyperframe.frame import (
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from micro_rt.backends.grpc.transport import GrpcTransport
 from micro_rt.backends.grpclib.transport import GrpclibTransport, _Protocol
+from micro_rt.http2.server import ServerConnection
 from micro_rt.transport.base import ServerStream
 from tests.helpers.handlers import Lab
 from tests.helpers.site import Site
@@ -112,18 +114,26 @@ def test_a_server_goes_on_whatever_comes_on_a_connection(caplog: pytest.LogCaptu
             runner.run(stack.aclose())
 
 
+READING: Mapping[Engine, tuple[type, str]] = {
+    GrpcTransport: (ServerConnection.__mro__[1], "_read"),
+    GrpclibTransport: (_Protocol.__mro__[1], "data_received"),
+}
+"""What reads frames."""
+
+
+@on_each_engine
 async def test_a_connection_that_cannot_be_read_is_closed_and_logged_once_per_second(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def dispatch(stream: ServerStream) -> None:
         pass
 
-    listener = await GrpclibTransport().listen("127.0.0.1:0", dispatch)
+    listener = await engine().listen("127.0.0.1:0", dispatch)
 
     def fail(*_: object) -> None:
         raise IndexError("a bug\nin what reads frames")
 
-    monkeypatch.setattr(_Protocol.__mro__[1], "data_received", fail)
+    monkeypatch.setattr(*READING[engine], fail)
     for _ in range(50):
         await _send(listener.address, b"")
     lines = [record for record in caplog.records if record.levelno >= logging.WARNING]

@@ -7,6 +7,7 @@ from typing import Any
 import ifaddr
 import pytest
 
+from micro_rt.backends.grpc.transport import GrpcTransport
 from micro_rt.backends.grpclib.transport import GrpclibTransport
 from micro_rt.backends.mdns.interfaces import interfaces_of
 from micro_rt.backends.mdns.nodes import OtherNodes
@@ -134,3 +135,5 @@ async def test_a_zone_is_no_part_of_what_is_sent_to_another_machine() -> None:
     assert connection._new_protocol().authority == "[fe80::1]:80"
     other: Any = GrpclibTransport().connection("lab.example:80")
     assert other._new_protocol().authority == "lab.example:80"
+    connection, other = (GrpcTransport().connection(each) for each in ("[fe80::1%eth0]:80", "lab.example:80"))
+    assert (connection._authority, other._authority) == ("[fe80::1]:80", "lab.example:80")

@@ -23,7 +23,7 @@ from typing import Final, TypeAlias
 from micro_rt.errors import Code
 from micro_rt.http2.blocks import Field
 from micro_rt.http2.errors import ErrorCode
-from micro_rt.http2.hpack import OVERHEAD, SECRET, VARYING, Encoder, Group
+from micro_rt.http2.hpack import OVERHEAD, SECRET, Encoder, Group
 from micro_rt.metadata import Metadata, MetadataValue
 from micro_rt.text import utf8
 from micro_rt.transport.wire import Headers, content_type_of, encode_timeout, request_headers
@@ -60,7 +60,8 @@ _LEAST_SECRET: Final = 24
 """Bytes of a secret that can be indexed: one as long as that cannot be guessed."""
 _MOST_RECURRING: Final = 64
 """Names of metadata whose values are remembered."""
-_NEVER_THE_SAME: Final = frozenset(VARYING - {b"grpc-timeout"})
+_NEVER_THE_SAME: Final = frozenset({b"traceparent"})
+"""Names of fields that nobody need remember."""
 
 
 class FieldEncoder:
@@ -70,11 +71,12 @@ class FieldEncoder:
         encoder: of the connection.
     """
 
-    __slots__ = ("_encode", "_encoder")
+    __slots__ = ("_encode", "_encode_group", "_encoder")
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._encode = encoder.encode
+        self._encode_group = encoder.encode_group
 
     @property
     def max_table_size(self) -> int:
@@ -90,7 +92,7 @@ class FieldEncoder:
         if type(fields) is tuple:
             group, pairs, stable = fields
             return self._encode(pairs, group=group, stable=stable)
-        return self._encode(group=fields)  # type: ignore[arg-type]
+        return self._encode_group(fields)  # type: ignore[arg-type]
 
 
 class Recurring:

@@ -345,10 +345,14 @@ class ServerCall(ServerStream):
             return
         if self._stream.local >= DONE:
             raise self._gone()
-        if self._link.paused and self._held:
+        link, held = self._link, self._held
+        if link.paused and held:
             await self._writable()
-        self._send_status(error, trailers)
-        self._link.flush_soon()
+        if held and error is None and not self._started and not trailers.pairs:
+            self._send_whole()
+        else:
+            self._send_status(error, trailers)
+        link.flush_soon()
 
     def release(self) -> None:
         """Sends the messages that are held, at the end of a turn."""
@@ -476,6 +480,15 @@ class ServerCall(ServerStream):
         if not self._started:
             self._started = True
             self._link.http2.send_headers(self._stream, self._request.response)
+
+    def _send_whole(self) -> None:
+        """Sends a whole response with status OK: what most calls end with."""
+        stream = self._stream
+        self.finished = self._started = self._link.moved = True
+        self._link.http2.respond(stream, self._request.response, b"".join(self._held), OK_TRAILERS)
+        self._held.clear()
+        if stream.remote < DONE and stream.queue is None:
+            self._stop_client()
 
     def _send_status(self, error: Error | None, trailers: Metadata) -> None:
         """Sends what is held, and the status."""

@@ -160,7 +160,8 @@ class ServerLink(Link[ServerConnection]):
         held = self.held
         if held:
             for call in held:
-                call.release()
+                if not call.finished:
+                    call.release()
             held.clear()
         super().flush()
 

@@ -67,6 +67,9 @@ _STATIC_NAMES: Mapping[bytes, int] = MappingProxyType(
 )
 """The lowest index of each name in the static table."""
 
+_LENGTHS = tuple(encode_integer(size, 7) for size in range(0x7F))
+"""What comes before a string of a length that one octet tells (section 5.2)."""
+
 _PREPARED = 256
 """How many groups an encoder keeps prepared at most, and how many names."""
 
@@ -215,6 +218,18 @@ class Encoder:
             parts.append(self._field(name, value, stable))
         return b"".join(parts)
 
+    def encode_group(self, group: Group) -> bytes:
+        """Encodes a header block of a group alone: does what ``encode`` does, in less time.
+
+        Args:
+            group: the fields.
+        """
+        octets = self._groups.get(group)
+        if octets is None or self._updates or self._blocks + 1 == self._next_push:
+            return self.encode(group=group)
+        self._blocks += 1
+        return octets
+
     def _prepare(self, group: Group) -> bytes:
         """Encodes a group, and keeps the octets unless that has changed the table."""
         inserted = self._inserted
@@ -261,9 +276,12 @@ class Encoder:
 
     def _string(self, text: bytes) -> bytes:
         """Encodes a string (section 5.2)."""
+        size = len(text)
+        if size < 0x7F and not self._huffman:
+            return _LENGTHS[size] + text
         if self._huffman and len(octets := encode_huffman(text)) <= len(text):
             return encode_integer(len(octets), 7, 0x80) + octets
-        return encode_integer(len(text), 7) + text
+        return encode_integer(size, 7) + text
 
     def _index(self, number: int) -> int:
         """Returns the index of an entry: the newest one comes right after the static table (section 2.3.3)."""

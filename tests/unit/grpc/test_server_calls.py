@@ -235,6 +235,7 @@ async def test_a_deadline_ends_a_call_whatever_it_does(caplog: pytest.LogCapture
     timed = changed(grpc_timeout=b"20m")
     client.send(unary(1, fields=timed), unary(3, fields=changed(grpc_timeout=b"20m", path=b"/half")))
     await client.until(lambda: not client.link.calls)
+    await turns()
     answers = client.read()
     assert [answer.status for answer in answers.values()] == [Code.DEADLINE_EXCEEDED] * 2
     assert answers[3].data == message(b"half")
