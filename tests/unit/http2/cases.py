@@ -75,6 +75,11 @@ def _lacks_length(found: Found) -> bool:
     return bool(found.frame[4] & PADDED) and not found.payload
 
 
+def _tells_nothing(found: Found) -> bool:
+    """Whether we drop the frame."""
+    return not found.events[0]
+
+
 def _has_reserved_bit(found: Found) -> bool:
     return bool(found.payload[0] & 0x80)
 
@@ -139,13 +144,14 @@ TABLE: Final[tuple[Difference, ...]] = (
     ),
     Difference(
         "h2",
-        (DATA,),
-        ("reset by us",),
+        (DATA, HEADERS, CONTINUATION),
+        ("reset by us", "in a block"),
         (FINE,),
         "fatal PROTOCOL_ERROR",
         "5.1",
         "An endpoint MUST minimally process and then discard any frames it receives in this state.",
-        "The padding is too long: we do not look at it.",
+        "The padding is too long, or the message malformed: we do not look at it.",
+        explains=_tells_nothing,
     ),
     Difference(
         "h2",
@@ -155,6 +161,7 @@ TABLE: Final[tuple[Difference, ...]] = (
         "reset STREAM_CLOSED",
         "5.1",
         "An endpoint MUST minimally process and then discard any frames it receives in this state.",
+        explains=_tells_nothing,
     ),
     Difference(
         "h2",
@@ -240,9 +247,21 @@ TABLE: Final[tuple[Difference, ...]] = (
         (FINE,),
         "fatal PROTOCOL_ERROR",
         "4.1",
-        "Reserved:  A reserved 1-bit field.  The semantics of this bit are undefined, and the bit MUST remain unset "
+        "Reserved: A reserved 1-bit field. The semantics of this bit are undefined, and the bit MUST remain unset "
         "(0x00) when sending and MUST be ignored when receiving.",
         "The reserved bit of the increment is set: for h2, the increment is too large.",
+        explains=_has_reserved_bit,
+    ),
+    Difference(
+        "h2",
+        (GOAWAY,),
+        ("connection",),
+        (FINE,),
+        FINE,
+        "4.1",
+        "Reserved: A reserved 1-bit field. The semantics of this bit are undefined, and the bit MUST remain unset "
+        "(0x00) when sending and MUST be ignored when receiving.",
+        "The reserved bit of the last stream is set: for h2, the number is larger.",
         explains=_has_reserved_bit,
     ),
     Difference(
