@@ -8,7 +8,6 @@ without a row, and no row without a difference.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from micro_rt.http2.frames import (
@@ -16,14 +15,24 @@ from micro_rt.http2.frames import (
     DATA,
     GOAWAY,
     HEADERS,
-    PADDED,
     PRIORITY,
     RST_STREAM,
     SETTINGS,
     WINDOW_UPDATE,
 )
-from tests.unit.http2.differences import FINE, Difference, Found
-from tests.unit.http2.engines import Event
+from tests.unit.http2.differences import (
+    FINE,
+    Difference,
+    Found,
+    drops_length,
+    has_extensions,
+    has_no_authority,
+    has_reserved_bit,
+    is_no_increment,
+    joins_cookies,
+    lacks_length,
+    tells_nothing,
+)
 
 __all__ = ["TABLE", "rows"]
 
@@ -31,56 +40,6 @@ __all__ = ["TABLE", "rows"]
 def rows(found: Found) -> list[Difference]:
     """Returns the rows that a difference is in."""
     return [row for row in TABLE if row.holds(found)]
-
-
-def _without(name: bytes, events: Sequence[Event]) -> tuple[Event, ...]:
-    """Returns events without the fields of a name."""
-    return tuple(
-        (*event[:2], tuple(field for field in event[2] if field[0] != name)) if event[0] in _SECTIONS else event
-        for event in events
-    )
-
-
-_SECTIONS: Final = ("request", "response", "interim", "trailers")
-
-
-def _differs_by(name: bytes, found: Found) -> bool:
-    ours, theirs = found.events
-    return ours != _without(name, ours) == _without(name, theirs)
-
-
-def _joins_cookies(found: Found) -> bool:
-    """Whether the events are the same but for the fields of the name cookie."""
-    return _differs_by(b"cookie", found)
-
-
-def _has_no_authority(found: Found) -> bool:
-    """Whether a request names no host."""
-    requests = [event[2] for event in found.events[0] if event[0] == "request"]
-    return any(not {b":authority", b"host"} & dict(fields).keys() for fields in requests)
-
-
-def _drops_length(found: Found) -> bool:
-    """Whether the events are the same but for the field content-length."""
-    return _differs_by(b"content-length", found)
-
-
-def _has_extensions(found: Found) -> bool:
-    """Whether SETTINGS have one of a later RFC: 8441 or 9218."""
-    return any(found.payload[place : place + 2] in (b"\0\x08", b"\0\x09") for place in range(0, len(found.payload), 6))
-
-
-def _lacks_length(found: Found) -> bool:
-    """Whether the frame is padded, and does not say how much."""
-    return bool(found.frame[4] & PADDED) and not found.payload
-
-
-def _has_reserved_bit(found: Found) -> bool:
-    return bool(found.payload[0] & 0x80)
-
-
-def _is_no_increment(found: Found) -> bool:
-    return _has_reserved_bit(found) or not any(found.payload)
 
 
 _OPEN: Final = ("open", "half-closed (local)")
@@ -135,17 +94,18 @@ TABLE: Final[tuple[Difference, ...]] = (
         "An endpoint MUST send an error code of FRAME_SIZE_ERROR if a frame … is too small to contain mandatory frame "
         "data.",
         "The stream takes no DATA, and the length of the padding is missing: h2 looks at the frame first.",
-        explains=_lacks_length,
+        explains=lacks_length,
     ),
     Difference(
         "h2",
-        (DATA,),
-        ("reset by us",),
+        (DATA, HEADERS, CONTINUATION),
+        ("reset by us", "in a block"),
         (FINE,),
         "fatal PROTOCOL_ERROR",
         "5.1",
         "An endpoint MUST minimally process and then discard any frames it receives in this state.",
-        "The padding is too long: we do not look at it.",
+        "The padding is too long, or the message malformed: we do not look at it.",
+        explains=tells_nothing,
     ),
     Difference(
         "h2",
@@ -155,6 +115,7 @@ TABLE: Final[tuple[Difference, ...]] = (
         "reset STREAM_CLOSED",
         "5.1",
         "An endpoint MUST minimally process and then discard any frames it receives in this state.",
+        explains=tells_nothing,
     ),
     Difference(
         "h2",
@@ -209,7 +170,7 @@ TABLE: Final[tuple[Difference, ...]] = (
         "WINDOW_UPDATE or RST_STREAM frame from its peer in the time before the peer receives and processes the frame "
         "that closes the stream.",
         "The increment is 0 or has its reserved bit: h2 looks at the frame first.",
-        explains=_is_no_increment,
+        explains=is_no_increment,
     ),
     Difference(
         "h2",
@@ -240,10 +201,22 @@ TABLE: Final[tuple[Difference, ...]] = (
         (FINE,),
         "fatal PROTOCOL_ERROR",
         "4.1",
-        "Reserved:  A reserved 1-bit field.  The semantics of this bit are undefined, and the bit MUST remain unset "
+        "Reserved: A reserved 1-bit field. The semantics of this bit are undefined, and the bit MUST remain unset "
         "(0x00) when sending and MUST be ignored when receiving.",
         "The reserved bit of the increment is set: for h2, the increment is too large.",
-        explains=_has_reserved_bit,
+        explains=has_reserved_bit,
+    ),
+    Difference(
+        "h2",
+        (GOAWAY,),
+        ("connection",),
+        (FINE,),
+        FINE,
+        "4.1",
+        "Reserved: A reserved 1-bit field. The semantics of this bit are undefined, and the bit MUST remain unset "
+        "(0x00) when sending and MUST be ignored when receiving.",
+        "The reserved bit of the last stream is set: for h2, the number is larger.",
+        explains=has_reserved_bit,
     ),
     Difference(
         "h2",
@@ -291,7 +264,7 @@ TABLE: Final[tuple[Difference, ...]] = (
         "If there are multiple Cookie header fields after decompression, these MUST be concatenated into a single "
         "octet string … before being passed into a non-HTTP/2 context",
         "h2 does it; we leave it to the caller.",
-        explains=_joins_cookies,
+        explains=joins_cookies,
     ),
     Difference(
         "h2",
@@ -301,7 +274,7 @@ TABLE: Final[tuple[Difference, ...]] = (
         "fatal PROTOCOL_ERROR",
         "8.3.1",
         'unless there is no authority information to convey (in which case it MUST NOT generate ":authority").',
-        explains=_has_no_authority,
+        explains=has_no_authority,
     ),
     Difference(
         "h2",
@@ -313,7 +286,7 @@ TABLE: Final[tuple[Difference, ...]] = (
         "An endpoint that receives a SETTINGS frame with any unknown or unsupported identifier MUST ignore that "
         "setting.",
         "h2 knows those of RFC 8441.",
-        explains=_has_extensions,
+        explains=has_extensions,
     ),
     *(
         Difference(
@@ -387,7 +360,7 @@ TABLE: Final[tuple[Difference, ...]] = (
         "8.1.1",
         "For example, 204 or 304 responses contain no content",
         "ngh2 drops the content-length of such a response.",
-        explains=_drops_length,
+        explains=drops_length,
     ),
     Difference(
         "ngh2",
@@ -419,7 +392,7 @@ TABLE: Final[tuple[Difference, ...]] = (
         "An endpoint MUST send an error code of FRAME_SIZE_ERROR if a frame … is too small to contain mandatory frame "
         "data.",
         "The length of the padding is missing.",
-        explains=_lacks_length,
+        explains=lacks_length,
     ),
     Difference(
         "ngh2",

@@ -40,7 +40,7 @@ def test_the_target_sees_a_connection_that_breaks_a_promise(monkeypatch: pytest.
 
 @pytest.mark.verify("calls")
 def test_mutations_of_the_seeds_break_nothing(size: Size) -> None:
-    @settings(max_examples=size(200_000, ci=100), deadline=None, derandomize=not size.full, database=None)
+    @settings(max_examples=size(30_000, ci=100), deadline=None, derandomize=not size.full, database=None)
     @given(st.sampled_from(SEEDS), st.lists(st.sampled_from(FRAMES), max_size=3), MUTATIONS, st.integers(0, 255))
     @example(SEEDS[0], [], [], 0)
     def check(seed: Seed, more: list[bytes], mutations: list[Mutation], cut: int) -> None:
@@ -55,7 +55,7 @@ def test_bytes_that_reach_new_code_break_nothing(size: Size, figures: Figures, t
     """The seeds alone in ``make test``; what atheris makes of them, for minutes, in ``make verify``."""
     for number, seed in enumerate(load()):
         target(packed(seed, 7 * number % 256 if len(seed.data) < MOST else 255))
-    if not (seconds := size(600, ci=0)):
+    if not (seconds := size(300, ci=0)):
         return
     if find_spec(ATHERIS) is None:
         missing("atheris is not installed: it has wheels for some versions of Python on Linux and macOS only")
