@@ -126,7 +126,9 @@ async def test_a_reply_that_came_before_the_server_closed_is_not_lost_to_a_busy_
 
 
 @on_each_engine
-async def test_a_client_that_resets_its_connection_does_not_keep_a_server_from_closing_the_others(engine: Engine) -> None:
+async def test_a_client_that_resets_its_connection_does_not_keep_a_server_from_closing_the_others(
+    engine: Engine,
+) -> None:
     async def dispatch(stream: ServerStream) -> None:
         raise AssertionError("nobody calls")
 

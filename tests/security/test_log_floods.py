@@ -23,6 +23,7 @@ from micro_rt.logs import logger, sparsely
 from micro_rt.node import Node
 from micro_rt.registry.unreadable import Unreadable
 from micro_rt.testing.contracts.broker.members import Recorder
+from tests.helpers.engines import ENGINES
 from tests.helpers.shop import Publishes, Shop, subscribed
 from tests.helpers.site import Site
 from tests.helpers.waiting import eventually

@@ -33,6 +33,7 @@ from micro_rt.node import EndpointInfo, Node, ValueInfo
 from micro_rt.registry.base import Registration
 from micro_rt.registry.unreadable import Unreadable
 from tests.helpers.consul_entries import entry, service
+from tests.helpers.engines import Engine, on_each_engine
 from tests.helpers.handlers import Lab
 from tests.helpers.site import Site
 from tests.helpers.waiting import eventually

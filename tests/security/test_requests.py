@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 
 import hpack
@@ -24,6 +25,7 @@ from micro_rt.backends.grpc.transport import GrpcTransport
 from micro_rt.backends.grpclib.transport import GrpclibTransport, _Protocol
 from micro_rt.http2.server import ServerConnection
 from micro_rt.transport.base import ServerStream
+from tests.helpers.engines import Engine, on_each_engine
 from tests.helpers.handlers import Lab
 from tests.helpers.site import Site
 from tests.protos.lab_micro import LabClient

@@ -3,13 +3,14 @@
 Rules kept here:
 
 - A request that is not gRPC's is answered in HTTP (405, 415). One that is, and is wrong, is answered with a status.
-- No field with a control character reaches a handler, or a log. A ``:path`` with one makes its request malformed.
+- No field with a control character reaches a handler, or a log: it makes its request malformed (RFC 9110, section 5.5).
 - What a field means is found out once, and noted on the field and on its block: the decoder gives the same objects again
   for what comes again. What only varies in its deadline and its trace costs little more.
 """
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -104,16 +105,24 @@ Meaning: TypeAlias = tuple[int, Any]
 """What a field means, and the value that it has."""
 
 _NOTHING: Final[Meaning] = (_IGNORED, None)
+_BROKEN: Final[Meaning] = (_MALFORMED, None)
+
+_has_control_character = re.compile(rb"[\0-\x08\x0a-\x1f\x7f]").search
+"""A tab may be within a value."""
 
 
 def _read(field: Field) -> Meaning:
     """Returns what a field means, and notes it on the field."""
     name = field.name
-    reader = _READERS.get(name)
-    if reader is not None:
-        meaning: Meaning = reader(field.value)
+    meaning: Meaning
+    if name == b"grpc-timeout":
+        meaning = _timeout(field.value)
     elif name in _VARYING and _is_plain(text := field.value.decode("latin-1")):
         meaning = _METADATA, ((_VARYING[name], text),)
+    elif _has_control_character(field.value):
+        meaning = _BROKEN
+    elif (reader := _READERS.get(name)) is not None:
+        meaning = reader(field.value)
     elif name[:1] == b":" or name[:5] == b"grpc-":
         meaning = _NOTHING
     else:
@@ -152,7 +161,7 @@ def _binary(value: bytes) -> bytes:
 
 def _path(value: bytes) -> Meaning:
     path = value.decode("latin-1")
-    return (_PATH, path) if path.isprintable() else (_MALFORMED, None)
+    return (_PATH, path) if path.isprintable() else _BROKEN
 
 
 def _method(value: bytes) -> Meaning:
@@ -173,6 +182,8 @@ def _timeout(value: bytes) -> Meaning:
     digits, scale = value[:-1], _UNITS.get(value[-1:])
     if scale is not None and digits.isdigit() and len(digits) <= _MOST_DIGITS:
         return _TIMEOUT, int(digits) * scale
+    if _has_control_character(value):
+        return _BROKEN
     try:
         return _TIMEOUT, decode_timeout(value.decode("latin-1"))
     except ValueError as error:
@@ -191,7 +202,6 @@ _READERS: Mapping[bytes, Any] = MappingProxyType(
         b":path": _path,
         b":method": _method,
         b"content-type": _content_type,
-        b"grpc-timeout": _timeout,
         b"grpc-encoding": _encoding,
     }
 )
