@@ -232,8 +232,11 @@ async def test_a_deadline_ends_a_call_whatever_it_does(caplog: pytest.LogCapture
             raise
 
     client = Client(wait)
-    timed = changed(grpc_timeout=b"20m")
-    client.send(unary(1, fields=timed), unary(3, fields=changed(grpc_timeout=b"20m", path=b"/half")))
+    timed = changed(grpc_timeout=b"1H")
+    client.send(unary(1, fields=timed), unary(3, fields=changed(grpc_timeout=b"1H", path=b"/half")))
+    await turns()
+    for call in list(client.link.calls):
+        call.expire()
     await client.until(lambda: not client.link.calls)
     await turns()
     answers = client.read()
