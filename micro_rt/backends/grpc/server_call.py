@@ -2,16 +2,17 @@
 
 Rules kept here, and why:
 
-- Replies are held until the turn of the event loop is over. A reply that is followed by the end of its call then goes out
-  in one piece with header section and trailers, and many small messages share a DATA frame.
-- Sending waits while the client opens no window, and while the transport holds too much. A handler keeps what it cannot
-  send yet: only ``SEND_PIECE`` bytes of a call wait in the connection.
+- Replies are held until the turn of the event loop is over. A reply that is followed by the end of its call then goes
+  out in one piece with header section and trailers, and many small messages share a DATA frame.
+- Sending waits while the client opens no window, and while the transport holds too much. A handler keeps what it
+  cannot send yet: only ``SEND_PIECE`` bytes of a call wait in the connection.
 - A call ends once: by its status, by a reset, or with its connection. What the handler does afterwards raises
   ``ClientGone``, and a cancellation that it swallows is not repeated.
-- The deadline ends the handler by a cancellation, which is taken back and becomes DEADLINE_EXCEEDED. A cancellation that
-  comes from elsewhere goes on.
+- The deadline ends the handler by a cancellation, which is taken back and becomes DEADLINE_EXCEEDED. A cancellation
+  that comes from elsewhere goes on.
 - A client that still sends after the status is told that nobody reads it (RFC 9113, section 8.1).
-- A call and its stream refer to each other only while the call is open, so that none is left to the garbage collector.
+- A call and its stream refer to each other only while the call is open, so that none is left to the garbage
+  collector.
 """
 
 from __future__ import annotations
