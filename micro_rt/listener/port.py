@@ -2,14 +2,15 @@
 
 Rules kept here:
 
-- HTTP/2 with prior knowledge begins with its preface (RFC 9113, section 3.3). The protocol of HTTP/2 gets the connection,
-  with all that has come, as soon as the whole preface is there.
-- What begins in another way gets an answer of HTTP/1.1 that says what is served here, and is closed: most who come here
-  by mistake understand it, and those who do not can read it. What they send meanwhile is thrown away, so that the answer
-  is not lost (RFC 9112, section 9.6).
+- HTTP/2 with prior knowledge begins with its preface (RFC 9113, section 3.3). The protocol of HTTP/2 gets the
+  connection, with all that has come, as soon as the whole preface is there.
+- What begins in another way gets an answer of HTTP/1.1 that says what is served here, and is closed: most who come
+  here by mistake understand it, and those who do not can read it. What they send meanwhile is thrown away, so that
+  the answer is not lost (RFC 9112, section 9.6).
 - A connection on which not enough comes in time is cut.
 - There is a limit of connections. One more is closed at once.
-- Another protocol gets a case of its own in ``_Arrival.data_received``; with TLS, ALPN will decide before the first byte.
+- Another protocol gets a case of its own in ``_Arrival.data_received``; with TLS, ALPN will decide before the first
+  byte.
 """
 
 from __future__ import annotations

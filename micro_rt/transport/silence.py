@@ -7,19 +7,21 @@ The rules that it keeps, and why:
 
 - Only a connection with calls in flight is watched. Others cost nothing: no timer, no PING.
 - A connection is silent when no HEADERS and no DATA came for ``PING_AFTER`` seconds. Then it is sent a PING.
-- At most ``PINGS`` are sent until HEADERS or DATA come again. grpc-go and gRPC's core count the PINGs that they get before
-  they have sent one of these, and close the connection after the third, with every call on it (gRFC A8,
+- At most ``PINGS`` are sent until HEADERS or DATA come again. grpc-go and gRPC's core count the PINGs that they get
+  before they have sent one of these, and close the connection after the third, with every call on it (gRFC A8,
   https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md).
-- After them, one PING may be sent every ``PING_AGAIN`` seconds, which both servers allow at any time. So a call is not left
-  waiting for ever because another one on its connection is an idle stream.
-- A PING that is answered within ``PING_TIMEOUT`` seconds says that the other side is there: a handler may take its time. The
-  last PING is kept for later, in case the other side stops meanwhile.
-- A PING without an answer is followed by another one at once, if there may be one. Then the connection is cut. A PING that
-  was not answered while one call waited counts for the next call too.
-- A connection is not silent while the other side sends WINDOW_UPDATE or PING frames, or takes what is written. On a slow link a
-  PING waits behind megabytes of requests, and so does its answer. These frames do not allow for more PINGs.
-- A timer that runs late says nothing of the other side: this event loop was blocked, and may not have read the answer yet.
-- A server that asks for fewer PINGs (GOAWAY ``too_many_pings``) gets the first one after twice the time from then on (A8).
+- After them, one PING may be sent every ``PING_AGAIN`` seconds, which both servers allow at any time. So a call is not
+  left waiting for ever because another one on its connection is an idle stream.
+- A PING that is answered within ``PING_TIMEOUT`` seconds says that the other side is there: a handler may take its
+  time. The last PING is kept for later, in case the other side stops meanwhile.
+- A PING without an answer is followed by another one at once, if there may be one. Then the connection is cut. A PING
+  that was not answered while one call waited counts for the next call too.
+- A connection is not silent while the other side sends WINDOW_UPDATE or PING frames, or takes what is written. On a
+  slow link a PING waits behind megabytes of requests, and so does its answer. These frames do not allow for more PINGs.
+- A timer that runs late says nothing of the other side: this event loop was blocked, and may not have read the answer
+  yet.
+- A server that asks for fewer PINGs (GOAWAY ``too_many_pings``) gets the first one after twice the time from then on
+  (A8).
 """
 
 from __future__ import annotations
@@ -34,11 +36,13 @@ PING_AFTER = 10.0
 PING_TIMEOUT = 10.0
 """Seconds within which a PING is answered."""
 LOOKS = (1, 3)
-"""Looks in a row at which nothing had come, before the first PING and before the second one if the first was answered."""
+"""Looks in a row at which nothing had come, before the first PING and before the second one if the first was
+answered."""
 PINGS = 2
 """PINGs that are sent at most until the other side sends something else; ``LOOKS`` has a number for each."""
 PING_AGAIN = 310.0
-"""Seconds from the last PING until another one may be sent although nothing else has come. Servers allow one in five minutes."""
+"""Seconds from the last PING until another one may be sent although nothing else has come. Servers allow one in five
+minutes."""
 LATE = 1.0
 """Seconds; a timer that runs later than this shows that this event loop was blocked."""
 LONGEST = 3600.0

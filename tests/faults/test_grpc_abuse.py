@@ -1,7 +1,7 @@
 """Hostile clients of our own gRPC server: what each costs is bounded, and the calls of others go on.
 
-Each attack comes over a connection of its own while a good client calls on another. After each piece of the attack, a call
-of the good client must succeed.
+Each attack comes over a connection of its own while a good client calls on another. After each piece of the attack, a
+call of the good client must succeed.
 """
 
 # pyright: reportPrivateUsage=false

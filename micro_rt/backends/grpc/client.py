@@ -6,8 +6,8 @@ Rules kept here, and why:
   call. The attempt goes on if one of them gives up.
 - A unary call whose message is short is one await: its request is sent as a whole, and its reply is one future.
 - While the transport holds too much, whoever sends waits.
-- Headers that are larger than the server takes are refused here, before sending: many servers close the whole connection
-  for them.
+- Headers that are larger than the server takes are refused here, before sending: many servers close the whole
+  connection for them.
 - Connections get their GOAWAY, and are closed, in the order in which they were made.
 """
 

@@ -84,7 +84,18 @@ class ClientLink(Link[ClientConnection]):
         pace: when to find out whether a silent server is there.
     """
 
-    __slots__ = ("_heard", "_links", "_pace", "_pings", "_signs", "address", "ready", "recurring", "silence", "waiting")  # fmt: skip
+    __slots__ = (
+        "_heard",
+        "_links",
+        "_pace",
+        "_pings",
+        "_signs",
+        "address",
+        "ready",
+        "recurring",
+        "silence",
+        "waiting",
+    )
 
     def __init__(self, links: OrderedSet[ClientLink], address: str, pace: Pace) -> None:
         limit = LIMITS.header_table

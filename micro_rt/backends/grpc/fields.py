@@ -5,7 +5,8 @@ Rules kept here, and why:
 - What all calls of a method have in common is one ``Group``, made once: the encoder keeps its octets.
 - A field that comes again with the same value is indexed, and one that varies is not (see hpack/encoder.py). Which
   metadata comes again, ``Recurring`` finds out: what has the value that it had in the block before. So a token takes
-  an octet or two from the third call on, and so does a timeout that all calls have. A short secret is never indexed, as it could be guessed (RFC 7541, 7.1.3).
+  an octet or two from the third call on, and so does a timeout that all calls have. A short secret is never indexed,
+  as it could be guessed (RFC 7541, section 7.1.3).
 - Fields are bytes on the wire, and text here has one character for each byte, as latin-1 has.
 - What a block of fields means is found out once, and noted on the block (``Fields.note``): the decoder gives the same
   object again for the same octets.

@@ -139,7 +139,7 @@ class MessageReader:
 
     @property
     def missing(self) -> int:
-        """Bytes that must come until ``take`` gives a message, once it has given None: as far as its prefix is there."""
+        """Bytes that must come until ``take`` gives a message, once it has given None; as far as is known."""
         return (self._size if self._size >= 0 else PREFIX_BYTES) - self.held
 
     @property

@@ -2,19 +2,19 @@
 
 Rules kept here:
 
-- ``data_received`` never raises, whatever arrives: an error in it would take calls of others with it. A mistake of ours
-  ends the connection with INTERNAL_ERROR, and is logged.
+- ``data_received`` never raises, whatever arrives: an error in it would take calls of others with it. A mistake of
+  ours ends the connection with INTERNAL_ERROR, and is logged.
 - All events of one read are handled before anything is written. What they and the calls that they wake have to send
   then goes out in one write: ``flush_soon`` puts the write behind what is ready to run in the same turn of the loop.
   ``flush`` writes at once; large pieces do that, so that the transport can say that it holds too much.
-- While the transport takes no more (``pause_writing``), whoever sends messages waits (``drain``), and is woken one after
-  the other. Only small frames are still written: answers to PING and SETTINGS, WINDOW_UPDATE, RST_STREAM, and short
-  ends of calls. Reading goes on, because two sides that both wait for the other to read would wait for ever. So a peer
-  that never reads could make us hold more and more: above ``MAX_UNSENT`` bytes the connection is cut.
-- A connection that has finished says so to the other side, and ends. A side that ``lingers`` (the server) ends only its
-  half, and reads and throws away what still comes until the other side closes, ``LINGER`` seconds at most. If it closed
-  at once, what the other side sends meanwhile would be answered with a TCP reset, and the other side would lose replies
-  that it has received and not read yet (RFC 9112, section 9.6).
+- While the transport takes no more (``pause_writing``), whoever sends messages waits (``drain``), and is woken one
+  after the other. Only small frames are still written: answers to PING and SETTINGS, WINDOW_UPDATE, RST_STREAM, and
+  short ends of calls. Reading goes on, because two sides that both wait for the other to read would wait for ever. So
+  a peer that never reads could make us hold more and more: above ``MAX_UNSENT`` bytes the connection is cut.
+- A connection that has finished says so to the other side, and ends. A side that ``lingers`` (the server) ends only
+  its half, and reads and throws away what still comes until the other side closes, ``LINGER`` seconds at most. If it
+  closed at once, what the other side sends meanwhile would be answered with a TCP reset, and the other side would
+  lose replies that it has received and not read yet (RFC 9112, section 9.6).
 - Closing waits ``FLUSH_TIMEOUT`` seconds for a peer that does not read, and then cuts the connection.
 """
 
@@ -47,7 +47,8 @@ ConnectionT = TypeVar("ConnectionT", bound=Connection)
 class Link(asyncio.Protocol, Generic[ConnectionT]):
     """One connection.
 
-    A subclass says what events do (``handle``), and may extend ``connection_made``, ``connection_lost`` and ``finished``.
+    A subclass says what events do (``handle``), and may extend ``connection_made``, ``connection_lost`` and
+    ``finished``.
     To send, it calls the methods of ``http2`` and then ``flush_soon``.
 
     Args:
@@ -111,7 +112,7 @@ class Link(asyncio.Protocol, Generic[ConnectionT]):
         raise NotImplementedError
 
     def finished(self) -> None:
-        """Ends the connection, because nothing more will happen on it: GOAWAY was sent or has come, and no call is open.
+        """Ends the connection, because nothing more will happen on it: after GOAWAY, the last call has ended.
 
         It is called once everything is written.
         """
@@ -228,7 +229,7 @@ class Link(asyncio.Protocol, Generic[ConnectionT]):
     # Reading
 
     def stop_reading(self) -> None:
-        """Takes nothing more from the peer until ``go_on_reading``: the kernel then stops the peer. Again: does nothing."""
+        """Takes nothing more from the peer until ``go_on_reading``. The kernel then stops the peer."""
         if self.reading and self.transport is not None and not self.transport.is_closing():
             self.reading = False
             self.transport.pause_reading()
@@ -243,7 +244,7 @@ class Link(asyncio.Protocol, Generic[ConnectionT]):
     # Ending
 
     def linger(self) -> None:
-        """Ends our half, and reads and throws away what comes until the other side closes, ``LINGER`` seconds at most."""
+        """Ends our half, and throws away what comes until the other side closes, ``LINGER`` seconds at most."""
         transport = self.transport
         self._ending = True
         if transport is None or transport.is_closing():

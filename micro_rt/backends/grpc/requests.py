@@ -3,9 +3,10 @@
 Rules kept here:
 
 - A request that is not gRPC's is answered in HTTP (405, 415). One that is, and is wrong, is answered with a status.
-- No field with a control character reaches a handler, or a log: it makes its request malformed (RFC 9110, section 5.5).
-- What a field means is found out once, and noted on the field and on its block: the decoder gives the same objects again
-  for what comes again. What only varies in its deadline and its trace costs little more.
+- No field with a control character reaches a handler, or a log: it makes its request malformed (RFC 9110, section
+  5.5).
+- What a field means is found out once, and noted on the field and on its block: the decoder gives the same objects
+  again for what comes again. What only varies in its deadline and its trace costs little more.
 """
 
 from __future__ import annotations

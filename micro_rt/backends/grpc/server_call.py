@@ -1,39 +1,35 @@
-"""The server's end of one call.
+"""The server's end of one call: how it is run, what it sends, and how it ends.
 
 Rules kept here, and why:
 
-- Replies are held until the turn of the event loop is over. A reply that is followed by the end of its call then goes out
-  in one piece with header section and trailers, and many small messages share a DATA frame.
-- Sending waits while the client opens no window, and while the transport holds too much. A handler keeps what it cannot
-  send yet: only ``SEND_PIECE`` bytes of a call wait in the connection.
-- A message that is taken is acknowledged, and not before: a handler that does not read stops its client. For a message
-  that is larger than the window, the client is given more, once, as soon as the handler waits for it and it is its turn
-  (``ServerLink.grant``).
+- Replies are held until the turn of the event loop is over. A reply that is followed by the end of its call then goes
+  out in one piece with header section and trailers, and many small messages share a DATA frame.
+- Sending waits while the client opens no window, and while the transport holds too much. A handler keeps what it
+  cannot send yet: only ``SEND_PIECE`` bytes of a call wait in the connection.
 - A call ends once: by its status, by a reset, or with its connection. What the handler does afterwards raises
   ``ClientGone``, and a cancellation that it swallows is not repeated.
-- The deadline ends the handler by a cancellation, which is taken back and becomes DEADLINE_EXCEEDED. A cancellation that
-  comes from elsewhere goes on.
+- The deadline ends the handler by a cancellation, which is taken back and becomes DEADLINE_EXCEEDED. A cancellation
+  that comes from elsewhere goes on.
 - A client that still sends after the status is told that nobody reads it (RFC 9113, section 8.1).
-- A call and its stream refer to each other only while the call is open, so that none is left to the garbage collector.
+- A call and its stream refer to each other only while the call is open, so that none is left to the garbage
+  collector.
 """
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from copy import copy
 from struct import Struct
 from typing import TYPE_CHECKING, Final, cast
 
 from micro_rt.backends.grpc.deadlines import Slot
 from micro_rt.backends.grpc.fields import OK_TRAILERS, Section, metadata_fields, pairs_of, size_of_pairs
-from micro_rt.backends.grpc.framing import PREFIX_BYTES, MessageReader, read_prefix
+from micro_rt.backends.grpc.framing import PREFIX_BYTES
 from micro_rt.backends.grpc.requests import Request
+from micro_rt.backends.grpc.server_incoming import ClientGone, Incoming
 from micro_rt.backends.grpc.server_limits import SEND_PIECE
 from micro_rt.errors import (
-    Cancelled,
     DeadlineExceeded,
-    EndOfStream,
     Error,
     FailedPrecondition,
     Internal,
@@ -43,7 +39,7 @@ from micro_rt.http2.errors import ErrorCode
 from micro_rt.http2.streams import DONE, Stream
 from micro_rt.logs import logger, sparsely
 from micro_rt.metadata import EMPTY, Metadata
-from micro_rt.transport.base import ServerStream, handler_failed
+from micro_rt.transport.base import handler_failed
 from micro_rt.transport.wire import trailers_of
 
 if TYPE_CHECKING:
@@ -58,19 +54,13 @@ _HOLD: Final = 16 << 10
 """Bytes of replies that are held until the turn of the event loop is over."""
 _WRITE: Final = 256 << 10
 """Bytes of a large message that are written at once."""
-_WORTHWHILE: Final = 16 << 10
-"""Bytes of requests that are taken before they are acknowledged."""
 
 _prefix = Struct(">BI").pack
 
 _log = logger("micro_rt.backends.grpc")
 
 
-class ClientGone(Cancelled):
-    """The client cannot be reached any more: it cancelled the call, or its connection is lost."""
-
-
-class ServerCall(ServerStream):
+class ServerCall(Incoming):
     """One call.
 
     Args:
@@ -80,41 +70,27 @@ class ServerCall(ServerStream):
     """
 
     __slots__ = (
-        "_ended",
         "_expired",
-        "_failure",
         "_held",
         "_held_size",
-        "_link",
-        "_message",
-        "_reader",
         "_request",
         "_room",
         "_slot",
         "_started",
-        "_stream",
-        "_taken",
         "_torn",
-        "_waiter",
         "begun",
         "cancelled",
         "content_subtype",
         "deadline",
-        "finished",
-        "granted",
         "metadata",
         "over",
-        "path",
         "peer",
         "task",
-        "wanted",
     )
 
     def __init__(self, link: ServerLink, stream: Stream, request: Request) -> None:
-        self._link = link
-        self._stream = stream
+        super().__init__(link, stream, request.path)
         self._request = request
-        self.path = request.path
         self.content_subtype = request.content_subtype
         self.metadata = request.metadata
         self.peer = link.peer
@@ -127,26 +103,7 @@ class ServerCall(ServerStream):
         self.cancelled = False
         self.over = False
         """Whether nothing is left to do for the call here."""
-        self.finished = False
-        """Whether the status has been sent."""
         self._expired = False
-
-        self._message: bytes | None = None
-        """The next message, if it came whole in one frame."""
-        self._reader: MessageReader | None = None
-        """What came otherwise, after that."""
-        self._failure: Error | None = None
-        """What is wrong with the next message."""
-        self._ended = stream.remote >= DONE
-        """Whether the client has sent all messages."""
-        self._waiter: asyncio.Future[None] | None = None
-        """Done when there is something to receive."""
-        self._taken = 0
-        """Bytes that are taken and not acknowledged."""
-        self.granted = 0
-        """Bytes that the client was given beyond the window, for a large message."""
-        self.wanted = 0
-        """Bytes that it waits for to be given."""
 
         self._started = False
         """Whether the header section of the response was sent."""
@@ -163,33 +120,6 @@ class ServerCall(ServerStream):
             self._slot = link.serving.deadlines.add(self, deadline)
 
     # What the connection says
-
-    def on_data(self, data: bytes, ended: bool) -> None:
-        """Takes data of the request."""
-        if self.finished:
-            return
-        if ended:
-            self._ended = True
-        reader = self._reader
-        if reader is None and self._message is None and len(data) >= PREFIX_BYTES:
-            compressed, size = read_prefix(data)
-            if not compressed and size == len(data) - PREFIX_BYTES and size <= self._link.limits.receive:
-                self._message = data[PREFIX_BYTES:]
-                if self._waiter is not None:
-                    self._wake()
-                return
-        if data:
-            if reader is None:
-                reader = self._reader = MessageReader(self._link.limits.receive)
-            reader.feed(data)
-        if self._waiter is not None and (self._look() or self._ended):
-            self._wake()
-
-    def on_end(self) -> None:
-        """Notes that the client has sent all messages."""
-        self._ended = True
-        if self._waiter is not None:
-            self._wake()
 
     def on_sent(self) -> None:
         """Notes that nothing waits on the stream any more."""
@@ -293,18 +223,6 @@ class ServerCall(ServerStream):
 
     # What the handler does
 
-    async def receive(self) -> bytes:
-        """Waits for a message; raises ``EndOfStream`` after the last one."""
-        message = self._message
-        if message is None:
-            message = await self._next()
-        self._message = None
-        if self._stream.remote < DONE:
-            self._taken += len(message) + PREFIX_BYTES
-            if self._taken >= _WORTHWHILE:
-                self._acknowledge()
-        return message
-
     async def send_headers(self, headers: Metadata) -> None:
         """Sends the reply's headers."""
         self._check()
@@ -364,76 +282,6 @@ class ServerCall(ServerStream):
             self._link.http2.send_data(self._stream, data)
 
     # Helpers
-
-    async def _next(self) -> bytes:
-        """Waits for a message that has not come whole in one frame."""
-        while True:
-            if self._look():
-                if self._failure is not None:
-                    raise copy(self._failure)
-                return cast("bytes", self._message)
-            if self._ended:
-                if self._is_cut_off():
-                    continue
-                raise EndOfStream("the client sent its last message already")
-            if self._stream.local >= DONE:
-                raise self._gone()
-            self._waiter = waiter = self._link.loop.create_future()
-            try:
-                await waiter
-            finally:
-                self._waiter = None
-
-    def _is_cut_off(self) -> bool:
-        """Returns whether the client has ended the call inside of a message, and notes it."""
-        try:
-            if self._reader is not None:
-                self._reader.end()
-        except Error as error:
-            self._failure = error
-        return self._failure is not None
-
-    def _look(self) -> bool:
-        """Returns whether there is a message, or an error in its place; has the client send more of a large one."""
-        if self._message is None and self._failure is None:
-            reader = self._reader
-            if reader is None:
-                return False
-            try:
-                self._message = reader.take()
-            except Error as error:
-                self._failure = error
-                return True
-            if self._message is None:
-                if reader.missing > self._stream.window:
-                    self._want(reader.missing)
-                return False
-            if self.granted or self.wanted:
-                self._link.take_back(self)
-        return True
-
-    def _want(self, missing: int) -> None:
-        """Asks for what the rest of a message takes beyond the window."""
-        stream = self._stream
-        if stream.remote >= DONE:
-            return
-        if self._taken:
-            self._acknowledge()
-        if missing > stream.window and not self.wanted:
-            self._link.grant(self, missing - stream.window)
-
-    def widen(self, size: int) -> None:
-        """Lets the client send more than the window, once."""
-        self._link.http2.widen(self._stream, size)
-
-    def _acknowledge(self) -> None:
-        self._link.http2.acknowledge(self._stream, self._taken)
-        self._taken = 0
-        self._link.flush_soon()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
     async def _writable(self) -> None:
         """Waits until the client and the transport take more."""
@@ -526,9 +374,6 @@ class ServerCall(ServerStream):
         """Raises if nothing can be sent any more."""
         if self.finished or self._stream.local >= DONE:
             raise self._gone()
-
-    def _gone(self) -> ClientGone:
-        return ClientGone(f"the client of {self.path} went away")
 
     def _cancelling(self) -> bool:
         task = self.task

@@ -2,9 +2,9 @@
 
 **Memory of one connection** is bounded by ``ServerLimits.memory``. The largest parts of it are what a client may send
 before handlers read it: ``WINDOW`` bytes on each stream, and besides ``large_messages`` for messages that are larger
-than that; and what handlers have sent and the client has not taken: ``SEND_PIECE`` bytes on each stream. A handler that
-sends more waits, with its message. The window of the connection is as large as all that it may hold, so that calls which
-nobody reads stop no other call of their connection.
+than that; and what handlers have sent and the client has not taken: ``SEND_PIECE`` bytes on each stream. A handler
+that sends more waits, with its message. The window of the connection is as large as all that it may hold, so that
+calls which nobody reads stop no other call of their connection.
 """
 
 from __future__ import annotations

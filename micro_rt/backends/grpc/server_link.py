@@ -2,13 +2,13 @@
 
 Rules kept here, and why:
 
-- A call begins after all events of the read that brought it. One that is reset in the same read costs no task, and one
-  whose message is there does not wait for it.
-- Calls begin in batches, and other connections have their turn between them. While many wait to begin, the connection is
-  not read. While many bytes of replies wait for windows, no call begins: that connection's client does not read.
+- A call begins after all events of the read that brought it. One that is reset in the same read costs no task, and
+  one whose message is there does not wait for it.
+- Calls begin in batches, and other connections have their turn between them. While many wait to begin, the connection
+  is not read. While many bytes of replies wait for windows, no call begins: that connection's client does not read.
 - A server that drains refuses new calls, and lets the client know that they never ran (REFUSED_STREAM).
-- A handler that goes on after its call was reset counts: a client that makes and resets calls has no more handlers than
-  ``2 * ServerLimits.streams`` on a connection.
+- A handler that goes on after its call was reset counts: a client that makes and resets calls has no more handlers
+  than ``2 * ServerLimits.streams`` on a connection.
 - Messages that are larger than the window take turns, so that those that have begun can end (``grant``).
 """
 

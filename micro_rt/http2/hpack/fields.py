@@ -31,8 +31,8 @@ class Field:
         self.role = 0
         """Free for whoever judges the field: blocks and the table share the object, so each is judged once."""
         self.note: Any = None
-        """Free for a server that reads the fields of requests, such as for what they mean. All connections of the process
-        share the fields of the static table, so all must mean the same by it."""
+        """Free for a server that reads the fields of requests, such as for what they mean. All connections of the
+        process share the fields of the static table, so all must mean the same by it."""
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Field):
