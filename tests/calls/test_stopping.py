@@ -16,6 +16,7 @@ import micro_rt as micro
 from micro_rt.backends.grpc.server_link import ServerLink
 from micro_rt.backends.grpclib.transport import _Protocol
 from micro_rt.backends.memory.registry import MemoryRegistry
+from micro_rt.http2.frames import PREFACE, SETTINGS, frame
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration
 from micro_rt.transport.base import ServerStream
@@ -150,7 +151,9 @@ async def _connected(host: str, port: int) -> socket.socket:
     """Returns a connection that the server has begun to serve."""
     client = socket.create_connection((host, port))
     client.setblocking(False)
-    await asyncio.get_running_loop().sock_recv(client, 4096)
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(client, PREFACE + frame(SETTINGS, 0, 0, b""))
+    assert await loop.sock_recv(client, 4096)
     return client
 
 
