@@ -9,6 +9,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -94,9 +95,9 @@ async def test_a_reply_that_came_before_the_server_closed_is_not_lost_to_a_busy_
 ) -> None:
     """The client's event loop is blocked while the server answers and stops. Then it sends more calls before it reads."""
     finished = threading.Event()
-    finish: Callable[[object], bool] = connection.finish
+    finish: Callable[[Any], bool] = connection.finish
 
-    def finishes(self: object) -> bool:
+    def finishes(self: Any) -> bool:
         done = finish(self)
         finished.set()
         return done

@@ -182,6 +182,11 @@ class Link(asyncio.Protocol, Generic[ConnectionT]):
 
     # Sending
 
+    @property
+    def writable(self) -> bool:
+        """Whether the event loop's transport still takes what is written."""
+        return self.transport is not None and not self.transport.is_closing()
+
     def flush_soon(self) -> None:
         """Writes what is to be sent, once what is ready to run has run."""
         if not self._scheduled:

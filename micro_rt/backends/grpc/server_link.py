@@ -24,6 +24,7 @@ from micro_rt.backends.grpc.fields import FieldEncoder
 from micro_rt.backends.grpc.link import Link
 from micro_rt.backends.grpc.requests import Request, read_request
 from micro_rt.backends.grpc.server_call import ServerCall
+from micro_rt.backends.grpc.server_incoming import Incoming
 from micro_rt.backends.grpc.server_limits import ServerLimits
 from micro_rt.backends.grpc.server_watch import Watch
 from micro_rt.http2.errors import ErrorCode, FatalError, code_name
@@ -104,7 +105,7 @@ class ServerLink(Link[ServerConnection]):
         """Calls that were accepted and have not begun."""
         self._beginning = False
         """Whether more of them begin in the next turn."""
-        self._wanting: dict[ServerCall, None] = {}
+        self._wanting: dict[Incoming, None] = {}
         """Calls that wait to be granted the rest of a large message."""
         self._reserved = 0
         """Bytes that were granted."""
@@ -114,8 +115,8 @@ class ServerLink(Link[ServerConnection]):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins the connection."""
-        name: Any = transport.get_extra_info("peername")
-        self.peer = join(name[0], name[1]) if isinstance(name, tuple) and len(name) >= 2 else "unix:"
+        name: tuple[str, int] | str | None = transport.get_extra_info("peername")
+        self.peer = join(*name[:2]) if isinstance(name, tuple) else "unix:"
         self.serving.add(self)
         super().connection_made(transport)
         if self.serving.draining:
@@ -173,7 +174,7 @@ class ServerLink(Link[ServerConnection]):
         if calls.pop(call, self) is None and not calls:
             self._watch.idle_since = self.loop.time()
 
-    def grant(self, call: ServerCall, size: int) -> None:
+    def grant(self, call: Incoming, size: int) -> None:
         """Lets a client send more than the window of a call, as soon as it is its turn.
 
         Args:
@@ -184,7 +185,7 @@ class ServerLink(Link[ServerConnection]):
         self._wanting[call] = None
         self._grant_next()
 
-    def take_back(self, call: ServerCall) -> None:
+    def take_back(self, call: Incoming) -> None:
         """Gives the turn to others: a call has its large message, or is over."""
         self._reserved -= call.granted
         call.granted = call.wanted = 0
@@ -211,7 +212,7 @@ class ServerLink(Link[ServerConnection]):
             return False
         self.http2.close()
         self.flush()
-        return self.transport is not None and not self.transport.is_closing()
+        return self.writable
 
     def say_goodbye(self) -> None:
         """Sends GOAWAY, and closes. Calls in flight end with the connection."""
@@ -224,9 +225,9 @@ class ServerLink(Link[ServerConnection]):
         """Accepts a call, or refuses it."""
         if stream.local == GONE:
             return  # It was reset in the same read, or its connection has ended.
-        request: Request = fields.note
-        if request is None:
-            request = fields.note = read_request(fields)
+        known: Request | None = fields.note
+        request = read_request(fields) if known is None else known
+        fields.note = request
         if request.malformed:
             self.http2.reset(stream, ErrorCode.PROTOCOL_ERROR)
             return
