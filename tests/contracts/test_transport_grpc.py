@@ -1,10 +1,13 @@
+"""Our own engine keeps the contract of transports, both of its sides together, and each beside grpclib."""
+
 import asyncio
 
 import pytest
 
+from micro_rt.backends.grpc.transport import GrpcTransport
 from micro_rt.backends.grpclib.transport import GrpclibTransport
 from micro_rt.testing.contracts import TransportContract
-from micro_rt.transport.base import Transport
+from micro_rt.transport.base import Connection, Dispatch, Listener, Transport
 from tests.helpers.sizes import Size
 
 uvloop = pytest.importorskip("uvloop")
@@ -15,6 +18,36 @@ FLOODS = [
     "test_a_handler_may_end_while_the_client_still_sends",
     "test_what_was_not_read_does_not_use_up_the_connection",
 ]
+LARGEST = 64 << 20
+"""Bytes of a message: the contract sends larger ones than services do."""
+
+
+def own() -> GrpcTransport:
+    return GrpcTransport(receive=LARGEST, send=LARGEST)
+
+
+class OwnClient:
+    """Our own client, and the server on grpclib."""
+
+    name = "grpc"
+
+    def connection(self, address: str) -> Connection:
+        return own().connection(address)
+
+    async def listen(self, address: str, dispatch: Dispatch) -> Listener:
+        return await GrpclibTransport().listen(address, dispatch)
+
+
+class OwnServer:
+    """Our own server, and the client on grpclib."""
+
+    name = "grpc"
+
+    def connection(self, address: str) -> Connection:
+        return GrpclibTransport().connection(address)
+
+    async def listen(self, address: str, dispatch: Dispatch) -> Listener:
+        return await own().listen(address, dispatch)
 
 
 @pytest.mark.verify("calls", tests=FLOODS)
@@ -24,18 +57,23 @@ class TestGrpcTransport(TransportContract):
         self.flood = Size.of(request)(200, ci=64)
 
     def make(self) -> Transport:
-        return GrpclibTransport()
+        return own()
 
 
 @pytest.mark.verify("calls", tests=FLOODS)
-class TestGrpcTransportOnUvloop(TransportContract):
-    @pytest.fixture(autouse=True)
-    def sizes(self, request: pytest.FixtureRequest) -> None:
-        self.flood = Size.of(request)(200, ci=64)
-
+class TestGrpcTransportOnUvloop(TestGrpcTransport):
     def make_loop(self) -> asyncio.AbstractEventLoop:
         loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         return loop
 
+
+@pytest.mark.verify("calls", tests=FLOODS)
+class TestOwnClient(TestGrpcTransport):
     def make(self) -> Transport:
-        return GrpclibTransport()
+        return OwnClient()
+
+
+@pytest.mark.verify("calls", tests=FLOODS)
+class TestOwnServer(TestGrpcTransport):
+    def make(self) -> Transport:
+        return OwnServer()
