@@ -140,7 +140,7 @@ async def test_a_connection_that_cannot_be_read_is_closed_and_logged_once_per_se
         await _send(listener.address, b"")
     lines = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert 1 <= len(lines) <= 12
-    assert "IndexError" in lines[0].getMessage()
+    assert "IndexError" in logging.Formatter().format(lines[0])
     await listener.close()
 
 
