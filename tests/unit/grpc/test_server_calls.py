@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import logging
 from contextlib import suppress
 from typing import Any
@@ -246,6 +247,7 @@ async def test_a_deadline_ends_a_call_whatever_it_does(caplog: pytest.LogCapture
     assert not caplog.records
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="a handler begins in the turn that brings its call")
 async def test_a_deadline_that_passes_before_a_call_begins_ends_it_without_a_handler() -> None:
     ran: list[str] = []
 
@@ -318,10 +320,11 @@ async def test_a_call_that_is_reset_in_the_read_that_brought_it_never_begins() -
     assert asyncio.all_tasks() == before, "a task was made"
     await turns()
     assert not ran
-    client.send(request(7))
-    client.send(reset(7))
-    await turns()
-    assert not ran, "a task ran that was cancelled before"
+    if sys.version_info < (3, 12):  # From then on, a handler begins in the turn that brings its call.
+        client.send(request(7))
+        client.send(reset(7))
+        await turns()
+        assert not ran, "a task ran that was cancelled before"
     assert not client.link.calls
     assert not client.transport.closing
 
