@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import logging
+import sys
 from contextlib import suppress
 from typing import Any
 
