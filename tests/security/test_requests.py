@@ -136,12 +136,14 @@ async def test_a_connection_that_cannot_be_read_is_closed_and_logged_once_per_se
         raise IndexError("a bug\nin what reads frames")
 
     monkeypatch.setattr(*READING[engine], fail)
-    for _ in range(50):
-        await _send(listener.address, b"")
+    try:
+        for _ in range(50):
+            await _send(listener.address, b"")
+    finally:
+        await listener.close()
     lines = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert 1 <= len(lines) <= 12
     assert "IndexError" in logging.Formatter().format(lines[0])
-    await listener.close()
 
 
 def test_a_frame_of_the_tests_is_one() -> None:
