@@ -67,6 +67,7 @@ async def main(workers: int, timeout: float) -> None:
                 group.create_task(work(client, worker, timeout, stop))
             while await lines.readline():
                 phase += 1
+                print(f"phase {phase}", file=sys.stderr, flush=True)
             stop.set()
     json.dump(calls, sys.stdout)
 

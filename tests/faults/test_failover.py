@@ -47,6 +47,7 @@ class Cluster:
         self.home = home
         self.servers: dict[str, asyncio.subprocess.Process] = {}
         self.client: asyncio.subprocess.Process | None = None
+        self.phase = 0
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("MICRO_")},
             "MICRO_HOME": str(home / "state"),
@@ -72,10 +73,12 @@ class Cluster:
             assert (await self.client.stderr.readline()).decode().strip() == word
 
     async def next_phase(self, seconds: float = 0.0) -> None:
-        """Begins the next phase of the load, and lets it go on for a while."""
+        """Begins the next phase of the load, waits until the client has begun it, and lets it go on for a while."""
         assert self.client is not None
         assert self.client.stdin is not None
         self.client.stdin.write(b"next\n")
+        self.phase += 1
+        await self.hears(f"phase {self.phase}")
         await asyncio.sleep(seconds)
 
     async def calls(self) -> list[Call]:
