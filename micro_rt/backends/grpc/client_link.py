@@ -40,8 +40,14 @@ MAX_HEADERS: Final = 16 << 10
 the connection, with every call on it; many take no more than this."""
 _MOST: Final = (1 << 31) - 1
 
-LIMITS: Final = Limits(stream_window=4 << 20, connection_window=_MOST, stream_buffer=_MOST, connection_buffer=_MOST)
-"""Of a connection. What waits to be sent is bounded by the calls, as each of them waits."""
+LIMITS: Final = Limits(
+    stream_window=4 << 20,
+    connection_window=_MOST,
+    stream_buffer=_MOST,
+    connection_buffer=_MOST,
+    ignored=1_000_000,
+)
+"""Of a connection. Frames for streams that were cancelled are ignored, and many are under way when calls are cancelled. What waits to be sent is bounded by the calls, as each of them waits."""
 _PING: Final = b"silence?"
 _PING_FRAME: Final = 17
 
