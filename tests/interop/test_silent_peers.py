@@ -12,6 +12,7 @@ from h2.errors import ErrorCodes
 from h2.events import DataReceived, PingReceived, RequestReceived, StreamEnded
 
 import micro_rt as micro
+from micro_rt.backends.grpc import client as client_of_ours
 from micro_rt.backends.grpc.client import GrpcConnection
 from micro_rt.backends.grpclib import transport
 from micro_rt.metadata import EMPTY
@@ -323,13 +324,17 @@ async def test_a_loop_that_was_blocked_cuts_nobody_off(monkeypatch: pytest.Monke
     assert pings == []
 
 
+@on_each_engine
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("idempotent", [True, False])
-async def test_a_call_without_a_deadline_leaves_a_black_hole(idempotent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "CONNECT_TIMEOUT", 0.2)
+async def test_a_call_without_a_deadline_leaves_a_black_hole(
+    idempotent: bool, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (client_of_ours, transport):
+        monkeypatch.setattr(module, "CONNECT_TIMEOUT", 0.2)
     async with our_server(grace=0.0) as (_, service):
         assert service.node is not None
-        async with FaultProxy(service.node.address) as proxy, our_client(proxy.address) as client:
+        async with FaultProxy(service.node.address) as proxy, our_client(proxy.address, engine()) as client:
             await client.act(Text(value="x"))
             await proxy.black_hole()
             calling = asyncio.create_task((client.look if idempotent else client.act)(Text(value="hang")))

@@ -2,10 +2,10 @@
 
 Rules kept here, and why:
 
-- Everybody who needs a connection waits for the same attempt. Its outcome is copied for each: an error belongs to one
+- All calls that need a connection wait for the same attempt. Each gets a copy of its outcome: an error belongs to one
   call. The attempt goes on if one of them gives up.
 - A unary call whose message is short is one await: its request is sent as a whole, and its reply is one future.
-- While the transport holds too much, whoever sends waits.
+- While the transport holds too much, senders wait.
 - Headers that are larger than the server takes are refused here, before sending: many servers close the whole
   connection for them.
 - Connections get their GOAWAY, and are closed, in the order in which they were made.
@@ -34,12 +34,11 @@ from micro_rt.listener.address import UNIX
 from micro_rt.metadata import Metadata
 from micro_rt.text import printable
 from micro_rt.transport.base import Connection
+from micro_rt.transport.connecting import CONNECT_TIMEOUT, cannot_connect, hung_up, problem_of
 from micro_rt.transport.silence import Pace
 
-__all__ = ["CONNECT_TIMEOUT", "GrpcConnection"]
+__all__ = ["GrpcConnection"]
 
-CONNECT_TIMEOUT = 5.0
-"""Seconds that a connection may take to be made."""
 _SHORT: Final = 32 << 10
 """Bytes of a message that is sent at once, whatever the windows are."""
 _CERTAINLY_TAKEN: Final = MAX_HEADERS // 2
@@ -275,28 +274,12 @@ class GrpcConnection(Connection):
                 except BaseException:
                     link.shut()
                     raise
-        except TimeoutError:
-            reason = f"no answer within {CONNECT_TIMEOUT:g} s"
-        except ssl.SSLCertVerificationError as error:
-            reason = f"its certificate is not accepted: {error.verify_message}"
-        except ssl.SSLError as error:
-            reason = f"TLS failed: {error.reason or error}; does it speak TLS?"
-        except OSError as error:
-            reason = error.strerror or str(error) or "it hung up while TLS was set up; does it speak TLS?"
-        except Exception as error:  # A registry may hold any address, and looking it up may raise anything.
-            reason = repr(error)
-        else:
-            if answered:
-                self._link = link
-                return link
-            reason = "it hung up before it said anything that HTTP/2 begins with; " + (
-                "does it speak TLS, which was not used?"
-                if self._tls is None
-                else "does it want a certificate of this client, or another one?"
-            )
-        return Unavailable(
-            f"cannot connect to {self._address}: {reason}", id="micro.connect_failed", may_have_run=False
-        )
+        except Exception as error:
+            return cannot_connect(self._address, problem_of(error, CONNECT_TIMEOUT))
+        if not answered:
+            return cannot_connect(self._address, hung_up(self._tls is not None))
+        self._link = link
+        return link
 
     def _new_link(self) -> ClientLink:
         return ClientLink(self._links, self._address, self._pace)

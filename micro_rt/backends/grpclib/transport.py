@@ -102,6 +102,7 @@ from micro_rt.transport.base import (
     no_reply,
     wait_for_cancelled,
 )
+from micro_rt.transport.connecting import CONNECT_TIMEOUT, cannot_connect, hung_up, problem_of
 from micro_rt.transport.silence import Pace, Silence
 from micro_rt.transport.wire import (
     Headers,
@@ -122,8 +123,6 @@ from micro_rt.transport.wire import (
 
 __all__ = ["GrpclibTransport"]
 
-CONNECT_TIMEOUT = 5.0
-"""Seconds that a connection may take to be made."""
 BACKLOG = 512
 """Connections that may wait to be accepted."""
 DEADLINE_SLACK = 0.002
@@ -269,28 +268,12 @@ class _GrpcConnection(Connection):
                 except BaseException:
                     protocol.shut()
                     raise
-        except TimeoutError:
-            reason = f"no answer within {CONNECT_TIMEOUT:g} s"
-        except ssl.SSLCertVerificationError as error:
-            reason = f"its certificate is not accepted: {error.verify_message}"
-        except ssl.SSLError as error:
-            reason = f"TLS failed: {error.reason or error}; does it speak TLS?"
-        except OSError as error:
-            reason = error.strerror or str(error) or "it hung up while TLS was set up; does it speak TLS?"
-        except Exception as error:  # A registry may hold any address, and looking it up may raise anything.
-            reason = repr(error)
-        else:
-            if answered:
-                self._protocol = protocol
-                return protocol
-            reason = "it hung up before it said anything that HTTP/2 begins with; " + (
-                "does it speak TLS, which was not used?"
-                if self._tls is None
-                else "does it want a certificate of this client, or another one?"
-            )
-        return Unavailable(
-            f"cannot connect to {self._address}: {reason}", id="micro.connect_failed", may_have_run=False
-        )
+        except Exception as error:
+            return cannot_connect(self._address, problem_of(error, CONNECT_TIMEOUT))
+        if not answered:
+            return cannot_connect(self._address, hung_up(self._tls is not None))
+        self._protocol = protocol
+        return protocol
 
     def _new_protocol(self) -> _Protocol:
         scheme = "http" if self._tls is None else "https"
