@@ -47,6 +47,7 @@ class UnaryCall(BaseCall):
         info: CallInfo,
         limit: int,
     ) -> None:
+        # Not by super().__init__: that costs every call 0.3 us. A test compares the attributes.
         self._link = link
         self._path = path
         self._group = group

@@ -26,7 +26,7 @@ from typing import Final
 
 from micro_rt.errors import Error, Internal, ResourceExhausted
 
-__all__ = ["MAX_MESSAGE", "PREFIX_BYTES", "MessageReader", "frame", "read_prefix"]
+__all__ = ["MAX_MESSAGE", "PREFIX_BYTES", "MessageReader", "frame", "pack_prefix", "read_prefix"]
 
 MAX_MESSAGE: Final = 4 << 20
 """Bytes that a message may have unless it is said otherwise."""
@@ -35,7 +35,8 @@ PREFIX_BYTES: Final = 5
 _PREFIX = Struct(">BI")
 read_prefix = _PREFIX.unpack_from
 """Unpacks the flag for compression and the length from a buffer at a position."""
-_pack_prefix = _PREFIX.pack
+pack_prefix = _PREFIX.pack
+"""Returns the prefix of a message: of the flag for compression and the length."""
 
 _TINY: Final = 512
 """Bytes of a chunk below which it is put together with the one before it."""
@@ -54,7 +55,7 @@ def frame(message: bytes) -> bytes:
     size = len(message)
     if size > _LARGEST:
         raise ResourceExhausted(f"a message of {size} bytes; gRPC has room for {_LARGEST}", may_have_run=False)
-    return _pack_prefix(0, size) + message
+    return pack_prefix(0, size) + message
 
 
 class MessageReader:
@@ -157,7 +158,7 @@ class MessageReader:
             raise Internal("the stream ended in the middle of a message")
 
     def clear(self) -> None:
-        """Drops what was not taken: nobody will take it."""
+        """Drops what was not taken."""
         self._first, self._position, self._size, self.held = b"", 0, -1, 0
         self._chunks.clear()
 
@@ -182,7 +183,7 @@ class MessageReader:
             self._error = Internal("a message is compressed, although no compression was agreed on")
         else:
             self._error = ResourceExhausted(
-                f"a message of {size} bytes was announced; {self.limit} is the most that is taken"
+                f"a message of {size} bytes was announced; {self.limit} is the most that is taken; GrpcTransport(receive=…) takes more"
             )
 
     def _next_chunk(self) -> None:

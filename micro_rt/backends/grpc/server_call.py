@@ -10,7 +10,7 @@ Rules kept here, and why:
   ``ClientGone``, and a cancellation that it swallows is not repeated.
 - The deadline ends the handler by a cancellation, which is taken back and becomes DEADLINE_EXCEEDED. A cancellation
   that comes from elsewhere goes on.
-- A client that still sends after the status is told that nobody reads it (RFC 9113, section 8.1).
+- If the client still sends after the status, its stream is reset with NO_ERROR (RFC 9113, section 8.1).
 - A call and its stream refer to each other only while the call is open, so that none is left to the garbage
   collector.
 """
@@ -19,12 +19,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from struct import Struct
 from typing import TYPE_CHECKING, Final, cast
 
 from micro_rt.backends.grpc.deadlines import Slot
 from micro_rt.backends.grpc.fields import OK_TRAILERS, Section, metadata_fields, pairs_of, size_of_pairs
-from micro_rt.backends.grpc.framing import PREFIX_BYTES
+from micro_rt.backends.grpc.framing import PREFIX_BYTES, pack_prefix
 from micro_rt.backends.grpc.requests import Request
 from micro_rt.backends.grpc.server_incoming import ClientGone, Incoming
 from micro_rt.backends.grpc.server_limits import SEND_PIECE
@@ -54,8 +53,6 @@ _HOLD: Final = 16 << 10
 """Bytes of replies that are held until the turn of the event loop is over."""
 _WRITE: Final = 256 << 10
 """Bytes of a large message that are written at once."""
-
-_prefix = Struct(">BI").pack
 
 _log = logger("micro_rt.backends.grpc")
 
@@ -211,7 +208,7 @@ class ServerCall(Incoming):
             self._slot = None
         if self.granted or self.wanted:
             link.take_back(self)
-        if not self.finished:  # Whoever waits for it must not wait for ever.
+        if not self.finished:  # The client must not wait for ever.
             link.http2.reset(
                 stream, ErrorCode.CANCEL if self.begun and self._cancelling() else ErrorCode.INTERNAL_ERROR
             )
@@ -252,7 +249,7 @@ class ServerCall(Incoming):
         if not held:
             link.held.append(self)
             link.flush_soon()
-        held += (_prefix(0, size), message)
+        held += (pack_prefix(0, size), message)
         self._held_size += size + PREFIX_BYTES
         if self._held_size >= _HOLD:
             await self._send_held()
@@ -360,7 +357,7 @@ class ServerCall(Incoming):
             self._stop_client()
 
     def _stop_client(self) -> None:
-        """Tells a client that still sends that nobody reads it."""
+        """Resets the stream with NO_ERROR if the client still sends."""
         if self._stream.remote < DONE:
             self._link.http2.reset(self._stream, ErrorCode.NO_ERROR)
             self._link.flush_soon()

@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 import micro_rt as micro
+from micro_rt.backends.grpc.client_call import BaseCall
+from micro_rt.backends.grpc.client_unary import UnaryCall
+from micro_rt.backends.grpc.fields import request_group
 from micro_rt.backends.grpc.framing import MAX_MESSAGE
 from micro_rt.backends.grpc.transport import GrpcTransport
 from micro_rt.context import CallInfo
@@ -94,6 +97,17 @@ async def test_a_message_that_is_too_large_to_be_sent_is_not() -> None:
             with pytest.raises(ResourceExhausted) as caught:
                 await soon(receiving)
             assert caught.value.may_have_run
+
+
+async def test_a_unary_call_begins_with_all_that_every_call_has() -> None:
+    """``UnaryCall`` does not call what ``BaseCall`` is made with, to save time."""
+    async with connected() as connection:
+        await connection.connect()
+        link: Any = connection
+        given: Any = (link._link, PATH, request_group(PATH, "a", "proto"), (), None, CallInfo(), 7)
+        base, call = BaseCall(*given), UnaryCall(b"", *given)
+        names = [slot for slot in BaseCall.__slots__ if slot != "__weakref__"]
+        assert [getattr(call, name) for name in names] == [getattr(base, name) for name in names]
 
 
 @pytest.mark.parametrize("size", [1001, 100_000, 5 << 20])
