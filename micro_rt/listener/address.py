@@ -5,7 +5,7 @@ Rules kept here:
 - An address is taken once. A Unix socket on which nobody listens any more is left over from a process that was killed,
   and is replaced; one on which somebody listens is not.
 - A Unix socket is removed when its server closes, unless another server has put one of its own there meanwhile.
-- Who may connect to a Unix socket, the folder that it is in decides.
+- The permissions of its folder decide who may connect to a Unix socket.
 """
 
 from __future__ import annotations

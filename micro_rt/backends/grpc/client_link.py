@@ -47,7 +47,8 @@ LIMITS: Final = Limits(
     connection_buffer=_MOST,
     ignored=1_000_000,
 )
-"""Of a connection. Frames for streams that were cancelled are ignored, and many are under way when calls are cancelled. What waits to be sent is bounded by the calls, as each of them waits."""
+"""The limits of a connection. What waits to be sent is bounded by the calls, as each of them waits. Frames for
+cancelled streams are ignored; a server may have sent many of them before it learns of the cancellation."""
 _PING: Final = b"silence?"
 _PING_FRAME: Final = 17
 

@@ -9,7 +9,7 @@ Rules kept here, and why:
   transport holds too much.
 - What has come and was not read is acknowledged when it is read. While somebody waits for a message, its parts are
   acknowledged as they come: it may be larger than the window.
-- Everybody who is told how a call ended gets an error of its own.
+- Each waiter gets an error object of its own when the call ends.
 """
 
 from __future__ import annotations
@@ -314,7 +314,10 @@ def too_large(path: str, size: int, most: int) -> ResourceExhausted:
         size: bytes of the message.
         most: bytes that it may have.
     """
-    return ResourceExhausted(f"{path}: a message of {size} bytes; {most} is the most that is sent", may_have_run=False)
+    return ResourceExhausted(
+        f"{path}: a message of {size} bytes; {most} is the most that is sent; split it, or pass GrpcTransport(send=…)",
+        may_have_run=False,
+    )
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:

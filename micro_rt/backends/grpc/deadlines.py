@@ -5,7 +5,7 @@ apart share a slot here, and the loop's timer runs only at slots that somebody h
 
 Rules kept here:
 
-- Nobody is told too early, and everybody is told at most ``TICK`` too late, by the clock of the loop.
+- A deadline never fires early, and fires at most ``TICK`` late, by the clock of the loop.
 - To add and to remove cost the same, however many there are.
 - A slot is made once and stays until its time, also if all its calls have ended: most calls end before their deadlines,
   and their slots are used by the next calls. Empty slots are swept before they outnumber the others, as a peer may
@@ -22,7 +22,7 @@ __all__ = ["TICK", "Deadlines", "Expiring", "Slot"]
 
 _PER_SECOND: Final = 256
 TICK: Final = 1 / _PER_SECOND
-"""Seconds that somebody may be told too late."""
+"""Seconds that a deadline may fire late."""
 _FARTHEST: Final = 1 << 40
 """The last slot, a century away: numbers may be larger than integers can be made of quickly, or infinite."""
 _SWEEP_AT: Final = 1024
@@ -38,7 +38,7 @@ class Expiring(Protocol):
 
 
 Slot: TypeAlias = dict[Expiring, None]
-"""Those who are told together, in the order in which they were added. Remove one by ``slot.pop(one, None)``."""
+"""What expires together, in the order in which it was added. Remove one by ``slot.pop(one, None)``."""
 
 
 class Deadlines:

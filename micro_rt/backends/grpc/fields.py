@@ -62,7 +62,7 @@ _LEAST_SECRET: Final = 24
 _MOST_RECURRING: Final = 64
 """Names of metadata whose values are remembered."""
 _NEVER_THE_SAME: Final = frozenset({b"traceparent"})
-"""Names of fields that nobody need remember."""
+"""Names of fields whose values are not remembered."""
 
 
 class FieldEncoder:
@@ -152,8 +152,8 @@ def response_group(content_subtype: str, status: str = "200") -> Group:
 def timeout_of(seconds: float) -> bytes:
     """Returns a ``grpc-timeout``: in whole milliseconds, rounded up, as far as they fit.
 
-    Calls with the same timeout have the same header then, which is indexed. A server that ends a call that little later
-    than its client harms nobody: the client keeps its own time.
+    Calls with the same timeout have the same header then, which is indexed. The client
+    keeps its own time, so a server may end the call that little later.
     """
     milliseconds = ceil(seconds * 1000) if seconds < _MOST_MILLISECONDS else _LARGEST_TIMEOUT + 1
     return b"%dm" % milliseconds if milliseconds <= _LARGEST_TIMEOUT else encode_timeout(seconds).encode()

@@ -7,7 +7,7 @@ Rules kept here:
 - All events of one read are handled before anything is written. What they and the calls that they wake have to send
   then goes out in one write: ``flush_soon`` puts the write behind what is ready to run in the same turn of the loop.
   ``flush`` writes at once; large pieces do that, so that the transport can say that it holds too much.
-- While the transport takes no more (``pause_writing``), whoever sends messages waits (``drain``), and is woken one
+- While the transport takes no more (``pause_writing``), senders of messages wait (``drain``), and are woken one
   after the other. Only small frames are still written: answers to PING and SETTINGS, WINDOW_UPDATE, RST_STREAM, and
   short ends of calls. Reading goes on, because two sides that both wait for the other to read would wait for ever. So
   a peer that never reads could make us hold more and more: above ``MAX_UNSENT`` bytes the connection is cut.
@@ -83,7 +83,7 @@ class Link(asyncio.Protocol, Generic[ConnectionT]):
         self.lost = False
         """Whether nothing can be sent any more."""
         self.paused = False
-        """Whether the transport holds so much that whoever sends messages must wait: see ``drain``."""
+        """Whether the transport holds so much that senders of messages must wait: see ``drain``."""
         self.reading = True
         """Whether the transport reads: see ``stop_reading``."""
         self.heard = self.loop.time()

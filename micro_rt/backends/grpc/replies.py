@@ -9,7 +9,7 @@ Rules kept here, and why:
 - An answer that is not gRPC's is an error by its HTTP status, and what it holds is not looked at: proxies answer with
   HTML (http-grpc-status-mapping.md).
 - No control character of the server reaches a caller or a log, escapes in text included.
-- Everybody who is told how a call ended gets an error of its own: these functions make one each time.
+- Each waiter gets an error object of its own when the call ends: these functions make a new one each time.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Rules kept here, and why:
   that is larger than the window, the client is given more, once, as soon as the handler waits for it and it is its turn
   (``ServerLink.grant``).
 - A message that came whole in one frame, as most do, costs one slice.
-- Whoever waits for a message is woken when it is whole, and not for each piece of it.
+- A handler that waits for a message is woken when the message is complete, and not for each piece of it.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ WINDOW: Final = 65_535
 SEND_PIECE: Final = 32 << 10
 """Bytes of replies that wait on a stream at most while the client opens no window."""
 _UNANNOUNCED: Final = 1 << 20
-"""Bytes that handlers have read, and the client was not told yet."""
+"""Bytes that handlers have read and the server has not acknowledged yet."""
 _CALL_BYTES: Final = 4 << 10
 """What an open call keeps besides its messages, in bytes, rounded up."""
 _BUFFER: Final = 4 << 20
@@ -58,7 +58,7 @@ class ServerLimits:
     replies: int = 8 << 20
     """Bytes of replies that wait for windows, above which no further call of the connection begins."""
     handshake: float = 10.0
-    """From a connection to the client's first SETTINGS frame. Who says nothing is cut off."""
+    """From a connection to the client's first SETTINGS frame. A silent client is cut off."""
     idle: float | None = None
     """Without a call, until the connection is ended gently (gRFC A9)."""
     age: float | None = None

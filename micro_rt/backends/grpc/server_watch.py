@@ -3,7 +3,7 @@
 Rules kept here, and why:
 
 - A client that does not begin with HTTP/2 in time is cut off: it would keep a place among the connections.
-- A client that sends PINGs more often than allowed is told ``too_many_pings`` and loses the connection (gRFC A8): PINGs
+- A client that sends PINGs more often than allowed gets GOAWAY ``too_many_pings`` and loses the connection (gRFC A8): PINGs
   keep processors and radios awake. PINGs that follow replies are free, since clients measure the path with them.
 - A connection that is idle or old ends gently (gRFC A9): the client opens another one, perhaps to another node.
 - A client that was silent for long gets a PING, and is cut off if it says nothing then (gRFC A8). The kernel finds out
@@ -52,7 +52,7 @@ class Watch:
         age = link.limits.age
         self._leave_at = _NEVER if age is None else now + between(age, 1.1 * age)
         self._left_at = _NEVER
-        """When the client was told that the connection ends."""
+        """When the server announced the end of the connection."""
         self._asked = _NEVER
         """When the client was asked whether it is there, if it has said nothing since."""
         self._last_ping = -_NEVER
@@ -68,7 +68,7 @@ class Watch:
         self._plan()
 
     def left(self) -> None:
-        """Notes that the client was told that the connection ends."""
+        """Notes that the server has announced the end of the connection."""
         if self._left_at == _NEVER:
             self._left_at = self._link.loop.time()
             if self._link.http2.established:
@@ -132,7 +132,7 @@ class Watch:
         return False
 
     def _leave_or_end(self, now: float) -> None:
-        """Takes the next step to the end of a connection that is old, or idle, or was told that it ends."""
+        """Takes the next step to the end of a connection that is old, or idle, or whose end is announced."""
         link, limits = self._link, self._link.limits
         if self._left_at == _NEVER:
             idle = limits.idle is not None and not link.calls and now >= self.idle_since + limits.idle
