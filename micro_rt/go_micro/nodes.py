@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, cast
 
+from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.foreign import read_json
 from micro_rt.node import EndpointInfo, Node, ValueInfo
 
@@ -29,6 +30,9 @@ __all__ = [
     "json_of",
     "metadata_of",
 ]
+
+_UNIX = "unix:"
+"""What the address of a Unix socket begins with."""
 
 ADDED = "micro-added"
 """Which keys of the metadata the node itself does not have."""
@@ -67,7 +71,13 @@ def decode_node(
     """Returns the node that was written down, whoever wrote it.
 
     A node of go-micro's keeps all of its metadata, and does not say what it serves: its endpoints lack the packages.
+
+    Raises:
+        ValueError: its address is a Unix socket. It is read from other machines, which could have a client here connect to
+            any socket of this one.
     """
+    if address.startswith(_UNIX):
+        raise ValueError("the address of a Unix socket, which leads nowhere from another machine")
     added = metadata.get(ADDED)
     if added is None:
         return Node(id, address, metadata.get("protocol", "grpc"), version, frozenset(), dict(metadata), endpoints)
@@ -145,7 +155,16 @@ def inflate(packed: str) -> str:
 
 
 def encode_service(name: str, node: Node, registry: str) -> str:
-    """Returns the JSON of a ``registry.Service`` that has one node."""
+    """Returns the JSON of a ``registry.Service`` that has one node.
+
+    Raises:
+        FailedPrecondition: the node is at a Unix socket, which other machines cannot reach.
+    """
+    if node.address.startswith(_UNIX):
+        raise FailedPrecondition(
+            f"{node.address} cannot be listed where other machines look it up: listen on host:port, or use a registry of this "
+            "machine alone, such as local:"
+        )
     return json_of(
         {
             "name": name,

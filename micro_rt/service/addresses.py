@@ -13,6 +13,8 @@ Rules:
   listens on IPv4, else the IPv6 address. Such a host is chosen, and chosen again when the machine loses it (moving.py). A host
   that was given, or that the service listens on alone, stays.
 - A loopback address is never listed where other machines look it up: the start fails instead.
+- A Unix socket, ``unix:/path``, is advertised as it is, on this machine alone; with a registry that reaches further, the start
+  fails.
 - An address of the transport ``memory`` is advertised as it is.
 """
 
@@ -65,11 +67,23 @@ def advertised_address(advertise: str | Configured | None, listening: str, *, lo
         loopback: whether the registry reaches no further than this machine.
 
     Raises:
-        FailedPrecondition: it is not an address, other machines would find a loopback address, or no interface leads
-            outside, so that no address can be chosen.
+        FailedPrecondition: it is not an address, other machines would find a loopback address or a Unix socket, or no
+            interface leads outside, so that no address can be chosen.
     """
     given, setting = setting_of(advertise, "advertise", "")
     if listening.startswith("memory:"):
+        return Advertised(listening)
+    if listening.startswith("unix:"):
+        if given:
+            raise FailedPrecondition(
+                f"{setting}={without_secrets(given)!r} says where to reach a port, and the service listens on {listening}: "
+                "leave it out, or listen on host:port"
+            )
+        if not loopback:
+            raise FailedPrecondition(
+                f"{listening} would be registered where other machines look it up, and they cannot reach it: listen on host:port, or "
+                "use a registry that reaches no further than this machine, such as local:"
+            )
         return Advertised(listening)
     host, _, port = listening.rpartition(":")
     chosen = ""

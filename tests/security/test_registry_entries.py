@@ -278,6 +278,17 @@ def test_keys_of_etcd_give_the_good_node_beside_whatever_else_they_hold(value: A
         assert isinstance(directory._keys_of(bad, "bad"), list)
 
 
+def test_a_unix_socket_in_etcd_is_neither_listed_nor_found() -> None:
+    """A client would connect to that socket of its own machine, whatever listens there."""
+    spy = dataclasses.replace(GOOD, address="unix:/run/other.sock")
+    with pytest.raises(micro.FailedPrecondition, match=r"unix:/run/other\.sock cannot be listed .* such as local:"):
+        encode_service("lab", spy, "etcd")
+    directory = _EtcdDirectory(EtcdAddress.parse("etcd://127.0.0.1:1"), PREFIX)
+    text = encode_service("lab", GOOD, "etcd").replace(GOOD.address, spy.address)
+    key = KeyValue(key=b"/micro/registry/lab/good", value=text.encode(), mod_revision=7)
+    assert list(directory.decode_nodes(key)) == []
+
+
 hostile_tags = st.sampled_from(
     [
         "t-" + deflate('{"a":' * 50_000),
@@ -413,6 +424,12 @@ def test_packets_of_mdns_that_cannot_be_read_say_nothing(text: bytes, port: int,
         assert isinstance(heard.node.version, str)
     good = OwnInstance.of(domain, "lab", GOOD, "127.0.0.1", (1, "x")).announcement(60)
     assert [heard.node.id for heard in read(good, domain, 5353, 5353, Unreadable()).nodes] == ["good"]
+
+
+def test_a_unix_socket_that_mdns_announces_is_left_out() -> None:
+    spy = dataclasses.replace(GOOD, address="unix:/run/other.sock:80")
+    packet = OwnInstance.of(Domain("micro"), "lab", spy, "127.0.0.1", (1, "x")).announcement(60)
+    assert read(packet, Domain("micro"), 5353, 5353, Unreadable()).nodes == ()
 
 
 def test_an_instance_of_mdns_that_cannot_be_read_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -50,6 +50,14 @@ def test_only_a_host_that_the_service_chose_is_marked_as_chosen(
     assert advertised_address(advertise, listening, loopback=False) == expected
 
 
+def test_a_unix_socket_is_advertised_on_this_machine_alone() -> None:
+    assert advertised_address(None, "unix:/run/lab.sock", loopback=True) == Advertised("unix:/run/lab.sock")
+    with pytest.raises(micro.FailedPrecondition, match=r"unix:/run/lab\.sock would be registered .* such as local:"):
+        advertised_address(None, "unix:/run/lab.sock", loopback=False)
+    with pytest.raises(micro.FailedPrecondition, match=r"advertise='10\.0\.0\.1' says where to reach a port"):
+        advertised_address("10.0.0.1", "unix:/run/lab.sock", loopback=True)
+
+
 class Machine:
     """What a service sees of a machine: the addresses that are in use, and the one that leads outside."""
 

@@ -340,9 +340,12 @@ def _heard(
         if host is None:
             return None
         address = join(host, service.port)
-    node = dataclasses.replace(
-        decode_node(id, _in_zone(address, zone), version, metadata, endpoints), registered=stamp[0]
-    )
+    try:
+        node = decode_node(id, _in_zone(address, zone), version, metadata, endpoints)
+    except ValueError as error:
+        unreadable.note(f"what mdns says of {text.name!r}", error)
+        return None
+    node = dataclasses.replace(node, registered=stamp[0])
     return HeardInstance(name, node, stamp, min(service.ttl, text.ttl))
 
 
