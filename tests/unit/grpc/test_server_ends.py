@@ -133,6 +133,18 @@ async def test_a_handler_that_cleans_up_is_cancelled_once() -> None:
     assert cancelled == 1
 
 
+async def test_nothing_is_written_after_our_half_has_ended() -> None:
+    client = Client()
+    await client.ask(request(1))
+    client.send(raw(7, 0, 0, bytes(8)))
+    await client.ask(data(1, b"", True))
+    assert client.transport.ended
+    written = len(client.transport.written)
+    client.link.http2.ping(bytes(8))
+    client.link.flush()
+    assert len(client.transport.written) == written
+
+
 async def test_a_client_that_says_goodbye_is_let_go_and_told_nothing_more() -> None:
     client = Client()
     await client.ask(request(1))
