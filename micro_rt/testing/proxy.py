@@ -50,6 +50,7 @@ class FaultProxy:
             raise ValueError(problem) from None
         self._holder: socket.socket | None = None
         self._server: asyncio.Server | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._links: set[_Link] = set()
         self._network = _Network()
 
@@ -118,20 +119,30 @@ class FaultProxy:
     async def _listen(self) -> None:
         if self._holder is None:
             raise RuntimeError("a FaultProxy works only within its block")
+        await self._closed()
         if self._server is None:
             self._server = await asyncio.start_server(self._accept, sock=_bound(*self._holder.getsockname()))
 
     async def _close(self) -> None:
-        server, self._server = self._server, None
-        if server is not None:
-            await _settle(server)
-            server.close()
+        await self._closed()
+        if self._server is not None:
+            self._closing = asyncio.create_task(self._end(self._server))
+            self._server = None
+            await self._closed()
+
+    async def _closed(self) -> None:
+        """Waits until the last listener is closed, which goes on although whoever waits is cancelled."""
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+
+    async def _end(self, server: asyncio.Server) -> None:
+        await _settle(server)
+        server.close()
         for link in self._links:
             link.reset()
         if self._links:
             await asyncio.wait([link.task for link in self._links])
-        if server is not None:
-            await server.wait_closed()
+        await server.wait_closed()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         link = _Link(reader, writer, self._target, self._network, self._links.discard)

@@ -228,6 +228,46 @@ async def test_a_message_announced_as_4_gib_is_refused_at_once(kind: str) -> Non
             tracemalloc.stop()
 
 
+async def test_a_stream_is_given_back_although_nobody_receives_what_cannot_be_accepted() -> None:
+    given_back = asyncio.Event()
+
+    async def announce(peer: Peer) -> None:
+        async for event in peer.events():
+            if isinstance(event, RequestReceived):
+                assert event.stream_id is not None
+                peer.h2.send_headers(event.stream_id, HEADERS)
+                peer.h2.send_data(event.stream_id, b"\0\xff\xff\xff\xff")
+            elif isinstance(event, StreamReset):
+                given_back.set()
+
+    async with server(GrpcTransport, announce) as connection:
+        stream = await soon(connection.open("/a.B/C", "proto", EMPTY, None, CallInfo()))
+        await soon(given_back.wait())
+        with pytest.raises(micro.ResourceExhausted, match="4294967295 bytes was announced"):
+            await soon(stream.receive())
+
+
+async def test_a_call_after_a_goaway_is_made_on_another_connection() -> None:
+    connections = 0
+
+    async def leave(peer: Peer) -> None:
+        nonlocal connections
+        connections += 1
+        leaves = connections == 1
+        async for stream in peer.requests():
+            if leaves and stream == 1:
+                continue  # It stays open, and the connection with it.
+            if leaves:
+                peer.writer.write(raw(GOAWAY, 0, 0, stream.to_bytes(4, "big") + bytes(4)))
+            await peer.answer(stream)
+
+    async with server(GrpcTransport, leave) as connection:
+        stays = await soon(connection.open("/a.B/C", "proto", EMPTY, None, CallInfo()))
+        assert [await call(connection) for _ in range(3)] == [b"hi"] * 3
+        assert connections == 2
+        stays.cancel()
+
+
 @pytest.mark.parametrize(
     ("frames", "error"),
     [

@@ -110,6 +110,24 @@ async def test_a_cut_resets_and_refuses(echo: Echo) -> None:
             assert await said(reader, 3) == b"two"
 
 
+async def test_a_cut_that_is_cancelled_goes_on(echo: Echo) -> None:
+    async with FaultProxy(echo.address) as proxy:
+        for _ in range(2):
+            cutting = asyncio.create_task(proxy.cut())
+            await asyncio.sleep(0)  # It has begun.
+            cutting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await cutting
+            await proxy.cut()
+            with pytest.raises(ConnectionRefusedError):
+                async with connected(proxy):
+                    pass
+            await proxy.restore()
+            async with connected(proxy) as (reader, writer):
+                writer.write(b"one")
+                assert await said(reader, 3) == b"one"
+
+
 async def test_a_connection_that_comes_during_a_cut_is_reset(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
     accept = FaultProxy._accept
 

@@ -127,6 +127,38 @@ async def test_a_message_that_is_too_large_to_be_taken_ends_its_call(size: int) 
                 await soon(stream.receive())
 
 
+@pytest.mark.parametrize("kind", ["unary", "stream"])
+async def test_a_reply_may_be_larger_than_the_window(kind: str) -> None:
+    async def large(stream: ServerStream) -> None:
+        await stream.receive()
+        await stream.send(bytes(9 << 20))
+        await stream.finish(None)
+
+    async with connected(large, receive=16 << 20) as connection:
+        if kind == "unary":
+            assert len(await unary(connection, b"1")) == 9 << 20
+            return
+        stream = await connection.open(PATH, "proto", EMPTY, None, CallInfo())
+        await stream.send(b"1", end=True)
+        assert len(await soon(stream.receive())) == 9 << 20
+
+
+async def test_nothing_follows_a_message_that_was_cancelled_while_it_was_sent() -> None:
+    async def deaf(stream: ServerStream) -> None:
+        await asyncio.Event().wait()
+
+    async with connected(deaf, send=16 << 20) as connection:
+        stream = await connection.open(PATH, "proto", EMPTY, None, CallInfo())
+        sending = asyncio.create_task(stream.send(bytes(9 << 20)))
+        inside: Any = stream
+        await eventually(lambda: inside._writable is not None, "it does not wait for the windows of the server")
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await soon(sending)
+        with pytest.raises(micro.Cancelled):
+            await soon(stream.send(b"after"))
+
+
 async def test_a_unix_socket(tmp_path: Path) -> None:
     async with connected(address=f"unix:{tmp_path / 'socket'}") as connection:
         assert await unary(connection, b"1") == b"1"
