@@ -259,19 +259,21 @@ async def test_a_node_that_does_not_answer_consul_goes(consul: Any) -> None:
     name = name_of("deaf")
     registry = ConsulRegistry(f"{consul.url}/?check=grpc&interval=1s")
     await registry.open()
-    with socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))
-        node = Node(name_of("node"), f"127.0.0.1:{deaf.getsockname()[1]}")
-        watch = registry.watch(name)
-        assert await anext(watch) == ()
-        lease = await registry.register(Registration(node, (name,)), ttl=0.5)
-        async with asyncio.timeout(PATIENCE):
+    watch = registry.watch(name)
+    assert await anext(watch) == ()
+    answers = micro.Service(name_of("answers"), registry=f"memory:{name}")
+    answers.handle(OurLab())
+    async with asyncio.timeout(PATIENCE):
+        async with answers:
+            assert answers.node is not None
+            node = Node(name_of("node"), answers.node.address)
+            lease = await registry.register(Registration(node, (name,)), ttl=0.5)
             assert await anext(watch) == (node,)
-            assert await anext(watch) == ()
-        await lease.renew()  # Consul has it still, and asks on.
-        await lease.revoke()
-        with pytest.raises(LeaseLost):
-            await lease.renew()
+        assert await anext(watch) == ()
+    await lease.renew()  # Consul has it still, and asks on.
+    await lease.revoke()
+    with pytest.raises(LeaseLost):
+        await lease.renew()
     with pytest.raises(FailedPrecondition, match="check=grpc is for nodes that speak gRPC"):
         await registry.register(Registration(Node("id", "h:1", "http"), (name,)))
     await registry.close()
