@@ -40,7 +40,17 @@ from micro_rt.handler import Handler
 from micro_rt.health.state import Health
 from micro_rt.interceptor import EventNext, Interceptor, InterceptorsByMethod, PublishNext, StreamNext, UnaryNext
 from micro_rt.metadata import Metadata, MetadataLike, MetadataValue
-from micro_rt.method import AuthPolicy, Idempotency, Kind, Method, Policy, RetryPolicy, ServiceInfo, deprecated
+from micro_rt.method import (
+    AuthPolicy,
+    Idempotency,
+    Kind,
+    LimitPolicy,
+    Method,
+    Policy,
+    RetryPolicy,
+    ServiceInfo,
+    deprecated,
+)
 from micro_rt.node import Node
 from micro_rt.service.service import Lifespan, Service
 from micro_rt.service.typed_store import TypedChange, TypedPage, TypedRecord, TypedStore, TypedWatch
@@ -51,6 +61,7 @@ from micro_rt.sync.base import LockLost, LockTimeout
 from micro_rt.sync.held import Lock, Permit, Term
 from micro_rt.sync.sync import Leader, Sync
 from micro_rt.telemetry.access_log import AccessLog
+from micro_rt.transport.limits import Limits
 from micro_rt.version import require_version
 
 __all__ = [
@@ -97,6 +108,8 @@ __all__ = [
     "Kind",
     "Leader",
     "Lifespan",
+    "LimitPolicy",
+    "Limits",
     "Live",
     "Lock",
     "LockLost",

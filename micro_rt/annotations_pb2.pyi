@@ -47,6 +47,7 @@ __all__ = [
     "Code",
     "EVENT_FIELD_NUMBER",
     "EventOptions",
+    "LimitOptions",
     "METHOD_FIELD_NUMBER",
     "MethodOptions",
     "RetryOptions",
@@ -157,6 +158,9 @@ class MethodOptions(_message.Message):
         """Who may call the method. An interceptor enforces it, and finds it as `call.method.policy.auth`. A service with such
         a method starts only if an interceptor has `enforces_auth = True`, or if the service has `auth="off"`.
         """
+    @property
+    def limits(self) -> LimitOptions:
+        """How large its messages may be."""
 
     def __init__(
         self,
@@ -164,13 +168,15 @@ class MethodOptions(_message.Message):
         timeout: Duration | _datetime.timedelta | _Mapping | None = ...,
         retry: RetryOptions | _Mapping | None = ...,
         auth: AuthOptions | _Mapping | None = ...,
+        limits: LimitOptions | _Mapping | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: _typing.Literal["timeout", "retry", "auth"]) -> bool: ...
-    def ClearField(self, field_name: _typing.Literal["timeout", "retry", "auth"]) -> None: ...
+    def HasField(self, field_name: _typing.Literal["timeout", "retry", "auth", "limits"]) -> bool: ...
+    def ClearField(self, field_name: _typing.Literal["timeout", "retry", "auth", "limits"]) -> None: ...
 
     TIMEOUT_FIELD_NUMBER: _typing.Final = 1
     RETRY_FIELD_NUMBER: _typing.Final = 2
     AUTH_FIELD_NUMBER: _typing.Final = 3
+    LIMITS_FIELD_NUMBER: _typing.Final = 5
 
 @_typing.final
 class RetryOptions(_message.Message):
@@ -241,6 +247,24 @@ class AuthOptions(_message.Message):
 
     SCOPES_FIELD_NUMBER: _typing.Final = 1
     PUBLIC_FIELD_NUMBER: _typing.Final = 2
+
+@_typing.final
+class LimitOptions(_message.Message):
+    """How large the messages of a method may be, in bytes, on clients and servers alike. What is not set is left to `max_message=`
+    of the client and the service. A message that is larger ends its call with RESOURCE_EXHAUSTED.
+    """
+
+    max_request_bytes: int
+    """The largest request; each of them, of a method that streams requests."""
+    max_reply_bytes: int
+    """The largest reply; each of them, of a method that streams replies."""
+
+    def __init__(self, *, max_request_bytes: int | None = ..., max_reply_bytes: int | None = ...) -> None: ...
+    def HasField(self, field_name: _typing.Literal["max_request_bytes", "max_reply_bytes"]) -> bool: ...
+    def ClearField(self, field_name: _typing.Literal["max_request_bytes", "max_reply_bytes"]) -> None: ...
+
+    MAX_REQUEST_BYTES_FIELD_NUMBER: _typing.Final = 2
+    MAX_REPLY_BYTES_FIELD_NUMBER: _typing.Final = 3
 
 @_typing.final
 class EventOptions(_message.Message):

@@ -12,7 +12,17 @@ from micro_rt.errors import Code, Error
 if TYPE_CHECKING:
     from typing_extensions import deprecated
 
-__all__ = ["AuthPolicy", "Idempotency", "Kind", "Method", "Policy", "RetryPolicy", "ServiceInfo", "deprecated"]
+__all__ = [
+    "AuthPolicy",
+    "Idempotency",
+    "Kind",
+    "LimitPolicy",
+    "Method",
+    "Policy",
+    "RetryPolicy",
+    "ServiceInfo",
+    "deprecated",
+]
 
 _PATH = re.compile(r"[!-~]+").fullmatch
 """What HTTP/2 carries as a path."""
@@ -115,6 +125,19 @@ class AuthPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitPolicy:
+    """How large the messages of a method may be, on clients and servers alike. A larger one is ``ResourceExhausted``.
+
+    Attributes:
+        max_request_bytes: bytes of a request, or of each of them; None as ``max_message=`` of the service says.
+        max_reply_bytes: the same for replies.
+    """
+
+    max_request_bytes: int | None = None
+    max_reply_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """What ``option (micro.method)`` says of a method; None where it says nothing.
 
@@ -123,11 +146,13 @@ class Policy:
             may take in any case.
         retry: how failed calls are tried again, on clients that do not say.
         auth: who may call it.
+        limits: how large its messages may be, on clients that do not say.
     """
 
     timeout: float | None = None
     retry: RetryPolicy | None = None
     auth: AuthPolicy | None = None
+    limits: LimitPolicy | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from micro_rt.registry.base import LEASE_TTL
 from micro_rt.service.configuration import SECTION, ServiceSettings, settings_of, sources_of
 from micro_rt.service.environment import KNOWN
 from micro_rt.service.life import GRACE
+from micro_rt.transport.limits import MAX_MESSAGE
 
 __all__ = ["add_config", "opened_config", "settings_of_service", "show"]
 
@@ -26,6 +27,7 @@ _DEFAULTS: Mapping[str, str | float] = {
     "broker": "local:",
     "grace": GRACE,
     "max_memory": MAX_MEMORY,
+    "max_message": MAX_MESSAGE,
     "registry": "local:",
     "selector": "round_robin",
     "store": "local:",

@@ -44,11 +44,12 @@ from micro_rt.client.remote import RemoteNode
 from micro_rt.client.unexpected import unexpected
 from micro_rt.codec.base import Codec
 from micro_rt.context import CallInfo, ClientCall, current_context
-from micro_rt.errors import DeadlineExceeded, Error, Internal, InvalidArgument
+from micro_rt.errors import DeadlineExceeded, Error, FailedPrecondition, Internal, InvalidArgument
 from micro_rt.interceptor import Interceptor, StreamNext, UnaryNext, chain_unary
 from micro_rt.metadata import Metadata, MetadataLike
 from micro_rt.method import Method, RetryPolicy
-from micro_rt.transport.base import ClientStream
+from micro_rt.transport.base import ClientStream, Connection
+from micro_rt.transport.limits import Sizes
 
 __all__ = ["BoundMethod", "Host", "check_timeout"]
 
@@ -88,6 +89,7 @@ class BoundMethod:
         retry: how failed calls are tried again.
         timeout: seconds for calls that do not say, or None.
         metadata: sent with every call.
+        sizes: how large messages may be; None as the transport says.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class BoundMethod:
         retry: RetryPolicy,
         timeout: float | None,
         metadata: Metadata,
+        sizes: Sizes | None = None,
     ) -> None:
         self.method = method
         self.retry = retry
@@ -108,6 +111,7 @@ class BoundMethod:
         self._nodes: Nodes | None = None
         self._timeout = timeout
         self._metadata = metadata
+        self._sizes = sizes
         self._path = method.path
         self._content_subtype = host.codec.content_subtype
         self._encoder = host.codec.encoder(method.request_type)
@@ -240,9 +244,13 @@ class BoundMethod:
             try:
                 if not remote.connected and len(service_nodes.nodes) > 1:
                     await remote.connect(deadline)
-                data = await remote.connection.unary(
-                    self._path, self._content_subtype, remote.addressed(call.metadata), deadline, info, message
-                )
+                connection, metadata = remote.connection, remote.addressed(call.metadata)
+                if self._sizes is None:
+                    data = await connection.unary(self._path, self._content_subtype, metadata, deadline, info, message)
+                else:
+                    data = await self._limited(connection).unary(
+                        self._path, self._content_subtype, metadata, deadline, info, message, self._sizes
+                    )
             except Error as error:
                 failure = error
             except Exception as error:
@@ -266,8 +274,25 @@ class BoundMethod:
 
     async def open(self, remote: RemoteNode, call: ClientCall) -> ClientStream:
         """Opens a stream to one node."""
-        metadata = remote.addressed(call.metadata)
-        return await remote.connection.open(self._path, self._content_subtype, metadata, call.deadline, call.info)
+        arguments = self._path, self._content_subtype, remote.addressed(call.metadata), call.deadline, call.info
+        if self._sizes is None:
+            return await remote.connection.open(*arguments)
+        stream: ClientStream = await self._limited(remote.connection).open(*arguments, self._sizes)
+        return stream
+
+    def _limited(self, connection: Connection) -> Any:
+        """Returns a connection that takes the sizes of this method's messages.
+
+        Raises:
+            FailedPrecondition: the transport has no such limits; the call did not run.
+        """
+        if not connection.takes_sizes:
+            problem = (
+                f"{self._path} has limits of its own, in the .proto or by max_message= of the client, and the transport of this "
+                "node has none that can be set"
+            )
+            raise FailedPrecondition(problem, id="micro.no_limits", may_have_run=False)
+        return connection
 
 
 async def _within_deadline(chain: UnaryNext, request: Any, call: ClientCall) -> Any:

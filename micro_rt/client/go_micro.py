@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from micro_rt.context import CallInfo
 from micro_rt.go_micro.headers import with_headers
 from micro_rt.metadata import Metadata
 from micro_rt.transport.base import ClientStream, Connection
+from micro_rt.transport.limits import Sizes
 
 __all__ = ["MUCP", "GoMicroConnection"]
 
@@ -26,17 +28,26 @@ class GoMicroConnection(Connection):
     """
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self._connection: Any = connection  # Only one that takes sizes is given some.
+        self.takes_sizes = connection.takes_sizes
 
     async def connect(self) -> None:
         """Connects now, if not connected."""
         await self._connection.connect()
 
     async def open(
-        self, path: str, content_subtype: str, metadata: Metadata, deadline: float | None, info: CallInfo
+        self,
+        path: str,
+        content_subtype: str,
+        metadata: Metadata,
+        deadline: float | None,
+        info: CallInfo,
+        *sizes: Sizes,
     ) -> ClientStream:
         """Starts a call."""
-        return await self._connection.open(path, content_subtype, _marked(metadata, deadline), deadline, info)
+        marked = _marked(metadata, deadline)
+        stream: ClientStream = await self._connection.open(path, content_subtype, marked, deadline, info, *sizes)
+        return stream
 
     async def unary(
         self,
@@ -46,10 +57,12 @@ class GoMicroConnection(Connection):
         deadline: float | None,
         info: CallInfo,
         message: bytes,
+        *sizes: Sizes,
     ) -> bytes:
         """Makes a whole unary call."""
         marked = _marked(metadata, deadline)
-        return await self._connection.unary(path, content_subtype, marked, deadline, info, message)
+        reply: bytes = await self._connection.unary(path, content_subtype, marked, deadline, info, message, *sizes)
+        return reply
 
     async def close(self) -> None:
         """Closes the connection."""

@@ -12,6 +12,7 @@ from micro_rt.context import CallInfo
 from micro_rt.interceptor import Interceptor, InterceptorsByMethod, by_method_name, checked
 from micro_rt.metadata import EMPTY, Metadata, MetadataLike
 from micro_rt.method import Method, RetryPolicy, ServiceInfo
+from micro_rt.transport.limits import ServiceLimits, Sizes, sizes_of
 
 __all__ = ["Client"]
 
@@ -32,12 +33,14 @@ class Client:
             and without one for as long as it takes.
         retry: how failed calls are tried again, or None for what the method's policy in the .proto says.
         metadata: sent with every call.
+        max_message: bytes that a request or a reply may have, or None for what the method's limits in the .proto say, and
+            without them ``max_message=`` of the service. A larger one is ``ResourceExhausted``.
         interceptors: run around every call, inside those of the service.
         method_interceptors: run around the calls of single methods, by Python name, inside the others.
 
     Raises:
         TypeError: the first argument is not a service.
-        ValueError: a method name that the service does not have.
+        ValueError: a method name that the service does not have, or a ``max_message`` below 1.
     """
 
     _info_: ClassVar[ServiceInfo]
@@ -50,6 +53,7 @@ class Client:
         timeout: float | None = None,
         retry: RetryPolicy | None = None,
         metadata: MetadataLike | None = None,
+        max_message: int | None = None,
         interceptors: Sequence[Interceptor] = (),
         method_interceptors: InterceptorsByMethod | None = None,
     ) -> None:
@@ -62,6 +66,7 @@ class Client:
         self._timeout = None if timeout is None else check_timeout(timeout)
         self._retry = retry
         self._metadata = EMPTY if metadata is None else Metadata(metadata)
+        self._max_message = ServiceLimits(max_message=max_message).max_message
         self._interceptors = checked(interceptors)
         self._method_interceptors = by_method_name(self._info_, method_interceptors)
         self._bound: dict[Method[Any, Any], BoundMethod] = {}
@@ -122,7 +127,8 @@ class Client:
         )
         timeout = method.policy.timeout if self._timeout is None else self._timeout
         retry = self._retry or method.policy.retry or _DEFAULT_RETRY
-        bound = BoundMethod(self._service, method, self._target, interceptors, retry, timeout, self._metadata)
+        sizes = sizes_of(method) if self._max_message is None else Sizes(self._max_message, self._max_message)
+        bound = BoundMethod(self._service, method, self._target, interceptors, retry, timeout, self._metadata, sizes)
         bind_interceptors(bound, interceptors)
         self._bound[method] = bound
         return bound

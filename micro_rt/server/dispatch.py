@@ -90,6 +90,7 @@ from micro_rt.server.checks import check_handler
 from micro_rt.server.draining import Draining
 from micro_rt.text import near
 from micro_rt.transport.base import ServerStream
+from micro_rt.transport.limits import Sizes, sizes_of
 
 __all__ = ["Dispatcher"]
 
@@ -121,6 +122,10 @@ class Dispatcher:
         self._interceptors = checked(interceptors)
         self.exits: Callable[[BaseException], None] | None = None
         """Called with the ``SystemExit`` or ``KeyboardInterrupt`` of a handler."""
+        self.largest_request = 0
+        """Bytes of the largest request that the .proto of a method says it takes; 0 if no .proto says so."""
+        self.has_sizes = False
+        """Whether the .proto of any method says how large messages may be."""
         self._services: list[str] = []
         self._routes: dict[str, _Route] = {}
         # go-micro puts the name in the registry where the package is: "/go.micro.srv.greeter.Greeter/SayHello". None stands
@@ -171,6 +176,9 @@ class Dispatcher:
             function = getattr(handler, method.python_name)
             kind = _UnaryRoute if method.kind is Kind.UNARY else _StreamRoute
             routes[method.path] = kind(method, function, self._codecs.own, chain)
+            if method.policy.limits is not None:
+                self.has_sizes = True
+                self.largest_request = max(self.largest_request, method.policy.limits.max_request_bytes or 0)
             auth = method.policy.auth
             if auth is not None and not auth.public and not enforce_auth(chain, method):
                 self.unguarded.append(method.path)
@@ -194,6 +202,11 @@ class Dispatcher:
         if failure is not None and go_micro is not None:
             failure = encode_error(failure, stream.path)
         await stream.finish(failure, trailers)
+
+    def sizes(self, path: str) -> Sizes | None:
+        """Returns what the .proto says of the messages of the method that a request's path leads to; None if nothing."""
+        route = self._routes.get(path) or self._by_last_segment.get(_last_segment(path))
+        return None if route is None else route.sizes
 
     def _for_another_node(self, path: str, wanted: Sequence[MetadataValue] | None) -> Unavailable | None:
         """Returns what a call ends with that is for another node; None for one that is served here.
@@ -337,6 +350,7 @@ class _Route(ABC):
         self, method: Method[Any, Any], function: Any, codec: Codec, interceptors: Sequence[Interceptor]
     ) -> None:
         self.method = method
+        self.sizes = sizes_of(method)
         self.function = function
         self._interceptors = interceptors
         self._encode = codec.encoder(method.reply_type)

@@ -54,6 +54,7 @@ class ServiceSettings:
     kafka_password: Secret[str] | None = None
     kafka_user: str | None = None
     max_memory: int | None = None
+    max_message: int | None = None
     namespace: str | None = None
     postgresql_password: Secret[str] | None = None
     postgresql_user: str | None = None

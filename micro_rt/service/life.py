@@ -59,12 +59,21 @@ from micro_rt.service.configuration import configured, opened_config
 from micro_rt.service.environment import unknown_variables
 from micro_rt.service.moving import Mover
 from micro_rt.service.on_demand import OnDemand
-from micro_rt.service.parts import Configured, Transports, number_of, part_of, seconds_of, selector_factory
+from micro_rt.service.parts import (
+    Configured,
+    Transports,
+    number_of,
+    part_of,
+    seconds_of,
+    selector_factory,
+    setting_of,
+)
 from micro_rt.store.base import StoreEngine
 from micro_rt.store.store import Store
 from micro_rt.sync.base import SyncEngine
 from micro_rt.sync.sync import Sync
 from micro_rt.transport.base import Transport
+from micro_rt.transport.limits import MAX_MESSAGE, Limits, ServiceLimits
 
 __all__ = ["Life", "Plan"]
 
@@ -107,6 +116,10 @@ class Plan:
     """Seconds that the registration outlives the process."""
     max_memory: int | Configured | None
     """Bytes of events that may be in flight."""
+    max_message: int | Configured | None
+    """Bytes that a message of a call may have."""
+    limits: Limits | None
+    """What clients may make it spend."""
 
 
 class Life:
@@ -226,7 +239,7 @@ class Life:
         await registry.open()
         stack.push_async_callback(registry.close)
         plan.health.observe("registry", lambda: registry.problem)
-        transports = Transports(plan.transport)
+        transports = Transports(plan.transport, _limits(plan))
         place = place_of("registry", plan.registry)
         self.nodes = nodes = Nodes(registry, transports.speaking, selector_factory(plan.selector), place)
         stack.push_async_callback(nodes.close)
@@ -339,3 +352,21 @@ class Life:
         done = await unless(self._hurry.wait(), step)
         if not done.cancelled():
             done.result()
+
+
+def _limits(plan: Plan) -> ServiceLimits | None:
+    """Returns what the service says to its transport; None if it says nothing.
+
+    Raises:
+        FailedPrecondition: ``max_message`` makes no sense.
+    """
+    said = setting_of(plan.max_message, "max_message", "")[0] != ""
+    most = number_of(plan.max_message, "max_message", MAX_MESSAGE) if said else None
+    sizes = plan.dispatcher.sizes if plan.dispatcher.has_sizes else None
+    if most is None and plan.limits is None and sizes is None:
+        return None
+    largest = plan.dispatcher.largest_request
+    try:
+        return ServiceLimits(server=plan.limits, max_message=most, sizes=sizes, largest_request=largest)
+    except ValueError as error:
+        raise FailedPrecondition(str(error)) from None

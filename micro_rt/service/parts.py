@@ -27,6 +27,7 @@ from micro_rt.kit.secrets import scrubbed, without_secrets
 from micro_rt.selector.base import Selector
 from micro_rt.service.missing import remedy
 from micro_rt.transport.base import Transport
+from micro_rt.transport.limits import ServiceLimits, SupportsLimits
 
 __all__ = [
     "Configured",
@@ -163,25 +164,28 @@ class Transports:
 
     Args:
         given: the service's own, as given in code; None if it was not.
+        limits: what they keep; None if the service says nothing.
 
     Raises:
-        FailedPrecondition: a transport was named, and none has that name.
+        FailedPrecondition: a transport was named, and none has that name; or the service has limits, and its transport
+            has none that can be set.
     """
 
-    def __init__(self, given: str | Transport | Configured | None) -> None:
+    def __init__(self, given: str | Transport | Configured | None, limits: ServiceLimits | None = None) -> None:
         chosen, self._setting = setting_of(given, "transport", _DEFAULT_TRANSPORT)
+        self._limits = limits
         self._own: Transport | None = None
         if not isinstance(chosen, str):
-            self._own = chosen
+            self._own = self._limited(chosen, type(chosen).__name__)
         elif chosen != _DEFAULT_TRANSPORT:
-            self._own = _transport(chosen, self._setting)
+            self._own = self._limited(_transport(chosen, self._setting), chosen)
         self._others: dict[str, Transport] = {}
 
     @property
     def own(self) -> Transport:
         """The transport that the service was made with."""
         if self._own is None:
-            self._own = _transport(_DEFAULT_TRANSPORT, self._setting)
+            self._own = self._limited(_transport(_DEFAULT_TRANSPORT, self._setting), _DEFAULT_TRANSPORT)
         return self._own
 
     def speaking(self, protocol: str) -> Transport:
@@ -191,14 +195,31 @@ class Transports:
             protocol: as nodes name it: ``"grpc"``.
 
         Raises:
-            FailedPrecondition: no transport speaks it.
+            FailedPrecondition: no transport speaks it, or the one that does cannot keep the limits of the service.
         """
         if self.own.name == protocol:
             return self.own
         other = self._others.get(protocol)
         if other is None:
-            other = self._others[protocol] = _transport(protocol, "transport of a node")
+            other = self._limited(_transport(protocol, "transport of a node"), protocol)
+            self._others[protocol] = other
         return other
+
+    def _limited(self, transport: Transport, name: str) -> Transport:
+        limits = self._limits
+        if limits is None:
+            return transport
+        if not isinstance(transport, SupportsLimits):
+            said = [
+                *(["limits="] if limits.server is not None else []),
+                *(["max_message= (MICRO_MAX_MESSAGE)"] if limits.max_message is not None else []),
+                *(["limits of a method in the .proto"] if limits.sizes is not None else []),
+            ]
+            raise FailedPrecondition(
+                f"the transport {name!r} cannot keep what the service says by {' and '.join(said)}: leave that out, or take "
+                "transport='grpc'"
+            )
+        return transport.limited(limits)
 
 
 def names_of(part: str) -> list[str]:

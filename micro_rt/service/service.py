@@ -48,6 +48,7 @@ from micro_rt.sync.base import SyncEngine
 from micro_rt.sync.sync import Sync
 from micro_rt.text import printable
 from micro_rt.transport.base import Transport
+from micro_rt.transport.limits import Limits, ServiceLimits
 
 __all__ = ["Lifespan", "Service"]
 
@@ -104,6 +105,9 @@ class Service:
         lifespan: runs around its life.
         grace: seconds that calls in flight get when it stops; else ``MICRO_GRACE``, else 10.
         ttl: seconds that it stays listed after it died; else ``MICRO_TTL``, else 30.
+        max_message: bytes that a message of a call may have, in both directions; else ``MICRO_MAX_MESSAGE``, else 4 MiB. The
+            limits of a method in the .proto count instead. A larger message ends its call as ``ResourceExhausted``.
+        limits: what clients may make the server spend: connections, calls, metadata, silence.
         max_memory: bytes of events that may be read and not done at once, by all subscriptions of the process together; else
             ``MICRO_MAX_MEMORY``, else 32 MiB. Each partition may have one event, however large that is.
 
@@ -134,6 +138,8 @@ class Service:
         lifespan: Lifespan | None = None,
         grace: float | None = None,
         ttl: float | None = None,
+        max_message: int | None = None,
+        limits: Limits | None = None,
         max_memory: int | None = None,
     ) -> None:
         if not name:
@@ -147,6 +153,10 @@ class Service:
             )
         if max_memory is not None and max_memory < 1:
             raise ValueError(f"max_memory={max_memory}: at least 1 byte")
+        if limits is not None and not isinstance(cast("object", limits), Limits):
+            raise TypeError(f"limits={limits!r}: it is a micro.Limits")
+        self._max_message = ServiceLimits(max_message=max_message).max_message
+        self._limits = limits
         self.name = name
         self.version = version
         self.metadata = dict(metadata or {})
@@ -498,6 +508,8 @@ class Service:
             grace=self._grace,
             ttl=self._ttl,
             max_memory=self._max_memory,
+            max_message=self._max_message,
+            limits=self._limits,
         )
 
     def _handler_exits(self, error: BaseException) -> None:

@@ -119,6 +119,10 @@ class ClientStream(ABC):
 class Connection(ABC):
     """Calls to one node. Connects when the first call needs it, and again after a loss."""
 
+    takes_sizes: bool = False
+    """Whether ``open`` and ``unary`` take one argument more: how large the messages of the call may be
+    (``micro_rt.transport.limits.Sizes``). It is given only to calls that have limits of their own."""
+
     @abstractmethod
     async def connect(self) -> None:
         """Connects now, if not connected.
@@ -158,7 +162,14 @@ class Connection(ABC):
         Raises:
             Error: the call failed.
         """
-        stream = await self.open(path, content_subtype, metadata, deadline, info)
+        return await self._exchange(await self.open(path, content_subtype, metadata, deadline, info), path, message)
+
+    async def _exchange(self, stream: ClientStream, path: str, message: bytes) -> bytes:
+        """Makes a unary call of a stream that has just been opened.
+
+        Raises:
+            Error: the call failed.
+        """
         sent = False
         try:
             try:  # noqa: SIM105 - costs nothing on the way of every call

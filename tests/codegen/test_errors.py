@@ -130,6 +130,14 @@ def test_a_file_that_only_our_own_module_can_be_named_for(name: str, part: str, 
             'auth: { public: true scopes: "a" }',
             "auth of option (micro.method) is public, and asks for scopes; give one of the two",
         ),
+        (
+            "limits: { max_request_bytes: 1 max_reply_bytes: 0 }",
+            "max_reply_bytes of option (micro.method) is 0; leave it out for the limit of the service",
+        ),
+        (
+            "limits: { max_request_bytes: 2147483648 }",
+            "max_request_bytes of option (micro.method) is 2147483648; protobuf has room for 2147483647 bytes",
+        ),
     ],
 )
 def test_a_policy_that_cannot_be(option: str, problem: str, tmp_path: Path) -> None:

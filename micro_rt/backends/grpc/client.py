@@ -19,11 +19,11 @@ from copy import copy
 from typing import Any, Final
 
 from micro_rt.backends.grpc.client_link import MAX_HEADERS, ClientLink
-from micro_rt.backends.grpc.client_stream import GrpcClientStream, too_large
+from micro_rt.backends.grpc.client_stream import GrpcClientStream
 from micro_rt.backends.grpc.client_unary import UnaryCall
 from micro_rt.backends.grpc.deadlines import Deadlines
 from micro_rt.backends.grpc.fields import Pairs, metadata_fields, request_group, size_of_pairs
-from micro_rt.backends.grpc.framing import MAX_MESSAGE, frame
+from micro_rt.backends.grpc.framing import frame
 from micro_rt.backends.grpc.replies import error_of_deadline
 from micro_rt.context import CallInfo
 from micro_rt.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, Unavailable
@@ -35,12 +35,15 @@ from micro_rt.metadata import Metadata
 from micro_rt.text import printable
 from micro_rt.transport.base import Connection
 from micro_rt.transport.connecting import CONNECT_TIMEOUT, cannot_connect, hung_up, problem_of
+from micro_rt.transport.limits import MAX_MESSAGE, Sizes, too_large
 from micro_rt.transport.silence import Pace
 
 __all__ = ["GrpcConnection"]
 
 _SHORT: Final = 32 << 10
 """Bytes of a message that is sent at once, whatever the windows are."""
+_AS_THE_CONNECTION: Final = Sizes()
+"""The limits of a call that has none of its own."""
 _CERTAINLY_TAKEN: Final = MAX_HEADERS // 2
 """Bytes of metadata that are little enough beside the other fields of a request."""
 _LONGEST: Final = 2_000
@@ -58,6 +61,8 @@ class GrpcConnection(Connection):
         receive: bytes that a message which arrives may have.
         send: bytes that a message which is sent may have.
     """
+
+    takes_sizes = True
 
     def __init__(
         self, address: str, tls: ssl.SSLContext | None = None, *, receive: int = MAX_MESSAGE, send: int = MAX_MESSAGE
@@ -87,7 +92,13 @@ class GrpcConnection(Connection):
         await self._connected(None)
 
     async def open(
-        self, path: str, content_subtype: str, metadata: Metadata, deadline: float | None, info: CallInfo
+        self,
+        path: str,
+        content_subtype: str,
+        metadata: Metadata,
+        deadline: float | None,
+        info: CallInfo,
+        sizes: Sizes = _AS_THE_CONNECTION,
     ) -> GrpcClientStream:
         """Starts a call."""
         link = self._link
@@ -97,7 +108,8 @@ class GrpcConnection(Connection):
             raise self._too_late(path)
         group = self._groups.get((path, content_subtype)) or self._new_group(path, content_subtype)
         pairs = self._pairs(link, group, path, metadata) if metadata.pairs else ()
-        call = GrpcClientStream(self._send, link, path, group, pairs, deadline, info, self._receive)
+        send, receive = sizes.request or self._send, sizes.reply or self._receive
+        call = GrpcClientStream(send, link, path, group, pairs, deadline, info, receive)
         if deadline is not None:
             call.expire_at(self._all_deadlines(), deadline)
         await call.start()
@@ -111,12 +123,17 @@ class GrpcConnection(Connection):
         deadline: float | None,
         info: CallInfo,
         message: bytes,
+        sizes: Sizes = _AS_THE_CONNECTION,
     ) -> bytes:
         """Makes a whole unary call."""
-        if len(message) > self._short:
-            if len(message) > self._send:
-                raise too_large(path, len(message), self._send)
-            return await super().unary(path, content_subtype, metadata, deadline, info, message)
+        receive = self._receive
+        if sizes is not _AS_THE_CONNECTION or len(message) > self._short:
+            send, receive = sizes.request or self._send, sizes.reply or receive
+            if len(message) > send:
+                raise too_large(path, len(message), send, "sent", may_have_run=False)
+            if len(message) > _SHORT:
+                stream = await self.open(path, content_subtype, metadata, deadline, info, sizes)
+                return await self._exchange(stream, path, message)
         link = self._link
         if link is None or link.http2.closing or link.paused or link.transport is None or link.transport.is_closing():
             link = await self._writable(deadline)
@@ -124,7 +141,7 @@ class GrpcConnection(Connection):
             raise self._too_late(path)
         group = self._groups.get((path, content_subtype)) or self._new_group(path, content_subtype)
         pairs = self._pairs(link, group, path, metadata) if metadata.pairs else ()
-        call = UnaryCall(frame(message), link, path, group, pairs, deadline, info, self._receive)
+        call = UnaryCall(frame(message), link, path, group, pairs, deadline, info, receive)
         if deadline is not None:
             call.expire_at(self._all_deadlines(), deadline)
         try:

@@ -24,12 +24,13 @@ from micro_rt.backends.grpc.fields import Pairs
 from micro_rt.backends.grpc.framing import MessageReader, frame
 from micro_rt.backends.grpc.replies import Trailers, error_of_deadline, error_of_status, lost, no_status
 from micro_rt.context import CallInfo
-from micro_rt.errors import Cancelled, EndOfStream, Error, ResourceExhausted
+from micro_rt.errors import Cancelled, EndOfStream, Error
 from micro_rt.http2.errors import NoMoreStreamsError, TooManyStreamsError
 from micro_rt.http2.hpack import Group
 from micro_rt.transport.base import ClientStream, ended_already, many_replies, no_reply
+from micro_rt.transport.limits import too_large
 
-__all__ = ["PIECE", "GrpcClientStream", "too_large"]
+__all__ = ["PIECE", "GrpcClientStream"]
 
 PIECE: Final = 256 << 10
 """Bytes of a message that wait in a stream at most."""
@@ -131,8 +132,7 @@ class GrpcClientStream(BaseCall, ClientStream):
             raise ended_already(self._path)
         self._last = end
         if len(message) > self._most:
-            error = too_large(self._path, len(message), self._most)
-            error.may_have_run = True
+            error = too_large(self._path, len(message), self._most, "sent")
             self._cut(error)
             raise copy(error)
         data = frame(message)
@@ -304,20 +304,6 @@ class GrpcClientStream(BaseCall, ClientStream):
         writable = self._writable
         if writable is not None and not writable.done():
             writable.set_result(False)
-
-
-def too_large(path: str, size: int, most: int) -> ResourceExhausted:
-    """Returns what sending a message ends with that is larger than the limit: it is not sent.
-
-    Args:
-        path: of the call.
-        size: bytes of the message.
-        most: bytes that it may have.
-    """
-    return ResourceExhausted(
-        f"{path}: a message of {size} bytes; {most} is the most that is sent; split it, or pass GrpcTransport(send=…)",
-        may_have_run=False,
-    )
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:

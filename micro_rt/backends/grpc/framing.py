@@ -25,11 +25,10 @@ from struct import Struct
 from typing import Final
 
 from micro_rt.errors import Error, Internal, ResourceExhausted
+from micro_rt.transport.limits import MAX_MESSAGE, MORE
 
-__all__ = ["MAX_MESSAGE", "PREFIX_BYTES", "MessageReader", "frame", "pack_prefix", "read_prefix"]
+__all__ = ["PREFIX_BYTES", "MessageReader", "frame", "pack_prefix", "read_prefix"]
 
-MAX_MESSAGE: Final = 4 << 20
-"""Bytes that a message may have unless it is said otherwise."""
 PREFIX_BYTES: Final = 5
 
 _PREFIX = Struct(">BI")
@@ -183,7 +182,7 @@ class MessageReader:
             self._error = Internal("a message is compressed, although no compression was agreed on")
         else:
             self._error = ResourceExhausted(
-                f"a message of {size} bytes was announced; {self.limit} is the most that is taken; GrpcTransport(receive=…) takes more"
+                f"a message of {size} bytes was announced; {self.limit} is the most that is taken; {MORE}"
             )
 
     def _next_chunk(self) -> None:

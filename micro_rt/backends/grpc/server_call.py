@@ -39,6 +39,7 @@ from micro_rt.http2.streams import DONE, Stream
 from micro_rt.logs import logger, sparsely
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.transport.base import handler_failed
+from micro_rt.transport.limits import too_large
 from micro_rt.transport.wire import trailers_of
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class ServerCall(Incoming):
         "_expired",
         "_held",
         "_held_size",
+        "_most",
         "_request",
         "_room",
         "_slot",
@@ -86,7 +88,11 @@ class ServerCall(Incoming):
     )
 
     def __init__(self, link: ServerLink, stream: Stream, request: Request) -> None:
-        super().__init__(link, stream, request.path)
+        limits = link.limits
+        largest, self._most = limits.receive, limits.send
+        if limits.sizes is not None and (sizes := limits.sizes(request.path)) is not None:
+            largest, self._most = sizes.request or largest, sizes.reply or self._most
+        super().__init__(link, stream, request.path, largest)
         self._request = request
         self.content_subtype = request.content_subtype
         self.metadata = request.metadata
@@ -241,8 +247,8 @@ class ServerCall(Incoming):
         if self._torn:
             raise FailedPrecondition(f"{self.path}: sending a message was cancelled, so nothing can follow it")
         size = len(message)
-        if size > link.limits.send:
-            raise ResourceExhausted(f"{self.path}: a message of {size} bytes; {link.limits.send} can be sent")
+        if size > self._most:
+            raise too_large(self.path, size, self._most, "sent")
         if link.paused or stream.queue is not None:
             await self._writable()
         held = self._held

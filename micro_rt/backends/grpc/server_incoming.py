@@ -40,11 +40,13 @@ class Incoming(ServerStream):
         link: its connection.
         stream: its stream.
         path: of the call.
+        largest: bytes that a message may have.
     """
 
     __slots__ = (
         "_ended",
         "_failure",
+        "_largest",
         "_link",
         "_message",
         "_reader",
@@ -57,8 +59,9 @@ class Incoming(ServerStream):
         "wanted",
     )
 
-    def __init__(self, link: ServerLink, stream: Stream, path: str) -> None:
+    def __init__(self, link: ServerLink, stream: Stream, path: str, largest: int) -> None:
         self._link = link
+        self._largest = largest
         self._stream = stream
         self.path = path
         self.finished = False
@@ -91,14 +94,14 @@ class Incoming(ServerStream):
         reader = self._reader
         if reader is None and self._message is None and len(data) >= PREFIX_BYTES:
             compressed, size = read_prefix(data)
-            if not compressed and size == len(data) - PREFIX_BYTES and size <= self._link.limits.receive:
+            if not compressed and size == len(data) - PREFIX_BYTES and size <= self._largest:
                 self._message = data[PREFIX_BYTES:]
                 if self._waiter is not None:
                     self._wake()
                 return
         if data:
             if reader is None:
-                reader = self._reader = MessageReader(self._link.limits.receive)
+                reader = self._reader = MessageReader(self._largest)
             reader.feed(data)
         if self._waiter is not None and (self._look() or self._ended):
             self._wake()

@@ -6,12 +6,13 @@ The client is in ``client``, the server in ``server``, and what both share in ``
 from __future__ import annotations
 
 import ssl
+from copy import copy
 
 from micro_rt.backends.grpc.client import GrpcConnection
-from micro_rt.backends.grpc.framing import MAX_MESSAGE
 from micro_rt.backends.grpc.server import listen
 from micro_rt.backends.grpc.server_limits import ServerLimits
 from micro_rt.transport.base import Connection, Dispatch, Listener
+from micro_rt.transport.limits import MAX_MESSAGE, Limits, ServiceLimits
 
 __all__ = ["GrpcTransport"]
 
@@ -25,24 +26,36 @@ class GrpcTransport:
         receive: bytes that a message which arrives may have, on both sides. A larger one ends its call as
             ``ResourceExhausted``.
         send: the same for messages that are sent.
+        limits: what clients may make a listener spend.
     """
 
     name = "grpc"
     """The protocol, as nodes name it in the registry."""
 
     def __init__(
-        self, tls: ssl.SSLContext | None = None, *, receive: int = MAX_MESSAGE, send: int = MAX_MESSAGE
+        self,
+        tls: ssl.SSLContext | None = None,
+        *,
+        receive: int = MAX_MESSAGE,
+        send: int = MAX_MESSAGE,
+        limits: Limits | None = None,
     ) -> None:
+        self._limits = ServerLimits(receive=receive, send=send).of(ServiceLimits(server=limits))
         self._tls = tls
-        self._receive = receive
-        self._send = send
         if tls is not None:
             tls.set_alpn_protocols(["h2"])
 
+    def limited(self, limits: ServiceLimits) -> GrpcTransport:
+        """Returns the same transport with the limits of a service."""
+        transport = copy(self)
+        transport._limits = self._limits.of(limits)
+        return transport
+
     def connection(self, address: str) -> Connection:
         """Makes a connection to ``host:port`` or to ``unix:`` and a path, without connecting yet."""
-        return GrpcConnection(address, self._tls, receive=self._receive, send=self._send)
+        limits = self._limits
+        return GrpcConnection(address, self._tls, receive=limits.receive, send=limits.send)
 
     async def listen(self, address: str, dispatch: Dispatch) -> Listener:
         """Listens on ``host:port``, where port 0 picks a free one, or on ``unix:`` and a path."""
-        return await listen(address, dispatch, ServerLimits(receive=self._receive, send=self._send))
+        return await listen(address, dispatch, self._limits)

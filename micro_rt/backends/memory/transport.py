@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import copy_context
+from copy import copy
 from itertools import count
 
 from micro_rt.context import CallInfo
@@ -32,9 +33,11 @@ from micro_rt.transport.base import (
     no_reply,
     wait_for_cancelled,
 )
+from micro_rt.transport.limits import MAX_MESSAGE, ServiceLimits, Sizes, too_large
 
 __all__ = ["MemoryTransport"]
 
+_AS_THE_CONNECTION = Sizes()
 WINDOW = 16
 """Messages that may wait to be read in one direction before the sender waits too."""
 
@@ -46,13 +49,22 @@ class MemoryTransport:
 
     name = "memory"
 
+    def __init__(self) -> None:
+        self._limits = ServiceLimits()
+
+    def limited(self, limits: ServiceLimits) -> MemoryTransport:
+        """Returns the same transport with the limits of a service. Those of connections mean nothing here."""
+        transport = MemoryTransport()
+        transport._limits = limits
+        return transport
+
     def connection(self, address: str) -> Connection:
         """Makes a connection to a name, such as ``"memory:1"``."""
-        return _MemoryConnection(address)
+        return _MemoryConnection(address, self._limits.max_message or MAX_MESSAGE)
 
     async def listen(self, address: str, dispatch: Dispatch) -> Listener:
         """Listens under a name of its own, or under the one given: ``"memory:1"``; other addresses are not used."""
-        listener = _MemoryListener(dispatch)
+        listener = _MemoryListener(dispatch, self._limits)
         await listener.open(address)
         return listener
 
@@ -76,8 +88,9 @@ def _shared_table() -> Shared[_ListenerTable]:
 
 
 class _MemoryListener(Listener):
-    def __init__(self, dispatch: Dispatch) -> None:
+    def __init__(self, dispatch: Dispatch, limits: ServiceLimits) -> None:
         self._dispatch = dispatch
+        self._limits = limits
         self._hold = _shared_table()
         self._table: _ListenerTable | None = None
         self._draining = False
@@ -119,6 +132,9 @@ class _MemoryListener(Listener):
                 f"{self.address} refused {call.path}: it is stopping", id="micro.refused", may_have_run=False
             )
         self._calls.add(call)
+        sizes = self._limits.sizes(call.path) if self._limits.sizes is not None else None
+        most = self._limits.max_message or MAX_MESSAGE
+        call.served = Sizes(most, most) if sizes is None else Sizes(sizes.request or most, sizes.reply or most)
         task = handler_task(_serve(call, self._dispatch), name=f"serve {call.path}", context=self._context.copy())
         call.task = task
         task.add_done_callback(lambda _: self._calls.discard(call))
@@ -137,8 +153,11 @@ async def _serve(call: _Call, dispatch: Dispatch) -> None:
 
 
 class _MemoryConnection(Connection):
-    def __init__(self, address: str) -> None:
+    takes_sizes = True
+
+    def __init__(self, address: str, most: int) -> None:
         self._address = address
+        self._most = most
         self._hold = _shared_table()
         self._table: _ListenerTable | None = None
         self._calls: OrderedSet[_Call] = OrderedSet()
@@ -148,10 +167,17 @@ class _MemoryConnection(Connection):
         await self._listener()
 
     async def open(
-        self, path: str, content_subtype: str, metadata: Metadata, deadline: float | None, info: CallInfo
+        self,
+        path: str,
+        content_subtype: str,
+        metadata: Metadata,
+        deadline: float | None,
+        info: CallInfo,
+        sizes: Sizes = _AS_THE_CONNECTION,
     ) -> ClientStream:
         listener = await self._listener()
         call = _Call(path, content_subtype, metadata, deadline, info)
+        call.called = Sizes(sizes.request or self._most, sizes.reply or self._most)
         call.on_end = self._calls.discard
         call.start_clock()
         self._calls.add(call)
@@ -161,6 +187,21 @@ class _MemoryConnection(Connection):
             call.abort(error)
             raise
         return _MemoryClientStream(call)
+
+    async def unary(
+        self,
+        path: str,
+        content_subtype: str,
+        metadata: Metadata,
+        deadline: float | None,
+        info: CallInfo,
+        message: bytes,
+        sizes: Sizes = _AS_THE_CONNECTION,
+    ) -> bytes:
+        if len(message) > (most := sizes.request or self._most):
+            raise too_large(path, len(message), most, "sent", may_have_run=False)
+        stream = await self.open(path, content_subtype, metadata, deadline, info, sizes)
+        return await self._exchange(stream, path, message)
 
     async def close(self) -> None:
         self._closed = True
@@ -202,6 +243,8 @@ class _Call:
         self.on_end: Callable[[_Call], object] = _nothing
         self.succeeded = False
         """Whether the server has ended it with status OK."""
+        self.called = self.served = _AS_THE_CONNECTION
+        """How large messages may be for the client, and for the server."""
         self._timer: asyncio.TimerHandle | None = None
 
     def start_clock(self) -> None:
@@ -248,7 +291,12 @@ class _MemoryClientStream(ClientStream):
     async def send(self, message: bytes, *, end: bool = False) -> None:
         if self._ended:
             raise ended_already(self._call.path)
-        await self._call.requests.put(message)
+        call, size = self._call, len(message)
+        if size > (most := call.called.request or size):
+            error = too_large(call.path, size, most, "sent")
+            call.abort(error)
+            raise copy(error)
+        await call.requests.put(message)
         if end:
             await self.end()
 
@@ -257,14 +305,23 @@ class _MemoryClientStream(ClientStream):
         self._call.requests.end(_no_more_requests)
 
     async def receive(self) -> bytes:
-        return await self._call.replies.get()
+        return self._taken(await self._call.replies.get())
+
+    def _taken(self, reply: bytes) -> bytes:
+        """Returns a reply, unless it is larger than this client takes: then the call ends."""
+        call, size = self._call, len(reply)
+        if size > (most := call.called.reply or size):
+            error = too_large(call.path, size, most, "taken")
+            call.abort(error)
+            raise copy(error)
+        return reply
 
     async def only_reply(self, path: str) -> bytes:
         # Without the exception that ends a stream: a call that goes well makes none.
         call = self._call
         if not await call.replies.more() and call.succeeded:
             raise no_reply(path)
-        reply = await call.replies.get()
+        reply = self._taken(await call.replies.get())
         if await call.replies.more():
             self.cancel()
             raise many_replies(path)
@@ -289,12 +346,17 @@ class _MemoryServerStream(ServerStream):
         self.peer = "memory:"
 
     async def receive(self) -> bytes:
-        return await self._call.requests.get()
+        message = await self._call.requests.get()
+        if len(message) > (most := self._call.served.request or len(message)):
+            raise too_large(self.path, len(message), most, "taken")
+        return message
 
     async def send_headers(self, headers: Metadata) -> None:
         self._call.info.headers = headers
 
     async def send(self, message: bytes) -> None:
+        if len(message) > (most := self._call.served.reply or len(message)):
+            raise too_large(self.path, len(message), most, "sent")
         await self._call.replies.put(message)
 
     async def finish(self, error: Error | None, trailers: Metadata = EMPTY) -> None:

@@ -8,7 +8,7 @@ from protoc_gen_micro.python.event_stubs import EventStubs, classes_of
 from protoc_gen_micro.python.imports import Imports, plan_names
 from protoc_gen_micro.python.modules import Modules
 from protoc_gen_micro.python.text import broken, layout, literal, tuple_of
-from protoc_gen_micro.schema.model import Auth, File, Method, Policy, Retry, Service, TypeName
+from protoc_gen_micro.schema.model import Auth, File, Limits, Method, Policy, Retry, Service, TypeName
 from protoc_gen_micro.schema.names import constant_name, unused
 
 __all__ = ["Stubs"]
@@ -198,13 +198,15 @@ class Stubs:
     def _policy(self, policy: Policy) -> list[str]:
         parts: list[str] = []
         # No comma is behind an argument that is alone on its line.
-        comma = "," if sum(part is not None for part in (policy.timeout, policy.retry, policy.auth)) > 1 else ""
+        comma = "," if sum(part is not None for part in policy) > 1 else ""
         if policy.timeout is not None:
             parts.append(f"timeout={policy.timeout!r}")
         if policy.retry is not None:
             parts.append(self._made("retry", "RetryPolicy", 2, self._retry(policy.retry), comma))
         if policy.auth is not None:
             parts.append(self._made("auth", "AuthPolicy", 2, _auth(policy.auth), comma))
+        if policy.limits is not None:
+            parts.append(self._made("limits", "LimitPolicy", 2, _limits(policy.limits), comma))
         return parts
 
     def _retry(self, retry: Retry) -> list[str]:
@@ -255,6 +257,10 @@ def _auth(auth: Auth) -> list[str]:
     if auth.public:
         parts.append("public=True")
     return parts
+
+
+def _limits(limits: Limits) -> list[str]:
+    return [f"{name}={value}" for name, value in limits._asdict().items() if value is not None]
 
 
 def _import(module: str, *names: tuple[str, str]) -> str:

@@ -14,6 +14,7 @@ __all__ = [
     "Event",
     "Field",
     "File",
+    "Limits",
     "Message",
     "Method",
     "Oneof",
@@ -163,6 +164,18 @@ class Auth(NamedTuple):
     public: bool
 
 
+class Limits(NamedTuple):
+    """``(micro.method).limits``: how large messages may be; None is what the .proto does not say.
+
+    Attributes:
+        max_request_bytes: bytes of a request.
+        max_reply_bytes: bytes of a reply.
+    """
+
+    max_request_bytes: int | None
+    max_reply_bytes: int | None
+
+
 class Policy(NamedTuple):
     """``(micro.method)``: how a method is called and served; None is what the .proto does not say.
 
@@ -170,11 +183,13 @@ class Policy(NamedTuple):
         timeout: seconds that a call takes at most.
         retry: how failed calls are sent again.
         auth: who may call it.
+        limits: how large its messages may be.
     """
 
     timeout: float | None
     retry: Retry | None
     auth: Auth | None
+    limits: Limits | None
 
 
 class Method(NamedTuple):

@@ -14,7 +14,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, Message
 
 from protoc_gen_micro.errors import GenerateError
-from protoc_gen_micro.schema.model import Auth, Policy, Retry
+from protoc_gen_micro.schema.model import Auth, Limits, Policy, Retry
 
 __all__ = ["ANNOTATIONS", "EVENT", "METHOD", "SERVICE", "EventOption", "Options"]
 
@@ -95,10 +95,11 @@ _DEFAULT_BACKOFF, _DEFAULT_MAX_BACKOFF = 0.05, 2.0
 
 _KNOWN = {
     "micro.service": {"name"},
-    "micro.method": {"timeout", "retry", "auth"},
+    "micro.method": {"timeout", "retry", "auth", "limits"},
     "micro.event": {"topic", "key", "version", "retention", "partitions", "type"},
     "micro.RetryOptions": {"attempts", "backoff", "max_backoff", "codes", "idempotent", "attempt_timeout"},
     "micro.AuthOptions": {"scopes", "public"},
+    "micro.LimitOptions": {"max_request_bytes", "max_reply_bytes"},
 }
 
 
@@ -145,11 +146,12 @@ def _name(said: dict[str, Any]) -> str:
 
 
 def _policy(said: dict[str, Any]) -> Policy:
-    timeout, retry, auth = said.get("timeout"), said.get("retry"), said.get("auth")
+    timeout, retry, auth, limits = (said.get(name) for name in ("timeout", "retry", "auth", "limits"))
     return Policy(
         timeout=None if timeout is None else _seconds("timeout of option (micro.method)", timeout),
         retry=None if retry is None else _retry(_fields("micro.method", retry)),
         auth=None if auth is None else _auth(_fields("micro.method", auth)),
+        limits=None if limits is None else _limits(_fields("micro.method", limits)),
     )
 
 
@@ -226,6 +228,19 @@ def _auth(said: dict[str, Any]) -> Auth:
     if auth.public and auth.scopes:
         raise ValueError("auth of option (micro.method) is public, and asks for scopes; give one of the two")
     return auth
+
+
+_LARGEST = (1 << 31) - 1
+"""Bytes of the largest message of protobuf."""
+
+
+def _limits(said: dict[str, Any]) -> Limits | None:
+    for name, value in said.items():
+        if not value:
+            raise ValueError(f"{name} of option (micro.method) is 0; leave it out for the limit of the service")
+        if value > _LARGEST:
+            raise ValueError(f"{name} of option (micro.method) is {value}; protobuf has room for {_LARGEST} bytes")
+    return Limits(said.get("max_request_bytes"), said.get("max_reply_bytes")) if said else None
 
 
 # fmt: off

@@ -12,9 +12,10 @@ from __future__ import annotations
 from micro_rt.testing.contracts.transport.calls import CallsContract
 from micro_rt.testing.contracts.transport.connections import ConnectionsContract
 from micro_rt.testing.contracts.transport.ends import EndsContract
+from micro_rt.testing.contracts.transport.limits import LimitsContract
 
 __all__ = ["TransportContract"]
 
 
-class TransportContract(CallsContract, EndsContract, ConnectionsContract):
+class TransportContract(CallsContract, EndsContract, ConnectionsContract, LimitsContract):
     """Subclass it, and return a transport from ``make``."""
