@@ -9,7 +9,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 
-from benchmarks import discovery, engine, events, generate, messages, path, profile, store, streams, trees, unary
+from benchmarks import (
+    connections,
+    discovery,
+    engine,
+    events,
+    generate,
+    messages,
+    path,
+    profile,
+    store,
+    streams,
+    trees,
+    unary,
+)
 from benchmarks.machine import Others, describe
 from benchmarks.measure import Plan
 from benchmarks.table import Table
@@ -18,6 +31,7 @@ BENCHMARKS: Mapping[str, Callable[[Plan], Iterator[Table]]] = {
     "unary": unary.run,
     "streams": streams.run,
     "engine": engine.run,
+    "connections": connections.run,
     "path": path.run,
     "messages": messages.run,
     "generate": generate.run,
@@ -27,7 +41,19 @@ BENCHMARKS: Mapping[str, Callable[[Plan], Iterator[Table]]] = {
     "store": store.run,
     "profile": profile.run,
 }
-USUAL = ("unary", "streams", "engine", "path", "messages", "generate", "trees", "events", "discovery", "store")
+USUAL = (
+    "unary",
+    "streams",
+    "engine",
+    "connections",
+    "path",
+    "messages",
+    "generate",
+    "trees",
+    "events",
+    "discovery",
+    "store",
+)
 
 DESCRIPTION = """\
 Measures micro-rt against its peers in one run; docs/benchmarks.md says what the figures mean.
@@ -35,6 +61,7 @@ Measures micro-rt against its peers in one run; docs/benchmarks.md says what the
   unary      small unary calls between two processes, 1, 16 and 128 at a time
   streams    server streaming, and ping-pong on bidirectional streams
   engine     servers under a load of grpc-go's client, and clients against grpc-go's server
+  connections  one hostile client beside a good one, connections without a call, and calls that wait
   path       what resolving, selecting and interceptors cost alone
   messages   constructing, encoding, decoding and reading messages, in both dialects
   generate   generating one small file, as a whole process

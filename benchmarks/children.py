@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["Child", "answer", "free_address", "loop_name", "run"]
+__all__ = ["Child", "allow_files", "answer", "free_address", "loop_name", "run"]
 
 PATIENCE = 30.0
 """Seconds that a child gets to end in good order."""
@@ -76,6 +76,24 @@ class Child:
                 process.wait()
             process.stdout.close()
 
+    @property
+    def memory(self) -> int:
+        """Bytes of memory that it has now."""
+        return self._memory("VmRSS")
+
+    @property
+    def most_memory(self) -> int:
+        """The most bytes of memory that it had since ``forget_most_memory``."""
+        return self._memory("VmHWM")
+
+    def forget_most_memory(self) -> None:
+        """Counts the most memory from now on."""
+        Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
+
+    def _memory(self, name: str) -> int:
+        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024
+
     def ask(self, **question: Any) -> Any:
         """Sends a question and waits for the answer."""
         assert self._process.stdin is not None
@@ -106,6 +124,16 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         asyncio.run(main)
     else:
         uvloop.run(main)
+
+
+def allow_files(count: int) -> int:
+    """Allows this process, and those that it starts, so many open files; returns how many it has then."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(count, hard), hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def loop_name() -> str:

@@ -22,10 +22,15 @@ from benchmarks.children import answer, run
 from benchmarks.protos.bench_pb2 import Item
 from benchmarks.servers import ECHO, PING_PONG, REPEAT
 
+LARGE = 1 << 20
+"""Bytes of a large message."""
 REPEATED = 500
 """Messages of one server stream."""
 SLACK = 5.0
 """Seconds until the deadline of a call that has one."""
+
+SMALL = Item(text="benchmark, 24 bytes.", number=1)
+"""What a small call sends."""
 
 clock = time.perf_counter
 
@@ -168,9 +173,13 @@ class Load:
 
     async def __call__(self, question: dict[str, Any]) -> dict[str, float]:
         """Does what the run asks for: a kind of call, that many at a time, for that many seconds."""
-        work = {"echo": self._echo, "traced": self._traced, "repeat": self._repeat, "ping_pong": self._ping_pong}[
-            question["kind"]
-        ]
+        work = {
+            "echo": self._echo,
+            "large": self._large,
+            "traced": self._traced,
+            "repeat": self._repeat,
+            "ping_pong": self._ping_pong,
+        }[question["kind"]]
         latencies: list[float] = []
         cpu, start = time.process_time(), clock()
         until = start + question["seconds"]
@@ -181,11 +190,15 @@ class Load:
     async def _echo(self, until: float, latencies: list[float]) -> int:
         return await self._unary(self._calls.echo, until, latencies)
 
+    async def _large(self, until: float, latencies: list[float]) -> int:
+        return await self._unary(self._calls.echo, until, latencies, Item(text="x" * LARGE))
+
     async def _traced(self, until: float, latencies: list[float]) -> int:
         return await self._unary(self._calls.traced, until, latencies)
 
-    async def _unary(self, echo: Callable[[Item], Awaitable[Item]], until: float, latencies: list[float]) -> int:
-        item = Item(text="benchmark, 24 bytes.", number=1)
+    async def _unary(
+        self, echo: Callable[[Item], Awaitable[Item]], until: float, latencies: list[float], item: Item = SMALL
+    ) -> int:
         count = 0
         end = clock()
         while end < until:

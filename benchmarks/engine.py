@@ -48,6 +48,7 @@ JOBS = (
         for concurrency in (1, 16, 128)
         for headers in ("constant", "varying")
     ),
+    *(Job(f"1 MiB, {concurrency} at a time", "large", concurrency) for concurrency in (1, 4)),
     Job("server streaming, one stream", "repeat", 1, unit="messages"),
     Job("ping-pong on 16 streams", "ping_pong", 16, unit="messages"),
 )
@@ -158,5 +159,5 @@ def _rows(job: Job, found: Rounds[Sample]) -> Iterator[list[str]]:
         row = [f"  {NAMES[name]}", f"{found.median(name, lambda sample: sample.rate):,.0f}"]
         row += ["1" if base == name else found.ratio(name, base, lambda sample: sample.rate).text() for base in BASES]
         row.append(found.spread(name, lambda sample: sample.microseconds).text(1))
-        row.append(f"{found.median(name, lambda sample: sample.p99) * 1e3:.2f}" if job.kind == "echo" else "")
+        row.append(f"{found.median(name, lambda sample: sample.p99) * 1e3:.2f}" if job.unit == "calls" else "")
         yield row

@@ -23,8 +23,8 @@ ECHO, REPEAT, PING_PONG = "/bench.Bench/Echo", "/bench.Bench/Repeat", "/bench.Be
 
 
 @asynccontextmanager
-async def micro(address: str, transport: str = "grpc") -> AsyncGenerator[None]:
-    """Serves with micro-rt, registered as any service is."""
+async def micro(address: str, transport: str = "grpc", streams: int = 0) -> AsyncGenerator[None]:
+    """Serves with micro-rt, registered as any service is; with a limit of calls of one connection, if that is not 0."""
     import micro_rt
     from benchmarks.protos.bench_micro import BenchBase
 
@@ -40,7 +40,8 @@ async def micro(address: str, transport: str = "grpc") -> AsyncGenerator[None]:
             async for request in requests:
                 yield request
 
-    service = micro_rt.Service("bench", registry="local:", transport=transport, address=address)
+    limits = micro_rt.Limits(streams=streams) if streams else None
+    service = micro_rt.Service("bench", registry="local:", transport=transport, address=address, limits=limits)
     service.handle(Bench())
     async with service:
         yield
@@ -120,6 +121,7 @@ async def grpcio(address: str) -> AsyncGenerator[None]:
 STACKS: Mapping[str, Callable[[str], AbstractAsyncContextManager[None]]] = {
     "micro": micro,
     "micro_grpclib": partial(micro, transport="grpclib"),
+    "micro_100": partial(micro, streams=100),
     "grpclib": grpclib,
     "grpcio": grpcio,
 }

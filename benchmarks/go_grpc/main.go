@@ -19,6 +19,7 @@ import (
 	"os"
 	"runtime"
 	"sort"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -165,7 +166,7 @@ func newLoad(address string) *load {
 }
 
 func (l *load) answer(asked question) any {
-	work := map[string]func(time.Time, bool) (int, []float64){"echo": l.echo, "repeat": l.repeat, "ping_pong": l.pingPong}[asked.Kind]
+	work := map[string]func(time.Time, bool) (int, []float64){"echo": l.echo, "large": l.large, "repeat": l.repeat, "ping_pong": l.pingPong}[asked.Kind]
 	var (
 		workers   sync.WaitGroup
 		lock      sync.Mutex
@@ -208,7 +209,14 @@ func call(vary bool) (context.Context, context.CancelFunc) {
 }
 
 func (l *load) echo(until time.Time, vary bool) (count int, took []float64) {
-	request := numbered("benchmark, 24 bytes.", 1)
+	return l.unary(numbered("benchmark, 24 bytes.", 1), until, vary)
+}
+
+func (l *load) large(until time.Time, vary bool) (count int, took []float64) {
+	return l.unary(wrapperspb.String(strings.Repeat("x", 1<<20)), until, vary)
+}
+
+func (l *load) unary(request *item, until time.Time, vary bool) (count int, took []float64) {
 	for end := time.Now(); end.Before(until); count++ {
 		start := end
 		ctx, cancel := call(vary)

@@ -83,7 +83,7 @@ class Limits:
                 continue
             whole = float not in kind
             least = 0 if field.name in _MAY_BE_ZERO else 1 if whole else 1e-3
-            if not isinstance(value, kind) or not least <= value < 2**31:
+            if type(value) not in kind or not least <= value < 2**31:
                 said = "a whole number" if whole else "a number of seconds"
                 raise ValueError(f"{field.name}={value!r}: it is {said} from {least:g} to {2**31 - 1:,}")
 

@@ -21,6 +21,7 @@ def test_every_stack_makes_each_kind_of_call_with_grpc_go(monkeypatch: pytest.Mo
     jobs = [
         engine.Job("unary", "echo", 2),
         engine.Job("traced", "echo", 2, vary=True),
+        engine.Job("large", "large", 2),
         engine.Job("streaming", "repeat", 1),
         engine.Job("ping-pong", "ping_pong", 2),
     ]
