@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import re
 import shutil
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
-from google.rpc.error_details_pb2 import ErrorInfo
 
 from tests.helpers.missing import missing
 from tests.helpers.waiting import PATIENCE
@@ -24,7 +23,11 @@ from tests.servers.tools import TOOLS
 __all__ = ["Loaded", "Said", "ghz", "grpcurl", "h2load"]
 
 ROOT = Path(__file__).parents[2]
-_IMPORTS = (ROOT / "tests" / "protos", ROOT, Path(inspect.getfile(ErrorInfo)).parents[2])
+_IMPORTS = (
+    ROOT / "tests" / "protos",
+    ROOT,
+    Path(str(import_module("google.rpc.error_details_pb2").__file__)).parents[2],
+)
 """Where the .proto of the tests is, and what it imports; and what is in the details of errors."""
 _CALLS_A_SECOND = 100
 """No machine is so busy that it makes fewer."""
