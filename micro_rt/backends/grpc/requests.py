@@ -30,7 +30,17 @@ __all__ = ["Request", "read_request"]
 class Request:
     """What the fields of a request say. Calls with the same fields share it."""
 
-    __slots__ = ("content_subtype", "malformed", "metadata", "path", "refusal", "response", "text", "timeout")
+    __slots__ = (
+        "content_subtype",
+        "foreign",
+        "malformed",
+        "metadata",
+        "path",
+        "refusal",
+        "response",
+        "text",
+        "timeout",
+    )
 
     def __init__(self) -> None:
         self.path = ""
@@ -46,6 +56,8 @@ class Request:
         """Whether the stream is to be reset (RFC 9113, section 8.1.1)."""
         self.refusal: Error | None = None
         """What the call ends with before a handler begins. It is not raised."""
+        self.foreign = False
+        """Whether it is no call: it is answered when all of it has come."""
         self.text = b""
         """What is sent before that, to whoever does not speak gRPC."""
 
@@ -79,12 +91,14 @@ def read_request(fields: Iterable[Field]) -> Request:
     if pairs:
         request.metadata = EMPTY.with_received(*pairs)
     if subtype is None:
+        request.foreign = True
         request.response = _NOT_GRPC
         request.refusal = Unknown(f"content-type {content_type.decode('latin-1')!r} is not gRPC's application/grpc")
     elif subtype != "proto":
         request.content_subtype = subtype
         request.response = response_group(subtype)
     if method != b"POST":
+        request.foreign = True
         request.response = _NOT_POST
         request.refusal = Unknown("gRPC calls are POST requests")
         if method != b"HEAD":
