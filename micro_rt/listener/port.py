@@ -4,9 +4,10 @@ Rules kept here:
 
 - HTTP/2 with prior knowledge begins with its preface (RFC 9113, section 3.3). The protocol of HTTP/2 gets the
   connection, with all that has come, as soon as the whole preface is there.
-- What begins in another way gets an answer of HTTP/1.1 that says what is served here, and is closed: most who come
-  here by mistake understand it, and those who do not can read it. What they send meanwhile is thrown away, so that
-  the answer is not lost (RFC 9112, section 9.6).
+- A request of HTTP/1.1 gets an answer of HTTP/1.1 that says what is served here, and so does a handshake of TLS, whose
+  clients know that answer. Anything else gets the connection error of a wrong preface (RFC 9113, section 3.4), with
+  the same text. All of them are closed. What they send meanwhile is thrown away, so that the answer is not lost
+  (RFC 9112, section 9.6).
 - A connection on which not enough comes in time is cut.
 - There is a limit of connections. One more is closed at once.
 - Another protocol gets a case of its own in ``_Arrival.data_received``; with TLS, ALPN will decide before the first
@@ -19,7 +20,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, cast
 
-from micro_rt.http2.frames import PREFACE
+from micro_rt.http2.errors import ErrorCode
+from micro_rt.http2.frames import PREFACE, SETTINGS, frame, goaway
 from micro_rt.kit.ordered import OrderedSet
 from micro_rt.listener.address import Bound, bind
 from micro_rt.logs import logger, sparsely
@@ -39,8 +41,12 @@ _ANSWER: Final = (
     f"content-length: {len(_TEXT)}\r\n"
     f"connection: close\r\n\r\n{_TEXT}"
 ).encode()
+_WRONG_PREFACE: Final = frame(SETTINGS, 0, 0) + goaway(0, ErrorCode.PROTOCOL_ERROR, _TEXT.encode())
 _TLS: Final = b"\x16\x03"
 """What a handshake of TLS begins with."""
+_HTTP1: Final = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"TRACE ", b"PATCH ")
+"""What a request of HTTP/1.1 begins with (RFC 9110, section 9.1, and RFC 5789)."""
+_STARTS: Final = (PREFACE, _TLS, *_HTTP1)
 
 _log = logger("micro_rt.listener")
 
@@ -143,7 +149,7 @@ class _Arrival(asyncio.Protocol):
             transport.set_protocol(protocol)
             protocol.connection_made(transport)
             protocol.data_received(first)
-        elif PREFACE.startswith(first):
+        elif any(start.startswith(first) for start in _STARTS if len(first) < len(start)):
             self._first = first
         else:
             self._answer(transport, first)
@@ -162,11 +168,12 @@ class _Arrival(asyncio.Protocol):
     def _answer(self, transport: asyncio.Transport, first: bytes) -> None:
         """Says what is served here, and ends our half."""
         self._answered = True
+        known = first.startswith((_TLS, *_HTTP1))
         what = "TLS" if first.startswith(_TLS) else "another protocol than HTTP/2"
         _log.info("a connection is closed, because it speaks %s", what, extra=sparsely(what))
         self._stop_timer()
         self._timer = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT, self.cut)
-        transport.write(_ANSWER)
+        transport.write(_ANSWER if known else _WRONG_PREFACE)
         try:
             transport.write_eof()
         except OSError:  # It is gone, and the event loop has not noticed yet.

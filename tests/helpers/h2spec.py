@@ -10,11 +10,10 @@ from xml.etree import ElementTree
 
 from tests.helpers.missing import missing
 from tests.servers.cache import Unobtainable
-from tests.servers.obtain import go_tool
+from tests.servers.tools import TOOLS
 
 __all__ = ["Report", "h2spec"]
 
-MODULE, VERSION = "github.com/summerwind/h2spec", "v2.2.1+incompatible"
 ANSWER = 60
 """Seconds that h2spec waits for a frame. No case waits for what must not come, so it takes no longer if all is well."""
 LIMIT = 300
@@ -43,7 +42,7 @@ async def h2spec(port: int, folder: Path, path: str = "/") -> Report:
         path: of a GET that the server answers. A few cases are skipped if the answer has fewer than five bytes.
     """
     try:
-        program = await asyncio.to_thread(go_tool, MODULE, VERSION, f"{MODULE}/cmd/h2spec")
+        program = await asyncio.to_thread(TOOLS["h2spec"].path)
     except Unobtainable as reason:
         missing(reason)
     report, log = folder / "h2spec.xml", folder / "h2spec.log"

@@ -45,6 +45,8 @@ class Peer:
         self.h2.local_settings = Settings(
             client=client, initial_values={SettingCodes[name]: value for name, value in settings.items()}
         )
+        if "HEADER_TABLE_SIZE" in settings:  # h2 holds the other side to a change, and not to the first value.
+            self.h2.decoder.max_allowed_table_size = settings["HEADER_TABLE_SIZE"]
         self.h2.initiate_connection()
 
     async def events(self) -> AsyncIterator[Event]:
@@ -372,15 +374,17 @@ def changed(**fields: str) -> list[tuple[str, str]]:
 
 
 @asynccontextmanager
-async def client() -> AsyncIterator[Peer]:
+async def client(**settings: int) -> AsyncIterator[Peer]:
     """A peer that calls a service of ours."""
     async with our_server() as (_, service):
         assert service.node is not None
         host, _, port = service.node.address.rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
-        yield Peer(reader, writer, client=True)
-        writer.close()
-        await writer.wait_closed()
+        try:
+            yield Peer(reader, writer, client=True, **settings)
+        finally:
+            writer.close()
+            await writer.wait_closed()
 
 
 async def statuses(peer: Peer, count: int) -> dict[int, dict[str, str]]:

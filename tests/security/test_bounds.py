@@ -12,11 +12,11 @@ import pytest
 
 from tests import lowest as lowest_tests
 from tests import newest
-from tests.helpers import h2spec
 from tests.helpers.missing import missing
 from tests.lowest import lowest
 from tests.servers import obtain
 from tests.servers.cache import Unobtainable
+from tests.servers.tools import TOOLS
 
 ROOT = Path(__file__).parent.parent.parent
 BOUNDS: dict[str, Any] = tomllib.loads((Path(__file__).parent / "bounds.toml").read_text())
@@ -91,7 +91,7 @@ def test_go_modules_that_are_downloaded_have_checksums() -> None:
     modules = [
         ("consul", f"github.com/hashicorp/consul v{obtain.CONSUL}"),
         ("etcd", f"go.etcd.io/etcd/server/v3 v{obtain.ETCD}"),
-        ("h2spec", f"{h2spec.MODULE} {h2spec.VERSION}"),
+        *((name, f"{tool.module} {tool.version}") for name, tool in TOOLS.items()),
     ]
     for name, required in modules:
         folder = ROOT / "tests" / "servers" / "go" / name

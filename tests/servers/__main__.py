@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from tests.servers.cache import Unobtainable, show
 from tests.servers.obtain import RECIPES
 from tests.servers.shared import KINDS, Servers
+from tests.servers.tools import TOOLS
 
 __all__ = ["main"]
 
@@ -30,7 +31,9 @@ def main(arguments: list[str]) -> int:
     # background like that.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return _obtain(options.kinds or KINDS) if options.what == "obtain" else _run(options.kinds or list(_PARTS))
+        if options.what == "run":
+            return _run(options.kinds or list(_PARTS))
+        return _obtain(options.kinds) if options.kinds else _obtain(KINDS) | _obtain_tools()
     except KeyboardInterrupt:
         return 130
 
@@ -46,6 +49,20 @@ def _obtain(kinds: Iterable[str]) -> int:
             missing += 1
         else:
             show(f"{found} after {time.monotonic() - start:.0f} s: {found.path}")
+    return 1 if missing else 0
+
+
+def _obtain_tools() -> int:
+    missing = 0
+    for name, tool in TOOLS.items():
+        start = time.monotonic()
+        try:
+            path = tool.path()
+        except Unobtainable as error:
+            show(f"not to be had: {error}")
+            missing += 1
+        else:
+            show(f"{name} {tool.version} after {time.monotonic() - start:.0f} s: {path}")
     return 1 if missing else 0
 
 

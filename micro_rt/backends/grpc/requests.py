@@ -2,7 +2,8 @@
 
 Rules kept here:
 
-- A request that is not gRPC's is answered in HTTP (405, 415). One that is, and is wrong, is answered with a status.
+- A request that is not gRPC's is answered in HTTP (405, 415), and one that is no POST also with a text, which browsers
+  and command lines show. One that is gRPC's, and is wrong, is answered with a status.
 - No field with a control character reaches a handler, or a log: it makes its request malformed (RFC 9110, section
   5.5).
 - What a field means is found out once, and noted on the field and on its block: the decoder gives the same objects
@@ -29,7 +30,17 @@ __all__ = ["Request", "read_request"]
 class Request:
     """What the fields of a request say. Calls with the same fields share it."""
 
-    __slots__ = ("content_subtype", "malformed", "metadata", "path", "refusal", "response", "timeout")
+    __slots__ = (
+        "content_subtype",
+        "foreign",
+        "malformed",
+        "metadata",
+        "path",
+        "refusal",
+        "response",
+        "text",
+        "timeout",
+    )
 
     def __init__(self) -> None:
         self.path = ""
@@ -45,6 +56,10 @@ class Request:
         """Whether the stream is to be reset (RFC 9113, section 8.1.1)."""
         self.refusal: Error | None = None
         """What the call ends with before a handler begins. It is not raised."""
+        self.foreign = False
+        """Whether it is no call: it is answered when all of it has come."""
+        self.text = b""
+        """What is sent before that, to whoever does not speak gRPC."""
 
 
 def read_request(fields: Iterable[Field]) -> Request:
@@ -76,21 +91,26 @@ def read_request(fields: Iterable[Field]) -> Request:
     if pairs:
         request.metadata = EMPTY.with_received(*pairs)
     if subtype is None:
+        request.foreign = True
         request.response = _NOT_GRPC
         request.refusal = Unknown(f"content-type {content_type.decode('latin-1')!r} is not gRPC's application/grpc")
     elif subtype != "proto":
         request.content_subtype = subtype
         request.response = response_group(subtype)
     if method != b"POST":
+        request.foreign = True
         request.response = _NOT_POST
         request.refusal = Unknown("gRPC calls are POST requests")
+        if method != b"HEAD":
+            request.text = _TEXT
     return request
 
 
 _CONTENT_TYPE_FIELD: Final = (b"content-type", b"application/grpc")
 _RESPONSE: Final = Group([(b":status", b"200"), _CONTENT_TYPE_FIELD])
 _NOT_GRPC: Final = Group([(b":status", b"415"), _CONTENT_TYPE_FIELD])
-_NOT_POST: Final = Group([(b":status", b"405"), _CONTENT_TYPE_FIELD])
+_NOT_POST: Final = Group([(b":status", b"405"), (b"content-type", b"text/plain; charset=utf-8"), (b"allow", b"POST")])
+_TEXT: Final = b"This port serves gRPC, whose calls are POST requests.\n"
 
 # What a field may mean
 _IGNORED: Final = 0

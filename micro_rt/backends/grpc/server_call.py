@@ -178,6 +178,10 @@ class ServerCall(Incoming):
         try:
             refusal = self._request.refusal
             if refusal is not None:
+                if self._request.foreign:
+                    await self._whole_request()
+                if self._request.text:
+                    self._held.append(self._request.text)
                 await self.finish(refusal)
                 return
             await self._link.serving.dispatch(self)

@@ -147,6 +147,17 @@ class Incoming(ServerStream):
             finally:
                 self._waiter = None
 
+    async def _whole_request(self) -> None:
+        """Waits until the client has sent all of what is no call: its mistakes are answered before the response."""
+        while not self._ended:
+            if self._stream.local >= DONE:
+                raise self._gone()
+            self._waiter = waiter = self._link.loop.create_future()
+            try:
+                await waiter
+            finally:
+                self._waiter = None
+
     def _is_cut_off(self) -> bool:
         """Returns whether the client has ended the call inside of a message, and notes it."""
         try:

@@ -8,16 +8,18 @@ import socket
 import stat
 from contextlib import suppress
 from pathlib import Path
+from struct import pack
 
 import pytest
 
 from micro_rt.backends.grpc.server import listen
 from micro_rt.backends.grpc.server_limits import ServerLimits
 from micro_rt.errors import FailedPrecondition
+from micro_rt.http2.errors import ErrorCode
 from micro_rt.http2.frames import PREFACE
 from tests.helpers.waiting import eventually, soon
 from tests.unit.grpc.served import echo, unary
-from tests.unit.http2.peers import settings
+from tests.unit.http2.peers import frames_of, settings
 
 
 async def connect(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -35,12 +37,11 @@ async def all_of(reader: asyncio.StreamReader) -> bytes:
     ("first", "log"),
     [
         (b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", "another protocol than HTTP/2"),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\r", "another protocol than HTTP/2"),
+        (b"PATCH / HTTP/1.1\r\n", "another protocol than HTTP/2"),
         (b"\x16\x03\x01\x02\x00\x01\x00", "TLS"),
-        (b"\0", "another protocol than HTTP/2"),
     ],
 )
-async def test_who_speaks_something_else_is_told_what_is_served_here(
+async def test_who_speaks_http_1_or_tls_is_told_in_http_1_what_is_served_here(
     first: bytes, log: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -55,6 +56,47 @@ async def test_who_speaks_something_else_is_told_what_is_served_here(
     writer.close()
     await listener.close()
     assert f"a connection is closed, because it speaks {log}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\r",
+        b"INVALID CONNECTION PREFACE\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"get / HTTP/1.1\r\n",
+        b"\x16\x02",
+        b"\0",
+    ],
+)
+async def test_a_wrong_preface_is_a_connection_error(  # RFC 9113, section 3.4
+    first: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    listener = await listen("127.0.0.1:0", echo)
+    reader, writer = await connect(listener.address)
+    writer.write(first + bytes(100_000))
+    (settings_frame, goaway) = frames_of(await all_of(reader))
+    assert settings_frame == (4, 0, 0, b"")
+    assert goaway[:3] == (7, 0, 0)
+    assert goaway[3][:8] == pack(">II", 0, ErrorCode.PROTOCOL_ERROR)
+    assert b"gRPC" in goaway[3][8:]
+    writer.close()
+    await listener.close()
+    assert "a connection is closed, because it speaks another protocol than HTTP/2" in caplog.text
+
+
+@pytest.mark.parametrize("first", [b"GET /", b"CONNECT x"])
+async def test_a_request_of_http_1_may_come_byte_by_byte(first: bytes) -> None:
+    listener = await listen("127.0.0.1:0", echo)
+    reader, writer = await connect(listener.address)
+    for byte in first:
+        writer.write(bytes([byte]))
+        await writer.drain()
+        await asyncio.sleep(0)
+    assert (await all_of(reader)).startswith(b"HTTP/1.1 505 ")
+    writer.close()
+    await listener.close()
 
 
 async def test_the_preface_may_come_byte_by_byte() -> None:

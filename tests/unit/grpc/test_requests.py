@@ -43,6 +43,7 @@ def test_the_content_type_is_answered(content_type: bytes, subtype: str, answer:
     ("fields", "http", "code"),
     [
         (changed(method=b"GET"), b"405", Code.UNKNOWN),
+        (changed(method=b"HEAD"), b"405", Code.UNKNOWN),
         (changed(method=b"GET", content_type=b"text/html"), b"405", Code.UNKNOWN),
         (changed(content_type=b"text/html"), b"415", Code.UNKNOWN),
         (changed(content_type=b"application/grpc-web"), b"415", Code.UNKNOWN),
@@ -59,6 +60,11 @@ def test_a_request_that_is_wrong(fields: Any, http: bytes, code: Code) -> None:
     request = read(fields)
     assert request.refusal is not None
     assert (request.response.fields[0], request.refusal.code) == ((b":status", http), code)
+
+
+@pytest.mark.parametrize(("method", "text"), [(b"GET", True), (b"PUT", True), (b"HEAD", False), (b"POST", False)])
+def test_who_asks_as_a_browser_does_gets_a_text(method: bytes, text: bool) -> None:
+    assert bool(read(changed(method=method)).text) is text  # A response to HEAD has none (RFC 9110, section 9.3.2).
 
 
 def test_a_request_that_is_not_grpc_ran_nothing() -> None:

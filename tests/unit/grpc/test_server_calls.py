@@ -7,6 +7,7 @@ import asyncio
 import logging
 import sys
 from contextlib import suppress
+from struct import pack
 from typing import Any
 
 import pytest
@@ -136,7 +137,7 @@ async def test_empty_messages_without_end_do_not_fill_the_memory() -> None:
 @pytest.mark.parametrize(
     ("fields", "http", "code"),
     [
-        (changed(method=b"GET"), b"405", Code.UNKNOWN),
+        (changed(method=b"HEAD"), b"405", Code.UNKNOWN),
         (changed(content_type=b"text/html"), b"415", Code.UNKNOWN),
         (changed(grpc_encoding=b"gzip"), b"200", Code.UNIMPLEMENTED),
         (changed(grpc_timeout=b"soon"), b"200", Code.INVALID_ARGUMENT),
@@ -150,13 +151,33 @@ async def test_a_wrong_request_is_told_so_and_runs_nothing(fields: Any, http: by
         ran.append(stream.path)
 
     client = Client(run)
-    answers = await client.ask(unary(1, fields=fields), request(3, fields))
+    foreign = http in (b"405", b"415")  # It is answered when all of it has come.
+    answers = await client.ask(unary(1, fields=fields), request(3, fields, foreign))
     for answer in answers.values():
         assert (answer.headers[b":status"], answer.status) == (http, code)
         assert not answer.trailers
         assert answer.ended
-    assert answers[3].reset == ErrorCode.NO_ERROR, "the client was not told that nobody reads"
+    assert answers[3].reset == (None if foreign else ErrorCode.NO_ERROR), "the client was not told that nobody reads"
     assert not ran
+
+
+@pytest.mark.parametrize("window", [65_535, 1])
+async def test_a_request_that_is_no_post_is_answered_as_on_the_web(window: int) -> None:
+    client = Client(never, first=PREFACE + settings((4, window)) + ACK)
+    answers = await client.ask(request(1, changed(method=b"GET"), ended=True), request(3, changed(method=b"PUT")))
+    client.send(raw(WINDOW_UPDATE, 0, 1, pack(">I", 1000)), raw(WINDOW_UPDATE, 0, 3, pack(">I", 1000)))
+    answers = await client.ask(data(3, b"no message"))
+    assert answers.keys() == {1}, "a request was answered before its end"
+    answers = await client.ask(data(3, b"", True))
+    for answer in answers.values():
+        assert answer.headers[b":status"] == b"405"
+        assert answer.headers[b"allow"] == b"POST"  # RFC 9110, section 15.5.6
+        assert answer.headers[b"content-type"].startswith(b"text/plain")
+        assert b"gRPC" in answer.data
+        assert answer.status == Code.UNKNOWN
+        assert answer.ended
+    assert (answers[1].reset, answers[3].reset) == (None, None)
+    assert not client.link.calls
 
 
 async def test_a_path_with_a_control_character_is_reset() -> None:

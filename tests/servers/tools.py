@@ -1,0 +1,38 @@
+"""The programs in Go that tests call our servers with. Each is built once, at the version that is named here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.servers.cache import Say, show
+from tests.servers.obtain import go_tool
+
+__all__ = ["TOOLS", "GoTool"]
+
+
+@dataclass(frozen=True)
+class GoTool:
+    """A program in Go that somebody published."""
+
+    module: str
+    version: str
+    package: str
+    """The program's, relative to the module."""
+
+    def path(self, say: Say = show) -> Path:
+        """Returns where it is, built the first time.
+
+        Raises:
+            Unobtainable: it cannot be built here; says why.
+        """
+        return go_tool(self.module, self.version, f"{self.module}/{self.package}", say=say)
+
+
+TOOLS: Mapping[str, GoTool] = {
+    "ghz": GoTool("github.com/bojand/ghz", "v0.93.0", "cmd/ghz"),
+    "grpcurl": GoTool("github.com/fullstorydev/grpcurl", "v1.9.4", "cmd/grpcurl"),
+    "h2spec": GoTool("github.com/summerwind/h2spec", "v2.2.1+incompatible", "cmd/h2spec"),
+}
+"""By name. Half a minute of two cores builds all of them, once what they share with Consul and etcd is built."""
