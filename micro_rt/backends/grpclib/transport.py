@@ -148,7 +148,7 @@ _log = logger("micro_rt.backends.grpclib.transport")
 
 
 class GrpclibTransport:
-    """The transport ``grpclib``, and the default ``grpc``: gRPC over HTTP/2, with or without TLS.
+    """The transport ``grpclib``: gRPC over HTTP/2, with or without TLS.
 
     Args:
         tls: secures the connections to other nodes, and is set to offer HTTP/2; None for connections without TLS.
