@@ -15,7 +15,7 @@ Rules:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
@@ -26,7 +26,7 @@ from micro_rt.kit.address import count, scheme_of, seconds_or_zero
 from micro_rt.kit.secrets import scrubbed, without_secrets
 from micro_rt.selector.base import Selector
 from micro_rt.service.missing import remedy
-from micro_rt.transport.base import Transport
+from micro_rt.transport.base import Transport, capabilities_of
 
 __all__ = [
     "Configured",
@@ -45,6 +45,8 @@ __all__ = [
 ValueT = TypeVar("ValueT")
 
 _DEFAULT_TRANSPORT = "grpc"
+_DOES: Mapping[str, str] = {"unix_sockets": "listens on Unix sockets", "limits": "has limits"}
+"""What a transport with a capability does, for those that settings need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,7 @@ class Transports:
 
     def __init__(self, given: str | Transport | Configured | None) -> None:
         chosen, self._setting = setting_of(given, "transport", _DEFAULT_TRANSPORT)
+        self._shown = f"{self._setting}={chosen if isinstance(chosen, str) else type(chosen).__name__!r}"
         self._own: Transport | None = None
         if not isinstance(chosen, str):
             self._own = chosen
@@ -183,6 +186,23 @@ class Transports:
         if self._own is None:
             self._own = _transport(_DEFAULT_TRANSPORT, self._setting)
         return self._own
+
+    def require(self, capability: str, needed_by: str, otherwise: str) -> None:
+        """Refuses a setting that the service's own transport cannot honor.
+
+        Args:
+            capability: the field of ``Capabilities`` that the setting needs.
+            needed_by: the setting, and what it says: ``"address='unix:/run/lab.sock'"``.
+            otherwise: what to do to keep the transport: ``"listen on host:port"``.
+
+        Raises:
+            FailedPrecondition: the transport does not declare the capability.
+        """
+        if not getattr(capabilities_of(self.own), capability):
+            raise FailedPrecondition(
+                f"{needed_by} needs a transport that {_DOES[capability]}, and {self._shown} does not: "
+                f"use transport={_DEFAULT_TRANSPORT!r}, or {otherwise}"
+            )
 
     def speaking(self, protocol: str) -> Transport:
         """Returns the transport for the nodes of a protocol.

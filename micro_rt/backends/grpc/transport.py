@@ -11,7 +11,7 @@ from micro_rt.backends.grpc.client import GrpcConnection
 from micro_rt.backends.grpc.framing import MAX_MESSAGE
 from micro_rt.backends.grpc.server import listen
 from micro_rt.backends.grpc.server_limits import ServerLimits
-from micro_rt.transport.base import Connection, Dispatch, Listener
+from micro_rt.transport.base import Capabilities, Connection, Dispatch, Listener
 
 __all__ = ["GrpcTransport"]
 
@@ -29,6 +29,8 @@ class GrpcTransport:
 
     name = "grpc"
     """The protocol, as nodes name it in the registry."""
+    capabilities = Capabilities(unix_sockets=True, limits=True, ordered_waiting=True, empty_frames=True)
+    """All that a transport can do."""
 
     def __init__(
         self, tls: ssl.SSLContext | None = None, *, receive: int = MAX_MESSAGE, send: int = MAX_MESSAGE

@@ -17,6 +17,7 @@ from micro_rt.kit.pipe import Pipe
 from micro_rt.kit.shared import Shared
 from micro_rt.logs import logger, sparsely
 from micro_rt.metadata import EMPTY, Metadata
+from micro_rt.text import printable
 from micro_rt.transport.base import (
     ClientStream,
     Connection,
@@ -51,7 +52,17 @@ class MemoryTransport:
         return _MemoryConnection(address)
 
     async def listen(self, address: str, dispatch: Dispatch) -> Listener:
-        """Listens under a name of its own, or under the one given: ``"memory:1"``; other addresses are not used."""
+        """Listens under a name of its own, or under the one given: ``"memory:1"``; ``host:port`` is not used.
+
+        Raises:
+            FailedPrecondition: somebody listens there already, or it is the address of a Unix socket.
+        """
+        if address.startswith("unix:"):
+            raise FailedPrecondition(
+                printable(
+                    f"transport='memory' does not listen on Unix sockets, such as {address}; transport='grpc' does"
+                )
+            )
         listener = _MemoryListener(dispatch)
         await listener.open(address)
         return listener
