@@ -58,7 +58,7 @@ def check_address(address: str | Configured | None, transports: Transports) -> N
     """
     chosen, setting = setting_of(address, "address", "")
     if chosen.startswith(UNIX):
-        transports.require("unix_sockets", f"{setting}={without_secrets(chosen)!r}", "listen on host:port")
+        transports.require("unix_sockets", f"{setting}={chosen!r}", "listen on host:port")
 
 
 def listen_address(address: str | Configured | None, *, loopback: bool) -> str:

@@ -172,7 +172,7 @@ class Transports:
 
     def __init__(self, given: str | Transport | Configured | None) -> None:
         chosen, self._setting = setting_of(given, "transport", _DEFAULT_TRANSPORT)
-        self._shown = f"{self._setting}={chosen if isinstance(chosen, str) else type(chosen).__name__!r}"
+        self._shown = f"{self._setting}={repr(chosen) if isinstance(chosen, str) else f'<{type(chosen).__name__}>'}"
         self._own: Transport | None = None
         if not isinstance(chosen, str):
             self._own = chosen
