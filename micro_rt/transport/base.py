@@ -19,8 +19,8 @@
 - What arrived before a status, or before the connection was lost after a status, can still be read.
 - The content subtype of a call arrives as it was sent, whatever it is: the server chooses the codec by it.
 
-What only some transports can do is a capability (``Capabilities``). A transport declares those that it has, and refuses what needs
-another one: it ignores nothing. A service asks before it starts.
+What only some transports can do is a capability (``Capabilities``). A transport declares those that it has, and refuses
+what needs another one: it ignores nothing. A service asks before it starts.
 
 A transport is made without arguments. ``micro_rt.testing.contracts.TransportContract`` checks these promises.
 """
@@ -76,13 +76,14 @@ class Capabilities:
     unix_sockets: bool = False
     """Whether it listens on ``unix:`` and a path, and connects there. Otherwise both raise ``FailedPrecondition``."""
     limits: bool = False
-    """Whether a server bounds what clients make it spend: the calls of a connection, the size of a message before any of it is
-    kept, connections that stay silent, and floods. The client bounds the size of a message too."""
+    """Whether a server bounds what clients make it spend: the calls of a connection, the size of a message before any of
+    it is kept, connections that stay silent, and floods. The client bounds the size of a message too."""
     ordered_waiting: bool = False
-    """Whether calls that wait, because the server takes no more of them, begin in their order, and cost the same however many wait."""
+    """Whether calls that wait, because the server takes no more of them, begin in their order, and cost the same however
+    many wait."""
     empty_frames: bool = False
-    """Whether frames without content, which proxies may put between the parts of a message, mean nothing. This concerns
-    transports over HTTP/2."""
+    """Whether frames without content, which proxies may put between the parts of a message, mean nothing. This
+    concerns transports over HTTP/2."""
 
 
 class ClientStream(ABC):

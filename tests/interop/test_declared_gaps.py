@@ -1,5 +1,6 @@
-"""What ``Capabilities`` promise of transports over HTTP/2, shown with peers that speak it: each transport that declares one keeps
-it, and each that does not still lacks it.
+"""What ``Capabilities`` promise of transports over HTTP/2, shown with peers that speak it.
+
+Each transport that declares one has it, and each that does not still lacks it.
 """
 
 from __future__ import annotations
@@ -177,7 +178,7 @@ async def test_calls_that_wait_begin_in_order_and_cost_the_same_however_many_wai
             await peer.answer(stream)
 
     async def per_call(count: int) -> float:
-        """Returns how often the event loop is told to call something, for each of so many calls that wait for their turn."""
+        """Returns how often the event loop is told to call something, for each of so many calls that wait."""
         order: list[int] = []
 
         async def numbered(number: int) -> None:

@@ -17,8 +17,8 @@ __all__ = ["declared"]
 def declared(transport: Transport, capability: str) -> Iterator[None]:
     """Holds what is inside to what a transport declares.
 
-    With the capability, nothing changes. Without it, what is inside must fail with an assertion or an error of ours: the test
-    then counts as an expected failure. If it passes, the test fails, because the gap exists no longer.
+    With the capability, nothing changes. Without it, what is inside must fail with an assertion or an error of ours: the
+    test then counts as an expected failure. If it passes, the test fails, because the gap exists no longer.
 
     Args:
         transport: whose capability it is.
