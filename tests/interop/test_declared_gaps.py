@@ -6,7 +6,7 @@ Each transport that declares one has it, and each that does not still lacks it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -35,7 +35,7 @@ ANNOUNCED = b"\0\xff\xff\xff\xff" + bytes(1_000)
 @asynccontextmanager
 async def listening(
     engine: Engine, dispatch: Dispatch
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Listens, and gives a connection that nothing has been sent on."""
     listener = await engine().listen("127.0.0.1:0", dispatch)
     host, _, port = listener.address.rpartition(":")

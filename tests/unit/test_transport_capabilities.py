@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ async def test_a_unix_socket_is_refused_before_anything_is_opened(transport: Any
     started: list[str] = []
 
     @asynccontextmanager
-    async def lifespan(_: micro.Service) -> AsyncIterator[None]:
+    async def lifespan(_: micro.Service) -> AsyncGenerator[None]:
         started.append("lifespan")
         yield
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import pytest
@@ -14,7 +14,7 @@ __all__ = ["declared"]
 
 
 @contextmanager
-def declared(transport: Transport, capability: str) -> Iterator[None]:
+def declared(transport: Transport, capability: str) -> Generator[None]:
     """Holds what is inside to what a transport declares.
 
     With the capability, nothing changes. Without it, what is inside must fail with an assertion or an error of ours: the
