@@ -90,9 +90,11 @@ def _hostile(plan: Plan) -> Table:
 
     for attack, title in ATTACKS.items():
         plan.progress(f"a hostile client: {title}")
-        found = take_turns(
-            tuple(NAMES), plan.count(3, 1), lambda name, attack=attack: measure(name, attack), lambda _: None
-        )
+
+        def once(name: str, attack: str = attack) -> Cost:
+            return measure(name, attack)
+
+        found = take_turns(tuple(NAMES), plan.count(3, 1), once, lambda _: None)
         rows.append([title, "", "", ""])
         rows += [
             [
@@ -149,7 +151,7 @@ def _waiting(plan: Plan) -> Table:
         def measure(subject: str) -> float:
             name, _, waiting = subject.partition("/")
             done = clients[name].ask(kind="echo", concurrency=100 + int(waiting), seconds=plan.seconds(1.0, 0.3))
-            return done["cpu"] / done["count"] * 1e6
+            return float(done["cpu"] / done["count"] * 1e6)
 
         subjects = [f"{name}/{waiting}" for name in NAMES for waiting in (few, many)]
         for subject in subjects:

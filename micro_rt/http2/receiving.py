@@ -108,7 +108,7 @@ class Receiver(Sender):
 
         Args:
             stream: of this connection; it may have ended.
-            size: bytes of data, at most what events have delivered.
+            size: bytes of data; of more than events have delivered, as much as they have.
         """
         held = self._stream_room - stream.window - stream.taken
         if size > held:

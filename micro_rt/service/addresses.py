@@ -13,8 +13,8 @@ Rules:
   listens on IPv4, else the IPv6 address. Such a host is chosen, and chosen again when the machine loses it (moving.py). A host
   that was given, or that the service listens on alone, stays.
 - A loopback address is never listed where other machines look it up: the start fails instead.
-- A Unix socket, ``unix:/path``, is advertised as it is, on this machine alone; with a registry that reaches further, the start
-  fails.
+- A Unix socket, ``unix:/path``, is advertised as it is, on this machine alone; with a registry that reaches further, or a
+  transport that does not listen on Unix sockets, the start fails.
 - An address of the transport ``memory`` is advertised as it is.
 """
 
@@ -28,9 +28,10 @@ from dataclasses import dataclass
 from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.net import bracketed, is_every_interface, is_loopback, own_host, split_server
 from micro_rt.kit.secrets import without_secrets
-from micro_rt.service.parts import Configured, setting_of
+from micro_rt.listener.address import UNIX
+from micro_rt.service.parts import Configured, Transports, setting_of
 
-__all__ = ["Advertised", "advertised_address", "listen_address"]
+__all__ = ["Advertised", "advertised_address", "check_address", "listen_address"]
 
 _PORT_ALONE = re.compile(r":?(\d{1,5})", re.ASCII)
 
@@ -43,6 +44,21 @@ class Advertised:
     """Host and port; as it is, of the transport ``memory``."""
     chosen_host: str = ""
     """Its host, if the service chose it among those of this machine; empty if it was given."""
+
+
+def check_address(address: str | Configured | None, transports: Transports) -> None:
+    """Refuses an address at which the service's transport cannot listen, before the service opens anything.
+
+    Args:
+        address: as given in code, or else by the config.
+        transports: of the service.
+
+    Raises:
+        FailedPrecondition: it is the address of a Unix socket, and the transport does not listen on those.
+    """
+    chosen, setting = setting_of(address, "address", "")
+    if chosen.startswith(UNIX):
+        transports.require("unix_sockets", f"{setting}={chosen!r}", "listen on host:port")
 
 
 def listen_address(address: str | Configured | None, *, loopback: bool) -> str:
@@ -73,7 +89,7 @@ def advertised_address(advertise: str | Configured | None, listening: str, *, lo
     given, setting = setting_of(advertise, "advertise", "")
     if listening.startswith("memory:"):
         return Advertised(listening)
-    if listening.startswith("unix:"):
+    if listening.startswith(UNIX):
         if given:
             raise FailedPrecondition(
                 f"{setting}={without_secrets(given)!r} says where to reach a port, and the service listens on {listening}: "

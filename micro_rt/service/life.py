@@ -53,7 +53,7 @@ from micro_rt.server.dispatch import Dispatcher
 from micro_rt.server.draining import Draining
 from micro_rt.server.endpoints import describe_endpoints
 from micro_rt.server.server import Server
-from micro_rt.service.addresses import advertised_address, listen_address
+from micro_rt.service.addresses import advertised_address, check_address, listen_address
 from micro_rt.service.announce import place_of, started
 from micro_rt.service.configuration import configured, opened_config
 from micro_rt.service.environment import unknown_variables
@@ -236,10 +236,12 @@ class Life:
         plan = self._plan
         self.grace = seconds_of(plan.grace, "grace", GRACE)
         registry: Registry = part_of("registry", plan.registry, Registry)
+        transports = Transports(plan.transport, _limits(plan))
+        if plan.handlers:
+            check_address(plan.address, transports)
         await registry.open()
         stack.push_async_callback(registry.close)
         plan.health.observe("registry", lambda: registry.problem)
-        transports = Transports(plan.transport, _limits(plan))
         place = place_of("registry", plan.registry)
         self.nodes = nodes = Nodes(registry, transports.speaking, selector_factory(plan.selector), place)
         stack.push_async_callback(nodes.close)

@@ -15,10 +15,10 @@ Rules:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from micro_rt.codec.base import Codec
 from micro_rt.errors import FailedPrecondition
@@ -26,7 +26,7 @@ from micro_rt.kit.address import count, scheme_of, seconds_or_zero
 from micro_rt.kit.secrets import scrubbed, without_secrets
 from micro_rt.selector.base import Selector
 from micro_rt.service.missing import remedy
-from micro_rt.transport.base import Transport
+from micro_rt.transport.base import Transport, capabilities_of
 from micro_rt.transport.limits import ServiceLimits, SupportsLimits
 
 __all__ = [
@@ -46,6 +46,12 @@ __all__ = [
 ValueT = TypeVar("ValueT")
 
 _DEFAULT_TRANSPORT = "grpc"
+_DOES: Mapping[str, str] = {
+    "unix_sockets": "listens on Unix sockets",
+    "limits": "bounds what clients make a server spend",
+    "message_sizes": "bounds how large messages are",
+}
+"""What a transport with a capability does, for those that settings need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,26 +173,45 @@ class Transports:
         limits: what they keep; None if the service says nothing.
 
     Raises:
-        FailedPrecondition: a transport was named, and none has that name; or the service has limits, and its transport
-            has none that can be set.
+        FailedPrecondition: a transport was named, and none has that name; or it cannot keep the limits of the service.
     """
 
     def __init__(self, given: str | Transport | Configured | None, limits: ServiceLimits | None = None) -> None:
         chosen, self._setting = setting_of(given, "transport", _DEFAULT_TRANSPORT)
         self._limits = limits
+        self._shown = f"{self._setting}={repr(chosen) if isinstance(chosen, str) else f'<{type(chosen).__name__}>'}"
         self._own: Transport | None = None
         if not isinstance(chosen, str):
-            self._own = self._limited(chosen, type(chosen).__name__)
+            self._own = self._limited(chosen)
         elif chosen != _DEFAULT_TRANSPORT:
-            self._own = self._limited(_transport(chosen, self._setting), chosen)
+            self._own = self._limited(_transport(chosen, self._setting))
         self._others: dict[str, Transport] = {}
+        if limits is not None:
+            self._require_limits(limits)
 
     @property
     def own(self) -> Transport:
         """The transport that the service was made with."""
         if self._own is None:
-            self._own = self._limited(_transport(_DEFAULT_TRANSPORT, self._setting), _DEFAULT_TRANSPORT)
+            self._own = self._limited(_transport(_DEFAULT_TRANSPORT, self._setting))
         return self._own
+
+    def require(self, capability: str, needed_by: str, otherwise: str) -> None:
+        """Refuses a setting that the service's own transport cannot honor.
+
+        Args:
+            capability: the field of ``Capabilities`` that the setting needs.
+            needed_by: the setting, and what it says: ``"address='unix:/run/lab.sock'"``.
+            otherwise: what to do to keep the transport: ``"listen on host:port"``.
+
+        Raises:
+            FailedPrecondition: the transport does not declare the capability.
+        """
+        if not getattr(capabilities_of(self.own), capability):
+            raise FailedPrecondition(
+                f"{needed_by} needs a transport that {_DOES[capability]}, and {self._shown} does not: "
+                f"use transport={_DEFAULT_TRANSPORT!r}, or {otherwise}"
+            )
 
     def speaking(self, protocol: str) -> Transport:
         """Returns the transport for the nodes of a protocol.
@@ -201,25 +226,31 @@ class Transports:
             return self.own
         other = self._others.get(protocol)
         if other is None:
-            other = self._limited(_transport(protocol, "transport of a node"), protocol)
+            other = self._limited(_transport(protocol, "transport of a node"))
+            limits = self._limits
+            if limits is not None and limits.max_message is not None and not capabilities_of(other).message_sizes:
+                raise FailedPrecondition(
+                    f"max_message={limits.max_message} needs a transport that {_DOES['message_sizes']}, and that of the nodes "
+                    f"that speak {protocol!r} does not"
+                )
             self._others[protocol] = other
         return other
 
-    def _limited(self, transport: Transport, name: str) -> Transport:
-        limits = self._limits
-        if limits is None:
+    def _require_limits(self, limits: ServiceLimits) -> None:
+        if limits.server is not None:
+            self.require("limits", "limits=", "leave it out")
+        if limits.max_message is not None:
+            self.require("message_sizes", f"max_message={limits.max_message}", "leave it out")
+        if limits.sizes is not None:
+            self.require("message_sizes", "the option limits of a method in the .proto", "leave it out")
+
+    def _limited(self, transport: Transport) -> Transport:
+        """Returns a transport with the limits of the service, as far as it has any."""
+        can = capabilities_of(transport)
+        if self._limits is None or not (can.limits or can.message_sizes):
             return transport
-        if not isinstance(transport, SupportsLimits):
-            said = [
-                *(["limits="] if limits.server is not None else []),
-                *(["max_message= (MICRO_MAX_MESSAGE)"] if limits.max_message is not None else []),
-                *(["limits of a method in the .proto"] if limits.sizes is not None else []),
-            ]
-            raise FailedPrecondition(
-                f"the transport {name!r} cannot keep what the service says by {' and '.join(said)}: leave that out, or take "
-                "transport='grpc'"
-            )
-        return transport.limited(limits)
+        limited: Transport = cast("SupportsLimits", transport).limited(self._limits)
+        return limited
 
 
 def names_of(part: str) -> list[str]:

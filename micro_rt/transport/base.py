@@ -19,6 +19,9 @@
 - What arrived before a status, or before the connection was lost after a status, can still be read.
 - The content subtype of a call arrives as it was sent, whatever it is: the server chooses the codec by it.
 
+What only some transports can do is a capability (``Capabilities``). A transport declares those that it has, and refuses
+what needs another one: it ignores nothing. A service asks before it starts.
+
 A transport is made without arguments. ``micro_rt.testing.contracts.TransportContract`` checks these promises.
 """
 
@@ -30,6 +33,7 @@ import logging
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Coroutine
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast
 
 from google.protobuf.message import DecodeError
@@ -43,12 +47,14 @@ from micro_rt.status_pb2 import Status
 from micro_rt.text import utf8
 
 __all__ = [
+    "Capabilities",
     "ClientStream",
     "Connection",
     "Dispatch",
     "Listener",
     "ServerStream",
     "Transport",
+    "capabilities_of",
     "decode_error",
     "encode_error",
     "ended_already",
@@ -61,6 +67,25 @@ __all__ = [
 
 CLOSE_TIMEOUT = 5.0
 """Seconds that cancelled handlers get to clean up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a transport can do that not every transport can. A transport that leaves one out does not have it."""
+
+    unix_sockets: bool = False
+    """Whether it listens on ``unix:`` and a path, and connects there. Otherwise both raise ``FailedPrecondition``."""
+    limits: bool = False
+    """Whether a server bounds what clients make it spend: the calls of a connection, the size of a message before any of
+    it is kept, connections that stay silent, and floods; and has a method ``limited`` by which a service says how much."""
+    message_sizes: bool = False
+    """Whether both sides bound how large messages are, and have a method ``limited``; ``Connection.takes_sizes`` is True."""
+    ordered_waiting: bool = False
+    """Whether calls that wait, because the server takes no more of them, begin in their order, and cost the same however
+    many wait."""
+    empty_frames: bool = False
+    """Whether frames without content, which proxies may put between the parts of a message, mean nothing. This
+    concerns transports over HTTP/2."""
 
 
 class ClientStream(ABC):
@@ -247,13 +272,19 @@ class Transport(Protocol):
 
     Several transports may speak one protocol. A service calls the nodes of its own transport's protocol through that transport,
     and those of another protocol through the transport whose entry point is named like the protocol.
+
+    Its attribute ``capabilities`` is a ``Capabilities``. A transport without that attribute has none of them.
     """
 
     name: str
     """The protocol that it speaks, as nodes name it in the registry: ``"grpc"``."""
 
     def connection(self, address: str) -> Connection:
-        """Makes the connection to an address, without connecting yet."""
+        """Makes the connection to an address, without connecting yet.
+
+        Raises:
+            FailedPrecondition: the transport cannot connect to such an address; the message says why.
+        """
         ...
 
     async def listen(self, address: str, dispatch: Dispatch) -> Listener:
@@ -268,6 +299,12 @@ class Transport(Protocol):
             Error: the address cannot be used; the message says why and what to do.
         """
         ...
+
+
+def capabilities_of(transport: Transport) -> Capabilities:
+    """Returns what a transport declares that it can do."""
+    declared = getattr(transport, "capabilities", None)
+    return declared if isinstance(declared, Capabilities) else Capabilities()
 
 
 def handler_task(

@@ -1,15 +1,14 @@
 """What peers may make a service spend, and how large messages may be: what a service says, and a transport keeps.
 
-Not every transport has limits that can be set. One that has them has a method ``limited`` (``SupportsLimits``). A service
-with a setting that its transport cannot keep does not start.
+Not every transport has limits that can be set. One that has them declares so (``Capabilities``), and has a method ``limited``.
+A service with a setting that its transport cannot keep does not start.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Final, NamedTuple, Protocol
 
 from micro_rt.errors import ResourceExhausted
 from micro_rt.method import Method
@@ -23,9 +22,7 @@ MORE: Final = "allow more with max_message= (MICRO_MAX_MESSAGE), or with limits 
 """What errors say of messages that are larger than the limit."""
 _LARGEST: Final = (1 << 31) - 1
 """Bytes that a message of protobuf can have."""
-_KINDS: Final[Mapping[str, tuple[type, ...]]] = MappingProxyType(
-    {"int": (int,), "float": (int, float), "float | None": (int, float)}
-)
+_KINDS: Mapping[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "float | None": (int, float)}
 """What a field of a type may hold."""
 _MAY_BE_ZERO: Final = frozenset({"ping_interval", "ping_strikes"})
 
@@ -120,12 +117,8 @@ class ServiceLimits:
             raise ValueError(f"max_message={self.max_message!r}: from 1 to {_LARGEST:,} bytes")
 
 
-@runtime_checkable
 class SupportsLimits(Protocol):
-    """A transport that keeps the limits of a service.
-
-    Its connections take ``sizes=`` (``Connection.takes_sizes``): how large the messages of one call may be.
-    """
+    """A transport that keeps the limits of a service: it declares ``Capabilities.limits`` or ``message_sizes``."""
 
     def limited(self, limits: ServiceLimits) -> Transport:
         """Returns the same transport with the limits of a service."""

@@ -35,7 +35,7 @@ __all__ = [
     "trailers_of",
 ]
 
-_log = logger("micro_rt.backends.grpclib.transport")
+_log = logger("micro_rt.transport")
 
 Headers = list[tuple[str, str]]
 """Names and values; a value has one character for each byte, as latin-1 has."""

@@ -30,6 +30,7 @@ class OwnClient:
     """Our own client, and the server on grpclib."""
 
     name = "grpc"
+    capabilities = GrpclibTransport.capabilities
 
     def connection(self, address: str) -> Connection:
         return own().connection(address)
@@ -42,11 +43,13 @@ class OwnServer:
     """Our own server, and the client on grpclib."""
 
     name = "grpc"
+    capabilities = GrpclibTransport.capabilities
 
     def connection(self, address: str) -> Connection:
         return GrpclibTransport().connection(address)
 
     async def listen(self, address: str, dispatch: Dispatch) -> Listener:
+        GrpclibTransport().connection(address)  # It refuses what the client cannot reach.
         return await own().listen(address, dispatch)
 
 

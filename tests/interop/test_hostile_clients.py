@@ -145,3 +145,26 @@ async def test_a_table_of_size_0() -> None:
             assert reply.fields["grpc-status"] == "0"
             assert reply.fields["head-sent-token"] == ("the same " * 5).strip()
         assert not peer.h2.decoder.header_table.dynamic_entries
+
+
+async def test_what_is_no_call_is_answered_however_large_it_is() -> None:
+    size, sent = 1 << 20, 0
+
+    async def post(peer: Peer) -> Reply:
+        nonlocal sent
+        peer.h2.send_headers(1, changed(content_type="application/json"))
+        events = peer.events()
+        while sent < size:
+            room = min(peer.h2.local_flow_control_window(1), 16_384, size - sent)
+            if room:
+                peer.h2.send_data(1, b"x" * room)
+                sent += room
+                await peer.flush()
+            else:
+                await anext(events)
+        peer.h2.send_data(1, b"", end_stream=True)
+        return (await replies(peer, 1))[1]
+
+    async with client() as peer:
+        reply = await soon(post(peer))
+    assert reply.fields[":status"] == "415"

@@ -94,8 +94,18 @@ def test_the_distributions_hold_the_licence_and_the_changelog(dist: Path) -> Non
             assert packed.read() == content
 
 
+WITHOUT_GRPCLIB = """
+from importlib.metadata import requires
+from importlib.util import find_spec
+
+print([name for name in ("grpclib", "h2", "hpack", "hyperframe") if find_spec(name)])
+print([each for each in requires("micro-rt") if each.startswith(("grpclib", "h2", "hpack")) and "extra ==" not in each])
+"""
+
+
 def test_the_demo_runs_from_the_wheel_alone(dist: Path, programs: Path, examples: Path, tmp_path: Path) -> None:
     install(programs, next(dist.glob("*.whl")))
+    assert run(programs / "python", "-c", WITHOUT_GRPCLIB).split() == ["[]", "[]"]
     assert run(programs / "micro-rt", "--version").startswith("micro-rt 0.")
     assert run(programs / "protoc-gen-micro", "--version").startswith("protoc-gen-micro 0.")
     greeter = shutil.copytree(examples / "greeter", tmp_path / "greeter")

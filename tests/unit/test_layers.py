@@ -200,6 +200,7 @@ IMMUTABLE_CALLS = frozenset(
         "Method",
         "Path",
         "RetryPolicy",
+        "Sizes",
         "Struct",
         "TypeVar",
         "_NoSecrets",
@@ -208,8 +209,10 @@ IMMUTABLE_CALLS = frozenset(
         "cast",
         "datetime",
         "float",
+        "frame",  # of micro_rt.http2.frames: bytes
         "frozenset",
         "getattr",
+        "goaway",  # of micro_rt.http2.frames: bytes
         "logger",  # of micro_rt.logs: what it keeps is in the logging module
         "object",
         "re.compile",
@@ -248,6 +251,8 @@ def immutable(value: ast.expr) -> bool:
         return True
     if isinstance(value, ast.Tuple):
         return all(immutable(each) for each in value.elts)
+    if isinstance(value, ast.Starred):
+        return immutable(value.value)
     if isinstance(value, ast.Subscript):
         return True  # a type, or one value of a table
     if isinstance(value, ast.BinOp):

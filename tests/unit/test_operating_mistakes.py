@@ -93,11 +93,19 @@ def test_a_reason_of_several_lines_ends_in_one() -> None:
     assert ended(micro.Service("lab", registry="memory:", lifespan=broken)) == "lab: the database is away: try later"
 
 
-def test_a_missing_extra_ends_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "consul", None)
-    for module in [name for name in sys.modules if name.startswith("micro_rt.backends.consul")]:
+@pytest.mark.parametrize(
+    ("extra", "options"),
+    [("consul", {"registry": "consul:"}), ("grpclib", {"registry": "memory:", "transport": "grpclib"})],
+    ids=["consul", "grpclib"],
+)
+def test_a_missing_extra_ends_in_a_line(extra: str, options: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, extra, None)
+    for module in [name for name in sys.modules if name.startswith(f"micro_rt.backends.{extra}")]:
         monkeypatch.delitem(sys.modules, module)
-    assert 'pip install "micro-rt[consul]"' in ended(micro.Service("lab", registry="consul:"))
+    said = ended(micro.Service("lab", **options))  # type: ignore[arg-type]
+    assert f" needs {extra}" in said
+    assert said.endswith(f', which is not installed: pip install "micro-rt[{extra}]"')
+    assert "\n" not in said
 
 
 def test_a_mistake_in_code_keeps_its_traceback() -> None:

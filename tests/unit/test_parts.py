@@ -74,6 +74,8 @@ def test_an_entry_point_that_names_no_module_says_so(declare: Declare, value: st
         ("registry", "consul", "consul", 'pip install "micro-rt[consul]"'),
         ("registry", "consul", "aiohttp", 'pip install "micro-rt[consul]"'),
         ("registry", "mdns", "zeroconf", 'pip install "micro-rt[mdns]"'),
+        ("transport", "grpclib", "grpclib", 'pip install "micro-rt[grpclib]"'),
+        ("transport", "grpclib", "h2", 'pip install "micro-rt[grpclib]"'),
     ],
 )
 def test_a_missing_library_of_ours_names_our_extra(part: str, name: str, library: str, advice: str) -> None:

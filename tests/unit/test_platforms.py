@@ -35,7 +35,7 @@ CALLS = """
             return request
 
     async def main():
-        for registry, transport in (("memory:", "memory"), ("memory:", "grpclib"), ("local:", "grpclib")):
+        for registry, transport in (("memory:", "memory"), ("memory:", "grpclib"), ("local:", "grpc")):
             service = micro.Service("lab", registry=registry, transport=transport, ttl=5.0)
             service.handle(Lab())
             async with service, micro.Service("web", registry=registry) as web:
@@ -137,7 +137,7 @@ def test_calls_and_the_embedded_registry_and_broker_work(platform: str, tmp_path
     assert run(platform, CALLS, tmp_path).splitlines() == [
         "memory: memory answered",
         "memory: grpclib answered",
-        "local: grpclib answered",
+        "local: grpc answered",
         "broker 0",
     ]
 

@@ -220,6 +220,7 @@ async def test_every_setting_of_a_service_can_be_in_its_config(caplog: pytest.Lo
             "broker": "memory:",
             "grace": "1.5s",
             "max_memory": 1000,
+            "max_message": 2000,
             "registry": "memory:",
             "selector": "random",
             "store": "memory:",

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientGone", "Incoming"]
 
+_ALL: Final = (1 << 31) - 1
+"""More bytes than a stream can hold; what was acknowledged already is not acknowledged again."""
 _WORTHWHILE: Final = 16 << 10
 """Bytes of requests that are taken before they are acknowledged."""
 
@@ -148,7 +150,11 @@ class Incoming(ServerStream):
                 self._waiter = None
 
     async def _whole_request(self) -> None:
-        """Waits until the client has sent all of what is no call: its mistakes are answered before the response."""
+        """Waits until the client has sent all of what is no call: its mistakes are answered before the response.
+
+        What comes is thrown away, however much that is, and nothing of it is kept.
+        """
+        self._message, self._reader = None, _Waste(self._link, self._stream)
         while not self._ended:
             if self._stream.local >= DONE:
                 raise self._gone()
@@ -211,3 +217,30 @@ class Incoming(ServerStream):
 
     def _gone(self) -> ClientGone:
         return ClientGone(f"the client of {self.path} went away")
+
+
+class _Waste(MessageReader):
+    """Acknowledges what comes, and keeps nothing of it.
+
+    Args:
+        link: the connection.
+        stream: the stream.
+    """
+
+    __slots__ = ("_link", "_stream")
+
+    def __init__(self, link: ServerLink, stream: Stream) -> None:
+        super().__init__()
+        self._link = link
+        self._stream = stream
+        self._take_all()  # What came before.
+
+    def feed(self, data: bytes) -> None:
+        """Takes data of what is no call."""
+        self._take_all()
+
+    def _take_all(self) -> None:
+        """Has the client send as much again as has come."""
+        if self._stream.remote < DONE:
+            self._link.http2.acknowledge(self._stream, _ALL)
+            self._link.flush_soon()

@@ -11,7 +11,7 @@ from copy import copy
 from micro_rt.backends.grpc.client import GrpcConnection
 from micro_rt.backends.grpc.server import listen
 from micro_rt.backends.grpc.server_limits import ServerLimits
-from micro_rt.transport.base import Connection, Dispatch, Listener
+from micro_rt.transport.base import Capabilities, Connection, Dispatch, Listener
 from micro_rt.transport.limits import MAX_MESSAGE, Limits, ServiceLimits
 
 __all__ = ["GrpcTransport"]
@@ -31,6 +31,10 @@ class GrpcTransport:
 
     name = "grpc"
     """The protocol, as nodes name it in the registry."""
+    capabilities = Capabilities(
+        unix_sockets=True, limits=True, message_sizes=True, ordered_waiting=True, empty_frames=True
+    )
+    """All that a transport can do."""
 
     def __init__(
         self,

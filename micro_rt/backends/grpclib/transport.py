@@ -88,8 +88,9 @@ from micro_rt.kit.net import detect_dead_peers, join, listen, split
 from micro_rt.kit.ordered import OrderedSet
 from micro_rt.logs import log_sparsely, logger, quieten, sparsely
 from micro_rt.metadata import EMPTY, Metadata
-from micro_rt.text import utf8
+from micro_rt.text import printable, utf8
 from micro_rt.transport.base import (
+    Capabilities,
     ClientStream,
     Connection,
     Dispatch,
@@ -148,7 +149,7 @@ _log = logger("micro_rt.backends.grpclib.transport")
 
 
 class GrpclibTransport:
-    """The transport ``grpclib``, and the default ``grpc``: gRPC over HTTP/2, with or without TLS.
+    """The transport ``grpclib``: gRPC over HTTP/2, with or without TLS.
 
     Args:
         tls: secures the connections to other nodes, and is set to offer HTTP/2; None for connections without TLS.
@@ -157,6 +158,8 @@ class GrpclibTransport:
 
     name = "grpc"
     """The protocol, as nodes name it in the registry."""
+    capabilities = Capabilities(unix_sockets=False, limits=False, ordered_waiting=False, empty_frames=False)
+    """What grpclib lacks, and what this module therefore does not do."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
@@ -166,10 +169,12 @@ class GrpclibTransport:
 
     def connection(self, address: str) -> Connection:
         """Makes a connection to ``host:port``, without connecting yet."""
+        _refuse_unix(address, "connect to")
         return _GrpcConnection(address, self._tls)
 
     async def listen(self, address: str, dispatch: Dispatch) -> Listener:
         """Listens on ``host:port``; port 0 picks a free one."""
+        _refuse_unix(address, "listen on")
         host, port = split(address)
         log_sparsely("asyncio", "socket.accept() out of system resource")  # Logged once for each place in the backlog.
         listener = _GrpcListener(dispatch)
@@ -183,6 +188,18 @@ class GrpclibTransport:
             ) from None
         listener.started(server, host)
         return listener
+
+
+def _refuse_unix(address: str, what: str) -> None:
+    """Raises if an address is that of a Unix socket.
+
+    Raises:
+        FailedPrecondition: it is one.
+    """
+    if address.startswith("unix:"):
+        raise FailedPrecondition(
+            printable(f"transport='grpclib' does not {what} Unix sockets, such as {address}; transport='grpc' does")
+        )
 
 
 # The client

@@ -18,7 +18,9 @@ from micro_rt.kit.pipe import Pipe
 from micro_rt.kit.shared import Shared
 from micro_rt.logs import logger, sparsely
 from micro_rt.metadata import EMPTY, Metadata
+from micro_rt.text import printable
 from micro_rt.transport.base import (
+    Capabilities,
     ClientStream,
     Connection,
     Dispatch,
@@ -48,12 +50,14 @@ class MemoryTransport:
     """The transport ``memory``: services that run in one event loop."""
 
     name = "memory"
+    capabilities = Capabilities(message_sizes=True)
+    """Clients are in the same process: what they make a server spend is not bounded."""
 
     def __init__(self) -> None:
         self._limits = ServiceLimits()
 
     def limited(self, limits: ServiceLimits) -> MemoryTransport:
-        """Returns the same transport with the limits of a service. Those of connections mean nothing here."""
+        """Returns the same transport with what a service says of the size of messages."""
         transport = MemoryTransport()
         transport._limits = limits
         return transport
@@ -63,7 +67,17 @@ class MemoryTransport:
         return _MemoryConnection(address, self._limits.max_message or MAX_MESSAGE)
 
     async def listen(self, address: str, dispatch: Dispatch) -> Listener:
-        """Listens under a name of its own, or under the one given: ``"memory:1"``; other addresses are not used."""
+        """Listens under a name of its own, or under the one given: ``"memory:1"``; ``host:port`` is not used.
+
+        Raises:
+            FailedPrecondition: somebody listens there already, or it is the address of a Unix socket.
+        """
+        if address.startswith("unix:"):
+            raise FailedPrecondition(
+                printable(
+                    f"transport='memory' does not listen on Unix sockets, such as {address}; transport='grpc' does"
+                )
+            )
         listener = _MemoryListener(dispatch, self._limits)
         await listener.open(address)
         return listener

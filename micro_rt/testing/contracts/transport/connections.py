@@ -9,6 +9,7 @@ import contextlib
 import gc
 import socket
 import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from micro_rt.context import CallInfo
 from micro_rt.errors import (
     Cancelled,
     Error,
+    FailedPrecondition,
     Unavailable,
 )
 from micro_rt.testing.contracts.transport.harness import (
@@ -37,7 +39,7 @@ from micro_rt.testing.contracts.transport.harness import (
     unary,
     variable,
 )
-from micro_rt.transport.base import ServerStream
+from micro_rt.transport.base import ServerStream, capabilities_of
 
 __all__ = ["ConnectionsContract"]
 
@@ -175,6 +177,26 @@ class ConnectionsContract(TransportHarness):
                 assert await self.soon(unary(connection, b"1")) == b"1"
                 await connection.close()
         finally:
+            await listener.close()
+
+    async def test_a_unix_socket_carries_calls_or_is_refused(self, tmp_path: Path) -> None:
+        transport = self.make()
+        address = f"unix:{tmp_path / 'socket'}"
+        if not capabilities_of(transport).unix_sockets:
+            with pytest.raises(FailedPrecondition):
+                await transport.listen(address, echo)
+            with pytest.raises(Error):
+                await transport.connection(address).connect()
+            return
+        if not hasattr(socket, "AF_UNIX"):
+            pytest.skip("this system has no Unix sockets")
+        listener = await transport.listen(address, echo)
+        connection = transport.connection(listener.address)
+        try:
+            assert listener.address == address
+            assert await self.soon(unary(connection, b"1")) == b"1"
+        finally:
+            await connection.close()
             await listener.close()
 
     async def test_closing_a_listener_fails_its_calls(self) -> None:

@@ -1,4 +1,4 @@
-"""Limits: how large messages may be, on transports that keep what a service says of it (``SupportsLimits``)."""
+"""Limits: how large messages may be, on transports that declare that they bound it (``Capabilities.message_sizes``)."""
 
 # ruff: noqa: D102 - the names of the tests say what they test
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,14 +14,14 @@ from micro_rt.context import CallInfo
 from micro_rt.errors import EndOfStream, ResourceExhausted
 from micro_rt.metadata import EMPTY
 from micro_rt.testing.contracts.transport.harness import OTHER, PATH, TransportHarness
-from micro_rt.transport.base import ServerStream
+from micro_rt.transport.base import ServerStream, capabilities_of
 from micro_rt.transport.limits import ServiceLimits, Sizes, SupportsLimits
 
 __all__ = ["LimitsContract"]
 
 
 class LimitsContract(TransportHarness):
-    """What a transport promises that has a method ``limited``. The tests are skipped for one that has none."""
+    """What a transport promises that declares ``message_sizes``. The tests are skipped for one that does not."""
 
     @pytest.mark.parametrize("streams", [False, True])
     @pytest.mark.parametrize("size", [1_000, 100_000])
@@ -83,10 +83,11 @@ class LimitsContract(TransportHarness):
     async def _limited(self, server: ServiceLimits, client: ServiceLimits) -> AsyncGenerator[Any]:
         """Listens with limits, and gives a connection with others."""
         transport = self.make()
-        if not isinstance(transport, SupportsLimits):
-            pytest.skip("this transport has no limits that a service can set")
-        listener = await transport.limited(server).listen(self.address, _answer)
-        connection = transport.limited(client).connection(listener.address)
+        if not capabilities_of(transport).message_sizes:
+            pytest.skip("this transport does not bound how large messages are")
+        limited = cast("SupportsLimits", transport).limited
+        listener = await limited(server).listen(self.address, _answer)
+        connection = limited(client).connection(listener.address)
         assert connection.takes_sizes
         try:
             yield connection
