@@ -80,7 +80,7 @@ class Limits:
                 continue
             whole = float not in kind
             least = 0 if field.name in _MAY_BE_ZERO else 1 if whole else 1e-3
-            if type(value) not in kind or not least <= value < 2**31:
+            if type(value) not in kind or not _is_within(value, least):
                 said = "a whole number" if whole else "a number of seconds"
                 raise ValueError(f"{field.name}={value!r}: it is {said} from {least:g} to {2**31 - 1:,}")
 
@@ -143,3 +143,7 @@ def too_large(path: str, size: int, most: int, doing: str, *, may_have_run: bool
     """
     problem = f"{path}: a message of {size} bytes; {most} is the most that is {doing}; {MORE}"
     return ResourceExhausted(problem, may_have_run=may_have_run)
+
+
+def _is_within(value: Any, least: float) -> bool:
+    return bool(least <= value < 2**31)
