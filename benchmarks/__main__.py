@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 
 from benchmarks import (
+    budget,
     connections,
     discovery,
     engine,
@@ -33,6 +34,7 @@ BENCHMARKS: Mapping[str, Callable[[Plan], Iterator[Table]]] = {
     "engine": engine.run,
     "connections": connections.run,
     "path": path.run,
+    "budget": budget.run,
     "messages": messages.run,
     "generate": generate.run,
     "trees": trees.run,
@@ -47,6 +49,7 @@ USUAL = (
     "engine",
     "connections",
     "path",
+    "budget",
     "messages",
     "generate",
     "trees",
@@ -63,6 +66,7 @@ Measures micro-rt against its peers in one run; docs/benchmarks.md says what the
   engine     servers under a load of grpc-go's client, and clients against grpc-go's server
   connections  one hostile client beside a good one, connections without a call, and calls that wait
   path       what resolving, selecting and interceptors cost alone
+  budget     what each part of a unary call costs, without sockets
   messages   constructing, encoding, decoding and reading messages, in both dialects
   generate   generating one small file, as a whole process
   trees      generating whole trees, and importing what was generated
