@@ -19,9 +19,12 @@ __all__ = ["run"]
 CONCURRENCY = 16
 
 PARTS: Sequence[tuple[str, Sequence[str]]] = (
-    ("HTTP/2 library: h2, hpack, hyperframe", ("/h2/", "/hpack/", "/hyperframe/")),
-    ("our transport: micro_rt/transport, backends/grpclib", ("/micro_rt/transport/", "/micro_rt/backends/grpclib/")),
-    ("HTTP/2 streams and socket writes: grpclib", ("/grpclib/",)),
+    ("header compression: micro_rt/http2/hpack", ("/micro_rt/http2/hpack/",)),
+    ("HTTP/2: micro_rt/http2", ("/micro_rt/http2/",)),
+    (
+        "gRPC, and socket writes: micro_rt/backends/grpc",
+        ("/micro_rt/backends/grpc/", "/micro_rt/transport/", "/micro_rt/listener/"),
+    ),
     ("our server path: micro_rt/server", ("/micro_rt/server/",)),
     ("codec and protobuf", ("/micro_rt/codec/", "/google/protobuf/")),
     ("registry: its poll and heartbeat", ("/micro_rt/backends/local/", "/micro_rt/registry/")),
