@@ -39,6 +39,13 @@ def ended(service: micro.Service) -> str:
     return caught.value.code
 
 
+@contextlib.asynccontextmanager
+async def too_far(_: micro.Service) -> AsyncIterator[None]:
+    """The life of a service that must not start: without it, a test would run the service for ever."""
+    raise micro.Internal("it starts")
+    yield
+
+
 def test_a_mistake_is_one_line_and_the_exit_code_is_1(taken: int, tmp_path: Path) -> None:
     script = f"""
         import micro_rt as micro
@@ -99,10 +106,12 @@ def test_a_reason_of_several_lines_ends_in_one() -> None:
     ids=["consul", "grpclib"],
 )
 def test_a_missing_extra_ends_in_a_line(extra: str, options: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, extra, None)
+    # A module inside of a package is found although the package is not, once it was imported.
+    for module in {extra, *(name for name in sys.modules if name.startswith(f"{extra}."))}:
+        monkeypatch.setitem(sys.modules, module, None)
     for module in [name for name in sys.modules if name.startswith(f"micro_rt.backends.{extra}")]:
         monkeypatch.delitem(sys.modules, module)
-    said = ended(micro.Service("lab", **options))  # type: ignore[arg-type]
+    said = ended(micro.Service("lab", lifespan=too_far, **options))  # type: ignore[arg-type]
     assert f" needs {extra}" in said
     assert said.endswith(f', which is not installed: pip install "micro-rt[{extra}]"')
     assert "\n" not in said
