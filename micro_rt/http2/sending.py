@@ -58,6 +58,7 @@ class Sender:
         "_progress",
         "_turns",
         "_window",
+        "drained",
         "limits",
         "peer",
         "streams",
@@ -73,6 +74,8 @@ class Sender:
         """The streams that have not ended, by number. Only for reading."""
         self.waiting = 0
         """Bytes of data that wait until the peer opens a window, over all streams."""
+        self.drained = 0
+        """DATA frames that were sent after they had waited; tiny ones do not count."""
         self._encoder = encoder
         self._out: list[bytes | bytearray | memoryview] = []
         self._events: list[Event] = []
@@ -341,6 +344,7 @@ class Sender:
         del queue[:size]
         if size >= _SUBSTANTIAL or not queue:
             self._progress += 1
+            self.drained += 1
         if queue:
             return
         stream.queue = None

@@ -59,4 +59,4 @@ def test_generating_is_compared_with_protoc_and_the_peers(output: str) -> None:
 def test_an_unknown_name_is_answered_with_those_there_are() -> None:
     done = benchmarks("streems")
     assert done.returncode == 2
-    assert "no benchmark 'streems'; there are: unary, streams, engine, path, " in done.stderr
+    assert "no benchmark 'streems'; there are: unary, streams, engine, connections, path, " in done.stderr

@@ -74,6 +74,7 @@ class ServerLink(Link[ServerConnection]):
     __slots__ = (
         "_backlog",
         "_beginning",
+        "_drained",
         "_reserved",
         "_wanting",
         "_watch",
@@ -101,6 +102,8 @@ class ServerLink(Link[ServerConnection]):
         """Calls that hold replies until the end of the turn."""
         self.moved = False
         """Whether replies were sent since the last PING."""
+        self._drained = 0
+        """DATA frames that had waited and were sent before the last PING."""
         self._backlog: deque[ServerCall] | None = None
         """Calls that were accepted and have not begun."""
         self._beginning = False
@@ -293,7 +296,9 @@ class ServerLink(Link[ServerConnection]):
         if kind == "established":
             self._watch.established()
         elif kind == "ping":
-            replied, self.moved = self.moved, False
+            drained = self.http2.drained
+            replied = self.moved or drained != self._drained
+            self.moved, self._drained = False, drained
             if self._watch.pinged(replied):
                 self.handle(self.http2.abort(ErrorCode.ENHANCE_YOUR_CALM, "too_many_pings"))
         elif kind == "ended" and not by_peer:

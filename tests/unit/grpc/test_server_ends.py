@@ -39,6 +39,9 @@ async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
+WINDOW_UPDATE = 8
+
+
 def ping(payload: bytes = b"12345678", ack: bool = False) -> bytes:
     return raw(PING, int(ack), 0, payload)
 
@@ -289,6 +292,25 @@ async def test_pings_after_replies_are_free() -> None:
     client.send(request(1))
     for _ in range(20):
         await client.ask(data(1, message(b"x")), turns_after=3)
+        await client.ask(ping(), turns_after=1)
+    assert not client.goaways()
+
+
+async def test_pings_while_a_large_reply_goes_out_are_free() -> None:
+    """A client that measures how much a connection carries sends one after each piece that it gets, as grpc-go's does."""
+
+    async def large(stream: ServerStream) -> None:
+        await stream.send(bytes(1 << 20))
+        await stream.finish(None)
+
+    client = Client(large)
+    await client.ask(request(1), data(1, message(b"")))
+    for _ in range(20):
+        before = len(client.read()[1].data)
+        await client.ask(
+            *(raw(WINDOW_UPDATE, 0, stream, (4_000).to_bytes(4, "big")) for stream in (0, 1)), turns_after=3
+        )
+        assert len(client.read()[1].data) == before + 4_000
         await client.ask(ping(), turns_after=1)
     assert not client.goaways()
 

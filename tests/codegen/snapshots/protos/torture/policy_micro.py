@@ -30,6 +30,15 @@ _POLICIES_TIMEOUT = _micro.Method(
     Empty,
     policy=_micro.Policy(timeout=3600.000000001),
 )
+_POLICIES_LIMITED = _micro.Method(
+    "torture.policy.Policies",
+    "Limited",
+    "limited",
+    _micro.Kind.UNARY,
+    Empty,
+    Empty,
+    policy=_micro.Policy(limits=_micro.LimitPolicy(max_request_bytes=2147483647)),
+)
 _POLICIES_EVERYTHING = _micro.Method(
     "torture.policy.Policies",
     "Everything",
@@ -65,12 +74,13 @@ _POLICIES_EVERYTHING = _micro.Method(
                 'torture:a "quoted" scope',
             )
         ),
+        limits=_micro.LimitPolicy(max_request_bytes=1, max_reply_bytes=16777216),
     ),
 )
 _POLICIES = _micro.ServiceInfo(
     "torture.policy.Policies",
     'torture "policies"',
-    (_POLICIES_PLAIN, _POLICIES_EMPTY, _POLICIES_TIMEOUT, _POLICIES_EVERYTHING),
+    (_POLICIES_PLAIN, _POLICIES_EMPTY, _POLICIES_TIMEOUT, _POLICIES_LIMITED, _POLICIES_EVERYTHING),
 )
 
 
@@ -80,6 +90,7 @@ class PoliciesClient(_micro.Client):
     rpc Plain(google.protobuf.Empty) returns (google.protobuf.Empty)
     rpc Empty(google.protobuf.Empty) returns (google.protobuf.Empty)
     rpc Timeout(google.protobuf.Empty) returns (google.protobuf.Empty)
+    rpc Limited(google.protobuf.Empty) returns (google.protobuf.Empty)
     rpc Everything(stream google.protobuf.Empty) returns (stream google.protobuf.Empty)
     """
 
@@ -115,6 +126,16 @@ class PoliciesClient(_micro.Client):
     ) -> Empty:
         return await self._unary(_POLICIES_TIMEOUT, request, timeout, metadata, info)
 
+    async def limited(
+        self,
+        request: Empty,
+        *,
+        timeout: float | None = None,
+        metadata: _micro.MetadataLike | None = None,
+        info: _micro.CallInfo | None = None,
+    ) -> Empty:
+        return await self._unary(_POLICIES_LIMITED, request, timeout, metadata, info)
+
     @_micro.deprecated("torture.policy.Policies.Everything is deprecated")
     def everything(
         self,
@@ -134,6 +155,7 @@ class PoliciesBase(_micro.Handler):
     rpc Plain(google.protobuf.Empty) returns (google.protobuf.Empty)
     rpc Empty(google.protobuf.Empty) returns (google.protobuf.Empty)
     rpc Timeout(google.protobuf.Empty) returns (google.protobuf.Empty)
+    rpc Limited(google.protobuf.Empty) returns (google.protobuf.Empty)
     rpc Everything(stream google.protobuf.Empty) returns (stream google.protobuf.Empty)
     """
 
@@ -147,6 +169,9 @@ class PoliciesBase(_micro.Handler):
 
     async def timeout(self, request: Empty, context: _micro.Context) -> Empty:
         raise self._unimplemented(_POLICIES_TIMEOUT)
+
+    async def limited(self, request: Empty, context: _micro.Context) -> Empty:
+        raise self._unimplemented(_POLICIES_LIMITED)
 
     def everything(self, requests: AsyncIterator[Empty], context: _micro.Context) -> AsyncIterator[Empty]:
         """Deprecated."""
