@@ -74,7 +74,7 @@ class Sender:
         """The streams that have not ended, by number. Only for reading."""
         self.waiting = 0
         """Bytes of data that wait until the peer opens a window, over all streams."""
-        self.drained = 0
+        self.drained: int = 0
         """DATA frames that were sent after they had waited; tiny ones do not count."""
         self._encoder = encoder
         self._out: list[bytes | bytearray | memoryview] = []

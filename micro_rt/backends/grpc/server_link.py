@@ -102,7 +102,7 @@ class ServerLink(Link[ServerConnection]):
         """Calls that hold replies until the end of the turn."""
         self.moved = False
         """Whether replies were sent since the last PING."""
-        self._drained = 0
+        self._drained: int = 0
         """DATA frames that had waited and were sent before the last PING."""
         self._backlog: deque[ServerCall] | None = None
         """Calls that were accepted and have not begun."""
