@@ -289,7 +289,7 @@ class BoundMethod:
         if not connection.takes_sizes:
             problem = (
                 f"{self._path} has limits of its own, in the .proto or by max_message= of the client, and the transport of this "
-                "node has none that can be set"
+                "node does not bound how large messages are: leave them out, or use a transport that does, such as 'grpc'"
             )
             raise FailedPrecondition(problem, id="micro.no_limits", may_have_run=False)
         return connection

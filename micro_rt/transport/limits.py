@@ -14,7 +14,17 @@ from micro_rt.errors import ResourceExhausted
 from micro_rt.method import Method
 from micro_rt.transport.base import Transport
 
-__all__ = ["MAX_MESSAGE", "MORE", "Limits", "ServiceLimits", "Sizes", "SupportsLimits", "sizes_of", "too_large"]
+__all__ = [
+    "MAX_MESSAGE",
+    "MORE",
+    "Limits",
+    "ServiceLimits",
+    "Sizes",
+    "SupportsLimits",
+    "UNSAID",
+    "sizes_of",
+    "too_large",
+]
 
 MAX_MESSAGE: Final = 4 << 20
 """Bytes that a message may have unless something else is said."""
@@ -90,6 +100,14 @@ class Sizes(NamedTuple):
 
     request: int | None = None
     reply: int | None = None
+
+    def within(self, request: int, reply: int) -> tuple[int, int]:
+        """Returns the bytes of a request and of a reply; those given where nothing is said."""
+        return self.request or request, self.reply or reply
+
+
+UNSAID: Final = Sizes()
+"""What a call says that has no limits of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,15 +35,13 @@ from micro_rt.metadata import Metadata
 from micro_rt.text import printable
 from micro_rt.transport.base import Connection
 from micro_rt.transport.connecting import CONNECT_TIMEOUT, cannot_connect, hung_up, problem_of
-from micro_rt.transport.limits import MAX_MESSAGE, Sizes, too_large
+from micro_rt.transport.limits import MAX_MESSAGE, UNSAID, Sizes, too_large
 from micro_rt.transport.silence import Pace
 
 __all__ = ["GrpcConnection"]
 
 _SHORT: Final = 32 << 10
 """Bytes of a message that is sent at once, whatever the windows are."""
-_AS_THE_CONNECTION: Final = Sizes()
-"""The limits of a call that has none of its own."""
 _CERTAINLY_TAKEN: Final = MAX_HEADERS // 2
 """Bytes of metadata that are little enough beside the other fields of a request."""
 _LONGEST: Final = 2_000
@@ -98,7 +96,7 @@ class GrpcConnection(Connection):
         metadata: Metadata,
         deadline: float | None,
         info: CallInfo,
-        sizes: Sizes = _AS_THE_CONNECTION,
+        sizes: Sizes = UNSAID,
     ) -> GrpcClientStream:
         """Starts a call."""
         link = self._link
@@ -108,7 +106,7 @@ class GrpcConnection(Connection):
             raise self._too_late(path)
         group = self._groups.get((path, content_subtype)) or self._new_group(path, content_subtype)
         pairs = self._pairs(link, group, path, metadata) if metadata.pairs else ()
-        send, receive = sizes.request or self._send, sizes.reply or self._receive
+        send, receive = sizes.within(self._send, self._receive)
         call = GrpcClientStream(send, link, path, group, pairs, deadline, info, receive)
         if deadline is not None:
             call.expire_at(self._all_deadlines(), deadline)
@@ -123,12 +121,12 @@ class GrpcConnection(Connection):
         deadline: float | None,
         info: CallInfo,
         message: bytes,
-        sizes: Sizes = _AS_THE_CONNECTION,
+        sizes: Sizes = UNSAID,
     ) -> bytes:
         """Makes a whole unary call."""
         receive = self._receive
-        if sizes is not _AS_THE_CONNECTION or len(message) > self._short:
-            send, receive = sizes.request or self._send, sizes.reply or receive
+        if sizes is not UNSAID or len(message) > self._short:
+            send, receive = sizes.within(self._send, receive)
             if len(message) > send:
                 raise too_large(path, len(message), send, "sent", may_have_run=False)
             if len(message) > _SHORT:

@@ -91,7 +91,7 @@ class ServerCall(Incoming):
         limits = link.limits
         largest, self._most = limits.receive, limits.send
         if limits.sizes is not None and (sizes := limits.sizes(request.path)) is not None:
-            largest, self._most = sizes.request or largest, sizes.reply or self._most
+            largest, self._most = sizes.within(largest, self._most)
         super().__init__(link, stream, request.path, largest)
         self._request = request
         self.content_subtype = request.content_subtype

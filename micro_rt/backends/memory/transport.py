@@ -35,11 +35,10 @@ from micro_rt.transport.base import (
     no_reply,
     wait_for_cancelled,
 )
-from micro_rt.transport.limits import MAX_MESSAGE, ServiceLimits, Sizes, too_large
+from micro_rt.transport.limits import MAX_MESSAGE, UNSAID, ServiceLimits, Sizes, too_large
 
 __all__ = ["MemoryTransport"]
 
-_AS_THE_CONNECTION = Sizes()
 WINDOW = 16
 """Messages that may wait to be read in one direction before the sender waits too."""
 
@@ -146,9 +145,9 @@ class _MemoryListener(Listener):
                 f"{self.address} refused {call.path}: it is stopping", id="micro.refused", may_have_run=False
             )
         self._calls.add(call)
-        sizes = self._limits.sizes(call.path) if self._limits.sizes is not None else None
-        most = self._limits.max_message or MAX_MESSAGE
-        call.served = Sizes(most, most) if sizes is None else Sizes(sizes.request or most, sizes.reply or most)
+        most, sizes = self._limits.max_message or MAX_MESSAGE, self._limits.sizes
+        said = None if sizes is None else sizes(call.path)
+        call.served = (said or UNSAID).within(most, most)
         task = handler_task(_serve(call, self._dispatch), name=f"serve {call.path}", context=self._context.copy())
         call.task = task
         task.add_done_callback(lambda _: self._calls.discard(call))
@@ -187,11 +186,11 @@ class _MemoryConnection(Connection):
         metadata: Metadata,
         deadline: float | None,
         info: CallInfo,
-        sizes: Sizes = _AS_THE_CONNECTION,
+        sizes: Sizes = UNSAID,
     ) -> ClientStream:
         listener = await self._listener()
         call = _Call(path, content_subtype, metadata, deadline, info)
-        call.called = Sizes(sizes.request or self._most, sizes.reply or self._most)
+        call.called = sizes.within(self._most, self._most)
         call.on_end = self._calls.discard
         call.start_clock()
         self._calls.add(call)
@@ -210,9 +209,10 @@ class _MemoryConnection(Connection):
         deadline: float | None,
         info: CallInfo,
         message: bytes,
-        sizes: Sizes = _AS_THE_CONNECTION,
+        sizes: Sizes = UNSAID,
     ) -> bytes:
-        if len(message) > (most := sizes.request or self._most):
+        most, _ = sizes.within(self._most, self._most)
+        if len(message) > most:
             raise too_large(path, len(message), most, "sent", may_have_run=False)
         stream = await self.open(path, content_subtype, metadata, deadline, info, sizes)
         return await self._exchange(stream, path, message)
@@ -257,8 +257,8 @@ class _Call:
         self.on_end: Callable[[_Call], object] = _nothing
         self.succeeded = False
         """Whether the server has ended it with status OK."""
-        self.called = self.served = _AS_THE_CONNECTION
-        """How large messages may be for the client, and for the server."""
+        self.called = self.served = (MAX_MESSAGE, MAX_MESSAGE)
+        """Bytes that a request and a reply may have, for the client and for the server."""
         self._timer: asyncio.TimerHandle | None = None
 
     def start_clock(self) -> None:
@@ -305,11 +305,9 @@ class _MemoryClientStream(ClientStream):
     async def send(self, message: bytes, *, end: bool = False) -> None:
         if self._ended:
             raise ended_already(self._call.path)
-        call, size = self._call, len(message)
-        if size > (most := call.called.request or size):
-            error = too_large(call.path, size, most, "sent")
-            call.abort(error)
-            raise copy(error)
+        call, (most, _) = self._call, self._call.called
+        if len(message) > most:
+            raise self._too_large(len(message), most, "sent")
         await call.requests.put(message)
         if end:
             await self.end()
@@ -323,12 +321,16 @@ class _MemoryClientStream(ClientStream):
 
     def _taken(self, reply: bytes) -> bytes:
         """Returns a reply, unless it is larger than this client takes: then the call ends."""
-        call, size = self._call, len(reply)
-        if size > (most := call.called.reply or size):
-            error = too_large(call.path, size, most, "taken")
-            call.abort(error)
-            raise copy(error)
+        _, most = self._call.called
+        if len(reply) > most:
+            raise self._too_large(len(reply), most, "taken")
         return reply
+
+    def _too_large(self, size: int, most: int, doing: str) -> Error:
+        """Ends the call, and returns why."""
+        error = too_large(self._call.path, size, most, doing)
+        self._call.abort(error)
+        return copy(error)
 
     async def only_reply(self, path: str) -> bytes:
         # Without the exception that ends a stream: a call that goes well makes none.
@@ -361,7 +363,8 @@ class _MemoryServerStream(ServerStream):
 
     async def receive(self) -> bytes:
         message = await self._call.requests.get()
-        if len(message) > (most := self._call.served.request or len(message)):
+        most, _ = self._call.served
+        if len(message) > most:
             raise too_large(self.path, len(message), most, "taken")
         return message
 
@@ -369,7 +372,8 @@ class _MemoryServerStream(ServerStream):
         self._call.info.headers = headers
 
     async def send(self, message: bytes) -> None:
-        if len(message) > (most := self._call.served.reply or len(message)):
+        _, most = self._call.served
+        if len(message) > most:
             raise too_large(self.path, len(message), most, "sent")
         await self._call.replies.put(message)
 
