@@ -41,8 +41,10 @@ settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # The tests that run mypy look at this project's own types again and again: they keep what they learn.
-    os.environ.setdefault("MYPY_CACHE_DIR", str(config.rootpath / ".mypy_cache" / "tests"))
+    # The tests that run mypy look at this project's own types again and again: they keep what they learn. Each worker
+    # has a cache of its own: many programs of the tests have the same name, and mypy can read what another one writes.
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    os.environ["MYPY_CACHE_DIR"] = str(config.rootpath / ".mypy_cache" / "tests" / worker)
     capture = config.pluginmanager.getplugin("capturemanager")
 
     def say(line: str) -> None:

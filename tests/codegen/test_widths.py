@@ -211,15 +211,7 @@ def _wrong(code: str, folder: Path, checker: str) -> list[str]:
     """Returns the lines of a program that a strict checker finds a mistake in."""
     write(folder, {"use.py": code})
     if checker == "mypy":
-        said = run(
-            SCRIPTS / "mypy",
-            "--strict",
-            "--cache-dir=/dev/null",
-            "--python-version=3.11",
-            "use.py",
-            cwd=folder,
-            check=False,
-        ).stdout
+        said = run(SCRIPTS / "mypy", "--strict", "--python-version=3.11", "use.py", cwd=folder, check=False).stdout
         lines = [
             int(line.split(":")[1]) for line in said.splitlines() if line.startswith("use.py:") and ": error:" in line
         ]
