@@ -22,7 +22,6 @@ PROTOS = HERE / "protos"
 ROOT = HERE.parent.parent
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 PURELIB = Path(sysconfig.get_path("purelib"))
-ENVIRONMENT = {**os.environ, "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"}
 FLOOR = re.findall(r'"protobuf>=([\d.]+)', (ROOT / "pyproject.toml").read_text())[0]
 """The oldest version of protobuf that is supported."""
 NAMES = sorted(path.relative_to(PROTOS).as_posix() for path in PROTOS.rglob("*.proto"))
@@ -43,7 +42,8 @@ KNOWN = _known()
 def run(*command: str | Path, cwd: Path | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Runs a program with the scripts of this environment on its path."""
     words = [str(word) for word in command]
-    result = subprocess.run(words, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"}
+    result = subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     if check and result.returncode != 0:
         raise AssertionError(f"{words[0]} ended with {result.returncode}\n{result.stdout}\n{result.stderr}")
     return result
