@@ -114,7 +114,7 @@ def _hostile(plan: Plan) -> Table:
 
 def _idle(plan: Plan) -> Table:
     count = 500 if plan.quick else 10_000
-    count = min(count, (allow_files(2 * count + 1_000) - 1_000) // 2)
+    count = min(count, allow_files(count + 1_000) - 1_000)
     seconds = plan.seconds(5.0, 0.5)
     plan.progress(f"{count:,} connections without a call")
 

@@ -142,8 +142,8 @@ async def test_one_call_more_than_the_limit_of_a_server_is_refused(engine: Engin
 
     async with listening(engine, hold) as (reader, writer):
         writer.write(PREFACE + settings())
-        told = await payload(reader, SETTINGS)
-        pairs = [told[start : start + 6] for start in range(0, len(told), 6)]
+        sent = await payload(reader, SETTINGS)
+        pairs = [sent[start : start + 6] for start in range(0, len(sent), 6)]
         advertised = {int.from_bytes(pair[:2], "big"): int.from_bytes(pair[2:], "big") for pair in pairs}
         with declared(engine(), "limits"):
             limit = advertised.get(MAX_CONCURRENT_STREAMS, 1 << 32)
@@ -178,7 +178,7 @@ async def test_calls_that_wait_begin_in_order_and_cost_the_same_however_many_wai
             await peer.answer(stream)
 
     async def per_call(count: int) -> float:
-        """Returns how often the event loop is told to call something, for each of so many calls that wait."""
+        """Makes calls that wait for their turn, and returns the callbacks of the event loop per call."""
         order: list[int] = []
 
         async def numbered(number: int) -> None:

@@ -45,7 +45,7 @@ def _obtain(kinds: Iterable[str]) -> int:
         try:
             found = RECIPES[kind](show)
         except Unobtainable as error:
-            show(f"not to be had: {error}")
+            show(f"cannot be obtained: {error}")
             missing += 1
         else:
             show(f"{found} after {time.monotonic() - start:.0f} s: {found.path}")
@@ -59,7 +59,7 @@ def _obtain_tools() -> int:
         try:
             path = tool.path()
         except Unobtainable as error:
-            show(f"not to be had: {error}")
+            show(f"cannot be obtained: {error}")
             missing += 1
         else:
             show(f"{name} {tool.version} after {time.monotonic() - start:.0f} s: {path}")
@@ -73,7 +73,7 @@ def _run(kinds: Iterable[str]) -> int:
             try:
                 server = servers.shared(kind)
             except Unobtainable as error:
-                show(f"not to be had: {error}")
+                show(f"cannot be obtained: {error}")
             else:
                 print(f"export MICRO_{_PARTS[kind]}={server.url}", flush=True)
         for line in servers.report():

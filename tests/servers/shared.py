@@ -120,7 +120,9 @@ class Servers:
         missing = {
             str(error) for error in [*self._programs.values(), *self._shared.values()] if isinstance(error, Exception)
         }
-        return ([USED + ", ".join(used)] if used else []) + [f"not to be had: {error}" for error in sorted(missing)]
+        return ([USED + ", ".join(used)] if used else []) + [
+            f"cannot be obtained: {error}" for error in sorted(missing)
+        ]
 
     def close(self) -> None:
         """Stops what was started, the last first."""

@@ -116,7 +116,7 @@ def test_what_cannot_be_had_is_named_and_skipped(tmp_path: Path) -> None:
         output.count("etcd is built with Go, and there is none: install Go 1.25 or newer, or name a running server")
         == 2
     )
-    assert "not to be had: etcd is built with Go" in output
+    assert "cannot be obtained: etcd is built with Go" in output
 
 
 @pytest.mark.parametrize("kind", ["etcd", "make_consul", "kafka"])
