@@ -257,8 +257,10 @@ class _Call:
         self.on_end: Callable[[_Call], object] = _nothing
         self.succeeded = False
         """Whether the server has ended it with status OK."""
-        self.called = self.served = (MAX_MESSAGE, MAX_MESSAGE)
-        """Bytes that a request and a reply may have, for the client and for the server."""
+        self.called: tuple[int, int] = MAX_MESSAGE, MAX_MESSAGE
+        """Bytes that a request and a reply may have, as the client says."""
+        self.served: tuple[int, int] = MAX_MESSAGE, MAX_MESSAGE
+        """The same, as the server says."""
         self._timer: asyncio.TimerHandle | None = None
 
     def start_clock(self) -> None:
