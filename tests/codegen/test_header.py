@@ -259,9 +259,9 @@ def test_versions_are_compared_by_their_numbers(
 SINCE = {
     "0.1.0": {
         "AuthPolicy", "BidiStreamCall", "CallInfo", "Client", "ClientStreamCall", "Code", "Context", "Event",
-        "EventContext", "EventsInfo", "Handler", "HeadersLike", "Idempotency", "Kind", "Messages", "MetadataLike",
-        "Method", "Policy", "Published", "Publisher", "RetryPolicy", "ServerStreamCall", "ServiceInfo", "Subscriber",
-        "deprecated", "require_version",
+        "EventContext", "EventsInfo", "Handler", "HeadersLike", "Idempotency", "Kind", "LimitPolicy", "Messages",
+        "MetadataLike", "Method", "Policy", "Published", "Publisher", "RetryPolicy", "ServerStreamCall", "ServiceInfo",
+        "Subscriber", "deprecated", "require_version",
     },
 }  # fmt: skip
 """What stubs take from ``micro_rt``, by the version that brought it."""
