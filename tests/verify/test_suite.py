@@ -14,6 +14,8 @@ import pytest
 from tests.helpers.sizes import Figures, Size
 
 ROOT = Path(__file__).parent.parent.parent
+OUTPUT = ROOT / ".verify"
+"""Where the output of each run goes: it can be read while the run goes on."""
 BUSY = 2
 """Processes that do nothing but use a core."""
 
@@ -32,34 +34,35 @@ def load() -> Iterator[None]:
 
 @pytest.mark.verify("suite")
 @pytest.mark.usefixtures("load")
-def test_the_tests_pass_twice_in_a_row_beside_a_load(size: Size, figures: Figures) -> None:
+def test_the_tests_pass_twice_in_a_row_beside_a_load(size: Size, figures: Figures, tmp_path: Path) -> None:
     # Every test, as `make test` runs them; or a few that wait for each other and for time.
     what = size([], ci=["tests/unit/test_kit.py", "tests/calls/test_stopping.py"])
-    workers = size("3", ci="0")
+    workers = size("4", ci="0")
+    folder = size(
+        OUTPUT, ci=tmp_path
+    )  # This test is one of every test: the inner one must not write to the outer one's.
+    folder.mkdir(exist_ok=True)
     for number in (1, 2):
         begin = time.monotonic()
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "pytest",
-                "-q",
-                "-p",
-                "no:cacheprovider",
-                "-n",
-                workers,
-                "--dist",
-                "worksteal",
-                *what,
-            ],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-20_000:]
-        closing = done.stdout.splitlines()[-1].strip("= ")
+        output = folder / f"suite-{number}.txt"
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-n",
+            workers,
+            "--dist",
+            "worksteal",
+            *what,
+        ]
+        with output.open("wb") as file:
+            done = subprocess.run(
+                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, check=False
+            )
+        text = output.read_text(errors="replace")
+        assert done.returncode == 0, f"{text[-20_000:]}\n(all of it: {output})"
+        closing = text.splitlines()[-1].strip("= ")
         assert re.match(r"\d+ passed", closing), closing
         figures.add(f"run {number}", f"{closing.partition(' in ')[0]}; {time.monotonic() - begin:.0f} s")
