@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS := 4
+# Tests start hundreds of programs: without compiled files, each of them compiles all of micro_rt again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo demo-mesh test test-lowest test-newest verify soak servers check docs bench generate format clean
 
