@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import fields
@@ -15,6 +16,7 @@ import micro_rt.testing
 from micro_rt.backends.grpc.transport import GrpcTransport
 from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.context import CallInfo
+from micro_rt.http2.limits import Limits as Http2Limits
 from micro_rt.metadata import EMPTY
 from micro_rt.transport.base import Dispatch, Listener
 from tests.helpers.handlers import Serve
@@ -272,15 +274,31 @@ async def test_a_transport_of_ones_own_keeps_what_the_service_does_not_say() -> 
 
 # Docs
 
+ELSEWHERE_IN_THE_DOCS = {
+    *("streams", "header_list"),  # These are limits that a service says.
+    *("stream_window", "connection_window", "stream_buffer", "connection_buffer"),  # They follow from those.
+    "interval",  # One second, as the text says.
+}
 
-def test_the_docs_list_every_limit_with_its_default() -> None:
+
+@pytest.mark.parametrize(
+    ("title", "limits"),
+    [
+        ("## Limits of a server", {field.name: field.default for field in fields(micro.Limits)}),
+        (
+            "### Floods",
+            {field.name: field.default for field in fields(Http2Limits) if field.name not in ELSEWHERE_IN_THE_DOCS},
+        ),
+    ],
+)
+def test_the_docs_list_every_limit_with_its_default(title: str, limits: dict[str, Any]) -> None:
     text = (Path(__file__).parent.parent.parent / "docs" / "grpc.md").read_text()
-    table = text.partition("## Limits of a server")[2].partition("\n## ")[0]
+    table = re.split(r"\n##+ ", text.partition(f"{title}\n")[2])[0]
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line.startswith("| `")
     ]
     said = {row[0].strip("`"): row[1] for row in rows}
-    assert said == {field.name: _shown(field.name, field.default) for field in fields(micro.Limits)}
+    assert said == {name: _shown(name, default) for name, default in limits.items()}
 
 
 def _shown(name: str, value: Any) -> str:
@@ -288,6 +306,6 @@ def _shown(name: str, value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if name in {"header_list", "large_messages", "replies"}:
+    if name in {"header_list", "large_messages", "replies", "header_block", "header_table", "frame"}:
         return f"{value >> 20} MiB" if value >= MIB else f"{value >> 10} KiB"
     return f"{value:,g}" if isinstance(value, float) else f"{value:,}"

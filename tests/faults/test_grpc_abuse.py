@@ -7,176 +7,33 @@ call of the good client must succeed.
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from micro_rt.backends.grpc.server import GrpcListener, listen
 from micro_rt.backends.grpc.server_limits import WINDOW, ServerLimits
-from micro_rt.backends.grpc.server_link import ServerLink
-from micro_rt.backends.grpclib.transport import GrpclibTransport
-from micro_rt.context import CallInfo
-from micro_rt.errors import EndOfStream
 from micro_rt.http2.errors import ErrorCode
 from micro_rt.http2.frames import PREFACE
-from micro_rt.metadata import EMPTY
-from micro_rt.transport.base import Connection, ServerStream
-from tests.helpers.sizes import Size
-from tests.helpers.waiting import eventually, soon
-from tests.unit.http2.peers import Block, frames_of, raw, settings
-
-DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
-ENDED = 1
-WINDOW_SETTING = 4
-REQUEST = Block.of(
-    [
-        (b":method", b"POST"),
-        (b":scheme", b"http"),
-        (b":path", b"/"),
-        (b"content-type", b"application/grpc"),
-    ]
+from tests.helpers.attacked import (
+    CONTINUATION,
+    DATA,
+    ENDED,
+    HEADERS,
+    PING,
+    REQUEST,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW_SETTING,
+    WINDOW_UPDATE,
+    Handler,
+    lines,
+    request,
+    reset,
+    site,
 )
-
-
-def request(stream: int) -> bytes:
-    """Returns a request, as small as can be."""
-    return raw(HEADERS, 4, stream, REQUEST)
-
-
-def reset(stream: int) -> bytes:
-    return raw(RST_STREAM, 0, stream, bytes([0, 0, 0, 8]))
-
-
-class Attacker:
-    """A connection to the server on which anything can be sent."""
-
-    def __init__(self, site: Site, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.site, self._reader, self._writer = site, reader, writer
-        self.received = bytearray()
-        self.gone = False
-        self._reading = asyncio.create_task(self._read())
-
-    async def send(self, data: bytes, *, piece: int = 1 << 18) -> None:
-        """Sends data, as far as the server takes it; a good call is made after each piece."""
-        for start in range(0, len(data), piece):
-            with suppress(ConnectionError, TimeoutError):  # Whether the server reads on is not known.
-                self._writer.write(data[start : start + piece])
-                async with asyncio.timeout(0.5):
-                    await self._writer.drain()
-            await self.site.good_call()
-
-    def frames(self, kind: int) -> list[tuple[int, int, bytes]]:
-        """Returns flags, stream and payload of all frames of a type that have come."""
-        whole, position = bytes(self.received), 0
-        while position + 9 <= len(whole):
-            size = 9 + int.from_bytes(whole[position : position + 3], "big")
-            if position + size > len(whole):
-                break
-            position += size
-        return [(flags, stream, data) for each, flags, stream, data in frames_of(whole[:position]) if each == kind]
-
-    async def goaway(self) -> tuple[int, bytes]:
-        """Waits until the server ends the connection; returns code and text of its GOAWAY."""
-        await eventually(lambda: self.frames(GOAWAY) or self.gone)
-        _, _, payload = self.frames(GOAWAY)[-1]
-        await eventually(lambda: self.gone)
-        return int.from_bytes(payload[4:8], "big"), payload[8:]
-
-    async def close(self) -> None:
-        self._reading.cancel()
-        await asyncio.wait([self._reading])
-        self._writer.transport.abort()
-        with suppress(ConnectionError):
-            await self._writer.wait_closed()
-
-    async def _read(self) -> None:
-        with suppress(ConnectionError):
-            while data := await self._reader.read(1 << 16):
-                self.received += data
-        self.gone = True
-
-
-class Site:
-    """A server, a good client, and attackers."""
-
-    def __init__(self, listener: GrpcListener, connection: Connection) -> None:
-        self.listener, self._connection = listener, connection
-        self.attackers: list[Attacker] = []
-        self.calls = 0
-
-    @property
-    def links(self) -> list[ServerLink]:
-        """The server's ends of the attackers' connections: the first one is the good client's."""
-        return list(self.listener._links)[1:]
-
-    @property
-    def link(self) -> ServerLink:
-        return self.links[0]
-
-    async def good_call(self) -> None:
-        reply = await soon(self._connection.unary("/good", "proto", EMPTY, None, CallInfo(), b"good"))
-        assert reply == b"good"
-        self.calls += 1
-
-    async def attack(self, first: bytes = PREFACE + settings() + raw(SETTINGS, 1)) -> Attacker:
-        host, _, port = self.listener.address.rpartition(":")
-        attacker = Attacker(self, *(await asyncio.open_connection(host, int(port))))
-        self.attackers.append(attacker)
-        await attacker.send(first)
-        return attacker
-
-
-class Handler:
-    """Echoes, and counts what runs."""
-
-    def __init__(self, reply: Callable[[bytes], bytes] = bytes) -> None:
-        self.running = self.most = self.begun = 0
-        self._reply = reply
-
-    async def __call__(self, stream: ServerStream) -> None:
-        if stream.path == "/good":
-            await stream.send(await stream.receive())
-            await stream.finish(None)
-            return
-        self.begun += 1
-        self.running += 1
-        self.most = max(self.most, self.running)
-        try:
-            while True:
-                await stream.send(self._reply(await stream.receive()))
-        except EndOfStream:
-            await stream.finish(None)
-        finally:
-            self.running -= 1
-
-
-@asynccontextmanager
-async def site(handler: Handler, limits: ServerLimits | None = None) -> AsyncIterator[Site]:
-    listener = await listen("127.0.0.1:0", handler, limits)
-    connection = GrpclibTransport().connection(listener.address)
-    made = Site(listener, connection)
-    try:
-        await made.good_call()
-        yield made
-        await made.good_call()
-    finally:
-        for attacker in made.attackers:
-            await attacker.close()
-        await connection.close()
-        await listener.close()
-    assert not handler.running
-
-
-def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Returns what our engine has logged, without addresses."""
-    return [
-        record.getMessage().partition(": ")[2] if " of 127." in record.getMessage() else record.getMessage()
-        for record in caplog.records
-        if record.name.startswith(("micro_rt.backends.grpc", "micro_rt.listener")) and "grpclib" not in record.name
-    ]
+from tests.helpers.sizes import Size
+from tests.helpers.waiting import eventually
+from tests.unit.http2.peers import raw, settings
 
 
 @pytest.mark.verify("calls")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, cast
 from micro_rt.backends.grpc.framing import PREFIX_BYTES, MessageReader, read_prefix
 from micro_rt.errors import Cancelled, EndOfStream, Error
 from micro_rt.http2.streams import DONE, Stream
+from micro_rt.logs import logger, sparsely
 from micro_rt.transport.base import ServerStream
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ _ALL: Final = (1 << 31) - 1
 """More bytes than a stream can hold; what was acknowledged already is not acknowledged again."""
 _WORTHWHILE: Final = 16 << 10
 """Bytes of requests that are taken before they are acknowledged."""
+
+_log = logger("micro_rt.backends.grpc")
 
 
 class ClientGone(Cancelled):
@@ -183,6 +186,7 @@ class Incoming(ServerStream):
                 self._message = reader.take()
             except Error as error:
                 self._failure = error
+                _log.info("a message from %s is refused: %s", self._link.peer, error, extra=sparsely("message"))
                 return True
             if self._message is None:
                 if reader.missing > self._stream.window:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from micro_rt.http2.limits import Limits as Http2Limits
 from micro_rt.transport.limits import MAX_MESSAGE, Limits, ServiceLimits, Sizes
 
-__all__ = ["SEND_PIECE", "WINDOW", "ServerLimits"]
+__all__ = ["HTTP2", "SEND_PIECE", "WINDOW", "ServerLimits"]
 
 WINDOW: Final = 65_535
 """Bytes that a client may send on a stream before the handler reads them; HTTP/2 begins with as many."""
@@ -28,6 +28,8 @@ _CALL_BYTES: Final = 4 << 10
 """What an open call keeps besides its messages, in bytes, rounded up."""
 _BUFFER: Final = 4 << 20
 """What the transport of the event loop holds of what is written, and the write under way, in bytes, rounded up."""
+HTTP2: Final = Http2Limits()
+"""The limits of HTTP/2 itself, unless others are said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,8 @@ class ServerLimits(Limits):
     """Returns what is said of the method of a path instead; None if nothing is said of any."""
     largest: int = MAX_MESSAGE
     """Bytes of the largest message that any method takes, if that is more than ``receive``."""
+    floods: Http2Limits = HTTP2
+    """What a client may make HTTP/2 itself spend. What follows from the limits here is replaced: see ``http2``."""
 
     def of(self, limits: ServiceLimits) -> ServerLimits:
         """Returns these limits with what a service says instead."""
@@ -61,7 +65,8 @@ class ServerLimits(Limits):
         """The limits of HTTP/2 that follow from these."""
         large = max(self.large_messages, max(self.receive, self.largest) + WINDOW)
         window = min(self.streams * WINDOW + large + _UNANNOUNCED, 2**31 - 1)
-        return Http2Limits(
+        return replace(
+            self.floods,
             streams=self.streams,
             header_list=self.header_list,
             stream_window=WINDOW,

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextvars import Context
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from micro_rt.backends.grpc.deadlines import Deadlines
 from micro_rt.backends.grpc.fields import FieldEncoder
@@ -27,7 +27,7 @@ from micro_rt.backends.grpc.server_call import ServerCall
 from micro_rt.backends.grpc.server_incoming import Incoming
 from micro_rt.backends.grpc.server_limits import ServerLimits
 from micro_rt.backends.grpc.server_watch import Watch
-from micro_rt.http2.errors import ErrorCode, FatalError, code_name
+from micro_rt.http2.errors import ErrorCode, FatalError, StreamError, code_name
 from micro_rt.http2.events import Event
 from micro_rt.http2.hpack import Decoder, Encoder
 from micro_rt.http2.limits import Limits
@@ -38,6 +38,8 @@ from micro_rt.logs import logger, sparsely
 from micro_rt.transport.base import Dispatch, handler_task
 
 __all__ = ["ServerLink", "Serving"]
+
+_HELD_UP: Final = sparsely("held up")
 
 _log = logger("micro_rt.backends.grpc")
 
@@ -151,6 +153,8 @@ class ServerLink(Link[ServerConnection]):
                 call, stream.context = stream.context, None
                 if call is not None:
                     call.on_gone()
+                if not ended and not value.of_connection:
+                    self._tell(value)
             elif kind == "trailers":
                 if stream.context is not None:
                     stream.context.on_end()
@@ -235,7 +239,12 @@ class ServerLink(Link[ServerConnection]):
             self.http2.reset(stream, ErrorCode.PROTOCOL_ERROR)
             return
         backlog = self._backlog
-        if self.serving.draining or len(self.calls) >= 2 * self.limits.streams:
+        held_up = len(self.calls) >= 2 * self.limits.streams
+        if held_up or self.serving.draining:
+            if held_up:
+                _log.info(
+                    "a call of %s is refused: handlers go on after it reset their calls", self.peer, extra=_HELD_UP
+                )
             self.http2.reset(stream, ErrorCode.REFUSED_STREAM)
             return
         if backlog is None:
@@ -264,6 +273,7 @@ class ServerLink(Link[ServerConnection]):
                 self.go_on_reading()
             return
         if len(backlog) > self.limits.waiting:
+            _log.info("%s is not read now: many of its calls wait to begin", self.peer, extra=sparsely("waiting"))
             self.stop_reading()
         elif not self.reading:
             self.go_on_reading()
@@ -282,6 +292,7 @@ class ServerLink(Link[ServerConnection]):
         while self._wanting:
             call = next(iter(self._wanting))
             if self._reserved and self._reserved + call.wanted > most:
+                _log.info("a large message of %s waits for its turn", self.peer, extra=sparsely("turns"))
                 return
             del self._wanting[call]
             self._reserved += call.wanted
@@ -292,6 +303,10 @@ class ServerLink(Link[ServerConnection]):
 
     # Helpers: the connection
 
+    def _tell(self, fault: StreamError) -> None:
+        """Logs why one call of a client is ended, or refused."""
+        _log.info("a call of %s is ended: %s", self.peer, fault.reason, extra=sparsely(code_name(fault.code)))
+
     def _on_connection_event(self, kind: str, value: Any, by_peer: bool) -> None:
         if kind == "established":
             self._watch.established()
@@ -301,6 +316,8 @@ class ServerLink(Link[ServerConnection]):
             self.moved, self._drained = False, drained
             if self._watch.pinged(replied):
                 self.handle(self.http2.abort(ErrorCode.ENHANCE_YOUR_CALM, "too_many_pings"))
+        elif kind == "refused":
+            self._tell(value)
         elif kind == "ended" and not by_peer:
             error: FatalError = value
             self.problem = self.problem or error.reason

@@ -10,7 +10,8 @@ from copy import copy
 
 from micro_rt.backends.grpc.client import GrpcConnection
 from micro_rt.backends.grpc.server import listen
-from micro_rt.backends.grpc.server_limits import ServerLimits
+from micro_rt.backends.grpc.server_limits import HTTP2, ServerLimits
+from micro_rt.http2.limits import Limits as Http2Limits
 from micro_rt.transport.base import Capabilities, Connection, Dispatch, Listener
 from micro_rt.transport.limits import MAX_MESSAGE, Limits, ServiceLimits
 
@@ -27,6 +28,7 @@ class GrpcTransport:
             ``ResourceExhausted``.
         send: the same for messages that are sent.
         limits: what clients may make a listener spend.
+        floods: what they may make HTTP/2 itself spend.
     """
 
     name = "grpc"
@@ -43,8 +45,9 @@ class GrpcTransport:
         receive: int = MAX_MESSAGE,
         send: int = MAX_MESSAGE,
         limits: Limits | None = None,
+        floods: Http2Limits = HTTP2,
     ) -> None:
-        self._limits = ServerLimits(receive=receive, send=send).of(ServiceLimits(server=limits))
+        self._limits = ServerLimits(receive=receive, send=send, floods=floods).of(ServiceLimits(server=limits))
         self._tls = tls
         if tls is not None:
             tls.set_alpn_protocols(["h2"])
