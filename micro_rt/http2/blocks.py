@@ -6,10 +6,10 @@ and lets tests use others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-__all__ = ["Decoder", "Encoder", "Field", "Fields"]
+__all__ = ["Decoder", "Encoder", "Field", "Fields", "Lead"]
 
 
 class Field(Protocol):
@@ -32,6 +32,13 @@ class Field(Protocol):
     """The role that the field may play, by the rules of messages.py, so that it is judged once; 0 at first."""
 
 
+class Lead(Protocol):
+    """What header sections have in common that begin with the same entries of the table."""
+
+    verdict: Any
+    """What the connection has found out about the entries; None at first."""
+
+
 class Fields(Protocol):
     """The fields of a header section, in their order.
 
@@ -45,6 +52,16 @@ class Fields(Protocol):
 
     verdict: Any
     """What the connection has found out about the fields, so that it need not look twice; None at first."""
+
+    @property
+    def lead(self) -> Lead | None:
+        """The fields that the section begins with, if there may be others that begin so."""
+        ...
+
+    @property
+    def rest(self) -> Sequence[Field]:
+        """The fields after those."""
+        ...
 
     def __iter__(self) -> Iterator[Field]: ...
 

@@ -38,8 +38,8 @@ CLOSED_BYTES = 200
 
 TABLE_FACTOR = 4
 """How much more the entries of an HPACK table take than the RFC reckons, as objects of Python, rounded up."""
-KNOWN_BLOCKS_BYTES = 16 * KIB
-"""What the decoder keeps of header blocks that it has seen, in bytes."""
+KNOWN_BLOCKS_BYTES = 32 * KIB
+"""What the decoder keeps of header blocks that it has seen, and of how they begin, in bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

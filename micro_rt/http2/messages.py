@@ -14,11 +14,13 @@ Rules kept here. A section that breaks one makes its message malformed: a stream
 
 Most fields come again: the table of HPACK gives the same object for each reference to an entry. So a field is judged
 once, and the role that it may play is noted on it (``Field.role``). What is left for each section is how its fields go
-together.
+together. That is noted on the fields which it begins with (``Fields.lead``): if only ordinary fields follow them, the
+verdict is the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from micro_rt.http2.blocks import Field, Fields
@@ -59,6 +61,24 @@ def check(kind: int, stream_id: int, fields: Fields) -> Head:
     Raises:
         StreamError: it breaks a rule.
     """
+    lead = fields.lead
+    if lead is not None:
+        for field in fields.rest:
+            if (field.role or _judge(field)) != _ORDINARY:
+                lead = None
+                break
+        else:
+            head: Head | None = lead.verdict
+            if head is not None and head.kind == kind:
+                return head
+    head = _check_all(kind, stream_id, fields)
+    if lead is not None:
+        lead.verdict = head
+    return head
+
+
+def _check_all(kind: int, stream_id: int, fields: Iterable[Field]) -> Head:
+    """Checks each field of a section, and how they go together."""
     allowed = _PSEUDO[kind]
     marked: dict[bytes, bytes] = {}  # the fields whose values matter here
     fault = ""
@@ -141,6 +161,9 @@ _COMMON: Final = frozenset(
     }
 )
 """Names that are certainly legal and ordinary."""
+_NUL: Final = 0x00
+_LF: Final = 0x0A
+_CR: Final = 0x0D
 _SPACE: Final = 0x20
 _NAME_BYTES: Final = b"!\"#$%&'()*+,-./0123456789;<=>?@[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
 """The characters of names (section 8.2.1), but for the colon."""
@@ -157,7 +180,7 @@ def _judge(field: Field) -> int:
     name, value = field.name, field.value
     if (
         name in _COMMON
-        and not (b"\0" in value or b"\r" in value or b"\n" in value)
+        and not (_NUL in value or _CR in value or _LF in value)
         and (not value or (value[0] > _SPACE and value[-1] > _SPACE))
     ):
         field.role = _ORDINARY  # Most fields that vary take this short way.
@@ -174,7 +197,7 @@ def _judge(field: Field) -> int:
 def _fault(field: Field) -> str:
     """Returns what is wrong with a field, wherever it is; nothing if it is legal."""
     name, value = field.name, field.value
-    if b"\0" in value or b"\r" in value or b"\n" in value:
+    if _NUL in value or _CR in value or _LF in value:
         return "a field value with an illegal character"
     blank = _BLANK if value.startswith(_BLANKS) or value.endswith(_BLANKS) else ""
     if name[:1] == b":":

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias
 
 from micro_rt.backends.grpc.fields import response_group
 from micro_rt.errors import Error, InvalidArgument, Unimplemented, Unknown
-from micro_rt.http2.hpack import Field, Group
+from micro_rt.http2.hpack import Field, Fields, Group
 from micro_rt.metadata import EMPTY, RESERVED, Metadata, MetadataValue
 from micro_rt.transport.wire import content_subtype_of, decode_timeout
 
@@ -61,12 +61,54 @@ class Request:
         self.text = b""
         """What is sent before that, to whoever does not speak gRPC."""
 
+    def copy(self) -> Request:
+        """Returns a request that says the same."""
+        request = _new_request(Request)
+        request.path = self.path
+        request.content_subtype = self.content_subtype
+        request.metadata = self.metadata
+        request.timeout = self.timeout
+        request.response = self.response
+        request.malformed = self.malformed
+        request.refusal = self.refusal
+        request.foreign = self.foreign
+        request.text = self.text
+        return request
 
-def read_request(fields: Iterable[Field]) -> Request:
+
+def read_request(fields: Fields) -> Request:
     """Reads the fields of a request that HTTP/2 allows.
 
     Whatever they hold, there is a result.
     """
+    lead = fields.lead
+    if lead is not None:
+        if lead.note is None:
+            lead.note = _read_all(lead.fields)
+        known: Request = lead.note
+        if known.refusal is None and (request := _with_rest(known, fields.rest)) is not None:
+            return request
+    return _read_all(fields)
+
+
+def _with_rest(known: Request, fields: Iterable[Field]) -> Request | None:
+    """Returns a request with fields after those that are known; None if they say more than a deadline and metadata."""
+    request = known.copy()
+    pairs: list[tuple[str, MetadataValue]] = []
+    for field in fields:
+        meaning, value = field.note or _read(field)
+        if meaning == _METADATA:
+            pairs += value
+        elif meaning == _TIMEOUT:
+            request.timeout = value
+        elif meaning != _IGNORED:
+            return None
+    if pairs:
+        request.metadata = known.metadata.with_received(*pairs)
+    return request
+
+
+def _read_all(fields: Iterable[Field]) -> Request:
     request = Request()
     pairs: list[tuple[str, MetadataValue]] = []
     method, subtype, content_type = b"", None, b""
@@ -111,6 +153,8 @@ _RESPONSE: Final = Group([(b":status", b"200"), _CONTENT_TYPE_FIELD])
 _NOT_GRPC: Final = Group([(b":status", b"415"), _CONTENT_TYPE_FIELD])
 _NOT_POST: Final = Group([(b":status", b"405"), (b"content-type", b"text/plain; charset=utf-8"), (b"allow", b"POST")])
 _TEXT: Final = b"This port serves gRPC, whose calls are POST requests.\n"
+
+_new_request: Final = Request.__new__
 
 # What a field may mean
 _IGNORED: Final = 0

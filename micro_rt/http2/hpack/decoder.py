@@ -17,6 +17,8 @@ The rules that the decoder keeps, and why:
   decoding would save little: only to count the symbols of a Huffman string takes more than half of the time.
 - **A block seen before is not decoded again as long as the table is as it was.** Blocks that change the table are not
   kept. All blocks are forgotten as soon as one does.
+- **Blocks that begin with the same entries share what is noted about these** (``Lead``), wherever the entries are in the
+  table. An encoder that indexes a fresh deadline in each request moves all others, and no block comes twice.
 - **A list that is too large is decoded to its end, but not kept**, because the next block needs the table that this one
   leaves behind (RFC 9113, section 4.3).
 - **The length of a block bounds what it costs.** An octet makes at most one field, and all references to an entry share
@@ -26,7 +28,7 @@ The rules that the decoder keeps, and why:
 from __future__ import annotations
 
 from micro_rt.http2.hpack.errors import HpackError
-from micro_rt.http2.hpack.fields import Field, Fields
+from micro_rt.http2.hpack.fields import Field, Fields, Lead
 from micro_rt.http2.hpack.huffman import decode as decode_huffman
 from micro_rt.http2.hpack.integers import decode_rest
 from micro_rt.http2.hpack.static import STATIC_TABLE
@@ -39,13 +41,17 @@ _START: tuple[Field, ...] = tuple(Field(name, value) for name, value in ((b"", b
 """The index space of an empty dynamic table. Nothing can refer to index 0."""
 
 _MEMORY = 16384
-"""How much memory the blocks that were seen may take, in octets. It is estimated:"""
+"""How much memory the blocks that were seen may take, and the leads as much again, in octets. It is estimated:"""
 _PER_BLOCK = 256
 """for a place among the others,"""
 _PER_OCTET = 9
 """for each octet of the block, with a reference to a field,"""
 _PER_LITERAL = 4
 """for each octet in the size of a field that is no entry: an object is larger than the RFC reckons."""
+_PER_ENTRY = 64
+"""for each field of a lead, besides its size: it may be no entry any more."""
+_WORTHWHILE = 4
+"""How many fields a lead has at least."""
 
 
 class Decoder:
@@ -58,7 +64,20 @@ class Decoder:
             counts them: each field 32 more than its name and value.
     """
 
-    __slots__ = ("_capacity", "_entries", "_limit", "_lowest", "_max_list_size", "_memory", "_seen", "_size")
+    __slots__ = (
+        "_capacity",
+        "_entries",
+        "_last",
+        "_last_begins",
+        "_lead_memory",
+        "_leads",
+        "_limit",
+        "_lowest",
+        "_max_list_size",
+        "_memory",
+        "_seen",
+        "_size",
+    )
 
     def __init__(self, max_table_size: int = 4096, max_list_size: int = 16384) -> None:
         self._max_list_size = max_list_size
@@ -71,6 +90,10 @@ class Decoder:
 
         self._seen: dict[bytes, Fields] = {}
         self._memory = 0  # that it takes
+        self._leads: dict[tuple[int, ...], Lead] = {}  # by the identities of their fields, which they keep alive
+        self._lead_memory = 0
+        self._last: Lead | None = None  # of the last block that has one, and its fields
+        self._last_begins: list[Field] = []
 
     @property
     def max_table_size(self) -> int:
@@ -119,6 +142,7 @@ class Decoder:
         fields: list[Field] = []
         size = 0
         literals = 0  # size of the fields that are no entries
+        lead = -1  # fields before the first literal
         unchanged = True  # the table
         position = 0
         end = len(block)
@@ -134,6 +158,8 @@ class Decoder:
                 except IndexError:
                     raise _beyond(index) from None
             else:  # a literal, most likely
+                if lead < 0:
+                    lead = len(fields)
                 if first & 0x40:
                     prefix = 0x3F
                 elif first < 0x20:
@@ -193,8 +219,14 @@ class Decoder:
         found = Fields(fields)
         if size > limit:
             found.too_large = True
-        elif unchanged:
+            return found
+        if unchanged:
             self._remember(block, found, literals)
+        if lead >= _WORTHWHILE:
+            begins = fields[:lead]
+            found.lead = self._last if begins == self._last_begins else self._find_lead(begins)
+            self._last_begins = begins  # The same entries are compared at once: equal ones take longer.
+            found.rest = fields[lead:]
         return found
 
     def _update(self, block: bytes) -> int:
@@ -237,6 +269,23 @@ class Decoder:
             self._forget()
         self._memory += memory
         self._seen[block] = fields
+
+    def _find_lead(self, fields: list[Field]) -> Lead | None:
+        """Returns what is shared by the blocks that begin with these entries, within the memory that there is for it."""
+        key = tuple(map(id, fields))
+        lead = self._leads.get(key)
+        if lead is None:
+            memory = _PER_BLOCK + sum([field.size + _PER_ENTRY for field in fields])
+            if memory > _MEMORY:
+                self._last = None
+                return None
+            if self._lead_memory + memory > _MEMORY:
+                self._leads.clear()
+                self._lead_memory = 0
+            self._lead_memory += memory
+            lead = self._leads[key] = Lead(Fields(fields))
+        self._last = lead
+        return lead
 
     def _forget(self) -> None:
         """Forgets all blocks: the same octets may mean other fields now."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-__all__ = ["OVERHEAD", "Field", "Fields"]
+__all__ = ["OVERHEAD", "Field", "Fields", "Lead"]
 
 OVERHEAD = 32
 """Octets that the RFC adds to the size of each field for what an implementation needs (RFC 7541, section 4.1)."""
@@ -47,6 +48,26 @@ class Field:
         return f"<Field {self.name!r}: {value}>"
 
 
+class Lead:
+    """The fields that a block begins with, as far as they are entries of the table.
+
+    The requests of a method differ in fields at the end, such as a deadline and a trace. They begin with the same
+    entries, and with the same object of this class: what is found out about these fields is noted here.
+
+    Args:
+        fields: the entries.
+    """
+
+    __slots__ = ("fields", "note", "verdict")
+
+    def __init__(self, fields: Fields) -> None:
+        self.fields: Final = fields
+        self.verdict: Any = None
+        """Free for whoever judges the fields."""
+        self.note: Any = None
+        """Free for whoever reads the fields."""
+
+
 class Fields(tuple[Field, ...]):  # noqa: SLOT001 - a tuple cannot have slots
     """The fields of a header block, in order.
 
@@ -59,3 +80,7 @@ class Fields(tuple[Field, ...]):  # noqa: SLOT001 - a tuple cannot have slots
     """Free for whoever judges the fields: who gets the same object again finds it there."""
     note: Any = None
     """Free for whoever reads the fields, such as for what they mean: who gets the same object again finds it there."""
+    lead: Lead | None = None
+    """What blocks have in common that begin as this one does; None if that is not worth noting."""
+    rest: Sequence[Field] = ()
+    """The fields after those of ``lead``."""

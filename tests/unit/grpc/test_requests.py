@@ -9,12 +9,12 @@ import pytest
 
 from micro_rt.backends.grpc.requests import Request, read_request
 from micro_rt.errors import Code
-from micro_rt.http2.hpack import Decoder, Encoder, Field
+from micro_rt.http2.hpack import Decoder, Encoder, Field, Fields
 from tests.unit.grpc.served import REQUEST, changed
 
 
 def read(fields: Any) -> Request:
-    return read_request([Field(name, value) for name, value in fields])
+    return read_request(Fields([Field(name, value) for name, value in fields]))
 
 
 def test_a_usual_request() -> None:

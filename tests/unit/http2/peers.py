@@ -78,6 +78,8 @@ class FieldList:
         self.fields = [Field(name, value) for name, value in pairs]
         self.too_large = too_large
         self.verdict: Any = None
+        self.lead = None
+        self.rest: list[Field] = []
 
     def __iter__(self) -> Iterator[Field]:
         return iter(self.fields)
