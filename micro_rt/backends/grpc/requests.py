@@ -85,8 +85,8 @@ def read_request(fields: Fields) -> Request:
     if lead is not None:
         if lead.note is None:
             lead.note = _read_all(lead.fields)
-        known: Request = lead.note
-        if known.refusal is None and (request := _with_rest(known, fields.rest)) is not None:
+        request = _with_rest(lead.note, fields.rest)
+        if request is not None:
             return request
     return _read_all(fields)
 
