@@ -27,6 +27,7 @@ START: Pairs = [
     (b":authority", b"shop:50051"),
     (b"content-type", b"application/grpc"),
     (b"te", b"trailers"),
+    (b"x-tenant", b"acme"),
 ]
 VARYING = (
     (b"grpc-timeout", b"5S"),
