@@ -88,6 +88,6 @@ def write(folder: Path, contents: dict[str, str]) -> None:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Returns what files hold, by their paths in a folder."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    """Returns what files hold, by their paths in a folder; but not what Python compiled of them when it imported them."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.parent.name != "__pycache__")
     return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in files}

@@ -45,13 +45,16 @@ class Follower:
                 if self.trees[-1:] != [tree]:
                     self.trees.append(tree)
 
-    async def end(self) -> None:
-        """Waits for the end of the watch, which closing the source brings, and reads no more."""
-        await self._watching
+    async def end_reading(self) -> None:
+        """Reads no more: what is reported while the source closes cannot be read."""
         self._reading.cancel()
         await asyncio.wait([self._reading])
         if not self._reading.cancelled():
             self._reading.result()
+
+    async def end(self) -> None:
+        """Waits for the end of the watch, which closing the source brings."""
+        await self._watching
 
     async def sees(self, tree: Tree) -> None:
         await eventually(lambda: self.trees[-1:], lambda: f"a save is missed; errors: {self.errors}", equals=[tree])
@@ -69,5 +72,8 @@ async def followed(source: Source) -> AsyncGenerator[Follower]:
     try:
         yield follower
     finally:
-        await source.close()
-        await follower.end()
+        try:
+            await follower.end_reading()
+        finally:
+            await source.close()
+            await follower.end()

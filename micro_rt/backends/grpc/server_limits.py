@@ -10,13 +10,13 @@ calls which nobody reads stop no other call of their connection.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 from micro_rt.http2.limits import Limits as Http2Limits
 from micro_rt.transport.limits import MAX_MESSAGE, Limits, ServiceLimits, Sizes
 
-__all__ = ["HTTP2", "SEND_PIECE", "WINDOW", "ServerLimits"]
+__all__ = ["SEND_PIECE", "WINDOW", "ServerLimits"]
 
 WINDOW: Final = 65_535
 """Bytes that a client may send on a stream before the handler reads them; HTTP/2 begins with as many."""
@@ -28,8 +28,6 @@ _CALL_BYTES: Final = 4 << 10
 """What an open call keeps besides its messages, in bytes, rounded up."""
 _BUFFER: Final = 4 << 20
 """What the transport of the event loop holds of what is written, and the write under way, in bytes, rounded up."""
-HTTP2: Final = Http2Limits()
-"""The limits of HTTP/2 itself, unless others are said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +46,14 @@ class ServerLimits(Limits):
     """Returns what is said of the method of a path instead; None if nothing is said of any."""
     largest: int = MAX_MESSAGE
     """Bytes of the largest message that any method takes, if that is more than ``receive``."""
-    floods: Http2Limits = HTTP2
+    floods: Http2Limits = field(default_factory=Http2Limits)
     """What a client may make HTTP/2 itself spend. What follows from the limits here is replaced: see ``http2``."""
 
     def of(self, limits: ServiceLimits) -> ServerLimits:
         """Returns these limits with what a service says instead."""
         said: dict[str, Any] = {"sizes": limits.sizes, "largest": max(limits.largest_request, 1)}
         if limits.server is not None:
-            said |= {field.name: getattr(limits.server, field.name) for field in fields(Limits)}
+            said |= {each.name: getattr(limits.server, each.name) for each in fields(Limits)}
         if limits.max_message is not None:
             said |= {"receive": limits.max_message, "send": limits.max_message}
         return replace(self, **said)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextvars import Context
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Protocol
 
 from micro_rt.backends.grpc.deadlines import Deadlines
 from micro_rt.backends.grpc.fields import FieldEncoder
@@ -38,8 +38,6 @@ from micro_rt.logs import logger, sparsely
 from micro_rt.transport.base import Dispatch, handler_task
 
 __all__ = ["ServerLink", "Serving"]
-
-_HELD_UP: Final = sparsely("held up")
 
 _log = logger("micro_rt.backends.grpc")
 
@@ -243,7 +241,9 @@ class ServerLink(Link[ServerConnection]):
         if held_up or self.serving.draining:
             if held_up:
                 _log.info(
-                    "a call of %s is refused: handlers go on after it reset their calls", self.peer, extra=_HELD_UP
+                    "a call of %s is refused: handlers go on after it reset their calls",
+                    self.peer,
+                    extra=sparsely("held up"),
                 )
             self.http2.reset(stream, ErrorCode.REFUSED_STREAM)
             return

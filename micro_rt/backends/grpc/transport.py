@@ -10,7 +10,7 @@ from copy import copy
 
 from micro_rt.backends.grpc.client import GrpcConnection
 from micro_rt.backends.grpc.server import listen
-from micro_rt.backends.grpc.server_limits import HTTP2, ServerLimits
+from micro_rt.backends.grpc.server_limits import ServerLimits
 from micro_rt.http2.limits import Limits as Http2Limits
 from micro_rt.transport.base import Capabilities, Connection, Dispatch, Listener
 from micro_rt.transport.limits import MAX_MESSAGE, Limits, ServiceLimits
@@ -45,9 +45,11 @@ class GrpcTransport:
         receive: int = MAX_MESSAGE,
         send: int = MAX_MESSAGE,
         limits: Limits | None = None,
-        floods: Http2Limits = HTTP2,
+        floods: Http2Limits | None = None,
     ) -> None:
-        self._limits = ServerLimits(receive=receive, send=send, floods=floods).of(ServiceLimits(server=limits))
+        self._limits = ServerLimits(receive=receive, send=send, floods=floods or Http2Limits()).of(
+            ServiceLimits(server=limits)
+        )
         self._tls = tls
         if tls is not None:
             tls.set_alpn_protocols(["h2"])
