@@ -273,7 +273,8 @@ class ServerLink(Link[ServerConnection]):
                 self.go_on_reading()
             return
         if len(backlog) > self.limits.waiting:
-            _log.info("%s is not read now: many of its calls wait to begin", self.peer, extra=sparsely("waiting"))
+            if self.reading:
+                _log.info("%s is not read now: many of its calls wait to begin", self.peer, extra=sparsely("waiting"))
             self.stop_reading()
         elif not self.reading:
             self.go_on_reading()
