@@ -62,6 +62,7 @@ from micro_rt.sync.held import Lock, Permit, Term
 from micro_rt.sync.sync import Leader, Sync
 from micro_rt.telemetry.access_log import AccessLog
 from micro_rt.transport.limits import Limits
+from micro_rt.transport.tls import Tls
 from micro_rt.version import require_version
 
 __all__ = [
@@ -147,6 +148,7 @@ __all__ = [
     "Subscriber",
     "Sync",
     "Term",
+    "Tls",
     "TypedChange",
     "TypedPage",
     "TypedRecord",

@@ -8,7 +8,7 @@ from pathlib import Path
 from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.secrets import shown_file
 
-__all__ = ["client_context"]
+__all__ = ["client_context", "load_certificate"]
 
 
 def client_context(server: str, *, ca: str = "", cert: str = "", key: str = "", verify: bool = True) -> ssl.SSLContext:
@@ -32,19 +32,34 @@ def client_context(server: str, *, ca: str = "", cert: str = "", key: str = "", 
             f"the TLS files for {server} cannot be used: ca={ca} holds no certificates: {error}", may_have_run=False
         ) from None
     if cert:
-        try:
-            # Without a password, OpenSSL asks for one on the terminal.
-            context.load_cert_chain(cert, key or None, password=_no_password)
-        except (OSError, ValueError) as error:
-            raise FailedPrecondition(
-                f"the TLS files for {server} cannot be used: cert={cert} and key={shown_file(key)} must be a certificate and its key, "
-                f"in PEM and without a password: {error}",
-                may_have_run=False,
-            ) from None
+        load_certificate(context, server, cert, key)
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def load_certificate(context: ssl.SSLContext, purpose: str, cert: str, key: str = "") -> None:
+    """Has a context show a certificate.
+
+    Args:
+        context: which nothing uses yet: one that this fails for must not be used.
+        purpose: what it is for, for the error.
+        cert: file with the certificate.
+        key: file with the certificate's key; empty if it is in ``cert``.
+
+    Raises:
+        FailedPrecondition: a file cannot be used; the message says which, and why.
+    """
+    try:
+        # Without a password, OpenSSL asks for one on the terminal.
+        context.load_cert_chain(cert, key or None, password=_no_password)
+    except (OSError, ValueError) as error:
+        raise FailedPrecondition(
+            f"the TLS files for {purpose} cannot be used: cert={cert} and key={shown_file(key)} must be a certificate and its key, "
+            f"in PEM and without a password: {error}",
+            may_have_run=False,
+        ) from None
 
 
 def _no_password() -> str:

@@ -10,19 +10,23 @@ Rules kept here:
   (RFC 9112, section 9.6).
 - A connection on which not enough comes in time is cut.
 - There is a limit of connections. One more is closed at once.
-- Another protocol gets a case of its own in ``_Arrival.data_received``; with TLS, ALPN will decide before the first
-  byte.
+- A port with TLS serves nothing else: whoever comes without is told so. When the handshake is over, ALPN decides, and the
+  first bytes if the client names no protocol.
+- Another protocol gets a case of its own in ``_Arrival.data_received``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import Final, cast
 
 from micro_rt.http2.errors import ErrorCode
 from micro_rt.http2.frames import PREFACE, SETTINGS, frame, goaway
+from micro_rt.kit.net import join
 from micro_rt.kit.ordered import OrderedSet
+from micro_rt.kit.secured import Secured, Turns
 from micro_rt.listener.address import Bound, bind
 from micro_rt.logs import logger, sparsely
 
@@ -35,13 +39,7 @@ ANSWER_TIMEOUT: Final = 1.0
 _LATE: Final = 1.0
 """Seconds; a timer that is later than this shows that the event loop was blocked."""
 _TEXT: Final = "This port serves gRPC, which takes HTTP/2: without TLS, and with prior knowledge (h2c).\n"
-_ANSWER: Final = (
-    "HTTP/1.1 505 HTTP Version Not Supported\r\n"
-    "content-type: text/plain; charset=utf-8\r\n"
-    f"content-length: {len(_TEXT)}\r\n"
-    f"connection: close\r\n\r\n{_TEXT}"
-).encode()
-_WRONG_PREFACE: Final = frame(SETTINGS, 0, 0) + goaway(0, ErrorCode.PROTOCOL_ERROR, _TEXT.encode())
+_TLS_TEXT: Final = "This port takes TLS.\n"
 _TLS: Final = b"\x16\x03"
 """What a handshake of TLS begins with."""
 _HTTP1: Final = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"TRACE ", b"PATCH ")
@@ -58,6 +56,7 @@ async def open_port(
     connections: int,
     patience: float,
     open: Callable[[], int] = int,
+    tls: Callable[[], ssl.SSLContext] | None = None,
 ) -> Port:
     """Listens on an address, and hands the connections over.
 
@@ -67,11 +66,12 @@ async def open_port(
         connections: that there may be at once.
         patience: seconds in which a connection must say what it speaks.
         open: returns how many of those that were handed over are not lost.
+        tls: returns the context of a new connection, and no connection may do without TLS; None for no TLS.
 
     Raises:
         FailedPrecondition: the address cannot be used.
     """
-    port = Port(http2, connections, patience, open)
+    port = Port(http2, connections, patience, open, tls)
     port.bound = await bind(address, port.new_arrival, backlog=BACKLOG)
     port.address = port.bound.address
     return port
@@ -81,22 +81,31 @@ class Port:
     """A port that is open; ``open_port`` makes it."""
 
     def __init__(
-        self, http2: Callable[[], asyncio.Protocol], connections: int, patience: float, open: Callable[[], int]
+        self,
+        http2: Callable[[], asyncio.Protocol],
+        connections: int,
+        patience: float,
+        open: Callable[[], int],
+        tls: Callable[[], ssl.SSLContext] | None,
     ) -> None:
         self.http2 = http2
+        self.tls = tls
         self.patience = patience
         self.address = ""
         """Where it listens."""
         self.bound: Bound | None = None
         self.arrivals: OrderedSet[_Arrival] = OrderedSet()
         """Connections that have not said what they speak, or speak nothing that is served here."""
+        self.handshakes: OrderedSet[Secured] = OrderedSet()
+        """Connections whose TLS handshake is not over."""
+        self.turns = Turns()
         self._connections = connections
         self._open = open
 
     @property
     def full(self) -> bool:
         """Whether there are as many connections as there may be."""
-        return len(self.arrivals) + self._open() >= self._connections
+        return len(self.arrivals) + len(self.handshakes) + self._open() >= self._connections
 
     def new_arrival(self) -> asyncio.Protocol:
         """Makes the protocol of a new connection."""
@@ -108,6 +117,8 @@ class Port:
             self.bound.stop()
         for arrival in list(self.arrivals):
             arrival.cut()
+        for handshake in list(self.handshakes):
+            handshake.cut()
 
     async def close(self) -> None:
         """Stops, and waits until the event loop has let go of the port."""
@@ -119,10 +130,12 @@ class Port:
 class _Arrival(asyncio.Protocol):
     """A connection that has not said what it speaks."""
 
-    __slots__ = ("_answered", "_due", "_first", "_port", "_timer", "_transport")
+    __slots__ = ("_answered", "_due", "_first", "_port", "_secure", "_timer", "_transport")
 
-    def __init__(self, port: Port) -> None:
+    def __init__(self, port: Port, *, secure: bool = False) -> None:
         self._port = port
+        self._secure = secure or port.tls is None
+        """Whether HTTP/2 may begin: the connection has TLS, or needs none."""
         self._first = b""
         self._answered = False
         self._due = 0.0
@@ -143,7 +156,9 @@ class _Arrival(asyncio.Protocol):
         if self._answered or transport is None or transport.is_closing():
             return
         first = self._first + data if self._first else data
-        if first.startswith(PREFACE):
+        if not self._secure and first[0] == _TLS[0]:
+            self._begin_tls(transport, first)
+        elif first.startswith(PREFACE) and self._secure:
             self._leave()
             protocol = self._port.http2()
             transport.set_protocol(protocol)
@@ -165,15 +180,39 @@ class _Arrival(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def _begin_tls(self, transport: asyncio.Transport, first: bytes) -> None:
+        """Hands the connection over to TLS, and what is in it then to HTTP/2."""
+        port, tls = self._port, self._port.tls
+        assert tls is not None  # noqa: S101 - the type checkers cannot know
+        peer = _peer_of(transport)
+
+        def made(spoken: str | None) -> asyncio.Protocol:
+            port.handshakes.discard(secured)
+            return port.http2() if spoken == "h2" else _Arrival(port, secure=True)
+
+        def refused(reason: str) -> None:
+            port.handshakes.discard(secured)
+            _log.warning("the connection of %s is refused: %s", peer, reason, extra=sparsely(reason[:40]))
+
+        secured = Secured(
+            tls(), made, server_side=True, patience=port.patience, refused=refused, turns=port.turns, first=first
+        )
+        port.handshakes.add(secured)
+        self._leave()
+        transport.set_protocol(secured)
+        secured.connection_made(transport)
+
     def _answer(self, transport: asyncio.Transport, first: bytes) -> None:
         """Says what is served here, and ends our half."""
         self._answered = True
         known = first.startswith((_TLS, *_HTTP1))
         what = "TLS" if first.startswith(_TLS) else "another protocol than HTTP/2"
+        if not self._secure:
+            what = "no TLS"
         _log.info("a connection is closed, because it speaks %s", what, extra=sparsely(what))
         self._stop_timer()
         self._timer = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT, self.cut)
-        transport.write(_ANSWER if known else _WRONG_PREFACE)
+        transport.write(_answer_of(_TEXT if self._secure else _TLS_TEXT, http1=known))
         try:
             transport.write_eof()
         except OSError:  # It is gone, and the event loop has not noticed yet.
@@ -199,3 +238,20 @@ class _Arrival(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _answer_of(text: str, *, http1: bool) -> bytes:
+    """Returns what a connection gets that speaks something else than is served here."""
+    if not http1:
+        return frame(SETTINGS, 0, 0) + goaway(0, ErrorCode.PROTOCOL_ERROR, text.encode())
+    return (
+        f"HTTP/1.1 505 HTTP Version Not Supported\r\n"
+        "content-type: text/plain; charset=utf-8\r\n"
+        f"content-length: {len(text)}\r\n"
+        f"connection: close\r\n\r\n{text}"
+    ).encode()
+
+
+def _peer_of(transport: asyncio.Transport) -> str:
+    name: tuple[str, int] | str | None = transport.get_extra_info("peername")
+    return join(*name[:2]) if isinstance(name, tuple) else "unix:"

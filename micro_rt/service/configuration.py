@@ -62,6 +62,9 @@ class ServiceSettings:
     selector: str | None = None
     store: str | None = None
     sync: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    tls_roots: str | None = None
     transport: str | None = None
     ttl: timedelta | None = None
 

@@ -38,6 +38,9 @@ KNOWN = (
     "MICRO_SELECTOR",
     "MICRO_STORE",
     "MICRO_SYNC",
+    "MICRO_TLS_CERT",
+    "MICRO_TLS_KEY",
+    "MICRO_TLS_ROOTS",
     "MICRO_TRANSPORT",
     "MICRO_TTL",
 )

@@ -74,6 +74,7 @@ from micro_rt.sync.base import SyncEngine
 from micro_rt.sync.sync import Sync
 from micro_rt.transport.base import Transport
 from micro_rt.transport.limits import MAX_MESSAGE, Limits, ServiceLimits
+from micro_rt.transport.tls import Tls, TlsFiles
 
 __all__ = ["Life", "Plan"]
 
@@ -120,6 +121,12 @@ class Plan:
     """Bytes that a message of a call may have."""
     limits: Limits | None
     """What clients may make it spend."""
+    tls: Tls | None
+    """Who it is, and whom it trusts, in connections."""
+    tls_cert: str | Configured | None
+    tls_key: str | Configured | None
+    tls_roots: str | Configured | None
+    """The files of that, where ``tls`` does not say them."""
 
 
 class Life:
@@ -236,7 +243,8 @@ class Life:
         plan = self._plan
         self.grace = seconds_of(plan.grace, "grace", GRACE)
         registry: Registry = part_of("registry", plan.registry, Registry)
-        transports = Transports(plan.transport, _limits(plan))
+        tls = await self._open_tls(stack)
+        transports = Transports(plan.transport, _limits(plan), tls)
         if plan.handlers:
             check_address(plan.address, transports)
         await registry.open()
@@ -263,6 +271,17 @@ class Life:
             broker = place_of("broker", plan.broker)
             names, handled = self._names(), plan.subscriptions
             _log.info(started(plan.name, self.node, names, plan.handlers, handled, registry=place, broker=broker))
+
+    async def _open_tls(self, stack: AsyncExitStack) -> TlsFiles | None:
+        """Returns what connections are secured with; None if they are not."""
+        tls = _tls(self._plan)
+        if tls is None:
+            return None
+        files = TlsFiles(tls, serves=bool(self._plan.handlers))
+        await files.open()
+        stack.push_async_callback(files.close)
+        self._plan.health.observe("tls", lambda: files.problem)
+        return files
 
     @asynccontextmanager
     async def _serving(self, registry: Registry, transport: Transport) -> AsyncGenerator[None]:
@@ -354,6 +373,26 @@ class Life:
         done = await unless(self._hurry.wait(), step)
         if not done.cancelled():
             done.result()
+
+
+def _tls(plan: Plan) -> Tls | None:
+    """Returns which files say who the service is and whom it trusts; None if nothing does.
+
+    Raises:
+        FailedPrecondition: what is said makes no sense together.
+    """
+    given = plan.tls or Tls()
+    cert = given.cert or setting_of(plan.tls_cert, "tls_cert", "")[0]
+    key = given.key or ("" if given.cert else setting_of(plan.tls_key, "tls_key", "")[0])
+    roots = given.roots or setting_of(plan.tls_roots, "tls_roots", "")[0]
+    if plan.tls is None and not (cert or key or roots):
+        return None
+    try:
+        return dataclasses.replace(given, cert=cert, key=key, roots=roots)
+    except ValueError as error:
+        raise FailedPrecondition(
+            f"TLS of the service: {error} (MICRO_TLS_CERT, MICRO_TLS_KEY, MICRO_TLS_ROOTS)"
+        ) from None
 
 
 def _limits(plan: Plan) -> ServiceLimits | None:

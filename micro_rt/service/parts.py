@@ -28,6 +28,7 @@ from micro_rt.selector.base import Selector
 from micro_rt.service.missing import remedy
 from micro_rt.transport.base import Transport, capabilities_of
 from micro_rt.transport.limits import ServiceLimits, SupportsLimits
+from micro_rt.transport.tls import Contexts, SupportsTls
 
 __all__ = [
     "Configured",
@@ -50,6 +51,7 @@ _DOES: Mapping[str, str] = {
     "unix_sockets": "listens on Unix sockets",
     "limits": "bounds what clients make a server spend",
     "message_sizes": "bounds how large messages are",
+    "tls": "secures its connections",
 }
 """What a transport with a capability does, for those that settings need."""
 
@@ -171,29 +173,39 @@ class Transports:
     Args:
         given: the service's own, as given in code; None if it was not.
         limits: what they keep; None if the service says nothing.
+        tls: what they secure connections with; None for connections without TLS.
 
     Raises:
-        FailedPrecondition: a transport was named, and none has that name; or it cannot keep the limits of the service.
+        FailedPrecondition: a transport was named, and none has that name; or it cannot keep the limits of the service, or
+            secure its connections.
     """
 
-    def __init__(self, given: str | Transport | Configured | None, limits: ServiceLimits | None = None) -> None:
+    def __init__(
+        self,
+        given: str | Transport | Configured | None,
+        limits: ServiceLimits | None = None,
+        tls: Contexts | None = None,
+    ) -> None:
         chosen, self._setting = setting_of(given, "transport", _DEFAULT_TRANSPORT)
         self._limits = limits
+        self._tls = tls
         self._shown = f"{self._setting}={repr(chosen) if isinstance(chosen, str) else f'<{type(chosen).__name__}>'}"
         self._own: Transport | None = None
         if not isinstance(chosen, str):
-            self._own = self._limited(chosen)
+            self._own = self._prepared(chosen)
         elif chosen != _DEFAULT_TRANSPORT:
-            self._own = self._limited(_transport(chosen, self._setting))
+            self._own = self._prepared(_transport(chosen, self._setting))
         self._others: dict[str, Transport] = {}
         if limits is not None:
             self._require_limits(limits)
+        if tls is not None:
+            self.require("tls", "tls= (MICRO_TLS_CERT, MICRO_TLS_ROOTS)", "leave it out")
 
     @property
     def own(self) -> Transport:
         """The transport that the service was made with."""
         if self._own is None:
-            self._own = self._limited(_transport(_DEFAULT_TRANSPORT, self._setting))
+            self._own = self._prepared(_transport(_DEFAULT_TRANSPORT, self._setting))
         return self._own
 
     def require(self, capability: str, needed_by: str, otherwise: str) -> None:
@@ -226,12 +238,16 @@ class Transports:
             return self.own
         other = self._others.get(protocol)
         if other is None:
-            other = self._limited(_transport(protocol, "transport of a node"))
+            other = self._prepared(_transport(protocol, "transport of a node"))
             limits = self._limits
             if limits is not None and limits.max_message is not None and not capabilities_of(other).message_sizes:
                 raise FailedPrecondition(
                     f"max_message={limits.max_message} needs a transport that {_DOES['message_sizes']}, and that of the nodes "
                     f"that speak {protocol!r} does not"
+                )
+            if self._tls is not None and not capabilities_of(other).tls:
+                raise FailedPrecondition(
+                    f"tls= needs a transport that {_DOES['tls']}, and that of the nodes that speak {protocol!r} does not"
                 )
             self._others[protocol] = other
         return other
@@ -244,13 +260,14 @@ class Transports:
         if limits.sizes is not None:
             self.require("message_sizes", "the option limits of a method in the .proto", "leave it out")
 
-    def _limited(self, transport: Transport) -> Transport:
-        """Returns a transport with the limits of the service, as far as it has any."""
+    def _prepared(self, transport: Transport) -> Transport:
+        """Returns a transport with the limits and the TLS of the service, as far as it has any."""
         can = capabilities_of(transport)
-        if self._limits is None or not (can.limits or can.message_sizes):
-            return transport
-        limited: Transport = cast("SupportsLimits", transport).limited(self._limits)
-        return limited
+        if self._limits is not None and (can.limits or can.message_sizes):
+            transport = cast("SupportsLimits", transport).limited(self._limits)
+        if self._tls is not None and can.tls:
+            transport = cast("SupportsTls", transport).secured(self._tls)
+        return transport
 
 
 def names_of(part: str) -> list[str]:

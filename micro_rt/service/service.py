@@ -49,6 +49,7 @@ from micro_rt.sync.sync import Sync
 from micro_rt.text import printable
 from micro_rt.transport.base import Transport
 from micro_rt.transport.limits import Limits, ServiceLimits
+from micro_rt.transport.tls import Tls
 
 __all__ = ["Lifespan", "Service"]
 
@@ -108,6 +109,8 @@ class Service:
         max_message: bytes that a message of a call may have, in both directions; else ``MICRO_MAX_MESSAGE``, else 4 MiB. The
             limits of a method in the .proto count instead. A larger message ends its call as ``ResourceExhausted``.
         limits: what clients may make the server spend: connections, calls, metadata, silence.
+        tls: who it is and whom it trusts in connections, for all that it serves and calls; else ``MICRO_TLS_CERT``,
+            ``MICRO_TLS_KEY`` and ``MICRO_TLS_ROOTS``, else connections have no TLS.
         max_memory: bytes of events that may be read and not done at once, by all subscriptions of the process together; else
             ``MICRO_MAX_MEMORY``, else 32 MiB. Each partition may have one event, however large that is.
 
@@ -140,6 +143,7 @@ class Service:
         ttl: float | None = None,
         max_message: int | None = None,
         limits: Limits | None = None,
+        tls: Tls | None = None,
         max_memory: int | None = None,
     ) -> None:
         if not name:
@@ -156,7 +160,10 @@ class Service:
         if limits is not None and not isinstance(cast("object", limits), Limits):
             raise TypeError(f"limits={limits!r}: it is a micro.Limits")
         self._max_message = ServiceLimits(max_message=max_message).max_message
+        if tls is not None and not isinstance(cast("object", tls), Tls):
+            raise TypeError(f"tls={tls!r}: it is a micro.Tls")
         self._limits = limits
+        self._tls = tls
         self.name = name
         self.version = version
         self.metadata = dict(metadata or {})
@@ -510,6 +517,10 @@ class Service:
             max_memory=self._max_memory,
             max_message=self._max_message,
             limits=self._limits,
+            tls=self._tls,
+            tls_cert=None,
+            tls_key=None,
+            tls_roots=None,
         )
 
     def _handler_exits(self, error: BaseException) -> None:

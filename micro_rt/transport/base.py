@@ -80,6 +80,8 @@ class Capabilities:
     it is kept, connections that stay silent, and floods; and has a method ``limited`` by which a service says how much."""
     message_sizes: bool = False
     """Whether both sides bound how large messages are, and have a method ``limited``; ``Connection.takes_sizes`` is True."""
+    tls: bool = False
+    """Whether it secures the connections of servers and clients, and has a method ``secured``."""
     ordered_waiting: bool = False
     """Whether calls that wait, because the server takes no more of them, begin in their order, and cost the same however
     many wait."""

@@ -6,10 +6,14 @@ import ssl
 
 from micro_rt.errors import Unavailable
 
-__all__ = ["CONNECT_TIMEOUT", "cannot_connect", "hung_up", "problem_of"]
+__all__ = ["CONNECT_TIMEOUT", "TlsRefusedError", "cannot_connect", "hung_up", "problem_of"]
 
 CONNECT_TIMEOUT = 5.0
 """Seconds that a connection may take to be made."""
+
+
+class TlsRefusedError(ConnectionError):
+    """TLS was refused, by this side or the other; the text says why."""
 
 
 def problem_of(error: Exception, timeout: float) -> str:
@@ -22,6 +26,8 @@ def problem_of(error: Exception, timeout: float) -> str:
     match error:
         case TimeoutError():
             return f"no answer within {timeout:g} s"
+        case TlsRefusedError():
+            return f"TLS is refused: {error}"
         case ssl.SSLCertVerificationError():
             return f"its certificate is not accepted: {error.verify_message}"
         case ssl.SSLError():

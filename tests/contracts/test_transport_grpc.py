@@ -8,7 +8,9 @@ from micro_rt.backends.grpc.transport import GrpcTransport
 from micro_rt.backends.grpclib.transport import GrpclibTransport
 from micro_rt.testing.contracts import TransportContract
 from micro_rt.transport.base import Connection, Dispatch, Listener, Transport
+from micro_rt.transport.tls import Tls, TlsFiles
 from tests.helpers.sizes import Size
+from tests.servers.certificates import Certificates
 
 uvloop = pytest.importorskip("uvloop")
 
@@ -68,6 +70,27 @@ class TestGrpcTransportOnUvloop(TestGrpcTransport):
     def make_loop(self) -> asyncio.AbstractEventLoop:
         loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         return loop
+
+
+@pytest.fixture(scope="session")
+def tls_files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
+    made = Certificates(tmp_path_factory.mktemp("tls"), "::1")
+    return TlsFiles(Tls(cert=str(made.certificate), key=str(made.key), roots=str(made.ca)), serves=True)
+
+
+@pytest.mark.verify("calls", tests=FLOODS)
+class TestGrpcTransportWithTls(TestGrpcTransport):
+    @pytest.fixture(autouse=True)
+    def contexts(self, tls_files: TlsFiles) -> None:
+        self._contexts = tls_files
+
+    def make(self) -> Transport:
+        return own().secured(self._contexts)
+
+
+@pytest.mark.verify("calls", tests=FLOODS)
+class TestGrpcTransportWithTlsOnUvloop(TestGrpcTransportWithTls, TestGrpcTransportOnUvloop):
+    pass
 
 
 @pytest.mark.verify("calls", tests=FLOODS)

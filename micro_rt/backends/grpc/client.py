@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from copy import copy
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from micro_rt.backends.grpc.client_link import MAX_HEADERS, ClientLink
 from micro_rt.backends.grpc.client_stream import GrpcClientStream
@@ -30,11 +31,12 @@ from micro_rt.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted
 from micro_rt.http2.hpack import Group
 from micro_rt.kit.net import join, split
 from micro_rt.kit.ordered import OrderedSet
+from micro_rt.kit.secured import Secured
 from micro_rt.listener.address import UNIX
 from micro_rt.metadata import Metadata
 from micro_rt.text import printable
 from micro_rt.transport.base import Connection
-from micro_rt.transport.connecting import CONNECT_TIMEOUT, cannot_connect, hung_up, problem_of
+from micro_rt.transport.connecting import CONNECT_TIMEOUT, TlsRefusedError, cannot_connect, hung_up, problem_of
 from micro_rt.transport.limits import MAX_MESSAGE, UNSAID, Sizes, too_large
 from micro_rt.transport.silence import Pace
 
@@ -49,13 +51,15 @@ _LONGEST: Final = 2_000
 _GROUPS: Final = 1_000
 """Methods whose fields are kept."""
 
+ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
+
 
 class GrpcConnection(Connection):
     """Calls to one node.
 
     Args:
         address: ``host:port``, or ``unix:`` and the path of a socket.
-        tls: secures the connection, or None.
+        tls: returns the context of a connection that is to be made; None for connections without TLS.
         receive: bytes that a message which arrives may have.
         send: bytes that a message which is sent may have.
     """
@@ -63,7 +67,12 @@ class GrpcConnection(Connection):
     takes_sizes = True
 
     def __init__(
-        self, address: str, tls: ssl.SSLContext | None = None, *, receive: int = MAX_MESSAGE, send: int = MAX_MESSAGE
+        self,
+        address: str,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+        *,
+        receive: int = MAX_MESSAGE,
+        send: int = MAX_MESSAGE,
     ) -> None:
         self._address = address
         self._socket = address.removeprefix(UNIX) if address.startswith(UNIX) else ""
@@ -251,9 +260,8 @@ class GrpcConnection(Connection):
         if not isinstance(outcome, ClientLink):
             raise copy(outcome)  # Several wait for it.
         if not outcome.usable:
-            raise Unavailable(
-                f"the connection to {self._address} was lost at once", id="micro.connect_failed", may_have_run=False
-            )
+            problem = outcome.farewell and f"the server ended the connection: {outcome.farewell}"
+            raise cannot_connect(self._address, problem or "the connection was lost at once")
         return outcome
 
     async def _before(self, deadline: float | None, waiting: Any, what: str) -> Any:
@@ -272,18 +280,10 @@ class GrpcConnection(Connection):
 
     async def _connect(self) -> ClientLink | Unavailable:
         """Connects; returns why it could not, for everyone who waits for it."""
-        loop = asyncio.get_running_loop()
+        link: ClientLink | None = None
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                name = None if self._tls is None else self._host
-                if self._socket:
-                    _, link = await loop.create_unix_connection(
-                        self._new_link, self._socket, ssl=self._tls, server_hostname=name
-                    )
-                else:
-                    _, link = await loop.create_connection(
-                        self._new_link, self._host, self._port, ssl=self._tls, server_hostname=name
-                    )
+                link = await self._new_connection()
                 try:
                     answered = await link.ready
                 except BaseException:
@@ -292,9 +292,46 @@ class GrpcConnection(Connection):
         except Exception as error:
             return cannot_connect(self._address, problem_of(error, CONNECT_TIMEOUT))
         if not answered:
-            return cannot_connect(self._address, hung_up(self._tls is not None))
+            return cannot_connect(self._address, link.problem or hung_up(self._tls is not None))
         self._link = link
         return link
+
+    async def _new_connection(self) -> ClientLink:
+        """Connects, and makes the handshake of TLS if there is one."""
+        if self._tls is None:
+            return (await self._open(self._new_link))[1]
+        loop = asyncio.get_running_loop()
+        begun: asyncio.Future[ClientLink] = loop.create_future()
+        link: ClientLink | None = None
+
+        def made(_: str | None) -> ClientLink:
+            nonlocal link
+            link = self._new_link()
+            begun.set_result(link)
+            return link
+
+        def refused(reason: str) -> None:
+            if link is not None:
+                link.problem = link.problem or reason
+            elif not begun.done():
+                begun.set_exception(TlsRefusedError(reason))
+
+        context = self._tls()
+        name = self._host if context.check_hostname else None
+        transport, _ = await self._open(
+            lambda: Secured(context, made, server_hostname=name, patience=CONNECT_TIMEOUT, refused=refused, needed="h2")
+        )
+        try:
+            return await begun
+        except BaseException:
+            transport.abort()
+            raise
+
+    async def _open(self, protocol: Callable[[], ProtocolT]) -> tuple[asyncio.Transport, ProtocolT]:
+        loop = asyncio.get_running_loop()
+        if self._socket:
+            return await loop.create_unix_connection(protocol, self._socket)
+        return await loop.create_connection(protocol, self._host, self._port)
 
     def _new_link(self) -> ClientLink:
         return ClientLink(self._links, self._address, self._pace)

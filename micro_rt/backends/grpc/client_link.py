@@ -31,6 +31,7 @@ from micro_rt.http2.hpack import Decoder, Encoder
 from micro_rt.http2.limits import Limits
 from micro_rt.http2.streams import Stream
 from micro_rt.kit.ordered import OrderedSet
+from micro_rt.text import printable
 from micro_rt.transport.silence import Pace, Silence
 
 __all__ = ["LIMITS", "MAX_HEADERS", "Call", "ClientLink"]
@@ -51,6 +52,8 @@ LIMITS: Final = Limits(
 cancelled streams are ignored; a server may have sent many of them before it learns of the cancellation."""
 _PING: Final = b"silence?"
 _PING_FRAME: Final = 17
+_SHOWN: Final = 200
+"""Characters of a text of the server that errors show."""
 
 
 class Call(Protocol):
@@ -98,6 +101,7 @@ class ClientLink(Link[ClientConnection]):
         "_pings",
         "_signs",
         "address",
+        "farewell",
         "ready",
         "recurring",
         "silence",
@@ -110,6 +114,8 @@ class ClientLink(Link[ClientConnection]):
         decoder = Decoder(limit, max_list_size=LIMITS.header_list)
         super().__init__(ClientConnection(encoder, decoder, LIMITS))
         self.address = address
+        self.farewell = ""
+        """What the server says about the end that it has announced, if that is no good end."""
         self.recurring = Recurring()
         """The metadata that comes again on this connection."""
         self.ready: asyncio.Future[bool] = self.loop.create_future()
@@ -230,6 +236,8 @@ class ClientLink(Link[ClientConnection]):
     # Helpers
 
     def _on_goaway(self, said: GoAway) -> None:
+        if said.code != ErrorCode.NO_ERROR:
+            self.farewell = printable(said.debug.decode("latin-1").strip(), _SHOWN)
         if said.code != ErrorCode.NO_ERROR and said.debug == b"too_many_pings":
             self._pace.slow_down()
         self._leave_out(closing=True)

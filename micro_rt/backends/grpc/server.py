@@ -13,6 +13,8 @@ Rules kept here, and why:
 from __future__ import annotations
 
 import asyncio
+import ssl
+from collections.abc import Callable
 from contextvars import copy_context
 
 from micro_rt.backends.grpc.deadlines import Deadlines
@@ -29,19 +31,25 @@ __all__ = ["GrpcListener", "listen"]
 _log = logger("micro_rt.backends.grpc")
 
 
-async def listen(address: str, dispatch: Dispatch, limits: ServerLimits | None = None) -> GrpcListener:
+async def listen(
+    address: str,
+    dispatch: Dispatch,
+    limits: ServerLimits | None = None,
+    tls: Callable[[], ssl.SSLContext] | None = None,
+) -> GrpcListener:
     """Listens.
 
     Args:
         address: ``host:port``, where port 0 picks a free one, or ``unix:`` and the path of a socket.
         dispatch: serves each call.
         limits: what clients may make the server spend.
+        tls: returns the context of a new connection; None for connections without TLS.
 
     Raises:
         FailedPrecondition: the address cannot be used.
     """
     log_sparsely("asyncio", "socket.accept() out of system resource")  # Logged once for each place in the backlog.
-    listener = GrpcListener(dispatch, limits or ServerLimits())
+    listener = GrpcListener(dispatch, limits or ServerLimits(), tls)
     await listener.open(address)
     return listener
 
@@ -52,9 +60,12 @@ class GrpcListener(Listener):
     Args:
         dispatch: serves each call.
         limits: what clients may make the server spend.
+        tls: returns the context of a new connection; None for connections without TLS.
     """
 
-    def __init__(self, dispatch: Dispatch, limits: ServerLimits) -> None:
+    def __init__(
+        self, dispatch: Dispatch, limits: ServerLimits, tls: Callable[[], ssl.SSLContext] | None = None
+    ) -> None:
         self.dispatch = dispatch
         self.limits = limits
         self.http2_limits = limits.http2
@@ -64,6 +75,7 @@ class GrpcListener(Listener):
         self.address = ""
         self._links: OrderedSet[ServerLink] = OrderedSet()
         self._port: Port | None = None
+        self._tls = tls
 
     async def open(self, address: str) -> None:
         """Begins to listen.
@@ -77,6 +89,7 @@ class GrpcListener(Listener):
             connections=self.limits.connections,
             patience=self.limits.handshake,
             open=self._links.__len__,
+            tls=self._tls,
         )
         self.address = self._port.address
 

@@ -6,6 +6,7 @@ The client is in ``client``, the server in ``server``, and what both share in ``
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from copy import copy
 
 from micro_rt.backends.grpc.client import GrpcConnection
@@ -14,6 +15,7 @@ from micro_rt.backends.grpc.server_limits import ServerLimits
 from micro_rt.http2.limits import Limits as Http2Limits
 from micro_rt.transport.base import Capabilities, Connection, Dispatch, Listener
 from micro_rt.transport.limits import MAX_MESSAGE, Limits, ServiceLimits
+from micro_rt.transport.tls import Contexts
 
 __all__ = ["GrpcTransport"]
 
@@ -23,7 +25,7 @@ class GrpcTransport:
 
     Args:
         tls: secures the connections to other nodes, and is set to offer HTTP/2; None for connections without TLS.
-            Listeners of this transport have no TLS.
+            Listeners of this transport have no TLS; see ``secured``.
         receive: bytes that a message which arrives may have, on both sides. A larger one ends its call as
             ``ResourceExhausted``.
         send: the same for messages that are sent.
@@ -34,7 +36,7 @@ class GrpcTransport:
     name = "grpc"
     """The protocol, as nodes name it in the registry."""
     capabilities = Capabilities(
-        unix_sockets=True, limits=True, message_sizes=True, ordered_waiting=True, empty_frames=True
+        unix_sockets=True, limits=True, message_sizes=True, tls=True, ordered_waiting=True, empty_frames=True
     )
     """All that a transport can do."""
 
@@ -50,9 +52,13 @@ class GrpcTransport:
         self._limits = ServerLimits(receive=receive, send=send, floods=floods or Http2Limits()).of(
             ServiceLimits(server=limits)
         )
-        self._tls = tls
+        self._client: Callable[[], ssl.SSLContext] | None = None
+        """Returns the context of a connection to another node."""
+        self._server: Callable[[], ssl.SSLContext] | None = None
+        """Returns the context of a connection that a client opens."""
         if tls is not None:
             tls.set_alpn_protocols(["h2"])
+            self._client = lambda: tls
 
     def limited(self, limits: ServiceLimits) -> GrpcTransport:
         """Returns the same transport with the limits of a service."""
@@ -60,11 +66,18 @@ class GrpcTransport:
         transport._limits = self._limits.of(limits)
         return transport
 
+    def secured(self, contexts: Contexts) -> GrpcTransport:
+        """Returns the same transport, which secures its connections."""
+        transport = copy(self)
+        transport._client = lambda: contexts.client
+        transport._server = lambda: contexts.server
+        return transport
+
     def connection(self, address: str) -> Connection:
         """Makes a connection to ``host:port`` or to ``unix:`` and a path, without connecting yet."""
         limits = self._limits
-        return GrpcConnection(address, self._tls, receive=limits.receive, send=limits.send)
+        return GrpcConnection(address, self._client, receive=limits.receive, send=limits.send)
 
     async def listen(self, address: str, dispatch: Dispatch) -> Listener:
         """Listens on ``host:port``, where port 0 picks a free one, or on ``unix:`` and a path."""
-        return await listen(address, dispatch, self._limits)
+        return await listen(address, dispatch, self._limits, self._server)

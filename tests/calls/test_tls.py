@@ -1,0 +1,410 @@
+"""Services whose connections have TLS: who is taken, who is refused and told why, and files that change."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import gc
+import logging
+import shutil
+import socket
+import ssl
+import tracemalloc
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import trustme
+
+import micro_rt as micro
+from micro_rt.backends.grpc.transport import GrpcTransport
+from micro_rt.backends.memory.registry import MemoryRegistry
+from tests.helpers.lab import OurLab, our_client
+from tests.helpers.sizes import Size
+from tests.helpers.waiting import eventually, soon
+from tests.protos.lab_micro import LabClient
+from tests.protos.lab_pb2 import Number, Text
+
+
+class Lab(OurLab):
+    """Counts what runs."""
+
+    ran = 0
+
+    async def act(self, request: Text, context: micro.Context) -> Text:
+        self.ran += 1
+        return await super().act(request, context)
+
+
+class Issued:
+    """Files of a party: its certificate and key, and the authorities that it trusts."""
+
+    def __init__(self, folder: Path, authority: trustme.CA, *names: str, trusts: trustme.CA | None = None, **more: Any):
+        folder.mkdir(exist_ok=True)
+        self.cert, self.key, self.roots = folder / "tls.crt", folder / "tls.key", folder / "ca.crt"
+        self.issue(authority, *names, **more)
+        (trusts or authority).cert_pem.write_to_path(str(self.roots))
+
+    def issue(self, authority: trustme.CA, *names: str, **more: Any) -> None:
+        """Writes a new certificate: first the one file, then the other."""
+        made = authority.issue_cert(*(names or ("127.0.0.1",)), **more)
+        self.cert.write_bytes(b"".join([each.bytes() for each in made.cert_chain_pems]))
+        self.key.write_bytes(made.private_key_pem.bytes())
+
+    def tls(self, **more: Any) -> micro.Tls:
+        return micro.Tls(cert=str(self.cert), key=str(self.key), roots=str(self.roots), **more)
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def ours(tmp_path: Path, authority: trustme.CA) -> Issued:
+    return Issued(tmp_path / "ours", authority)
+
+
+@asynccontextmanager
+async def serving(
+    server_tls: micro.Tls | None, client_tls: micro.Tls | None, **options: Any
+) -> AsyncIterator[tuple[Lab, micro.Service, LabClient]]:
+    registry = f"memory:{uuid.uuid4()}"
+    server = micro.Service("lab", registry=MemoryRegistry(registry), transport="grpc", tls=server_tls, **options)
+    lab = server.handle(Lab())
+    client = micro.Service("client", registry=MemoryRegistry(registry), transport="grpc", tls=client_tls)
+    async with server, client:
+        yield lab, server, LabClient(client)
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "micro_rt.listener"]
+
+
+# Who is taken
+
+
+async def test_calls_of_all_kinds(ours: Issued) -> None:
+    async with serving(ours.tls(), ours.tls()) as (_, _, client):
+        assert (await client.act(Text(value="hi"))).value == "hi"
+        assert [each.value async for each in client.count(Number(value=3))] == [0, 1, 2]
+        large = "x" * 3_000_000
+        assert (await client.act(Text(value=large))).value == large
+
+
+async def test_the_environment_names_the_files(ours: Issued, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MICRO_TLS_CERT", str(ours.cert))
+    monkeypatch.setenv("MICRO_TLS_KEY", str(ours.key))
+    monkeypatch.setenv("MICRO_TLS_ROOTS", str(ours.roots))
+    async with serving(None, None) as (_, server, client):
+        assert (await client.act(Text(value="hi"))).value == "hi"
+        assert server.node is not None
+        plain = GrpcTransport().connection(server.node.address)
+        with pytest.raises(micro.Unavailable):
+            await plain.connect()
+        await plain.close()
+
+
+async def test_the_config_names_the_files(ours: Issued) -> None:
+    said = {"tls_cert": str(ours.cert), "tls_key": str(ours.key), "tls_roots": str(ours.roots)}
+    async with serving(None, ours.tls(), config=[{"micro": said}]) as (_, _, client):
+        assert (await client.act(Text(value="hi"))).value == "hi"
+
+
+async def test_clients_without_a_certificate_where_none_is_asked_for(ours: Issued) -> None:
+    trusting = micro.Tls(roots=str(ours.roots))
+    async with serving(ours.tls(clients="ignored"), trusting) as (_, _, client):
+        assert (await client.act(Text(value="hi"))).value == "hi"
+
+
+async def test_grpcio_calls_and_is_called(ours: Issued) -> None:
+    roots, key, cert = ours.roots.read_bytes(), ours.key.read_bytes(), ours.cert.read_bytes()
+    async with serving(ours.tls(), None) as (_, server, _):
+        assert server.node is not None
+        credentials = grpc.ssl_channel_credentials(roots, key, cert)
+        async with grpc.aio.secure_channel(server.node.address, credentials) as channel:
+            act = channel.unary_unary("/lab.Lab/Act", Text.SerializeToString, Text.FromString)
+            assert (await soon(act(Text(value="hi")))).value == "hi"
+
+
+# Who is refused
+
+
+async def refused(client: LabClient) -> str:
+    """Makes a call that is refused, and returns why."""
+    with pytest.raises(micro.Unavailable) as caught:
+        await client.act(Text(value="hi"))
+    assert not caught.value.may_have_run
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("who", "reason"),
+    [
+        ("no certificate", "no certificate was shown"),
+        ("unknown authority", "no authority that is trusted has issued the certificate"),
+        ("expired", "the certificate has expired, or is not valid yet"),
+    ],
+)
+async def test_a_client_that_is_refused_and_the_server_say_why(
+    who: str, reason: str, tmp_path: Path, authority: trustme.CA, ours: Issued, caplog: pytest.LogCaptureFixture
+) -> None:
+    if who == "no certificate":
+        tls = micro.Tls(roots=str(ours.roots))
+    elif who == "unknown authority":
+        tls = Issued(tmp_path / "other", trustme.CA(), trusts=authority).tls()
+    else:
+        past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+        tls = Issued(tmp_path / "other", authority, not_after=past, not_before=past - datetime.timedelta(days=1)).tls()
+    async with serving(ours.tls(), tls) as (lab, _, client):
+        said = await refused(client)
+        assert reason in said, said
+        await eventually(lambda: any(reason in line for line in lines(caplog)), lambda: lines(caplog))
+        assert not lab.ran
+    assert len(lines(caplog)) < 20, "a client that is refused does not try again and again"
+
+
+@pytest.mark.parametrize(
+    ("who", "reason"),
+    [
+        ("unknown authority", "no authority that is trusted has issued the certificate"),
+        ("another name", "the certificate is not acceptable"),
+    ],
+)
+async def test_a_server_that_is_refused_and_the_client_say_why(
+    who: str, reason: str, tmp_path: Path, authority: trustme.CA, ours: Issued, caplog: pytest.LogCaptureFixture
+) -> None:
+    issuer = authority if who == "another name" else trustme.CA()
+    server_tls = Issued(tmp_path / "other", issuer, "elsewhere.example", trusts=authority).tls()
+    async with serving(server_tls, ours.tls()) as (_, _, client):
+        assert reason in await refused(client)
+        await eventually(lambda: any(reason in line for line in lines(caplog)), lambda: lines(caplog))
+
+
+async def test_a_client_without_tls_is_told_that_the_port_takes_it(
+    ours: Issued, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with serving(ours.tls(), None) as (_, _, client):
+        assert "This port takes TLS" in await refused(client)
+    assert any("it speaks no TLS" in line for line in lines(caplog)), lines(caplog)
+
+
+async def test_a_client_with_tls_at_a_port_without(ours: Issued) -> None:
+    async with serving(None, ours.tls()) as (_, _, client):
+        assert "what came is not TLS" in await refused(client)
+
+
+async def test_a_request_in_clear_text_in_front_of_a_handshake_runs_nothing(ours: Issued) -> None:
+    async with serving(ours.tls(), ours.tls()) as (lab, server, client):
+        assert server.node is not None
+        host, _, port = server.node.address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9) + b"\x16\x03\x01")
+        assert b"This port takes TLS" in await soon(reader.read())
+        writer.close()
+        assert not lab.ran
+        assert (await client.act(Text(value="hi"))).value == "hi"
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+async def test_tls_1_2_only_where_the_server_says_so(version: Any, ours: Issued) -> None:
+    context = ssl.create_default_context(cafile=str(ours.roots))
+    context.load_cert_chain(ours.cert, ours.key)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    async with serving(ours.tls(least=version), None) as (_, server, _):
+        assert server.node is not None
+        async with our_client(server.node.address, GrpcTransport(context)) as old:
+            if version == "1.2":
+                assert (await old.act(Text(value="hi"))).value == "hi"
+            else:
+                assert "no common version" in await refused(old)
+
+
+async def test_no_session_is_resumed(ours: Issued) -> None:
+    async with serving(ours.tls(), None) as (_, server, _):
+        assert server.node is not None
+        host, _, port = server.node.address.rpartition(":")
+
+        def connect(session: ssl.SSLSession | None) -> tuple[ssl.SSLSession | None, bool | None]:
+            context = contexts[0]
+            with (
+                socket.create_connection((host, int(port))) as plain,
+                context.wrap_socket(plain, server_hostname=host, session=session) as secure,
+            ):
+                secure.settimeout(5)
+                secure.recv(1)  # Tickets come with the first data.
+                return secure.session, secure.session_reused
+
+        context = ssl.create_default_context(cafile=str(ours.roots))
+        context.load_cert_chain(ours.cert, ours.key)
+        context.set_alpn_protocols(["h2"])
+        contexts = [context]
+        session, _ = await asyncio.to_thread(connect, None)
+        assert session is None or not session.has_ticket
+
+
+# Silence and floods
+
+
+async def test_a_handshake_that_stops_is_cut(ours: Issued, caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(ours.tls(), ours.tls(), limits=micro.Limits(handshake=0.5)) as (_, server, client):
+        assert server.node is not None
+        host, _, port = server.node.address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"\x16\x03\x01\x00")
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await soon(reader.readexactly(1))
+        writer.close()
+        assert (await client.act(Text(value="hi"))).value == "hi"
+    assert any("was not over within 0.5 s" in line for line in lines(caplog))
+
+
+# Files that change
+
+
+async def test_new_files_are_used_for_new_connections_and_no_call_fails(
+    tmp_path: Path, authority: trustme.CA, ours: Issued
+) -> None:
+    other = trustme.CA()
+    done = failed = 0
+    async with serving(ours.tls(), ours.tls()) as (_, server, client):
+        stopping = False
+
+        async def call() -> None:
+            nonlocal done, failed
+            while not stopping:
+                try:
+                    await client.act(Text(value="hi"))
+                    done += 1
+                except micro.Error:
+                    failed += 1
+
+        callers = [asyncio.create_task(call()) for _ in range(4)]
+        seen = await shown_by(server, ours.roots)
+        for authority_now in (authority, other):
+            # Roots first: both are trusted while certificates change.
+            both = authority.cert_pem.bytes() + other.cert_pem.bytes()
+            ours.roots.write_bytes(both)
+            ours.issue(authority_now)
+            before, seen = seen, seen
+            while seen == before:
+                seen = await shown_by(server, ours.roots)
+        stopping = True
+        await asyncio.gather(*callers)
+    assert done
+    assert not failed
+
+
+async def shown_by(server: micro.Service, roots: Path) -> bytes:
+    """Returns the certificate that a server shows."""
+    assert server.node is not None
+    host, _, port = server.node.address.rpartition(":")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    _, writer = await asyncio.open_connection(host, int(port), ssl=context)
+    shown: bytes = writer.get_extra_info("ssl_object").getpeercert(True)
+    writer.transport.abort()
+    return shown
+
+
+async def test_a_certificate_without_its_key_changes_nothing(
+    authority: trustme.CA, ours: Issued, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    another = Issued(tmp_path / "another", authority)
+    async with serving(ours.tls(), ours.tls()) as (_, server, client):
+        before = await shown_by(server, ours.roots)
+        shutil.copy(another.cert, ours.cert)
+        await eventually(lambda: server.health.problems.get("tls"))
+        assert str(ours.cert) in server.health.problems["tls"]
+        assert any("new TLS files are not used" in record.getMessage() for record in caplog.records)
+        assert await shown_by(server, ours.roots) == before
+        assert (await client.act(Text(value="hi"))).value == "hi"
+        shutil.copy(another.key, ours.key)
+        await eventually(lambda: not server.health.problems)
+        assert await shown_by(server, ours.roots) != before
+
+
+# What cannot work
+
+
+@pytest.mark.parametrize("missing", ["cert", "key", "roots"])
+async def test_a_file_that_is_missing_is_named(missing: str, ours: Issued) -> None:
+    getattr(ours, missing).unlink()
+    with pytest.raises(micro.FailedPrecondition, match=str(getattr(ours, missing))):
+        async with serving(ours.tls(), None):
+            pass
+
+
+async def test_a_service_with_handlers_needs_a_certificate(ours: Issued) -> None:
+    with pytest.raises(micro.FailedPrecondition, match="MICRO_TLS_CERT"):
+        async with serving(micro.Tls(roots=str(ours.roots)), None):
+            pass
+
+
+async def test_a_transport_that_has_no_tls_is_refused(ours: Issued) -> None:
+    with pytest.raises(micro.FailedPrecondition, match="secures its connections"):
+        async with micro.Service("lab", registry=f"memory:{uuid.uuid4()}", transport="memory", tls=ours.tls()):
+            pass
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"key": "a"}, {"clients": "some"}, {"least": "1.1"}, {"clients": "required", "cert": "a"}]
+)
+def test_arguments_that_make_no_sense(arguments: Any) -> None:
+    with pytest.raises(ValueError, match=r"key=|clients=|least="):
+        micro.Tls(**arguments)
+
+
+# Many connections
+
+
+@pytest.mark.verify("calls")
+@pytest.mark.parametrize("how", ["reset", "hello, then reset", "no certificate"])
+async def test_handshakes_that_are_broken_off_leave_nothing(how: str, ours: Issued, size: Size) -> None:
+    count = size(20_000, ci=300)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    async def break_off(host: str, port: str) -> None:
+        reader, writer = await asyncio.open_connection(host, int(port))
+        if how != "reset":
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = context.wrap_bio(incoming, outgoing)
+            with contextlib.suppress(ssl.SSLWantReadError):
+                tls.do_handshake()
+            writer.write(outgoing.read())
+            if how == "no certificate":
+                while True:
+                    incoming.write(await reader.read(1 << 16))
+                    try:
+                        tls.do_handshake()
+                    except ssl.SSLWantReadError:
+                        continue
+                    break
+                writer.write(outgoing.read())
+        writer.transport.abort()
+
+    async def memory(host: str, port: str, number: int) -> int:
+        for start in range(0, number, 20):
+            await asyncio.gather(*[break_off(host, port) for _ in range(min(20, number - start))])
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    async with serving(ours.tls(), ours.tls()) as (lab, server, client):
+        assert server.node is not None
+        host, _, port = server.node.address.rpartition(":")
+        tracemalloc.start()
+        try:
+            before = await memory(host, port, count // 5)
+            after = await memory(host, port, count)
+        finally:
+            tracemalloc.stop()
+        assert (await client.act(Text(value="hi"))).value == "hi"
+        assert lab.ran == 1
+    assert after - before < 200_000 + 50 * count, "each leaves something"
