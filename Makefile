@@ -13,11 +13,12 @@ unexport PYTHONDONTWRITEBYTECODE
 help:            ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: $(READY)   ## generate from a .proto, start servers, call them, kill one; then the same with events; change settings; lead
+demo: $(READY)   ## generate from a .proto, start servers, call them, kill one; then the same with events; change settings; lead; encrypt
 	@$(BIN)/python examples/greeter/demo.py
 	@$(BIN)/python examples/orders/demo.py
 	@$(BIN)/python examples/live_config/demo.py
 	@$(BIN)/python examples/leader/demo.py
+	@$(BIN)/python examples/tls/demo.py
 
 demo-mesh: $(READY) ## Python and Go nodes behind one Consul: call them, stop one, kill one (needs Go)
 	@$(BIN)/python examples/mesh/demo.py

@@ -24,6 +24,8 @@ import trustme
 import micro_rt as micro
 from micro_rt.backends.grpc.transport import GrpcTransport
 from micro_rt.backends.memory.registry import MemoryRegistry
+from micro_rt.transport.base import ServerStream
+from micro_rt.transport.tls import TlsFiles
 from tests.helpers.lab import OurLab, our_client
 from tests.helpers.sizes import Size
 from tests.helpers.waiting import eventually, soon
@@ -263,6 +265,40 @@ async def test_a_handshake_that_stops_is_cut(ours: Issued, caplog: pytest.LogCap
         writer.close()
         assert (await client.act(Text(value="hi"))).value == "hi"
     assert any("was not over within 0.5 s" in line for line in lines(caplog))
+
+
+async def half_open(listener: Any) -> asyncio.StreamReader:
+    """Begins a handshake, and does not go on."""
+    host, _, port = listener.address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"\x16\x03\x01\x00")
+    reader.writer = writer  # type: ignore[attr-defined]  # It closes when it is dropped.
+    return reader
+
+
+async def end_of(reader: asyncio.StreamReader) -> None:
+    """Waits until the server has closed a connection."""
+    with contextlib.suppress(ConnectionError):
+        while await soon(reader.read(1 << 16)):
+            pass
+
+
+async def refuse(_: ServerStream) -> None:
+    raise AssertionError("no call comes")
+
+
+async def test_handshakes_count_among_the_connections_and_end_with_the_server(ours: Issued) -> None:
+    transport = GrpcTransport(limits=micro.Limits(connections=2)).secured(TlsFiles(ours.tls(), serves=True))
+    listener: Any = await transport.listen("127.0.0.1:0", refuse)
+    readers = [await half_open(listener) for _ in range(2)]
+    await eventually(lambda: len(listener._port.handshakes) == 2)
+    readers.append(await half_open(listener))
+    await end_of(readers[2])
+    assert not any(reader.at_eof() for reader in readers[:2])
+    await soon(listener.close())
+    for reader in readers:
+        await end_of(reader)
+        reader.writer.close()  # type: ignore[attr-defined]
 
 
 # Files that change
