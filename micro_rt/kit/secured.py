@@ -11,7 +11,8 @@ Rules kept here, and why:
   written at once: a protocol that collects its writes pays for few records.
 - A step of a handshake takes about a millisecond. Only a few of them are taken in one turn of the event loop, so that
   many connections at once do not hold up those that are there.
-- A handshake that is not over in time is cut.
+- A handshake that is not over in time is cut, and so is a connection on which much comes and nothing is in it: to change
+  keys again and again costs the other side little, and us much.
 - A connection says that it ends (close_notify). One that ends without that is lost, as one without TLS is: a protocol
   that must know whether all has come has to say so itself, as HTTP/2 does.
 - A client of TLS 1.3 has finished its handshake before the server has looked at its certificate: only what the server
@@ -35,6 +36,8 @@ _STEPS: Final = 4
 """Steps of handshakes that are taken in one turn of the event loop."""
 _RECORDS: Final = 256 << 10
 """Bytes that are decrypted in one call."""
+_BARREN: Final = 64 << 10
+"""Bytes that may come without any data for the protocol: more than one record, and than what follows a handshake."""
 _FAREWELL: Final = 1.0
 """Seconds that a side that was refused gets to read the alert."""
 
@@ -85,6 +88,8 @@ class Secured(asyncio.Protocol):
         """Whether a step of the handshake will be taken."""
         self._over = False
         """Whether nothing that comes is looked at any more."""
+        self._barren = 0
+        """Bytes that have come since there was data for the protocol."""
 
     # What the event loop says
 
@@ -103,7 +108,10 @@ class Secured(asyncio.Protocol):
         if self._over:
             return
         self._incoming.write(data)
-        if self._protocol is None:
+        self._barren += len(data)
+        if self._barren > _BARREN and self._protocol is None:
+            self._refuse(ConnectionError("the TLS handshake has too many bytes"))
+        elif self._protocol is None:
             self._step_soon()
         else:
             self._read()
@@ -215,6 +223,10 @@ class Secured(asyncio.Protocol):
         if self._outgoing.pending:
             self._send()
         protocol = self._protocol
+        if parts:
+            self._barren = 0
+        elif self._barren > _BARREN and failure is None:
+            failure = ConnectionError("much comes by TLS, and there is nothing in it")
         if parts and protocol is not None:
             protocol.data_received(parts[0] if len(parts) == 1 else b"".join(parts))
         if failure is not None:

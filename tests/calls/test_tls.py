@@ -10,6 +10,7 @@ import logging
 import shutil
 import socket
 import ssl
+import subprocess
 import tracemalloc
 import uuid
 from collections.abc import AsyncIterator
@@ -299,6 +300,32 @@ async def test_handshakes_count_among_the_connections_and_end_with_the_server(ou
     for reader in readers:
         await end_of(reader)
         reader.writer.close()  # type: ignore[attr-defined]
+
+
+async def test_who_changes_keys_without_end_is_cut(ours: Issued, caplog: pytest.LogCaptureFixture) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    async with serving(ours.tls(), ours.tls()) as (_, server, client):
+        assert server.node is not None
+        attacker = await asyncio.create_subprocess_exec(
+            *(openssl, "s_client", "-connect", server.node.address, "-tls1_3", "-alpn", "h2"),
+            *("-cert", str(ours.cert), "-key", str(ours.key), "-CAfile", str(ours.roots)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        assert attacker.stdin is not None
+        with contextlib.suppress(ConnectionError):
+            while attacker.returncode is None and not any("nothing in it" in line for line in lines(caplog)):
+                attacker.stdin.write(b"K\n")  # It takes one command from what it reads at a time.
+                await attacker.stdin.drain()
+                await asyncio.sleep(0)
+        await eventually(lambda: any("nothing in it" in line for line in lines(caplog)), lambda: lines(caplog))
+        with contextlib.suppress(ProcessLookupError):
+            attacker.kill()
+        await attacker.wait()
+        assert (await client.act(Text(value="hi"))).value == "hi"
 
 
 # Files that change
