@@ -141,7 +141,7 @@ class Secured(asyncio.Protocol):
         if protocol is not None:
             protocol.connection_lost(cast("Exception | None", exc))
         elif not over:
-            self._refused("it hung up during the TLS handshake")
+            self._refused("it hung up during the TLS handshake; does it speak TLS?")
 
     # The handshake
 

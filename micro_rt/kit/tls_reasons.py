@@ -79,7 +79,7 @@ def reason_of(error: Exception) -> str:
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         known = _BY_VERIFICATION.get(error.verify_code, _BAD)
-        return f"{known} ({error.verify_message.rstrip('.')})"
+        return f"its certificate is not accepted: {known} ({error.verify_message.rstrip('.')})"
     if isinstance(error, ssl.SSLError):
         name = error.reason or ""
         told = _BY_ALERT.get(name)

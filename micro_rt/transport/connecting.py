@@ -27,7 +27,7 @@ def problem_of(error: Exception, timeout: float) -> str:
         case TimeoutError():
             return f"no answer within {timeout:g} s"
         case TlsRefusedError():
-            return f"TLS is refused: {error}"
+            return f"TLS failed: {error}"
         case ssl.SSLCertVerificationError():
             return f"its certificate is not accepted: {error.verify_message}"
         case ssl.SSLError():

@@ -23,9 +23,11 @@ import socket
 import ssl
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import quote, urlencode
+from weakref import WeakSet
 
 import aiohttp
 import consul.aio  # type: ignore[import-untyped] # pyright: ignore[reportMissingTypeStubs]
@@ -69,6 +71,12 @@ LONGEST = 64 << 20
 """Bytes of an answer; one that is longer is not read to its end."""
 
 
+_CLOSING = 1.0
+"""Seconds that connections get to be closed by the event loop, when all of them are."""
+_LOOK = 0.001
+"""Seconds between two looks at them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What Consul said."""
@@ -100,7 +108,9 @@ class ConsulHttp:
     def __init__(self, address: ConsulAddress) -> None:
         self._address = address
         # No limit on connections here: whoever makes requests bounds them, and blocking queries hold one each.
-        connector = aiohttp.TCPConnector(limit=0, ssl=_tls(address), socket_factory=_socket, keepalive_timeout=60)
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+        """All that are open, and perhaps others."""
+        connector = aiohttp.TCPConnector(limit=0, ssl=_tls(address), socket_factory=self._socket, keepalive_timeout=60)
         self._session = aiohttp.ClientSession(
             connector=connector, timeout=aiohttp.ClientTimeout(total=None), trust_env=False, auto_decompress=True
         )
@@ -116,6 +126,19 @@ class ConsulHttp:
     async def close(self) -> None:
         """Closes every connection."""
         await self._session.close()
+        # aiohttp forgets a connection whose request was cancelled, while TLS says goodbye on it and waits for an answer.
+        for each in list(self._sockets):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSING):
+                while any(each.fileno() != -1 for each in list(self._sockets)):  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(_LOOK)
+
+    def _socket(self, info: tuple[Any, ...]) -> socket.socket:
+        made = _new_socket(info)
+        self._sockets.add(made)
+        return made
 
     async def get(self, path: str, params: Params = (), *, timeout: float) -> Answer:
         """Reads; the path is quoted already."""
@@ -422,7 +445,7 @@ def _tls(address: ConsulAddress) -> ssl.SSLContext | bool:
     )
 
 
-def _socket(info: tuple[Any, ...]) -> socket.socket:
+def _new_socket(info: tuple[Any, ...]) -> socket.socket:
     """Makes a socket that notices a peer that is gone, although a blocking query says nothing for minutes."""
     family, kind, protocol, _, _ = info
     made = socket.socket(family=family, type=kind, proto=protocol)
