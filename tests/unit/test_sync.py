@@ -548,14 +548,20 @@ async def test_a_process_that_stood_still_is_told_apart(caplog: pytest.LogCaptur
     assert process.stdout is not None
     assert process.stderr is not None
     assert (await soon(process.stdout.readline())).strip() == b"held"
-    await asyncio.sleep(0.3)
-    process.send_signal(signal.SIGSTOP)
-    await asyncio.sleep(1.0)
-    process.send_signal(signal.SIGCONT)
-    told = b""
-    while b"stood still" not in told:
-        told = await soon(process.stderr.readline())
-        assert told, "nothing was told"
+
+    async def read() -> bytes:
+        while b"stood still" not in (told := await process.stderr.readline()):  # type: ignore[union-attr]
+            assert told, "nothing was told"
+        return told
+
+    reading = asyncio.create_task(read())
+    for _ in range(60):  # Again if it was stopped before it looked at its clock.
+        process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(1.0)
+        process.send_signal(signal.SIGCONT)
+        if (await asyncio.wait([reading], timeout=1.0))[0]:
+            break
+    told = await soon(reading)
     assert b"lock 'a'" in told
     await soon(process.communicate(b"\n"))
 
