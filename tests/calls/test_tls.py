@@ -355,13 +355,18 @@ async def test_new_files_are_used_for_new_connections_and_no_call_fails(
             both = authority.cert_pem.bytes() + other.cert_pem.bytes()
             ours.roots.write_bytes(both)
             ours.issue(authority_now)
-            before, seen = seen, seen
-            while seen == before:
-                seen = await shown_by(server, ours.roots)
+            seen = await soon(another_than(seen, server, ours.roots))
         stopping = True
         await asyncio.gather(*callers)
     assert done
     assert not failed
+
+
+async def another_than(seen: bytes, server: micro.Service, roots: Path) -> bytes:
+    """Waits until a server shows another certificate, and returns that."""
+    while (shown := await shown_by(server, roots)) == seen:
+        await asyncio.sleep(0.01)
+    return shown
 
 
 async def shown_by(server: micro.Service, roots: Path) -> bytes:
