@@ -349,15 +349,17 @@ async def test_new_files_are_used_for_new_connections_and_no_call_fails(
                     failed += 1
 
         callers = [asyncio.create_task(call()) for _ in range(4)]
-        seen = await shown_by(server, ours.roots)
-        for authority_now in (authority, other):
-            # Roots first: both are trusted while certificates change.
-            both = authority.cert_pem.bytes() + other.cert_pem.bytes()
-            ours.roots.write_bytes(both)
-            ours.issue(authority_now)
-            seen = await soon(another_than(seen, server, ours.roots))
-        stopping = True
-        await asyncio.gather(*callers)
+        try:
+            seen = await shown_by(server, ours.roots)
+            for authority_now in (authority, other):
+                # Roots first: both are trusted while certificates change.
+                both = authority.cert_pem.bytes() + other.cert_pem.bytes()
+                ours.roots.write_bytes(both)
+                ours.issue(authority_now)
+                seen = await soon(another_than(seen, server, ours.roots))
+        finally:
+            stopping = True
+            await asyncio.gather(*callers)
     assert done
     assert not failed
 
