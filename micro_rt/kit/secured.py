@@ -10,9 +10,10 @@ Rules kept here, and why:
 - All that one read brings is decrypted first, and handed over in one piece. What a protocol writes is encrypted and
   written at once: a protocol that collects its writes pays for few records.
 - A step of a handshake takes about a millisecond. Only a few of them are taken in one turn of the event loop, so that
-  many connections at once do not hold up those that are there.
-- A handshake that is not over in time is cut, and so is a connection on which much comes and nothing is in it: to change
-  keys again and again costs the other side little, and us much.
+  many connections at once do not hold up those that are there. A connection is not read while its step waits.
+- A handshake that is not over in time is cut, unless this event loop was blocked. So is a connection that sends many bytes
+  and no data: changing keys again and again costs the other side little, and us much.
+- After a refusal nothing more is written: our half of the connection has ended.
 - A connection says that it ends (close_notify). One that ends without that is lost, as one without TLS is: a protocol
   that must know whether all has come has to say so itself, as HTTP/2 does.
 - A client of TLS 1.3 has finished its handshake before the server has looked at its certificate: only what the server
@@ -37,9 +38,11 @@ _STEPS: Final = 4
 _RECORDS: Final = 256 << 10
 """Bytes that are decrypted in one call."""
 _BARREN: Final = 64 << 10
-"""Bytes that may come without any data for the protocol: more than one record, and than what follows a handshake."""
+"""Bytes that may come after the handshake without any data for the protocol: several records."""
 _FAREWELL: Final = 1.0
 """Seconds that a side that was refused gets to read the alert."""
+_LATE: Final = 1.0
+"""Seconds; a timer that is later than this shows that the event loop was blocked."""
 
 
 class Secured(asyncio.Protocol):
@@ -84,20 +87,22 @@ class Secured(asyncio.Protocol):
         self._protocol: asyncio.Protocol | None = None
         self._transport: SecureTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._left = False
+        """Whether our half has ended, and the other side only gets to read what was sent."""
         self._queued = False
         """Whether a step of the handshake will be taken."""
         self._over = False
         """Whether nothing that comes is looked at any more."""
         self._barren = 0
-        """Bytes that have come since there was data for the protocol."""
+        """Bytes that have come after the handshake since there was data for the protocol."""
 
     # What the event loop says
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins the handshake."""
         self._raw = cast("asyncio.Transport", transport)
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._patience, self._too_late)
+        self._wait(self._patience)
         if self._first:
             self._incoming.write(self._first)
             self._first = b""
@@ -108,12 +113,10 @@ class Secured(asyncio.Protocol):
         if self._over:
             return
         self._incoming.write(data)
-        self._barren += len(data)
-        if self._barren > _BARREN and self._protocol is None:
-            self._refuse(ConnectionError("the TLS handshake has too many bytes"))
-        elif self._protocol is None:
+        if self._protocol is None:
             self._step_soon()
         else:
+            self._barren += len(data)
             self._read()
 
     def eof_received(self) -> bool:
@@ -148,15 +151,18 @@ class Secured(asyncio.Protocol):
     def _step_soon(self) -> None:
         if self._turns is None:
             self._step()
-        elif not self._queued:
+        elif not self._queued and self._raw is not None and not self._raw.is_closing():
             self._queued = True
+            self._raw.pause_reading()
             self._turns.add(self._step)
 
     def _step(self) -> None:
         """Goes on with the handshake, as far as what has come allows."""
-        self._queued = False
-        if self._over or self._raw is None:
+        queued, self._queued = self._queued, False
+        if self._over or self._raw is None or self._raw.is_closing():
             return
+        if queued:
+            self._raw.resume_reading()
         try:
             self.tls.do_handshake()
         except ssl.SSLWantReadError:
@@ -193,8 +199,16 @@ class Secured(asyncio.Protocol):
         self._refused(reason_of(error))
         self.leave()
 
+    def _wait(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._due = loop.time() + seconds
+        self._timer = loop.call_at(self._due, self._too_late)
+
     def _too_late(self) -> None:
         if self._protocol is None and not self._over:
+            if asyncio.get_running_loop().time() > self._due + _LATE:
+                self._wait(_LATE)  # This event loop was blocked, and may not have read what came.
+                return
             self._over = True
             self._refused(f"the TLS handshake was not over within {self._patience:g} s")
             self.cut()
@@ -246,7 +260,7 @@ class Secured(asyncio.Protocol):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Encrypts data, and writes it."""
         raw = self._raw
-        if raw is None or raw.is_closing() or not data:
+        if raw is None or raw.is_closing() or self._left or not data:
             return
         try:
             self.tls.write(data)
@@ -270,6 +284,7 @@ class Secured(asyncio.Protocol):
             return
         self._stop_timer()
         self._timer = asyncio.get_running_loop().call_later(_FAREWELL, self.cut)
+        self._left = True
         try:
             raw.write_eof()
         except (OSError, NotImplementedError):
@@ -290,6 +305,11 @@ class Secured(asyncio.Protocol):
         self._protocol = protocol
 
     @property
+    def left(self) -> bool:
+        """Whether nothing more can be written, because the connection was refused."""
+        return self._left
+
+    @property
     def protocol(self) -> asyncio.Protocol | None:
         """What takes what comes."""
         return self._protocol
@@ -297,7 +317,7 @@ class Secured(asyncio.Protocol):
     def _send(self) -> None:
         raw = self._raw
         data = self._outgoing.read()
-        if data and raw is not None and not raw.is_closing():
+        if data and raw is not None and not raw.is_closing() and not self._left:
             raw.write(data)
 
     def _stop_timer(self) -> None:
@@ -355,7 +375,7 @@ class SecureTransport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         """Whether it is closed, or about to be."""
-        return self._closing or self._raw.is_closing()
+        return self._closing or self._secured.left or self._raw.is_closing()
 
     def pause_reading(self) -> None:
         """Takes nothing more from the other side."""

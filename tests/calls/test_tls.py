@@ -28,6 +28,8 @@ from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.transport.base import ServerStream
 from micro_rt.transport.tls import TlsFiles
 from tests.helpers.lab import OurLab, our_client
+from tests.helpers.missing import missing
+from tests.helpers.raw_server import raw_server
 from tests.helpers.sizes import Size
 from tests.helpers.waiting import eventually, soon
 from tests.protos.lab_micro import LabClient
@@ -252,6 +254,22 @@ async def test_no_session_is_resumed(ours: Issued) -> None:
         assert session is None or not session.has_ticket
 
 
+async def test_a_server_that_does_not_agree_on_http2(ours: Issued) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(ours.cert, ours.key)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with raw_server(silent, tls=context) as address:
+        connection = GrpcTransport().secured(TlsFiles(ours.tls(), serves=False)).connection(address)
+        with pytest.raises(micro.Unavailable, match=r"does not agree on h2 \(ALPN\)") as caught:
+            await connection.connect()
+        assert not caught.value.may_have_run
+        await connection.close()
+
+
 # Silence and floods
 
 
@@ -268,13 +286,12 @@ async def test_a_handshake_that_stops_is_cut(ours: Issued, caplog: pytest.LogCap
     assert any("was not over within 0.5 s" in line for line in lines(caplog))
 
 
-async def half_open(listener: Any) -> asyncio.StreamReader:
+async def half_open(listener: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Begins a handshake, and does not go on."""
     host, _, port = listener.address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"\x16\x03\x01\x00")
-    reader.writer = writer  # type: ignore[attr-defined]  # It closes when it is dropped.
-    return reader
+    return reader, writer
 
 
 async def end_of(reader: asyncio.StreamReader) -> None:
@@ -291,21 +308,21 @@ async def refuse(_: ServerStream) -> None:
 async def test_handshakes_count_among_the_connections_and_end_with_the_server(ours: Issued) -> None:
     transport = GrpcTransport(limits=micro.Limits(connections=2)).secured(TlsFiles(ours.tls(), serves=True))
     listener: Any = await transport.listen("127.0.0.1:0", refuse)
-    readers = [await half_open(listener) for _ in range(2)]
+    opened = [await half_open(listener) for _ in range(2)]
     await eventually(lambda: len(listener._port.handshakes) == 2)
-    readers.append(await half_open(listener))
-    await end_of(readers[2])
-    assert not any(reader.at_eof() for reader in readers[:2])
+    opened.append(await half_open(listener))
+    await end_of(opened[2][0])
+    assert not any(reader.at_eof() for reader, _ in opened[:2])
     await soon(listener.close())
-    for reader in readers:
+    for reader, writer in opened:
         await end_of(reader)
-        reader.writer.close()  # type: ignore[attr-defined]
+        writer.close()
 
 
 async def test_who_changes_keys_without_end_is_cut(ours: Issued, caplog: pytest.LogCaptureFixture) -> None:
     openssl = shutil.which("openssl")
     if openssl is None:
-        pytest.skip("openssl is not installed")
+        missing("openssl is not installed")
     async with serving(ours.tls(), ours.tls()) as (_, server, client):
         assert server.node is not None
         attacker = await asyncio.create_subprocess_exec(

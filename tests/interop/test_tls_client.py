@@ -94,17 +94,3 @@ async def test_a_client_without_tls(engine: Engine, certificates: Certificates) 
             await call(connection)
         assert not caught.value.may_have_run
         await connection.close()
-
-
-async def test_a_server_that_does_not_agree_on_http2(engine: Engine, certificates: Certificates) -> None:
-    if engine is GrpclibTransport:
-        pytest.skip("grpclib does not look at what was agreed on")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificates.certificate, certificates.key)
-    secure = Secure()
-    async with raw_server(secure.serve, tls=context) as address:
-        connection = engine(certificates.context(client=False)).connection(address)
-        with pytest.raises(micro.Unavailable, match=r"does not agree on h2 \(ALPN\)") as caught:
-            await call(connection)
-        assert not caught.value.may_have_run
-        await connection.close()

@@ -302,12 +302,14 @@ class GrpcConnection(Connection):
             return (await self._open(self._new_link))[1]
         loop = asyncio.get_running_loop()
         begun: asyncio.Future[ClientLink] = loop.create_future()
+        begun.add_done_callback(lambda done: done.cancelled() or done.exception())  # Nobody may wait for it any more.
         link: ClientLink | None = None
 
         def made(_: str | None) -> ClientLink:
             nonlocal link
             link = self._new_link()
-            begun.set_result(link)
+            if not begun.done():
+                begun.set_result(link)
             return link
 
         def refused(reason: str) -> None:
@@ -317,10 +319,10 @@ class GrpcConnection(Connection):
                 begun.set_exception(TlsRefusedError(reason))
 
         context = self._tls()
-        name = self._host if context.check_hostname else None
-        transport, _ = await self._open(
-            lambda: Secured(context, made, server_hostname=name, patience=CONNECT_TIMEOUT, refused=refused, needed="h2")
-        )
+        name = self._host.partition("%")[0] if context.check_hostname else None
+        # Made before there is a socket: it raises for a name that no certificate can have.
+        secured = Secured(context, made, server_hostname=name, patience=CONNECT_TIMEOUT, refused=refused, needed="h2")
+        transport, _ = await self._open(lambda: secured)
         try:
             return await begun
         except BaseException:

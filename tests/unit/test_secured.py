@@ -1,0 +1,171 @@
+"""TLS on memory BIOs, without sockets: what a connection does with what comes, however it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from micro_rt.kit.secured import Secured, Turns
+from tests.helpers.waiting import eventually
+from tests.servers.certificates import Certificates
+
+
+class Wire(asyncio.Transport):
+    """A transport that keeps what is written, and is as strict as those of the event loops."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.ended = self.aborted = self.paused = False
+
+    def write(self, data: Any) -> None:
+        assert not self.ended, "written after the end"
+        self.written += bytes(data)
+
+    def write_eof(self) -> None:
+        self.ended = True
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+    def close(self) -> None:
+        self.aborted = True
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def pause_reading(self) -> None:
+        assert not self.paused
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        assert self.paused
+        self.paused = False
+
+    def taken(self) -> bytes:
+        data, self.written = self.written, b""
+        return data
+
+
+class Heard(asyncio.Protocol):
+    """Keeps what comes."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.transport: Any = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+
+
+class Pair:
+    """A server under test, and a client on a memory BIO."""
+
+    def __init__(self, folder: Path, *, patience: float = 60.0) -> None:
+        certificates = Certificates(folder / "certificates")
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.load_cert_chain(certificates.certificate, certificates.key)
+        self.heard, self.wire, self.refusals = Heard(), Wire(), list[str]()
+        self.secured = Secured(
+            server,
+            lambda _: self.heard,
+            server_side=True,
+            patience=patience,
+            refused=self.refusals.append,
+            turns=Turns(),
+        )
+        self.secured.connection_made(self.wire)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.client = certificates.context().wrap_bio(self._incoming, self._outgoing, server_hostname="127.0.0.1")
+
+    async def shake_hands(self) -> bytes:
+        """Makes the handshake; returns the client's last part of it, which the server has not got."""
+        while True:
+            self._incoming.write(self.wire.taken())
+            with contextlib.suppress(ssl.SSLWantReadError):
+                self.client.do_handshake()
+                return self._outgoing.read()
+            self.secured.data_received(self._outgoing.read())
+            await eventually(lambda: self.wire.written)
+
+    def encrypted(self, data: bytes) -> bytes:
+        self.client.write(data)
+        return self._outgoing.read()
+
+
+async def test_what_follows_a_handshake_in_one_read_is_taken_however_much_it_is(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    last = await pair.shake_hands()
+    data = b"".join([pair.encrypted(bytes(16_000)) for _ in range(40)])
+    pair.secured.data_received(last + data)
+    await eventually(lambda: len(pair.heard.data) == 640_000)
+    assert not pair.refusals
+
+
+async def test_a_connection_is_not_read_while_a_step_of_its_handshake_waits(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    await asyncio.sleep(0)
+    assert not pair.wire.paused
+    last = await pair.shake_hands()
+    pair.secured.data_received(last[:5])
+    assert pair.wire.paused
+    pair.secured.data_received(last[5:])  # An event loop may have read it already.
+    await eventually(lambda: pair.heard.transport)
+    assert not pair.wire.paused
+
+
+async def test_nothing_is_written_after_a_refusal(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    pair.secured.data_received(await pair.shake_hands())
+    await eventually(lambda: pair.heard.transport)
+    pair.secured.data_received(b"\x17\x03\x03\x00\x20" + bytes(32))  # A record that nobody has encrypted.
+    assert len(pair.refusals) == 1
+    assert pair.wire.ended
+    assert pair.heard.transport.is_closing()
+    pair.heard.transport.write(b"more")
+    pair.heard.transport.close()
+
+
+async def test_data_without_content_is_taken_up_to_a_limit(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    pair.secured.data_received(await pair.shake_hands())
+    await eventually(lambda: pair.heard.transport)
+    for _ in range(100):  # There is content again and again.
+        pair.secured.data_received(pair.encrypted(bytes(16_000)))
+    assert not pair.refusals
+    assert len(pair.heard.data) == 1_600_000
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_handshake_that_stops_is_cut_unless_the_event_loop_was_blocked(
+    late: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[tuple[float, Callable[[], None]]] = []
+    now = 100.0
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(loop, "time", lambda: now)
+    monkeypatch.setattr(
+        loop, "call_at", lambda when, what: called.append((when, what)) or asyncio.Handle(what, (), loop)
+    )
+    pair = Pair(tmp_path, patience=10.0)
+    ((due, too_late),) = called
+    assert due == 110.0
+    now = 115.0 if late else 110.0
+    too_late()
+    assert pair.wire.aborted is not late
+    assert bool(pair.refusals) is not late
+    if late:
+        due, too_late = called[1]
+        now = due
+        too_late()
+        assert pair.wire.aborted
+    monkeypatch.undo()
