@@ -11,7 +11,9 @@ from micro_rt.kit.secrets import shown_file
 __all__ = ["client_context", "load_certificate"]
 
 
-def client_context(server: str, *, ca: str = "", cert: str = "", key: str = "", verify: bool = True) -> ssl.SSLContext:
+def client_context(
+    server: str, *, ca: str = "", cert: str = "", key: str = "", verify: bool = True, option: str = "ca"
+) -> ssl.SSLContext:
     """Returns what a client connects with.
 
     Args:
@@ -20,6 +22,7 @@ def client_context(server: str, *, ca: str = "", cert: str = "", key: str = "", 
         cert: file with the client's certificate; empty for none.
         key: file with the certificate's key; empty if it is in ``cert``.
         verify: whether the server's certificate and name are checked.
+        option: what the user calls ``ca``, for the error.
 
     Raises:
         FailedPrecondition: a file cannot be used; the message says which, and why.
@@ -29,7 +32,8 @@ def client_context(server: str, *, ca: str = "", cert: str = "", key: str = "", 
         context = ssl.create_default_context(cafile=ca if ca and not folder else None, capath=ca if folder else None)
     except (OSError, ValueError) as error:
         raise FailedPrecondition(
-            f"the TLS files for {server} cannot be used: ca={ca} holds no certificates: {error}", may_have_run=False
+            f"the TLS files for {server} cannot be used: {option}={ca} holds no certificates: {error}",
+            may_have_run=False,
         ) from None
     if cert:
         load_certificate(context, server, cert, key)

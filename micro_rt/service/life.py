@@ -122,11 +122,11 @@ class Plan:
     limits: Limits | None
     """What clients may make it spend."""
     tls: Tls | None
-    """Who it is, and whom it trusts, in connections."""
+    """The files of its certificate, and of the authorities that it trusts."""
     tls_cert: str | Configured | None
     tls_key: str | Configured | None
     tls_roots: str | Configured | None
-    """The files of that, where ``tls`` does not say them."""
+    """These files, where ``tls`` does not name them."""
 
 
 class Life:
@@ -376,23 +376,14 @@ class Life:
 
 
 def _tls(plan: Plan) -> Tls | None:
-    """Returns which files say who the service is and whom it trusts; None if nothing does.
-
-    Raises:
-        FailedPrecondition: what is said makes no sense together.
-    """
+    """Returns the TLS files of the service; None if no setting names one."""
     given = plan.tls or Tls()
     cert = given.cert or setting_of(plan.tls_cert, "tls_cert", "")[0]
     key = given.key or ("" if given.cert else setting_of(plan.tls_key, "tls_key", "")[0])
     roots = given.roots or setting_of(plan.tls_roots, "tls_roots", "")[0]
     if plan.tls is None and not (cert or key or roots):
         return None
-    try:
-        return dataclasses.replace(given, cert=cert, key=key, roots=roots)
-    except ValueError as error:
-        raise FailedPrecondition(
-            f"TLS of the service: {error} (MICRO_TLS_CERT, MICRO_TLS_KEY, MICRO_TLS_ROOTS)"
-        ) from None
+    return dataclasses.replace(given, cert=cert, key=key, roots=roots)
 
 
 def _limits(plan: Plan) -> ServiceLimits | None:

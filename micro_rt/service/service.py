@@ -109,8 +109,8 @@ class Service:
         max_message: bytes that a message of a call may have, in both directions; else ``MICRO_MAX_MESSAGE``, else 4 MiB. The
             limits of a method in the .proto count instead. A larger message ends its call as ``ResourceExhausted``.
         limits: what clients may make the server spend: connections, calls, metadata, silence.
-        tls: who it is and whom it trusts in connections, for all that it serves and calls; else ``MICRO_TLS_CERT``,
-            ``MICRO_TLS_KEY`` and ``MICRO_TLS_ROOTS``, else connections have no TLS.
+        tls: the certificate that it presents and the authorities that it trusts, for all that it serves and calls; else
+            ``MICRO_TLS_CERT``, ``MICRO_TLS_KEY`` and ``MICRO_TLS_ROOTS``, else its connections have no TLS.
         max_memory: bytes of events that may be read and not done at once, by all subscriptions of the process together; else
             ``MICRO_MAX_MEMORY``, else 32 MiB. Each partition may have one event, however large that is.
 

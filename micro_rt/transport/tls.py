@@ -1,13 +1,15 @@
-"""TLS of a service: which files say who it is and whom it trusts, and what connections are made with.
+"""TLS of a service: the files of its certificate and of the authorities that it trusts, and the contexts made of them.
 
 Rules kept here, and why:
 
-- A context is never changed once connections use it: one that fails to load a second certificate refuses everybody from
-  then on. Each change of a file makes new contexts. They replace the old ones when all of them could be made, so a
-  certificate without its key, as long as only one of two files is written, changes nothing.
-- There are no session tickets: who resumes a session is not asked for a certificate again, also if it has expired or its
-  authority is no longer trusted.
-- TLS 1.3 is the least, and TLS 1.2 where a service says so for peers that have nothing else.
+- A context is never changed once connections use it: one that fails to load a second certificate refuses every peer from
+  then on. Each change of a file makes new contexts. They replace the old ones only if all of them could be made, so a
+  certificate whose key is not written yet changes nothing.
+- What the files hold is noted before they are loaded: a change that comes meanwhile is seen as one.
+- Files are read in a thread, since a file system can take long.
+- There are no session tickets: a client that resumes a session is not asked for its certificate again, even if it has
+  expired or its authority is no longer trusted.
+- TLS 1.3 is the lowest version, unless a service accepts TLS 1.2 for peers that have nothing newer.
 - A service that trusts authorities of its own requires certificates of its clients, unless it says otherwise.
 """
 
@@ -39,12 +41,13 @@ _log = logger("micro_rt.tls")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """Who a service is, and whom it trusts: ``micro.Service("orders", tls=micro.Tls(cert="tls.crt", key="tls.key", roots="ca.crt"))``.
+    """The certificate that a service presents, and the authorities that it trusts.
 
-    The files are in PEM. They are watched: a change holds for new connections at once.
+    ``micro.Service("orders", tls=micro.Tls(cert="tls.crt", key="tls.key", roots="ca.crt"))`` secures all that the service
+    serves and calls. The files are in PEM. They are watched: new connections use a changed file at once.
 
     Raises:
-        ValueError: the arguments make no sense together.
+        ValueError: ``clients`` or ``least`` has a value that does not exist.
     """
 
     cert: str = ""
@@ -55,20 +58,16 @@ class Tls:
     roots: str = ""
     """File of the authorities that are trusted; else ``MICRO_TLS_ROOTS``; else the system's."""
     clients: Literal["required", "asked", "ignored"] | None = None
-    """Whether clients show a certificate: they must; they may, and one that is shown must be good; or they are not asked.
-    None: they must if ``roots`` says whom to trust, and are not asked otherwise."""
+    """Whether clients present a certificate: they must; they may, and one that is presented must be valid; or they are not
+    asked for one. None: they must if ``roots`` is set, and are not asked otherwise."""
     least: Literal["1.2", "1.3"] = "1.3"
-    """The least version of TLS."""
+    """The lowest version of TLS that is accepted."""
 
     def __post_init__(self) -> None:
         if self.clients not in (None, "required", "asked", "ignored"):
             raise ValueError(f'clients={self.clients!r}: it is "required", "asked" or "ignored"')
         if self.least not in _LEAST:
             raise ValueError(f'least={self.least!r}: it is "1.2" or "1.3"')
-        if self.key and not self.cert:
-            raise ValueError("a key= needs the cert= that it belongs to")
-        if self.clients in ("required", "asked") and not self.roots:
-            raise ValueError(f"clients={self.clients!r} needs roots=: whose certificates are good")
 
 
 class Contexts(Protocol):
@@ -105,16 +104,28 @@ class TlsFiles:
         serves: whether there is a server.
 
     Raises:
-        FailedPrecondition: a file is missing or cannot be used; the message says which one, and why.
+        FailedPrecondition: a file is missing or cannot be used, or one that is needed is not named; the message says which
+            one, and why.
     """
 
     def __init__(self, tls: Tls, *, serves: bool) -> None:
         self._tls = tls
-        self._serves = serves
         if serves and not tls.cert:
             raise FailedPrecondition(
                 "a service with handlers needs a certificate for TLS: set cert= and key= (MICRO_TLS_CERT, MICRO_TLS_KEY)"
             )
+        if tls.key and not tls.cert:
+            raise FailedPrecondition(
+                "key= (MICRO_TLS_KEY) needs the certificate of the key: set cert= (MICRO_TLS_CERT)"
+            )
+        if tls.clients in ("required", "asked") and not tls.roots:
+            raise FailedPrecondition(
+                f"clients={tls.clients!r} needs the authorities that issue the clients' certificates: set roots= (MICRO_TLS_ROOTS)"
+            )
+        if tls.roots and Path(tls.roots).is_dir():
+            raise FailedPrecondition(f"roots={tls.roots} is a folder: name one file with all certificates")
+        self._used = self._digest()
+        """What the files held that were loaded last, or could not be."""
         self._server, self._client = self._made()
         self._problem = ""
         self._following: asyncio.Task[None] | None = None
@@ -149,22 +160,25 @@ class TlsFiles:
             await self._watch.aclose()
 
     async def _follow(self, watch: FileWatch) -> None:
-        seen = self._digest()
         async for _ in watch:
-            if (now := self._digest()) != seen:
-                seen = now
-                self.renew()
+            try:
+                made = await asyncio.to_thread(self._renewed)
+            except FailedPrecondition as error:
+                self._problem = error.message
+                _log.warning("new TLS files are not used, and the old ones stay in use: %s", error.message)
+                continue
+            if made is not None:
+                self._server, self._client = made
+                self._problem = ""
+                _log.info("new TLS files are used for new connections")
 
-    def renew(self) -> None:
-        """Reads the files anew. The contexts stay as they are if one of the files cannot be used."""
-        try:
-            self._server, self._client = self._made()
-        except FailedPrecondition as error:
-            self._problem = error.message
-            _log.warning("new TLS files are not used, and the old ones stay in use: %s", error.message)
-        else:
-            self._problem = ""
-            _log.info("new TLS files are used for new connections")
+    def _renewed(self) -> tuple[ssl.SSLContext, ssl.SSLContext] | None:
+        """Returns new contexts if the files hold something else than before; None otherwise."""
+        now = self._digest()
+        if now == self._used:
+            return None
+        self._used = now
+        return self._made()
 
     def _files(self) -> Iterator[str]:
         tls = self._tls
@@ -183,9 +197,19 @@ class TlsFiles:
         return digest.digest()
 
     def _made(self) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-        """Returns new contexts of a server and of a client."""
+        """Returns new contexts of a server and of a client.
+
+        Raises:
+            FailedPrecondition: a file cannot be used.
+        """
+        try:
+            return self._contexts()
+        except (OSError, ValueError) as error:  # It was good a moment ago, and is another now.
+            raise FailedPrecondition(f"the TLS files for the service cannot be used: {error}") from None
+
+    def _contexts(self) -> tuple[ssl.SSLContext, ssl.SSLContext]:
         tls = self._tls
-        client = client_context("the service", ca=tls.roots, cert=tls.cert, key=tls.key)
+        client = client_context("the service", ca=tls.roots, cert=tls.cert, key=tls.key, option="roots")
         client.minimum_version = _LEAST[tls.least]
         client.set_alpn_protocols(_PROTOCOLS)
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

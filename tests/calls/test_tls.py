@@ -440,12 +440,46 @@ async def test_a_transport_that_has_no_tls_is_refused(ours: Issued) -> None:
             pass
 
 
-@pytest.mark.parametrize(
-    "arguments", [{"key": "a"}, {"clients": "some"}, {"least": "1.1"}, {"clients": "required", "cert": "a"}]
-)
+@pytest.mark.parametrize("arguments", [{"clients": "some"}, {"least": "1.1"}])
 def test_arguments_that_make_no_sense(arguments: Any) -> None:
-    with pytest.raises(ValueError, match=r"key=|clients=|least="):
+    with pytest.raises(ValueError, match=r"clients=|least="):
         micro.Tls(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "more", "problem"),
+    [("cert", {}, "MICRO_TLS_CERT"), ("roots", {"clients": "asked"}, "MICRO_TLS_ROOTS")],
+)
+async def test_a_file_that_others_need_is_asked_for_by_name(
+    left_out: str, more: Any, problem: str, ours: Issued
+) -> None:
+    files = {"cert": str(ours.cert), "key": str(ours.key), "roots": str(ours.roots)}
+    del files[left_out]
+    with pytest.raises(micro.FailedPrecondition, match=problem):
+        TlsFiles(micro.Tls(**files, **more), serves=False)
+
+
+async def test_a_folder_is_no_file_of_authorities(ours: Issued) -> None:
+    with pytest.raises(micro.FailedPrecondition, match=r"roots=.* is a folder"):
+        TlsFiles(micro.Tls(roots=str(ours.roots.parent)), serves=False)
+
+
+async def test_code_may_add_to_the_files_of_the_environment(ours: Issued, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, file in (("CERT", ours.cert), ("KEY", ours.key), ("ROOTS", ours.roots)):
+        monkeypatch.setenv(f"MICRO_TLS_{name}", str(file))
+    async with serving(micro.Tls(clients="asked"), None) as (_, _, client):
+        assert (await client.act(Text(value="hi"))).value == "hi"
+
+
+async def test_a_change_before_the_files_are_followed_is_seen(authority: trustme.CA, ours: Issued) -> None:
+    files = TlsFiles(ours.tls(), serves=True)
+    before = files.server
+    ours.issue(authority)
+    await files.open()
+    try:
+        await eventually(lambda: files.server is not before)
+    finally:
+        await files.close()
 
 
 # Many connections
