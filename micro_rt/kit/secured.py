@@ -2,22 +2,22 @@
 
 Rules kept here, and why:
 
-- Whoever is refused learns why. The TLS of the event loops closes a connection whose handshake fails without a word, and
-  says nothing to the program either. Here the alert is sent before the connection ends (RFC 8446, section 6), and the
-  reason is told, in the same words on both sides (``micro_rt.kit.tls_reasons``).
+- A peer that is refused learns why. The event loops' own TLS closes a connection whose handshake fails without an alert,
+  and does not report it to the program. Here the alert is sent before the connection ends (RFC 8446, section 6), and both
+  sides get the reason in the same words (``micro_rt.kit.tls_reasons``).
 - A protocol begins when the handshake is over and both sides have agreed on what they speak (ALPN, RFC 7301). So nothing
   that came in clear text can be taken for its data.
-- All that one read brings is decrypted first, and handed over in one piece. What a protocol writes is encrypted and
-  written at once: a protocol that collects its writes pays for few records.
+- All data of one read is decrypted first, and handed over in one piece. What a protocol writes is encrypted and written
+  at once, so a protocol that collects its writes sends few records.
 - A step of a handshake takes about a millisecond. Only a few of them are taken in one turn of the event loop, so that
   many connections at once do not hold up those that are there. A connection is not read while its step waits.
 - A handshake that is not over in time is cut, unless this event loop was blocked. So is a connection that sends many bytes
   and no data: changing keys again and again costs the other side little, and us much.
 - After a refusal nothing more is written: our half of the connection has ended.
-- A connection says that it ends (close_notify). One that ends without that is lost, as one without TLS is: a protocol
-  that must know whether all has come has to say so itself, as HTTP/2 does.
-- A client of TLS 1.3 has finished its handshake before the server has looked at its certificate: only what the server
-  says afterwards shows that it was accepted.
+- Closing sends close_notify. A connection that ends without it counts as lost, as one without TLS does: a protocol that
+  must know whether everything arrived has to say so itself, as HTTP/2 does.
+- A client of TLS 1.3 finishes its handshake before the server checks the client's certificate. Only data of the server
+  shows that the client was accepted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Why TLS was refused, in words: the same on the side that refuses and on the side that is told so by an alert.
+"""Why TLS was refused, in the same words for the side that refuses and for the side that gets its alert.
 
-An alert (RFC 8446, section 6) says less than the side knows that sends it. So both sides first say what the alert says, and
-the side that refuses adds what it knows.
+An alert (RFC 8446, section 6) holds less than its sender knows. Both sides report what the alert says, and the side that
+refuses adds the details.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Final
 
 __all__ = ["reason_of"]
 
-_NO_CERTIFICATE: Final = "no certificate was shown"
+_NO_CERTIFICATE: Final = "no certificate was presented"
 _EXPIRED: Final = "the certificate has expired, or is not valid yet"
-_UNKNOWN_CA: Final = "no authority that is trusted has issued the certificate"
+_UNKNOWN_CA: Final = "no trusted authority issued the certificate"
 _REVOKED: Final = "the certificate is revoked"
 _BAD: Final = "the certificate is not acceptable"
-_VERSION: Final = "the two sides speak no common version of TLS"
-_FAILED: Final = "the two sides have no common settings of TLS"
-_PROTOCOL: Final = "the two sides have no common protocol above TLS (ALPN)"
+_VERSION: Final = "the two sides have no version of TLS in common"
+_FAILED: Final = "the two sides have no TLS settings in common"
+_PROTOCOL: Final = "the two sides have no protocol in common (ALPN)"
 _NOT_TLS: Final = "what came is not TLS; does it speak TLS?"
 
 _BY_ALERT: Mapping[str, str] = MappingProxyType(
@@ -37,7 +37,7 @@ _BY_ALERT: Mapping[str, str] = MappingProxyType(
         "TLSV1_ALERT_NO_APPLICATION_PROTOCOL": _PROTOCOL,
     }
 )
-"""What the other side says, by OpenSSL's name of the alert."""
+"""What an alert of the other side means, by OpenSSL's name of it."""
 
 _BY_REASON: Mapping[str, str] = MappingProxyType(
     {
@@ -55,7 +55,7 @@ _BY_REASON: Mapping[str, str] = MappingProxyType(
         "UNEXPECTED_MESSAGE": _NOT_TLS,
     }
 )
-"""What this side found, by OpenSSL's name."""
+"""What this side found, by OpenSSL's name of the error."""
 
 _BY_VERIFICATION: Mapping[int, str] = MappingProxyType(
     {
@@ -82,9 +82,9 @@ def reason_of(error: Exception) -> str:
         return f"its certificate is not accepted: {known} ({error.verify_message.rstrip('.')})"
     if isinstance(error, ssl.SSLError):
         name = error.reason or ""
-        told = _BY_ALERT.get(name)
-        if told is not None:
-            return f"{told} (the other side says so)"
+        reported = _BY_ALERT.get(name)
+        if reported is not None:
+            return f"{reported} (reported by the other side)"
         found = _BY_REASON.get(name)
         if found is not None:
             return found

@@ -10,8 +10,8 @@ Rules kept here:
   (RFC 9112, section 9.6).
 - A connection on which not enough comes in time is cut.
 - There is a limit of connections. One more is closed at once.
-- A port with TLS serves nothing else: whoever comes without is told so. When the handshake is over, ALPN decides, and the
-  first bytes if the client names no protocol.
+- A port with TLS serves nothing else, and answers a client without TLS with a text that says so. After the handshake,
+  ALPN decides the protocol; if the client names none, the first bytes do.
 - Another protocol gets a case of its own in ``_Arrival.data_received``.
 """
 

@@ -13,7 +13,7 @@ CONNECT_TIMEOUT = 5.0
 
 
 class TlsRefusedError(ConnectionError):
-    """TLS was refused, by this side or the other; the text says why."""
+    """This side or the other one refused TLS; the text says why."""
 
 
 def problem_of(error: Exception, timeout: float) -> str:

@@ -55,7 +55,7 @@ async def test_no_member_can_be_used(tmp_path: Path) -> None:
     for member in members:
         assert f"cannot connect to {member.address}: " in caught.value.message
     assert (
-        f"cannot connect to {two.address}: TLS failed: its certificate is not accepted: no authority"
+        f"cannot connect to {two.address}: TLS failed: its certificate is not accepted: no trusted authority"
         in caught.value.message
     )
     assert not caught.value.may_have_run

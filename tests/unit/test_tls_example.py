@@ -18,5 +18,5 @@ def test_calls_go_on_while_certificates_change_and_a_stranger_is_told_why() -> N
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"with a certificate +Hello Ada\n", done.stdout), done.stdout
     assert re.search(r"[1-9]\d* calls, none failed\n", done.stdout), done.stdout
-    assert re.search(r"without one .*no certificate was shown", done.stdout), done.stdout
-    assert re.search(r"the server's log: .*is refused: no certificate was shown\n", done.stdout), done.stdout
+    assert re.search(r"without one .*no certificate was presented", done.stdout), done.stdout
+    assert re.search(r"the server's log: .*is refused: no certificate was presented\n", done.stdout), done.stdout

@@ -126,13 +126,13 @@ class ConsulHttp:
     async def close(self) -> None:
         """Closes every connection."""
         await self._session.close()
-        # aiohttp forgets a connection whose request was cancelled, while TLS says goodbye on it and waits for an answer.
+        # aiohttp drops a connection whose request was cancelled while TLS still waits for the answer to its close_notify.
         for each in list(self._sockets):
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSING):
-                while any(each.fileno() != -1 for each in list(self._sockets)):  # noqa: ASYNC110 - nobody tells
+                while any(each.fileno() != -1 for each in list(self._sockets)):  # noqa: ASYNC110 - no event says it
                     await asyncio.sleep(_LOOK)
 
     def _socket(self, info: tuple[Any, ...]) -> socket.socket:
