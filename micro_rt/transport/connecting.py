@@ -6,10 +6,14 @@ import ssl
 
 from micro_rt.errors import Unavailable
 
-__all__ = ["CONNECT_TIMEOUT", "TlsRefusedError", "cannot_connect", "hung_up", "problem_of"]
+__all__ = ["CONNECT_TIMEOUT", "WANTS_CERTIFICATE", "TlsRefusedError", "cannot_connect", "hung_up", "problem_of"]
 
 CONNECT_TIMEOUT = 5.0
 """Seconds that a connection may take to be made."""
+
+
+WANTS_CERTIFICATE = "does it want a certificate of this client, or another one?"
+"""What may be wrong if a server ends a connection right after the handshake of TLS."""
 
 
 class TlsRefusedError(ConnectionError):
@@ -27,7 +31,7 @@ def problem_of(error: Exception, timeout: float) -> str:
         case TimeoutError():
             return f"no answer within {timeout:g} s"
         case TlsRefusedError():
-            return f"TLS failed: {error}"
+            return str(error)
         case ssl.SSLCertVerificationError():
             return f"its certificate is not accepted: {error.verify_message}"
         case ssl.SSLError():
@@ -45,9 +49,7 @@ def hung_up(tls: bool) -> str:
         tls: whether the connection had TLS.
     """
     return "it hung up before it said anything that HTTP/2 begins with; " + (
-        "does it want a certificate of this client, or another one?"
-        if tls
-        else "does it speak TLS, which was not used?"
+        WANTS_CERTIFICATE if tls else "does it speak TLS, which was not used?"
     )
 
 

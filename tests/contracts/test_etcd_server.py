@@ -402,11 +402,8 @@ async def test_tls(make_etcd: Make) -> None:
         (f"{server.url}/", "does it speak TLS"),
         (f"{server.url}/?tls=true", "its certificate is not accepted"),
         (f"{server.url}/?ca={others.ca}", "its certificate is not accepted"),
-        (f"{other.url}/?ca={others.ca}", "no certificate was presented|does it want a certificate of this client"),
-        (
-            f"{other.url}/?ca={others.ca}&cert={files.client_certificate}&key={files.client_key}",
-            "certificate is not acceptable|no trusted authority|another one",
-        ),
+        (f"{other.url}/?ca={others.ca}", "does it want a certificate of this client"),
+        (f"{other.url}/?ca={others.ca}&cert={files.client_certificate}&key={files.client_key}", "another one"),
     ):
         with pytest.raises(Unavailable, match=reason):
             await EtcdRegistry(url).open()

@@ -54,10 +54,7 @@ async def test_no_member_can_be_used(tmp_path: Path) -> None:
             await client.close()
     for member in members:
         assert f"cannot connect to {member.address}: " in caught.value.message
-    assert (
-        f"cannot connect to {two.address}: TLS failed: its certificate is not accepted: no trusted authority"
-        in caught.value.message
-    )
+    assert f"cannot connect to {two.address}: its certificate is not accepted" in caught.value.message
     assert not caught.value.may_have_run
     rounds = RetryPolicy().attempts
     assert one.accepted + three.accepted <= 3 * 2 * rounds

@@ -36,7 +36,14 @@ from micro_rt.listener.address import UNIX
 from micro_rt.metadata import Metadata
 from micro_rt.text import printable
 from micro_rt.transport.base import Connection
-from micro_rt.transport.connecting import CONNECT_TIMEOUT, TlsRefusedError, cannot_connect, hung_up, problem_of
+from micro_rt.transport.connecting import (
+    CONNECT_TIMEOUT,
+    WANTS_CERTIFICATE,
+    TlsRefusedError,
+    cannot_connect,
+    hung_up,
+    problem_of,
+)
 from micro_rt.transport.limits import MAX_MESSAGE, UNSAID, Sizes, too_large
 from micro_rt.transport.silence import Pace
 
@@ -314,7 +321,7 @@ class GrpcConnection(Connection):
 
         def refused(reason: str) -> None:
             if link is not None:
-                link.problem = link.problem or reason
+                link.problem = link.problem or f"{reason}; {WANTS_CERTIFICATE}"
             elif not begun.done():
                 begun.set_exception(TlsRefusedError(reason))
 
