@@ -40,6 +40,7 @@ _LATE: Final = 1.0
 """Seconds; a timer that is later than this shows that the event loop was blocked."""
 _TEXT: Final = "This port serves gRPC, which takes HTTP/2: without TLS, and with prior knowledge (h2c).\n"
 _TLS_TEXT: Final = "This port takes TLS.\n"
+_IN_TLS_TEXT: Final = "This port serves gRPC, which takes HTTP/2: name h2 in the handshake of TLS (ALPN).\n"
 _TLS: Final = b"\x16\x03"
 """What a handshake of TLS begins with."""
 _HTTP1: Final = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"TRACE ", b"PATCH ")
@@ -212,7 +213,8 @@ class _Arrival(asyncio.Protocol):
         _log.info("a connection is closed, because it speaks %s", what, extra=sparsely(what))
         self._stop_timer()
         self._timer = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT, self.cut)
-        transport.write(_answer_of(_TEXT if self._secure else _TLS_TEXT, http1=known))
+        text = _TLS_TEXT if not self._secure else _TEXT if self._port.tls is None else _IN_TLS_TEXT
+        transport.write(_answer_of(text, http1=known))
         try:
             transport.write_eof()
         except OSError:  # It is gone, and the event loop has not noticed yet.

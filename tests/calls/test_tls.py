@@ -217,6 +217,20 @@ async def test_a_request_in_clear_text_in_front_of_a_handshake_runs_nothing(ours
         assert (await client.act(Text(value="hi"))).value == "hi"
 
 
+async def test_another_protocol_inside_tls_is_told_what_is_served(ours: Issued) -> None:
+    context = ssl.create_default_context(cafile=str(ours.roots))
+    context.load_cert_chain(ours.cert, ours.key)
+    async with serving(ours.tls(), None) as (_, server, _):
+        assert server.node is not None
+        host, _, port = server.node.address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        answer = await soon(reader.read())
+        assert answer.startswith(b"HTTP/1.1 505 ")
+        assert b"name h2 in the handshake of TLS (ALPN)" in answer
+        writer.transport.abort()
+
+
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 async def test_tls_1_2_only_where_the_server_says_so(version: Any, ours: Issued) -> None:
     context = ssl.create_default_context(cafile=str(ours.roots))
