@@ -25,6 +25,7 @@ import trustme
 import micro_rt as micro
 from micro_rt.backends.grpc.transport import GrpcTransport
 from micro_rt.backends.memory.registry import MemoryRegistry
+from micro_rt.kit import secured
 from micro_rt.transport.base import ServerStream
 from micro_rt.transport.tls import TlsFiles
 from tests.helpers.lab import OurLab, our_client
@@ -333,7 +334,10 @@ async def test_handshakes_count_among_the_connections_and_end_with_the_server(ou
         writer.close()
 
 
-async def test_who_changes_keys_without_end_is_cut(ours: Issued, caplog: pytest.LogCaptureFixture) -> None:
+async def test_who_changes_keys_without_end_is_cut(
+    ours: Issued, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secured, "_BARREN", 4 << 10)  # Each of its commands takes a turn of a scheduler that is busy.
     openssl = shutil.which("openssl")
     if openssl is None:
         missing("openssl is not installed")
