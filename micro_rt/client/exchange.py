@@ -86,6 +86,10 @@ class Exchange(ABC):
     async def receive(self) -> Any:
         """Waits for a reply; raises the call's error, or ``EndOfStream`` after the last one."""
 
+    def received(self) -> Any:
+        """Returns a reply that has come already; None if it must be waited for, or the call has ended."""
+        return None
+
     @abstractmethod
     def cancel(self, reason: BaseException | None = None) -> None:
         """Ends the call at once; does nothing if it is over.
@@ -167,6 +171,7 @@ class DirectExchange(Exchange):
         "_attempts",
         "_bound",
         "_call",
+        "_decode",
         "_failure",
         "_opening",
         "_over",
@@ -178,6 +183,7 @@ class DirectExchange(Exchange):
 
     def __init__(self, bound: BoundMethod, call: ClientCall) -> None:
         self.encode = bound.encode_next
+        self._decode = bound.decode
         self._bound = bound
         self._call = call
         self._attempts = Attempts(bound.service_nodes(call), call, bound.retry)
@@ -205,6 +211,18 @@ class DirectExchange(Exchange):
     async def end(self) -> None:
         try:
             await self._open_stream().end()
+        except Error:
+            raise
+        except Exception as error:
+            raise self._broken(error) from None
+
+    def received(self) -> Any:
+        stream = self._stream
+        if stream is None or not self._replied:  # The first reply says more than itself: see ``receive``.
+            return None
+        try:
+            data = stream.received()
+            return None if data is None else self._decode(data)
         except Error:
             raise
         except Exception as error:

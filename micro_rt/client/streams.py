@@ -192,6 +192,24 @@ class _StreamCall(Generic[RequestT, ReplyT]):
         finally:
             self._receiving = False
 
+    def _received(self) -> Any:
+        """Returns a reply that has come already; None if it must be waited for, or the call has ended.
+
+        Many replies come in one read, and this takes them without the coroutines of ``_take``.
+        """
+        exchange = self._exchange
+        if exchange is None or self._receiving or self._outcome is not None:
+            return None
+        if asyncio._get_running_loop() is not self._loop:
+            self._check_loop()
+        try:
+            return exchange.received()
+        except Exception as error:
+            if isinstance(error, Error):
+                _note_outgoing(error, exchange)
+            self._end(error)
+            raise
+
     def _busy(self) -> RuntimeError:
         return RuntimeError("another task is receiving from this call; one at a time")
 
@@ -271,7 +289,9 @@ class ServerStreamCall(_StreamCall[Any, ReplyT]):
             Error: the call failed.
         """
         self._driven("receive")
-        reply: ReplyT = await self._take()
+        reply: ReplyT | None = self._received()
+        if reply is None:
+            reply = await self._take()
         return reply
 
 
@@ -378,7 +398,9 @@ class BidiStreamCall(_StreamCall[RequestT, ReplyT]):
             Error: the call failed.
         """
         self._driven("receive")
-        reply: ReplyT = await self._take()
+        reply: ReplyT | None = self._received()
+        if reply is None:
+            reply = await self._take()
         return reply
 
 
@@ -403,7 +425,9 @@ class _Replies(AsyncIterator[ReplyT]):
             raise call._busy()  # pyright: ignore[reportPrivateUsage]
         self._began = True  # Only now: a loop that was refused does not end the call of another one.
         try:
-            reply: ReplyT = await call._take()  # pyright: ignore[reportPrivateUsage]
+            reply: ReplyT | None = call._received()  # pyright: ignore[reportPrivateUsage]
+            if reply is None:
+                reply = await call._take()  # pyright: ignore[reportPrivateUsage]
         except EndOfStream:
             raise StopAsyncIteration from None
         except BaseException:

@@ -121,6 +121,13 @@ class ClientStream(ABC):
             Error: the call failed.
         """
 
+    def received(self) -> bytes | None:
+        """Returns the next message if it is there already; None if ``receive`` must be asked. Never raises.
+
+        A transport whose messages come many at a time saves its callers the wait for each of them.
+        """
+        return None
+
     async def only_reply(self, path: str) -> bytes:
         """Receives the one message of a call whose server does not stream, and waits for the status.
 

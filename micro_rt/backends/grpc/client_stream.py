@@ -21,7 +21,7 @@ from typing import Final
 from micro_rt.backends.grpc.client_call import BaseCall
 from micro_rt.backends.grpc.client_link import ClientLink
 from micro_rt.backends.grpc.fields import Pairs
-from micro_rt.backends.grpc.framing import MessageReader, frame
+from micro_rt.backends.grpc.framing import PREFIX_BYTES, MessageReader, frame
 from micro_rt.backends.grpc.replies import Trailers, error_of_deadline, error_of_status, lost, no_status
 from micro_rt.context import CallInfo
 from micro_rt.errors import Cancelled, EndOfStream, Error
@@ -156,6 +156,17 @@ class GrpcClientStream(BaseCall, ClientStream):
             self._link.http2.send_data(self._stream, b"", True)
             self._link.flush_soon()
 
+    def received(self) -> bytes | None:
+        """Returns the next message if it has come whole; None if there is none, or the call has ended."""
+        reader = self._reader
+        if not reader.ready:  # An end that is not orderly has emptied it.
+            return None
+        message = reader.ready.popleft()
+        held = reader.held = reader.held - len(message) - PREFIX_BYTES
+        if self._unacknowledged - held >= _WORTHWHILE:
+            self._acknowledge(held)
+        return message
+
     async def receive(self) -> bytes:
         """Waits for a message."""
         message = await self._next()
@@ -194,11 +205,15 @@ class GrpcClientStream(BaseCall, ClientStream):
         reader = self._reader
         reader.feed(data)
         self._unacknowledged += len(data)
+        waiter = self._readable
         if ended:
             self._end_early(no_status(self._path, self._link.address))
         elif reader.refused:
             self._drop()  # ``take`` tells.
-        waiter = self._readable
+        elif reader.ready:
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+            return
         if waiter is None or waiter.done():
             return
         if reader.missing <= 0 or reader.refused:

@@ -7,10 +7,11 @@ Rules kept here, and why:
 
 - A message that is announced as larger than the limit is refused as soon as its prefix is there. Nothing of it is kept,
   so an announcement of 4 GiB costs nothing.
-- A message that is whole in one DATA frame costs one slice. A larger one is kept as the chunks in which it comes, and
-  they are joined once.
-- Chunks are cut into messages when somebody takes a message, and not before: thousands of tiny messages take no more
-  memory than their bytes, of which the window of the stream allows only so many.
+- A message that is whole in one DATA frame, as most are, costs one slice, and is ready at once. Only ``_READY`` of them
+  are kept as objects of their own: tiny ones take more memory than their bytes.
+- A larger message is kept as the chunks in which it comes, and they are joined once. Chunks are cut into messages when
+  somebody takes a message, and not before: thousands of tiny messages take no more memory than their bytes, of which
+  the window of the stream allows only so many.
 - Tiny chunks are put together: as objects of their own they would take twenty times the memory of their bytes.
 - A message with the flag for compression is an error, as no compression has been agreed on ("Compression" of
   compression.md: INTERNAL).
@@ -41,6 +42,8 @@ _TINY: Final = 512
 """Bytes of a chunk below which it is put together with the one before it."""
 _POOL: Final = 16 << 10
 """Bytes from which on no tiny chunk is added to those that were put together."""
+_READY: Final = 1024
+"""Messages that are kept as objects of their own."""
 _LARGEST: Final = (1 << 32) - 1
 """Bytes that the prefix can announce."""
 
@@ -67,12 +70,16 @@ class MessageReader:
         limit: bytes that a message may have.
     """
 
-    __slots__ = ("_chunks", "_error", "_first", "_position", "_size", "held", "limit")
+    __slots__ = ("_chunks", "_error", "_first", "_kept", "_position", "_size", "held", "limit", "ready", "refused")
 
     def __init__(self, limit: int = MAX_MESSAGE) -> None:
         self.limit = limit
         self.held = 0
         """Bytes that have come and were not taken, prefixes included."""
+        self.ready: deque[bytes] = deque()
+        """The next messages, as far as each came whole in one frame: ``take`` gives them first. Not to be changed."""
+        self._kept = 0
+        """Bytes after them, in chunks."""
         self._first: bytes | bytearray = b""
         """The chunk that is being read, from a position on."""
         self._position = 0
@@ -80,6 +87,8 @@ class MessageReader:
         """The chunks after it."""
         self._size = -1
         """Bytes of the message that is being read; -1 before its prefix is there."""
+        self.refused = False
+        """Whether a message is not acceptable: ``take`` tells, after the messages before it, and no more is kept."""
         self._error: Error | None = None
 
     def feed(self, data: bytes) -> None:
@@ -87,23 +96,31 @@ class MessageReader:
 
         Never raises: what is wrong with it is raised by ``take`` in its turn, and nothing is kept from then on.
         """
-        if self._error is not None or not data:
+        there = len(data)
+        if self.refused or not there:
             return
-        held = self.held
-        self.held = held + len(data)
-        if not held:
-            self._first, self._position = data, 0
-            if self._size < 0 and len(data) >= PREFIX_BYTES:
-                compressed, size = read_prefix(data)
-                if compressed or size > self.limit:
-                    self._refuse(compressed, size)
+        kept = self._kept
+        self.held += there
+        if kept:
+            self._kept = kept + there
+            if there >= _TINY:
+                self._chunks.append(data)
+            else:
+                self._add_tiny(data)
+            if self._size < 0 and kept < PREFIX_BYTES:
+                self._begin()
             return
-        if len(data) >= _TINY:
-            self._chunks.append(data)
-        else:
-            self._add_tiny(data)
-        if self._size < 0 and held < PREFIX_BYTES:
-            self._begin()
+        if self._size < 0 and there >= PREFIX_BYTES:
+            compressed, size = read_prefix(data)
+            if compressed or size > self.limit:
+                self.held -= there
+                self._refuse(compressed, size)
+                return
+            if size == there - PREFIX_BYTES and len(self.ready) < _READY:
+                self.ready.append(data[PREFIX_BYTES:])
+                return
+        self._kept = there
+        self._first, self._position = data, 0
 
     def take(self) -> bytes | None:
         """Returns the next message; None if it is not complete.
@@ -112,6 +129,10 @@ class MessageReader:
             ResourceExhausted: it is larger than the limit.
             Internal: it is compressed.
         """
+        if self.ready:
+            message = self.ready.popleft()
+            self.held -= len(message) + PREFIX_BYTES
+            return message
         size = self._size
         if size < 0:
             first, start = self._first, self._position + PREFIX_BYTES
@@ -120,32 +141,29 @@ class MessageReader:
                 stop = start + size
                 if not compressed and size <= self.limit and stop <= len(first):
                     self.held -= size + PREFIX_BYTES
+                    self._kept -= size + PREFIX_BYTES
                     if stop < len(first):
                         self._position = stop
                     else:
                         self._next_chunk()
-                    message = first[start:stop]
-                    return message if type(message) is bytes else bytes(message)
+                    cut = first[start:stop]
+                    return cut if type(cut) is bytes else bytes(cut)
             size = self._begin()
             if size < 0:
                 if self._error is not None:
                     raise copy(self._error)
                 return None
-        if self.held < size:
+        if self._kept < size:
             return None
         self._size = -1
         self.held -= size
+        self._kept -= size
         return self._joined(size)
 
     @property
     def missing(self) -> int:
         """Bytes that must come until ``take`` gives a message, once it has given None; as far as is known."""
-        return (self._size if self._size >= 0 else PREFIX_BYTES) - self.held
-
-    @property
-    def refused(self) -> bool:
-        """Whether a message is not acceptable: ``take`` tells, after the messages before it, and no more is kept."""
-        return self._error is not None
+        return 0 if self.ready else (self._size if self._size >= 0 else PREFIX_BYTES) - self._kept
 
     def end(self) -> None:
         """Checks that the stream may end here, after the last message was taken.
@@ -158,17 +176,19 @@ class MessageReader:
 
     def clear(self) -> None:
         """Drops what was not taken."""
-        self._first, self._position, self._size, self.held = b"", 0, -1, 0
-        self._chunks.clear()
+        self.held = 0
+        self.ready.clear()
+        self._drop_chunks()
 
     # Helpers
 
     def _begin(self) -> int:
         """Reads the prefix of the next message; returns its size, -1 if the prefix is not there or not acceptable."""
-        if self.held < PREFIX_BYTES:
+        if self._kept < PREFIX_BYTES:
             return -1
         compressed, size = read_prefix(self._joined(PREFIX_BYTES))
         self.held -= PREFIX_BYTES
+        self._kept -= PREFIX_BYTES
         if compressed or size > self.limit:
             self._refuse(compressed, size)
             return -1
@@ -176,14 +196,20 @@ class MessageReader:
         return int(size)
 
     def _refuse(self, compressed: int, size: int) -> None:
-        """Keeps nothing from now on, since a message is not acceptable."""
-        self.clear()
+        """Keeps nothing from now on but what is ready, since a message is not acceptable."""
+        self.held -= self._kept
+        self._drop_chunks()
+        self.refused = True
         if compressed:
             self._error = Internal("a message is compressed, although no compression was agreed on")
         else:
             self._error = ResourceExhausted(
                 f"a message of {size} bytes was announced; {self.limit} is the most that is taken; {MORE}"
             )
+
+    def _drop_chunks(self) -> None:
+        self._first, self._position, self._size, self._kept = b"", 0, -1, 0
+        self._chunks.clear()
 
     def _next_chunk(self) -> None:
         """Goes on with the next chunk: all of the present one was taken."""

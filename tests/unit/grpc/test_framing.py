@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+import tracemalloc
 from collections.abc import Iterable
 from typing import Any
 
@@ -59,6 +60,54 @@ def test_messages_arrive_whole_when_cut_and_taken_at_random() -> None:
                 received.append(message)
         assert received + taken(reader) == sent
         reader.end()
+
+
+def test_messages_that_come_whole_keep_their_place_among_those_that_do_not() -> None:
+    chance = random.Random(20)
+    for _ in range(200):
+        reader = MessageReader()
+        sent: list[bytes] = []
+        received: list[bytes] = []
+        for _ in range(chance.randrange(1, 40)):
+            messages = [chance.randbytes(chance.choice([0, 1, 30, 700])) for _ in range(chance.choice([1, 1, 1, 3]))]
+            data = b"".join(map(frame, messages))
+            cut = chance.choice([0, 0, 0, 0, chance.randrange(len(data))])
+            for part in (data[:cut], data[cut:]):
+                reader.feed(part)
+                if chance.random() < 0.3 and (message := reader.take()) is not None:
+                    received.append(message)
+            sent += messages
+            held = sum(len(message) + 5 for message in sent[len(received) :])
+            assert reader.held in (held, held - 5)  # The prefix of the next one may be read.
+            assert reader.missing <= 0 or not reader.ready
+        assert received + taken(reader) == sent
+        assert (reader.held, reader.missing) == (0, 5)
+        reader.end()
+
+
+def test_thousands_of_tiny_messages_take_little_more_memory_than_their_bytes() -> None:
+    reader = MessageReader()
+    message = frame(b"12")
+    tracemalloc.start()
+    try:
+        for _ in range(200_000):
+            reader.feed(bytes(memoryview(message)))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2 * 200_000 * len(message)
+    assert len(taken(reader)) == 200_000
+
+
+def test_what_is_ready_can_be_taken_after_a_message_that_is_refused() -> None:
+    reader = MessageReader(limit=10)
+    for part in (frame(b"1"), frame(b"2"), frame(bytes(11)), frame(b"3")):
+        reader.feed(part)
+    assert reader.refused
+    assert reader.held == 12
+    assert [reader.take(), reader.take()] == [b"1", b"2"]
+    with pytest.raises(ResourceExhausted):
+        reader.take()
 
 
 @pytest.mark.parametrize("cut", range(1, 9))

@@ -15,7 +15,10 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from micro_rt.context import CallInfo
 from micro_rt.errors import (
+    Cancelled,
     Code,
+    DeadlineExceeded,
+    EndOfStream,
     Error,
     FailedPrecondition,
     Internal,
@@ -37,6 +40,7 @@ from micro_rt.testing.contracts.transport.harness import (
     failing,
     grouped,
     open_call,
+    seconds_from_now,
     unary,
 )
 from micro_rt.transport.base import ServerStream
@@ -85,6 +89,38 @@ class CallsContract(TransportHarness):
             stream = await open_call(connection)
             await stream.send(b"1000", end=True)
             assert await all_replies(stream) == [b"%d" % number for number in range(1000)]
+
+    async def test_replies_that_have_come_are_taken_in_their_turn(self) -> None:
+        async with self.serving(count) as connection:
+            stream = await open_call(connection)
+            await stream.send(b"3000", end=True)
+            replies: list[bytes] = []
+            with pytest.raises(EndOfStream):
+                while True:
+                    reply = stream.received()
+                    replies.append(await self.soon(stream.receive()) if reply is None else reply)
+            assert replies == [b"%d" % number for number in range(3000)]
+            assert stream.received() is None
+
+    @pytest.mark.parametrize("how", ["cancelled", "late"])
+    async def test_nothing_is_taken_of_a_call_that_was_given_up(self, how: str) -> None:
+        async def some(stream: ServerStream) -> None:
+            for number in range(100):
+                await stream.send(b"%d" % number)
+            await asyncio.sleep(3600)
+
+        async with self.serving(some) as connection:
+            stream = await open_call(connection, deadline=seconds_from_now(2) if how == "late" else None)
+            await stream.send(b"")
+            for number in range(50):
+                assert await self.soon(stream.receive()) == b"%d" % number
+            if how == "late":
+                await asyncio.sleep(2.2)  # The call is not looked at meanwhile.
+            else:
+                stream.cancel()
+            assert stream.received() is None
+            with pytest.raises(DeadlineExceeded if how == "late" else Cancelled):
+                await stream.receive()
 
     async def test_client_streaming(self) -> None:
         async def join(stream: ServerStream) -> None:
