@@ -102,6 +102,7 @@ class RemoteNode:
     """
 
     __slots__ = (
+        "_addressed",
         "_failures",
         "_host",
         "_probing",
@@ -125,6 +126,8 @@ class RemoteNode:
         self.connected = False
         self.given_up = False
         self.metadata = _naming([node])
+        self._addressed = (EMPTY, EMPTY, EMPTY)
+        """What ``addressed`` was given last, the id that it added, and what it returned."""
         self._host = host
         self._failures = 0
         self._shared: dict[str, tuple[Node, ...]] = {}
@@ -141,8 +144,14 @@ class RemoteNode:
         """Returns the metadata of a call as it is sent to this node."""
         if not metadata.pairs:
             return self.metadata
-        own = self.metadata.pairs
-        return metadata.with_received(*own) if own else metadata
+        own = self.metadata
+        if not own.pairs:
+            return metadata
+        given, named, sent = self._addressed
+        if metadata is not given or own is not named:  # A client that has metadata sends the same with each call.
+            sent = metadata.with_received(*own.pairs)
+            self._addressed = metadata, own, sent
+        return sent
 
     def share(self, name: str, nodes: tuple[Node, ...]) -> None:
         """Notes which nodes are listed at its address, because any of them may get its calls.

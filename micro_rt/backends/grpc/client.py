@@ -121,7 +121,9 @@ class GrpcConnection(Connection):
         if deadline is not None and deadline <= link.loop.time():
             raise self._too_late(path)
         group = self._groups.get((path, content_subtype)) or self._new_group(path, content_subtype)
-        pairs = self._pairs(link, group, path, metadata) if metadata.pairs else ()
+        pairs: Pairs = ()
+        if metadata.pairs:
+            group, pairs = self._fields(link, group, path, metadata, deadline)
         send, receive = sizes.within(self._send, self._receive)
         call = GrpcClientStream(send, link, path, group, pairs, deadline, info, receive)
         if deadline is not None:
@@ -154,7 +156,9 @@ class GrpcConnection(Connection):
         if deadline is not None and deadline <= link.loop.time():
             raise self._too_late(path)
         group = self._groups.get((path, content_subtype)) or self._new_group(path, content_subtype)
-        pairs = self._pairs(link, group, path, metadata) if metadata.pairs else ()
+        pairs: Pairs = ()
+        if metadata.pairs:
+            group, pairs = self._fields(link, group, path, metadata, deadline)
         call = UnaryCall(frame(message), link, path, group, pairs, deadline, info, receive)
         if deadline is not None:
             call.expire_at(self._all_deadlines(), deadline)
@@ -214,12 +218,18 @@ class GrpcConnection(Connection):
         self._groups[path, content_subtype] = group
         return group
 
-    def _pairs(self, link: ClientLink, group: Group, path: str, metadata: Metadata) -> Pairs:
-        """Returns metadata as fields.
+    def _fields(
+        self, link: ClientLink, group: Group, path: str, metadata: Metadata, deadline: float | None
+    ) -> tuple[Group, Pairs]:
+        """Returns the fields of a call with metadata: a group, and what comes after it.
 
         Raises:
             ResourceExhausted: the server does not take as much.
         """
+        recurring = link.recurring
+        # A timeout comes before metadata ("Requests" of PROTOCOL-HTTP2.md), so a call that has one cannot take the group.
+        if metadata is recurring.constant and deadline is None and link.http2.peer.header_list >= MAX_HEADERS:
+            return recurring.group_of(group), ()
         pairs = metadata_fields(metadata)
         size = size_of_pairs(pairs)
         if size > _CERTAINLY_TAKEN or link.http2.peer.header_list < MAX_HEADERS:
@@ -229,7 +239,8 @@ class GrpcConnection(Connection):
                 f"{path}: the metadata makes headers of {size} bytes; {link.header_room} can be sent",
                 may_have_run=False,
             )
-        return pairs
+        recurring.note(metadata, pairs)
+        return group, pairs
 
     # Connecting
 

@@ -7,6 +7,8 @@ Rules kept here, and why:
   metadata comes again, ``Recurring`` finds out: what has the value that it had in the block before. So a token takes
   an octet or two from the third call on, and so does a timeout that all calls have. A short secret is never indexed,
   as it could be guessed (RFC 7541, section 7.1.3).
+- Most clients send the same metadata with each call: the id of the node. So metadata that is the same object
+  ``_CONSTANT`` times in a row becomes part of the group of the method, and is not looked at again.
 - Fields are bytes on the wire, and text here has one character for each byte, as latin-1 has.
 - What a block of fields means is found out once, and noted on the block (``Fields.note``): the decoder gives the same
   object again for the same octets.
@@ -61,6 +63,10 @@ _LEAST_SECRET: Final = 24
 """Bytes of a secret that can be indexed: one as long as that cannot be guessed."""
 _MOST_RECURRING: Final = 64
 """Names of metadata whose values are remembered."""
+_CONSTANT: Final = 4
+"""Calls in a row that send the same object until it counts as constant."""
+_MOST_GROUPS: Final = 256
+"""Methods whose fields are kept together with metadata."""
 _NEVER_THE_SAME: Final = frozenset({b"traceparent"})
 """Names of fields whose values are not remembered."""
 
@@ -99,10 +105,44 @@ class FieldEncoder:
 class Recurring:
     """Finds out which metadata comes again and again on a connection, such as a token or the id of a node."""
 
-    __slots__ = ("_last",)
+    __slots__ = ("_groups", "_last", "_metadata", "_pairs", "_times", "constant")
 
     def __init__(self) -> None:
+        self.constant: Metadata | None = None
+        """What all of the last calls have sent, if that was the same object: see ``group_of``."""
         self._last: dict[bytes, bytes] = {}
+        self._metadata: Metadata | None = None
+        """What the last call has sent, and how often in a row."""
+        self._times = 0
+        self._pairs: Pairs = ()
+        self._groups: dict[Group, Group] = {}
+        """Of methods, each with the same and the constant metadata."""
+
+    def note(self, metadata: Metadata, pairs: Pairs) -> None:
+        """Notes what a call sends.
+
+        Args:
+            metadata: of the call.
+            pairs: its fields.
+        """
+        if metadata is self._metadata:
+            self._times += 1
+            if self._times == _CONSTANT:
+                self.constant = metadata
+        else:
+            self._metadata, self._times, self.constant = metadata, 1, None
+            self._pairs = pairs
+            self._groups.clear()
+
+    def group_of(self, group: Group) -> Group:
+        """Returns the fields of a method with the constant metadata after them."""
+        whole = self._groups.get(group)
+        if whole is None:
+            if len(self._groups) >= _MOST_GROUPS:
+                self._groups.clear()
+            stable = (*group.stable, *self.among(self._pairs))
+            whole = self._groups[group] = Group((*group.fields, *self._pairs), stable=stable)
+        return whole
 
     def among(self, pairs: Pairs) -> Collection[bytes]:
         """Returns the names of the fields that have the value that they had the last time.

@@ -55,6 +55,43 @@ def test_a_token_is_indexed_from_the_second_call_on() -> None:
     assert sizes[2:] == [len(line.group.fields) + 1] * 2
 
 
+def test_what_all_calls_send_takes_an_octet_each_and_is_not_looked_at_again() -> None:
+    line = Line()
+    metadata, other = Metadata({"tenant": "acme"}), Metadata({"tenant": "acme"})
+    group = line.group
+    pairs = metadata_fields(metadata)
+    for number in range(1, 4):
+        line.size_of_call(*pairs)
+        line.recurring.note(metadata, pairs)
+        assert line.recurring.constant is None, number
+    line.size_of_call(*pairs)
+    line.recurring.note(metadata, pairs)
+    assert line.recurring.constant is metadata
+    whole = line.recurring.group_of(group)
+    assert line.recurring.group_of(group) is whole
+    for _ in range(2):
+        octets = line.encoder.encode(whole)
+        assert [(field.name, field.value) for field in line.decoder.decode(octets)] == [*group.fields, *pairs]
+        assert len(octets) == len(group.fields) + 1
+    line.recurring.note(other, metadata_fields(other))
+    assert line.recurring.constant is None
+    for _ in range(4):
+        line.recurring.note(metadata, pairs)
+    assert line.recurring.group_of(group) is not whole
+
+
+def test_a_short_secret_is_never_indexed_though_all_calls_send_it() -> None:
+    line = Line()
+    metadata = Metadata({"authorization": "Bearer 1234"})
+    pairs = metadata_fields(metadata)
+    for _ in range(5):
+        line.size_of_call(*pairs)
+        line.recurring.note(metadata, pairs)
+    octets = line.encoder.encode(line.recurring.group_of(line.group))
+    assert b"Bearer 1234" in octets
+    assert line.decoder.decode(octets)[-1].never_indexed
+
+
 def test_a_short_secret_is_never_indexed() -> None:
     line = Line()
     sizes = [line.size_of_call((b"authorization", b"Bearer 1234")) for _ in range(4)]
