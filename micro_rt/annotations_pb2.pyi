@@ -161,6 +161,10 @@ class MethodOptions(_message.Message):
     @property
     def limits(self) -> LimitOptions:
         """How large its messages may be."""
+    compression: str
+    """How its messages are compressed, unless the client or the service says otherwise (`compression=`): "gzip", "deflate",
+    "zstd", or "identity" for not at all. Replies are compressed for clients that understand it.
+    """
 
     def __init__(
         self,
@@ -169,14 +173,16 @@ class MethodOptions(_message.Message):
         retry: RetryOptions | _Mapping | None = ...,
         auth: AuthOptions | _Mapping | None = ...,
         limits: LimitOptions | _Mapping | None = ...,
+        compression: str | None = ...,
     ) -> None: ...
     def HasField(self, field_name: _typing.Literal["timeout", "retry", "auth", "limits"]) -> bool: ...
-    def ClearField(self, field_name: _typing.Literal["timeout", "retry", "auth", "limits"]) -> None: ...
+    def ClearField(self, field_name: _typing.Literal["timeout", "retry", "auth", "limits", "compression"]) -> None: ...
 
     TIMEOUT_FIELD_NUMBER: _typing.Final = 1
     RETRY_FIELD_NUMBER: _typing.Final = 2
     AUTH_FIELD_NUMBER: _typing.Final = 3
     LIMITS_FIELD_NUMBER: _typing.Final = 5
+    COMPRESSION_FIELD_NUMBER: _typing.Final = 6
 
 @_typing.final
 class RetryOptions(_message.Message):

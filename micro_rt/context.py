@@ -77,6 +77,8 @@ class CallInfo:
         node: id of the node that answered or was tried last.
         peer: address of that node.
         attempts: how many times the call was sent, or tried to be.
+        compression: to be set: how the requests of this call are compressed, ``"gzip"`` for one, or ``""`` for not at all;
+            None as the client says. Between two requests of a stream, ``""`` sends the next one as it is.
     """
 
     headers: Metadata = EMPTY
@@ -84,6 +86,7 @@ class CallInfo:
     node: str = ""
     peer: str = ""
     attempts: int = 0
+    compression: str | None = None
 
 
 class ClientCall(Call):
@@ -113,7 +116,7 @@ class Context(Call):
         peer: where it came from, ``"127.0.0.1:52044"``.
     """
 
-    __slots__ = ("_draining", "_headers", "_headers_sent", "_send_headers", "_trailers", "peer")
+    __slots__ = ("_compress", "_draining", "_headers", "_headers_sent", "_send_headers", "_trailers", "peer")
 
     side = "server"
 
@@ -125,9 +128,11 @@ class Context(Call):
         peer: str,
         send_headers: Callable[[Metadata], Awaitable[None]],
         draining: asyncio.Event | None = None,
+        compress: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(method, metadata, deadline)
         self.peer = peer
+        self._compress = compress
         self._draining = draining
         self._send_headers = send_headers
         self._headers = EMPTY
@@ -145,6 +150,21 @@ class Context(Call):
     async def until_draining(self) -> None:
         """Waits until the server stops; for a handler that waits for something else beside."""
         await (asyncio.Event() if self._draining is None else self._draining).wait()
+
+    def compress(self, name: str) -> None:
+        """Compresses the replies that follow: ``context.compress("gzip")``.
+
+        Replies stay as they are if the client does not understand it, if they are short, and if the headers are on their
+        way and do not announce it. After ``compress("")`` they stay as they are in any case.
+
+        Args:
+            name: ``"gzip"``, ``"deflate"`` or ``"zstd"``; ``""`` for not at all.
+
+        Raises:
+            ValueError: there is no such algorithm, or it is not installed.
+        """
+        if self._compress is not None:
+            self._compress(name)
 
     def add_header(self, key: str, value: MetadataValue) -> None:
         """Adds a header to the reply; it travels before the first message.

@@ -147,12 +147,14 @@ class Policy:
         retry: how failed calls are tried again, on clients that do not say.
         auth: who may call it.
         limits: how large its messages may be, on clients that do not say.
+        compression: how its messages are compressed, on clients that do not say; ``"identity"`` for not at all.
     """
 
     timeout: float | None = None
     retry: RetryPolicy | None = None
     auth: AuthPolicy | None = None
     limits: LimitPolicy | None = None
+    compression: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,7 +49,8 @@ from micro_rt.interceptor import Interceptor, StreamNext, UnaryNext, chain_unary
 from micro_rt.metadata import Metadata, MetadataLike
 from micro_rt.method import Method, RetryPolicy
 from micro_rt.transport.base import ClientStream, Connection
-from micro_rt.transport.limits import Sizes
+from micro_rt.transport.compression import compression_of
+from micro_rt.transport.limits import UNSAID, MessageRules
 
 __all__ = ["BoundMethod", "Host", "check_timeout"]
 
@@ -89,7 +90,7 @@ class BoundMethod:
         retry: how failed calls are tried again.
         timeout: seconds for calls that do not say, or None.
         metadata: sent with every call.
-        sizes: how large messages may be; None as the transport says.
+        rules: how large messages may be, and how they are compressed; None as the transport says.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class BoundMethod:
         retry: RetryPolicy,
         timeout: float | None,
         metadata: Metadata,
-        sizes: Sizes | None = None,
+        rules: MessageRules | None = None,
     ) -> None:
         self.method = method
         self.retry = retry
@@ -111,7 +112,7 @@ class BoundMethod:
         self._nodes: Nodes | None = None
         self._timeout = timeout
         self._metadata = metadata
-        self._sizes = sizes
+        self._rules = rules
         self._path = method.path
         self._content_subtype = host.codec.content_subtype
         self._encoder = host.codec.encoder(method.request_type)
@@ -227,6 +228,7 @@ class BoundMethod:
     async def _send(self, request: Any, call: ClientCall) -> Any:
         """The end of a unary call: to a node, and to another one if that fails in a way that allows it."""
         message = self.encode(request)
+        rules = self.rules_of(call.info)
         service_nodes = self.service_nodes(call)
         attempts: Attempts | None = None
         remote = service_nodes.pick()
@@ -245,11 +247,11 @@ class BoundMethod:
                 if not remote.connected and len(service_nodes.nodes) > 1:
                     await remote.connect(deadline)
                 connection, metadata = remote.connection, remote.addressed(call.metadata)
-                if self._sizes is None:
+                if rules is None or not self._understood(connection, rules):
                     data = await connection.unary(self._path, self._content_subtype, metadata, deadline, info, message)
                 else:
-                    data = await self._limited(connection).unary(
-                        self._path, self._content_subtype, metadata, deadline, info, message, self._sizes
+                    data = await cast("Any", connection).unary(
+                        self._path, self._content_subtype, metadata, deadline, info, message, rules
                     )
             except Error as error:
                 failure = error
@@ -272,27 +274,50 @@ class BoundMethod:
         deadline = asyncio.get_running_loop().time() + (self._attempt_timeout or 0.0)
         return deadline if call.deadline is None else min(deadline, call.deadline)
 
-    async def open(self, remote: RemoteNode, call: ClientCall) -> ClientStream:
-        """Opens a stream to one node."""
+    async def open(self, remote: RemoteNode, call: ClientCall, rules: MessageRules | None) -> ClientStream:
+        """Opens a stream to one node.
+
+        Args:
+            remote: the node.
+            call: the call.
+            rules: for its messages, as ``rules_of`` gives them.
+        """
+        connection = remote.connection
         arguments = self._path, self._content_subtype, remote.addressed(call.metadata), call.deadline, call.info
-        if self._sizes is None:
-            return await remote.connection.open(*arguments)
-        stream: ClientStream = await self._limited(remote.connection).open(*arguments, self._sizes)
+        if rules is None or not self._understood(connection, rules):
+            return await connection.open(*arguments)
+        stream: ClientStream = await cast("Any", connection).open(*arguments, rules)
         return stream
 
-    def _limited(self, connection: Connection) -> Any:
-        """Returns a connection that takes the sizes of this method's messages.
+    def rules_of(self, info: CallInfo) -> MessageRules | None:
+        """Returns the rules for the messages of a call; None if nothing is said of them.
 
         Raises:
-            FailedPrecondition: the transport has no such limits; the call did not run.
+            ValueError: the call names an algorithm of compression that cannot be used.
         """
-        if not connection.takes_sizes:
+        if info.compression is None:
+            return self._rules
+        return (self._rules or UNSAID)._replace(compression=compression_of(info.compression))
+
+    def _understood(self, connection: Connection, rules: MessageRules) -> bool:
+        """Returns whether a connection is to be told of rules; not if it knows none, and there is nothing to keep.
+
+        Raises:
+            FailedPrecondition: the transport does not know such rules; the call did not run.
+        """
+        if rules.compression and not connection.compresses:
+            problem = (
+                f"{self._path}: compression={rules.compression!r}, and the transport of this node does not compress: leave it "
+                "out, or use a transport that does, such as 'grpc'"
+            )
+            raise FailedPrecondition(problem, id="micro.no_compression", may_have_run=False)
+        if not connection.takes_sizes and (rules.request or rules.reply):
             problem = (
                 f"{self._path} has limits of its own, in the .proto or by max_message= of the client, and the transport of this "
                 "node does not bound how large messages are: leave them out, or use a transport that does, such as 'grpc'"
             )
             raise FailedPrecondition(problem, id="micro.no_limits", may_have_run=False)
-        return connection
+        return connection.takes_sizes
 
 
 async def _within_deadline(chain: UnaryNext, request: Any, call: ClientCall) -> Any:

@@ -178,6 +178,7 @@ class DirectExchange(Exchange):
         "_remote",
         "_replied",
         "_request",
+        "_rules",
         "_stream",
     )
 
@@ -186,6 +187,7 @@ class DirectExchange(Exchange):
         self._decode = bound.decode
         self._bound = bound
         self._call = call
+        self._rules = bound.rules_of(call.info)
         self._attempts = Attempts(bound.service_nodes(call), call, bound.retry)
         self._remote: RemoteNode | None = None
         self._stream: ClientStream | None = None
@@ -270,7 +272,7 @@ class DirectExchange(Exchange):
             self._stream, self._remote = await self._bound.attempt(self._attempts, self._start)
 
     async def _start(self, remote: RemoteNode) -> ClientStream:
-        stream = await self._bound.open(remote, self._call)
+        stream = await self._bound.open(remote, self._call, self._rules)
         if self._request is not None:
             try:
                 await stream.send(self._request, end=True)

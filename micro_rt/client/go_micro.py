@@ -9,7 +9,7 @@ from micro_rt.context import CallInfo
 from micro_rt.go_micro.headers import with_headers
 from micro_rt.metadata import Metadata
 from micro_rt.transport.base import ClientStream, Connection
-from micro_rt.transport.limits import Sizes
+from micro_rt.transport.limits import MessageRules
 
 __all__ = ["MUCP", "GoMicroConnection"]
 
@@ -30,6 +30,7 @@ class GoMicroConnection(Connection):
     def __init__(self, connection: Connection) -> None:
         self._connection: Any = connection  # Only one that takes sizes is given some.
         self.takes_sizes = connection.takes_sizes
+        self.compresses = connection.compresses
 
     async def connect(self) -> None:
         """Connects now, if not connected."""
@@ -42,11 +43,11 @@ class GoMicroConnection(Connection):
         metadata: Metadata,
         deadline: float | None,
         info: CallInfo,
-        *sizes: Sizes,
+        *rules: MessageRules,
     ) -> ClientStream:
         """Starts a call."""
         marked = _marked(metadata, deadline)
-        stream: ClientStream = await self._connection.open(path, content_subtype, marked, deadline, info, *sizes)
+        stream: ClientStream = await self._connection.open(path, content_subtype, marked, deadline, info, *rules)
         return stream
 
     async def unary(
@@ -57,11 +58,11 @@ class GoMicroConnection(Connection):
         deadline: float | None,
         info: CallInfo,
         message: bytes,
-        *sizes: Sizes,
+        *rules: MessageRules,
     ) -> bytes:
         """Makes a whole unary call."""
         marked = _marked(metadata, deadline)
-        reply: bytes = await self._connection.unary(path, content_subtype, marked, deadline, info, message, *sizes)
+        reply: bytes = await self._connection.unary(path, content_subtype, marked, deadline, info, message, *rules)
         return reply
 
     async def close(self) -> None:

@@ -12,7 +12,8 @@ from micro_rt.context import CallInfo
 from micro_rt.interceptor import Interceptor, InterceptorsByMethod, by_method_name, checked
 from micro_rt.metadata import EMPTY, Metadata, MetadataLike
 from micro_rt.method import Method, RetryPolicy, ServiceInfo
-from micro_rt.transport.limits import ServiceLimits, Sizes, sizes_of
+from micro_rt.transport.compression import compression_of
+from micro_rt.transport.limits import UNSAID, ServiceLimits, rules_of
 
 __all__ = ["Client"]
 
@@ -35,12 +36,16 @@ class Client:
         metadata: sent with every call.
         max_message: bytes that a request or a reply may have, or None for what the method's limits in the .proto say, and
             without them ``max_message=`` of the service. A larger one is ``ResourceExhausted``.
+        compression: how requests are compressed, ``"gzip"``, ``"deflate"`` or ``"zstd"``, or ``""`` for not at all; None for
+            what the method says in the .proto, and without that ``compression=`` of the service. ``compression`` of a
+            ``CallInfo`` counts for one call. Replies are compressed as the server says.
         interceptors: run around every call, inside those of the service.
         method_interceptors: run around the calls of single methods, by Python name, inside the others.
 
     Raises:
         TypeError: the first argument is not a service.
-        ValueError: a method name that the service does not have, or a ``max_message`` below 1.
+        ValueError: a method name that the service does not have, a ``max_message`` below 1, or a ``compression`` that
+            there is not.
     """
 
     _info_: ClassVar[ServiceInfo]
@@ -54,6 +59,7 @@ class Client:
         retry: RetryPolicy | None = None,
         metadata: MetadataLike | None = None,
         max_message: int | None = None,
+        compression: str | None = None,
         interceptors: Sequence[Interceptor] = (),
         method_interceptors: InterceptorsByMethod | None = None,
     ) -> None:
@@ -67,6 +73,7 @@ class Client:
         self._retry = retry
         self._metadata = EMPTY if metadata is None else Metadata(metadata)
         self._max_message = ServiceLimits(max_message=max_message).max_message
+        self._compression = None if compression is None else compression_of(compression)
         self._interceptors = checked(interceptors)
         self._method_interceptors = by_method_name(self._info_, method_interceptors)
         self._bound: dict[Method[Any, Any], BoundMethod] = {}
@@ -127,8 +134,12 @@ class Client:
         )
         timeout = method.policy.timeout if self._timeout is None else self._timeout
         retry = self._retry or method.policy.retry or _DEFAULT_RETRY
-        sizes = sizes_of(method) if self._max_message is None else Sizes(self._max_message, self._max_message)
-        bound = BoundMethod(self._service, method, self._target, interceptors, retry, timeout, self._metadata, sizes)
+        rules = rules_of(method)
+        if self._max_message is not None:
+            rules = (rules or UNSAID)._replace(request=self._max_message, reply=self._max_message)
+        if self._compression is not None:
+            rules = (rules or UNSAID)._replace(compression=self._compression)
+        bound = BoundMethod(self._service, method, self._target, interceptors, retry, timeout, self._metadata, rules)
         bind_interceptors(bound, interceptors)
         self._bound[method] = bound
         return bound

@@ -90,7 +90,7 @@ from micro_rt.server.checks import check_handler
 from micro_rt.server.draining import Draining
 from micro_rt.text import near
 from micro_rt.transport.base import ServerStream
-from micro_rt.transport.limits import Sizes, sizes_of
+from micro_rt.transport.limits import MessageRules, rules_of
 
 __all__ = ["Dispatcher"]
 
@@ -126,6 +126,8 @@ class Dispatcher:
         """Bytes of the largest request that the .proto of a method says it takes; 0 if no .proto says so."""
         self.has_sizes = False
         """Whether the .proto of any method says how large messages may be."""
+        self.has_compression = False
+        """Whether the .proto of any method says that messages are compressed."""
         self._services: list[str] = []
         self._routes: dict[str, _Route] = {}
         # go-micro puts the name in the registry where the package is: "/go.micro.srv.greeter.Greeter/SayHello". None stands
@@ -176,9 +178,11 @@ class Dispatcher:
             function = getattr(handler, method.python_name)
             kind = _UnaryRoute if method.kind is Kind.UNARY else _StreamRoute
             routes[method.path] = kind(method, function, self._codecs.own, chain)
-            if method.policy.limits is not None:
-                self.has_sizes = True
-                self.largest_request = max(self.largest_request, method.policy.limits.max_request_bytes or 0)
+            rules = routes[method.path].sizes
+            if rules is not None:
+                self.has_sizes = self.has_sizes or rules.request is not None or rules.reply is not None
+                self.has_compression = self.has_compression or bool(rules.compression)
+                self.largest_request = max(self.largest_request, rules.request or 0)
             auth = method.policy.auth
             if auth is not None and not auth.public and not enforce_auth(chain, method):
                 self.unguarded.append(method.path)
@@ -203,7 +207,7 @@ class Dispatcher:
             failure = encode_error(failure, stream.path)
         await stream.finish(failure, trailers)
 
-    def sizes(self, path: str) -> Sizes | None:
+    def sizes(self, path: str) -> MessageRules | None:
         """Returns what the .proto says of the messages of the method that a request's path leads to; None if nothing."""
         route = self._routes.get(path) or self._by_last_segment.get(_last_segment(path))
         return None if route is None else route.sizes
@@ -250,7 +254,9 @@ class Dispatcher:
             if deadline is None or own < deadline:
                 deadline, limit = own, asyncio.timeout_at(own)
         draining = self.draining
-        context = Context(route.method, metadata, deadline, stream.peer, stream.send_headers, draining.begun)
+        context = Context(
+            route.method, metadata, deadline, stream.peer, stream.send_headers, draining.begun, stream.compress
+        )
         current_context.set(context)
         failure: Error | None = None
         try:
@@ -350,7 +356,7 @@ class _Route(ABC):
         self, method: Method[Any, Any], function: Any, codec: Codec, interceptors: Sequence[Interceptor]
     ) -> None:
         self.method = method
-        self.sizes = sizes_of(method)
+        self.sizes = rules_of(method)
         self.function = function
         self._interceptors = interceptors
         self._encode = codec.encoder(method.reply_type)

@@ -48,6 +48,7 @@ class ServiceSettings:
     broker: str | None = None
     cockroachdb_password: Secret[str] | None = None
     cockroachdb_user: str | None = None
+    compression: str | None = None
     grace: timedelta | None = None
     home: str | None = None
     home_owner: int | str | None = None

@@ -73,6 +73,7 @@ from micro_rt.store.store import Store
 from micro_rt.sync.base import SyncEngine
 from micro_rt.sync.sync import Sync
 from micro_rt.transport.base import Transport
+from micro_rt.transport.compression import compression_of
 from micro_rt.transport.limits import MAX_MESSAGE, Limits, ServiceLimits
 from micro_rt.transport.tls import Tls, TlsFiles
 
@@ -119,6 +120,8 @@ class Plan:
     """Bytes of events that may be in flight."""
     max_message: int | Configured | None
     """Bytes that a message of a call may have."""
+    compression: str | Configured | None
+    """How messages of calls are compressed."""
     limits: Limits | None
     """What clients may make it spend."""
     tls: Tls | None
@@ -390,15 +393,28 @@ def _limits(plan: Plan) -> ServiceLimits | None:
     """Returns what the service says to its transport; None if it says nothing.
 
     Raises:
-        FailedPrecondition: ``max_message`` makes no sense.
+        FailedPrecondition: ``max_message`` or ``compression`` makes no sense.
     """
+    name, place = setting_of(plan.compression, "compression", "")
+    try:
+        compression = compression_of(name) if name or plan.compression is not None else None
+    except ValueError as error:
+        raise FailedPrecondition(f"{place}: {error}") from None
     said = setting_of(plan.max_message, "max_message", "")[0] != ""
     most = number_of(plan.max_message, "max_message", MAX_MESSAGE) if said else None
-    sizes = plan.dispatcher.sizes if plan.dispatcher.has_sizes else None
-    if most is None and plan.limits is None and sizes is None:
+    dispatcher = plan.dispatcher
+    sizes = dispatcher.sizes if dispatcher.has_sizes or dispatcher.has_compression else None
+    if most is None and plan.limits is None and sizes is None and compression is None:
         return None
-    largest = plan.dispatcher.largest_request
     try:
-        return ServiceLimits(server=plan.limits, max_message=most, sizes=sizes, largest_request=largest)
+        return ServiceLimits(
+            server=plan.limits,
+            max_message=most,
+            compression=compression,
+            sizes=sizes,
+            sized=dispatcher.has_sizes,
+            compressed=dispatcher.has_compression,
+            largest_request=dispatcher.largest_request,
+        )
     except ValueError as error:
         raise FailedPrecondition(str(error)) from None

@@ -51,6 +51,7 @@ _DOES: Mapping[str, str] = {
     "unix_sockets": "listens on Unix sockets",
     "limits": "bounds what clients make a server spend",
     "message_sizes": "bounds how large messages are",
+    "compression": "compresses messages",
     "tls": "secures its connections",
 }
 """What a transport with a capability does, for those that settings need."""
@@ -245,6 +246,11 @@ class Transports:
                     f"max_message={limits.max_message} needs a transport that {_DOES['message_sizes']}, and that of the nodes "
                     f"that speak {protocol!r} does not"
                 )
+            if limits is not None and limits.compression and not capabilities_of(other).compression:
+                raise FailedPrecondition(
+                    f"compression={limits.compression!r} needs a transport that {_DOES['compression']}, and that of the nodes "
+                    f"that speak {protocol!r} does not"
+                )
             if self._tls is not None and not capabilities_of(other).tls:
                 raise FailedPrecondition(
                     f"tls= needs a transport that {_DOES['tls']}, and that of the nodes that speak {protocol!r} does not"
@@ -257,13 +263,17 @@ class Transports:
             self.require("limits", "limits=", "leave it out")
         if limits.max_message is not None:
             self.require("message_sizes", f"max_message={limits.max_message}", "leave it out")
-        if limits.sizes is not None:
+        if limits.compression:
+            self.require("compression", f"compression={limits.compression!r}", "leave it out")
+        if limits.sizes is not None and limits.sized:
             self.require("message_sizes", "the option limits of a method in the .proto", "leave it out")
+        if limits.sizes is not None and limits.compressed:
+            self.require("compression", "the option compression of a method in the .proto", "leave it out")
 
     def _prepared(self, transport: Transport) -> Transport:
         """Returns a transport with the limits and the TLS of the service, as far as it has any."""
         can = capabilities_of(transport)
-        if self._limits is not None and (can.limits or can.message_sizes):
+        if self._limits is not None and (can.limits or can.message_sizes or can.compression):
             transport = cast("SupportsLimits", transport).limited(self._limits)
         if self._tls is not None and can.tls:
             transport = cast("SupportsTls", transport).secured(self._tls)

@@ -48,6 +48,7 @@ from micro_rt.sync.base import SyncEngine
 from micro_rt.sync.sync import Sync
 from micro_rt.text import printable
 from micro_rt.transport.base import Transport
+from micro_rt.transport.compression import compression_of
 from micro_rt.transport.limits import Limits, ServiceLimits
 from micro_rt.transport.tls import Tls
 
@@ -108,6 +109,9 @@ class Service:
         ttl: seconds that it stays listed after it died; else ``MICRO_TTL``, else 30.
         max_message: bytes that a message of a call may have, in both directions; else ``MICRO_MAX_MESSAGE``, else 4 MiB. The
             limits of a method in the .proto count instead. A larger message ends its call as ``ResourceExhausted``.
+        compression: how messages are compressed, ``"gzip"``, ``"deflate"`` or ``"zstd"``: the requests of its clients, and the
+            replies to clients that understand it; else ``MICRO_COMPRESSION``, else not at all. A client, a method in the
+            .proto and a call may say otherwise.
         limits: what clients may make the server spend: connections, calls, metadata, silence.
         tls: the certificate that it presents and the authorities that it trusts, for all that it serves and calls; else
             ``MICRO_TLS_CERT``, ``MICRO_TLS_KEY`` and ``MICRO_TLS_ROOTS``, else its connections have no TLS.
@@ -142,6 +146,7 @@ class Service:
         grace: float | None = None,
         ttl: float | None = None,
         max_message: int | None = None,
+        compression: str | None = None,
         limits: Limits | None = None,
         tls: Tls | None = None,
         max_memory: int | None = None,
@@ -160,6 +165,7 @@ class Service:
         if limits is not None and not isinstance(cast("object", limits), Limits):
             raise TypeError(f"limits={limits!r}: it is a micro.Limits")
         self._max_message = ServiceLimits(max_message=max_message).max_message
+        self._compression = None if compression is None else compression_of(compression)
         if tls is not None and not isinstance(cast("object", tls), Tls):
             raise TypeError(f"tls={tls!r}: it is a micro.Tls")
         self._limits = limits
@@ -516,6 +522,7 @@ class Service:
             ttl=self._ttl,
             max_memory=self._max_memory,
             max_message=self._max_message,
+            compression=self._compression,
             limits=self._limits,
             tls=self._tls,
             tls_cert=None,

@@ -45,6 +45,7 @@ from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.status import encode_details
 from micro_rt.status_pb2 import Status
 from micro_rt.text import utf8
+from micro_rt.transport.compression import compression_of
 
 __all__ = [
     "Capabilities",
@@ -80,6 +81,9 @@ class Capabilities:
     it is kept, connections that stay silent, and floods; and has a method ``limited`` by which a service says how much."""
     message_sizes: bool = False
     """Whether both sides bound how large messages are, and have a method ``limited``; ``Connection.takes_sizes`` is True."""
+    compression: bool = False
+    """Whether messages travel compressed where a service, a method or a call says so and the other side understands it, and
+    there is a method ``limited``; ``Connection.compresses`` is True. The limits hold for messages as they are decompressed."""
     tls: bool = False
     """Whether it secures the connections of servers and clients, and has a method ``secured``."""
     ordered_waiting: bool = False
@@ -155,7 +159,9 @@ class Connection(ABC):
 
     takes_sizes: bool = False
     """Whether ``open`` and ``unary`` take one argument more: how large the messages of the call may be
-    (``micro_rt.transport.limits.Sizes``). It is given only to calls that have limits of their own."""
+    (``micro_rt.transport.limits.MessageRules``). It is given only to calls that have rules of their own."""
+    compresses: bool = False
+    """Whether it keeps what that argument says of compression."""
 
     @abstractmethod
     async def connect(self) -> None:
@@ -251,6 +257,17 @@ class ServerStream(ABC):
     @abstractmethod
     async def send(self, message: bytes) -> None:
         """Sends a message, waiting while the other side's window is full."""
+
+    def compress(self, name: str) -> None:
+        """Compresses the messages that are sent from now on; a transport that compresses nothing does nothing.
+
+        Args:
+            name: of the algorithm; nothing to send them as they are.
+
+        Raises:
+            ValueError: there is no such algorithm, or it is not installed.
+        """
+        compression_of(name)
 
     @abstractmethod
     async def finish(self, error: Error | None, trailers: Metadata = EMPTY) -> None:

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
-from micro_rt.errors import ResourceExhausted
-from micro_rt.method import Method
+from micro_rt.errors import FailedPrecondition, ResourceExhausted
+from micro_rt.method import LimitPolicy, Method
 from micro_rt.transport.base import Transport
+from micro_rt.transport.compression import compression_of
 
 __all__ = [
     "MAX_MESSAGE",
     "MORE",
     "Limits",
+    "MessageRules",
     "ServiceLimits",
     "Sizes",
     "SupportsLimits",
     "UNSAID",
-    "sizes_of",
+    "rules_of",
     "too_large",
 ]
 
@@ -95,19 +97,25 @@ class Limits:
                 raise ValueError(f"{field.name}={value!r}: it is {said} from {least:g} to {2**31 - 1:,}")
 
 
-class Sizes(NamedTuple):
-    """Bytes that the messages of a method may have; None as the service says otherwise."""
+class MessageRules(NamedTuple):
+    """What is said of the messages of a method; None as the service says otherwise."""
 
     request: int | None = None
+    """Bytes that a request may have."""
     reply: int | None = None
+    """Bytes that a reply may have."""
+    compression: str | None = None
+    """How messages that are sent are compressed, as ``compression_of`` gives it."""
 
     def within(self, request: int, reply: int) -> tuple[int, int]:
         """Returns the bytes of a request and of a reply; those given where nothing is said."""
         return self.request or request, self.reply or reply
 
 
-UNSAID: Final = Sizes()
-"""What a call says that has no limits of its own."""
+Sizes: TypeAlias = MessageRules
+"""What ``MessageRules`` was called when it had no ``compression``."""
+UNSAID: Final = MessageRules()
+"""What a call says that has no rules of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +125,11 @@ class ServiceLimits:
     Attributes:
         server: what clients may make it spend.
         max_message: bytes that a message may have, in both directions.
-        sizes: returns what the .proto says of the method that a request's path leads to; None if no method that is
-            served says anything.
+        compression: how messages that are sent are compressed, as ``compression_of`` gives it.
+        sizes: returns what the .proto says of the messages of the method that a request's path leads to; None if no
+            method that is served says anything.
+        sized: whether any of that is how large messages may be.
+        compressed: whether any of that is how they are compressed.
         largest_request: bytes of the largest request that such a method takes.
 
     Raises:
@@ -127,7 +138,10 @@ class ServiceLimits:
 
     server: Limits | None = None
     max_message: int | None = None
-    sizes: Callable[[str], Sizes | None] | None = None
+    compression: str | None = None
+    sizes: Callable[[str], MessageRules | None] | None = None
+    sized: bool = True
+    compressed: bool = False
     largest_request: int = 0
 
     def __post_init__(self) -> None:
@@ -136,17 +150,28 @@ class ServiceLimits:
 
 
 class SupportsLimits(Protocol):
-    """A transport that keeps the limits of a service: it declares ``Capabilities.limits`` or ``message_sizes``."""
+    """A transport that keeps what a service says: it declares ``Capabilities.limits``, ``message_sizes`` or ``compression``."""
 
     def limited(self, limits: ServiceLimits) -> Transport:
         """Returns the same transport with the limits of a service."""
         ...
 
 
-def sizes_of(method: Method[Any, Any]) -> Sizes | None:
-    """Returns what the .proto says of the messages of a method; None if it says nothing."""
-    limits = method.policy.limits
-    return None if limits is None else Sizes(limits.max_request_bytes, limits.max_reply_bytes)
+def rules_of(method: Method[Any, Any]) -> MessageRules | None:
+    """Returns what the .proto says of the messages of a method; None if it says nothing.
+
+    Raises:
+        FailedPrecondition: it names an algorithm of compression that cannot be used here.
+    """
+    limits, compression = method.policy.limits, method.policy.compression
+    if limits is None and compression is None:
+        return None
+    limits = limits or LimitPolicy()
+    try:
+        name = None if compression is None else compression_of(compression)
+    except ValueError as error:
+        raise FailedPrecondition(f"{method.path}: {error}", may_have_run=False) from None
+    return MessageRules(limits.max_request_bytes, limits.max_reply_bytes, name)
 
 
 def too_large(path: str, size: int, most: int, doing: str, *, may_have_run: bool = True) -> ResourceExhausted:

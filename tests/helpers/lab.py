@@ -167,8 +167,9 @@ class GrpcioClient:
 
 
 @asynccontextmanager
-async def our_server(*, grace: float = 1.0) -> AsyncIterator[tuple[OurLab, micro.Service]]:
-    service = micro.Service("lab", registry=MemoryRegistry(f"memory:{uuid.uuid4()}"), transport="grpc", grace=grace)
+async def our_server(*, grace: float = 1.0, **options: Any) -> AsyncIterator[tuple[OurLab, micro.Service]]:
+    registry = MemoryRegistry(f"memory:{uuid.uuid4()}")
+    service = micro.Service("lab", registry=registry, transport="grpc", grace=grace, **options)
     lab = service.handle(OurLab())
     async with service:
         yield lab, service
@@ -182,8 +183,8 @@ async def grpcio_client(service: micro.Service) -> AsyncIterator[GrpcioClient]:
 
 
 @asynccontextmanager
-async def grpcio_server() -> AsyncIterator[tuple[GrpcioLab, grpc.aio.Server, str]]:
-    server = grpc.aio.server()
+async def grpcio_server(**options: Any) -> AsyncIterator[tuple[GrpcioLab, grpc.aio.Server, str]]:
+    server = grpc.aio.server(**options)
     lab = GrpcioLab()
     server.add_generic_rpc_handlers((lab,))
     port = server.add_insecure_port("127.0.0.1:0")

@@ -374,9 +374,9 @@ def changed(**fields: str) -> list[tuple[str, str]]:
 
 
 @asynccontextmanager
-async def client(**settings: int) -> AsyncIterator[Peer]:
+async def client(*, compression: str | None = None, **settings: int) -> AsyncIterator[Peer]:
     """A peer that calls a service of ours."""
-    async with our_server() as (_, service):
+    async with our_server(compression=compression) as (_, service):
         assert service.node is not None
         host, _, port = service.node.address.rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))

@@ -200,7 +200,7 @@ IMMUTABLE_CALLS = frozenset(
         "Method",
         "Path",
         "RetryPolicy",
-        "Sizes",
+        "MessageRules",
         "Struct",
         "TypeVar",
         "_NoSecrets",

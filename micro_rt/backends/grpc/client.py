@@ -24,7 +24,7 @@ from micro_rt.backends.grpc.client_stream import GrpcClientStream
 from micro_rt.backends.grpc.client_unary import UnaryCall
 from micro_rt.backends.grpc.deadlines import Deadlines
 from micro_rt.backends.grpc.fields import Pairs, metadata_fields, request_group, size_of_pairs
-from micro_rt.backends.grpc.framing import frame
+from micro_rt.backends.grpc.framing import compressed_frame, frame
 from micro_rt.backends.grpc.replies import error_of_deadline
 from micro_rt.context import CallInfo
 from micro_rt.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, Unavailable
@@ -44,7 +44,7 @@ from micro_rt.transport.connecting import (
     hung_up,
     problem_of,
 )
-from micro_rt.transport.limits import MAX_MESSAGE, UNSAID, Sizes, too_large
+from micro_rt.transport.limits import MAX_MESSAGE, UNSAID, MessageRules, too_large
 from micro_rt.transport.silence import Pace
 
 __all__ = ["GrpcConnection"]
@@ -69,9 +69,11 @@ class GrpcConnection(Connection):
         tls: returns the context of a connection that is to be made; None for connections without TLS.
         receive: bytes that a message which arrives may have.
         send: bytes that a message which is sent may have.
+        compression: how messages which are sent are compressed; empty for not at all.
     """
 
     takes_sizes = True
+    compresses = True
 
     def __init__(
         self,
@@ -80,6 +82,7 @@ class GrpcConnection(Connection):
         *,
         receive: int = MAX_MESSAGE,
         send: int = MAX_MESSAGE,
+        compression: str = "",
     ) -> None:
         self._address = address
         self._socket = address.removeprefix(UNIX) if address.startswith(UNIX) else ""
@@ -89,9 +92,10 @@ class GrpcConnection(Connection):
         self._receive = receive
         self._send = send
         self._short = min(_SHORT, send)
+        self._compression = compression
         # A zone means something on this machine alone, and is no part of what is sent (RFC 6874).
         self._authority = self._host if self._socket else join(self._host.partition("%")[0], self._port)
-        self._groups: dict[tuple[str, str], Group] = {}
+        self._groups: dict[tuple[str, str, str], Group] = {}
         self._link: ClientLink | None = None
         """The connection that new calls are made on."""
         self._links: OrderedSet[ClientLink] = OrderedSet()
@@ -112,7 +116,7 @@ class GrpcConnection(Connection):
         metadata: Metadata,
         deadline: float | None,
         info: CallInfo,
-        sizes: Sizes = UNSAID,
+        rules: MessageRules = UNSAID,
     ) -> GrpcClientStream:
         """Starts a call."""
         link = self._link
@@ -120,12 +124,15 @@ class GrpcConnection(Connection):
             link = await self._connected(deadline)
         if deadline is not None and deadline <= link.loop.time():
             raise self._too_late(path)
-        group = self._groups.get((path, content_subtype)) or self._new_group(path, content_subtype)
+        compression = self._compression if rules.compression is None else rules.compression
+        group = self._groups.get((path, content_subtype, compression)) or self._new_group(
+            path, content_subtype, compression
+        )
         pairs: Pairs = ()
         if metadata.pairs:
             group, pairs = self._fields(link, group, path, metadata, deadline)
-        send, receive = sizes.within(self._send, self._receive)
-        call = GrpcClientStream(send, link, path, group, pairs, deadline, info, receive)
+        send, receive = rules.within(self._send, self._receive)
+        call = GrpcClientStream(send, compression, link, path, group, pairs, deadline, info, receive)
         if deadline is not None:
             call.expire_at(self._all_deadlines(), deadline)
         await call.start()
@@ -139,32 +146,38 @@ class GrpcConnection(Connection):
         deadline: float | None,
         info: CallInfo,
         message: bytes,
-        sizes: Sizes = UNSAID,
+        rules: MessageRules = UNSAID,
     ) -> bytes:
         """Makes a whole unary call."""
-        receive = self._receive
-        if sizes is not UNSAID or len(message) > self._short:
-            send, receive = sizes.within(self._send, receive)
+        receive, compression = self._receive, self._compression
+        if rules is not UNSAID or len(message) > self._short:
+            send, receive = rules.within(self._send, receive)
             if len(message) > send:
                 raise too_large(path, len(message), send, "sent", may_have_run=False)
             if len(message) > _SHORT:
-                stream = await self.open(path, content_subtype, metadata, deadline, info, sizes)
+                stream = await self.open(path, content_subtype, metadata, deadline, info, rules)
                 return await self._exchange(stream, path, message)
+            if rules.compression is not None:
+                compression = rules.compression
+        data = frame(message) if not compression else await compressed_frame(compression, message)
         link = self._link
         if link is None or link.http2.closing or link.paused or link.transport is None or link.transport.is_closing():
             link = await self._writable(deadline)
         if deadline is not None and deadline <= link.loop.time():
             raise self._too_late(path)
-        group = self._groups.get((path, content_subtype)) or self._new_group(path, content_subtype)
+        group = self._groups.get((path, content_subtype, compression)) or self._new_group(
+            path, content_subtype, compression
+        )
         pairs: Pairs = ()
         if metadata.pairs:
             group, pairs = self._fields(link, group, path, metadata, deadline)
-        call = UnaryCall(frame(message), link, path, group, pairs, deadline, info, receive)
+        call = UnaryCall(data, link, path, group, pairs, deadline, info, receive)
         if deadline is not None:
             call.expire_at(self._all_deadlines(), deadline)
         try:
             call.begin()
-            return await call.future
+            reply = await call.future
+            return reply if type(reply) is bytes else await call.decompressed(reply)
         except BaseException:
             call.give_up()
             raise
@@ -201,7 +214,7 @@ class GrpcConnection(Connection):
         error.may_have_run = error.unanswered = False
         return error
 
-    def _new_group(self, path: str, content_subtype: str) -> Group:
+    def _new_group(self, path: str, content_subtype: str, compression: str) -> Group:
         """Returns the fields that all requests of a method have.
 
         Raises:
@@ -212,10 +225,10 @@ class GrpcConnection(Connection):
             shown = printable(f"{path!r} with {content_subtype!r}", 200)
             raise InvalidArgument(f"{shown} cannot be called: a path is /package.Service/Method", may_have_run=False)
         scheme = "http" if self._tls is None else "https"
-        group = request_group(path, self._authority, content_subtype, scheme=scheme)
+        group = request_group(path, self._authority, content_subtype, scheme=scheme, compression=compression)
         if len(self._groups) >= _GROUPS:
             self._groups.clear()
-        self._groups[path, content_subtype] = group
+        self._groups[path, content_subtype, compression] = group
         return group
 
     def _fields(

@@ -34,6 +34,8 @@ from micro_rt.errors import Error, ResourceExhausted, Unavailable
 from micro_rt.http2.errors import BufferFullError, StreamError
 from micro_rt.http2.hpack import Group
 from micro_rt.http2.streams import DONE, Stream
+from micro_rt.transport.compression import decompress
+from micro_rt.transport.limits import MORE
 
 __all__ = ["DEADLINE_SLACK", "BaseCall"]
 
@@ -54,7 +56,19 @@ class BaseCall:
         limit: bytes that a message of the answer may have.
     """
 
-    __slots__ = ("_deadline", "_group", "_info", "_limit", "_link", "_pairs", "_path", "_sent", "_slot", "_stream")
+    __slots__ = (
+        "_compression",
+        "_deadline",
+        "_group",
+        "_info",
+        "_limit",
+        "_link",
+        "_pairs",
+        "_path",
+        "_sent",
+        "_slot",
+        "_stream",
+    )
 
     def __init__(
         self,
@@ -78,6 +92,8 @@ class BaseCall:
         self._sent = False
         """Whether nothing of the request waits to be sent."""
         self._slot: Slot | None = None
+        self._compression = ""
+        """Of the messages of the answer."""
 
     def expire_at(self, deadlines: Deadlines, deadline: float) -> None:
         """Has the call end at a deadline."""
@@ -108,6 +124,8 @@ class BaseCall:
             head = read_head(fields)
         if head.ok:
             self._info.headers = head.metadata
+            if head.compression:
+                self._compression = head.compression
             if ended:
                 self._end_early(no_status(self._path, self._link.address))
         elif head.trailers is not None:
@@ -140,6 +158,14 @@ class BaseCall:
                 problem=link.problem,
             )
         )
+
+    async def decompressed(self, message: bytes) -> bytes:
+        """Returns a message of the answer as it was before it was compressed.
+
+        Raises:
+            Error: it cannot be decompressed, or is too large.
+        """
+        return await decompress(self._compression, message, self._limit, self._path, MORE)
 
     # Helpers
 

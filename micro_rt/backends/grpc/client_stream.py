@@ -16,18 +16,19 @@ from __future__ import annotations
 
 import asyncio
 from copy import copy
-from typing import Final
+from typing import Any, Final
 
 from micro_rt.backends.grpc.client_call import BaseCall
 from micro_rt.backends.grpc.client_link import ClientLink
 from micro_rt.backends.grpc.fields import Pairs
-from micro_rt.backends.grpc.framing import PREFIX_BYTES, MessageReader, frame
+from micro_rt.backends.grpc.framing import PREFIX_BYTES, MessageReader, compressed_frame, frame
 from micro_rt.backends.grpc.replies import Trailers, error_of_deadline, error_of_status, lost, no_status
 from micro_rt.context import CallInfo
 from micro_rt.errors import Cancelled, EndOfStream, Error
 from micro_rt.http2.errors import NoMoreStreamsError, TooManyStreamsError
 from micro_rt.http2.hpack import Group
 from micro_rt.transport.base import ClientStream, ended_already, many_replies, no_reply
+from micro_rt.transport.compression import Compressed
 from micro_rt.transport.limits import too_large
 
 __all__ = ["PIECE", "GrpcClientStream"]
@@ -45,16 +46,19 @@ class GrpcClientStream(BaseCall, ClientStream):
 
     Args:
         most: bytes that a message of the request may have.
+        compression: how messages of the request are compressed; empty for not at all.
         others: as of every call.
     """
 
     __slots__ = (
         "_burst",
+        "_encoding",
         "_end",
         "_last",
         "_most",
         "_opening",
         "_outcome",
+        "_packed",
         "_readable",
         "_reader",
         "_unacknowledged",
@@ -64,6 +68,7 @@ class GrpcClientStream(BaseCall, ClientStream):
     def __init__(
         self,
         most: int,
+        compression: str,
         link: ClientLink,
         path: str,
         group: Group,
@@ -73,8 +78,11 @@ class GrpcClientStream(BaseCall, ClientStream):
         limit: int,
     ) -> None:
         self._most = most
+        self._encoding = compression
         super().__init__(link, path, group, pairs, deadline, info, limit)
         self._reader = MessageReader(limit)
+        self._packed: bytes | None = None
+        """The next message, while it is decompressed."""
         self._unacknowledged = 0
         """Bytes that have come and were not acknowledged."""
         self._burst = 0
@@ -135,8 +143,11 @@ class GrpcClientStream(BaseCall, ClientStream):
             error = too_large(self._path, len(message), self._most, "sent")
             self._cut(error)
             raise copy(error)
-        data = frame(message)
         try:
+            if self._encoding and self._info.compression != "":
+                data = await compressed_frame(self._encoding, message)
+            else:
+                data = frame(message)
             if len(data) <= PIECE:
                 await self._send(data, end)
             else:
@@ -159,7 +170,7 @@ class GrpcClientStream(BaseCall, ClientStream):
     def received(self) -> bytes | None:
         """Returns the next message if it has come whole; None if there is none, or the call has ended."""
         reader = self._reader
-        if not reader.ready:  # An end that is not orderly has emptied it.
+        if not reader.ready or self._packed is not None:  # An end that is not orderly has emptied it.
             return None
         message = reader.ready.popleft()
         held = reader.held = reader.held - len(message) - PREFIX_BYTES
@@ -185,6 +196,12 @@ class GrpcClientStream(BaseCall, ClientStream):
             self.cancel()
             raise many_replies(path)
         return reply
+
+    def on_head(self, fields: Any, ended: bool) -> None:
+        """Takes the header section of the answer."""
+        super().on_head(fields, ended)
+        if self._compression:
+            self._reader.compressed = True
 
     def cancel(self) -> None:
         """Ends the call at once on both sides; does nothing when it is over."""
@@ -268,8 +285,14 @@ class GrpcClientStream(BaseCall, ClientStream):
                     return None
                 raise copy(self._outcome)
             try:
-                message = reader.take()
+                message = reader.take() if self._packed is None else self._packed
                 if message is not None:
+                    if type(message) is Compressed:
+                        self._packed = message  # Whoever gives up waiting for it loses nothing.
+                        message = await self.decompressed(message)
+                        self._packed = None
+                        if self._outcome is not None:
+                            continue
                     if self._unacknowledged - reader.held >= _WORTHWHILE:
                         self._acknowledge(reader.held)
                     return message

@@ -58,6 +58,7 @@ class UnaryCall(BaseCall):
         self._stream = None
         self._sent = False
         self._slot = None
+        self._compression = ""
         self._message = message
         self._reply: bytes | None = None
         self._reader: MessageReader | None = None
@@ -131,7 +132,7 @@ class UnaryCall(BaseCall):
             return
         reader = self._reader
         if reader is None:
-            reader = self._reader = MessageReader(self._limit)
+            reader = self._reader = MessageReader(self._limit, compressed=bool(self._compression))
         reader.feed(data)
         self._link.http2.acknowledge(self._stream, len(data))
         try:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 from math import ceil
 from types import MappingProxyType
@@ -29,6 +30,7 @@ from micro_rt.http2.errors import ErrorCode
 from micro_rt.http2.hpack import OVERHEAD, SECRET, Encoder, Group
 from micro_rt.metadata import Metadata, MetadataValue
 from micro_rt.text import utf8
+from micro_rt.transport.compression import ACCEPTED, IDENTITY
 from micro_rt.transport.wire import Headers, content_type_of, encode_timeout, request_headers
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "Recurring",
     "Section",
     "code_of_reset",
+    "compressed_response",
     "headers_of",
     "metadata_fields",
     "pairs_of",
@@ -56,6 +59,8 @@ Section: TypeAlias = Group | tuple[Group | None, Pairs, Collection[bytes]]
 OK_TRAILERS: Final = Group([(b"grpc-status", b"0")])
 """The trailers of a call that went well, and has no metadata to send with them."""
 
+_ACCEPTED: Final = ("grpc-accept-encoding", ",".join((IDENTITY, *ACCEPTED)))
+"""What says how the other side may compress its messages."""
 _LARGEST_TIMEOUT: Final = 99_999_999
 _MOST_MILLISECONDS: Final = 99_999
 """Seconds that fit into a timeout in milliseconds."""
@@ -164,7 +169,13 @@ class Recurring:
 
 
 def request_group(
-    path: str, authority: str, content_subtype: str, *, scheme: str = "http", method: str = "POST"
+    path: str,
+    authority: str,
+    content_subtype: str,
+    *,
+    scheme: str = "http",
+    method: str = "POST",
+    compression: str = "",
 ) -> Group:
     """Returns the fields that all requests of a method begin with.
 
@@ -174,19 +185,34 @@ def request_group(
         content_subtype: of the codec.
         scheme: ``http``, or ``https`` with TLS.
         method: of HTTP.
+        compression: of the messages of the request; empty for none.
     """
     fields = [(":method", method), (":scheme", scheme), (":path", path), (":authority", authority)]
-    return Group(pairs_of([*fields, *request_headers(content_subtype)]))
+    fields += request_headers(content_subtype)
+    if compression:
+        fields.append(("grpc-encoding", compression))
+    return Group(pairs_of([*fields, _ACCEPTED]))
 
 
-def response_group(content_subtype: str, status: str = "200") -> Group:
+def response_group(content_subtype: str, status: str = "200", *, compression: str = "", asked: bool = False) -> Group:
     """Returns the fields that all responses with messages of a content subtype begin with.
 
     Args:
         content_subtype: of the codec.
         status: of HTTP.
+        compression: of the messages; empty for none.
+        asked: whether to say how a client may compress its messages.
     """
-    return Group(pairs_of([(":status", status), ("content-type", content_type_of(content_subtype))]))
+    fields = [(":status", status), ("content-type", content_type_of(content_subtype))]
+    if compression:
+        fields.append(("grpc-encoding", compression))
+    return Group(pairs_of([*fields, _ACCEPTED] if asked else fields))
+
+
+@lru_cache(maxsize=64)
+def compressed_response(content_subtype: str, compression: str) -> Group:
+    """Returns the fields that responses with compressed messages begin with; the same object for the same arguments."""
+    return response_group(content_subtype, compression=compression)
 
 
 def timeout_of(seconds: float) -> bytes:

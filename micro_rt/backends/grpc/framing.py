@@ -13,8 +13,8 @@ Rules kept here, and why:
   somebody takes a message, and not before: thousands of tiny messages take no more memory than their bytes, of which
   the window of the stream allows only so many.
 - Tiny chunks are put together: as objects of their own they would take twenty times the memory of their bytes.
-- A message with the flag for compression is an error, as no compression has been agreed on ("Compression" of
-  compression.md: INTERNAL).
+- A message with the flag for compression is an error, unless the headers have said how messages are compressed
+  (compression.md: INTERNAL). It is given as it came, as ``Compressed``, and never at once.
 - A stream that ends inside of a message is an error.
 """
 
@@ -26,9 +26,10 @@ from struct import Struct
 from typing import Final
 
 from micro_rt.errors import Error, Internal, ResourceExhausted
+from micro_rt.transport.compression import LEAST, Compressed, compress
 from micro_rt.transport.limits import MAX_MESSAGE, MORE
 
-__all__ = ["PREFIX_BYTES", "MessageReader", "frame", "pack_prefix", "read_prefix"]
+__all__ = ["PREFIX_BYTES", "MessageReader", "compressed_frame", "frame", "pack_prefix", "read_prefix"]
 
 PREFIX_BYTES: Final = 5
 
@@ -60,6 +61,19 @@ def frame(message: bytes) -> bytes:
     return pack_prefix(0, size) + message
 
 
+async def compressed_frame(name: str, message: bytes) -> bytes:
+    """Returns a message with its prefix, compressed unless it is short.
+
+    Args:
+        name: of the algorithm.
+        message: the message.
+    """
+    if len(message) < LEAST:
+        return frame(message)
+    data = await compress(name, message)
+    return pack_prefix(1, len(data)) + data
+
+
 class MessageReader:
     """Reads the messages of one direction of a stream.
 
@@ -67,13 +81,29 @@ class MessageReader:
     that the stream ended between two messages.
 
     Args:
-        limit: bytes that a message may have.
+        limit: bytes that a message may have, as it comes.
+        compressed: whether messages may be compressed.
     """
 
-    __slots__ = ("_chunks", "_error", "_first", "_kept", "_position", "_size", "held", "limit", "ready", "refused")
+    __slots__ = (
+        "_chunks",
+        "_error",
+        "_first",
+        "_flagged",
+        "_kept",
+        "_position",
+        "_size",
+        "compressed",
+        "held",
+        "limit",
+        "ready",
+        "refused",
+    )
 
-    def __init__(self, limit: int = MAX_MESSAGE) -> None:
+    def __init__(self, limit: int = MAX_MESSAGE, *, compressed: bool = False) -> None:
         self.limit = limit
+        self.compressed = compressed
+        """Whether messages may be compressed. To be set before the first one comes."""
         self.held = 0
         """Bytes that have come and were not taken, prefixes included."""
         self.ready: deque[bytes] = deque()
@@ -87,6 +117,8 @@ class MessageReader:
         """The chunks after it."""
         self._size = -1
         """Bytes of the message that is being read; -1 before its prefix is there."""
+        self._flagged = False
+        """Whether that message is compressed."""
         self.refused = False
         """Whether a message is not acceptable: ``take`` tells, after the messages before it, and no more is kept."""
         self._error: Error | None = None
@@ -112,11 +144,11 @@ class MessageReader:
             return
         if self._size < 0 and there >= PREFIX_BYTES:
             compressed, size = read_prefix(data)
-            if compressed or size > self.limit:
+            if size > self.limit or (compressed and not self._may_be(compressed)):
                 self.held -= there
                 self._refuse(compressed, size)
                 return
-            if size == there - PREFIX_BYTES and len(self.ready) < _READY:
+            if size == there - PREFIX_BYTES and not compressed and len(self.ready) < _READY:
                 self.ready.append(data[PREFIX_BYTES:])
                 return
         self._kept = there
@@ -158,6 +190,8 @@ class MessageReader:
         self._size = -1
         self.held -= size
         self._kept -= size
+        if self._flagged:
+            return Compressed(self._joined(size))
         return self._joined(size)
 
     @property
@@ -189,19 +223,28 @@ class MessageReader:
         compressed, size = read_prefix(self._joined(PREFIX_BYTES))
         self.held -= PREFIX_BYTES
         self._kept -= PREFIX_BYTES
-        if compressed or size > self.limit:
+        if size > self.limit or (compressed and not self._may_be(compressed)):
             self._refuse(compressed, size)
             return -1
         self._size = size
+        self._flagged = bool(compressed)
         return int(size)
+
+    def _may_be(self, flag: int) -> bool:
+        """Whether a message may have a flag that is not 0."""
+        return self.compressed and flag == 1
 
     def _refuse(self, compressed: int, size: int) -> None:
         """Keeps nothing from now on but what is ready, since a message is not acceptable."""
         self.held -= self._kept
         self._drop_chunks()
         self.refused = True
-        if compressed:
-            self._error = Internal("a message is compressed, although no compression was agreed on")
+        if compressed and not self._may_be(compressed):
+            self._error = Internal(
+                f"the flag of a message is {compressed}, neither 0 nor 1"
+                if self.compressed
+                else "a message is compressed, although no compression was agreed on"
+            )
         else:
             self._error = ResourceExhausted(
                 f"a message of {size} bytes was announced; {self.limit} is the most that is taken; {MORE}"

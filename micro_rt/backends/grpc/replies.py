@@ -32,6 +32,7 @@ from micro_rt.errors import (
 from micro_rt.http2.errors import ErrorCode, StreamError, code_name
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.text import printable
+from micro_rt.transport.compression import ACCEPTED, IDENTITY
 from micro_rt.transport.wire import (
     Headers,
     code_of_http_status,
@@ -84,13 +85,16 @@ class Trailers:
 class Head:
     """What the header section of an answer says."""
 
-    __slots__ = ("content_type", "metadata", "ok", "problem", "status", "trailers")
+    __slots__ = ("compression", "content_type", "metadata", "ok", "problem", "status", "trailers")
 
     def __init__(self, headers: Headers) -> None:
         fields = dict(headers)
         self.status = fields.get(":status", "")
         """Of HTTP."""
         self.content_type = fields.get("content-type", "")
+        encoding = fields.get("grpc-encoding", IDENTITY)
+        self.compression = "" if encoding == IDENTITY else encoding
+        """Of the messages; empty for none."""
         self.metadata: Metadata = EMPTY
         self.trailers: Trailers | None = None
         """What it says about the end, if there is nothing else ("Trailers-Only")."""
@@ -107,7 +111,11 @@ class Head:
         elif content_subtype_of(self.content_type) is not None:
             try:
                 self.metadata = decode_metadata(headers)
-                self.ok = True
+                self.ok = not self.compression or self.compression in ACCEPTED
+                if not self.ok:
+                    self.problem = (
+                        f"the reply is compressed with {printable(encoding, _SHOWN)}, which was not asked for"
+                    )
             except ValueError as error:
                 self.problem = f"the metadata of the reply cannot be read: {printable(str(error), _SHOWN)}"
 

@@ -22,6 +22,8 @@ from micro_rt.backends.grpc.fields import response_group
 from micro_rt.errors import Error, InvalidArgument, Unimplemented, Unknown
 from micro_rt.http2.hpack import Field, Fields, Group
 from micro_rt.metadata import EMPTY, RESERVED, Metadata, MetadataValue
+from micro_rt.text import printable
+from micro_rt.transport.compression import ACCEPTED, IDENTITY
 from micro_rt.transport.wire import content_subtype_of, decode_timeout
 
 __all__ = ["Request", "read_request"]
@@ -31,6 +33,8 @@ class Request:
     """What the fields of a request say. Calls with the same fields share it."""
 
     __slots__ = (
+        "accepted",
+        "compression",
         "content_subtype",
         "foreign",
         "malformed",
@@ -47,6 +51,10 @@ class Request:
         """``/package.Service/Method``."""
         self.content_subtype = "proto"
         """Of the codec."""
+        self.compression = ""
+        """Of the messages of the client; empty for none."""
+        self.accepted: frozenset[str] = _NO_COMPRESSION
+        """How messages for the client may be compressed."""
         self.metadata = EMPTY
         self.timeout: float | None = None
         """Seconds until the deadline."""
@@ -66,6 +74,8 @@ class Request:
         request = _new_request(Request)
         request.path = self.path
         request.content_subtype = self.content_subtype
+        request.compression = self.compression
+        request.accepted = self.accepted
         request.metadata = self.metadata
         request.timeout = self.timeout
         request.response = self.response
@@ -126,6 +136,13 @@ def _read_all(fields: Iterable[Field]) -> Request:
             subtype, content_type = value, field.value
         elif meaning == _TIMEOUT:
             request.timeout = value
+        elif meaning == _ACCEPTED:
+            request.accepted = value
+        elif meaning == _ENCODING:
+            request.compression = value
+        elif meaning == _UNKNOWN_ENCODING:
+            request.response = response_group("proto", asked=True)
+            request.refusal = request.refusal or value
         elif meaning == _MALFORMED:
             request.malformed = True
         elif request.refusal is None:
@@ -138,7 +155,7 @@ def _read_all(fields: Iterable[Field]) -> Request:
         request.refusal = Unknown(f"content-type {content_type.decode('latin-1')!r} is not gRPC's application/grpc")
     elif subtype != "proto":
         request.content_subtype = subtype
-        request.response = response_group(subtype)
+        request.response = response_group(subtype, asked=request.response is not _RESPONSE)
     if method != b"POST":
         request.foreign = True
         request.response = _NOT_POST
@@ -154,6 +171,10 @@ _NOT_GRPC: Final = Group([(b":status", b"415"), _CONTENT_TYPE_FIELD])
 _NOT_POST: Final = Group([(b":status", b"405"), (b"content-type", b"text/plain; charset=utf-8"), (b"allow", b"POST")])
 _TEXT: Final = b"This port serves gRPC, whose calls are POST requests.\n"
 
+_NO_COMPRESSION: Final[frozenset[str]] = frozenset()
+_SHOWN: Final = 50
+"""Characters of the name of an algorithm that an error shows."""
+
 _new_request: Final = Request.__new__
 
 # What a field may mean
@@ -165,6 +186,9 @@ _CONTENT_TYPE: Final = 4
 _TIMEOUT: Final = 5
 _REFUSAL: Final = 6
 _MALFORMED: Final = 7
+_ENCODING: Final = 8
+_ACCEPTED: Final = 9
+_UNKNOWN_ENCODING: Final = 10
 
 Meaning: TypeAlias = tuple[int, Any]
 """What a field means, and the value that it has."""
@@ -256,10 +280,19 @@ def _timeout(value: bytes) -> Meaning:
 
 
 def _encoding(value: bytes) -> Meaning:
-    if value == b"identity":
-        return _NOTHING
     name = value.decode("latin-1")
-    return _REFUSAL, Unimplemented(f"message encoding {name!r} is not supported; send identity", may_have_run=False)
+    if name == IDENTITY:
+        return _NOTHING
+    if name in ACCEPTED:
+        return _ENCODING, name
+    shown, known = printable(name, _SHOWN), ", ".join((IDENTITY, *ACCEPTED))
+    problem = f"messages compressed with {shown!r} cannot be read; this server reads {known}"
+    return _UNKNOWN_ENCODING, Unimplemented(problem, may_have_run=False)
+
+
+def _accept(value: bytes) -> Meaning:
+    names = (name.strip() for name in value.decode("latin-1").split(","))
+    return _ACCEPTED, frozenset(ACCEPTED).intersection(names)
 
 
 _READERS: Mapping[bytes, Any] = MappingProxyType(
@@ -268,5 +301,6 @@ _READERS: Mapping[bytes, Any] = MappingProxyType(
         b":method": _method,
         b"content-type": _content_type,
         b"grpc-encoding": _encoding,
+        b"grpc-accept-encoding": _accept,
     }
 )

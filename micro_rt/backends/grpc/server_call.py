@@ -22,7 +22,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
 from micro_rt.backends.grpc.deadlines import Slot
-from micro_rt.backends.grpc.fields import OK_TRAILERS, Section, metadata_fields, pairs_of, size_of_pairs
+from micro_rt.backends.grpc.fields import (
+    OK_TRAILERS,
+    Section,
+    compressed_response,
+    metadata_fields,
+    pairs_of,
+    size_of_pairs,
+)
 from micro_rt.backends.grpc.framing import PREFIX_BYTES, pack_prefix
 from micro_rt.backends.grpc.requests import Request
 from micro_rt.backends.grpc.server_incoming import ClientGone, Incoming
@@ -39,6 +46,7 @@ from micro_rt.http2.streams import DONE, Stream
 from micro_rt.logs import logger, sparsely
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.transport.base import handler_failed
+from micro_rt.transport.compression import LEAST, compress, compression_of
 from micro_rt.transport.limits import too_large
 from micro_rt.transport.wire import trailers_of
 
@@ -68,11 +76,14 @@ class ServerCall(Incoming):
     """
 
     __slots__ = (
+        "_announced",
+        "_encoding",
         "_expired",
         "_held",
         "_held_size",
         "_most",
         "_request",
+        "_response",
         "_room",
         "_slot",
         "_started",
@@ -89,10 +100,18 @@ class ServerCall(Incoming):
 
     def __init__(self, link: ServerLink, stream: Stream, request: Request) -> None:
         limits = link.limits
-        largest, self._most = limits.receive, limits.send
-        if limits.sizes is not None and (sizes := limits.sizes(request.path)) is not None:
-            largest, self._most = sizes.within(largest, self._most)
-        super().__init__(link, stream, request.path, largest)
+        largest, self._most, compression = limits.receive, limits.send, limits.compression
+        if limits.sizes is not None and (rules := limits.sizes(request.path)) is not None:
+            largest, self._most = rules.within(largest, self._most)
+            if rules.compression is not None:
+                compression = rules.compression
+        super().__init__(link, stream, request.path, largest, request.compression)
+        self._response = request.response
+        """The fields that the response begins with."""
+        self._announced = ""
+        """How messages may be compressed; empty if the response does not say so."""
+        self._encoding = ""
+        """How the messages that are sent now are compressed; empty for not at all."""
         self._request = request
         self.content_subtype = request.content_subtype
         self.metadata = request.metadata
@@ -121,6 +140,8 @@ class ServerCall(Incoming):
         if request.timeout is not None:
             self.deadline = deadline = link.loop.time() + request.timeout
             self._slot = link.serving.deadlines.add(self, deadline)
+        if compression and request.refusal is None:
+            self.compress(compression)
 
     # What the connection says
 
@@ -234,14 +255,20 @@ class ServerCall(Incoming):
         """Sends the reply's headers."""
         self._check()
         pairs = metadata_fields(headers)
-        size, room = size_of_pairs(self._request.response.fields) + size_of_pairs(pairs), self._header_room
+        size, room = size_of_pairs(self._response.fields) + size_of_pairs(pairs), self._header_room
         if size > room:
             raise ResourceExhausted(f"{self.path}: reply headers of {size} bytes; {room} can be sent")
         self._started = self._link.moved = True
-        self._link.http2.send_headers(
-            self._stream, (self._request.response, pairs, ()) if pairs else self._request.response
-        )
+        self._link.http2.send_headers(self._stream, (self._response, pairs, ()) if pairs else self._response)
         self._link.flush_soon()
+
+    def compress(self, name: str) -> None:
+        """Compresses the messages that are sent from now on, if the client understands it and the headers can say so."""
+        name = compression_of(name)
+        if name and name in self._request.accepted and not self._started and not self._held:
+            self._response = compressed_response(self.content_subtype, name)
+            self._announced = name
+        self._encoding = name if name == self._announced else ""
 
     async def send(self, message: bytes) -> None:
         """Sends a message, waiting while the other side's window is full."""
@@ -253,13 +280,19 @@ class ServerCall(Incoming):
         size = len(message)
         if size > self._most:
             raise too_large(self.path, size, self._most, "sent")
+        flag = 0
+        if self._encoding and size >= LEAST:
+            message, flag = await compress(self._encoding, message), 1
+            size = len(message)
+            if self.finished or stream.local >= DONE:
+                raise self._gone()
         if link.paused or stream.queue is not None:
             await self._writable()
         held = self._held
         if not held:
             link.held.append(self)
             link.flush_soon()
-        held += (pack_prefix(0, size), message)
+        held += (pack_prefix(flag, size), message)
         self._held_size += size + PREFIX_BYTES
         if self._held_size >= _HOLD:
             await self._send_held()
@@ -334,29 +367,29 @@ class ServerCall(Incoming):
     def _begin_response(self) -> None:
         if not self._started:
             self._started = True
-            self._link.http2.send_headers(self._stream, self._request.response)
+            self._link.http2.send_headers(self._stream, self._response)
 
     def _send_whole(self) -> None:
         """Sends a whole response with status OK: what most calls end with."""
         stream = self._stream
         self.finished = self._started = self._link.moved = True
-        self._link.http2.respond(stream, self._request.response, b"".join(self._held), OK_TRAILERS)
+        self._link.http2.respond(stream, self._response, b"".join(self._held), OK_TRAILERS)
         self._held.clear()
         if stream.remote < DONE and stream.queue is None:
             self._stop_client()
 
     def _send_status(self, error: Error | None, trailers: Metadata) -> None:
         """Sends what is held, and the status."""
-        http2, stream, request = self._link.http2, self._stream, self._request
+        http2, stream, response = self._link.http2, self._stream, self._response
         begun = self._started or bool(self._held)
         tail: Section = OK_TRAILERS
         if error is not None or trailers.pairs or not begun:
-            group = None if begun else request.response
+            group = None if begun else response
             room = self._header_room - (0 if group is None else size_of_pairs(group.fields))
             tail = (group, pairs_of(trailers_of(error, trailers, room, self.path)), ())
         self.finished = True  # Only now: if something cannot be encoded, the call still needs a status.
         if self._held and not self._started:
-            http2.respond(stream, request.response, b"".join(self._held), tail)
+            http2.respond(stream, response, b"".join(self._held), tail)
         else:
             self.release()
             http2.send_headers(stream, tail, True)

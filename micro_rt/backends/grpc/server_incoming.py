@@ -20,6 +20,8 @@ from micro_rt.errors import Cancelled, EndOfStream, Error
 from micro_rt.http2.streams import DONE, Stream
 from micro_rt.logs import logger, sparsely
 from micro_rt.transport.base import ServerStream
+from micro_rt.transport.compression import Compressed, decompress
+from micro_rt.transport.limits import MORE
 
 if TYPE_CHECKING:
     from micro_rt.backends.grpc.server_link import ServerLink
@@ -46,9 +48,11 @@ class Incoming(ServerStream):
         stream: its stream.
         path: of the call.
         largest: bytes that a message may have.
+        compression: how messages are compressed; empty for not at all.
     """
 
     __slots__ = (
+        "_compression",
         "_ended",
         "_failure",
         "_largest",
@@ -64,9 +68,10 @@ class Incoming(ServerStream):
         "wanted",
     )
 
-    def __init__(self, link: ServerLink, stream: Stream, path: str, largest: int) -> None:
+    def __init__(self, link: ServerLink, stream: Stream, path: str, largest: int, compression: str = "") -> None:
         self._link = link
         self._largest = largest
+        self._compression = compression
         self._stream = stream
         self.path = path
         self.finished = False
@@ -106,7 +111,7 @@ class Incoming(ServerStream):
                 return
         if data:
             if reader is None:
-                reader = self._reader = MessageReader(self._largest)
+                reader = self._reader = MessageReader(self._largest, compressed=bool(self._compression))
             reader.feed(data)
         if self._waiter is not None and (self._look() or self._ended):
             self._wake()
@@ -124,14 +129,30 @@ class Incoming(ServerStream):
         message = self._message
         if message is None:
             message = await self._next()
+        size = len(message)
+        if type(message) is Compressed:
+            message = await self._decompressed(message)
         self._message = None
         if self._stream.remote < DONE:
-            self._taken += len(message) + PREFIX_BYTES
+            self._taken += size + PREFIX_BYTES
             if self._taken >= _WORTHWHILE:
                 self._acknowledge()
         return message
 
     # Helpers
+
+    async def _decompressed(self, message: bytes) -> bytes:
+        """Returns a message as it was before it was compressed.
+
+        Raises:
+            Error: it cannot be decompressed, or is too large.
+        """
+        try:
+            return await decompress(self._compression, message, self._largest, self.path, MORE)
+        except Error as error:
+            self._message, self._failure = None, error
+            _log.info("a message from %s is refused: %s", self._link.peer, error, extra=sparsely("message"))
+            raise copy(error) from None
 
     async def _next(self) -> bytes:
         """Waits for a message that has not come whole in one frame."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 from micro_rt.http2.limits import Limits as Http2Limits
-from micro_rt.transport.limits import MAX_MESSAGE, Limits, ServiceLimits, Sizes
+from micro_rt.transport.limits import MAX_MESSAGE, Limits, MessageRules, ServiceLimits
 
 __all__ = ["SEND_PIECE", "WINDOW", "ServerLimits"]
 
@@ -42,7 +42,9 @@ class ServerLimits(Limits):
     """Bytes of a message that a client sends. A call with a larger one ends with RESOURCE_EXHAUSTED."""
     send: int = MAX_MESSAGE
     """Bytes of a message that a handler sends. Sending a larger one raises ``ResourceExhausted``."""
-    sizes: Callable[[str], Sizes | None] | None = None
+    compression: str = ""
+    """How messages that are sent are compressed, on both sides."""
+    sizes: Callable[[str], MessageRules | None] | None = None
     """Returns what is said of the method of a path instead; None if nothing is said of any."""
     largest: int = MAX_MESSAGE
     """Bytes of the largest message that any method takes, if that is more than ``receive``."""
@@ -51,7 +53,12 @@ class ServerLimits(Limits):
 
     def of(self, limits: ServiceLimits) -> ServerLimits:
         """Returns these limits with what a service says instead."""
-        said: dict[str, Any] = {"sizes": limits.sizes, "largest": max(limits.largest_request, 1)}
+        said: dict[str, Any] = {
+            "sizes": limits.sizes,
+            "largest": max(limits.largest_request, 1),
+        }
+        if limits.compression is not None:
+            said["compression"] = limits.compression
         if limits.server is not None:
             said |= {each.name: getattr(limits.server, each.name) for each in fields(Limits)}
         if limits.max_message is not None:

@@ -36,7 +36,13 @@ class GrpcTransport:
     name = "grpc"
     """The protocol, as nodes name it in the registry."""
     capabilities = Capabilities(
-        unix_sockets=True, limits=True, message_sizes=True, tls=True, ordered_waiting=True, empty_frames=True
+        unix_sockets=True,
+        limits=True,
+        message_sizes=True,
+        compression=True,
+        tls=True,
+        ordered_waiting=True,
+        empty_frames=True,
     )
     """All that a transport can do."""
 
@@ -76,7 +82,9 @@ class GrpcTransport:
     def connection(self, address: str) -> Connection:
         """Makes a connection to ``host:port`` or to ``unix:`` and a path, without connecting yet."""
         limits = self._limits
-        return GrpcConnection(address, self._client, receive=limits.receive, send=limits.send)
+        return GrpcConnection(
+            address, self._client, receive=limits.receive, send=limits.send, compression=limits.compression
+        )
 
     async def listen(self, address: str, dispatch: Dispatch) -> Listener:
         """Listens on ``host:port``, where port 0 picks a free one, or on ``unix:`` and a path."""

@@ -35,7 +35,7 @@ from micro_rt.transport.base import (
     no_reply,
     wait_for_cancelled,
 )
-from micro_rt.transport.limits import MAX_MESSAGE, UNSAID, ServiceLimits, Sizes, too_large
+from micro_rt.transport.limits import MAX_MESSAGE, UNSAID, MessageRules, ServiceLimits, too_large
 
 __all__ = ["MemoryTransport"]
 
@@ -49,7 +49,7 @@ class MemoryTransport:
     """The transport ``memory``: services that run in one event loop."""
 
     name = "memory"
-    capabilities = Capabilities(message_sizes=True)
+    capabilities = Capabilities(message_sizes=True, compression=True)
     """Clients are in the same process: what they make a server spend is not bounded."""
 
     def __init__(self) -> None:
@@ -167,6 +167,7 @@ async def _serve(call: _Call, dispatch: Dispatch) -> None:
 
 class _MemoryConnection(Connection):
     takes_sizes = True
+    compresses = True  # Nothing travels, so there is nothing to compress.
 
     def __init__(self, address: str, most: int) -> None:
         self._address = address
@@ -186,11 +187,11 @@ class _MemoryConnection(Connection):
         metadata: Metadata,
         deadline: float | None,
         info: CallInfo,
-        sizes: Sizes = UNSAID,
+        rules: MessageRules = UNSAID,
     ) -> ClientStream:
         listener = await self._listener()
         call = _Call(path, content_subtype, metadata, deadline, info)
-        call.called = sizes.within(self._most, self._most)
+        call.called = rules.within(self._most, self._most)
         call.on_end = self._calls.discard
         call.start_clock()
         self._calls.add(call)
@@ -209,12 +210,12 @@ class _MemoryConnection(Connection):
         deadline: float | None,
         info: CallInfo,
         message: bytes,
-        sizes: Sizes = UNSAID,
+        rules: MessageRules = UNSAID,
     ) -> bytes:
-        most, _ = sizes.within(self._most, self._most)
+        most, _ = rules.within(self._most, self._most)
         if len(message) > most:
             raise too_large(path, len(message), most, "sent", may_have_run=False)
-        stream = await self.open(path, content_subtype, metadata, deadline, info, sizes)
+        stream = await self.open(path, content_subtype, metadata, deadline, info, rules)
         return await self._exchange(stream, path, message)
 
     async def close(self) -> None:

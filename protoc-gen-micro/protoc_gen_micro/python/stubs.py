@@ -207,6 +207,8 @@ class Stubs:
             parts.append(self._made("auth", "AuthPolicy", 2, _auth(policy.auth), comma))
         if policy.limits is not None:
             parts.append(self._made("limits", "LimitPolicy", 2, _limits(policy.limits), comma))
+        if policy.compression is not None:
+            parts.append(f"compression={literal(policy.compression)}")
         return parts
 
     def _retry(self, retry: Retry) -> list[str]:

@@ -184,12 +184,14 @@ class Policy(NamedTuple):
         retry: how failed calls are sent again.
         auth: who may call it.
         limits: how large its messages may be.
+        compression: how its messages are compressed, ``"gzip"``.
     """
 
     timeout: float | None
     retry: Retry | None
     auth: Auth | None
     limits: Limits | None
+    compression: str | None
 
 
 class Method(NamedTuple):

@@ -95,7 +95,7 @@ _DEFAULT_BACKOFF, _DEFAULT_MAX_BACKOFF = 0.05, 2.0
 
 _KNOWN = {
     "micro.service": {"name"},
-    "micro.method": {"timeout", "retry", "auth", "limits"},
+    "micro.method": {"timeout", "retry", "auth", "limits", "compression"},
     "micro.event": {"topic", "key", "version", "retention", "partitions", "type"},
     "micro.RetryOptions": {"attempts", "backoff", "max_backoff", "codes", "idempotent", "attempt_timeout"},
     "micro.AuthOptions": {"scopes", "public"},
@@ -152,6 +152,7 @@ def _policy(said: dict[str, Any]) -> Policy:
         retry=None if retry is None else _retry(_fields("micro.method", retry)),
         auth=None if auth is None else _auth(_fields("micro.method", auth)),
         limits=None if limits is None else _limits(_fields("micro.method", limits)),
+        compression=_compression(str(said.get("compression", ""))),
     )
 
 
@@ -230,6 +231,14 @@ def _auth(said: dict[str, Any]) -> Auth:
     return auth
 
 
+def _compression(name: str) -> str | None:
+    if name and name not in _ALGORITHMS:
+        known = ", ".join(_ALGORITHMS)
+        raise ValueError(f"compression of option (micro.method) is {name!r}; it is one of {known}")
+    return name or None
+
+
+_ALGORITHMS = ("gzip", "deflate", "zstd", "identity")
 _LARGEST = (1 << 31) - 1
 """Bytes of the largest message of protobuf."""
 

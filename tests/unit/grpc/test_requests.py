@@ -48,7 +48,7 @@ def test_the_content_type_is_answered(content_type: bytes, subtype: str, answer:
         (changed(content_type=b"text/html"), b"415", Code.UNKNOWN),
         (changed(content_type=b"application/grpc-web"), b"415", Code.UNKNOWN),
         ([pair for pair in REQUEST if pair[0] != b"content-type"], b"415", Code.UNKNOWN),
-        (changed(grpc_encoding=b"gzip"), b"200", Code.UNIMPLEMENTED),
+        (changed(grpc_encoding=b"br"), b"200", Code.UNIMPLEMENTED),
         (changed(grpc_timeout=b"soon"), b"200", Code.INVALID_ARGUMENT),
         (changed(grpc_timeout=b"999999999S"), b"200", Code.INVALID_ARGUMENT),
         (changed(grpc_timeout="٣S".encode()), b"200", Code.INVALID_ARGUMENT),
@@ -68,7 +68,7 @@ def test_who_asks_as_a_browser_does_gets_a_text(method: bytes, text: bool) -> No
 
 
 def test_a_request_that_is_not_grpc_ran_nothing() -> None:
-    refusal = read(changed(grpc_encoding=b"gzip")).refusal
+    refusal = read(changed(grpc_encoding=b"br")).refusal
     assert refusal is not None
     assert not refusal.may_have_run
 

@@ -1,4 +1,4 @@
-"""Limits: how large messages may be, on transports that declare that they bound it (``Capabilities.message_sizes``)."""
+"""How large messages may be, and how they are compressed, on transports that declare ``Capabilities.message_sizes``."""
 
 # ruff: noqa: D102 - the names of the tests say what they test
 
@@ -15,7 +15,7 @@ from micro_rt.errors import EndOfStream, ResourceExhausted
 from micro_rt.metadata import EMPTY
 from micro_rt.testing.contracts.transport.harness import OTHER, PATH, TransportHarness
 from micro_rt.transport.base import ServerStream, capabilities_of
-from micro_rt.transport.limits import ServiceLimits, Sizes, SupportsLimits
+from micro_rt.transport.limits import MessageRules, ServiceLimits, SupportsLimits
 
 __all__ = ["LimitsContract"]
 
@@ -50,25 +50,25 @@ class LimitsContract(TransportHarness):
     async def test_a_call_may_have_limits_of_its_own(self, streams: bool) -> None:
         served, called = ServiceLimits(max_message=9_000_000), ServiceLimits(max_message=1_000)
         async with self._limited(served, called) as connection:
-            large = Sizes(5_000_000, 6_000_000)
+            large = MessageRules(5_000_000, 6_000_000)
             assert len(await self._ask(connection, streams, 5_000_000, 6_000_000, large)) == 6_000_000
             with pytest.raises(ResourceExhausted, match="5000000"):
                 await self._ask(connection, streams, 5_000_001, 0, large)
             with pytest.raises(ResourceExhausted, match="6000000"):
                 await self._ask(connection, streams, 0, 6_000_001, large)
             for request, reply, sizes in (
-                (1_001, 0, Sizes(None, 10)),
-                (11, 0, Sizes(10, None)),
-                (0, 11, Sizes(None, 10)),
+                (1_001, 0, MessageRules(None, 10)),
+                (11, 0, MessageRules(10, None)),
+                (0, 11, MessageRules(None, 10)),
             ):
                 with pytest.raises(ResourceExhausted):
                     await self._ask(connection, streams, request, reply, sizes)
-            assert len(await self._ask(connection, streams, 10, 1_000, Sizes(10, None))) == 1_000
+            assert len(await self._ask(connection, streams, 10, 1_000, MessageRules(10, None))) == 1_000
 
     @pytest.mark.parametrize("streams", [False, True])
     async def test_the_limits_of_a_path_count_for_the_server(self, streams: bool) -> None:
-        def sizes(path: str) -> Sizes | None:
-            return Sizes(5_000_000, None) if path == OTHER else None
+        def sizes(path: str) -> MessageRules | None:
+            return MessageRules(5_000_000, None) if path == OTHER else None
 
         served = ServiceLimits(max_message=1_000, sizes=sizes, largest_request=5_000_000)
         async with self._limited(served, ServiceLimits(max_message=9_000_000)) as connection:
@@ -77,18 +77,48 @@ class LimitsContract(TransportHarness):
                 with pytest.raises(ResourceExhausted):
                     await self._ask(connection, streams, request, reply, path=path)
 
+    @pytest.mark.parametrize("streams", [False, True])
+    @pytest.mark.parametrize("compression", ["gzip", "deflate", ""])
+    async def test_compressed_messages_travel_as_others_do(self, streams: bool, compression: str) -> None:
+        served = ServiceLimits(max_message=3_000_000, compression=compression)
+        async with self._limited(served, ServiceLimits(compression="gzip"), "compression") as connection:
+            rules = MessageRules(compression=compression)
+            for size in (0, 4, 255, 256, 40_000, 3_000_000):
+                for own in (rules, None):
+                    assert len(await self._ask(connection, streams, size, size, own)) == size
+            for size, wanted in ((3_000_001, 0), (0, 3_000_001)):
+                with pytest.raises(ResourceExhausted, match="3000000"):
+                    await self._ask(connection, streams, size, wanted, rules)
+            assert len(await self._ask(connection, streams, 4, 1, rules)) == 1
+
+    @pytest.mark.parametrize("streams", [False, True])
+    async def test_a_compressed_message_has_the_size_that_it_is_decompressed_to(self, streams: bool) -> None:
+        served, called = ServiceLimits(max_message=9_000_000, compression="gzip"), ServiceLimits(max_message=2_000_000)
+        async with self._limited(served, called, "compression") as connection:
+            rules = MessageRules(3_000_000, 1_000_000, "gzip")
+            assert len(await self._ask(connection, streams, 3_000_000, 1_000_000, rules)) == 1_000_000
+            with pytest.raises(ResourceExhausted, match="1000000"):
+                await self._ask(connection, streams, 0, 1_000_001, rules)
+            with pytest.raises(ResourceExhausted, match="2000000"):
+                await self._ask(connection, streams, 0, 2_000_001)
+
     # Helpers
 
     @contextlib.asynccontextmanager
-    async def _limited(self, server: ServiceLimits, client: ServiceLimits) -> AsyncGenerator[Any]:
+    async def _limited(
+        self, server: ServiceLimits, client: ServiceLimits, capability: str = "message_sizes"
+    ) -> AsyncGenerator[Any]:
         """Listens with limits, and gives a connection with others."""
         transport = self.make()
+        if capability == "compression" and not capabilities_of(transport).compression:
+            pytest.skip("this transport does not compress messages")
         if not capabilities_of(transport).message_sizes:
             pytest.skip("this transport does not bound how large messages are")
         limited = cast("SupportsLimits", transport).limited
         listener = await limited(server).listen(self.address, _answer)
         connection = limited(client).connection(listener.address)
         assert connection.takes_sizes
+        assert connection.compresses or capability != "compression"
         try:
             yield connection
         finally:
@@ -101,7 +131,7 @@ class LimitsContract(TransportHarness):
         streams: bool,
         size: int,
         wanted: int,
-        sizes: Sizes | None = None,
+        sizes: MessageRules | None = None,
         *,
         path: str = PATH,
     ) -> bytes:
