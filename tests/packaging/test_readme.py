@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.packaging.test_distribution import patient
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -41,6 +43,7 @@ def run(*command: str, cwd: Path) -> str:
 
 
 def test_the_readmes_page_runs_as_written(page: Path) -> None:
+    patient(page / "client.py")
     run("micro_rt.cli.main", "generate", "greeter.proto", cwd=page)
     env = {**os.environ, "MICRO_HOME": str(page / "home")}
     servers = [

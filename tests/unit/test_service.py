@@ -22,6 +22,7 @@ from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.service.parts import Transports
 from micro_rt.transport.base import Connection
 from tests.helpers.handlers import Lab
+from tests.helpers.programs import Program
 from tests.helpers.waiting import eventually, soon
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Text
@@ -451,7 +452,7 @@ HANGS = """
 )
 def test_a_signal_reaches_everything_that_runs(tmp_path: Path, program: str, signals: int) -> None:
     env = {**os.environ, "MICRO_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
+    with Program(
         [sys.executable, "-c", textwrap.dedent(program)],
         env=env,
         stdout=subprocess.PIPE,

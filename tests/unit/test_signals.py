@@ -17,6 +17,7 @@ import pytest
 
 import micro_rt as micro
 from tests.helpers.handlers import Lab
+from tests.helpers.programs import Program as Child
 
 ROOT = Path(__file__).parent.parent.parent
 NUMBERS = [signal.SIGINT, signal.SIGTERM]
@@ -157,7 +158,7 @@ def test_a_service_and_a_web_server_beside_it_both_end(tmp_path: Path, run: str,
         pytest.importorskip("uvloop")
     env = {**os.environ, "MICRO_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     program = textwrap.dedent(BESIDE).replace("RUN", run)
-    with subprocess.Popen(
+    with Child(
         [sys.executable, "-c", program], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None

@@ -18,6 +18,7 @@ from tests.codegen.dialect.conftest import Modules
 from tests.codegen.dialect.test_round_trips import NAMES, QUIET, fill
 from tests.codegen.dialect.tree import PROTOS
 from tests.codegen.tools import SCRIPTS, run
+from tests.helpers.programs import Program
 
 ECHO = """
 import struct, sys
@@ -38,9 +39,7 @@ def official(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
     protos = [str(path.relative_to(PROTOS)) for path in (PROTOS / "everything.proto", PROTOS / "till" / "money.proto")]
     run(SCRIPTS / "protoc", f"-I{PROTOS}", f"--python_out={out}", *protos)
     assert "micro" not in (out / "everything_pb2.py").read_text()
-    with subprocess.Popen(
-        [sys.executable, "-c", ECHO], cwd=out, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
+    with Program([sys.executable, "-c", ECHO], cwd=out, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         source, sink = process.stdout, process.stdin
