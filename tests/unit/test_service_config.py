@@ -218,6 +218,7 @@ async def test_every_setting_of_a_service_can_be_in_its_config(caplog: pytest.Lo
             "address": "memory:here",
             "advertise": "memory:here",
             "broker": "memory:",
+            "compression": "gzip",
             "grace": "1.5s",
             "max_memory": 1000,
             "max_message": 2000,
