@@ -289,9 +289,8 @@ class ServerStreamCall(_StreamCall[Any, ReplyT]):
             Error: the call failed.
         """
         self._driven("receive")
-        reply: ReplyT | None = self._received()
-        if reply is None:
-            reply = await self._take()
+        received: Any = self._received()
+        reply: ReplyT = await self._take() if received is None else received
         return reply
 
 
@@ -398,9 +397,8 @@ class BidiStreamCall(_StreamCall[RequestT, ReplyT]):
             Error: the call failed.
         """
         self._driven("receive")
-        reply: ReplyT | None = self._received()
-        if reply is None:
-            reply = await self._take()
+        received: Any = self._received()
+        reply: ReplyT = await self._take() if received is None else received
         return reply
 
 
@@ -425,9 +423,8 @@ class _Replies(AsyncIterator[ReplyT]):
             raise call._busy()  # pyright: ignore[reportPrivateUsage]
         self._began = True  # Only now: a loop that was refused does not end the call of another one.
         try:
-            reply: ReplyT | None = call._received()  # pyright: ignore[reportPrivateUsage]
-            if reply is None:
-                reply = await call._take()  # pyright: ignore[reportPrivateUsage]
+            received: Any = call._received()  # pyright: ignore[reportPrivateUsage]
+            reply: ReplyT = await call._take() if received is None else received  # pyright: ignore[reportPrivateUsage]
         except EndOfStream:
             raise StopAsyncIteration from None
         except BaseException:

@@ -1,11 +1,13 @@
-"""Where a server listens: a TCP port, or a Unix socket.
+"""Where a server listens: TCP ports, Unix sockets, and sockets that systemd has opened.
 
 Rules kept here:
 
 - An address is taken once. A Unix socket on which nobody listens any more is left over from a process that was killed,
   and is replaced; one on which somebody listens is not.
 - A Unix socket is removed when its server closes, unless another server has put one of its own there meanwhile.
-- The permissions of its folder decide who may connect to a Unix socket.
+- The permissions of a Unix socket are set before anybody can connect to it. Without ``mode``, those of its folder decide
+  who may connect.
+- If one of several places cannot be used, none is.
 """
 
 from __future__ import annotations
@@ -15,42 +17,49 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
 from micro_rt.errors import FailedPrecondition
-from micro_rt.kit.net import join, listen, split
+from micro_rt.kit.net import join, split
+from micro_rt.listener.accepting import Acceptor, open_sockets
+from micro_rt.listener.places import SYSTEMD, UNIX, Place, places_of
+from micro_rt.listener.systemd import inherited
 from micro_rt.text import printable
 
 __all__ = ["UNIX", "Bound", "bind"]
 
-UNIX = "unix:"
-"""What the address of a Unix socket begins with, before its path."""
-
+_Make: TypeAlias = Callable[[Place], asyncio.BaseProtocol]
 _Identity: TypeAlias = tuple[int, int]
 
 
 class Bound:
-    """A server that accepts connections.
+    """A place where connections are accepted.
 
     Args:
-        server: of the event loop.
-        address: where it listens: ``"127.0.0.1:40123"``, or ``"unix:/run/greeter.sock"``.
+        sockets: that listen.
+        address: where: ``"127.0.0.1:40123"``, or ``"unix:/run/greeter.sock"``.
+        protocol: makes the protocol of each connection.
         file: the file of a Unix socket, and which file that is.
     """
 
     def __init__(
-        self, server: asyncio.AbstractServer, address: str, file: tuple[Path, _Identity] | None = None
+        self,
+        sockets: Sequence[socket.socket],
+        address: str,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        file: tuple[Path, _Identity] | None = None,
     ) -> None:
         self.address = address
-        self._server = server
+        self._acceptors = [Acceptor(sock, protocol) for sock in sockets]
         self._file = file
 
     def stop(self) -> None:
         """Accepts no further connections; again: does nothing."""
-        self._server.close()
+        for acceptor in self._acceptors:
+            acceptor.stop()
         if self._file is not None:
             path, identity = self._file
             self._file = None
@@ -59,48 +68,82 @@ class Bound:
                     path.unlink()
 
     async def wait_closed(self) -> None:
-        """Waits until the event loop has let go of it."""
-        await self._server.wait_closed()
+        """Waits until no connection is on its way any more."""
+        for acceptor in self._acceptors:
+            await acceptor.wait_closed()
 
 
-async def bind(address: str, protocol: Callable[[], asyncio.BaseProtocol], *, backlog: int) -> Bound:
-    """Listens on an address.
+async def bind(address: str, make: _Make, *, backlog: int) -> Sequence[Bound]:
+    """Listens wherever an address says.
 
     Args:
-        address: ``host:port``, where port 0 picks a free one, or ``unix:`` and the path of a socket.
-        protocol: makes the protocol of each connection.
-        backlog: how many connections wait to be accepted at most.
+        address: one or several places: see ``places.py``.
+        make: makes the protocol of a connection at a place.
+        backlog: how many connections wait to be accepted at most, at each place.
 
     Raises:
         FailedPrecondition: the address cannot be used.
     """
+    found: list[Bound] = []
     try:
-        if address.startswith(UNIX):
-            return await _bind_unix(address.removeprefix(UNIX), protocol, backlog)
-        host, port = split(address)
-        server = await listen(protocol, host, port, backlog=backlog)
-    except (OSError, ValueError) as error:
-        problem = error.strerror or error if isinstance(error, OSError) else error
-        advice = (
-            "another path" if address.startswith(UNIX) else "another address= (MICRO_ADDRESS), or port 0 for a free one"
-        )
-        raise FailedPrecondition(
-            printable(f"cannot listen on {address}: {problem}; choose {advice}"), id="micro.listen_failed"
-        ) from None
-    return Bound(server, join(host, server.sockets[0].getsockname()[1]))
+        try:
+            places = places_of(address)
+        except ValueError as error:
+            raise _refused(address, error) from None
+        for place in places:
+            try:
+                found += await _bind(place, make, backlog)
+            except (OSError, ValueError) as error:
+                raise _refused(place.address, error) from None
+    except BaseException:
+        for bound in found:
+            bound.stop()
+        raise
+    return found
 
 
-async def _bind_unix(path: str, protocol: Callable[[], asyncio.BaseProtocol], backlog: int) -> Bound:
+def _refused(address: str, error: OSError | ValueError) -> FailedPrecondition:
+    problem = error.strerror or error if isinstance(error, OSError) else error
+    advice = "; choose another address= (MICRO_ADDRESS), or port 0 for a free one"
+    if address.startswith(UNIX):
+        advice = "; choose another path"
+    elif address.startswith(SYSTEMD):
+        advice = ""
+    return FailedPrecondition(printable(f"cannot listen on {address}: {problem}{advice}"), id="micro.listen_failed")
+
+
+async def _bind(place: Place, make: _Make, backlog: int) -> Sequence[Bound]:
+    def protocol() -> asyncio.BaseProtocol:
+        return make(place)
+
+    if place.address.startswith(UNIX):
+        return [_bind_unix(place, protocol, backlog)]
+    if place.address.startswith(SYSTEMD):
+        return [Bound([each], _name_of(each), protocol) for each in inherited(place.address.removeprefix(SYSTEMD))]
+    host, port = split(place.address)
+    sockets = await open_sockets(host, port, backlog=backlog)
+    return [Bound(sockets, join(host, sockets[0].getsockname()[1]), protocol)]
+
+
+def _name_of(opened: socket.socket) -> str:
+    name = opened.getsockname()
+    return f"{UNIX}{os.fsdecode(name)}" if opened.family == socket.AF_UNIX else join(*name[:2])
+
+
+def _bind_unix(place: Place, protocol: Callable[[], asyncio.BaseProtocol], backlog: int) -> Bound:
+    path = place.address.removeprefix(UNIX)
     if not path:
         raise ValueError("the path of the socket is missing")
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         identity = _take(bound, Path(path))
-        server = await asyncio.get_running_loop().create_unix_server(protocol, sock=bound, backlog=backlog)
+        if place.mode is not None:
+            os.chmod(path, place.mode)  # noqa: PTH101 - Nobody can connect yet.
+        bound.listen(backlog)
     except BaseException:
         bound.close()
         raise
-    return Bound(server, f"{UNIX}{path}", (Path(path), identity))
+    return Bound([bound], place.address, protocol, (Path(path), identity))
 
 
 def _take(bound: socket.socket, path: Path) -> _Identity:

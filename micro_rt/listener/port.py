@@ -12,14 +12,16 @@ Rules kept here:
 - There is a limit of connections. One more is closed at once.
 - A port with TLS serves nothing else, and answers a client without TLS with a text that says so. After the handshake,
   ALPN decides the protocol; if the client names none, the first bytes do.
+- Where the PROXY protocol is expected, it comes before everything else, TLS included (``proxied.py``).
 - Another protocol gets a case of its own in ``_Arrival.data_received``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 from micro_rt.http2.errors import ErrorCode
@@ -28,6 +30,8 @@ from micro_rt.kit.net import join
 from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.secured import Secured, Turns
 from micro_rt.listener.address import Bound, bind
+from micro_rt.listener.places import Network, Place
+from micro_rt.listener.proxied import NoClaimError, read_claim
 from micro_rt.logs import logger, sparsely
 
 __all__ = ["BACKLOG", "Port", "open_port"]
@@ -52,19 +56,20 @@ _log = logger("micro_rt.listener")
 
 async def open_port(
     address: str,
-    http2: Callable[[], asyncio.Protocol],
+    http2: Callable[[str], asyncio.Protocol],
     *,
     connections: int,
     patience: float,
     open: Callable[[], int] = int,
     tls: Callable[[], ssl.SSLContext] | None = None,
 ) -> Port:
-    """Listens on an address, and hands the connections over.
+    """Listens wherever an address says, and hands the connections over.
 
     Args:
-        address: ``host:port``, where port 0 picks a free one, or ``unix:`` and the path of a socket.
-        http2: makes the protocol for a connection that speaks HTTP/2.
-        connections: that there may be at once.
+        address: one or several places: see ``places.py``.
+        http2: makes the protocol for a connection that speaks HTTP/2, of the client's address; which is empty if it is
+            that of the connection.
+        connections: that there may be at once, at all places together.
         patience: seconds in which a connection must say what it speaks.
         open: returns how many of those that were handed over are not lost.
         tls: returns the context of a new connection, and no connection may do without TLS; None for no TLS.
@@ -74,7 +79,9 @@ async def open_port(
     """
     port = Port(http2, connections, patience, open, tls)
     port.bound = await bind(address, port.new_arrival, backlog=BACKLOG)
-    port.address = port.bound.address
+    port.address = port.bound[0].address
+    if len(port.bound) > 1:
+        _log.info("it listens on %s", ", ".join(bound.address for bound in port.bound))
     return port
 
 
@@ -83,7 +90,7 @@ class Port:
 
     def __init__(
         self,
-        http2: Callable[[], asyncio.Protocol],
+        http2: Callable[[str], asyncio.Protocol],
         connections: int,
         patience: float,
         open: Callable[[], int],
@@ -93,8 +100,8 @@ class Port:
         self.tls = tls
         self.patience = patience
         self.address = ""
-        """Where it listens."""
-        self.bound: Bound | None = None
+        """The first of the places where it listens."""
+        self.bound: Sequence[Bound] = ()
         self.arrivals: OrderedSet[_Arrival] = OrderedSet()
         """Connections that have not said what they speak, or speak nothing that is served here."""
         self.handshakes: OrderedSet[Secured] = OrderedSet()
@@ -108,14 +115,14 @@ class Port:
         """Whether there are as many connections as there may be."""
         return len(self.arrivals) + len(self.handshakes) + self._open() >= self._connections
 
-    def new_arrival(self) -> asyncio.Protocol:
+    def new_arrival(self, place: Place) -> asyncio.Protocol:
         """Makes the protocol of a new connection."""
-        return _Arrival(self)
+        return _Arrival(self, place)
 
     def stop(self) -> None:
         """Accepts no further connections, and cuts those that have said nothing yet; again: does nothing."""
-        if self.bound is not None:
-            self.bound.stop()
+        for bound in self.bound:
+            bound.stop()
         for arrival in list(self.arrivals):
             arrival.cut()
         for handshake in list(self.handshakes):
@@ -124,20 +131,23 @@ class Port:
     async def close(self) -> None:
         """Stops, and waits until the event loop has let go of the port."""
         self.stop()
-        if self.bound is not None:
-            await self.bound.wait_closed()
+        for bound in self.bound:
+            await bound.wait_closed()
 
 
 class _Arrival(asyncio.Protocol):
     """A connection that has not said what it speaks."""
 
-    __slots__ = ("_answered", "_due", "_first", "_port", "_secure", "_timer", "_transport")
+    __slots__ = ("_answered", "_due", "_first", "_peer", "_place", "_port", "_secure", "_timer", "_transport")
 
-    def __init__(self, port: Port, *, secure: bool = False) -> None:
+    def __init__(self, port: Port, place: Place, *, secure: bool = False, peer: str | None = None) -> None:
         self._port = port
+        self._place = place
+        self._peer = peer if place.proxied else ""
+        """Address of the client, as far as a proxy has said it; None before it has."""
         self._secure = secure or port.tls is None
         """Whether HTTP/2 may begin: the connection has TLS, or needs none."""
-        self._first = b""
+        self._first: bytes = b""
         self._answered = False
         self._due = 0.0
         self._transport: asyncio.Transport | None = None
@@ -149,6 +159,9 @@ class _Arrival(asyncio.Protocol):
             _log.warning("a connection is closed: there are as many as the limit allows", extra=sparsely("full"))
             self._transport.abort()
             return
+        if self._peer is None and self._place.proxies and not _is_of(transport, self._place.proxies):
+            self._refuse("it does not come from a proxy that is allowed")
+            return
         self._port.arrivals.add(self)
         self._wait(self._port.patience)
 
@@ -157,11 +170,24 @@ class _Arrival(asyncio.Protocol):
         if self._answered or transport is None or transport.is_closing():
             return
         first = self._first + data if self._first else data
+        if self._peer is None:
+            try:
+                claim = read_claim(first)
+            except NoClaimError as error:
+                self._refuse(str(error))
+                return
+            if claim is None:
+                self._first = first
+                return
+            self._first, self._peer = b"", claim.peer
+            first = first[claim.size :]
+            if not first:
+                return
         if not self._secure and first[0] == _TLS[0]:
             self._begin_tls(transport, first)
         elif first.startswith(PREFACE) and self._secure:
             self._leave()
-            protocol = self._port.http2()
+            protocol = self._port.http2(self._peer)
             transport.set_protocol(protocol)
             protocol.connection_made(transport)
             protocol.data_received(first)
@@ -183,13 +209,13 @@ class _Arrival(asyncio.Protocol):
 
     def _begin_tls(self, transport: asyncio.Transport, first: bytes) -> None:
         """Hands the connection over to TLS, and what is in it then to HTTP/2."""
-        port, tls = self._port, self._port.tls
+        port, tls, place, claimed = self._port, self._port.tls, self._place, self._peer
         assert tls is not None  # noqa: S101 - the type checkers cannot know
-        peer = _peer_of(transport)
+        peer = claimed or _peer_of(transport)
 
         def made(spoken: str | None) -> asyncio.Protocol:
             port.handshakes.discard(secured)
-            return port.http2() if spoken == "h2" else _Arrival(port, secure=True)
+            return port.http2(claimed or "") if spoken == "h2" else _Arrival(port, place, secure=True, peer=claimed)
 
         def refused(reason: str) -> None:
             port.handshakes.discard(secured)
@@ -202,6 +228,13 @@ class _Arrival(asyncio.Protocol):
         self._leave()
         transport.set_protocol(secured)
         secured.connection_made(transport)
+
+    def _refuse(self, reason: str) -> None:
+        """Closes a connection that does not say whom it is passed on for."""
+        transport = self._transport
+        assert transport is not None  # noqa: S101 - the type checkers cannot know
+        _log.warning("the connection of %s is refused: %s", _peer_of(transport), reason, extra=sparsely(reason[:40]))
+        transport.abort()
 
     def _answer(self, transport: asyncio.Transport, first: bytes) -> None:
         """Says what is served here, and ends our half."""
@@ -252,6 +285,17 @@ def _answer_of(text: str, *, http1: bool) -> bytes:
         f"content-length: {len(text)}\r\n"
         f"connection: close\r\n\r\n{text}"
     ).encode()
+
+
+def _is_of(transport: asyncio.BaseTransport, networks: Sequence[Network]) -> bool:
+    """Whether a connection comes from one of some networks."""
+    name: tuple[str, int] | str | None = transport.get_extra_info("peername")
+    if not isinstance(name, tuple):
+        return False
+    host = ipaddress.ip_address(name[0].partition("%")[0])
+    if isinstance(host, ipaddress.IPv6Address) and host.ipv4_mapped is not None:
+        host = host.ipv4_mapped
+    return any(host in network for network in networks)
 
 
 def _peer_of(transport: asyncio.Transport) -> str:

@@ -16,6 +16,7 @@ Rules:
 - A Unix socket, ``unix:/path``, is advertised as it is, on this machine alone; with a registry that reaches further, or a
   transport that does not listen on Unix sockets, the start fails.
 - An address of the transport ``memory`` is advertised as it is.
+- Of several addresses, with commas between, the first one is advertised.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from dataclasses import dataclass
 from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.net import bracketed, is_every_interface, is_loopback, own_host, split_server
 from micro_rt.kit.secrets import without_secrets
-from micro_rt.listener.address import UNIX
+from micro_rt.listener.places import UNIX, is_plain
 from micro_rt.service.parts import Configured, Transports, setting_of
 
 __all__ = ["Advertised", "advertised_address", "check_address", "listen_address"]
@@ -54,9 +55,12 @@ def check_address(address: str | Configured | None, transports: Transports) -> N
         transports: of the service.
 
     Raises:
-        FailedPrecondition: it is the address of a Unix socket, and the transport does not listen on those.
+        FailedPrecondition: it is the address of a Unix socket, or more than one address, and the transport does not listen
+            on those.
     """
     chosen, setting = setting_of(address, "address", "")
+    if not is_plain(chosen):
+        transports.require("places", f"{setting}={without_secrets(chosen)!r}", "listen on one host:port")
     if chosen.startswith(UNIX):
         transports.require("unix_sockets", f"{setting}={chosen!r}", "listen on host:port")
 
@@ -70,8 +74,14 @@ def listen_address(address: str | Configured | None, *, loopback: bool) -> str:
     """
     host = "127.0.0.1" if loopback else _every_interface()
     chosen, _ = setting_of(address, "address", f"{host}:0")
-    port = _PORT_ALONE.fullmatch(chosen)
-    return f"{host}:{port[1]}" if port else chosen
+    return ",".join(_with_host(part.strip(), host) for part in chosen.split(","))
+
+
+def _with_host(place: str, host: str) -> str:
+    """Returns a place where to listen; one that is a port alone gets a host."""
+    alone, question, options = place.partition("?")
+    port = _PORT_ALONE.fullmatch(alone)
+    return f"{host}:{port[1]}{question}{options}" if port else place
 
 
 def advertised_address(advertise: str | Configured | None, listening: str, *, loopback: bool) -> Advertised:

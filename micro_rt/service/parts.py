@@ -49,6 +49,7 @@ ValueT = TypeVar("ValueT")
 _DEFAULT_TRANSPORT = "grpc"
 _DOES: Mapping[str, str] = {
     "unix_sockets": "listens on Unix sockets",
+    "places": "listens on several addresses, sockets of systemd, and with options",
     "limits": "bounds what clients make a server spend",
     "message_sizes": "bounds how large messages are",
     "compression": "compresses messages",

@@ -76,6 +76,9 @@ class Capabilities:
 
     unix_sockets: bool = False
     """Whether it listens on ``unix:`` and a path, and connects there. Otherwise both raise ``FailedPrecondition``."""
+    places: bool = False
+    """Whether it listens on several addresses, with commas between; on sockets that systemd has opened; and behind proxies
+    that say whose connection they pass on. Otherwise ``Transport.listen`` gets none of that."""
     limits: bool = False
     """Whether a server bounds what clients make it spend: the calls of a connection, the size of a message before any of
     it is kept, connections that stay silent, and floods; and has a method ``limited`` by which a service says how much."""

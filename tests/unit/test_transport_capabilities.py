@@ -87,8 +87,8 @@ def test_a_transport_that_declares_nothing_has_no_capability() -> None:
 
     silent: Any = Silent()
     assert capabilities_of(silent) == Capabilities()
-    assert capabilities_of(MemoryTransport()) == Capabilities(message_sizes=True)
-    for capability in ("unix_sockets", "limits", "message_sizes"):
+    assert capabilities_of(MemoryTransport()) == Capabilities(message_sizes=True, compression=True)
+    for capability in ("unix_sockets", "places", "limits", "message_sizes", "compression", "tls"):
         with pytest.raises(
             micro.FailedPrecondition, match=r"x=1 needs a transport that .*, and transport=<Silent> does"
         ):

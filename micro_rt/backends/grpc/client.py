@@ -32,7 +32,7 @@ from micro_rt.http2.hpack import Group
 from micro_rt.kit.net import join, split
 from micro_rt.kit.ordered import OrderedSet
 from micro_rt.kit.secured import Secured
-from micro_rt.listener.address import UNIX
+from micro_rt.listener.places import UNIX
 from micro_rt.metadata import Metadata
 from micro_rt.text import printable
 from micro_rt.transport.base import Connection

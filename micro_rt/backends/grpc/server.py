@@ -40,7 +40,8 @@ async def listen(
     """Listens.
 
     Args:
-        address: ``host:port``, where port 0 picks a free one, or ``unix:`` and the path of a socket.
+        address: ``host:port``, where port 0 picks a free one, ``unix:`` and the path of a socket, ``systemd:`` and the
+            name of sockets; or several of them, with commas between (see ``listener/places.py``).
         dispatch: serves each call.
         limits: what clients may make the server spend.
         tls: returns the context of a new connection; None for connections without TLS.
@@ -133,8 +134,8 @@ class GrpcListener(Listener):
         """Forgets a connection that is lost."""
         self._links.discard(link)
 
-    def _new_link(self) -> ServerLink:
-        return ServerLink(self)
+    def _new_link(self, peer: str) -> ServerLink:
+        return ServerLink(self, peer)
 
 
 async def _all_closed(links: list[ServerLink], timeout: float) -> None:

@@ -88,14 +88,14 @@ class ServerLink(Link[ServerConnection]):
 
     lingers: ClassVar[bool] = True
 
-    def __init__(self, serving: Serving) -> None:
+    def __init__(self, serving: Serving, peer: str = "") -> None:
         limits = serving.http2_limits
         encoder, decoder = FieldEncoder(Encoder(limit=limits.header_table)), Decoder(max_list_size=limits.header_list)
         super().__init__(ServerConnection(encoder, decoder, limits))
         self.serving = serving
         self.limits = serving.limits
-        self.peer = ""
-        """Address of the client."""
+        self.peer = peer
+        """Address of the client: as a proxy says it, or that of the connection."""
         self.calls: dict[ServerCall, None] = {}
         """Calls whose handlers run, also if they were reset."""
         self.held: list[ServerCall] = []
@@ -118,8 +118,9 @@ class ServerLink(Link[ServerConnection]):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins the connection."""
-        name: tuple[str, int] | str | None = transport.get_extra_info("peername")
-        self.peer = join(*name[:2]) if isinstance(name, tuple) else "unix:"
+        if not self.peer:
+            name: tuple[str, int] | str | None = transport.get_extra_info("peername")
+            self.peer = join(*name[:2]) if isinstance(name, tuple) else "unix:"
         self.serving.add(self)
         super().connection_made(transport)
         if self.serving.draining:

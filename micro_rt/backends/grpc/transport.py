@@ -37,6 +37,7 @@ class GrpcTransport:
     """The protocol, as nodes name it in the registry."""
     capabilities = Capabilities(
         unix_sockets=True,
+        places=True,
         limits=True,
         message_sizes=True,
         compression=True,
@@ -87,5 +88,5 @@ class GrpcTransport:
         )
 
     async def listen(self, address: str, dispatch: Dispatch) -> Listener:
-        """Listens on ``host:port``, where port 0 picks a free one, or on ``unix:`` and a path."""
+        """Listens on ``host:port``, where port 0 picks a free one, on ``unix:`` and a path, or on several: see ``listener``."""
         return await listen(address, dispatch, self._limits, self._server)
