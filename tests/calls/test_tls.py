@@ -31,7 +31,7 @@ from micro_rt.transport.tls import TlsFiles
 from tests.helpers.lab import OurLab, our_client
 from tests.helpers.missing import missing
 from tests.helpers.raw_server import raw_server
-from tests.helpers.sizes import Size
+from tests.helpers.sizes import Figures, Size
 from tests.helpers.waiting import eventually, soon
 from tests.protos.lab_micro import LabClient
 from tests.protos.lab_pb2 import Number, Text
@@ -397,6 +397,79 @@ async def test_new_files_are_used_for_new_connections_and_no_call_fails(
             await asyncio.gather(*callers)
     assert done
     assert not failed
+
+
+@pytest.mark.verify("calls")
+async def test_files_change_under_load_and_no_call_and_no_stream_fails(
+    authority: trustme.CA, ours: Issued, size: Size, figures: Figures
+) -> None:
+    swaps, moves, rate = size(20, ci=4), 3 if size.full else 1, 500
+    done, failed, talks = 0, list[BaseException](), 0
+    # Connections end gently all the time, so that calls need new ones: with the files of that moment.
+    limits = micro.Limits(age=0.2)
+    async with serving(ours.tls(), ours.tls(), limits=limits) as (_, server, client):
+        over = asyncio.Event()
+
+        async def call() -> None:
+            nonlocal done
+            try:
+                await client.act(Text(value="hi"))
+                done += 1
+            except micro.Error as error:
+                failed.append(error)
+
+        async def load() -> None:
+            began = asyncio.get_running_loop().time()
+            async with asyncio.TaskGroup() as calls:
+                made = 0
+                while not over.is_set():
+                    due = (asyncio.get_running_loop().time() - began) * rate
+                    for _ in range(min(int(due) - made, rate)):  # Slower than that only where the machine is.
+                        calls.create_task(call())
+                        made += 1
+                    await asyncio.sleep(0.01)
+
+        async def talk() -> None:
+            nonlocal talks
+            async with client.talk() as stream:
+                while not over.is_set():
+                    await stream.send(Text(value="hi"))
+                    assert (await stream.receive()).value == "re: hi"
+                    talks += 1
+                    await asyncio.sleep(0.02)
+                await stream.end()
+                assert (await stream.receive()).value == "bye"
+
+        began = asyncio.get_running_loop().time()
+        async with asyncio.TaskGroup() as running:
+            running.create_task(load())
+            for _ in range(8):
+                running.create_task(talk())
+            try:
+                seen = await shown_by(server, ours.roots)
+                now, others = authority, [trustme.CA() for _ in range(moves)]
+                for number in range(swaps):
+                    if others and number % (swaps // moves) == 0:  # Both are trusted while certificates change.
+                        ours.roots.write_bytes(now.cert_pem.bytes() + others[0].cert_pem.bytes())
+                        ours.issue(now)
+                        seen = await soon(another_than(seen, server, ours.roots))
+                        now = others.pop(0)
+                    ours.issue(now)
+                    seen = await soon(another_than(seen, server, ours.roots))
+                    if number % (swaps // moves) == 0:
+                        ours.roots.write_bytes(now.cert_pem.bytes())
+                before = done
+                await eventually(lambda: done > before + 20)
+            finally:
+                over.set()
+        seconds = asyncio.get_running_loop().time() - began
+    assert failed == []
+    assert talks > 8
+    figures.add("root swaps", moves)
+    figures.add("calls", done)
+    figures.add("calls a second", round(done / seconds))
+    figures.add("messages of streams", talks)
+    figures.add("failed", len(failed))
 
 
 async def another_than(seen: bytes, server: micro.Service, roots: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import tracemalloc
 import zlib
@@ -13,6 +14,7 @@ import pytest
 from h2.events import DataReceived, RequestReceived, ResponseReceived, StreamEnded, TrailersReceived
 
 import micro_rt as micro
+from micro_rt.backends.grpc import client_call
 from micro_rt.backends.grpc.transport import GrpcTransport
 from micro_rt.context import CallInfo
 from micro_rt.metadata import EMPTY
@@ -146,6 +148,33 @@ async def test_replies_come_in_their_order_whether_they_are_compressed_or_not() 
                 message = stream.received()
                 found.append(await soon(stream.receive()) if message is None else message)
     assert found == sent
+
+
+async def test_a_receive_that_is_given_up_while_it_decompresses_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    working, go_on = asyncio.Event(), asyncio.Event()
+    real: Any = client_call.decompress  # type: ignore[attr-defined]
+
+    async def slowly(*arguments: Any) -> bytes:
+        working.set()
+        await go_on.wait()
+        result: bytes = await real(*arguments)
+        return result
+
+    monkeypatch.setattr(client_call, "decompress", slowly)
+    peer = Recorder(framed(gzip.compress(b"first"), 1), GZIPPED)
+    async with server(GrpcTransport, peer) as connection:
+        stream = await connection.open("/a.B/C", "proto", EMPTY, None, CallInfo())
+        await stream.end()
+        receiving = asyncio.ensure_future(stream.receive())
+        await soon(working.wait())
+        stream.on_data(framed(b"second"), False)  # type: ignore[attr-defined]
+        receiving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await receiving
+        assert stream.received() is None, "the first one is still to come"
+        go_on.set()
+        assert await soon(stream.receive()) == b"first"
+        assert stream.received() == b"second"
 
 
 BAD = [

@@ -74,7 +74,10 @@ async def test_what_is_broken_is_an_error(name: str) -> None:
     message = random.Random(5).randbytes(500)
     packed = await compress(name, message)
     broken = [packed[:size] for size in range(len(packed) - 1)]
-    broken += [packed + b"\0", packed + packed, b"\xff" * 20, TEXT]
+    for followed in (packed + b"\0", packed + packed):
+        with pytest.raises(Internal, match="something follows it"):
+            await taken(name, followed)
+    broken += [b"\xff" * 20, TEXT]
     chance = random.Random(6)
     for _ in range(200):
         changed = bytearray(packed)
