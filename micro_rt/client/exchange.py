@@ -223,7 +223,7 @@ class DirectExchange(Exchange):
         if stream is None or not self._replied:  # The first reply says more than itself: see ``receive``.
             return None
         try:
-            data = stream.received()
+            data = stream.receive_nowait()
             return None if data is None else self._decode(data)
         except Error:
             raise

@@ -255,7 +255,7 @@ class Dispatcher:
                 deadline, limit = own, asyncio.timeout_at(own)
         draining = self.draining
         context = Context(
-            route.method, metadata, deadline, stream.peer, stream.send_headers, draining.begun, stream.compress
+            route.method, metadata, deadline, stream.peer, stream.send_headers, draining.begun, stream.set_compression
         )
         current_context.set(context)
         failure: Error | None = None

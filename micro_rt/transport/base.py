@@ -128,7 +128,7 @@ class ClientStream(ABC):
             Error: the call failed.
         """
 
-    def received(self) -> bytes | None:
+    def receive_nowait(self) -> bytes | None:
         """Returns the next message if it is there already; None if ``receive`` must be asked. Never raises.
 
         A transport whose messages come many at a time saves its callers the wait for each of them.
@@ -261,7 +261,7 @@ class ServerStream(ABC):
     async def send(self, message: bytes) -> None:
         """Sends a message, waiting while the other side's window is full."""
 
-    def compress(self, name: str) -> None:
+    def set_compression(self, name: str) -> None:
         """Compresses the messages that are sent from now on; a transport that compresses nothing does nothing.
 
         Args:

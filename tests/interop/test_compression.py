@@ -150,7 +150,7 @@ async def test_replies_come_in_their_order_whether_they_are_compressed_or_not() 
         found: list[bytes] = []
         with pytest.raises(micro.EndOfStream):
             while True:
-                message = stream.received()
+                message = stream.receive_nowait()
                 found.append(await soon(stream.receive()) if message is None else message)
     assert found == sent
 
@@ -176,10 +176,10 @@ async def test_a_receive_that_is_given_up_while_it_decompresses_loses_nothing(mo
         receiving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await receiving
-        assert stream.received() is None, "the first one is still to come"
+        assert stream.receive_nowait() is None, "the first one is still to come"
         go_on.set()
         assert await soon(stream.receive()) == b"first"
-        assert stream.received() == b"second"
+        assert stream.receive_nowait() == b"second"
 
 
 BAD = [

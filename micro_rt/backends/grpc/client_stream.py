@@ -167,7 +167,7 @@ class GrpcClientStream(BaseCall, ClientStream):
             self._link.http2.send_data(self._stream, b"", True)
             self._link.flush_soon()
 
-    def received(self) -> bytes | None:
+    def receive_nowait(self) -> bytes | None:
         """Returns the next message if it has come whole; None if there is none, or the call has ended."""
         reader = self._reader
         if not reader.ready or self._packed is not None:  # An end that is not orderly has emptied it.

@@ -141,7 +141,7 @@ class ServerCall(Incoming):
             self.deadline = deadline = link.loop.time() + request.timeout
             self._slot = link.serving.deadlines.add(self, deadline)
         if compression and request.refusal is None:
-            self.compress(compression)
+            self.set_compression(compression)
 
     # What the connection says
 
@@ -262,7 +262,7 @@ class ServerCall(Incoming):
         self._link.http2.send_headers(self._stream, (self._response, pairs, ()) if pairs else self._response)
         self._link.flush_soon()
 
-    def compress(self, name: str) -> None:
+    def set_compression(self, name: str) -> None:
         """Compresses the messages that are sent from now on, if the client understands it and the headers can say so."""
         name = compression_of(name)
         if name and name in self._request.accepted and not self._started and not self._held:

@@ -97,10 +97,10 @@ class CallsContract(TransportHarness):
             replies: list[bytes] = []
             with pytest.raises(EndOfStream):
                 while True:
-                    reply = stream.received()
+                    reply = stream.receive_nowait()
                     replies.append(await self.soon(stream.receive()) if reply is None else reply)
             assert replies == [b"%d" % number for number in range(3000)]
-            assert stream.received() is None
+            assert stream.receive_nowait() is None
 
     @pytest.mark.parametrize("how", ["cancelled", "late"])
     async def test_nothing_is_taken_of_a_call_that_was_given_up(self, how: str) -> None:
@@ -118,7 +118,7 @@ class CallsContract(TransportHarness):
                 await asyncio.sleep(2.2)  # The call is not looked at meanwhile.
             else:
                 stream.cancel()
-            assert stream.received() is None
+            assert stream.receive_nowait() is None
             with pytest.raises(DeadlineExceeded if how == "late" else Cancelled):
                 await stream.receive()
 
