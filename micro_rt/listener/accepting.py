@@ -51,7 +51,10 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._tasks = TaskSet[Any]()
         self._timer: asyncio.TimerHandle | None = None
+        self._waiting: asyncio.Task[None] | None = None
+        """Accepts where the event loop cannot tell that a socket is readable: on Windows."""
         self._stopped = False
+        self._is_tcp = sock.family in (socket.AF_INET, socket.AF_INET6)
         self._go_on()
 
     def stop(self) -> None:
@@ -59,7 +62,9 @@ class Acceptor:
         if self._stopped:
             return
         self._stopped = True
-        if self._timer is not None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+        elif self._timer is not None:
             self._timer.cancel()
         else:
             self._loop.remove_reader(self.sock)
@@ -74,7 +79,10 @@ class Acceptor:
 
     def _go_on(self) -> None:
         self._timer = None
-        self._loop.add_reader(self.sock, self._accept)
+        try:
+            self._loop.add_reader(self.sock, self._accept)
+        except NotImplementedError:
+            self._waiting = self._tasks.start(self._accept_each(), name="accept connections")
 
     def _accept(self) -> None:
         for _ in range(_BURST):
@@ -83,27 +91,37 @@ class Acceptor:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                self._pause(error)
+                self._report(error)
+                self._loop.remove_reader(self.sock)
+                self._timer = self._loop.call_later(_PAUSE, self._go_on)
                 return
             accepted.setblocking(False)
             self._tasks.start(self._hand_over(accepted), name="accept a connection")
 
-    def _pause(self, error: OSError) -> None:
-        """Leaves the connections in the backlog for a while."""
+    async def _accept_each(self) -> None:
+        while True:
+            try:
+                accepted, _ = await self._loop.sock_accept(self.sock)
+            except OSError as error:
+                self._report(error)
+                await asyncio.sleep(_PAUSE)
+            else:
+                self._tasks.start(self._hand_over(accepted), name="accept a connection")
+
+    def _report(self, error: OSError) -> None:
+        """Says why the connections in the backlog wait."""
         out = error.errno in _OUT_OF_RESOURCES
         advice = (
             "; raise the limit of open files (ulimit -n), or lower limits=micro.Limits(connections=…)" if out else ""
         )
         what = "connections wait, as none can be accepted: %s%s"
         _log.error(what, error.strerror or error, advice, extra=sparsely("accept"))
-        self._loop.remove_reader(self.sock)
-        self._timer = self._loop.call_later(_PAUSE, self._go_on)
 
     async def _hand_over(self, accepted: socket.socket) -> None:
         handed = False
         try:
             if not self._stopped:
-                if accepted.family != socket.AF_UNIX:
+                if self._is_tcp:
                     accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 await self._loop.connect_accepted_socket(self._protocol, accepted)
                 handed = True

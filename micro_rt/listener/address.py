@@ -24,6 +24,7 @@ from typing import TypeAlias
 
 from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.net import join, split
+from micro_rt.kit.secrets import without_secrets
 from micro_rt.listener.accepting import Acceptor, open_sockets
 from micro_rt.listener.places import SYSTEMD, UNIX, Place, places_of
 from micro_rt.listener.systemd import inherited
@@ -89,7 +90,7 @@ async def bind(address: str, make: _Make, *, backlog: int) -> Sequence[Bound]:
         try:
             places = places_of(address)
         except ValueError as error:
-            raise _refused(address, error) from None
+            raise _refused(without_secrets(address), error) from None
         for place in places:
             try:
                 found += await _bind(place, make, backlog)
@@ -127,13 +128,15 @@ async def _bind(place: Place, make: _Make, backlog: int) -> Sequence[Bound]:
 
 def _name_of(opened: socket.socket) -> str:
     name = opened.getsockname()
-    return f"{UNIX}{os.fsdecode(name)}" if opened.family == socket.AF_UNIX else join(*name[:2])
+    return join(*name[:2]) if isinstance(name, tuple) else f"{UNIX}{os.fsdecode(name)}"
 
 
 def _bind_unix(place: Place, protocol: Callable[[], asyncio.BaseProtocol], backlog: int) -> Bound:
     path = place.address.removeprefix(UNIX)
     if not path:
         raise ValueError("the path of the socket is missing")
+    if not hasattr(socket, "AF_UNIX"):
+        raise ValueError("this system has no Unix sockets")
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         identity = _take(bound, Path(path))

@@ -97,6 +97,7 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "interval": "the time in which the others count",
     "send": "it bounds what handlers send",
     "sizes": "receive and send of a method",
+    "compression": "no limit: receive holds for what is decompressed; tests/interop/test_compression.py has bombs",
     "largest": "receive of the method that takes most",
     "floods": "the limits of HTTP/2, each of which is here",
 }

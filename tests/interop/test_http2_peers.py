@@ -408,7 +408,7 @@ async def statuses(peer: Peer, count: int) -> dict[int, dict[str, str]]:
     [
         (changed(method="GET"), "405", micro.Code.UNKNOWN),
         (changed(content_type="text/html"), "415", micro.Code.UNKNOWN),
-        (changed(grpc_encoding="gzip"), "200", micro.Code.UNIMPLEMENTED),
+        (changed(grpc_encoding="br"), "200", micro.Code.UNIMPLEMENTED),
         (changed(grpc_timeout="soon"), "200", micro.Code.INVALID_ARGUMENT),
         (changed(data_bin="!!!"), "200", micro.Code.INVALID_ARGUMENT),
         (changed(path="/lab.Lab/Nothing"), "200", micro.Code.UNIMPLEMENTED),

@@ -447,6 +447,21 @@ async def test_small_messages_are_not_held_back(address: str) -> None:
         writer.close()
 
 
+async def test_a_loop_that_cannot_watch_sockets_accepts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, real = asyncio.get_running_loop(), asyncio.get_running_loop().add_reader
+
+    def no_readers(*_: object) -> None:
+        raise NotImplementedError  # As Windows' own loop does.
+
+    monkeypatch.setattr(loop, "add_reader", no_readers)
+    async with served("127.0.0.1:0") as listener:
+        monkeypatch.setattr(loop, "add_reader", real)
+        for _ in range(3):
+            assert (await peer_of(listener.address)).startswith("127.0.0.1:")
+    with pytest.raises(OSError):
+        await connect(listener.address)
+
+
 async def test_a_burst_of_connections_is_accepted() -> None:
     async with served("127.0.0.1:0") as listener:
         host, _, port = listener.address.rpartition(":")
