@@ -20,7 +20,7 @@ import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from micro_rt.errors import FailedPrecondition
 from micro_rt.kit.net import join, split
@@ -127,8 +127,10 @@ async def _bind(place: Place, make: _Make, backlog: int) -> Sequence[Bound]:
 
 
 def _name_of(opened: socket.socket) -> str:
-    name = opened.getsockname()
-    return join(*name[:2]) if isinstance(name, tuple) else f"{UNIX}{os.fsdecode(name)}"
+    name: Any = opened.getsockname()
+    if opened.family in (socket.AF_INET, socket.AF_INET6):
+        return join(str(name[0]), int(name[1]))
+    return f"{UNIX}{os.fsdecode(name)}"
 
 
 def _bind_unix(place: Place, protocol: Callable[[], asyncio.BaseProtocol], backlog: int) -> Bound:
