@@ -300,7 +300,7 @@ class BoundMethod:
         return (self._rules or UNSAID)._replace(compression=compression_of(info.compression))
 
     def _understood(self, connection: Connection, rules: MessageRules) -> bool:
-        """Returns whether a connection is to be told of rules; not if it knows none, and there is nothing to keep.
+        """Returns whether to pass rules to a connection; False if it takes none, and none of these needs it to.
 
         Raises:
             FailedPrecondition: the transport does not know such rules; the call did not run.

@@ -230,7 +230,7 @@ class _Arrival(asyncio.Protocol):
         secured.connection_made(transport)
 
     def _refuse(self, reason: str) -> None:
-        """Closes a connection that does not say whom it is passed on for."""
+        """Closes a connection that does not begin with the PROXY protocol, or may not use it; logs why."""
         transport = self._transport
         assert transport is not None  # noqa: S101 - the type checkers cannot know
         _log.warning("the connection of %s is refused: %s", _peer_of(transport), reason, extra=sparsely(reason[:40]))

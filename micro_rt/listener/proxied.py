@@ -94,10 +94,10 @@ def _read_line(data: bytes) -> Claim | None:
     try:
         hosts = [kind(text.decode()) for text in found.group(2, 3)]
     except ValueError:
-        raise NoClaimError("an address of its PROXY line is none") from None
+        raise NoClaimError("its PROXY line has an invalid IP address") from None
     ports = [int(text) for text in found.group(4, 5)]
     if max(ports) > 65535:
-        raise NoClaimError("a port of its PROXY line is none")
+        raise NoClaimError("its PROXY line has an invalid port")
     return Claim(join(str(hosts[0]), ports[0]), end)
 
 

@@ -32,7 +32,7 @@ def inherited(name: str, environment: Mapping[str, str] = os.environ) -> Sequenc
         environment: what systemd says of them.
 
     Raises:
-        ValueError: there are none; the message says why.
+        ValueError: systemd has handed over no such socket, or one that cannot be used; the message says why.
     """
     count = environment.get("LISTEN_FDS", "")
     if environment.get("LISTEN_PID") != str(os.getpid()) or not (count.isascii() and count.isdigit()):

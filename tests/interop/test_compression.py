@@ -56,7 +56,7 @@ def messages(data: bytes) -> list[tuple[int, bytes]]:
 
 
 class Recorder:
-    """A server that notes what it gets, and answers with what it is told."""
+    """A server that records each request, and answers with given bytes."""
 
     def __init__(self, data: bytes = framed(b"hi"), headers: Any = None) -> None:
         self.headers: list[dict[str, str]] = []

@@ -550,9 +550,9 @@ async def test_a_process_that_stood_still_is_told_apart(caplog: pytest.LogCaptur
     assert (await soon(process.stdout.readline())).strip() == b"held"
 
     async def read() -> bytes:
-        while b"stood still" not in (told := await process.stderr.readline()):  # type: ignore[union-attr]
-            assert told, "nothing was told"
-        return told
+        while b"stood still" not in (line := await process.stderr.readline()):  # type: ignore[union-attr]
+            assert line, "the process ended without this line"
+        return line
 
     reading = asyncio.create_task(read())
     for _ in range(60):  # Again if it was stopped before it looked at its clock.
@@ -561,8 +561,8 @@ async def test_a_process_that_stood_still_is_told_apart(caplog: pytest.LogCaptur
         process.send_signal(signal.SIGCONT)
         if (await asyncio.wait([reading], timeout=1.0))[0]:
             break
-    told = await soon(reading)
-    assert b"lock 'a'" in told
+    line = await soon(reading)
+    assert b"lock 'a'" in line
     await soon(process.communicate(b"\n"))
 
 

@@ -168,9 +168,9 @@ class GrpcClientStream(BaseCall, ClientStream):
             self._link.flush_soon()
 
     def receive_nowait(self) -> bytes | None:
-        """Returns the next message if it has come whole; None if there is none, or the call has ended."""
+        """Returns the next message if all of it has arrived; None if not, or if the call was cut off."""
         reader = self._reader
-        if not reader.ready or self._packed is not None:  # An end that is not orderly has emptied it.
+        if not reader.ready or self._packed is not None:  # A call that is cut off has emptied it.
             return None
         message = reader.ready.popleft()
         held = reader.held = reader.held - len(message) - PREFIX_BYTES
