@@ -18,6 +18,7 @@ from micro_rt.backends.grpc import client_call
 from micro_rt.backends.grpc.transport import GrpcTransport
 from micro_rt.context import CallInfo
 from micro_rt.metadata import EMPTY
+from micro_rt.transport.base import ServerStream
 from micro_rt.transport.compression import LEAST
 from micro_rt.transport.limits import MessageRules
 from tests.helpers.lab import GrpcioLab, grpcio_server, our_client, our_server
@@ -326,6 +327,27 @@ async def test_a_bomb_in_a_request_takes_no_memory_and_no_handler_runs() -> None
             tracemalloc.stop()
     assert reply.fields["grpc-status"] == "8"
     assert most < 16 * MIB
+
+
+async def test_a_message_that_cannot_be_read_stays_an_error_for_a_handler_that_receives_again() -> None:
+    seen: list[str] = []
+
+    async def twice(stream: ServerStream) -> None:
+        for _ in range(2):
+            with pytest.raises(micro.Internal, match="its end is missing") as caught:
+                await stream.receive()
+            seen.append(caught.value.message)
+        await stream.finish(caught.value)
+
+    listener = await GrpcTransport().listen("127.0.0.1:0", twice)
+    host, _, port = listener.address.rpartition(":")
+    peer = Peer(*await asyncio.open_connection(host, int(port)), client=True)
+    broken = framed(zipped(text("x"))[:-4], 1)
+    reply = await soon(answered(peer, [*REQUEST, ("grpc-encoding", "gzip")], broken + framed(text("y"))))
+    assert reply.fields["grpc-status"] == "13"
+    assert len(seen) == 2
+    peer.writer.close()
+    await listener.close()
 
 
 # grpcio

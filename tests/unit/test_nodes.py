@@ -13,6 +13,8 @@ import pytest
 import micro_rt as micro
 from micro_rt.backends.memory.registry import MemoryRegistry
 from micro_rt.client.nodes import _last_at_each_address
+from micro_rt.client.remote import RemoteNode
+from micro_rt.metadata import Metadata
 from micro_rt.node import Node
 from micro_rt.registry.base import LEASE_TTL, Lease, Registration, Registry
 from tests.helpers.handlers import Lab
@@ -339,3 +341,16 @@ async def test_a_watch_that_raises_while_it_is_cancelled_does_not_keep_the_clien
             await asyncio.sleep(0.01)
 
     await soon(begin_and_end())
+
+
+def test_the_metadata_of_a_client_names_the_nodes_that_are_at_the_address_now() -> None:
+    unused: Any = None
+    one, other = (Node(id, "127.0.0.1:1", services=frozenset({"lab"})) for id in ("one", "other"))
+    remote, metadata = RemoteNode(one, unused, unused), Metadata({"tenant": "acme"})
+    sent = remote.addressed(metadata)
+    assert sent.pairs == (("tenant", "acme"), ("micro-node", "one"))
+    assert remote.addressed(metadata) is sent, "made again for each call"
+    remote.share("lab", (one, other))
+    both = (("micro-node", "one"), ("micro-node", "other"))
+    assert remote.addressed(metadata).pairs == (("tenant", "acme"), *both)
+    assert remote.addressed(Metadata({"tenant": "b"})).pairs == (("tenant", "b"), *both)
