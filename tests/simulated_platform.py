@@ -138,6 +138,8 @@ def simulate(platform: Platform) -> None:
         for name in names:
             if hasattr(module, name):
                 delattr(module, name)
+    if sys.version_info >= (3, 13):
+        os.process_cpu_count = os.cpu_count  # It calls `sched_getaffinity`, which it is defined without there.
     if platform == "win32":
         for name in LOOP_METHODS:
             setattr(asyncio.unix_events._UnixSelectorEventLoop, name, getattr(asyncio.AbstractEventLoop, name))  # type: ignore[attr-defined]
