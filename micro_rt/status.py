@@ -1,11 +1,16 @@
 """An error as bytes and back: ``google.rpc.Status``, as gRPC carries it in ``grpc-status-details-bin``.
 
 The stable id travels as a ``google.rpc.ErrorInfo`` detail, as https://google.aip.dev/193 has it.
+
+What the runtime itself has to say of an error, its own ids and whether a handler began the call, is nothing that a caller in
+another language looks for among the details: there it would be taken for one of the handler. Where a transport has trailers it
+travels in one of them, ``micro-error``, as a query string. A transport without trailers has it in the ``ErrorInfo``.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qsl, urlencode
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor_pool import Default
@@ -17,7 +22,18 @@ from micro_rt.logs import logger, sparsely
 from micro_rt.status_pb2 import ErrorInfo, Status
 from micro_rt.text import utf8
 
-__all__ = ["DOMAIN", "ERROR_INFO", "Decoded", "decode_details", "encode_details", "encode_info"]
+__all__ = [
+    "DOMAIN",
+    "ERROR_INFO",
+    "FACTS_KEY",
+    "Decoded",
+    "Facts",
+    "decode_details",
+    "decode_facts",
+    "encode_details",
+    "encode_facts",
+    "encode_info",
+]
 
 _log = logger("micro_rt.status")
 
@@ -32,6 +48,12 @@ _PATH = "path"
 that it made itself, details included."""
 _PREFIX = "type.googleapis.com/"
 
+FACTS_KEY: Final = "micro-error"
+"""The trailer with what the runtime says of an error."""
+_OWN_IDS = "micro."
+_MOST_FACTS = 8
+"""How many there may be: more are not from a server of micro-rt."""
+
 
 class Decoded(NamedTuple):
     """What is known of an error besides its code."""
@@ -43,6 +65,53 @@ class Decoded(NamedTuple):
     """False if the server says that it refused the call before a handler began it."""
     from_micro: bool = False
     """Whether a server of micro-rt has sent it: whether the call may have run is then as it says."""
+
+
+class Facts(NamedTuple):
+    """What the runtime of a server says of an error."""
+
+    id: str
+    """Its own; empty if the handler has chosen the id, or there is none."""
+    may_have_run: bool
+
+
+def encode_facts(error: Error, path: str = "") -> str | None:
+    """Encodes what the runtime says of an error, for ``FACTS_KEY``; None if that is nothing.
+
+    Args:
+        error: the error.
+        path: of the call, which the receiver checks.
+    """
+    # A server of micro-rt always says where an UNIMPLEMENTED comes from, so that its text decides nothing.
+    id = utf8(error.id)
+    own = id.startswith(_OWN_IDS)
+    if error.may_have_run and error.code is not Code.UNIMPLEMENTED and not own:
+        return None
+    facts = {"id": id} if own else {}
+    facts["run"] = "maybe" if error.may_have_run else "no"
+    if path and not error.may_have_run:
+        facts[_PATH] = utf8(path)
+    return urlencode(facts)
+
+
+def decode_facts(text: str, path: str = "") -> Facts | None:
+    """Decodes what the runtime of a server says of an error; None if nobody says anything that can be read.
+
+    Args:
+        text: the value of ``FACTS_KEY``; empty if there is none.
+        path: of the call. If given, only facts that name it can say that the call did not run.
+    """
+    if not text:
+        return None
+    try:
+        facts = dict(parse_qsl(text, strict_parsing=True, max_num_fields=_MOST_FACTS))
+    except ValueError:
+        return None
+    key, value = _NOT_RUN
+    id = facts.get("id", "")
+    if not id.startswith(_OWN_IDS) or not id.isprintable():
+        id = ""
+    return Facts(id, facts.get(key) != value or bool(path and facts.get(_PATH) != path))
 
 
 def encode_info(error: Error, path: str = "") -> bytes | None:
@@ -64,7 +133,7 @@ def encode_info(error: Error, path: str = "") -> bytes | None:
     return info.SerializeToString()
 
 
-def encode_details(error: Error, message: str | None = None, path: str = "") -> bytes | None:
+def encode_details(error: Error, message: str | None = None, path: str = "", *, facts: bool = True) -> bytes | None:
     """Encodes what a status code and message cannot carry; None if there is nothing more.
 
     A call must get its status whatever the error holds: a detail that cannot be encoded is left out, and logged.
@@ -73,10 +142,12 @@ def encode_details(error: Error, message: str | None = None, path: str = "") -> 
         error: the error.
         message: to put in place of the error's own.
         path: of the call, if the receiver checks it.
+        facts: whether to encode what the runtime says, too: where ``encode_facts`` has no place of its own.
     """
+    info = encode_info(error, path) if facts else _info_of_handler(error)
     # What is encoded for go-micro has its ErrorInfo among the details already, and must not have another detail first.
-    encoded = not error.id and any(_is_error_info(detail) for detail in error.details)
-    info = None if encoded else encode_info(error, path)
+    if info is not None and not error.id and any(_is_error_info(detail) for detail in error.details):
+        info = None
     if info is None and not error.details:
         return None
     status = Status(code=int(error.code), message=utf8(error.message) if message is None else message)
@@ -123,6 +194,14 @@ def decode_details(data: bytes, message: str = "", path: str = "") -> Decoded:
                 continue
         details.append(_unpacked(packed))
     return Decoded(id, message, tuple(details), may_have_run, from_micro)
+
+
+def _info_of_handler(error: Error) -> bytes | None:
+    """Returns the id that the handler has chosen, as an ``ErrorInfo``; None if it has not."""
+    id = utf8(error.id)
+    if not id or id.startswith(_OWN_IDS):
+        return None
+    return ErrorInfo(reason=id, domain=DOMAIN).SerializeToString()
 
 
 def _is_error_info(detail: Any) -> bool:

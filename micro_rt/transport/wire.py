@@ -15,7 +15,7 @@ from micro_rt.go_micro.errors import decode_status
 from micro_rt.kit.foreign import whole
 from micro_rt.logs import logger, sparsely
 from micro_rt.metadata import EMPTY, NODE_KEY, RESERVED, Metadata, MetadataValue
-from micro_rt.status import encode_details
+from micro_rt.status import FACTS_KEY, decode_facts, encode_details, encode_facts
 from micro_rt.text import utf8
 
 __all__ = [
@@ -154,7 +154,7 @@ def decode_metadata(headers: Headers) -> Metadata:
     """
     pairs: list[tuple[str, MetadataValue]] = []
     for key, value in headers:
-        if key[:1] == ":" or key in RESERVED or key.startswith("grpc-"):
+        if key[:1] == ":" or key in RESERVED or key.startswith("grpc-") or key == FACTS_KEY:
             continue
         if key.endswith("-bin"):
             pairs.extend((key, _decode_binary(part)) for part in value.split(","))
@@ -217,7 +217,11 @@ def trailers_of(error: Error | None, trailers: Metadata, room: int = 8192, path:
     if message:
         headers.append(("grpc-message", message))
         room -= size_of(headers[-1:])
-    details = encode_details(error, text, path)  # which hold the message once more
+    facts = encode_facts(error, path)
+    if facts is not None and size_of([(FACTS_KEY, facts)]) <= room:
+        headers.append((FACTS_KEY, facts))
+        room -= size_of(headers[-1:])
+    details = encode_details(error, text, facts=False)  # which hold the message once more
     if details is not None:
         packed = ("grpc-status-details-bin", b64encode(details).rstrip(b"=").decode())
         if size_of([packed]) <= room:
@@ -246,6 +250,10 @@ def error_of_trailers(fields: Mapping[str, str], path: str = "") -> Error | None
     except ValueError:
         packed = b""
     id, message, details, may_have_run, from_micro = decode_status(packed, message, path)
+    facts = decode_facts(fields.get(FACTS_KEY, ""), path)
+    if facts is not None:
+        from_micro = True
+        id, may_have_run = id or facts.id, may_have_run and facts.may_have_run
     code = whole(status, _LARGEST_STATUS)
     if code is None:
         code = Code.UNKNOWN

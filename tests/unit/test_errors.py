@@ -9,10 +9,10 @@ import pytest
 from google.protobuf.descriptor_pb2 import UninterpretedOption
 from google.protobuf.wrappers_pb2 import StringValue
 
-from micro_rt.errors import DeadlineExceeded, Error, NotFound
-from micro_rt.metadata import EMPTY
-from micro_rt.status import decode_details, encode_details
-from micro_rt.transport.wire import error_of_trailers, trailers_of
+from micro_rt.errors import DeadlineExceeded, Error, NotFound, Unavailable, Unimplemented
+from micro_rt.metadata import EMPTY, Metadata
+from micro_rt.status import FACTS_KEY, Facts, decode_details, decode_facts, encode_details, encode_facts
+from micro_rt.transport.wire import decode_metadata, error_of_trailers, trailers_of
 
 
 def test_another_exception_as_the_message_is_what_it_says() -> None:
@@ -95,3 +95,54 @@ def test_a_copy_is_an_error_of_its_own(error: Error) -> None:
     copied.message = "changed"
     assert error.__notes__ == ["noted"]
     assert error.message != "changed"
+
+
+# What the runtime says of an error
+
+
+@pytest.mark.parametrize(
+    ("error", "facts"),
+    [
+        (NotFound("gone", id="orders.not_found"), None),
+        (DeadlineExceeded("late", id="micro.deadline"), Facts("micro.deadline", True)),
+        (Unavailable("full", id="micro.refused", may_have_run=False), Facts("micro.refused", False)),
+        (Unavailable("full", id="orders.full", may_have_run=False), Facts("", False)),
+        (Unimplemented("not yet"), Facts("", True)),
+    ],
+)
+def test_what_the_runtime_says_is_no_detail(error: Error, facts: Facts | None) -> None:
+    trailers = dict(trailers_of(error, EMPTY, path="/a.B/C"))
+    assert decode_facts(trailers.get(FACTS_KEY, ""), "/a.B/C") == facts
+    assert ("grpc-status-details-bin" in trailers) is error.id.startswith("orders.")
+    arrived = error_of_trailers(trailers, "/a.B/C")
+    assert arrived is not None
+    assert (arrived.id, arrived.may_have_run, arrived.details) == (error.id, error.may_have_run, ())
+
+
+def test_a_call_that_did_not_run_is_the_one_that_is_named() -> None:
+    text = encode_facts(Unavailable("full", may_have_run=False), "/a.B/C d&e=f") or ""
+    assert decode_facts(text, "/a.B/C d&e=f") == Facts("", False)
+    assert decode_facts(text, "/a.B/Other") == Facts("", True)
+    assert decode_facts(text) == Facts("", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "facts"),
+    [
+        ("", None),
+        ("nonsense", None),
+        ("&".join(f"key{number}=1" for number in range(1000)), None),
+        ("id=orders.not_found&run=maybe", Facts("", True)),
+        ("id=micro.%0Aforged", Facts("", True)),
+        ("id=%ff&run=%ff", Facts("", True)),
+        ("run=yes", Facts("", True)),
+    ],
+)
+def test_facts_of_a_hostile_server(text: str, facts: Facts | None) -> None:
+    assert decode_facts(text, "/a.B/C") == facts
+    assert error_of_trailers({"grpc-status": "5", FACTS_KEY: text}, "/a.B/C") is not None
+
+
+def test_what_the_runtime_says_is_no_metadata() -> None:
+    trailers = trailers_of(Unimplemented("not yet"), Metadata([("a", "1")]))
+    assert list(decode_metadata(trailers).pairs) == [("a", "1")]
