@@ -89,7 +89,7 @@ from micro_rt.method import Kind, Method
 from micro_rt.server.checks import check_handler
 from micro_rt.server.draining import Draining
 from micro_rt.text import near
-from micro_rt.transport.base import ServerStream
+from micro_rt.transport.base import ServerStream, no_request
 from micro_rt.transport.limits import MessageRules, rules_of
 
 __all__ = ["Dispatcher"]
@@ -375,10 +375,10 @@ class _Route(ABC):
     async def serve(self, stream: ServerStream, context: Context) -> None:
         """Runs the method on what comes, and sends what it gives."""
 
-    async def request(self, stream: ServerStream) -> Any:
-        """Receives and decodes one request."""
+    def decoded(self, message: bytes) -> Any:
+        """Returns the request that a message is."""
         try:
-            return self._decode(await stream.receive())
+            return self._decode(message)
         except ValueError as error:
             raise InvalidArgument(f"the request of {self.method.path} cannot be read: {error}") from None
 
@@ -405,10 +405,7 @@ class _UnaryRoute(_Route):
         self._run = chain_unary(interceptors, self.function)
 
     async def serve(self, stream: ServerStream, context: Context) -> None:
-        try:
-            request = await self.request(stream)
-        except EndOfStream:
-            raise InvalidArgument(f"{self.method.path} takes one request, and none came") from None
+        request = self.decoded(await stream.only_request())
         await self.reply(stream, context, await self._run(request, context))
 
 
@@ -445,7 +442,7 @@ class _StreamRoute(_Route):
             finally:
                 await close(replies)
             return
-        raise InvalidArgument(f"{self.method.path} takes one request, and none came")
+        raise no_request(self.method.path)
 
     async def _client_stream(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
         yield await self.function(requests, context)
@@ -470,17 +467,27 @@ class _StreamRoute(_Route):
 class _Requests(AsyncIterator[Any]):
     """The requests of one call, decoded as they come."""
 
-    __slots__ = ("_route", "_stream")
+    __slots__ = ("_one", "_over", "_route", "_stream")
 
     def __init__(self, route: _Route, stream: ServerStream) -> None:
         self._route = route
         self._stream = stream
+        self._one = not route.method.kind.client_streams
+        """Whether there must be exactly one."""
+        self._over = False
 
     async def __anext__(self) -> Any:
+        if self._over:
+            raise StopAsyncIteration
+        if self._one:
+            message = await self._stream.only_request()
+            self._over = True
+            return self._route.decoded(message)
         try:
-            return await self._route.request(self._stream)
+            message = await self._stream.receive()
         except EndOfStream:
             raise StopAsyncIteration from None
+        return self._route.decoded(message)
 
 
 def _last_segment(path: str) -> str:

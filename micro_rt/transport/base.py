@@ -39,7 +39,7 @@ from typing import Any, Protocol, TypeAlias, cast
 from google.protobuf.message import DecodeError
 
 from micro_rt.context import CallInfo
-from micro_rt.errors import Code, EndOfStream, Error, FailedPrecondition, Internal, Unknown
+from micro_rt.errors import Code, EndOfStream, Error, FailedPrecondition, Unimplemented, Unknown
 from micro_rt.go_micro.errors import decode_status
 from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.status import encode_details
@@ -62,7 +62,9 @@ __all__ = [
     "handler_failed",
     "handler_task",
     "many_replies",
+    "many_requests",
     "no_reply",
+    "no_request",
     "wait_for_cancelled",
 ]
 
@@ -253,6 +255,23 @@ class ServerStream(ABC):
     async def receive(self) -> bytes:
         """Waits for a message; raises ``EndOfStream`` after the last one."""
 
+    async def only_request(self) -> bytes:
+        """Receives the one message of a call whose client does not stream, and waits for the end of the requests.
+
+        Raises:
+            Unimplemented: there is none, or more than one.
+            Error: the call failed.
+        """
+        try:
+            request = await self.receive()
+        except EndOfStream:
+            raise no_request(self.path) from None
+        try:
+            await self.receive()
+        except EndOfStream:
+            return request
+        raise many_requests(self.path)
+
     @abstractmethod
     async def send_headers(self, headers: Metadata) -> None:
         """Sends the reply's headers, before any message; left out, empty ones go with the first message."""
@@ -399,11 +418,21 @@ def handler_failed(path: str) -> Unknown:
     return Unknown(f"{path} failed; the server's log says why")
 
 
-def no_reply(path: str) -> Internal:
-    """What a call that must have a reply ends with if it has none."""
-    return Internal(f"{path} was answered with status OK and no message; that is a bug of the server")
+def no_request(path: str) -> Unimplemented:
+    """What a call that must have a request ends with if it has none (gRPC's statuscodes.md, "cardinality violation")."""
+    return Unimplemented(f"{path} takes one request, and none came")
 
 
-def many_replies(path: str) -> Internal:
-    """What a call that must have one reply ends with if it has more."""
-    return Internal(f"{path} was answered with more than one message; that is a bug of the server")
+def many_requests(path: str) -> Unimplemented:
+    """What a call that must have one request ends with if it has more (gRPC's statuscodes.md, "cardinality violation")."""
+    return Unimplemented(f"{path} takes one request, and more came")
+
+
+def no_reply(path: str) -> Unimplemented:
+    """What a call that must have a reply ends with if it has none (gRPC's statuscodes.md, "cardinality violation")."""
+    return Unimplemented(f"{path} was answered with status OK and no message; that is a bug of the server")
+
+
+def many_replies(path: str) -> Unimplemented:
+    """What a call that must have one reply ends with if it has more (gRPC's statuscodes.md, "cardinality violation")."""
+    return Unimplemented(f"{path} was answered with more than one message; that is a bug of the server")

@@ -139,6 +139,14 @@ class Incoming(ServerStream):
                 self._acknowledge()
         return message
 
+    async def only_request(self) -> bytes:
+        """Receives the one message of a call whose client does not stream, and waits for the end of the requests."""
+        message = self._message
+        if type(message) is bytes and self._ended and self._reader is None:
+            self._message = None
+            return message
+        return await super().only_request()
+
     # Helpers
 
     async def _decompressed(self, message: bytes) -> bytes:

@@ -23,6 +23,7 @@ from micro_rt.errors import (
     Internal,
     NotFound,
     PermissionDenied,
+    Unimplemented,
 )
 from micro_rt.metadata import Metadata
 from micro_rt.testing.contracts.transport.harness import (
@@ -228,8 +229,31 @@ class CallsContract(TransportHarness):
         async with self.serving(answer) as connection:
             assert await unary(connection, b"1") == b"reply"
             for count in (b"0", b"2"):
-                with pytest.raises(Internal):
+                with pytest.raises(Unimplemented):
                     await unary(connection, count)
+
+    async def test_the_only_request_is_exactly_one(self) -> None:
+        taken: list[bytes] = []
+
+        async def take(stream: ServerStream) -> None:
+            try:
+                taken.append(await stream.only_request())
+            except Error as error:
+                await stream.finish(error)
+                return
+            await stream.send(b"reply")
+            await stream.finish(None)
+
+        async with self.serving(take) as connection:
+            assert await unary(connection, b"one") == b"reply"
+            for requests in ([], [b"one", b"two"]):
+                stream = await open_call(connection)
+                for request in requests:
+                    await stream.send(request)
+                await stream.end()
+                with pytest.raises(Unimplemented, match="takes one request"):
+                    await self.soon(stream.receive())
+        assert taken == [b"one"]
 
     # Metadata
 
