@@ -18,6 +18,7 @@ from h2.settings import SettingCodes, Settings
 
 import micro_rt as micro
 from micro_rt.backends.grpc.client import GrpcConnection
+from micro_rt.backends.grpc.transport import GrpcTransport
 from micro_rt.backends.grpclib.transport import GrpclibTransport
 from micro_rt.context import CallInfo
 from micro_rt.metadata import EMPTY
@@ -306,6 +307,59 @@ async def test_a_server_that_sees_the_deadline_first_and_resets(engine: Engine) 
             await call(connection, timeout=0.1)
 
 
+SAID_TWICE = [*HEADERS, ("grpc-status", "9"), ("more", "of it")]
+"""Headers with a status, after which something follows."""
+
+
+async def outcome(connection: Connection, kind: str) -> tuple[list[bytes], micro.Code]:
+    """Makes a call; returns its replies and how it ended."""
+    replies: list[bytes] = []
+    try:
+        if kind == "unary":
+            return [await call(connection)], micro.Code.OK
+        stream = await connection.open("/a.B/C", "proto", EMPTY, None, CallInfo())
+        await stream.send(b"hello", end=True)
+        while True:
+            replies.append(await soon(stream.receive()))
+    except micro.EndOfStream:
+        return replies, micro.Code.OK
+    except micro.Error as error:
+        return replies, error.code
+
+
+@pytest.mark.parametrize("kind", ["unary", "stream"])
+async def test_a_status_in_the_headers_counts_only_if_nothing_follows(kind: str) -> None:
+    follow: list[Callable[[Peer, int], None]] = []
+
+    async def serve(peer: Peer) -> None:
+        async for stream in peer.requests():
+            peer.h2.send_headers(stream, SAID_TWICE)
+            follow[0](peer, stream)
+
+    def the_end(peer: Peer, stream: int) -> None:
+        peer.h2.send_data(stream, b"", end_stream=True)
+
+    def a_message(peer: Peer, stream: int) -> None:
+        peer.h2.send_data(stream, FRAME, end_stream=True)
+
+    def trailers(peer: Peer, stream: int) -> None:
+        peer.h2.send_headers(stream, [("grpc-status", "5")], end_stream=True)
+
+    def a_message_and_trailers(peer: Peer, stream: int) -> None:
+        peer.h2.send_data(stream, FRAME)
+        peer.h2.send_headers(stream, OK, end_stream=True)
+
+    async with server(GrpcTransport, serve) as connection:
+        for what, expected in (
+            (the_end, ([], micro.Code.FAILED_PRECONDITION)),
+            (a_message, ([b"hi"] if kind == "stream" else [], micro.Code.INTERNAL)),
+            (trailers, ([], micro.Code.NOT_FOUND)),
+            (a_message_and_trailers, ([b"hi"], micro.Code.OK)),
+        ):
+            follow[:] = [what]
+            assert await outcome(connection, kind) == expected, what.__name__
+
+
 @on_each_engine
 @pytest.mark.parametrize("data", [FRAME[:3], FRAME[:5], FRAME[:6]])
 async def test_a_message_that_is_cut_off_is_no_message(engine: Engine, data: bytes) -> None:
@@ -415,7 +469,7 @@ async def statuses(peer: Peer, count: int) -> dict[int, dict[str, str]]:
         (changed(content_type="application/grpc+json"), "200", micro.Code.UNIMPLEMENTED),
         (changed(content_type="application/grpc-web"), "415", micro.Code.UNKNOWN),
         (changed(content_type="application/json"), "415", micro.Code.UNKNOWN),
-        (REQUEST, "200", micro.Code.INVALID_ARGUMENT),  # no message
+        (REQUEST, "200", micro.Code.UNIMPLEMENTED),  # no message
     ],
 )
 async def test_a_request_that_is_wrong_is_told_so(headers: list[tuple[str, str]], http: str, code: micro.Code) -> None:

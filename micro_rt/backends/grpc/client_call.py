@@ -65,6 +65,7 @@ class BaseCall:
         "_link",
         "_pairs",
         "_path",
+        "_said",
         "_sent",
         "_slot",
         "_stream",
@@ -94,6 +95,8 @@ class BaseCall:
         self._slot: Slot | None = None
         self._compression = ""
         """Of the messages of the answer."""
+        self._said: Trailers | None = None
+        """What the headers say about the end although they are not the end: it counts if nothing follows."""
 
     def expire_at(self, deadlines: Deadlines, deadline: float) -> None:
         """Has the call end at a deadline."""
@@ -128,10 +131,14 @@ class BaseCall:
                 self._compression = head.compression
             if ended:
                 self._end_early(no_status(self._path, self._link.address))
-        elif head.trailers is not None:
+        elif head.trailers is None:
+            self._end_early(error_of_head(head, self._path, self._link.address))
+        elif ended or not head.may_go_on:
             self._finish(head.trailers, alone=True)
         else:
-            self._end_early(error_of_head(head, self._path, self._link.address))
+            self._info.headers = head.metadata
+            self._compression = head.compression
+            self._said = head.trailers
 
     def on_trailers(self, fields: Any) -> None:
         """Takes the trailers, which end the answer."""
@@ -186,6 +193,17 @@ class BaseCall:
         """Ends the call, and its stream."""
         self._drop()
         self._ended(error)
+
+    def _end_without_trailers(self, *, empty: bool) -> None:
+        """Ends the call: the answer has ended with data.
+
+        Args:
+            empty: whether there was none.
+        """
+        if self._said is not None and empty:
+            self._finish(self._said, alone=True)
+        else:
+            self._end_early(no_status(self._path, self._link.address))
 
     def _drop(self) -> None:
         """Ends the stream, or the wait for one."""

@@ -22,7 +22,7 @@ from micro_rt.backends.grpc.client_call import BaseCall
 from micro_rt.backends.grpc.client_link import ClientLink
 from micro_rt.backends.grpc.fields import Pairs
 from micro_rt.backends.grpc.framing import PREFIX_BYTES, MessageReader, compressed_frame, frame
-from micro_rt.backends.grpc.replies import Trailers, error_of_deadline, error_of_status, lost, no_status
+from micro_rt.backends.grpc.replies import Trailers, error_of_deadline, error_of_status, lost
 from micro_rt.context import CallInfo
 from micro_rt.errors import Cancelled, EndOfStream, Error
 from micro_rt.http2.errors import NoMoreStreamsError, TooManyStreamsError
@@ -223,8 +223,10 @@ class GrpcClientStream(BaseCall, ClientStream):
         reader.feed(data)
         self._unacknowledged += len(data)
         waiter = self._readable
+        if data:
+            self._said = None
         if ended:
-            self._end_early(no_status(self._path, self._link.address))
+            self._end_without_trailers(empty=True)
         elif reader.refused:
             self._drop()  # ``take`` tells.
         elif reader.ready:

@@ -16,7 +16,7 @@ from micro_rt.backends.grpc.client_call import BaseCall
 from micro_rt.backends.grpc.client_link import ClientLink
 from micro_rt.backends.grpc.fields import Pairs
 from micro_rt.backends.grpc.framing import PREFIX_BYTES, MessageReader, read_prefix
-from micro_rt.backends.grpc.replies import Trailers, error_of_status, no_status
+from micro_rt.backends.grpc.replies import Trailers, error_of_status
 from micro_rt.context import CallInfo
 from micro_rt.errors import Error
 from micro_rt.http2.errors import BufferFullError, NoMoreStreamsError, TooManyStreamsError
@@ -59,6 +59,7 @@ class UnaryCall(BaseCall):
         self._sent = False
         self._slot = None
         self._compression = ""
+        self._said = None
         self._message = message
         self._reply: bytes | None = None
         self._reader: MessageReader | None = None
@@ -101,7 +102,7 @@ class UnaryCall(BaseCall):
         if data:
             self._take_part(data)
         if ended:
-            self._end_early(no_status(self._path, self._link.address))
+            self._end_without_trailers(empty=self._reply is None and self._reader is None)
 
     # Helpers
 

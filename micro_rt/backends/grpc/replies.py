@@ -4,8 +4,9 @@ Rules kept here, and why:
 
 - A section is read once, and what it means is noted on it: the decoder gives the same object again for the same octets,
   as most calls are answered alike.
-- A header section with ``grpc-status`` is the whole answer ("Trailers-Only"). Only such an answer can say that nothing
-  ran: a server that refuses a call says nothing before that.
+- A header section with ``grpc-status`` that ends the stream is the whole answer ("Trailers-Only"). Only such an answer can
+  say that nothing ran: a server that refuses a call says nothing before that. Where messages or trailers follow, its status
+  means nothing. Where nothing but the end of the stream follows it counts: proxies send that end in a frame of its own.
 - An answer that is not gRPC's is an error by its HTTP status, and what it holds is not looked at: proxies answer with
   HTML (http-grpc-status-mapping.md).
 - No control character of the server reaches a caller or a log, escapes in text included.
@@ -85,7 +86,7 @@ class Trailers:
 class Head:
     """What the header section of an answer says."""
 
-    __slots__ = ("compression", "content_type", "metadata", "ok", "problem", "status", "trailers")
+    __slots__ = ("compression", "content_type", "may_go_on", "metadata", "ok", "problem", "status", "trailers")
 
     def __init__(self, headers: Headers) -> None:
         fields = dict(headers)
@@ -98,26 +99,34 @@ class Head:
         self.metadata: Metadata = EMPTY
         self.trailers: Trailers | None = None
         """What it says about the end, if there is nothing else ("Trailers-Only")."""
+        self.may_go_on = False
+        """Whether messages may follow although there is a status."""
         self.problem = ""
         """Why it cannot be read, if so."""
         self.ok = False
-        """Whether messages follow."""
+        """Whether messages follow, and there is no status."""
         if malformed(headers):
             self.problem = "the headers of the reply break the rules of HTTP/2"
         elif self.status != "200":
             pass
         elif "grpc-status" in fields:
             self.trailers = Trailers(headers)
+            self.metadata = self.trailers.metadata
+            readable = not self.trailers.problem and content_subtype_of(self.content_type) is not None
+            self.may_go_on = readable and self._decompressible()
         elif content_subtype_of(self.content_type) is not None:
             try:
                 self.metadata = decode_metadata(headers)
-                self.ok = not self.compression or self.compression in ACCEPTED
+                self.ok = self._decompressible()
                 if not self.ok:
                     self.problem = (
                         f"the reply is compressed with {printable(encoding, _SHOWN)}, which was not asked for"
                     )
             except ValueError as error:
                 self.problem = f"the metadata of the reply cannot be read: {printable(str(error), _SHOWN)}"
+
+    def _decompressible(self) -> bool:
+        return not self.compression or self.compression in ACCEPTED
 
 
 def read_head(fields: Any) -> Head:
