@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -16,7 +17,18 @@ from pathlib import Path
 from tests.servers.cache import Say, Unobtainable, kept, run, show
 from tests.servers.pip import command
 
-__all__ = ["RECIPES", "Found", "consul", "etcd", "go_binary", "go_tool", "kafka", "pgbouncer", "postgresql"]
+__all__ = [
+    "RECIPES",
+    "Found",
+    "consul",
+    "etcd",
+    "go_binary",
+    "go_sources",
+    "go_tool",
+    "kafka",
+    "pgbouncer",
+    "postgresql",
+]
 
 CONSUL = "1.14.5"  # The last version that can be built as a Go module.
 ETCD = "3.7.3"
@@ -175,6 +187,33 @@ def go_tool(module: str, version: str, package: str = "", *, say: Say = show) ->
     clash = hashlib.sha256(f"{module} {package}".encode()).hexdigest()[:8]
     name = f"{title}-{version.removeprefix('v').replace('+', '-')}-{clash}"
     return _built(name, title, lambda work: _go_build(work, title, module, version, package, say), say)[0]
+
+
+def go_sources(module: str, version: str, folder: str, title: str, *, say: Say = show) -> Path:
+    """Returns a copy of a folder of a Go module that somebody published, downloaded the first time.
+
+    Args:
+        module: the path of the module.
+        version: of the module, with its ``v``.
+        folder: inside the module.
+        title: of the program whose ``go.sum`` has the checksum of the module.
+        say: shows progress.
+
+    Raises:
+        Unobtainable: it cannot be downloaded here; says why.
+    """
+
+    def make(work: Path) -> Path:
+        for name in ("go.mod", "go.sum"):
+            shutil.copy(_GO_MODULES / title / name, work)
+        place = work / "place"
+        _go(title, ["mod", "download", "-json", module], say, work)
+        shutil.copytree(Path(json.loads((work / ".output").read_text())["Dir"]) / folder, place)
+        for each in (place, *place.rglob("*")):
+            each.chmod(each.stat().st_mode | 0o200)  # Go keeps its modules read-only.
+        return place
+
+    return _built(f"{title}-{folder.replace('/', '-')}-{version.removeprefix('v')}", title, make, say)[0]
 
 
 def go_binary(folder: Path, package: str = ".", *, say: Say = show) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.servers.cache import Say, show
-from tests.servers.obtain import go_tool
+from tests.servers.obtain import go_sources, go_tool
 
 __all__ = ["TOOLS", "GoTool"]
 
@@ -29,8 +29,17 @@ class GoTool:
         """
         return go_tool(self.module, self.version, f"{self.module}/{self.package}", say=say)
 
+    def sources(self, folder: str, say: Say = show) -> Path:
+        """Returns a copy of a folder of the module, downloaded the first time.
+
+        Raises:
+            Unobtainable: it cannot be downloaded here; says why.
+        """
+        return go_sources(self.module, self.version, folder, self.package.rpartition("/")[2], say=say)
+
 
 TOOLS: Mapping[str, GoTool] = {
+    "connectconformance": GoTool("connectrpc.com/conformance", "v1.0.7", "cmd/connectconformance"),
     "ghz": GoTool("github.com/bojand/ghz", "v0.93.0", "cmd/ghz"),
     "grpcurl": GoTool("github.com/fullstorydev/grpcurl", "v1.9.4", "cmd/grpcurl"),
     "h2spec": GoTool("github.com/summerwind/h2spec", "v2.2.1+incompatible", "cmd/h2spec"),
