@@ -16,6 +16,7 @@ Rules kept here, and why:
 - After a refusal nothing more is written: our half of the connection has ended.
 - Closing sends close_notify. A connection that ends without it counts as lost, as one without TLS does: a protocol that
   must know whether everything arrived has to say so itself, as HTTP/2 does.
+- A server takes no session that is resumed: whoever resumes one shows no certificate. Its context should offer none.
 - A client of TLS 1.3 finishes its handshake before the server checks the client's certificate. Only data of the server
   shows that the client was accepted.
 """
@@ -77,6 +78,7 @@ class Secured(asyncio.Protocol):
         self.tls: ssl.SSLObject = context.wrap_bio(
             self._incoming, self._outgoing, server_side=server_side, server_hostname=server_hostname
         )
+        self._server_side = server_side
         self._made = made
         self._patience = patience
         self._refused = refused
@@ -181,15 +183,22 @@ class Secured(asyncio.Protocol):
         if raw is None:
             return
         if self._needed is not None and spoken != self._needed:
-            self._over = True
-            self._refused(f"it does not agree on {self._needed} (ALPN)")
-            self.say_goodbye()
-            raw.close()
+            self._leave_out(raw, f"it does not agree on {self._needed} (ALPN)")
+            return
+        if self._server_side and self.tls.session_reused:
+            self._leave_out(raw, "it resumed a session of TLS, and showed no certificate")
             return
         self._protocol = self._made(spoken)
         self._transport = SecureTransport(self, raw)
         self._protocol.connection_made(self._transport)
         self._read()
+
+    def _leave_out(self, raw: asyncio.Transport, reason: str) -> None:
+        """Ends the connection after a handshake that went well."""
+        self._over = True
+        self._refused(reason)
+        self.say_goodbye()
+        raw.close()
 
     def _refuse(self, error: Exception) -> None:
         """Ends the connection: sends the alert, and lets the other side read it."""

@@ -133,7 +133,14 @@ class TlsFiles:
 
     @property
     def server(self) -> ssl.SSLContext:
-        """The context of a connection that a client has opened."""
+        """The context of a connection that a client has opened.
+
+        With TLS 1.2 it is a new one for each connection: sessions are kept by a context, cannot be turned off, and a client that
+        resumes one shows no certificate.
+        """
+        if self._tls.least == "1.2":
+            with suppress(FailedPrecondition, OSError, ValueError):  # The files are being replaced.
+                return self._server_context()
         return self._server
 
     @property
@@ -211,21 +218,32 @@ class TlsFiles:
         tls = self._tls
         client = client_context("the service", ca=tls.roots, cert=tls.cert, key=tls.key, option="roots")
         client.minimum_version = _LEAST[tls.least]
+        client.verify_flags |= _STRICT
+        client.set_ciphers(_CIPHERS)
         client.set_alpn_protocols(_PROTOCOLS)
+        return self._server_context(), client
+
+    def _server_context(self) -> ssl.SSLContext:
+        tls = self._tls
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         server.minimum_version = _LEAST[tls.least]
         server.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
         server.num_tickets = 0
+        server.set_ciphers(_CIPHERS)
         server.set_alpn_protocols(_PROTOCOLS)
         if tls.cert:
             load_certificate(server, "the service", tls.cert, tls.key)
         clients = tls.clients or ("required" if tls.roots else "ignored")
         if clients != "ignored":
             server.load_verify_locations(tls.roots)
-            server.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+            server.verify_flags |= _STRICT
             server.verify_mode = ssl.CERT_REQUIRED if clients == "required" else ssl.CERT_OPTIONAL
-        return server, client
+        return server
 
 
+_STRICT: Final = ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+"""How certificates are checked: as RFC 5280 says. From Python 3.13 on, that is what clients do anyway; here all do on each."""
+_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""What HTTP/2 allows of TLS 1.2 (RFC 9113, section 9.2.2). The ciphers of TLS 1.3 are not chosen by this."""
 _LARGEST: Final = 4 << 20
 """Bytes of a file that are looked at for a change."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime
 import gc
+import ipaddress
 import logging
 import shutil
 import socket
@@ -21,6 +22,9 @@ from typing import Any
 import grpc
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 import micro_rt as micro
 from micro_rt.backends.grpc.transport import GrpcTransport
@@ -190,6 +194,55 @@ async def test_a_server_that_is_refused_and_the_client_say_why(
     async with serving(server_tls, ours.tls()) as (_, _, client):
         assert reason in await refused(client)
         await eventually(lambda: any(reason in line for line in lines(caplog)), lambda: lines(caplog))
+
+
+def break_the_rules(issued: Issued) -> None:
+    """Writes a certificate that does not say which key has signed it, against RFC 5280, section 4.2.1.1; and its authority."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "lax")])
+    usage = x509.KeyUsage(
+        digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False, key_encipherment=False,
+        data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+    begun = (
+        x509.CertificateBuilder()
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+    )
+    root = (
+        begun.subject_name(name)
+        .serial_number(1)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(usage, critical=True)
+    )
+    addresses = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    leaf = begun.subject_name(x509.Name([])).serial_number(2).add_extension(addresses, critical=True)
+    pem = serialization.Encoding.PEM
+    issued.roots.write_bytes(root.sign(key, hashes.SHA256()).public_bytes(pem))
+    issued.cert.write_bytes(leaf.sign(key, hashes.SHA256()).public_bytes(pem))
+    issued.key.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+
+
+async def test_a_certificate_that_breaks_rfc_5280_is_refused_on_each_python(
+    ours: Issued, caplog: pytest.LogCaptureFixture
+) -> None:
+    break_the_rules(ours)
+    plain = ssl.create_default_context(cafile=str(ours.roots))
+    plain.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python has it from 3.13 on.
+    plain.set_alpn_protocols(["h2"])
+    server_tls = micro.Tls(cert=str(ours.cert), key=str(ours.key))
+    async with serving(server_tls, micro.Tls(roots=str(ours.roots))) as (lab, server, client):
+        assert server.node is not None
+        said = await refused(client)
+        assert "Missing Authority Key Identifier" in said, said
+        await eventually(lambda: any("is not acceptable" in line for line in lines(caplog)), lambda: lines(caplog))
+        assert not lab.ran
+        host, _, port = server.node.address.rpartition(":")
+        _, writer = await soon(asyncio.open_connection(host, int(port), ssl=plain))
+        writer.close()  # Only the strict check is why.
 
 
 async def test_a_client_without_tls_is_told_that_the_port_takes_it(
@@ -404,29 +457,35 @@ async def test_files_change_under_load_and_no_call_and_no_stream_fails(
     authority: trustme.CA, ours: Issued, size: Size, figures: Figures
 ) -> None:
     swaps, moves, rate = size(20, ci=4), 3 if size.full else 1, 500
-    done, failed, talks = 0, list[BaseException](), 0
+    done, failed, talks, open_calls = 0, list[BaseException](), 0, 0
     # Connections end gently all the time, so that calls need new ones: with the files of that moment.
     limits = micro.Limits(age=0.2)
     async with serving(ours.tls(), ours.tls(), limits=limits) as (_, server, client):
         over = asyncio.Event()
 
         async def call() -> None:
-            nonlocal done
+            nonlocal done, open_calls
             try:
                 await client.act(Text(value="hi"))
                 done += 1
             except micro.Error as error:
                 failed.append(error)
+            finally:
+                open_calls -= 1
 
         async def load() -> None:
+            nonlocal open_calls
             began = asyncio.get_running_loop().time()
             async with asyncio.TaskGroup() as calls:
                 made = 0
                 while not over.is_set():
                     due = (asyncio.get_running_loop().time() - began) * rate
-                    for _ in range(min(int(due) - made, rate)):  # Slower than that only where the machine is.
+                    for _ in range(
+                        min(int(due) - made, 100 - open_calls)
+                    ):  # Slower than that only where the machine is.
                         calls.create_task(call())
                         made += 1
+                        open_calls += 1
                     await asyncio.sleep(0.01)
 
         async def talk() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from micro_rt.kit.secured import Secured, Turns
-from tests.helpers.waiting import eventually
+from tests.helpers.waiting import PATIENCE, eventually
 from tests.servers.certificates import Certificates
 
 
@@ -169,3 +170,39 @@ async def test_a_handshake_that_stops_is_cut_unless_the_event_loop_was_blocked(
         too_late()
         assert pair.wire.aborted
     monkeypatch.undo()
+
+
+async def test_a_session_that_is_resumed_is_refused(tmp_path: Path) -> None:
+    certificates, refusals, heard = Certificates(tmp_path / "certificates"), list[str](), list[Heard]()
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.maximum_version = ssl.TLSVersion.TLSv1_2  # It keeps sessions, as every context does.
+    ours.load_cert_chain(certificates.certificate, certificates.key)
+    theirs = certificates.context(client=False)
+
+    def made(_: str | None) -> Heard:
+        heard.append(Heard())
+        return heard[-1]
+
+    def accept() -> Secured:
+        return Secured(ours, made, server_side=True, patience=60.0, refused=refusals.append)
+
+    def connect(port: int, session: ssl.SSLSession | None) -> tuple[ssl.SSLSession | None, bool]:
+        raw = socket.create_connection(("127.0.0.1", port))
+        with theirs.wrap_socket(raw, server_hostname="127.0.0.1", session=session) as secure:
+            secure.sendall(b"hi")
+            secure.settimeout(PATIENCE)
+            if session is not None:
+                with contextlib.suppress(ConnectionError):
+                    assert secure.recv(1) == b""
+            return secure.session, bool(secure.session_reused)
+
+    server = await asyncio.get_running_loop().create_server(accept, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        session, reused = await asyncio.to_thread(connect, port, None)
+        assert (session is not None, reused, refusals) == (True, False, [])
+        await eventually(lambda: [each.data for each in heard] == [b"hi"])
+        _, reused = await asyncio.to_thread(connect, port, session)
+        assert reused
+    assert refusals == ["it resumed a session of TLS, and showed no certificate"]
+    assert len(heard) == 1
