@@ -1,4 +1,4 @@
-"""Makes the suite's calls: ``python -m tests.interop.connect.client [uvloop]``."""
+"""Makes the suite's calls: ``python -m tests.interop.connect.client asyncio|uvloop``."""
 
 from __future__ import annotations
 

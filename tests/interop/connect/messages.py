@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 
 import micro_rt as micro
 
-__all__ = ["ALGORITHMS", "arguments", "described", "headers", "packed", "pairs", "raised", "read", "run", "write"]
+__all__ = ["ALGORITHMS", "described", "headers", "packed", "pairs", "raised", "read", "run", "write"]
 
 M = TypeVar("M", bound=Message)
 
@@ -29,18 +29,14 @@ ALGORITHMS = {
 }
 
 
-def arguments() -> Any:
-    """Returns how to run an event loop: ``asyncio.run`` or uvloop's, as the one argument of the program says."""
+def run(main: Any) -> None:
+    """Runs a program on the event loop that its argument names."""
     if sys.argv[1:] == ["uvloop"]:
         import uvloop
 
-        return uvloop.run
-    return asyncio.run
-
-
-def run(main: Any) -> None:
-    """Runs a program, on the loop that its argument names."""
-    arguments()(main)
+        uvloop.run(main)
+    else:
+        asyncio.run(main)
 
 
 def read(kind: type[M]) -> M | None:

@@ -1,4 +1,4 @@
-"""Serves the suite's service: ``python -m tests.interop.connect.server [uvloop]``."""
+"""Serves the suite's service: ``python -m tests.interop.connect.server asyncio|uvloop``."""
 
 from __future__ import annotations
 
