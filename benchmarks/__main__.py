@@ -32,6 +32,7 @@ BENCHMARKS: Mapping[str, Callable[[Plan], Iterator[Table]]] = {
     "unary": unary.run,
     "streams": streams.run,
     "engine": engine.run,
+    "tls": engine.run_tls,
     "connections": connections.run,
     "path": path.run,
     "budget": budget.run,
@@ -47,6 +48,7 @@ USUAL = (
     "unary",
     "streams",
     "engine",
+    "tls",
     "connections",
     "path",
     "budget",
@@ -64,6 +66,7 @@ Measures micro-rt against its peers in one run; docs/benchmarks.md says what the
   unary      small unary calls between two processes, 1, 16 and 128 at a time
   streams    server streaming, and ping-pong on bidirectional streams
   engine     servers under a load of grpc-go's client, and clients against grpc-go's server
+  tls        the same with TLS on all connections, and what that costs
   connections  one hostile client beside a good one, connections without a call, and calls that wait
   path       what resolving, selecting and interceptors cost alone
   budget     what each part of a unary call costs, without sockets

@@ -11,7 +11,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -34,19 +34,26 @@ class Child:
         home: the state folder of its registry.
         wrapper: a command that the child is started by, such as a profiler.
         program: is run instead of Python with a module, if given.
+        environment: variables to set.
     """
 
     def __init__(
-        self, module: str, *arguments: str, home: str, wrapper: tuple[str, ...] = (), program: Path | None = None
+        self,
+        module: str,
+        *arguments: str,
+        home: str,
+        wrapper: tuple[str, ...] = (),
+        program: Path | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._command = [*wrapper, *((str(program),) if program else (sys.executable, "-m", module)), *arguments]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("MICRO_")}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("MICRO_")}
         # A session of its own: Ctrl-C reaches the run only, and the run ends the child.
         self._process = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**environment, "MICRO_HOME": home},
+            env={**inherited, **(environment or {}), "MICRO_HOME": home},
             text=True,
             start_new_session=True,
         )

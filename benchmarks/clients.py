@@ -7,6 +7,7 @@ input does. With a third argument, ``register``, it registers the server itself:
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sys
 import time
@@ -20,7 +21,7 @@ from typing import Any
 
 from benchmarks.children import answer, run
 from benchmarks.protos.bench_pb2 import Item
-from benchmarks.servers import ECHO, PING_PONG, REPEAT
+from benchmarks.servers import CERT, ECHO, PING_PONG, REPEAT, ROOTS, of_file, tls
 
 LARGE = 1 << 20
 """Bytes of a large message."""
@@ -55,7 +56,8 @@ async def micro(_: str, transport: str = "grpc") -> AsyncGenerator[Calls]:
     import micro_rt
     from benchmarks.protos.bench_micro import BenchClient
 
-    async with micro_rt.Service("caller", registry="local:", transport=transport, selector="round_robin") as service:
+    caller = micro_rt.Service("caller", registry="local:", transport=transport, selector="round_robin", tls=tls())
+    async with caller as service:
         client = BenchClient(service, target="bench")
 
         def traced(item: Item) -> Awaitable[Item]:
@@ -121,10 +123,14 @@ async def grpclib(address: str) -> AsyncGenerator[Calls]:
 @asynccontextmanager
 async def grpcio(address: str) -> AsyncGenerator[Calls]:
     """Calls with grpcio's asyncio client, as its generated code would."""
-    aio: Any = import_module("grpc").aio  # it comes without types
+    grpc: Any = import_module("grpc")  # it comes without types
     codec = {"request_serializer": Item.SerializeToString, "response_deserializer": Item.FromString}
 
-    async with aio.insecure_channel(address) as channel:
+    if CERT in os.environ:
+        connected = grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(of_file(ROOTS)))
+    else:
+        connected = grpc.aio.insecure_channel(address)
+    async with connected as channel:
         echo = channel.unary_unary(ECHO, **codec)
         repeating = channel.unary_stream(REPEAT, **codec)
         playing = channel.stream_stream(PING_PONG, **codec)

@@ -10,15 +10,20 @@ from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.children import Child, allow_files, free_address, loop_name
 from benchmarks.measure import Plan, Spread, take_turns
+from benchmarks.servers import CERT, KEY, ROOTS
 from benchmarks.table import Table
+from tests.servers.certificates import Certificates
 
 __all__ = ["run"]
 
 NAMES = {"micro": "micro-rt", "micro_grpclib": "micro-rt on grpclib"}
+TLS = "micro_tls"
+IDLE_NAMES = {**NAMES, TLS: "micro-rt with TLS"}
 ATTACKS: Mapping[str, str] = {
     "resets": "calls that are reset at once (rapid reset)",
     "announced": "a message announced as 4 GiB",
@@ -68,9 +73,13 @@ def _served(name: str, *others: str) -> Generator[tuple[Child, ...]]:
     """Starts a server, and for each role a process that connects to it."""
     with ExitStack() as stack:
         home = stack.enter_context(TemporaryDirectory(prefix="micro-rt-bench-"))
-        address = free_address()
-        server = stack.enter_context(Child("benchmarks.servers", name, address, home=home))
-        clients = [Child("benchmarks.connections_child", role, address, home=home) for role in others]
+        address, tls = free_address(), dict[str, str]()
+        if name == TLS:
+            files = Certificates(Path(home) / "tls")
+            tls = {CERT: str(files.certificate), KEY: str(files.key), ROOTS: str(files.ca)}
+        stack_name = "micro" if name == TLS else name
+        server = stack.enter_context(Child("benchmarks.servers", stack_name, address, home=home, environment=tls))
+        clients = [Child("benchmarks.connections_child", role, address, home=home, environment=tls) for role in others]
         yield (server, *map(stack.enter_context, clients))
 
 
@@ -126,17 +135,18 @@ def _idle(plan: Plan) -> Table:
             idle.ask(seconds=seconds)
             return Idle((after - before) / count, (server.ask() - cpu) / seconds)
 
-    found = take_turns(tuple(NAMES), plan.count(3, 1), measure, plan.progress)
+    found = take_turns(tuple(IDLE_NAMES), plan.count(3, 1), measure, plan.progress)
     rows = [
         [
-            NAMES[name],
+            IDLE_NAMES[name],
             found.spread(name, lambda idle: idle.memory / KIB).text(1),
             found.spread(name, lambda idle: idle.cpu * 100).text(2),
         ]
         for name in found.results
     ]
     columns = ["", "KiB each", "% of a core, all"]
-    return Table(f"{count:,} connections without a call", columns, rows, [f"All on {loop_name()}. Goal: 8 KiB."])
+    notes = [f"All on {loop_name()}. Goal: 8 KiB of clear text."]
+    return Table(f"{count:,} connections without a call", columns, rows, notes)
 
 
 def _waiting(plan: Plan) -> Table:

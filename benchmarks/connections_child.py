@@ -7,6 +7,8 @@ with them. The last two write their frames themselves: no library would.
 from __future__ import annotations
 
 import asyncio
+import os
+import ssl
 import struct
 import sys
 import time
@@ -16,7 +18,7 @@ from typing import Any
 
 from benchmarks.children import allow_files, answer, run
 from benchmarks.protos.bench_pb2 import Item
-from benchmarks.servers import ECHO
+from benchmarks.servers import CERT, ECHO, ROOTS
 
 DATA, HEADERS, RST_STREAM, SETTINGS, WINDOW_UPDATE = 0, 1, 3, 4, 8
 FIRST_WINDOW = 65_535
@@ -149,8 +151,12 @@ class Idle:
         host, _, port = self._address.rpartition(":")
         count = question.get("count", 0)
         allow_files(count + 1_000)
+        tls = None
+        if CERT in os.environ:
+            tls = ssl.create_default_context(cafile=os.environ[ROOTS])
+            tls.set_alpn_protocols(["h2"])
         for _ in range(count):
-            reader, writer = await asyncio.open_connection(host, int(port))
+            reader, writer = await asyncio.open_connection(host, int(port), ssl=tls)
             writer.write(HELLO)
             await reader.readexactly(9)  # The server's SETTINGS begin.
             self._open.append((reader, writer))

@@ -6,18 +6,23 @@ they give back what they are sent.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from benchmarks.children import answer, run
 from benchmarks.protos.bench_pb2 import Item
 
-__all__ = ["ECHO", "PING_PONG", "REPEAT"]
+__all__ = ["CERT", "ECHO", "KEY", "PING_PONG", "REPEAT", "ROOTS", "of_file", "tls"]
+
+CERT, KEY, ROOTS = "BENCH_TLS_CERT", "BENCH_TLS_KEY", "BENCH_TLS_ROOTS"
+"""Environment variables that name files: where they are set, connections have TLS."""
 
 ECHO, REPEAT, PING_PONG = "/bench.Bench/Echo", "/bench.Bench/Repeat", "/bench.Bench/PingPong"
 
@@ -41,7 +46,9 @@ async def micro(address: str, transport: str = "grpc", streams: int = 0) -> Asyn
                 yield request
 
     limits = micro_rt.Limits(streams=streams) if streams else None
-    service = micro_rt.Service("bench", registry="local:", transport=transport, address=address, limits=limits)
+    service = micro_rt.Service(
+        "bench", registry="local:", transport=transport, address=address, limits=limits, tls=tls(serves=True)
+    )
     service.handle(Bench())
     async with service:
         yield
@@ -110,12 +117,29 @@ async def grpcio(address: str) -> AsyncGenerator[None]:
     }
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench.Bench", methods),))
-    server.add_insecure_port(address)
+    if CERT in os.environ:
+        server.add_secure_port(address, grpc.ssl_server_credentials([(of_file(KEY), of_file(CERT))]))
+    else:
+        server.add_insecure_port(address)
     await server.start()
     try:
         yield
     finally:
         await server.stop(None)
+
+
+def tls(*, serves: bool = False) -> Any:
+    """Returns the ``micro.Tls`` of a service; None if connections have none."""
+    import micro_rt
+
+    if CERT not in os.environ:
+        return None
+    return micro_rt.Tls(cert=os.environ[CERT], key=os.environ[KEY]) if serves else micro_rt.Tls(roots=os.environ[ROOTS])
+
+
+def of_file(variable: str) -> bytes:
+    """Returns what the file holds that an environment variable names."""
+    return Path(os.environ[variable]).read_bytes()
 
 
 STACKS: Mapping[str, Callable[[str], AbstractAsyncContextManager[None]]] = {

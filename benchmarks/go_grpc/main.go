@@ -4,7 +4,7 @@
 //	go_grpc client HOST:PORT
 //
 // It uses one core, prints READY, answers each line of JSON with one, and ends with its standard input: see
-// benchmarks/children.py. A server tells the CPU seconds that it has used. A client makes calls as it is asked to.
+// benchmarks/children.py. Connections have TLS where BENCH_TLS_CERT, BENCH_TLS_KEY and BENCH_TLS_ROOTS name files. A server tells the CPU seconds that it has used. A client makes calls as it is asked to.
 package main
 
 import (
@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -89,7 +90,13 @@ func serve(address string) func(question) any {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := grpc.NewServer()
+	options := []grpc.ServerOption{}
+	if file := os.Getenv("BENCH_TLS_CERT"); file != "" {
+		secured, err := credentials.NewServerTLSFromFile(file, os.Getenv("BENCH_TLS_KEY"))
+		must(err)
+		options = append(options, grpc.Creds(secured))
+	}
+	server := grpc.NewServer(options...)
 	server.RegisterService(&grpc.ServiceDesc{
 		ServiceName: "bench.Bench",
 		HandlerType: (*any)(nil),
@@ -158,7 +165,13 @@ type load struct {
 }
 
 func newLoad(address string) *load {
-	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	secured := insecure.NewCredentials()
+	if file := os.Getenv("BENCH_TLS_ROOTS"); file != "" {
+		var err error
+		secured, err = credentials.NewClientTLSFromFile(file, "")
+		must(err)
+	}
+	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(secured))
 	if err != nil {
 		log.Fatal(err)
 	}
