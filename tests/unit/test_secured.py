@@ -206,3 +206,33 @@ async def test_a_session_that_is_resumed_is_refused(tmp_path: Path) -> None:
         assert reused
     assert refusals == ["it resumed a session of TLS, and showed no certificate"]
     assert len(heard) == 1
+
+
+MEMORY = Path("/proc/self/status")
+
+
+def resident() -> int:
+    """Returns the bytes of memory that this process has."""
+    return next(int(line.split()[1]) for line in MEMORY.read_text().splitlines() if line.startswith("VmRSS:")) * 1024
+
+
+@pytest.mark.skipif(not MEMORY.exists(), reason="only Linux tells how much memory a process has")
+async def test_a_connection_keeps_no_large_buffers(tmp_path: Path) -> None:
+    pairs: list[Pair] = []
+    size, count = 512 << 10, 60
+    grown = list[int]()
+    for number in range(count):
+        (tmp_path / str(number)).mkdir()
+        pair = Pair(tmp_path / str(number))
+        pairs.append(pair)
+        pair.secured.data_received(await pair.shake_hands())
+        await eventually(lambda pair=pair: pair.heard.transport)
+    before = resident()
+    for pair in pairs:
+        data = b"".join([pair.encrypted(bytes(16_000)) for _ in range(size // 16_000)])
+        pair.secured.data_received(data)
+        assert len(pair.heard.data) == size // 16_000 * 16_000
+        pair.heard.transport.write(bytes(size))
+        pair.heard.data, pair.wire.written = b"", b""
+        grown.append(resident() - before)
+    assert grown[-1] < count * 200_000, grown
