@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import asyncio
 from copy import copy
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from micro_rt.backends.grpc.client_call import BaseCall
 from micro_rt.backends.grpc.client_link import ClientLink
 from micro_rt.backends.grpc.fields import Pairs
-from micro_rt.backends.grpc.framing import PREFIX_BYTES, MessageReader, compressed_frame, frame
+from micro_rt.backends.grpc.framing import PREFIX_BYTES, MessageReader, compressed_frame, frame, pack_prefix
 from micro_rt.backends.grpc.replies import Trailers, error_of_deadline, error_of_status, lost
 from micro_rt.context import CallInfo
 from micro_rt.errors import Cancelled, EndOfStream, Error
@@ -33,6 +33,8 @@ from micro_rt.transport.limits import too_large
 
 __all__ = ["PIECE", "GrpcClientStream"]
 
+_FRAME: Final = 16 << 10
+"""Bytes that every peer takes in one frame."""
 PIECE: Final = 256 << 10
 """Bytes of a message that wait in a stream at most."""
 _BURST: Final = 64 << 10
@@ -146,14 +148,18 @@ class GrpcClientStream(BaseCall, ClientStream):
         try:
             if self._encoding and self._info.compression != "":
                 data = await compressed_frame(self._encoding, message)
-            else:
+            elif len(message) < PIECE:
                 data = frame(message)
+            else:  # Only what the first frame has is copied.
+                data = pack_prefix(0, len(message)) + message[: _FRAME - PREFIX_BYTES]
+                await self._send(data, False)
+                view = memoryview(message)[_FRAME - PREFIX_BYTES :]
+                await self._send_pieces(view, end)
+                return
             if len(data) <= PIECE:
                 await self._send(data, end)
             else:
-                for start in range(0, len(data), PIECE):
-                    stop = start + PIECE
-                    await self._send(data[start:stop], end and stop >= len(data))
+                await self._send_pieces(memoryview(data), end)
         except asyncio.CancelledError:
             self.cancel()  # Part of the message may be out, and nothing can follow it.
             raise
@@ -247,6 +253,12 @@ class GrpcClientStream(BaseCall, ClientStream):
             waiter.set_result(True)
 
     # Helpers
+
+    async def _send_pieces(self, view: memoryview, end: bool) -> None:
+        """Sends data piece by piece; raises as ``_send`` does."""
+        for start in range(0, len(view), PIECE):
+            stop = start + PIECE
+            await self._send(cast("bytes", view[start:stop]), end and stop >= len(view))
 
     async def _send(self, data: bytes, end: bool) -> None:
         """Sends data, and waits until all of it is sent.

@@ -341,28 +341,31 @@ class ServerCall(Incoming):
 
     async def _send_held(self) -> None:
         """Sends what is held, and waits until no more than a piece of it waits for the window."""
-        link, stream = self._link, self._stream
-        data = b"".join(self._held)
+        link, stream, held = self._link, self._stream, self._held
+        http2 = link.http2
+        size = min(max(http2.window(stream), SEND_PIECE), _WRITE)
+        if len(held) == 2:  # One message: only what its first piece has is copied.
+            position = size - PREFIX_BYTES
+            piece, data = held[0] + held[1][:position], held[1]
+        else:
+            data = b"".join(held)
+            piece, position = data[:size], size
         self._drop_held()
         self._begin_response()
         link.moved = True
-        http2 = link.http2
-        if len(data) <= SEND_PIECE:
-            http2.send_data(stream, data)
-            link.flush()
-            return
         view = memoryview(data)
-        position = 0
-        try:
-            while position < len(data):
-                if link.paused or stream.queue is not None:
-                    await self._writable()
-                size = min(max(http2.window(stream), SEND_PIECE), _WRITE)
-                http2.send_data(stream, cast("bytes", view[position : position + size]))
-                position += size
-                link.flush()
-        finally:
-            self._torn = position < len(data)
+        self._torn = True
+        while True:
+            http2.send_data(stream, piece)
+            link.flush()
+            if position >= len(view):
+                break
+            if link.paused or stream.queue is not None:
+                await self._writable()
+            size = min(max(http2.window(stream), SEND_PIECE), _WRITE)
+            piece = cast("bytes", view[position : position + size])
+            position += size
+        self._torn = False
 
     def _begin_response(self) -> None:
         if not self._started:
