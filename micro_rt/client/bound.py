@@ -33,7 +33,7 @@ The rules that it keeps, and why:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
@@ -120,19 +120,16 @@ class BoundMethod:
         self._attempt_timeout = retry.attempt_timeout if retry.repeatable(method) else None
         send: UnaryNext = self._send
         chain = chain_unary(interceptors, send)
-        self._unary = send if chain is send else partial(_within_deadline, chain)
+        self._unary: Callable[[Any, ClientCall], Coroutine[Any, Any, Any]]
+        self._unary = self._send if chain is send else partial(_intercepted, chain)
         self.stream_chain: StreamNext | None = None
         """The stream interceptors around the end of a stream; None if there are none."""
 
-    async def unary(
+    def unary(
         self, request: Any, timeout: float | None, metadata: MetadataLike | None, info: CallInfo | None
-    ) -> Any:
-        """Makes a unary call."""
-        try:
-            return await self._unary(request, self.start(timeout, metadata, info))
-        except Error as error:
-            error.outgoing = True
-            raise
+    ) -> Coroutine[Any, Any, Any]:
+        """Returns a unary call, whose clock runs from now on."""
+        return self._unary(request, self.start(timeout, metadata, info))
 
     def start(self, timeout: float | None, metadata: MetadataLike | None, info: CallInfo | None) -> ClientCall:
         """Starts the clock of a call: the earlier of its own deadline and that of the call being served here."""
@@ -227,47 +224,53 @@ class BoundMethod:
 
     async def _send(self, request: Any, call: ClientCall) -> Any:
         """The end of a unary call: to a node, and to another one if that fails in a way that allows it."""
-        message = self.encode(request)
-        rules = self.rules_of(call.info)
-        service_nodes = self.service_nodes(call)
-        attempts: Attempts | None = None
-        remote = service_nodes.pick()
-        info = call.info
-        while True:
-            if remote is None:
-                attempts = attempts or Attempts(service_nodes, call, self.retry)
-                remote = await attempts.next()
-            else:
-                info.attempts += 1
-                info.node = remote.node.id
-                info.peer = remote.node.address
-            remote.in_flight += 1
-            deadline = call.deadline if self._attempt_timeout is None else self._attempt_deadline(call)
-            try:
-                if not remote.connected and len(service_nodes.nodes) > 1:
-                    await remote.connect(deadline)
-                connection, metadata = remote.connection, remote.addressed(call.metadata)
-                if rules is None or not self._understood(connection, rules):
-                    data = await connection.unary(self._path, self._content_subtype, metadata, deadline, info, message)
+        try:
+            message = self.encode(request)
+            rules = self.rules_of(call.info)
+            service_nodes = self.service_nodes(call)
+            attempts: Attempts | None = None
+            remote = service_nodes.pick()
+            info = call.info
+            while True:
+                if remote is None:
+                    attempts = attempts or Attempts(service_nodes, call, self.retry)
+                    remote = await attempts.next()
                 else:
-                    data = await cast("Any", connection).unary(
-                        self._path, self._content_subtype, metadata, deadline, info, message, rules
-                    )
-            except Error as error:
-                failure = error
-            except Exception as error:
-                failure = unexpected(self._path, remote, error)
-            else:
-                remote.answered()
-                service_nodes.budget.earn()
-                return self.decode(data)
-            finally:
-                remote.done()
-            attempts = attempts or Attempts(service_nodes, call, self.retry)
-            if deadline != call.deadline and failure.code is DeadlineExceeded.code:
-                failure = attempts.timed_out(remote, failure)
-            await attempts.failed(remote, failure)
-            remote = None
+                    info.attempts += 1
+                    info.node = remote.node.id
+                    info.peer = remote.node.address
+                remote.in_flight += 1
+                deadline = call.deadline if self._attempt_timeout is None else self._attempt_deadline(call)
+                try:
+                    if not remote.connected and len(service_nodes.nodes) > 1:
+                        await remote.connect(deadline)
+                    connection, metadata = remote.connection, remote.addressed(call.metadata)
+                    if rules is None or not self._understood(connection, rules):
+                        data = await connection.unary(
+                            self._path, self._content_subtype, metadata, deadline, info, message
+                        )
+                    else:
+                        data = await cast("Any", connection).unary(
+                            self._path, self._content_subtype, metadata, deadline, info, message, rules
+                        )
+                except Error as error:
+                    failure = error
+                except Exception as error:
+                    failure = unexpected(self._path, remote, error)
+                else:
+                    remote.answered()
+                    service_nodes.budget.earn()
+                    return self.decode(data)
+                finally:
+                    remote.done()
+                attempts = attempts or Attempts(service_nodes, call, self.retry)
+                if deadline != call.deadline and failure.code is DeadlineExceeded.code:
+                    failure = attempts.timed_out(remote, failure)
+                await attempts.failed(remote, failure)
+                remote = None
+        except Error as error:
+            error.outgoing = True
+            raise
 
     def _attempt_deadline(self, call: ClientCall) -> float:
         """Returns when an attempt that begins now has taken too long; the call's deadline may be earlier."""
@@ -318,6 +321,15 @@ class BoundMethod:
             )
             raise FailedPrecondition(problem, id="micro.no_limits", may_have_run=False)
         return connection.takes_sizes
+
+
+async def _intercepted(chain: UnaryNext, request: Any, call: ClientCall) -> Any:
+    """Runs the interceptors of a unary call, and what is inside them."""
+    try:
+        return await _within_deadline(chain, request, call)
+    except Error as error:
+        error.outgoing = True
+        raise
 
 
 async def _within_deadline(chain: UnaryNext, request: Any, call: ClientCall) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from micro_rt.client.bound import BoundMethod, Host, check_timeout
@@ -81,17 +81,17 @@ class Client:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._target!r}>"
 
-    async def _unary(
+    def _unary(
         self,
         method: Method[RequestT, ReplyT],
         request: RequestT,
         timeout: float | None,
         metadata: MetadataLike | None,
         info: CallInfo | None,
-    ) -> ReplyT:
+    ) -> Coroutine[Any, Any, ReplyT]:
+        # Not a coroutine of its own: the generated method that awaits this is one.
         bound = self._bound.get(method) or self._bind(method)
-        reply: ReplyT = await bound.unary(request, timeout, metadata, info)
-        return reply
+        return bound.unary(request, timeout, metadata, info)
 
     def _server_stream(
         self,
