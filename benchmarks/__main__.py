@@ -11,6 +11,7 @@ from types import FrameType
 
 from benchmarks import (
     budget,
+    compression,
     connections,
     discovery,
     engine,
@@ -34,6 +35,7 @@ BENCHMARKS: Mapping[str, Callable[[Plan], Iterator[Table]]] = {
     "engine": engine.run,
     "tls": engine.run_tls,
     "connections": connections.run,
+    "compression": compression.run,
     "path": path.run,
     "budget": budget.run,
     "messages": messages.run,
@@ -50,6 +52,7 @@ USUAL = (
     "engine",
     "tls",
     "connections",
+    "compression",
     "path",
     "budget",
     "messages",
@@ -68,6 +71,7 @@ Measures micro-rt against its peers in one run; docs/benchmarks.md says what the
   engine     servers under a load of grpc-go's client, and clients against grpc-go's server
   tls        the same with TLS on all connections, and what that costs
   connections  one hostile client beside a good one, connections without a call, and calls that wait
+  compression  messages of 1 MiB, and how long the event loop waits for them
   path       what resolving, selecting and interceptors cost alone
   budget     what each part of a unary call costs, without sockets
   messages   constructing, encoding, decoding and reading messages, in both dialects
