@@ -202,7 +202,7 @@ class Dispatcher:
         failure: Error | None = self._for_another_node(stream.path, wanted)
         trailers = EMPTY
         if failure is None:
-            failure, trailers = await self._serve(stream, metadata, timeout)
+            failure, trailers = await self._serve(stream, metadata, timeout, ends=go_micro is None)
         if failure is not None and go_micro is not None:
             failure = encode_error(failure, stream.path)
         await stream.finish(failure, trailers)
@@ -225,7 +225,7 @@ class Dispatcher:
         return Unavailable(problem, id="micro.wrong_node", may_have_run=False)
 
     async def _serve(
-        self, stream: ServerStream, metadata: Metadata, timeout: float | None
+        self, stream: ServerStream, metadata: Metadata, timeout: float | None, *, ends: bool
     ) -> tuple[Error | None, Metadata]:
         """Serves a call up to its status.
 
@@ -233,6 +233,7 @@ class Dispatcher:
             stream: the call.
             metadata: what of its metadata is for the handler.
             timeout: seconds that the caller gives it, besides the deadline that the transport knows.
+            ends: whether the client ends its requests; go-micro's does not after the one of a server stream.
 
         Returns:
             The error that it ends with, if any, and the trailers.
@@ -261,10 +262,10 @@ class Dispatcher:
         failure: Error | None = None
         try:
             if limit is None:
-                await route.serve(stream, context)
+                await route.serve(stream, context, ends)
             else:
                 async with limit:
-                    await route.serve(stream, context)
+                    await route.serve(stream, context, ends)
         except BaseException as error:
             late = limit is not None and limit.expired()
             failure = self._failure(route.method, error, draining, timeout if late else None)
@@ -372,8 +373,14 @@ class _Route(ABC):
         """Puts the interceptors around the handler's method."""
 
     @abstractmethod
-    async def serve(self, stream: ServerStream, context: Context) -> None:
-        """Runs the method on what comes, and sends what it gives."""
+    async def serve(self, stream: ServerStream, context: Context, ends: bool) -> None:
+        """Runs the method on what comes, and sends what it gives.
+
+        Args:
+            stream: the call.
+            context: for the handler.
+            ends: whether the client ends its requests.
+        """
 
     def decoded(self, message: bytes) -> Any:
         """Returns the request that a message is."""
@@ -404,7 +411,7 @@ class _UnaryRoute(_Route):
     def prepare(self, interceptors: Sequence[Interceptor]) -> None:
         self._run = chain_unary(interceptors, self.function)
 
-    async def serve(self, stream: ServerStream, context: Context) -> None:
+    async def serve(self, stream: ServerStream, context: Context, ends: bool) -> None:
         request = self.decoded(await stream.only_request())
         await self.reply(stream, context, await self._run(request, context))
 
@@ -420,8 +427,8 @@ class _StreamRoute(_Route):
         }[self.method.kind]
         self._run = chain_stream(interceptors, innermost)
 
-    async def serve(self, stream: ServerStream, context: Context) -> None:
-        replies = self._run(_Requests(self, stream), context)
+    async def serve(self, stream: ServerStream, context: Context, ends: bool) -> None:
+        replies = self._run(_Requests(self, stream, ends), context)
         try:
             sent = 0
             async for reply in replies:
@@ -469,10 +476,10 @@ class _Requests(AsyncIterator[Any]):
 
     __slots__ = ("_one", "_over", "_route", "_stream")
 
-    def __init__(self, route: _Route, stream: ServerStream) -> None:
+    def __init__(self, route: _Route, stream: ServerStream, ends: bool) -> None:
         self._route = route
         self._stream = stream
-        self._one = not route.method.kind.client_streams
+        self._one = ends and not route.method.kind.client_streams
         """Whether there must be exactly one."""
         self._over = False
 

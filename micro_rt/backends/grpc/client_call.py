@@ -39,6 +39,8 @@ from micro_rt.transport.limits import MORE
 
 __all__ = ["DEADLINE_SLACK", "BaseCall"]
 
+_SAID = 0.5
+"""Seconds that may pass between headers with a status and what follows them."""
 DEADLINE_SLACK = 0.002
 """Seconds before its deadline from which on a call that the server cancels counts as one that took too long."""
 
@@ -139,6 +141,7 @@ class BaseCall:
             self._info.headers = head.metadata
             self._compression = head.compression
             self._said = head.trailers
+            self._link.loop.call_later(_SAID, self._end_as_said)
 
     def on_trailers(self, fields: Any) -> None:
         """Takes the trailers, which end the answer."""
@@ -194,13 +197,18 @@ class BaseCall:
         self._drop()
         self._ended(error)
 
-    def _end_without_trailers(self, *, empty: bool) -> None:
-        """Ends the call: the answer has ended with data.
+    def _end_as_said(self) -> None:
+        """Ends the call as its headers say, if nothing has followed them: the server has forgotten to end the stream."""
+        if self._said is not None and self._stream is not None and self._is_empty():
+            self._finish(self._said, alone=True)
 
-        Args:
-            empty: whether there was none.
-        """
-        if self._said is not None and empty:
+    def _is_empty(self) -> bool:
+        """Returns whether no data has come."""
+        raise NotImplementedError
+
+    def _end_without_trailers(self) -> None:
+        """Ends the call: the answer has ended without trailers."""
+        if self._said is not None and self._is_empty():
             self._finish(self._said, alone=True)
         else:
             self._end_early(no_status(self._path, self._link.address))

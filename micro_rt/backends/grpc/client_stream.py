@@ -232,7 +232,7 @@ class GrpcClientStream(BaseCall, ClientStream):
         if data:
             self._said = None
         if ended:
-            self._end_without_trailers(empty=True)
+            self._end_without_trailers()
         elif reader.refused:
             self._drop()  # ``take`` tells.
         elif reader.ready:
@@ -253,6 +253,9 @@ class GrpcClientStream(BaseCall, ClientStream):
             waiter.set_result(True)
 
     # Helpers
+
+    def _is_empty(self) -> bool:
+        return True  # Data takes away what the headers said.
 
     async def _send_pieces(self, view: memoryview, end: bool) -> None:
         """Sends data piece by piece; raises as ``_send`` does."""

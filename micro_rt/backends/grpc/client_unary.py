@@ -102,9 +102,12 @@ class UnaryCall(BaseCall):
         if data:
             self._take_part(data)
         if ended:
-            self._end_without_trailers(empty=self._reply is None and self._reader is None)
+            self._end_without_trailers()
 
     # Helpers
+
+    def _is_empty(self) -> bool:
+        return self._reply is None and self._reader is None
 
     def _finish(self, trailers: Trailers, *, alone: bool) -> None:
         self._forget()

@@ -7,6 +7,7 @@ Rules kept here, and why:
 - A header section with ``grpc-status`` that ends the stream is the whole answer ("Trailers-Only"). Only such an answer can
   say that nothing ran: a server that refuses a call says nothing before that. Where messages or trailers follow, its status
   means nothing. Where nothing but the end of the stream follows it counts: proxies send that end in a frame of its own.
+  So it does where nothing follows for half a second: the stream must not wait for an end that does not come.
 - An answer that is not gRPC's is an error by its HTTP status, and what it holds is not looked at: proxies answer with
   HTML (http-grpc-status-mapping.md).
 - No control character of the server reaches a caller or a log, escapes in text included.
