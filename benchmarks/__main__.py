@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from types import FrameType
 
 from benchmarks import (
@@ -35,7 +36,7 @@ BENCHMARKS: Mapping[str, Callable[[Plan], Iterator[Table]]] = {
     "engine": engine.run,
     "connections": connections.run,
     "path": path.run,
-    "tls": engine.run_tls,
+    "tls": lambda plan: chain(engine.run_tls(plan), connections.run_tls(plan)),
     "compression": compression.run,
     "budget": budget.run,
     "messages": messages.run,

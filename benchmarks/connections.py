@@ -19,11 +19,11 @@ from benchmarks.servers import CERT, KEY, ROOTS
 from benchmarks.table import Table
 from tests.servers.certificates import Certificates
 
-__all__ = ["run"]
+__all__ = ["run", "run_tls"]
 
 NAMES = {"micro": "micro-rt", "micro_grpclib": "micro-rt on grpclib"}
 TLS = "micro_tls"
-IDLE_NAMES = {**NAMES, TLS: "micro-rt with TLS"}
+TLS_NAMES = {"micro": "micro-rt, clear text", TLS: "micro-rt"}
 ATTACKS: Mapping[str, str] = {
     "resets": "calls that are reset at once (rapid reset)",
     "announced": "a message announced as 4 GiB",
@@ -64,8 +64,13 @@ class Idle:
 def run(plan: Plan) -> Iterator[Table]:
     """Measures, and gives a table for each of the three."""
     yield _hostile(plan)
-    yield _idle(plan)
+    yield _idle(plan, NAMES, "")
     yield _waiting(plan)
+
+
+def run_tls(plan: Plan) -> Iterator[Table]:
+    """Measures connections with TLS, and gives a table."""
+    yield _idle(plan, TLS_NAMES, ", with TLS")
 
 
 @contextmanager
@@ -121,7 +126,7 @@ def _hostile(plan: Plan) -> Table:
     return Table("one hostile client, and a good one beside it", columns, rows, notes)
 
 
-def _idle(plan: Plan) -> Table:
+def _idle(plan: Plan, names: Mapping[str, str], suffix: str) -> Table:
     count = 500 if plan.quick else 10_000
     count = min(count, allow_files(count + 1_000) - 1_000)
     seconds = plan.seconds(5.0, 0.5)
@@ -135,10 +140,10 @@ def _idle(plan: Plan) -> Table:
             idle.ask(seconds=seconds)
             return Idle((after - before) / count, (server.ask() - cpu) / seconds)
 
-    found = take_turns(tuple(IDLE_NAMES), plan.count(3, 1), measure, plan.progress)
+    found = take_turns(tuple(names), plan.count(3, 1), measure, plan.progress)
     rows = [
         [
-            IDLE_NAMES[name],
+            names[name],
             found.spread(name, lambda idle: idle.memory / KIB).text(1),
             found.spread(name, lambda idle: idle.cpu * 100).text(2),
         ]
@@ -146,7 +151,7 @@ def _idle(plan: Plan) -> Table:
     ]
     columns = ["", "KiB each", "% of a core, all"]
     notes = [f"All on {loop_name()}. Goal: 8 KiB of clear text."]
-    return Table(f"{count:,} connections without a call", columns, rows, notes)
+    return Table(f"{count:,} connections without a call{suffix}", columns, rows, notes)
 
 
 def _waiting(plan: Plan) -> Table:
