@@ -60,8 +60,10 @@ def stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-async def conformance(suite: Path, stubs: Path, side: Literal["client", "server"], folder: Path, loop: str) -> int:
-    """Runs the suite against one side of ours; returns how many cases passed.
+async def conformance(
+    suite: Path, stubs: Path, side: Literal["client", "server"], folder: Path, loop: str, *only: str
+) -> tuple[int, list[str], str]:
+    """Runs the suite against one side of ours; returns how many cases passed, the names of those that failed, and what it says.
 
     On uvloop, the loop checks what is done with it (``PYTHONASYNCIODEBUG``): calls from other threads, for one, are errors then.
     """
@@ -72,7 +74,7 @@ async def conformance(suite: Path, stubs: Path, side: Literal["client", "server"
     debug = {"PYTHONASYNCIODEBUG": "1"} if loop == "uvloop" else {}
     process = await asyncio.create_subprocess_exec(
         suite,
-        *("--mode", side, "--conf", config, "--", *program),
+        *("--mode", side, "--conf", config, *(f"--run={name}" for name in only), "--", *program),
         env={**os.environ, **debug, "PYTHONPATH": path},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -87,8 +89,9 @@ async def conformance(suite: Path, stubs: Path, side: Literal["client", "server"
     text = said.decode(errors="replace")
     total = re.search(r"Total cases: (\d+)\n(\d+) passed, (\d+) failed", text)
     assert total, text[-4_000:]
-    assert process.returncode == 0 and total[3] == "0", text[-20_000:]
-    return int(total[2])
+    failed = re.findall(r"^FAILED: (.+):$", text, re.MULTILINE)
+    assert (process.returncode == 0) == (not failed) == (total[3] == "0"), text[-20_000:]
+    return int(total[2]), failed, text
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
@@ -96,4 +99,10 @@ async def conformance(suite: Path, stubs: Path, side: Literal["client", "server"
 async def test_every_case_of_grpc_passes(
     suite: Path, stubs: Path, side: Literal["client", "server"], loop: str, tmp_path: Path
 ) -> None:
-    assert await conformance(suite, stubs, side, tmp_path, loop) >= CASES[side]
+    passed, failed, _ = await conformance(suite, stubs, side, tmp_path, loop)
+    if failed:  # Some cases count on a machine that is not busy: they cancel, or answer, after so many milliseconds.
+        assert len(failed) <= 5, failed
+        again, failed, text = await conformance(suite, stubs, side, tmp_path, loop, *failed)
+        assert not failed, text[-20_000:]
+        passed += again
+    assert passed >= CASES[side]
