@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
 from typing import Union, cast
 
-__all__ = ["EMPTY", "NODE_KEY", "RESERVED", "Metadata", "MetadataLike", "MetadataValue"]
+__all__ = ["EMPTY", "FACTS_KEY", "NODE_KEY", "RESERVED", "Metadata", "MetadataLike", "MetadataValue"]
 
 MetadataValue = Union[str, bytes]
 MetadataLike = Union[Mapping[str, MetadataValue], Iterable[tuple[str, MetadataValue]]]
@@ -26,6 +26,9 @@ _FOREIGN_TEXT = re.compile(r"[^\0-\x08\x0a-\x1f\x7f]*").fullmatch  # a "field-va
 NODE_KEY = "micro-node"
 """The key of the id of the node that a request is for. The client adds it to each attempt, and the server that gets it takes it
 out: a request that reaches another process, which has taken the address since, is refused before it runs."""
+
+FACTS_KEY = "micro-error"
+"""The key of the trailer in which the runtime of a server says whether a call that failed ran. No handler can set it."""
 
 RESERVED = frozenset(
     {
@@ -190,7 +193,7 @@ def _checked(key: object, value: object) -> tuple[str, MetadataValue]:
         raise ValueError(f"metadata key {key!r}: only letters, digits, '_', '.' and '-' are allowed")
     if lowered.startswith("grpc-") or lowered in RESERVED:
         raise ValueError(f"metadata key {key!r} is reserved by gRPC or HTTP; choose another name")
-    if lowered == NODE_KEY:
+    if lowered in (NODE_KEY, FACTS_KEY):
         raise ValueError(f"metadata key {key!r} is set by the runtime; choose another name")
     if lowered.endswith("-bin"):
         if not isinstance(value, bytes):

@@ -2,9 +2,9 @@
 
 The stable id travels as a ``google.rpc.ErrorInfo`` detail, as https://google.aip.dev/193 has it.
 
-What the runtime itself has to say of an error, its own ids and whether a handler began the call, is nothing that a caller in
-another language looks for among the details: there it would be taken for one of the handler. Where a transport has trailers it
-travels in one of them, ``micro-error``, as a query string. A transport without trailers has it in the ``ErrorInfo``.
+The runtime adds facts of its own: its ids, such as ``micro.refused``, and whether a handler began the call. A caller in another
+language would take them for details that the handler chose. So they travel in a trailer, ``micro-error``, as a query string.
+A transport without trailers sends them in the ``ErrorInfo``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from micro_rt.text import utf8
 __all__ = [
     "DOMAIN",
     "ERROR_INFO",
-    "FACTS_KEY",
     "Decoded",
     "Facts",
     "decode_details",
@@ -48,11 +47,10 @@ _PATH = "path"
 that it made itself, details included."""
 _PREFIX = "type.googleapis.com/"
 
-FACTS_KEY: Final = "micro-error"
-"""The trailer with what the runtime says of an error."""
-_OWN_IDS = "micro."
-_MOST_FACTS = 8
-"""How many there may be: more are not from a server of micro-rt."""
+_OWN_IDS: Final = "micro."
+"""How the ids begin that the runtime chooses."""
+_MOST_FACTS: Final = 8
+"""Fields that ``micro-error`` may have; one with more is ignored."""
 
 
 class Decoded(NamedTuple):
@@ -68,19 +66,20 @@ class Decoded(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What the runtime of a server says of an error."""
+    """What the runtime of a server adds to an error."""
 
     id: str
-    """Its own; empty if the handler has chosen the id, or there is none."""
+    """The id, if the runtime chose it; otherwise empty."""
     may_have_run: bool
+    """False if the server refused the call before a handler began it."""
 
 
 def encode_facts(error: Error, path: str = "") -> str | None:
-    """Encodes what the runtime says of an error, for ``FACTS_KEY``; None if that is nothing.
+    """Encodes the runtime's facts about an error, as the value of ``FACTS_KEY``; returns None if there are none.
 
     Args:
         error: the error.
-        path: of the call, which the receiver checks.
+        path: the path of the call. The client compares it with that of its own call.
     """
     # A server of micro-rt always says where an UNIMPLEMENTED comes from, so that its text decides nothing.
     id = utf8(error.id)
@@ -95,11 +94,11 @@ def encode_facts(error: Error, path: str = "") -> str | None:
 
 
 def decode_facts(text: str, path: str = "") -> Facts | None:
-    """Decodes what the runtime of a server says of an error; None if nobody says anything that can be read.
+    """Decodes the value of ``FACTS_KEY``; returns None if it is empty or cannot be read. Never raises.
 
     Args:
-        text: the value of ``FACTS_KEY``; empty if there is none.
-        path: of the call. If given, only facts that name it can say that the call did not run.
+        text: the value; empty if the server sent no such trailer.
+        path: the path of the call. If given, only facts with the same path can say that the call did not run.
     """
     if not text:
         return None
@@ -111,7 +110,7 @@ def decode_facts(text: str, path: str = "") -> Facts | None:
     id = facts.get("id", "")
     if not id.startswith(_OWN_IDS) or not id.isprintable():
         id = ""
-    return Facts(id, facts.get(key) != value or bool(path and facts.get(_PATH) != path))
+    return Facts(id, facts.get(key) != value or bool(path and facts.get(_PATH) != utf8(path)))
 
 
 def encode_info(error: Error, path: str = "") -> bytes | None:
@@ -142,7 +141,7 @@ def encode_details(error: Error, message: str | None = None, path: str = "", *, 
         error: the error.
         message: to put in place of the error's own.
         path: of the call, if the receiver checks it.
-        facts: whether to encode what the runtime says, too: where ``encode_facts`` has no place of its own.
+        facts: whether to include the runtime's facts. A transport that sends them by ``encode_facts`` leaves them out.
     """
     info = encode_info(error, path) if facts else _info_of_handler(error)
     # What is encoded for go-micro has its ErrorInfo among the details already, and must not have another detail first.
@@ -197,7 +196,7 @@ def decode_details(data: bytes, message: str = "", path: str = "") -> Decoded:
 
 
 def _info_of_handler(error: Error) -> bytes | None:
-    """Returns the id that the handler has chosen, as an ``ErrorInfo``; None if it has not."""
+    """Encodes the id that the handler chose as an ``ErrorInfo``; returns None if it chose none."""
     id = utf8(error.id)
     if not id or id.startswith(_OWN_IDS):
         return None

@@ -14,8 +14,8 @@ from micro_rt.errors import NOT_SERVED, UNKNOWN_METHOD, Code, Error, Internal
 from micro_rt.go_micro.errors import decode_status
 from micro_rt.kit.foreign import whole
 from micro_rt.logs import logger, sparsely
-from micro_rt.metadata import EMPTY, NODE_KEY, RESERVED, Metadata, MetadataValue
-from micro_rt.status import FACTS_KEY, decode_facts, encode_details, encode_facts
+from micro_rt.metadata import EMPTY, FACTS_KEY, NODE_KEY, RESERVED, Metadata, MetadataValue
+from micro_rt.status import decode_facts, encode_details, encode_facts
 from micro_rt.text import utf8
 
 __all__ = [

@@ -10,8 +10,8 @@ from google.protobuf.descriptor_pb2 import UninterpretedOption
 from google.protobuf.wrappers_pb2 import StringValue
 
 from micro_rt.errors import DeadlineExceeded, Error, NotFound, Unavailable, Unimplemented
-from micro_rt.metadata import EMPTY, Metadata
-from micro_rt.status import FACTS_KEY, Facts, decode_details, decode_facts, encode_details, encode_facts
+from micro_rt.metadata import EMPTY, FACTS_KEY, Metadata
+from micro_rt.status import Facts, decode_details, decode_facts, encode_details, encode_facts
 from micro_rt.transport.wire import decode_metadata, error_of_trailers, trailers_of
 
 
@@ -141,6 +141,11 @@ def test_a_call_that_did_not_run_is_the_one_that_is_named() -> None:
 def test_facts_of_a_hostile_server(text: str, facts: Facts | None) -> None:
     assert decode_facts(text, "/a.B/C") == facts
     assert error_of_trailers({"grpc-status": "5", FACTS_KEY: text}, "/a.B/C") is not None
+
+
+def test_a_handler_cannot_say_that_a_call_did_not_run() -> None:
+    with pytest.raises(ValueError, match="'Micro-Error' is set by the runtime"):
+        Metadata([("Micro-Error", "run=no&path=%2Fa.B%2FC")])
 
 
 def test_what_the_runtime_says_is_no_metadata() -> None:
