@@ -33,26 +33,19 @@ The rules that it keeps, and why:
 - Headers that the handler set are sent before the first reply, and in any case before the status.
 - A method whose policy says who may call it, with no interceptor around it that enforces this, is noted in ``unguarded``: the
   service then does not start.
-- A reply is checked by its class. A wrong one is an error of the server and is logged; encoding it could send nonsense.
-- A unary method without a request, and a request that cannot be decoded, are ``INVALID_ARGUMENT``: the client's error.
-- Replies are closed in the task of the call, however it ends, and with them what each interceptor was given. So the
-  ``finally`` blocks of async generators run there and at once, with the context of the call, and before the call stops
-  counting as in flight.
-- A stream of replies gives way every ``FAIR_SHARE`` messages: sending only waits when a window is full.
-- A request from go-micro gets its errors in go-micro's form. That is decided by the request, and changes nothing else.
+- A request from go-micro gets its errors in go-micro's form, and the request of a server stream need not end. That is
+  decided by the request, and changes nothing else.
+- How a method runs on what comes is in ``routes``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from inspect import iscoroutine
-from typing import Any, cast
+from typing import Any
 
-from micro_rt.codec.base import Codec
 from micro_rt.codec.codecs import Codecs
 from micro_rt.context import Context, current_context
 from micro_rt.errors import (
@@ -60,10 +53,7 @@ from micro_rt.errors import (
     Cancelled,
     Code,
     DeadlineExceeded,
-    EndOfStream,
     Error,
-    Internal,
-    InvalidArgument,
     Unavailable,
     Unimplemented,
     Unknown,
@@ -77,10 +67,7 @@ from micro_rt.interceptor import (
     Interceptor,
     InterceptorsByMethod,
     by_method_name,
-    chain_stream,
-    chain_unary,
     checked,
-    close,
     enforce_auth,
 )
 from micro_rt.logs import logger, sparsely
@@ -88,14 +75,12 @@ from micro_rt.metadata import EMPTY, NODE_KEY, Metadata, MetadataValue
 from micro_rt.method import Kind, Method
 from micro_rt.server.checks import check_handler
 from micro_rt.server.draining import Draining
+from micro_rt.server.routes import Route, StreamRoute, UnaryRoute
 from micro_rt.text import near
-from micro_rt.transport.base import ServerStream, no_request
-from micro_rt.transport.limits import MessageRules, rules_of
+from micro_rt.transport.base import ServerStream
+from micro_rt.transport.limits import MessageRules
 
 __all__ = ["Dispatcher"]
-
-FAIR_SHARE = 64
-"""Replies that one call sends in a row before others get their turn: sending waits only when a window is full."""
 
 _log = logger("micro_rt.server")
 
@@ -117,7 +102,7 @@ class Dispatcher:
         self.node = ""
         self._codecs = codecs
         self._content_subtype = codecs.own.content_subtype
-        self._in_other_codecs: dict[tuple[str, str], _Route] = {}
+        self._in_other_codecs: dict[tuple[str, str], Route] = {}
         """Routes by content subtype and path, for calls that are not in our own codec."""
         self._interceptors = checked(interceptors)
         self.exits: Callable[[BaseException], None] | None = None
@@ -129,10 +114,10 @@ class Dispatcher:
         self.has_compression = False
         """Whether the .proto of any method says that messages are compressed."""
         self._services: list[str] = []
-        self._routes: dict[str, _Route] = {}
+        self._routes: dict[str, Route] = {}
         # go-micro puts the name in the registry where the package is: "/go.micro.srv.greeter.Greeter/SayHello". None stands
         # for a last segment that several handlers have, and that therefore names none of them.
-        self._by_last_segment: dict[str, _Route | None] = {}
+        self._by_last_segment: dict[str, Route | None] = {}
         self.unguarded: list[str] = []
         """Paths of methods whose ``auth`` policy no interceptor enforces."""
 
@@ -168,15 +153,15 @@ class Dispatcher:
 
     def _add(
         self, handler: Handler, interceptors: Sequence[Interceptor], by_method: Mapping[str, Sequence[Interceptor]]
-    ) -> dict[str, _Route]:
+    ) -> dict[str, Route]:
         info = service_info(handler)
-        routes: dict[str, _Route] = {}
+        routes: dict[str, Route] = {}
         for method in info.methods:
             if method.path in self._routes:
                 raise ValueError(f"{info.name} has a handler already: one service serves each proto service once")
             chain = (*interceptors, *by_method.get(method.python_name, ()))
             function = getattr(handler, method.python_name)
-            kind = _UnaryRoute if method.kind is Kind.UNARY else _StreamRoute
+            kind = UnaryRoute if method.kind is Kind.UNARY else StreamRoute
             routes[method.path] = kind(method, function, self._codecs.own, chain)
             rules = routes[method.path].sizes
             if rules is not None:
@@ -312,7 +297,7 @@ class Dispatcher:
             self.exits(error)
         return Unavailable(f"{path} ended with {name}; the server's log has the rest", id="micro.handler_exited")
 
-    def _in_other_codec(self, route: _Route, content_subtype: str) -> _Route:
+    def _in_other_codec(self, route: Route, content_subtype: str) -> Route:
         """Returns a route for calls in a codec that is not our own.
 
         Raises:
@@ -341,160 +326,6 @@ class Dispatcher:
         service = f"{path.rpartition('/')[0]}/"
         id = "" if any(known.startswith(service) for known in self._routes) else NOT_SERVED
         return Unimplemented(problem, id=id, may_have_run=False)
-
-
-class _Route(ABC):
-    """One method of one handler.
-
-    Args:
-        method: the rpc.
-        function: the handler's bound method.
-        codec: how messages are encoded.
-        interceptors: around it.
-    """
-
-    def __init__(
-        self, method: Method[Any, Any], function: Any, codec: Codec, interceptors: Sequence[Interceptor]
-    ) -> None:
-        self.method = method
-        self.sizes = rules_of(method)
-        self.function = function
-        self._interceptors = interceptors
-        self._encode = codec.encoder(method.reply_type)
-        self._decode = codec.decoder(method.request_type)
-        self.prepare(interceptors)
-
-    def in_codec(self, codec: Codec) -> _Route:
-        """Returns the same route with another codec."""
-        return type(self)(self.method, self.function, codec, self._interceptors)
-
-    @abstractmethod
-    def prepare(self, interceptors: Sequence[Interceptor]) -> None:
-        """Puts the interceptors around the handler's method."""
-
-    @abstractmethod
-    async def serve(self, stream: ServerStream, context: Context, ends: bool) -> None:
-        """Runs the method on what comes, and sends what it gives.
-
-        Args:
-            stream: the call.
-            context: for the handler.
-            ends: whether the client ends its requests.
-        """
-
-    def decoded(self, message: bytes) -> Any:
-        """Returns the request that a message is."""
-        try:
-            return self._decode(message)
-        except ValueError as error:
-            raise InvalidArgument(f"the request of {self.method.path} cannot be read: {error}") from None
-
-    async def reply(self, stream: ServerStream, context: Context, reply: Any) -> None:
-        """Encodes and sends one reply, after the headers that the handler set."""
-        if reply.__class__ is not self.method.reply_type:
-            raise self.wrong_reply(reply)
-        headers = context.take_headers()
-        if headers is not None:
-            await stream.send_headers(headers)
-        await stream.send(self._encode(reply))
-
-    def wrong_reply(self, reply: Any) -> Internal:
-        path, wanted = self.method.path, self.method.reply_type.__name__
-        _log.error("%s gave %r, not %s", path, reply, wanted, extra=sparsely(path))
-        return Internal(
-            f"{self.method.python_name}() gave {type(reply).__name__}, not {self.method.reply_type.__name__}; "
-            "that is a bug of the server"
-        )
-
-
-class _UnaryRoute(_Route):
-    def prepare(self, interceptors: Sequence[Interceptor]) -> None:
-        self._run = chain_unary(interceptors, self.function)
-
-    async def serve(self, stream: ServerStream, context: Context, ends: bool) -> None:
-        request = self.decoded(await stream.only_request())
-        await self.reply(stream, context, await self._run(request, context))
-
-
-class _StreamRoute(_Route):
-    """Any streaming kind, as interceptors see it: requests in, replies out, each an iterator."""
-
-    def prepare(self, interceptors: Sequence[Interceptor]) -> None:
-        innermost = {
-            Kind.SERVER_STREAM: self._server_stream,
-            Kind.CLIENT_STREAM: self._client_stream,
-            Kind.BIDI_STREAM: self._bidi_stream,
-        }[self.method.kind]
-        self._run = chain_stream(interceptors, innermost)
-
-    async def serve(self, stream: ServerStream, context: Context, ends: bool) -> None:
-        replies = self._run(_Requests(self, stream, ends), context)
-        try:
-            sent = 0
-            async for reply in replies:
-                await self.reply(stream, context, reply)
-                sent += 1
-                if not sent % FAIR_SHARE:
-                    await asyncio.sleep(0)
-        finally:
-            # However this ends, the finally blocks of interceptors and of the handler run now, and in this task.
-            await close(replies)
-
-    async def _server_stream(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
-        async for request in requests:
-            replies = self._iterable(self.function(request, context))
-            try:
-                async for reply in replies:
-                    yield reply
-            finally:
-                await close(replies)
-            return
-        raise no_request(self.method.path)
-
-    async def _client_stream(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
-        yield await self.function(requests, context)
-
-    def _bidi_stream(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
-        return self._iterable(self.function(requests, context))
-
-    def _iterable(self, replies: Any) -> AsyncIterator[Any]:
-        """Returns an iterator of what a streaming method returned."""
-        if hasattr(replies, "__aiter__"):
-            return aiter(cast("AsyncIterable[Any]", replies))
-        if iscoroutine(replies):
-            replies.close()
-        name = self.method.python_name
-        path = self.method.path
-        _log.error("%s: %s() returned %r instead of an async iterator", path, name, replies, extra=sparsely(path))
-        raise Internal(
-            f"{name}() must be an async generator (async def with yield) or return an async iterator; that is a bug of the server"
-        )
-
-
-class _Requests(AsyncIterator[Any]):
-    """The requests of one call, decoded as they come."""
-
-    __slots__ = ("_one", "_over", "_route", "_stream")
-
-    def __init__(self, route: _Route, stream: ServerStream, ends: bool) -> None:
-        self._route = route
-        self._stream = stream
-        self._one = ends and not route.method.kind.client_streams
-        """Whether there must be exactly one."""
-        self._over = False
-
-    async def __anext__(self) -> Any:
-        if self._over:
-            raise StopAsyncIteration
-        if self._one:
-            message = await self._stream.only_request()
-            self._over = True
-            return self._route.decoded(message)
-        try:
-            message = await self._stream.receive()
-        except EndOfStream:
-            raise StopAsyncIteration from None
-        return self._route.decoded(message)
 
 
 def _last_segment(path: str) -> str:
