@@ -37,10 +37,10 @@ __all__ = ["Secured", "SecureTransport", "Turns"]
 _STEPS: Final = 4
 """Steps of handshakes that are taken in one turn of the event loop."""
 _RECORD: Final = 16 << 10
-"""Bytes that are decrypted in one call: a record has no more (RFC 8446, section 5.1). Python makes room for as many bytes as are asked
-for, and for more than 128 KiB it asks the kernel each time: 26 us for a record of 100 bytes, instead of 3."""
+"""Bytes that one call decrypts at most: a record holds no more (RFC 8446, section 5.1). Python allocates as many bytes as are asked
+for. An allocation above 128 KiB goes to the kernel: with 256 KiB, a record of 100 bytes took 26 us instead of 3."""
 _PIECE: Final = 32 << 10
-"""Bytes that are in the buffers of OpenSSL at a time: a connection keeps buffers that have grown for as long as it lives."""
+"""Bytes that are handed to OpenSSL at a time: its buffers grow to what they once held, and never shrink."""
 _BARREN: Final = 64 << 10
 """Bytes that may come after the handshake without any data for the protocol: several records."""
 _FAREWELL: Final = 1.0
@@ -87,7 +87,8 @@ class Secured(asyncio.Protocol):
         self._refused = refused
         self._needed = needed
         self._turns = turns
-        self._first = first
+        self._rest = first
+        """What has come and waits to be handed to OpenSSL, until the handshake is over."""
         self._raw: asyncio.Transport | None = None
         self._protocol: asyncio.Protocol | None = None
         self._transport: SecureTransport | None = None
@@ -108,9 +109,6 @@ class Secured(asyncio.Protocol):
         """Begins the handshake."""
         self._raw = cast("asyncio.Transport", transport)
         self._wait(self._patience)
-        if self._first:
-            self._incoming.write(self._first)
-            self._first = b""
         self._step_soon()
 
     def data_received(self, data: bytes) -> None:
@@ -118,7 +116,7 @@ class Secured(asyncio.Protocol):
         if self._over:
             return
         if self._protocol is None:
-            self._incoming.write(data)
+            self._rest += data
             self._step_soon()
         else:
             self._barren += len(data)
@@ -168,16 +166,22 @@ class Secured(asyncio.Protocol):
             return
         if queued:
             self._raw.resume_reading()
-        try:
-            self.tls.do_handshake()
-        except ssl.SSLWantReadError:
+        while True:
+            self._incoming.write(self._rest[:_PIECE])
+            self._rest = self._rest[_PIECE:]
+            try:
+                self.tls.do_handshake()
+            except ssl.SSLWantReadError:
+                if self._rest:
+                    continue
+                self._send()
+                return
+            except (ssl.SSLError, OSError, ValueError) as error:
+                self._refuse(error)
+                return
             self._send()
+            self._begin()
             return
-        except (ssl.SSLError, OSError, ValueError) as error:
-            self._refuse(error)
-            return
-        self._send()
-        self._begin()
 
     def _begin(self) -> None:
         """Hands over to the protocol."""
@@ -189,15 +193,18 @@ class Secured(asyncio.Protocol):
             self._leave_out(raw, f"it does not agree on {self._needed} (ALPN)")
             return
         if self._server_side and self.tls.session_reused:
-            self._leave_out(raw, "it resumed a session of TLS, and showed no certificate")
+            self._leave_out(
+                raw, "it resumed a TLS session; this server takes only full handshakes, which check certificates"
+            )
             return
         self._protocol = self._made(spoken)
         self._transport = SecureTransport(self, raw)
         self._protocol.connection_made(self._transport)
-        self._read()
+        rest, self._rest = self._rest, b""
+        self._read(rest)
 
     def _leave_out(self, raw: asyncio.Transport, reason: str) -> None:
-        """Ends the connection after a handshake that went well."""
+        """Ends a connection whose handshake succeeded, but which is not acceptable; reports why."""
         self._over = True
         self._refused(reason)
         self.say_goodbye()

@@ -21,6 +21,7 @@ from micro_rt.backends.local.store_records import KEPT
 from micro_rt.kit.clock import Clock, boot_clock
 from micro_rt.store.store import Store
 from tests.helpers.disks import small_disk
+from tests.helpers.memory import resident
 from tests.helpers.sizes import Figures, Size
 from tests.helpers.store_watching import Writers, check_committed_is_seen
 from tests.helpers.waiting import eventually, soon
@@ -240,7 +241,7 @@ async def test_records_stream_in_little_memory_and_the_log_stays_small(
             await store.write_many({f"r/{number:07}": b"%d" % number for number in numbers}, timeout=60)
         log = Path(f"{file_of(tmp_path)}-wal")
         largest = 0
-        before = _memory()
+        before = resident()
         grown = seen = 0
         previous = ""
         async for record in store.list("r/"):
@@ -250,7 +251,7 @@ async def test_records_stream_in_little_memory_and_the_log_stays_small(
             if seen % 1000 == 0:
                 await store.write_many({f"w/{number}": b"x" * 4000 for number in range(20)})
                 largest = max(largest, _size(log))
-                grown = max(grown, _memory() - before)
+                grown = max(grown, resident() - before)
         assert seen == count
     figures.add("WAL, MiB at most", largest >> 20)
     figures.add("memory, MiB more at most", grown >> 20)
@@ -283,13 +284,6 @@ async def test_a_connection_that_is_left_within_a_page_holds_nothing(tmp_path: P
 
 def _size(path: Path) -> int:
     return path.stat().st_size
-
-
-def _memory() -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    pytest.skip("the system does not say how much memory a process uses")
 
 
 async def test_a_file_may_be_in_a_private_folder_below_one_that_all_may_write_to(tmp_path: Path) -> None:
