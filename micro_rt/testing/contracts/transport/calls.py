@@ -251,9 +251,15 @@ class CallsContract(TransportHarness):
                 for request in requests:
                     await stream.send(request)
                 await stream.end()
-                with pytest.raises(Unimplemented, match="takes one request"):
+                with pytest.raises(Unimplemented, match="takes exactly one request"):
                     await self.soon(stream.receive())
-        assert taken == [b"one"]
+            stream = await open_call(connection)
+            await stream.send(b"last")
+            assert await unary(connection, b"beside") == b"reply"  # It has come on the same connection, after that.
+            assert b"last" not in taken, "a second request could still come"
+            await stream.end()
+            assert await all_replies(stream) == [b"reply"]
+        assert taken == [b"one", b"beside", b"last"]
 
     # Metadata
 
