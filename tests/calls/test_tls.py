@@ -452,83 +452,108 @@ async def test_new_files_are_used_for_new_connections_and_no_call_fails(
     assert not failed
 
 
+class Busy:
+    """Calls and streams that go on until they are told to end.
+
+    Args:
+        client: what makes them.
+        rate: calls a second; fewer where the machine is too slow.
+    """
+
+    def __init__(self, client: LabClient, rate: int) -> None:
+        self._client = client
+        self._rate = rate
+        self._open = 0
+        self.over = asyncio.Event()
+        self.calls = 0
+        self.messages = 0
+        self.failed: list[micro.Error] = []
+
+    async def call(self) -> None:
+        try:
+            await self._client.act(Text(value="hi"))
+            self.calls += 1
+        except micro.Error as error:
+            self.failed.append(error)
+        finally:
+            self._open -= 1
+
+    async def keep_calling(self) -> None:
+        began = asyncio.get_running_loop().time()
+        made = 0
+        async with asyncio.TaskGroup() as calls:
+            while not self.over.is_set():
+                due = int((asyncio.get_running_loop().time() - began) * self._rate)
+                for _ in range(min(due - made, 100 - self._open)):
+                    calls.create_task(self.call())
+                    made += 1
+                    self._open += 1
+                await asyncio.sleep(0.01)
+
+    async def talk(self) -> None:
+        async with self._client.talk() as stream:
+            while not self.over.is_set():
+                await stream.send(Text(value="hi"))
+                assert (await stream.receive()).value == "re: hi"
+                self.messages += 1
+                await asyncio.sleep(0.02)
+            await stream.end()
+            assert (await stream.receive()).value == "bye"
+
+
+async def replace(server: micro.Service, ours: Issued, authority: trustme.CA, swaps: int, moves: int) -> None:
+    """Replaces the certificate again and again, and now and then the authority, each time after it is seen.
+
+    Args:
+        server: shows the certificate.
+        ours: its files.
+        authority: of the first certificates.
+        swaps: how many certificates to make.
+        moves: how many authorities follow the first one.
+    """
+    seen = await shown_by(server, ours.roots)
+    now, others = authority, [trustme.CA() for _ in range(moves)]
+    for number in range(swaps):
+        moving = number % (swaps // moves) == 0
+        if others and moving:  # Both are trusted while certificates change.
+            ours.roots.write_bytes(now.cert_pem.bytes() + others[0].cert_pem.bytes())
+            ours.issue(now)
+            seen = await soon(another_than(seen, server, ours.roots))
+            now = others.pop(0)
+        ours.issue(now)
+        seen = await soon(another_than(seen, server, ours.roots))
+        if moving:
+            ours.roots.write_bytes(now.cert_pem.bytes())
+
+
 @pytest.mark.verify("calls")
 async def test_files_change_under_load_and_no_call_and_no_stream_fails(
     authority: trustme.CA, ours: Issued, size: Size, figures: Figures
 ) -> None:
-    swaps, moves, rate = size(20, ci=4), 3 if size.full else 1, 500
-    done, failed, talks, open_calls = 0, list[BaseException](), 0, 0
+    swaps, moves = size(20, ci=4), 3 if size.full else 1
     # Connections end gently all the time, so that calls need new ones: with the files of that moment.
     limits = micro.Limits(age=0.2)
     async with serving(ours.tls(), ours.tls(), limits=limits) as (_, server, client):
-        over = asyncio.Event()
-
-        async def call() -> None:
-            nonlocal done, open_calls
-            try:
-                await client.act(Text(value="hi"))
-                done += 1
-            except micro.Error as error:
-                failed.append(error)
-            finally:
-                open_calls -= 1
-
-        async def load() -> None:
-            nonlocal open_calls
-            began = asyncio.get_running_loop().time()
-            async with asyncio.TaskGroup() as calls:
-                made = 0
-                while not over.is_set():
-                    due = (asyncio.get_running_loop().time() - began) * rate
-                    for _ in range(
-                        min(int(due) - made, 100 - open_calls)
-                    ):  # Slower than that only where the machine is.
-                        calls.create_task(call())
-                        made += 1
-                        open_calls += 1
-                    await asyncio.sleep(0.01)
-
-        async def talk() -> None:
-            nonlocal talks
-            async with client.talk() as stream:
-                while not over.is_set():
-                    await stream.send(Text(value="hi"))
-                    assert (await stream.receive()).value == "re: hi"
-                    talks += 1
-                    await asyncio.sleep(0.02)
-                await stream.end()
-                assert (await stream.receive()).value == "bye"
-
+        busy = Busy(client, 500)
         began = asyncio.get_running_loop().time()
         async with asyncio.TaskGroup() as running:
-            running.create_task(load())
+            running.create_task(busy.keep_calling())
             for _ in range(8):
-                running.create_task(talk())
+                running.create_task(busy.talk())
             try:
-                seen = await shown_by(server, ours.roots)
-                now, others = authority, [trustme.CA() for _ in range(moves)]
-                for number in range(swaps):
-                    if others and number % (swaps // moves) == 0:  # Both are trusted while certificates change.
-                        ours.roots.write_bytes(now.cert_pem.bytes() + others[0].cert_pem.bytes())
-                        ours.issue(now)
-                        seen = await soon(another_than(seen, server, ours.roots))
-                        now = others.pop(0)
-                    ours.issue(now)
-                    seen = await soon(another_than(seen, server, ours.roots))
-                    if number % (swaps // moves) == 0:
-                        ours.roots.write_bytes(now.cert_pem.bytes())
-                before = done
-                await eventually(lambda: done > before + 20)
+                await replace(server, ours, authority, swaps, moves)
+                before = busy.calls
+                await eventually(lambda: busy.calls > before + 20)
             finally:
-                over.set()
+                busy.over.set()
         seconds = asyncio.get_running_loop().time() - began
-    assert failed == []
-    assert talks > 8
+    assert busy.failed == []
+    assert busy.messages > 8
     figures.add("root swaps", moves)
-    figures.add("calls", done)
-    figures.add("calls a second", round(done / seconds))
-    figures.add("messages of streams", talks)
-    figures.add("failed", len(failed))
+    figures.add("calls", busy.calls)
+    figures.add("calls a second", round(busy.calls / seconds))
+    figures.add("messages of streams", busy.messages)
+    figures.add("failed", len(busy.failed))
 
 
 async def another_than(seen: bytes, server: micro.Service, roots: Path) -> bytes:
@@ -628,6 +653,7 @@ async def test_a_change_before_the_files_are_followed_is_seen(authority: trustme
     await files.open()
     try:
         await eventually(lambda: files.server is not before)
+        assert not files.problem
     finally:
         await files.close()
 
