@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Literal
@@ -78,13 +79,14 @@ async def conformance(
         env={**os.environ, **debug, "PYTHONPATH": path},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
     )
     try:
         async with asyncio.timeout(LIMIT):
             said, _ = await process.communicate()
     finally:
         if process.returncode is None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # What it has started, too.
             await process.wait()
     text = said.decode(errors="replace")
     total = re.search(r"Total cases: (\d+)\n(\d+) passed, (\d+) failed", text)

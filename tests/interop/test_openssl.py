@@ -80,13 +80,18 @@ def asking(openssl: str, certificates: Certificates) -> Asking:
                     stderr=subprocess.STDOUT,
                 )
                 assert process.stdin is not None and process.stdout is not None
-                with contextlib.suppress(ConnectionError):
-                    process.stdin.write(typed)
-                    await process.stdin.drain()
                 said = b""
-                while until.encode() not in said and (part := await soon(process.stdout.read(65_536))):
-                    said += part
-                rest, _ = await soon(process.communicate(b"Q\n"))
+                try:
+                    with contextlib.suppress(ConnectionError):
+                        process.stdin.write(typed)
+                        await process.stdin.drain()
+                    while until.encode() not in said and (part := await soon(process.stdout.read(65_536))):
+                        said += part
+                    rest, _ = await soon(process.communicate(b"Q\n"))
+                finally:
+                    if process.returncode is None:
+                        process.kill()
+                        await process.wait()
                 text = (said + rest).decode(errors="replace")
                 # "Cipher is (NONE)" is written if the handshake did not come to an end.
                 return Said(bool(re.search(r"Cipher is (?!\(NONE\))", text)), text)
