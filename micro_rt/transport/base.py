@@ -259,7 +259,7 @@ class ServerStream(ABC):
         """Receives the one message of a call whose client does not stream, and waits for the end of the requests.
 
         Raises:
-            Unimplemented: there is none, or more than one.
+            Unimplemented: the client sent no message, or more than one.
             Error: the call failed.
         """
         try:
@@ -419,20 +419,20 @@ def handler_failed(path: str) -> Unknown:
 
 
 def no_request(path: str) -> Unimplemented:
-    """What a call that must have a request ends with if it has none (gRPC's statuscodes.md, "cardinality violation")."""
-    return Unimplemented(f"{path} takes one request, and none came")
+    """Returns the error of a call whose client sent no request (gRPC's statuscodes.md, "cardinality violation")."""
+    return Unimplemented(f"{path} takes exactly one request, and the client sent none")
 
 
 def many_requests(path: str) -> Unimplemented:
-    """What a call that must have one request ends with if it has more (gRPC's statuscodes.md, "cardinality violation")."""
-    return Unimplemented(f"{path} takes one request, and more came")
+    """Returns the error of a call whose client sent several requests (gRPC's statuscodes.md, "cardinality violation")."""
+    return Unimplemented(f"{path} takes exactly one request, and the client sent more than one")
 
 
 def no_reply(path: str) -> Unimplemented:
-    """What a call that must have a reply ends with if it has none (gRPC's statuscodes.md, "cardinality violation")."""
-    return Unimplemented(f"{path} was answered with status OK and no message; that is a bug of the server")
+    """Returns the error of a call that succeeded without a reply (gRPC's statuscodes.md, "cardinality violation")."""
+    return Unimplemented(f"the server answered {path} with status OK and no message; that is a bug in the server")
 
 
 def many_replies(path: str) -> Unimplemented:
-    """What a call that must have one reply ends with if it has more (gRPC's statuscodes.md, "cardinality violation")."""
-    return Unimplemented(f"{path} was answered with more than one message; that is a bug of the server")
+    """Returns the error of a call with several replies (gRPC's statuscodes.md, "cardinality violation")."""
+    return Unimplemented(f"the server answered {path} with more than one message; that is a bug in the server")

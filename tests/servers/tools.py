@@ -44,4 +44,4 @@ TOOLS: Mapping[str, GoTool] = {
     "grpcurl": GoTool("github.com/fullstorydev/grpcurl", "v1.9.4", "cmd/grpcurl"),
     "h2spec": GoTool("github.com/summerwind/h2spec", "v2.2.1+incompatible", "cmd/h2spec"),
 }
-"""By name. Half a minute of two cores builds all of them, once what they share with Consul and etcd is built."""
+"""By name. Two cores build all of them in about two minutes, once what they share with Consul and etcd is built."""

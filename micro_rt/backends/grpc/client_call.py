@@ -40,7 +40,7 @@ from micro_rt.transport.limits import MORE
 __all__ = ["DEADLINE_SLACK", "BaseCall"]
 
 _SAID = 0.5
-"""Seconds that may pass between headers with a status and what follows them."""
+"""Seconds after headers with a status within which something must follow them. Otherwise the call ends with that status."""
 DEADLINE_SLACK = 0.002
 """Seconds before its deadline from which on a call that the server cancels counts as one that took too long."""
 
@@ -98,7 +98,7 @@ class BaseCall:
         self._compression = ""
         """Of the messages of the answer."""
         self._said: Trailers | None = None
-        """What the headers say about the end although they are not the end: it counts if nothing follows."""
+        """The status in headers that did not end the stream. It counts only if nothing follows them."""
 
     def expire_at(self, deadlines: Deadlines, deadline: float) -> None:
         """Has the call end at a deadline."""
@@ -198,7 +198,7 @@ class BaseCall:
         self._ended(error)
 
     def _end_as_said(self) -> None:
-        """Ends the call as its headers say, if nothing has followed them: the server has forgotten to end the stream."""
+        """Ends the call with the status in its headers, if nothing has followed them: the server did not end the stream."""
         if self._said is not None and self._stream is not None and self._is_empty():
             self._finish(self._said, alone=True)
 
@@ -207,7 +207,7 @@ class BaseCall:
         raise NotImplementedError
 
     def _end_without_trailers(self) -> None:
-        """Ends the call: the answer has ended without trailers."""
+        """Ends the call after a DATA frame has ended the stream: with the status in the headers, if there is nothing else."""
         if self._said is not None and self._is_empty():
             self._finish(self._said, alone=True)
         else:

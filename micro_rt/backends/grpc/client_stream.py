@@ -255,7 +255,7 @@ class GrpcClientStream(BaseCall, ClientStream):
     # Helpers
 
     def _is_empty(self) -> bool:
-        return True  # Data takes away what the headers said.
+        return True  # ``on_data`` drops the status in the headers when data comes.
 
     async def _send_pieces(self, view: memoryview, end: bool) -> None:
         """Sends data piece by piece; raises as ``_send`` does."""

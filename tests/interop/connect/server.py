@@ -107,7 +107,12 @@ class Conformance(ConformanceServiceBase):
         await context.send_headers(pairs(definition.response_headers))
 
     def _fail(self, definition: StreamResponseDefinition, about: ConformancePayload.RequestInfo | None) -> None:
-        """Raises the error of a stream, if it has one; with what is known of the requests if no response told that."""
+        """Raises the error that the request asks for, if any.
+
+        Args:
+            definition: what the request asks for.
+            about: what was received; None if a response has said that already.
+        """
         if definition.HasField("error"):
             raise raised(definition.error, *([about] if about is not None else []))
 
