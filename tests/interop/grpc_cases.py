@@ -61,6 +61,13 @@ COMPRESSED = (
 CASES = (*PLAIN, *COMPRESSED)
 
 REQUESTS = (27182, 8, 1828, 45904)
+
+WRITING_FAILED = "Internal error from Core"
+"""What grpcio's client says when a deadline passes while it writes, on a server of grpcio as well: 1 of 1,000 calls.
+
+It is INTERNAL then, and says nothing about the server, so the case is tried again.
+"""
+TRIES = 5
 REPLIES = (31415, 9, 2653, 58979)
 LARGE_REQUEST, LARGE_REPLY = 271828, 314159
 SPECIAL = "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n"
@@ -509,10 +516,13 @@ class GrpcioCases:
         assert await call.code() == grpc.StatusCode.CANCELLED
 
     async def timeout_on_sleeping_server(self) -> None:
-        call = self._duplex()(timeout=0.001)
-        with pytest.raises(grpc.aio.AioRpcError):  # It may be another one, of writing.
-            await call.write(StreamingOutputCallRequest(payload=payload(REQUESTS[0])))
-            await call.read()
+        for _ in range(TRIES):
+            call = self._duplex()(timeout=0.001)
+            with pytest.raises(grpc.aio.AioRpcError):  # It may be another one, of writing.
+                await call.write(StreamingOutputCallRequest(payload=payload(REQUESTS[0])))
+                await call.read()
+            if await call.details() != WRITING_FAILED:
+                break
         assert await call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
 
     async def rpc_soak(self) -> None:
