@@ -8,22 +8,30 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from micro_rt.codec.base import Codec
+from micro_rt.codec.raw import as_it_is
 
 __all__ = ["ProtoCodec"]
 
 
 class ProtoCodec(Codec):
-    """Protobuf's binary encoding, by the message classes themselves, of whichever dialect they are."""
+    """Protobuf's binary encoding, by the message classes themselves, of whichever dialect they are.
+
+    A message that is ``bytes`` is encoded already.
+    """
 
     content_subtype = "proto"
 
     def encoder(self, message_type: type[Any]) -> Callable[[Any], bytes]:
         """Returns the message class's own encoder."""
+        if message_type is bytes:
+            return as_it_is
         encode: Callable[[Any], bytes] = message_type.SerializeToString
         return encode
 
     def decoder(self, message_type: type[Any]) -> Callable[[bytes], Any]:
         """Returns a decoder that raises ``ValueError`` for damaged bytes."""
+        if message_type is bytes:
+            return as_it_is
         parse: Callable[[bytes], Any] = message_type.FromString
         descriptor = getattr(message_type, "DESCRIPTOR", None)
         # Classes of other dialects raise whatever went wrong in their Python code.

@@ -16,7 +16,7 @@ from micro_rt.dialects.faults import FAULTS, check, check_class, check_scalar, l
 from micro_rt.dialects.fields import Spec
 from micro_rt.dialects.wire import LIMIT, DecodeError
 
-__all__ = ["FromDict", "read_json", "to_dict"]
+__all__ = ["FromDict", "read_any", "read_json", "to_dict", "to_json_value"]
 
 
 class FromDict:
@@ -44,6 +44,19 @@ class FromDict:
 
 def read_json(message: Any, text: str | bytes, ignore_unknown_fields: bool) -> Any:
     """Reads a JSON text into a message, and returns it."""
+    return _read(message.__class__, text, ignore_unknown_fields, message)
+
+
+def read_any(kind: type[Any], text: str | bytes, ignore_unknown_fields: bool) -> Any:
+    """Reads a JSON text as a message of a class: a generated one, or one of betterproto's own.
+
+    Raises:
+        DecodeError: the text is not JSON, or not that of such a message; it is a ``ValueError``.
+    """
+    return _read(kind, text, ignore_unknown_fields, None)
+
+
+def _read(kind: Any, text: str | bytes, ignore_unknown_fields: bool, onto: Any) -> Any:
     try:
         value = json.loads(
             text.decode() if isinstance(text, bytes) else text,
@@ -51,18 +64,22 @@ def read_json(message: Any, text: str | bytes, ignore_unknown_fields: bool) -> A
             parse_constant=_refuse_constant,
             parse_float=_finite,
         )
-        _Parser(ignore_unknown_fields).fill(message, value, 0)
+        return _Parser(ignore_unknown_fields).any_message(kind, value, 0, onto)
     except DecodeError:
         raise
     except (ValueError, RecursionError) as error:
-        raise DecodeError(f"not a valid {message._full_name_} in JSON: {error}") from None
-    return message
+        raise DecodeError(f"not a valid {foreign.full_name(kind)} in JSON: {error}") from None
 
 
 def to_dict(message: Any, casing: Any, include_default_values: bool) -> dict[str, Any]:
     """Returns a message as a JSON object."""
     result: dict[str, Any] = _Printer(casing, include_default_values).message(message, ())
     return result
+
+
+def to_json_value(message: Any) -> Any:
+    """Returns a message as JSON: one of a generated class, or one of betterproto's own."""
+    return _Printer(camel_case, False).any_message(message, ())
 
 
 class _Printer:

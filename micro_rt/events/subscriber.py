@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from micro_rt.codec.base import Codec
+from micro_rt.codec.json_codec import JsonCodec
 from micro_rt.errors import Unimplemented
 from micro_rt.event import Event, EventsInfo
 from micro_rt.events.context import EventContext
-from micro_rt.events.json_data import json_decoder
 from micro_rt.interceptor import EventNext, Interceptor, chain_event
 from micro_rt.kit.methods import misspelled, takes
 
@@ -101,7 +101,7 @@ def routes_of(subscriber: Subscriber, codec: Codec, interceptors: Sequence[Inter
                 f"{type(subscriber).__name__}.{event.python_name}() must take two arguments, (event, context), after self"
             )
         handle = chain_event(interceptors, getattr(subscriber, event.python_name))
-        routes.append(Route(event, codec.decoder(event.message_type), json_decoder(event.message_type), handle))
+        routes.append(Route(event, codec.decoder(event.message_type), JsonCodec().decoder(event.message_type), handle))
     if type(subscriber).tombstone is Subscriber.tombstone:
         missing.append("tombstone")
     elif not inspect.iscoroutinefunction(inspect.unwrap(type(subscriber).tombstone)):

@@ -156,6 +156,75 @@ def test_json_is_what_travels() -> None:
     assert json.loads(JsonCodec().encoder(Text)(Text(value="x"))) == {"value": "x"}
 
 
+@pytest.mark.parametrize("transport", ["memory", "grpc", "grpclib"])
+async def test_json_is_built_in(transport: str) -> None:
+    address = f"memory:{uuid.uuid4()}"
+    server = micro.Service("lab", registry=address, transport=transport)
+    server.handle(lab := Lab())
+    async with (
+        server,
+        micro.Service("web", registry=address, codec="json") as json_client,
+        micro.Service("other", registry=address) as proto_client,
+    ):
+        for client in (LabClient(json_client), LabClient(proto_client)):
+            assert (await client.act(Text(value="ä ☃"))).value == "ä ☃"
+            assert [number.value async for number in client.count(Number(value=3))] == [0, 1, 2]
+            assert (await client.sum([Number(value=1), Number(value=2)])).value == 3
+            assert [text.value async for text in client.talk([Text(value="a")])] == ["re: a", "bye"]
+            with pytest.raises(micro.NotFound, match="no such thing") as caught:
+                await client.act(Text(value="fail"))
+            assert caught.value.detail(Text) == Text(value="a detail")
+    assert lab.ran.count("ä ☃") == 2
+
+
+@pytest.mark.parametrize("transport", ["memory", "grpc", "grpclib"])
+@pytest.mark.parametrize(
+    ("codec", "sent", "received"),
+    [
+        ("proto", Text(value="x").SerializeToString(), Text(value="x").SerializeToString()),
+        ("json", b'{"value": "x", "newer": [1]}', b'{"value":"x"}'),
+    ],
+)
+async def test_a_call_without_generated_classes_sends_and_receives_bytes(
+    transport: str, codec: str, sent: bytes, received: bytes
+) -> None:
+    method = micro.Method("lab.Lab", "Act", "act", micro.Kind.UNARY, bytes, bytes)
+    stub = type("Stub", (micro.Client,), {"_info_": micro.ServiceInfo("lab.Lab", "lab", (method,))})
+    address = f"memory:{uuid.uuid4()}"
+    server = micro.Service("lab", registry=address, transport=transport)
+    server.handle(Lab())
+    async with server, micro.Service("proxy", registry=address, codec=codec) as service:
+        assert await stub(service)._unary(method, sent, None, None, None) == received
+        with pytest.raises(micro.InvalidArgument, match=r"the request of /lab\.Lab/Act cannot be read"):
+            await stub(service)._unary(method, b"\xff{", None, None, None)
+
+
+@pytest.mark.parametrize("transport", ["memory", "grpc", "grpclib"])
+async def test_bytes_that_mean_what_both_sides_agreed_on(transport: str) -> None:
+    method = micro.Method("raw.Raw", "Turn", "turn", micro.Kind.UNARY, bytes, bytes)
+    info = micro.ServiceInfo("raw.Raw", "raw", (method,))
+
+    class Raw(micro.Handler):
+        _info_ = info
+
+        async def turn(self, request: bytes, context: micro.Context) -> bytes:
+            return request[::-1]
+
+    stub = type("Stub", (micro.Client,), {"_info_": info})
+    address = f"memory:{uuid.uuid4()}"
+    server = micro.Service("raw", registry=address, transport=transport)
+    server.handle(Raw())
+    server.handle(Lab())
+    async with server, micro.Service("other", registry=address, codec="bytes") as service:
+        assert await stub(service)._unary(method, b"\0abc", None, None, None) == b"cba\0"
+        with pytest.raises(TypeError, match="Text is not bytes: call it in proto or json"):
+            await LabClient(service, target="raw").act(Text(value="x"))
+        lab = micro.Method("lab.Lab", "Act", "act", micro.Kind.UNARY, bytes, bytes)
+        other = type("Stub", (micro.Client,), {"_info_": micro.ServiceInfo("lab.Lab", "raw", (lab,))})
+        with pytest.raises(micro.Unimplemented, match=r"/lab\.Lab/Act is not served in 'bytes': Text is not bytes"):
+            await other(service)._unary(lab, b"x", None, None, None)
+
+
 class Strict(ProtoCodec):
     """Protobuf that refuses a few messages, as it refuses those without a required field."""
 

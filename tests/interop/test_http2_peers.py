@@ -466,7 +466,7 @@ async def statuses(peer: Peer, count: int) -> dict[int, dict[str, str]]:
         (changed(grpc_timeout="soon"), "200", micro.Code.INVALID_ARGUMENT),
         (changed(data_bin="!!!"), "200", micro.Code.INVALID_ARGUMENT),
         (changed(path="/lab.Lab/Nothing"), "200", micro.Code.UNIMPLEMENTED),
-        (changed(content_type="application/grpc+json"), "200", micro.Code.UNIMPLEMENTED),
+        (changed(content_type="application/grpc+xml"), "200", micro.Code.UNIMPLEMENTED),
         (changed(content_type="application/grpc-web"), "415", micro.Code.UNKNOWN),
         (changed(content_type="application/json"), "415", micro.Code.UNKNOWN),
         (REQUEST, "200", micro.Code.UNIMPLEMENTED),  # no message

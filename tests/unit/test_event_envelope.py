@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from micro_rt.broker.base import Record
+from micro_rt.codec.json_codec import JsonCodec
 from micro_rt.events.envelope import Envelope, open_envelope
-from micro_rt.events.json_data import json_decoder
 from tests.protos.shop_pb2 import OrderPlaced
 
 STRUCTURED = "application/cloudevents+json"
@@ -109,7 +109,7 @@ def test_what_is_nested_too_deep_is_an_error_of_the_record() -> None:
     with pytest.raises(ValueError, match="not JSON"):
         opened(deep, content__type=STRUCTURED)
     with pytest.raises(ValueError, match="not the JSON of a OrderPlaced"):
-        json_decoder(OrderPlaced)(deep)
+        JsonCodec().decoder(OrderPlaced)(deep)
 
 
 def test_go_micros_envelope_may_be_without_headers() -> None:
