@@ -12,7 +12,10 @@ from collections.abc import Iterable, Mapping
 from copy import copy
 from typing import Any, ClassVar, Self, TypeVar, cast
 
-from google.protobuf.message import Message
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError
+
+from micro_rt.detail_names import full_name, standard_name
 
 __all__ = [
     "Aborted",
@@ -80,7 +83,7 @@ class Error(Exception):
         message: what went wrong, for a person, and what to do about it.
         id: a stable identifier for programs, such as ``"orders.not_found"``; travels as
             ``google.rpc.ErrorInfo.reason``.
-        details: typed details: protobuf messages, such as those of ``google.rpc.error_details``.
+        details: typed details: messages of either dialect, such as those in ``micro_rt.details``.
         may_have_run: False when the request provably never reached a handler, so that trying again cannot run it twice. Set by
             the client, and by a server that refuses a call; what a handler raises always counts as True.
         unanswered: True when a call that had begun ended without an answer: the connection was lost, or the deadline
@@ -153,10 +156,23 @@ class Error(Exception):
         return own
 
     def detail(self, type_: type[_DetailT]) -> _DetailT | None:
-        """Returns the first detail of a type, or None."""
+        """Returns the first detail of a type, or None.
+
+        Args:
+            type_: a generated class of either dialect. A detail that travels under its name is found whichever class it has,
+                or none: ``google.rpc.BadRequest`` by the class in ``micro_rt.details`` and by that of another package.
+        """
+        name = full_name(type_)
+        wanted = None if name is None else standard_name(name)
         for detail in self.details:
             if isinstance(detail, type_):
                 return detail
+            if wanted is not None and (data := _data_of(detail, wanted)) is not None:
+                try:
+                    found: _DetailT = type_.FromString(data)  # type: ignore[attr-defined]
+                except (ValueError, DecodeError):
+                    continue
+                return found
         return None
 
     @staticmethod
@@ -299,9 +315,20 @@ def _checked_id(id: object) -> str:
 def _checked_details(details: Iterable[object]) -> tuple[Any, ...]:
     checked = tuple(details)
     for detail in checked:
-        if not isinstance(detail, Message):
+        if isinstance(detail, type) or full_name(type(detail)) is None:
             raise TypeError(f"an error's details are protobuf messages, not {type(detail).__name__}")
     return checked
+
+
+def _data_of(detail: Any, wanted: str) -> bytes | None:
+    """Returns the encoding of a detail that travels under a name; None if it travels under another one."""
+    if isinstance(detail, AnyMessage) and detail.type_url.rpartition("/")[2] == wanted:
+        return detail.value
+    name = full_name(type(detail))
+    if name is None or standard_name(name) != wanted:
+        return None
+    data: bytes = detail.SerializeToString()
+    return data
 
 
 _BY_CODE: Mapping[int, type[Error]] = {

@@ -17,9 +17,11 @@ from google.protobuf.descriptor_pool import Default
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from micro_rt.detail_names import full_name, own_name, standard_name
+from micro_rt.details_pb2 import ErrorInfo
 from micro_rt.errors import Code, Error
 from micro_rt.logs import logger, sparsely
-from micro_rt.status_pb2 import ErrorInfo, Status
+from micro_rt.status_pb2 import Status
 from micro_rt.text import utf8
 
 __all__ = [
@@ -207,17 +209,21 @@ def _is_error_info(detail: Any) -> bool:
     return isinstance(detail, AnyMessage) and detail.type_url == ERROR_INFO
 
 
-def _packed(detail: Message) -> AnyMessage:
+def _packed(detail: Any) -> AnyMessage:
     if isinstance(detail, AnyMessage):
         return detail
-    data = detail.SerializeToString(deterministic=True)
-    return AnyMessage(type_url=_PREFIX + detail.DESCRIPTOR.full_name, value=data)
+    data = detail.SerializeToString(deterministic=True) if isinstance(detail, Message) else detail.SerializeToString()
+    return AnyMessage(type_url=_PREFIX + standard_name(full_name(type(detail)) or ""), value=data)
 
 
 def _unpacked(packed: AnyMessage) -> Message:
     name = packed.type_url.rpartition("/")[2]
-    try:
-        message_type = GetMessageClass(Default().FindMessageTypeByName(name))
-        return message_type.FromString(packed.value)
-    except (KeyError, DecodeError):
-        return packed
+    for candidate in (name, own_name(name)):
+        try:
+            message_type = GetMessageClass(Default().FindMessageTypeByName(candidate))
+            return message_type.FromString(packed.value)
+        except KeyError:
+            continue
+        except DecodeError:
+            break
+    return packed

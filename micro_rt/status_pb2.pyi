@@ -3,8 +3,8 @@
 # source: micro_rt/status.proto
 """Messages of micro_rt/status.proto.
 
-The wire form of an error, compatible field by field with google/rpc/status.proto and
-google/rpc/error_details.proto, under a name of its own so that it never meets a copy of those.
+The wire form of an error, compatible field by field with google/rpc/status.proto, under a name of its own so that it never
+meets a copy of that.
 """
 
 import collections.abc as _abc
@@ -15,7 +15,6 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.any_pb2 import Any
 
 __all__ = [
-    "ErrorInfo",
     "GoMicroError",
     "Status",
 ]
@@ -43,40 +42,6 @@ class Status(_message.Message):
     CODE_FIELD_NUMBER: _typing.Final = 1
     MESSAGE_FIELD_NUMBER: _typing.Final = 2
     DETAILS_FIELD_NUMBER: _typing.Final = 3
-
-@_typing.final
-class ErrorInfo(_message.Message):
-    """google.rpc.ErrorInfo: carries the stable id of an error."""
-
-    reason: str
-    """The id: `orders.not_found`."""
-    domain: str
-    """Who defines the id."""
-    @property
-    def metadata(self) -> _containers.ScalarMap[str, str]:
-        """More, by key."""
-
-    def __init__(
-        self, *, reason: str | None = ..., domain: str | None = ..., metadata: _abc.Mapping[str, str] | None = ...
-    ) -> None: ...
-    def HasField(self, field_name: _typing.Never) -> bool: ...
-    def ClearField(self, field_name: _typing.Literal["reason", "domain", "metadata"]) -> None: ...
-
-    REASON_FIELD_NUMBER: _typing.Final = 1
-    DOMAIN_FIELD_NUMBER: _typing.Final = 2
-    METADATA_FIELD_NUMBER: _typing.Final = 3
-
-    @_typing.final
-    class MetadataEntry(_message.Message):
-        key: str
-        value: str
-
-        def __init__(self, *, key: str | None = ..., value: str | None = ...) -> None: ...
-        def HasField(self, field_name: _typing.Never) -> bool: ...
-        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
-
-        KEY_FIELD_NUMBER: _typing.Final = 1
-        VALUE_FIELD_NUMBER: _typing.Final = 2
 
 @_typing.final
 class GoMicroError(_message.Message):

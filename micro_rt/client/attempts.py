@@ -17,6 +17,8 @@ Rules:
 - Servers of grpcio and of grpc-dotnet say that they do not have a method, and not which one. Such an answer in place of a server
   of micro-rt comes from another process. From any other node it may be that of a call which the handler made: it may have run.
 - Every other failure counts as an attempt of the policy, must have a code that the policy lists, and waits for the back-off.
+- A server may say with a ``RetryInfo`` how long to wait at least. A wait of more than ``LONGEST_WAIT`` seconds ends the call: the
+  caller has the detail, and may do something better meanwhile.
 - An attempt that may have run spends from the retry budget of the service's nodes. An empty budget ends the call with its
   error, so that a service that fails as a whole does not get many times its usual load.
 - No wait goes beyond the deadline: if the back-off would, the call fails at once with the error that it has.
@@ -37,6 +39,7 @@ from copy import copy
 from micro_rt.client.nodes import ServiceNodes
 from micro_rt.client.remote import RemoteNode
 from micro_rt.context import ClientCall
+from micro_rt.details import RetryInfo
 from micro_rt.errors import NOT_SERVED, UNKNOWN_METHOD, DeadlineExceeded, Error, Unavailable, Unimplemented
 from micro_rt.kit import backoff
 from micro_rt.method import RetryPolicy
@@ -49,6 +52,8 @@ MOVES = 16
 """Times that a call moves on to another node without a wait."""
 MOVE_TIME = 10.0
 """Seconds after its first failed attempt within which a call moves on without a wait."""
+LONGEST_WAIT = 60.0
+"""Seconds; a server that wants a longer wait ends the call."""
 MANY_REASONS = 8
 """Nodes that an error names with the reason why they could not be reached."""
 
@@ -140,6 +145,22 @@ class Attempts:
         if not self.service_nodes.untried(self._tried):
             self._tried = frozenset()
 
+    def late(self, timeout: float) -> Error:
+        """Returns the error of a stream that has reached no node.
+
+        Args:
+            timeout: the seconds that it had.
+        """
+        info = self._call.info
+        where = f"; it tried {info.node} at {info.peer}" if info.node else ""
+        error = DeadlineExceeded(
+            f"{self._call.method.path} reached no node within {timeout:g} s{where}",
+            id="micro.deadline",
+            may_have_run=False,
+        )
+        self._explain(error)
+        return self._last(error)
+
     def timed_out(self, remote: RemoteNode, error: Error) -> Error:
         """Returns the error of an attempt that took as long as the policy allows, while the call has time left.
 
@@ -214,7 +235,9 @@ class Attempts:
             raise self._last(error)
         if error.may_have_run and not self.service_nodes.budget.spend():
             raise self._last(error)
-        delay = backoff.delay(self._sent, policy.backoff, policy.max_backoff)
+        delay = max(backoff.delay(self._sent, policy.backoff, policy.max_backoff), _wanted(error))
+        if delay > max(LONGEST_WAIT, policy.max_backoff):
+            raise self._last(error)
         deadline = self._call.deadline
         if deadline is not None and asyncio.get_running_loop().time() + delay >= deadline:
             raise self._last(error)
@@ -236,3 +259,9 @@ class Attempts:
             error.message += f"; the first attempt failed with {first}"
         error.may_have_run = error.may_have_run or self._may_have_run
         return error
+
+
+def _wanted(error: Error) -> float:
+    """Returns the seconds that a server wants its client to wait before another attempt; 0 if it does not say."""
+    info = error.detail(RetryInfo) if error.details else None
+    return 0.0 if info is None else max(0.0, info.retry_delay.seconds + info.retry_delay.nanos / 1e9)

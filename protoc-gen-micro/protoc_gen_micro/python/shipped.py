@@ -50,6 +50,7 @@ MICRO_RT = {
     "micro_rt/annotations.proto": "micro",
     "micro_rt/backends/etcd/messages.proto": "micro.etcd",
     "micro_rt/backends/etcd/services.proto": "etcdserverpb",
+    "micro_rt/details.proto": "micro.rpc",
     "micro_rt/health/health.proto": "micro.health",
     "micro_rt/status.proto": "micro.status",
 }

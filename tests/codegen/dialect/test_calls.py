@@ -12,6 +12,8 @@ from betterproto.lib.google.protobuf import Empty, Struct, Value
 
 import micro_rt as micro
 from micro_rt.backends.memory.registry import MemoryRegistry
+from micro_rt.codec.json_codec import JsonCodec
+from micro_rt.status import decode_details, encode_details
 
 
 @pytest.fixture
@@ -52,12 +54,13 @@ def handler(till: Any, m: Any) -> Any:
     return Till()
 
 
+@pytest.mark.parametrize("codec", ["proto", "json"])
 @pytest.mark.parametrize("transport", ["memory", "grpc"])
-async def test_every_kind_of_call(transport: str, till: Any, m: Any) -> None:
+async def test_every_kind_of_call(transport: str, codec: str, till: Any, m: Any) -> None:
     money, sums = m
     parts = [money.Money(units=1), money.Money(units=2, nanos=-5)]
     registry = MemoryRegistry(f"memory:{uuid.uuid4()}")
-    service = micro.Service("till", registry=registry, transport=transport, grace=1.0)
+    service = micro.Service("till", registry=registry, transport=transport, codec=codec, grace=1.0)
     service.handle(handler(till, m))
     async with service:
         client = till.TillClient(service)
@@ -80,3 +83,27 @@ async def test_damaged_requests_and_wrong_types_are_errors_of_the_runtime(till: 
     async with service:
         with pytest.raises(TypeError):
             await till.TillClient(service).add(money.Money())
+
+
+def test_the_json_codec_reads_and_writes_betterproto_s_own_messages_as_protobuf_s_mapping_has_them(m: Any) -> None:
+    money, _ = m
+    codec = JsonCodec()
+    struct = Struct(fields={"a": Value(number_value=1.5)})
+    assert codec.encoder(Struct)(struct) == b'{"a":1.5}'
+    assert codec.decoder(Struct)(b'{"a":1.5}') == struct
+    assert codec.encoder(Empty)(Empty()) == b"{}"
+    amount = money.Money(units=1, currency=money.MoneyCurrency.USD)
+    assert codec.decoder(money.Money)(codec.encoder(money.Money)(amount)) == amount
+    for damaged in (b"", b"{", b'{"units": []}', b'"\xff"', b'{"a": ' + b"[" * 200_000):
+        with pytest.raises(ValueError, match="not the JSON of a Money: "):
+            codec.decoder(money.Money)(damaged)
+    with pytest.raises(TypeError, match="int is not a message that has a JSON form"):
+        codec.encoder(int)
+
+
+def test_a_message_of_the_dialect_is_a_detail_of_an_error(m: Any) -> None:
+    money, _ = m
+    data = encode_details(micro.NotFound("no", details=[money.Money(units=5)]))
+    assert data is not None
+    error = micro.NotFound("no", details=decode_details(data).details)
+    assert error.detail(money.Money) == money.Money(units=5)
