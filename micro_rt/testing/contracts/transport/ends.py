@@ -110,7 +110,18 @@ class EndsContract(TransportHarness):
 
     @pytest.mark.parametrize("how", ["lost", "closed", "deadline"])
     async def test_a_call_without_an_answer_is_unanswered(self, how: str) -> None:
+        errors = await self._ends_without_an_answer(how)
+        tries = 1
+        while how == "deadline" and tries < 5 and not all(error.unanswered for error in errors):
+            # The server knows the deadline as well, and may say first that it has passed: that is an answer.
+            errors = await self._ends_without_an_answer(how)
+            tries += 1
+        assert [(error.unanswered, error.may_have_run) for error in errors] == [(True, True)] * 3
+
+    async def _ends_without_an_answer(self, how: str) -> list[Error]:
+        """Returns what each side of a call raises that its handler does not answer."""
         handler = Endless()
+        errors: list[Error] = []
         async with self.listening(handler) as (listener, connection):
             deadline = seconds_from_now(0.5) if how == "deadline" else None
             stream = await open_call(connection, deadline=deadline)
@@ -122,8 +133,8 @@ class EndsContract(TransportHarness):
             for waiting in (sending, stream.receive(), stream.send(b"late")):
                 with pytest.raises(DeadlineExceeded if how == "deadline" else Unavailable) as caught:
                     await self.soon(waiting)
-                assert caught.value.unanswered
-                assert caught.value.may_have_run
+                errors.append(caught.value)
+        return errors
 
     @pytest.mark.parametrize("error", [DeadlineExceeded, Unavailable, NotFound])
     @pytest.mark.parametrize("id", ["micro.connection_lost", ""])
