@@ -6,7 +6,7 @@ A ``Scope`` is what calls and events have in common: metadata, and a deadline th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Collection, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -15,7 +15,10 @@ from typing import Any, Literal
 from micro_rt.metadata import EMPTY, Metadata, MetadataLike, MetadataValue
 from micro_rt.method import Method
 
-__all__ = ["Call", "CallInfo", "ClientCall", "Context", "Scope", "current_context", "detached", "trace_of"]
+__all__ = ["TRACE", "Call", "CallInfo", "ClientCall", "Context", "Scope", "current_context", "detached"]
+
+TRACE = frozenset({"baggage", "traceparent", "tracestate"})
+"""The keys of what says which trace a call or an event belongs to (https://www.w3.org/TR/trace-context/)."""
 
 
 class Scope:
@@ -33,6 +36,14 @@ class Scope:
     @property
     def trace(self) -> Metadata:
         """The metadata that says which trace it belongs to (https://www.w3.org/TR/trace-context/)."""
+        return self.flowing(TRACE)
+
+    def flowing(self, keys: Collection[str]) -> Metadata:
+        """Returns the pairs of its metadata that have one of these keys.
+
+        Args:
+            keys: in lower case.
+        """
         return EMPTY
 
     def remaining(self) -> float | None:
@@ -61,10 +72,15 @@ class Call(Scope):
         self.method = method
         self.metadata = metadata
 
-    @property
-    def trace(self) -> Metadata:
-        """The metadata that says which trace it belongs to (https://www.w3.org/TR/trace-context/)."""
-        return trace_of(self.metadata.pairs)
+    def flowing(self, keys: Collection[str]) -> Metadata:
+        """Returns the pairs of its metadata that have one of these keys.
+
+        Args:
+            keys: in lower case.
+        """
+        pairs = self.metadata.pairs
+        found = [pair for pair in pairs if pair[0] in keys] if pairs else None
+        return Metadata.received(found) if found else EMPTY
 
 
 @dataclass(slots=True)
@@ -205,15 +221,11 @@ current_context: ContextVar[Scope | None] = ContextVar("micro_rt.current_context
 """The call being served, or the event being handled, by this task: its deadline bounds the calls made from here."""
 
 
-def trace_of(pairs: Iterable[tuple[str, MetadataValue]]) -> Metadata:
-    """Returns what of metadata says which trace a call or an event belongs to."""
-    found = [pair for pair in pairs if pair[0] in _TRACE]
-    return Metadata.received(found) if found else EMPTY
-
-
 @contextmanager
 def detached() -> Generator[None]:
-    """Frees what is started inside from the call being served, or the event being handled: its deadline does not bound the calls made there.
+    """Frees what is started inside from the call being served, or the event being handled.
+
+    Its deadline does not bound the calls made there, and its trace and metadata do not flow into them.
 
     with micro.detached():
         background.add(asyncio.create_task(send_mail(order)))
@@ -223,6 +235,3 @@ def detached() -> Generator[None]:
         yield
     finally:
         current_context.reset(token)
-
-
-_TRACE = frozenset({"baggage", "traceparent", "tracestate"})

@@ -91,6 +91,11 @@ class Metadata(Mapping[str, MetadataValue]):
         """Returns a copy without the pairs of a key."""
         return Metadata._of(tuple([pair for pair in self.pairs if pair[0] != key]))
 
+    def completed(self, received: Metadata) -> Metadata:
+        """Returns a copy with the pairs of received metadata whose keys are not here, at the end."""
+        keys = {key for key, _ in self.pairs}
+        return Metadata._of((*self.pairs, *(pair for pair in received.pairs if pair[0] not in keys)))
+
     @classmethod
     def _of(cls, pairs: tuple[tuple[str, MetadataValue], ...]) -> Metadata:
         metadata = cls.__new__(cls)

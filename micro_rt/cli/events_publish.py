@@ -95,6 +95,7 @@ class _Host:
 
     name = "micro-rt"
     client_interceptors = ()
+    flow = ()
 
     opened: Broker | None = None
 

@@ -10,7 +10,11 @@ The rules that it keeps, and why:
 - The first attempt picks its node without ``Attempts``, which is made at the first failure or when no node is known:
   most calls never need it.
 - The deadline is the earlier of the call's own timeout and the deadline of the call or event that this task serves. It
-  is fixed when the call starts, and all attempts share it. The call's own timeout comes before the client's.
+  is fixed when the call starts, and all attempts share it. The call's own timeout comes before the client's, that before the one in
+  the .proto, and that before the service's.
+- The trace of the call or event that this task serves goes on with the call, and so does the metadata that the service lets
+  flow. What the call or its client sends under the same key comes first, and alone.
+- The timeout of the service is for unary calls. A stream may last for as long as it likes, but must reach a node within that time.
 - The deadline bounds the interceptors too. Only a call that has both pays for that.
 - A request is refused by its class before it is encoded: the codec may be able to encode a message of another type, and
   the server would read nonsense.
@@ -33,7 +37,7 @@ The rules that it keeps, and why:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
@@ -55,7 +59,7 @@ from micro_rt.transport.limits import UNSAID, MessageRules
 __all__ = ["BoundMethod", "Host", "check_timeout"]
 
 LONGEST_TIMEOUT = 1e9
-"""Seconds; a longer timeout, such as infinity, is as good as this one."""
+"""Seconds; a timeout that is not shorter, such as infinity, is no limit."""
 
 ResultT = TypeVar("ResultT")
 
@@ -71,6 +75,16 @@ class Host(Protocol):
     @property
     def codec(self) -> Codec:
         """How messages are encoded."""
+        ...
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds for a unary call that nothing else bounds, and for a stream to reach a node; None for no limit."""
+        ...
+
+    @property
+    def flow(self) -> Collection[str]:
+        """The keys of the metadata that goes on from the call or event being served."""
         ...
 
     @property
@@ -129,19 +143,37 @@ class BoundMethod:
         self, request: Any, timeout: float | None, metadata: MetadataLike | None, info: CallInfo | None
     ) -> Coroutine[Any, Any, Any]:
         """Returns a unary call, whose clock runs from now on."""
-        return self._unary(request, self.start(timeout, metadata, info))
+        if timeout is None:
+            own = self._timeout
+            return self._unary(request, self._started(self._host.timeout if own is None else own, metadata, info))
+        return self._unary(request, self._started(check_timeout(timeout), metadata, info))
+
+    @property
+    def opening_timeout(self) -> float | None:
+        """Seconds in which a stream without a deadline must reach a node; None for no limit."""
+        return self._host.timeout
 
     def start(self, timeout: float | None, metadata: MetadataLike | None, info: CallInfo | None) -> ClientCall:
-        """Starts the clock of a call: the earlier of its own deadline and that of the call being served here."""
+        """Starts the clock of a stream: the earlier of its own deadline and that of the call being served here."""
+        return self._started(self._timeout if timeout is None else check_timeout(timeout), metadata, info)
+
+    def _started(self, timeout: float | None, metadata: MetadataLike | None, info: CallInfo | None) -> ClientCall:
+        """Starts the clock of a call.
+
+        Args:
+            timeout: as ``check_timeout`` returns it; None for no limit.
+            metadata: sent with it.
+            info: filled as the call goes on.
+        """
         serving = current_context.get()
         deadline = serving.deadline if serving is not None else None
-        if timeout is None:
-            timeout = self._timeout
-        if timeout is not None:
-            own = asyncio.get_running_loop().time() + check_timeout(timeout)
+        if timeout is not None and timeout < LONGEST_TIMEOUT:
+            own = asyncio.get_running_loop().time() + timeout
             if deadline is None or own < deadline:
                 deadline = own
         sent = self._metadata if metadata is None else self._metadata.merged(metadata)
+        if serving is not None and (flowing := serving.flowing(self._host.flow)).pairs:
+            sent = sent.completed(flowing)
         return ClientCall(self.method, sent, deadline, CallInfo() if info is None else info, self._target)
 
     def encode(self, request: Any) -> bytes:

@@ -16,6 +16,7 @@ The rules that they keep, and why:
   gone closes its connection when the last call has given it back.
 - ``cancel`` ends the call at once on both sides and does nothing after the end. A reason given with the first
   ``cancel`` is what ``receive`` raises; what comes later does not replace it.
+- A stream without a deadline reaches a node within the timeout of the service, or fails. Another node, after a failure, gets that time again.
 - A call that is cancelled while it is being opened, or while it waits for another node, stops waiting at once and is not
   sent: no stream is left on a node that nobody reads.
 - Requests are pumped by a task of their own. An error of the user's iterator, and a request that cannot be encoded, end
@@ -269,7 +270,18 @@ class DirectExchange(Exchange):
 
     async def _open(self) -> None:
         with self._opening:
-            self._stream, self._remote = await self._bound.attempt(self._attempts, self._start)
+            timeout = self._bound.opening_timeout if self._call.deadline is None else None
+            if timeout is None:
+                self._stream, self._remote = await self._bound.attempt(self._attempts, self._start)
+                return
+            limit = asyncio.timeout(timeout)
+            try:
+                async with limit:
+                    self._stream, self._remote = await self._bound.attempt(self._attempts, self._start)
+            except TimeoutError as error:
+                if isinstance(error, Error) or not limit.expired():
+                    raise
+                raise self._attempts.late(timeout) from None
 
     async def _start(self, remote: RemoteNode) -> ClientStream:
         stream = await self._bound.open(remote, self._call, self._rules)

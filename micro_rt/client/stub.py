@@ -30,8 +30,8 @@ class Client:
         service: whose registry, transport and identity the calls use; started before the first call. A call raises
             ``RuntimeError`` in another event loop than the service's, and in a forked child of its process.
         target: the name to look up, if not the one from the .proto.
-        timeout: seconds for each call that does not say, or None for what the method's policy in the .proto says,
-            and without one for as long as it takes.
+        timeout: seconds for each call that does not say, ``math.inf`` for no limit; None for what the method's policy in the
+            .proto says, and without one for what ``timeout=`` of the service says, which bounds no streams.
         retry: how failed calls are tried again, or None for what the method's policy in the .proto says.
         metadata: sent with every call.
         max_message: bytes that a request or a reply may have, or None for what the method's limits in the .proto say, and

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
 from micro_rt.broker.base import Record
-from micro_rt.context import Scope, trace_of
+from micro_rt.context import Scope
 from micro_rt.event import Event
 from micro_rt.events.envelope import Envelope, event_time, open_envelope
-from micro_rt.metadata import Metadata
+from micro_rt.metadata import EMPTY, Metadata
 
 __all__ = ["EventContext", "Publishing"]
 
@@ -91,10 +91,19 @@ class EventContext(Scope):
         """Whether it is a tombstone: it has no message, and says that what was published with its key is deleted."""
         return self.record.tombstone
 
-    @property
-    def trace(self) -> Metadata:
-        """The headers that say which trace it belongs to (https://www.w3.org/TR/trace-context/)."""
-        return trace_of((name, value.decode(errors="replace")) for name, value in self._envelope.headers.items())
+    def flowing(self, keys: Collection[str]) -> Metadata:
+        """Returns the headers that have one of these names, as metadata.
+
+        Args:
+            keys: in lower case.
+        """
+        headers = self._envelope.headers
+        found = [(key, headers[key]) for key in sorted(keys) if key in headers]
+        if not found:
+            return EMPTY
+        return Metadata.received(
+            (key, value if key.endswith("-bin") else value.decode(errors="replace")) for key, value in found
+        )
 
     @property
     def _envelope(self) -> Envelope:

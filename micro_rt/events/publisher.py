@@ -24,7 +24,8 @@ The rules that it keeps, and why:
   counts from there, whatever the event says.
 - Headers that micro-rt writes itself (``ce_…``, ``micro-dead-…``, ``micro-published``, ``content-type``) are refused, not overwritten: two
   values of one name would mean something else to each reader.
-- The trace of the call or event that is being served travels with each event, so that what follows from it can be seen.
+- The trace of the call or event that is being served travels with each event, so that what follows from it can be seen. So does the
+  metadata that the service lets flow. A header that is given with an event comes first, and alone.
 - The envelope is the broker's choice, by its address; nothing else in this module depends on the broker.
 """
 
@@ -32,7 +33,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, cast
@@ -82,6 +83,11 @@ class EventHost(Protocol):
     @property
     def name(self) -> str:
         """Who publishes."""
+        ...
+
+    @property
+    def flow(self) -> Collection[str]:
+        """The keys of the metadata that goes on from the call or event being served."""
         ...
 
     @property
@@ -268,9 +274,9 @@ class Publisher:
         self, batch: Sequence[_Outgoing], when: float | None, deadline: float | None
     ) -> list[Published | Error]:
         scope = current_context.get()
-        trace: Headers = ()
+        flowing: Headers = ()
         if scope is not None:
-            trace = tuple([(name, _bytes(value)) for name, value in scope.trace.pairs])
+            flowing = tuple([(name, _bytes(value)) for name, value in scope.flowing(self._service.flow).pairs])
             if scope.deadline is not None and (deadline is None or scope.deadline < deadline):
                 deadline = scope.deadline
         begun = False
@@ -278,7 +284,7 @@ class Publisher:
         try:
             async with limit:
                 broker = await self._prepared()
-                ids, records = self._seal(broker, batch, wall_time() if when is None else when, trace)
+                ids, records = self._seal(broker, batch, wall_time() if when is None else when, flowing)
                 begun = True
                 positions = await self._accepted(broker, records)
         except TimeoutError:
@@ -306,20 +312,22 @@ class Publisher:
         return broker
 
     def _seal(
-        self, broker: Broker, batch: Sequence[_Outgoing], when: float, trace: Headers
+        self, broker: Broker, batch: Sequence[_Outgoing], when: float, flowing: Headers
     ) -> tuple[list[str], list[OutgoingRecord]]:
         """Returns the ids of events, and their records."""
         ids = self._ids.take(len(batch))
         records: list[OutgoingRecord] = []
         source, stamp = self._source, rfc3339(when)
-        for id, (outlet, message, key, sent) in zip(ids, batch, strict=True):
+        for id, (outlet, message, key, given) in zip(ids, batch, strict=True):
+            names = {name for name, _ in given} if flowing else ()
+            sent = (*given, *(pair for pair in flowing if pair[0] not in names))
             data = outlet.encode(message)
-            headers = seal(outlet.type, id.encode(), source, stamp, sent + trace)
+            headers = seal(outlet.type, id.encode(), source, stamp, sent)
             topic = outlet.event.topic
             if (
                 outlet.tombstone
             ):  # go-micro's envelope is in the value, which a tombstone does not have: its headers stay outside.
-                headers = seal_tombstone(outlet.type, id.encode(), source, stamp, sent + trace)
+                headers = seal_tombstone(outlet.type, id.encode(), source, stamp, sent)
                 records.append(OutgoingRecord(topic, b"", key, headers, tombstone=True))
                 continue
             if broker.envelope == "micro":

@@ -67,6 +67,7 @@ from micro_rt.service.parts import (
     seconds_of,
     selector_factory,
     setting_of,
+    timeout_of,
 )
 from micro_rt.store.base import StoreEngine
 from micro_rt.store.store import Store
@@ -116,6 +117,8 @@ class Plan:
     """Seconds that calls and events in flight get when it stops."""
     ttl: float | Configured | None
     """Seconds that the registration outlives the process."""
+    timeout: float | Configured | None
+    """Seconds that a unary call of its clients may take; infinite for no limit."""
     max_memory: int | Configured | None
     """Bytes of events that may be in flight."""
     max_message: int | Configured | None
@@ -144,6 +147,7 @@ class Life:
         home: the event loop and the process that it runs in.
         config: its config, once it is open.
         grace: seconds that calls and events in flight get when it stops.
+        timeout: seconds that a unary call of its clients may take where nothing else says so; None for no limit.
         broker: the broker, once it is open.
         store: the store, which is opened when it is used first.
         sync: the locks, whose engine is opened when they are used first.
@@ -155,6 +159,7 @@ class Life:
         self.home = Home(f"service {plan.name!r}")
         self.config: Config | None = None
         self.grace = GRACE
+        self.timeout: float | None = None
         self._variables: Mapping[str, str] = {}
         """What stands in for variables that are not set, when parts are made and opened."""
         self.broker: Broker | None = None
@@ -245,6 +250,7 @@ class Life:
     async def _start_parts(self, stack: AsyncExitStack) -> None:
         plan = self._plan
         self.grace = seconds_of(plan.grace, "grace", GRACE)
+        self.timeout = timeout_of(plan.timeout)
         registry: Registry = part_of("registry", plan.registry, Registry)
         tls = await self._open_tls(stack)
         transports = Transports(plan.transport, _limits(plan), tls)

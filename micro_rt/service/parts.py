@@ -14,6 +14,7 @@ Rules:
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from typing import Any, TypeVar, cast
 
 from micro_rt.codec.base import Codec
 from micro_rt.errors import FailedPrecondition
-from micro_rt.kit.address import count, scheme_of, seconds_or_zero
+from micro_rt.kit.address import count, scheme_of, seconds, seconds_or_zero
 from micro_rt.kit.secrets import scrubbed, without_secrets
 from micro_rt.selector.base import Selector
 from micro_rt.service.missing import remedy
@@ -42,11 +43,14 @@ __all__ = [
     "seconds_of",
     "selector_factory",
     "setting_of",
+    "timeout_of",
 ]
 
 ValueT = TypeVar("ValueT")
 
 _DEFAULT_TRANSPORT = "grpc"
+TIMEOUT = 30.0
+"""Seconds that a unary call may take if nobody says anything."""
 _DOES: Mapping[str, str] = {
     "unix_sockets": "listens on Unix sockets",
     "places": "listens on several addresses, sockets of systemd, and with options",
@@ -110,6 +114,19 @@ def seconds_of(given: float | Configured | None, name: str, default: float) -> f
         FailedPrecondition: the environment says something else.
     """
     return _read(given, name, default, seconds_or_zero)
+
+
+def timeout_of(given: float | Configured | None) -> float | None:
+    """Returns the seconds that a unary call may take where nothing else says so; None for no limit.
+
+    Args:
+        given: as given in code, infinite for no limit, or else by the config; None if it was not.
+
+    Raises:
+        FailedPrecondition: the environment or the config says something else than a time above 0 or ``none``.
+    """
+    found = _read(given, "timeout", TIMEOUT, lambda text: math.inf if text == "none" else seconds(text))
+    return None if math.isinf(found) else found
 
 
 def part_of(part: str, given: object, kind: type[Any]) -> Any:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -19,12 +20,14 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, TypeVar, cast
 
 from micro_rt.broker.base import Broker, Start
+from micro_rt.client.bound import check_timeout
 from micro_rt.client.nodes import Nodes
 from micro_rt.codec.base import Codec
 from micro_rt.codec.codecs import Codecs
 from micro_rt.codec.proto import ProtoCodec
 from micro_rt.config.base import AnySource, Source
 from micro_rt.config.config import Config
+from micro_rt.context import TRACE
 from micro_rt.errors import Error, FailedPrecondition
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.subscriber import Subscriber
@@ -34,6 +37,7 @@ from micro_rt.health.state import Health
 from micro_rt.interceptor import Interceptor, InterceptorsByMethod, checked
 from micro_rt.kit.secrets import scrubbed
 from micro_rt.logs import logger
+from micro_rt.metadata import Metadata
 from micro_rt.node import Node
 from micro_rt.registry.base import Registry
 from micro_rt.selector.base import Selector
@@ -107,6 +111,11 @@ class Service:
         lifespan: runs around its life.
         grace: seconds that calls in flight get when it stops; else ``MICRO_GRACE``, else 10.
         ttl: seconds that it stays listed after it died; else ``MICRO_TTL``, else 30.
+        timeout: seconds that a unary call of its clients may take, and that a stream may take to reach a node, where the call, the
+            client and the .proto do not say; None for no limit; else ``MICRO_TIMEOUT`` (``none`` for no limit), else 30. No call
+            takes longer than the call that is being served.
+        flow: keys of metadata that goes on: from the call or event being served into the calls and events that its handler makes,
+            beside ``traceparent``, ``tracestate`` and ``baggage``, which always do.
         max_message: bytes that a message of a call may have, in both directions; else ``MICRO_MAX_MESSAGE``, else 4 MiB. The
             limits of a method in the .proto count instead. A larger message ends its call as ``ResourceExhausted``.
         compression: how messages are compressed, ``"gzip"``, ``"deflate"`` or ``"zstd"``: the requests of its clients, and the
@@ -145,6 +154,8 @@ class Service:
         lifespan: Lifespan | None = None,
         grace: float | None = None,
         ttl: float | None = None,
+        timeout: float | Literal["default"] | None = "default",
+        flow: Sequence[str] = (),
         max_message: int | None = None,
         compression: str | None = None,
         limits: Limits | None = None,
@@ -190,6 +201,9 @@ class Service:
         self._lifespan = lifespan
         self._grace = grace
         self._ttl = ttl
+        self.flow = frozenset((*TRACE, *_checked_keys(flow)))
+        """The keys of the metadata that goes on from the call or event being served."""
+        self._timeout = None if timeout == "default" else math.inf if timeout is None else check_timeout(timeout)
         self._max_memory = max_memory
         self._interceptors = checked(interceptors)
         self._dispatcher = Dispatcher(Codecs(self.codec, lambda: names_of("codec"), codec_named), interceptors)
@@ -465,6 +479,12 @@ class Service:
         return life.nodes.registry
 
     @property
+    def timeout(self) -> float | None:
+        """Seconds that a unary call of its clients may take where nothing else says so; None for no limit."""
+        life = self._life
+        return None if life is None else life.timeout
+
+    @property
     def nodes(self) -> Nodes:
         """The nodes that its clients call; for the runtime's own use.
 
@@ -520,6 +540,7 @@ class Service:
             health=self.health,
             grace=self._grace,
             ttl=self._ttl,
+            timeout=self._timeout,
             max_memory=self._max_memory,
             max_message=self._max_message,
             compression=self._compression,
@@ -549,3 +570,15 @@ class Service:
             f"service {self.name!r} is not started: use its clients inside `async with service:`, or in its handlers",
             may_have_run=False,
         )
+
+
+def _checked_keys(keys: Sequence[str]) -> list[str]:
+    """Returns keys of metadata in lower case.
+
+    Raises:
+        TypeError: it is one text, or a key is none.
+        ValueError: a key cannot travel.
+    """
+    if isinstance(keys, str):
+        raise TypeError(f"flow={keys!r}: it is a list of keys, [{keys!r}]")
+    return [key for key, _ in Metadata([(key, b"" if str(key).endswith("-bin") else "") for key in keys]).pairs]

@@ -148,6 +148,15 @@ def test_a_policy_that_cannot_be(option: str, problem: str, tmp_path: Path) -> N
     assert generate(tmp_path, {"p.proto": source}).error == f"p.proto:7:5: p.S.Do: {problem}"
 
 
+def test_a_timeout_of_a_service_that_cannot_be(tmp_path: Path) -> None:
+    source = (
+        'syntax = "proto3";\npackage p;\nimport "micro_rt/annotations.proto";\nmessage M {}\nservice S {\n'
+        "  option (micro.service) = { timeout: {} };\n  rpc Do(M) returns (M);\n}\n"
+    )
+    problem = "p.proto:6:3: p.S: timeout of option (micro.service) is 0 s; it must be more than 0"
+    assert generate(tmp_path, {"p.proto": source}).error == problem
+
+
 def test_annotations_of_another_version(tmp_path: Path) -> None:
     annotations = (ROOT / "micro_rt/annotations.proto").read_text()
     source = (

@@ -367,6 +367,8 @@ class _Host:
         self._client = client
         self.codec: Codec = ProtoCodec()
         self.client_interceptors: Sequence[Interceptor] = ()
+        self.timeout: float | None = None
+        self.flow: Collection[str] = ()
 
     @property
     def nodes(self) -> Nodes:

@@ -173,7 +173,8 @@ class GrpcConnection(Connection):
             group, pairs = self._fields(link, group, path, metadata, deadline)
         call = UnaryCall(data, link, path, group, pairs, deadline, info, receive)
         if deadline is not None:
-            call.expire_at(self._all_deadlines(), deadline)
+            deadlines = self._deadlines
+            call.expire_at(self._all_deadlines() if deadlines is None else deadlines, deadline)
         try:
             call.begin()
             reply = await call.future
@@ -240,9 +241,8 @@ class GrpcConnection(Connection):
             ResourceExhausted: the server does not take as much.
         """
         recurring = link.recurring
-        # A timeout comes before metadata ("Requests" of PROTOCOL-HTTP2.md), so a call that has one cannot take the group.
-        if metadata is recurring.constant and deadline is None and link.http2.peer.header_list >= MAX_HEADERS:
-            return recurring.group_of(group), ()
+        if metadata is recurring.constant and link.http2.peer.header_list >= MAX_HEADERS:
+            return (recurring.group_of(group), ()) if deadline is None else (group, recurring.pairs)
         pairs = metadata_fields(metadata)
         size = size_of_pairs(pairs)
         if size > _CERTAINLY_TAKEN or link.http2.peer.header_list < MAX_HEADERS:

@@ -243,7 +243,12 @@ class BaseCall:
         pairs = self._pairs
         deadline = self._deadline
         if deadline is not None:
-            remaining = deadline - self._link.loop.time()
+            link = self._link
+            remaining, recurring = deadline - link.loop.time(), link.recurring
+            if pairs is recurring.pairs and recurring.constant is not None:
+                group = recurring.timed_group_of(self._group, remaining)
+                if group is not None:
+                    return group
             pairs = [(b"grpc-timeout", timeout_of(remaining if remaining > 0 else 0.0)), *pairs]
         return (self._group, pairs, self._link.recurring.among(pairs)) if pairs else self._group
 

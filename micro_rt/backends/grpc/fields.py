@@ -8,7 +8,8 @@ Rules kept here, and why:
   an octet or two from the third call on, and so does a timeout that all calls have. A short secret is never indexed,
   as it could be guessed (RFC 7541, section 7.1.3).
 - Most clients send the same metadata with each call: the id of the node. So metadata that is the same object
-  ``_CONSTANT`` times in a row becomes part of the group of the method, and is not looked at again.
+  ``_CONSTANT`` times in a row becomes part of the group of the method, and is not looked at again. So does a timeout of whole
+  seconds, such as the default of a service.
 - Fields are bytes on the wire, and text here has one character for each byte, as latin-1 has.
 - What a block of fields means is found out once, and noted on the block (``Fields.note``): the decoder gives the same
   object again for the same octets.
@@ -68,10 +69,13 @@ _LEAST_SECRET: Final = 24
 """Bytes of a secret that can be indexed: one as long as that cannot be guessed."""
 _MOST_RECURRING: Final = 64
 """Names of metadata whose values are remembered."""
+_MOST_TIMEOUTS: Final = 16
+"""Timeouts whose groups are kept."""
 _CONSTANT: Final = 4
 """Calls in a row that send the same object until it counts as constant."""
 _MOST_GROUPS: Final = 256
 """Methods whose fields are kept together with metadata."""
+_TIMEOUT: Final = b"grpc-timeout"
 _NEVER_THE_SAME: Final = frozenset({b"traceparent"})
 """Names of fields whose values are not remembered."""
 
@@ -110,7 +114,7 @@ class FieldEncoder:
 class Recurring:
     """Finds out which metadata comes again and again on a connection, such as a token or the id of a node."""
 
-    __slots__ = ("_groups", "_last", "_metadata", "_pairs", "_times", "constant")
+    __slots__ = ("_groups", "_last", "_metadata", "_timed", "_times", "constant", "pairs")
 
     def __init__(self) -> None:
         self.constant: Metadata | None = None
@@ -119,9 +123,12 @@ class Recurring:
         self._metadata: Metadata | None = None
         """What the last call has sent, and how often in a row."""
         self._times = 0
-        self._pairs: Pairs = ()
+        self.pairs: Pairs = ()
+        """The fields of that metadata."""
         self._groups: dict[Group, Group] = {}
         """Of methods, each with the same and the constant metadata."""
+        self._timed: dict[int, dict[Group, Group]] = {}
+        """The same by timeouts in whole seconds."""
 
     def note(self, metadata: Metadata, pairs: Pairs) -> None:
         """Notes what a call sends.
@@ -136,17 +143,37 @@ class Recurring:
                 self.constant = metadata
         else:
             self._metadata, self._times, self.constant = metadata, 1, None
-            self._pairs = pairs
+            self.pairs = pairs
             self._groups.clear()
+            self._timed.clear()
 
     def group_of(self, group: Group) -> Group:
         """Returns the fields of a method with the constant metadata after them."""
-        whole = self._groups.get(group)
-        if whole is None:
-            if len(self._groups) >= _MOST_GROUPS:
-                self._groups.clear()
-            stable = (*group.stable, *self.among(self._pairs))
-            whole = self._groups[group] = Group((*group.fields, *self._pairs), stable=stable)
+        return self._groups.get(group) or self._with_metadata(self._groups, group, ())
+
+    def timed_group_of(self, group: Group, seconds: float) -> Group | None:
+        """Returns the fields of a method with a timeout and the constant metadata after them; None for one that varies.
+
+        Args:
+            group: the fields of the method.
+            seconds: the timeout, which is rounded up to a millisecond; only one of whole seconds is constant.
+        """
+        milliseconds = ceil(seconds * 1000) if 0 < seconds < _MOST_MILLISECONDS else 1
+        groups = self._timed.get(milliseconds)
+        if groups is None:
+            if milliseconds % 1000:
+                return None
+            if len(self._timed) >= _MOST_TIMEOUTS:
+                self._timed.clear()
+            groups = self._timed[milliseconds] = {}
+        # A timeout comes before metadata ("Requests" of PROTOCOL-HTTP2.md).
+        return groups.get(group) or self._with_metadata(groups, group, ((_TIMEOUT, timeout_of(seconds)),))
+
+    def _with_metadata(self, groups: dict[Group, Group], group: Group, before: Pairs) -> Group:
+        if len(groups) >= _MOST_GROUPS:
+            groups.clear()
+        stable = (*group.stable, *self.among(self.pairs), *(name for name, _ in before))
+        whole = groups[group] = Group((*group.fields, *before, *self.pairs), stable=stable)
         return whole
 
     def among(self, pairs: Pairs) -> Collection[bytes]:
@@ -216,12 +243,14 @@ def compressed_response(content_subtype: str, compression: str) -> Group:
 
 
 def timeout_of(seconds: float) -> bytes:
-    """Returns a ``grpc-timeout``: in whole milliseconds, rounded up, as far as they fit.
+    """Returns a ``grpc-timeout``: in whole milliseconds, rounded up, as far as they fit; whole seconds as such, as in ``30S``.
 
     Calls with the same timeout have the same header then, which is indexed. The client
     keeps its own time, so a server may end the call that little later.
     """
     milliseconds = ceil(seconds * 1000) if seconds < _MOST_MILLISECONDS else _LARGEST_TIMEOUT + 1
+    if not milliseconds % 1000 and milliseconds <= _LARGEST_TIMEOUT:
+        return b"%dS" % (milliseconds // 1000)
     return b"%dm" % milliseconds if milliseconds <= _LARGEST_TIMEOUT else encode_timeout(seconds).encode()
 
 

@@ -187,11 +187,11 @@ class Policy(NamedTuple):
         compression: how its messages are compressed, ``"gzip"``.
     """
 
-    timeout: float | None
-    retry: Retry | None
-    auth: Auth | None
-    limits: Limits | None
-    compression: str | None
+    timeout: float | None = None
+    retry: Retry | None = None
+    auth: Auth | None = None
+    limits: Limits | None = None
+    compression: str | None = None
 
 
 class Method(NamedTuple):

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError, Message
 from protoc_gen_micro.errors import GenerateError
 from protoc_gen_micro.schema.model import Auth, Limits, Policy, Retry
 
-__all__ = ["ANNOTATIONS", "EVENT", "METHOD", "SERVICE", "EventOption", "Options"]
+__all__ = ["ANNOTATIONS", "EVENT", "METHOD", "SERVICE", "EventOption", "Options", "ServiceOption"]
 
 ResultT = TypeVar("ResultT")
 
@@ -25,6 +25,15 @@ ANNOTATIONS = "micro_rt/annotations.proto"
 
 EVENT = METHOD = SERVICE = 51234
 """The numbers of ``(micro.event)``, ``(micro.method)`` and ``(micro.service)``."""
+
+
+class ServiceOption(NamedTuple):
+    """``(micro.service)``."""
+
+    name: str
+    """Empty if it is not given."""
+    timeout: float | None
+    """Seconds, for unary methods that have no timeout of their own."""
 
 
 class EventOption(NamedTuple):
@@ -53,13 +62,13 @@ class Options:
         """Whether a file of the run imports them; else none can be given."""
         return self._pool is not None
 
-    def service_name(self, options: descriptor_pb2.ServiceOptions) -> str:
-        """Returns ``(micro.service).name``, or empty.
+    def service(self, options: descriptor_pb2.ServiceOptions) -> ServiceOption:
+        """Returns ``(micro.service)``; what it would say if it were empty where it is not given.
 
         Raises:
             ValueError: the option says what cannot be.
         """
-        return self._read("micro.service", options, _name) or ""
+        return self._read("micro.service", options, _service) or ServiceOption("", None)
 
     def policy(self, options: descriptor_pb2.MethodOptions) -> Policy | None:
         """Returns ``(micro.method)``, or None.
@@ -94,7 +103,7 @@ _DEFAULT_BACKOFF, _DEFAULT_MAX_BACKOFF = 0.05, 2.0
 """Those of ``micro_rt.RetryPolicy``."""
 
 _KNOWN = {
-    "micro.service": {"name"},
+    "micro.service": {"name", "timeout"},
     "micro.method": {"timeout", "retry", "auth", "limits", "compression"},
     "micro.event": {"topic", "key", "version", "retention", "partitions", "type"},
     "micro.RetryOptions": {"attempts", "backoff", "max_backoff", "codes", "idempotent", "attempt_timeout"},
@@ -141,8 +150,12 @@ def _fields(option: str, message: Any) -> dict[str, Any]:
     return fields
 
 
-def _name(said: dict[str, Any]) -> str:
-    return str(said.get("name", ""))
+def _service(said: dict[str, Any]) -> ServiceOption:
+    timeout = said.get("timeout")
+    return ServiceOption(
+        name=str(said.get("name", "")),
+        timeout=None if timeout is None else _seconds("timeout of option (micro.service)", timeout),
+    )
 
 
 def _policy(said: dict[str, Any]) -> Policy:

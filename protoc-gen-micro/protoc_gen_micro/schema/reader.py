@@ -7,9 +7,20 @@ from collections.abc import Iterable, Iterator
 from google.protobuf import descriptor_pb2
 
 from protoc_gen_micro.schema.comments import Path, Source
-from protoc_gen_micro.schema.model import Enum, EnumValue, Field, File, Message, Method, Oneof, Service, TypeName
+from protoc_gen_micro.schema.model import (
+    Enum,
+    EnumValue,
+    Field,
+    File,
+    Message,
+    Method,
+    Oneof,
+    Policy,
+    Service,
+    TypeName,
+)
 from protoc_gen_micro.schema.names import KEYWORDS, json_name, method_names, unused
-from protoc_gen_micro.schema.options import METHOD, SERVICE, Options
+from protoc_gen_micro.schema.options import METHOD, SERVICE, Options, ServiceOption
 
 __all__ = ["Reader", "edition_of"]
 
@@ -362,11 +373,12 @@ class _FileReader:
         package = self._file.package
         full_name = f"{package}.{service.name}" if package else service.name
         python_names = method_names(method.name for method in service.method)
+        option = self._service_option(service, path, full_name)
         by_python_name: dict[str, str] = {}
         methods: list[Method] = []
         for index, proto in enumerate(service.method):
             place = (*path, 2, index)
-            method = self._method(proto, place, full_name, python_names[proto.name])
+            method = self._method(proto, place, full_name, python_names[proto.name], option.timeout)
             other = by_python_name.setdefault(method.python_name, method.full_name)
             if other != method.full_name:
                 problem = f"would be the method {method.python_name!r} in Python, as {other} is; rename one of the two"
@@ -375,29 +387,47 @@ class _FileReader:
         return Service(
             name=service.name,
             full_name=full_name,
-            target=self._target(service, path, full_name),
+            target=option.name or package or service.name,
             methods=tuple(methods),
             comment=self.source.comment(path),
             deprecated=service.options.deprecated,
         )
 
-    def _target(self, service: descriptor_pb2.ServiceDescriptorProto, path: Path, full_name: str) -> str:
+    def _service_option(
+        self, service: descriptor_pb2.ServiceDescriptorProto, path: Path, full_name: str
+    ) -> ServiceOption:
         try:
-            name = self._options.service_name(service.options)
+            return self._options.service(service.options)
         except ValueError as error:
             self.source.refuse((*path, 3, SERVICE), full_name, str(error))
-            name = ""
-        return name or self._file.package or service.name
+            return ServiceOption("", None)
 
     def _method(
-        self, method: descriptor_pb2.MethodDescriptorProto, path: Path, service: str, python_name: str
+        self,
+        method: descriptor_pb2.MethodDescriptorProto,
+        path: Path,
+        service: str,
+        python_name: str,
+        timeout: float | None,
     ) -> Method:
+        """Reads one rpc.
+
+        Args:
+            method: what the .proto says.
+            path: where it is.
+            service: its full name.
+            python_name: the name of its method in Python.
+            timeout: seconds that the service has for unary methods without a timeout of their own.
+        """
         full_name = f"{service}.{method.name}"
         try:
             policy = self._options.policy(method.options)
         except ValueError as error:
             self.source.refuse((*path, 4, METHOD), full_name, str(error))
             policy = None
+        if timeout is not None and not (method.client_streaming or method.server_streaming):
+            policy = policy or Policy()
+            policy = policy if policy.timeout is not None else policy._replace(timeout=timeout)
         return Method(
             name=method.name,
             full_name=full_name,

@@ -150,6 +150,34 @@ def test_a_long_timeout_is_as_long_as_the_wire_has_it(seconds: float) -> None:
     assert min(seconds, 99_999_999) - 1 <= decoded <= seconds
 
 
+def test_a_timeout_of_whole_seconds_is_part_of_the_group() -> None:
+    line, metadata = Line(), Metadata([("a", "1")])
+    for _ in range(4):
+        line.recurring.note(metadata, metadata_fields(metadata))
+    whole = line.recurring.timed_group_of(line.group, 29.99999)
+    assert whole is not None
+    assert whole.fields == (*line.group.fields, (b"grpc-timeout", b"30S"), (b"a", b"1"))
+    assert line.recurring.timed_group_of(line.group, 29.9998) is whole
+    other = line.recurring.timed_group_of(line.group, 5.0)
+    assert other is not None
+    assert other.fields[-2] == (b"grpc-timeout", b"5S")
+    for varies in (29.9, 0.0, -1.0, -0.5, 1e6, float("inf")):
+        assert line.recurring.timed_group_of(line.group, varies) is None
+    for seconds in range(1, 1000):
+        assert line.recurring.timed_group_of(line.group, seconds) is not None
+    assert len(line.recurring._timed) <= 16
+    changed = Metadata([("a", "2")])
+    line.recurring.note(changed, metadata_fields(changed))
+    again = line.recurring.timed_group_of(line.group, 30.0)
+    assert again is not None
+    assert again.fields[-1] == (b"a", b"2")
+
+
+@pytest.mark.parametrize(("seconds", "sent"), [(30.0, b"30S"), (29.9995, b"30S"), (29.998, b"29998m"), (0.0, b"0S")])
+def test_whole_seconds_are_sent_as_such(seconds: float, sent: bytes) -> None:
+    assert timeout_of(seconds) == sent
+
+
 def test_a_timeout_that_all_calls_have_is_indexed() -> None:
     line = Line()
     sizes = [line.size_of_call((b"grpc-timeout", timeout_of(4.9999 - number / 1e6))) for number in range(5)]

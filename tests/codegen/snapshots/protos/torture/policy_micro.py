@@ -17,9 +17,11 @@ _micro.require_version("0.1.0", __name__)
 
 __all__ = ["PoliciesBase", "PoliciesClient", "PolicyPublisher", "PolicySubscriberBase"]
 
-_POLICIES_PLAIN = _micro.Method("torture.policy.Policies", "Plain", "plain", _micro.Kind.UNARY, Empty, Empty)
+_POLICIES_PLAIN = _micro.Method(
+    "torture.policy.Policies", "Plain", "plain", _micro.Kind.UNARY, Empty, Empty, policy=_micro.Policy(timeout=0.5)
+)
 _POLICIES_EMPTY = _micro.Method(
-    "torture.policy.Policies", "Empty", "empty", _micro.Kind.UNARY, Empty, Empty, policy=_micro.Policy()
+    "torture.policy.Policies", "Empty", "empty", _micro.Kind.UNARY, Empty, Empty, policy=_micro.Policy(timeout=0.5)
 )
 _POLICIES_TIMEOUT = _micro.Method(
     "torture.policy.Policies",
@@ -30,6 +32,9 @@ _POLICIES_TIMEOUT = _micro.Method(
     Empty,
     policy=_micro.Policy(timeout=3600.000000001),
 )
+_POLICIES_STREAMS = _micro.Method(
+    "torture.policy.Policies", "Streams", "streams", _micro.Kind.CLIENT_STREAM, Empty, Empty
+)
 _POLICIES_LIMITED = _micro.Method(
     "torture.policy.Policies",
     "Limited",
@@ -37,7 +42,7 @@ _POLICIES_LIMITED = _micro.Method(
     _micro.Kind.UNARY,
     Empty,
     Empty,
-    policy=_micro.Policy(limits=_micro.LimitPolicy(max_request_bytes=2147483647)),
+    policy=_micro.Policy(timeout=0.5, limits=_micro.LimitPolicy(max_request_bytes=2147483647)),
 )
 _POLICIES_EVERYTHING = _micro.Method(
     "torture.policy.Policies",
@@ -80,7 +85,7 @@ _POLICIES_EVERYTHING = _micro.Method(
 _POLICIES = _micro.ServiceInfo(
     "torture.policy.Policies",
     'torture "policies"',
-    (_POLICIES_PLAIN, _POLICIES_EMPTY, _POLICIES_TIMEOUT, _POLICIES_LIMITED, _POLICIES_EVERYTHING),
+    (_POLICIES_PLAIN, _POLICIES_EMPTY, _POLICIES_TIMEOUT, _POLICIES_STREAMS, _POLICIES_LIMITED, _POLICIES_EVERYTHING),
 )
 
 
@@ -90,6 +95,7 @@ class PoliciesClient(_micro.Client):
     rpc Plain(google.protobuf.Empty) returns (google.protobuf.Empty)
     rpc Empty(google.protobuf.Empty) returns (google.protobuf.Empty)
     rpc Timeout(google.protobuf.Empty) returns (google.protobuf.Empty)
+    rpc Streams(stream google.protobuf.Empty) returns (google.protobuf.Empty)
     rpc Limited(google.protobuf.Empty) returns (google.protobuf.Empty)
     rpc Everything(stream google.protobuf.Empty) returns (stream google.protobuf.Empty)
     """
@@ -126,6 +132,16 @@ class PoliciesClient(_micro.Client):
     ) -> Empty:
         return await self._unary(_POLICIES_TIMEOUT, request, timeout, metadata, info)
 
+    def streams(
+        self,
+        requests: _micro.Messages[Empty] | None = None,
+        *,
+        timeout: float | None = None,
+        metadata: _micro.MetadataLike | None = None,
+        info: _micro.CallInfo | None = None,
+    ) -> _micro.ClientStreamCall[Empty, Empty]:
+        return self._client_stream(_POLICIES_STREAMS, requests, timeout, metadata, info)
+
     async def limited(
         self,
         request: Empty,
@@ -155,6 +171,7 @@ class PoliciesBase(_micro.Handler):
     rpc Plain(google.protobuf.Empty) returns (google.protobuf.Empty)
     rpc Empty(google.protobuf.Empty) returns (google.protobuf.Empty)
     rpc Timeout(google.protobuf.Empty) returns (google.protobuf.Empty)
+    rpc Streams(stream google.protobuf.Empty) returns (google.protobuf.Empty)
     rpc Limited(google.protobuf.Empty) returns (google.protobuf.Empty)
     rpc Everything(stream google.protobuf.Empty) returns (stream google.protobuf.Empty)
     """
@@ -169,6 +186,9 @@ class PoliciesBase(_micro.Handler):
 
     async def timeout(self, request: Empty, context: _micro.Context) -> Empty:
         raise self._unimplemented(_POLICIES_TIMEOUT)
+
+    async def streams(self, requests: AsyncIterator[Empty], context: _micro.Context) -> Empty:
+        raise self._unimplemented(_POLICIES_STREAMS)
 
     async def limited(self, request: Empty, context: _micro.Context) -> Empty:
         raise self._unimplemented(_POLICIES_LIMITED)
