@@ -197,6 +197,11 @@ class Dispatcher:
         route = self._routes.get(path) or self._by_last_segment.get(_last_segment(path))
         return None if route is None else route.sizes
 
+    def method_of(self, path: str) -> str:
+        """Returns the path of the method that a request's path leads to; empty if there is none."""
+        route = self._routes.get(path) or self._by_last_segment.get(_last_segment(path))
+        return "" if route is None else route.method.path
+
     def _for_another_node(self, path: str, wanted: Sequence[MetadataValue] | None) -> Unavailable | None:
         """Returns what a call ends with that is for another node; None for one that is served here.
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from micro_rt.server.blocking import BlockWatch
 from micro_rt.server.dispatch import Dispatcher
 from micro_rt.server.draining import Draining
 from micro_rt.transport.base import CLOSE_TIMEOUT, Listener, ServerStream, Transport
@@ -35,7 +36,9 @@ class Server:
         self._listener: Listener | None = None
         self._idle = asyncio.Event()
         self._idle.set()
-        self._serving: dict[asyncio.Task[Any], None] = {}
+        self._serving: dict[asyncio.Task[Any], ServerStream] = {}
+        """The calls in flight."""
+        self._watch = BlockWatch(self._serving, dispatcher.method_of)
 
     @property
     def in_flight(self) -> int:
@@ -84,6 +87,7 @@ class Server:
             try:
                 await self._cut_off()
             finally:
+                self._watch.close()
                 await listener.close()
         return cut
 
@@ -100,8 +104,10 @@ class Server:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a transport serves each call in a task of its own")
-        self._serving[task] = None
+        self._serving[task] = stream
         self._idle.clear()
+        if self._watch.asleep:
+            self._watch.wake()
         try:
             await self._dispatcher(stream)
         finally:
