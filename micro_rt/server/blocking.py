@@ -108,16 +108,18 @@ class BlockWatch:
                 return
 
     def _wait_for_calls(self) -> bool:
-        """Sleeps while no call is in flight; returns False once the watch is closed."""
+        """Sleeps while no call is in flight; returns False once the watch is closed.
+
+        After it was woken it looks in any case, although the call may have ended: otherwise each of many short calls would
+        wake it.
+        """
         with self._changed:
-            while not self._closed:
-                if self._serving:
-                    return True
+            if not self._serving and not self._closed:
                 self.asleep = True
                 if not self._serving:  # A call that begins after this line wakes the thread.
                     self._changed.wait()
                 self.asleep = False
-            return False
+            return not self._closed
 
     def _ask(self) -> None:
         """Begins a look."""
