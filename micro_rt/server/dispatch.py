@@ -72,7 +72,7 @@ from micro_rt.interceptor import (
 )
 from micro_rt.logs import logger, sparsely
 from micro_rt.metadata import EMPTY, NODE_KEY, Metadata, MetadataValue
-from micro_rt.method import Kind, Method
+from micro_rt.method import Kind, Method, ServiceInfo
 from micro_rt.server.checks import check_handler
 from micro_rt.server.draining import Draining
 from micro_rt.server.routes import Route, StreamRoute, UnaryRoute
@@ -105,6 +105,8 @@ class Dispatcher:
         self._in_other_codecs: dict[tuple[str, str], Route] = {}
         """Routes by content subtype and path, for calls that are not in our own codec."""
         self._interceptors = checked(interceptors)
+        self.served: list[ServiceInfo] = []
+        """The proto services that it serves, those of the runtime itself included."""
         self.exits: Callable[[BaseException], None] | None = None
         """Called with the ``SystemExit`` or ``KeyboardInterrupt`` of a handler."""
         self.largest_request = 0
@@ -172,6 +174,7 @@ class Dispatcher:
             if auth is not None and not auth.public and not enforce_auth(chain, method):
                 self.unguarded.append(method.path)
         self._routes.update(routes)
+        self.served.append(info)
         return routes
 
     async def __call__(self, stream: ServerStream) -> None:

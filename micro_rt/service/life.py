@@ -46,6 +46,7 @@ from micro_rt.kit.tasks import cut_short, unless
 from micro_rt.kit.variables import standing_in
 from micro_rt.logs import logger
 from micro_rt.node import Node
+from micro_rt.reflection.handler import Reflection, ReflectionAlphaHandler, ReflectionHandler
 from micro_rt.registry.base import LEASE_TTL, Registration, Registry
 from micro_rt.registry.registrar import Registrar
 from micro_rt.selector.base import Selector
@@ -113,6 +114,8 @@ class Plan:
     dispatcher: Dispatcher
     subscriptions: Sequence[EventSubscription]
     health: Health
+    reflection: bool
+    """Whether clients may ask for its .proto files."""
     grace: float | Configured | None
     """Seconds that calls and events in flight get when it stops."""
     ttl: float | Configured | None
@@ -296,6 +299,10 @@ class Life:
     async def _serving(self, registry: Registry, transport: Transport) -> AsyncGenerator[None]:
         plan = self._plan
         plan.dispatcher.add_own(HealthHandler(plan.health))
+        if plan.reflection:
+            reflection = Reflection(lambda: plan.dispatcher.served)
+            plan.dispatcher.add_own(ReflectionHandler(reflection))
+            plan.dispatcher.add_own(ReflectionAlphaHandler(reflection))
         draining = plan.dispatcher.draining = Draining()
         id = plan.dispatcher.node = f"{plan.name}-{new_id(12)}"
         server = self._server = Server(transport, plan.dispatcher, draining)

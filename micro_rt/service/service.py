@@ -126,6 +126,8 @@ class Service:
             ``MICRO_TLS_CERT``, ``MICRO_TLS_KEY`` and ``MICRO_TLS_ROOTS``, else its connections have no TLS.
         max_memory: bytes of events that may be read and not done at once, by all subscriptions of the process together; else
             ``MICRO_MAX_MEMORY``, else 32 MiB. Each partition may have one event, however large that is.
+        reflection: whether tools such as grpcurl may ask it for its .proto files (``grpc.reflection``). Whoever can connect
+            sees them then: no interceptor runs around these calls.
 
     Raises:
         TypeError: an argument is of a wrong kind.
@@ -161,6 +163,7 @@ class Service:
         limits: Limits | None = None,
         tls: Tls | None = None,
         max_memory: int | None = None,
+        reflection: bool = True,
     ) -> None:
         if not name:
             raise ValueError('a service needs a name: micro.Service("greeter")')
@@ -199,6 +202,7 @@ class Service:
         self._advertise = advertise
         self._auth = auth
         self._lifespan = lifespan
+        self._reflection = reflection
         self._grace = grace
         self._ttl = ttl
         self.flow = frozenset((*TRACE, *_checked_keys(flow)))
@@ -538,6 +542,7 @@ class Service:
             dispatcher=self._dispatcher,
             subscriptions=self._subscriptions,
             health=self.health,
+            reflection=self._reflection,
             grace=self._grace,
             ttl=self._ttl,
             timeout=self._timeout,

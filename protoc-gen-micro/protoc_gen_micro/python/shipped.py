@@ -52,6 +52,7 @@ MICRO_RT = {
     "micro_rt/backends/etcd/services.proto": "etcdserverpb",
     "micro_rt/details.proto": "micro.rpc",
     "micro_rt/health/health.proto": "micro.health",
+    "micro_rt/reflection/reflection.proto": "micro.reflection",
     "micro_rt/status.proto": "micro.status",
 }
 """The files of micro-rt, and the proto package of each."""
