@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from micro_rt.context import Context
 from micro_rt.errors import NotFound
 from micro_rt.handler import Handler
-from micro_rt.health.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from micro_rt.health.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse
 from micro_rt.health.state import Health
 from micro_rt.method import Idempotency, Kind, Method, ServiceInfo
 
@@ -17,6 +17,7 @@ _NAME = "grpc.health.v1.Health"
 _CHECK = Method(
     _NAME, "Check", "check", Kind.UNARY, HealthCheckRequest, HealthCheckResponse, Idempotency.NO_SIDE_EFFECTS
 )
+_LIST = Method(_NAME, "List", "list", Kind.UNARY, HealthListRequest, HealthListResponse, Idempotency.NO_SIDE_EFFECTS)
 _WATCH = Method(
     _NAME, "Watch", "watch", Kind.SERVER_STREAM, HealthCheckRequest, HealthCheckResponse, Idempotency.NO_SIDE_EFFECTS
 )
@@ -29,7 +30,7 @@ class HealthHandler(Handler):
         health: what it answers.
     """
 
-    _info_ = ServiceInfo(_NAME, "grpc.health.v1", (_CHECK, _WATCH))
+    _info_ = ServiceInfo(_NAME, "grpc.health.v1", (_CHECK, _LIST, _WATCH))
 
     def __init__(self, health: Health) -> None:
         self._health = health
@@ -40,6 +41,13 @@ class HealthHandler(Handler):
         if serving is None:
             raise NotFound(f"{request.service!r} is not served here")
         return HealthCheckResponse(status=_status(serving))
+
+    async def list(self, request: HealthListRequest, context: Context) -> HealthListResponse:
+        """Says whether calls are welcome now, for the server as a whole and for each service."""
+        names = ("", *self._health.services)
+        return HealthListResponse(
+            statuses={name: HealthCheckResponse(status=_status(self._health.serving(name))) for name in names}
+        )
 
     async def watch(self, request: HealthCheckRequest, context: Context) -> AsyncIterator[HealthCheckResponse]:
         """Says whether calls are welcome, now and after each change; ends when the server stops."""

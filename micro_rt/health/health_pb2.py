@@ -14,7 +14,10 @@ DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
     b'\n\x1cmicro_rt/health/health.proto\x12\x0cmicro.health"%\n\x12HealthCheckRequest\x12\x0f\n\x07se'
     b'rvice\x18\x01 \x01(\t"\xa7\x01\n\x13HealthCheckResponse\x12?\n\x06status\x18\x01 \x01(\x0e2/.micro.health.Healt'
     b'hCheckResponse.ServingStatus"O\n\rServingStatus\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x0b\n\x07SERVING\x10\x01\x12'
-    b"\x0f\n\x0bNOT_SERVING\x10\x02\x12\x13\n\x0fSERVICE_UNKNOWN\x10\x03b\x06proto3"
+    b'\x0f\n\x0bNOT_SERVING\x10\x02\x12\x13\n\x0fSERVICE_UNKNOWN\x10\x03"\x13\n\x11HealthListReq'
+    b'uest"\xaa\x01\n\x12HealthListResponse\x12@\n\x08statuses\x18\x01 \x03(\x0b2..micro.health.HealthListR'
+    b"esponse.StatusesEntry\x1aR\n\rStatusesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x120\n"
+    b"\x05value\x18\x02 \x01(\x0b2!.micro.health.HealthCheckResponse:\x028\x01b\x06proto3"
 )
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())

@@ -7,14 +7,18 @@ The messages of gRPC's health checking protocol, compatible field by field with 
 name of their own so that they never meet a copy of those.
 """
 
+import collections.abc as _abc
 import typing as _typing
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enums
 
 __all__ = [
     "HealthCheckRequest",
     "HealthCheckResponse",
+    "HealthListRequest",
+    "HealthListResponse",
 ]
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -69,3 +73,37 @@ class HealthCheckResponse(_message.Message):
     SERVING: _typing.ClassVar[HealthCheckResponse.ServingStatus]
     NOT_SERVING: _typing.ClassVar[HealthCheckResponse.ServingStatus]
     SERVICE_UNKNOWN: _typing.ClassVar[HealthCheckResponse.ServingStatus]
+
+@_typing.final
+class HealthListRequest(_message.Message):
+    """grpc.health.v1.HealthListRequest."""
+
+    def __init__(self) -> None: ...
+
+@_typing.final
+class HealthListResponse(_message.Message):
+    """grpc.health.v1.HealthListResponse."""
+
+    @property
+    def statuses(self) -> _containers.MessageMap[str, HealthCheckResponse]:
+        """What Check answers, by full proto name of the service; under the empty name for the server as a whole."""
+
+    def __init__(self, *, statuses: _abc.Mapping[str, HealthCheckResponse | _Mapping] | None = ...) -> None: ...
+    def HasField(self, field_name: _typing.Never) -> bool: ...
+    def ClearField(self, field_name: _typing.Literal["statuses"]) -> None: ...
+
+    STATUSES_FIELD_NUMBER: _typing.Final = 1
+
+    @_typing.final
+    class StatusesEntry(_message.Message):
+        key: str
+        @property
+        def value(self) -> HealthCheckResponse: ...
+        def __init__(self, *, key: str | None = ..., value: HealthCheckResponse | _Mapping | None = ...) -> None: ...
+        def HasField(self, field_name: _typing.Literal["value"]) -> bool: ...
+        def ClearField(self, field_name: _typing.Literal["key", "value"]) -> None: ...
+
+        KEY_FIELD_NUMBER: _typing.Final = 1
+        VALUE_FIELD_NUMBER: _typing.Final = 2
+
+_Mapping: _typing.TypeAlias = _abc.Mapping[_typing.Any, _typing.Any]

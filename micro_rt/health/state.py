@@ -52,6 +52,11 @@ class Health:
         return self._running and "" not in self._refused and service not in self._refused
 
     @property
+    def services(self) -> tuple[str, ...]:
+        """Full names of the proto services that are served."""
+        return tuple(self._known)
+
+    @property
     def running(self) -> bool:
         """Whether the service has started, and has not begun to stop."""
         return self._running

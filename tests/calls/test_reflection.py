@@ -229,6 +229,8 @@ async def test_the_runtime_s_own_services_have_their_official_names(client: Refl
     for symbol in symbols[1:]:
         method = pool.FindMethodByName(f"{symbol}.ServerReflectionInfo")
         assert (method.client_streaming, method.server_streaming) == (True, True)
+    entry = pool.FindMessageTypeByName("grpc.health.v1.HealthListResponse.StatusesEntry")
+    assert entry.fields_by_name["value"].message_type is check.output_type
     watch = pool.FindMethodByName("grpc.health.v1.Health.Watch")
     assert (watch.client_streaming, watch.server_streaming) == (False, True)
 

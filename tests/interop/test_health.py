@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import grpc
 import pytest
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 import micro_rt as micro
@@ -68,16 +68,26 @@ async def test_a_service_says_itself_whether_it_takes_calls(service: micro.Servi
         service.health.set_serving(False, "lab.Lap")
 
 
+async def test_the_list_has_the_server_as_a_whole_and_each_service(service: micro.Service, health: HealthStub) -> None:
+    service.health.set_serving(False, "lab.Lab")
+    statuses = (await health.List(HealthListRequest())).statuses
+    named = {name: HealthCheckResponse.ServingStatus.Name(each.status) for name, each in statuses.items()}
+    assert named == {"": "SERVING", "lab.Lab": "NOT_SERVING"}
+
+
 async def test_a_watch_sees_each_change_and_does_not_hold_up_the_end(service: micro.Service) -> None:
     await service.__aenter__()
     assert service.node is not None
     async with grpc.aio.insecure_channel(service.node.address) as channel:
         call = HealthStub(channel).Watch(HealthCheckRequest(service="lab.Lab"))
+        whole = HealthStub(channel).Watch(HealthCheckRequest())
         unknown = HealthStub(channel).Watch(HealthCheckRequest(service="lab.Other"))
         assert (await call.read()).status == HealthCheckResponse.SERVING
+        assert (await whole.read()).status == HealthCheckResponse.SERVING
         assert (await unknown.read()).status == HealthCheckResponse.SERVICE_UNKNOWN
         service.health.set_serving(False)
         assert (await call.read()).status == HealthCheckResponse.NOT_SERVING
+        assert (await whole.read()).status == HealthCheckResponse.NOT_SERVING
         service.health.set_serving(True)
         assert (await call.read()).status == HealthCheckResponse.SERVING
         stopping = asyncio.create_task(service.__aexit__(None, None, None))
