@@ -14,7 +14,8 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 import micro_rt as micro
 from micro_rt.health.health_pb2 import HealthCheckRequest
-from micro_rt.reflection import handler as reflection_handler
+from micro_rt.method import ServiceInfo
+from micro_rt.reflection.files import find
 from micro_rt.reflection.handler import LARGEST_REQUEST
 from micro_rt.reflection.index import LARGEST_IMPORTS, Found, Index
 from micro_rt.reflection.reflection_pb2 import ExtensionRequest, ServerReflectionResponse
@@ -192,7 +193,7 @@ async def test_what_is_not_there_is_not_found_and_the_stream_goes_on(client: Ref
 
 async def test_a_kind_of_request_that_nobody_knows_is_unimplemented(client: ReflectionClient) -> None:
     later = request.FromString(b"\x7a\x01x")  # Field 15, of a later version of the protocol.
-    assert UnknownFieldSet(later)  # type: ignore[no-untyped-call]
+    assert UnknownFieldSet(later)
     for asked in (request(), later):
         reply, last = await client.ask(asked, request(list_services=""))
         assert error(reply) == (micro.Code.UNIMPLEMENTED, "the request asks for nothing that this server knows")
@@ -286,13 +287,12 @@ async def test_the_files_are_looked_up_once_and_at_the_first_request(
     client: ReflectionClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[Sequence[object]] = []
-    find = reflection_handler.find
 
-    def counted(services: Sequence[object]) -> Found:
+    def counted(services: Sequence[ServiceInfo]) -> Found:
         looked.append(services)
-        return find(services)  # type: ignore[arg-type]
+        return find(services)
 
-    monkeypatch.setattr(reflection_handler, "find", counted)
+    monkeypatch.setattr("micro_rt.reflection.handler.find", counted)
     for _ in range(3):
         await client.ask(*[request(list_services="")] * 3)
     assert len(looked) == 1
