@@ -202,6 +202,8 @@ class ServiceInfo:
     target: str
     """Name under which it is registered and looked up unless told otherwise: its package."""
     methods: tuple[Method[Any, Any], ...]
+    descriptors: bytes = field(default=b"", repr=False)
+    """A serialized ``FileDescriptorSet`` of its .proto file and what that imports, where its messages carry no descriptors."""
 
 
 if not TYPE_CHECKING:

@@ -4,6 +4,7 @@ Rules:
 
 - Only what a served service needs is found: its file, and what that file imports. What else is in the pool of descriptors
   belongs to other parts of the program.
+- Where messages carry no descriptors, as those of betterproto, the stubs carry them.
 - A service of the runtime itself has messages under names of our own, so that they never meet a copy of the official ones.
   Reflection answers with the official names: the wire is the same, and clients know these names.
 """
@@ -11,11 +12,12 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from typing import Any
 
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor, FileDescriptor
-from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
 
 from micro_rt.method import Method, ServiceInfo
 from micro_rt.reflection.index import Found
@@ -26,6 +28,8 @@ _OFFICIAL = "grpc."
 """How the names of gRPC's own services begin."""
 _OURS = "micro_rt/"
 """How the paths of our own files begin."""
+_BROUGHT = ("google/protobuf/", _OURS)
+"""How the paths of files begin that have a module wherever the code runs."""
 
 
 def find(services: Iterable[ServiceInfo]) -> Found:
@@ -39,6 +43,9 @@ def find(services: Iterable[ServiceInfo]) -> Found:
     names: list[str] = []
     for info in services:
         names.append(info.name)
+        if info.descriptors:
+            _collect_carried(info.descriptors, files)
+            continue
         own = _file_of_ours(info)
         if own is not None:
             files.setdefault(own.name, own)
@@ -81,6 +88,28 @@ def _collect(file: FileDescriptor, files: dict[str, FileDescriptorProto]) -> Non
     for imported in file.dependencies:
         _collect(imported, files)
     files[file.name] = FileDescriptorProto.FromString(file.serialized_pb)
+
+
+def _collect_carried(descriptors: bytes, files: dict[str, FileDescriptorProto]) -> None:
+    """Adds the files that stubs carry, and those that the runtimes bring and stubs leave out."""
+    for file in FileDescriptorSet.FromString(descriptors).file:
+        for path in file.dependency:
+            brought = None if path in files else _brought(path)
+            if brought is not None:
+                _collect(brought, files)
+        files.setdefault(file.name, file)
+
+
+def _brought(path: str) -> FileDescriptor | None:
+    """Returns a file that the runtime of protobuf or micro-rt brings; None for another one."""
+    if not path.startswith(_BROUGHT):
+        return None
+    module = path.removesuffix(".proto").replace("/", ".")
+    try:
+        import_module(f"{module}_pb2")
+        return descriptor_pool.Default().FindFileByName(path)
+    except (ImportError, KeyError):
+        return None
 
 
 def _file_of_ours(info: ServiceInfo) -> FileDescriptorProto | None:

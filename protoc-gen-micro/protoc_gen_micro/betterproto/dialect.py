@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from google.protobuf import descriptor_pb2
 
+from protoc_gen_micro.betterproto.descriptors import with_imports
 from protoc_gen_micro.betterproto.limits import INSTEAD, Losses, examine
 from protoc_gen_micro.errors import GenerateError, SeveralGenerateError
 from protoc_gen_micro.python.shipped import BETTERPROTO, MICRO_RT, NOT_IN_BETTERPROTO
@@ -89,6 +90,7 @@ class Dialect:
             enums=tuple(self._enum(enum) for enum in enums),
             services=tuple(self._service(service) for service in file.services),
             events=tuple(self._event(event) for event in file.events),
+            descriptors=with_imports(path, self._files) if file.services else b"",
         )
 
     def _read(self, path: str) -> File:

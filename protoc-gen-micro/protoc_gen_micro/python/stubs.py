@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from protoc_gen_micro.python.event_stubs import EventStubs, classes_of
 from protoc_gen_micro.python.imports import Imports, plan_names
 from protoc_gen_micro.python.modules import Modules
-from protoc_gen_micro.python.text import broken, layout, literal, tuple_of
+from protoc_gen_micro.python.text import WIDTH, broken, bytes_literal, layout, literal, tuple_of
 from protoc_gen_micro.schema.model import Auth, File, Limits, Method, Policy, Retry, Service, TypeName
 from protoc_gen_micro.schema.names import constant_name, unused
 
@@ -31,6 +31,7 @@ class Stubs:
         suppressed: comments that switch off what type checkers would say of deprecated messages.
         title: what the module holds.
         events: the stubs of the file's events.
+        descriptors: the lines that hold the file's descriptors, where the stubs do.
     """
 
     def __init__(self, file: File, modules: Modules) -> None:
@@ -80,6 +81,8 @@ class Stubs:
             for method in service.methods:
                 self._constants[method.full_name] = self._constant(taken, service.name, method.name)
         self.events.name_constants(taken)
+        self._descriptors = unused("_DESCRIPTORS", taken) if file.descriptors else ""
+        self.descriptors = _bytes(self._descriptors, file.descriptors) if file.descriptors else ""
 
     def follows(self, service: Service) -> bool:
         """Returns whether a service comes behind another one."""
@@ -101,9 +104,11 @@ class Stubs:
         """Returns what the docstring of the base class of a service's handlers says."""
         return service.comment or _described("Handles calls of the service", service)
 
-    def tuple(self, service: Service) -> str:
-        """Returns the constants of a service's methods, as a tuple."""
-        return tuple_of((self.constant(method) for method in service.methods), 1)
+    def described(self, service: Service) -> list[str]:
+        """Returns the arguments of the constant that describes a service."""
+        methods = tuple_of((self.constant(method) for method in service.methods), 1)
+        arguments = [literal(service.full_name), literal(service.target), methods]
+        return [*arguments, self._descriptors] if self._descriptors else arguments
 
     def arguments(self, service: Service, method: Method) -> list[str]:
         """Returns the arguments of a method's constant."""
@@ -263,6 +268,15 @@ def _auth(auth: Auth) -> list[str]:
 
 def _limits(limits: Limits) -> list[str]:
     return [f"{name}={value}" for name, value in limits._asdict().items() if value is not None]
+
+
+def _bytes(name: str, data: bytes) -> str:
+    """Returns the lines that make a constant of bytes."""
+    pieces = bytes_literal(data).splitlines()
+    line = f"{name} = {pieces[0]}"
+    if len(pieces) == 1 and len(line) <= WIDTH:
+        return line
+    return "\n".join([f"{name} = (", *(f"    {piece}" for piece in pieces), ")"])
 
 
 def _import(module: str, *names: tuple[str, str]) -> str:

@@ -271,14 +271,16 @@ def literal(text: str) -> str:
 
 
 def bytes_literal(data: bytes) -> str:
-    r"""Returns a literal of bytes: pieces, one a line.
+    r"""Returns a literal of bytes: pieces, one a line; all in one piece if it fits on a line that is indented once.
 
     >>> print(bytes_literal(b'\n\x07ab'))
     b"\n\x07ab"
     """
+    if len(data) <= WIDTH and len(whole := f"b{_quoted(repr(data)[1:])}") <= WIDTH - 4:
+        return whole
     pieces: list[str] = []
     start = 0
-    while start < len(data) or not pieces:
+    while start < len(data):
         size = _PIECE
         piece = repr(data[start : start + size])
         while len(piece) > _PIECE_WIDTH:

@@ -472,6 +472,11 @@ def stubs_py(file: File, imports: Imports, stubs: Stubs) -> str:
         "\n",
         layout("__all__ = [", stubs.exported, "]"), "\n",
     )
+    if stubs.descriptors:
+        out += (
+            "\n",
+            stubs.descriptors, "\n",
+        )
     for service in file.services:
         out += ("\n",)
         if stubs.follows(service):
@@ -479,7 +484,7 @@ def stubs_py(file: File, imports: Imports, stubs: Stubs) -> str:
         for method in service.methods:
             out += (layout(stubs.constant(method) + " = " + stubs.micro + ".Method(", stubs.arguments(service, method), ")"), "\n",)
         out += (
-            layout(stubs.info(service) + " = " + stubs.micro + ".ServiceInfo(", [literal(service.full_name), literal(service.target), stubs.tuple(service)], ")"), "\n",
+            layout(stubs.info(service) + " = " + stubs.micro + ".ServiceInfo(", stubs.described(service), ")"), "\n",
             "\n",
             "\n",
             layout("class " + service.name + "Client(", [stubs.micro + ".Client"], "):"), "\n",

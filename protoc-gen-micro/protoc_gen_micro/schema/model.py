@@ -300,6 +300,8 @@ class File(NamedTuple):
         extensions: its extensions.
         services: its services.
         descriptor: its ``FileDescriptorProto``, as protoc's own Python output holds it.
+        descriptors: a ``FileDescriptorSet`` of the file and what it imports, where it has services and the classes of their
+            messages carry no descriptors; else empty.
         aliases: its types whose names are keywords: the class that holds each (empty for none), its name in the
             .proto, and its name in Python.
         events: its messages with ``(micro.event)``, nested ones too.
@@ -316,5 +318,6 @@ class File(NamedTuple):
     extensions: tuple[Field, ...]
     services: tuple[Service, ...]
     descriptor: bytes
+    descriptors: bytes
     aliases: tuple[tuple[str, str, str], ...]
     events: tuple[Event, ...]

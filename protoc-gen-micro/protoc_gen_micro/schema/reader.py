@@ -205,6 +205,7 @@ class _FileReader:
             extensions=extensions,
             services=tuple(self._service(service, (6, index)) for index, service in enumerate(file.service)),
             descriptor=file.SerializeToString(),
+            descriptors=b"",
             aliases=tuple(self._aliases("", prefix, (*file.message_type, *file.enum_type)))
             if file.name in self._renamed
             else (),

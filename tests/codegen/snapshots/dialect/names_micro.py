@@ -22,8 +22,17 @@ _micro.require_version("0.1.0", __name__)
 
 __all__ = ["NamesBase", "NamesClient"]
 
+_DESCRIPTORS = (
+    b'\n\xa7\x02\n\x0bnames.proto\x12\x05names"\x06\n\x04None"\t\n\x07import_"\x05\n\x03_3D"\x0c\n\x03F'
+    b'oo\x1a\x05\n\x03Bar"\x08\n\x06FooBar"|\n\x07foo_bar\x12#\n\x05first\x18\x01 \x01(\x0b2\r.names.'
+    b"FooBarR\x05first\x12&\n\x06second\x18\x02 \x01(\x0b2\x0e.names.Foo.BarR\x06second\x12"
+    b'$\n\x05third\x18\x03 \x01(\x0b2\x0e.names.foo_barR\x05third"\x05\n\x03Any"\x06\n\x04Enum"\t'
+    b'\n\x07Message"\x0f\n\rTYPE_CHECKING2.\n\x05Names\x12%\n\x06Import\x12\x0e.names.import_\x1a\x0b.names.No'
+    b"neb\x06proto3"
+)
+
 _NAMES_IMPORT = _micro.Method("names.Names", "Import", "import_", _micro.Kind.UNARY, Import, None_)
-_NAMES = _micro.ServiceInfo("names.Names", "names", (_NAMES_IMPORT,))
+_NAMES = _micro.ServiceInfo("names.Names", "names", (_NAMES_IMPORT,), _DESCRIPTORS)
 
 
 class NamesClient(_micro.Client):
