@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 import micro_rt as micro
 from micro_rt.health.health_pb2 import HealthCheckRequest
-from micro_rt.method import ServiceInfo
+from micro_rt.method import Kind, Method, ServiceInfo
 from micro_rt.reflection.files import find
 from micro_rt.reflection.handler import LARGEST_REQUEST
 from micro_rt.reflection.index import LARGEST_IMPORTS, Found, Index
@@ -210,6 +211,42 @@ async def test_what_no_served_service_needs_is_not_shown(client: ReflectionClien
         request(file_by_filename="google/protobuf/descriptor.proto"),
     )
     assert {error(reply)[0] for reply in replies} == {micro.Code.NOT_FOUND}
+
+
+class Raw(micro.Handler):
+    """Serves a service that no .proto file in the process declares: its messages are bytes."""
+
+    method = Method("raw.Raw", "Pass", "pass_", Kind.UNARY, bytes, bytes)
+    _info_ = ServiceInfo("raw.Raw", "raw", (method,))
+
+    async def pass_(self, request: bytes, context: micro.Context) -> bytes:
+        return request
+
+
+async def test_a_service_without_descriptors_is_listed_and_the_error_says_why(transport: str, connect: Connect) -> None:
+    async with serving(transport, Raw(), Atlas()) as service, connect(service) as client:
+        listed, missing, other = await client.ask(
+            request(list_services=""),
+            request(file_containing_symbol="raw.Raw"),
+            request(file_containing_symbol="atlas.Atlas"),
+        )
+        assert "raw.Raw" in [each.name for each in listed.list_services_response.service]
+        problem = "'raw.Raw' is served, but no .proto file in this process declares it"
+        assert error(missing) == (micro.Code.NOT_FOUND, problem)
+        assert names(other) == ATLAS
+
+
+def test_a_service_is_found_in_the_pool_of_its_messages() -> None:
+    pool = DescriptorPool()
+    file = FileDescriptorProto(name="hidden.proto", package="hidden", syntax="proto3")
+    file.message_type.add(name="Text")
+    file.service.add(name="Hidden")
+    pool.Add(file)
+    kind = GetMessageClass(pool.FindMessageTypeByName("hidden.Text"))
+    method = Method("hidden.Hidden", "Pass", "pass_", Kind.UNARY, kind, kind)
+    found = find([ServiceInfo("hidden.Hidden", "hidden", (method,))])
+    assert [each.name for each in found.files] == ["hidden.proto"]
+    assert not found.reasons
 
 
 async def test_the_runtime_s_own_services_have_their_official_names(client: ReflectionClient) -> None:
