@@ -32,8 +32,6 @@ __all__ = [
     "wall_time_us",
 ]
 
-_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
-
 monotonic = time.monotonic
 """Returns seconds that only increase, for code in a thread without an event loop, and for what blocks a loop."""
 
@@ -56,7 +54,7 @@ def thread_time(thread: int) -> float:
     """
     try:
         ticks = Path(f"/proc/self/task/{thread}/stat").read_bytes().rpartition(b")")[2].split()
-        return (int(ticks[11]) + int(ticks[12])) / _TICKS
+        return (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError):
         return 0.0
 
