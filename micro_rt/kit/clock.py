@@ -2,8 +2,8 @@
 
 - The loop's clock (``loop_time``) is for everything that an event loop waits for: it is what ``loop.call_at`` and
   ``asyncio.timeout_at`` compare with.
-- The monotonic clock (``monotonic``) is for threads, which have no loop, and for how long something blocks a loop: the clock
-  of uvloop stands still meanwhile.
+- The monotonic clock (``monotonic``) is for threads, which have no loop, and for how long something takes: the clock of
+  uvloop has milliseconds only, and stands still while the loop is blocked.
 - The wall clock (``wall_time``) is for times that leave the process: in records, events and files. It may jump.
 - The boot clock (``boot_clock``) is for leases and retention: neither a change of the time of day nor suspending the machine bends
   it, and every process on the machine reads it alike, also in a time namespace.

@@ -20,6 +20,7 @@ _HARMLESS = frozenset(
     [
         "agents",
         "assignor",
+        "bound",
         "buffer",
         "ca",
         "cert",

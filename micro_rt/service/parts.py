@@ -4,7 +4,8 @@ Rules:
 
 - A setting comes from code, else from the environment (``MICRO_REGISTRY`` for ``registry``), else from the config
   (``micro.registry``), else it is the default. The errors name where it came from.
-- An address names a backend by its scheme: ``consul://host:8500``. A transport, a selector or a codec has a plain name.
+- An address names a backend by its scheme: ``consul://host:8500``. A transport, a selector or a codec has a plain name. That of a
+  selector may have options behind a question mark.
 - A third party's backend is found as ours are: by an entry point in the group of its part, such as ``micro_rt.registry``,
   named like the scheme.
 - No error shows a password or a token of an address.
@@ -18,6 +19,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import entry_points
 from typing import Any, TypeVar, cast
 
@@ -172,16 +174,29 @@ def selector_factory(given: str | Callable[[], Selector] | Configured | None) ->
     """Returns what makes a selector for each name that is looked up.
 
     Args:
-        given: as given in code, or else by the config; None if it was not.
+        given: as given in code, or else by the config; None if it was not. A name may have options:
+            ``"consistent_hash?key=x-tenant"``.
 
     Raises:
-        FailedPrecondition: no selector has that name.
+        FailedPrecondition: no selector has that name or these options.
     """
     chosen, setting = setting_of(given, "selector", "round_robin")
-    if isinstance(chosen, str):
-        made: Callable[[], Selector] = backend("selector", chosen, setting)
-        return made
-    return chosen
+    if not isinstance(chosen, str):
+        return chosen
+    name, mark, options = chosen.partition("?")
+    found = backend("selector", name, setting)
+    if not mark:
+        plain: Callable[[], Selector] = found
+        return plain
+    with_options: Callable[[str], Selector] | None = getattr(found, "with_options", None)
+    if with_options is None:
+        raise FailedPrecondition(f"{setting}={without_secrets(chosen)!r}: the selector {name!r} has no options")
+    made = partial(with_options, options)
+    try:
+        made()
+    except ValueError as error:
+        raise FailedPrecondition(f"{setting}={without_secrets(chosen)!r}: {error}") from None
+    return made
 
 
 class Transports:

@@ -172,7 +172,10 @@ async def test_calls_that_outstay_their_grace_are_cut_off(address: str) -> None:
             r"registry='zookeeper': there is no such registry; known: .*local, mdns, memory",
         ),
         ({"transport": "pigeon"}, r"transport='pigeon': there is no such transport; known: grpc, grpclib, memory"),
-        ({"selector": "best"}, r"selector='best': there is no such selector; known: random, round_robin"),
+        (
+            {"selector": "best"},
+            r"selector='best': there is no such selector; known: consistent_hash, least_loaded, random, round_robin",
+        ),
     ],
 )
 async def test_a_part_that_does_not_exist_is_named_with_those_that_do(options: dict[str, str], message: str) -> None:

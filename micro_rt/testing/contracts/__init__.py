@@ -11,7 +11,7 @@ from micro_rt.testing.contracts.broker import BrokerContract
 from micro_rt.testing.contracts.codec import CodecContract
 from micro_rt.testing.contracts.config import SourceContract
 from micro_rt.testing.contracts.registry import OtherProcess, RegistryContract
-from micro_rt.testing.contracts.selector import SelectorContract
+from micro_rt.testing.contracts.selector import LoadSelectorContract, SelectorContract
 from micro_rt.testing.contracts.store import OtherStore, StoreContract
 from micro_rt.testing.contracts.suite import Contract
 from micro_rt.testing.contracts.sync import OtherSync, SyncContract
@@ -21,6 +21,7 @@ __all__ = [
     "BrokerContract",
     "CodecContract",
     "Contract",
+    "LoadSelectorContract",
     "OtherProcess",
     "OtherStore",
     "OtherSync",

@@ -4,7 +4,7 @@
         def make(self) -> Selector:
             return MySelector()
 
-needs nothing but pytest.
+needs nothing but pytest. ``LoadSelectorContract`` is for a selector that derives from ``LoadSelector``: the same tests, and more.
 """
 
 # ruff: noqa: D102 - the names of the tests say what they test
@@ -15,16 +15,18 @@ import gc
 import weakref
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
 
-from micro_rt.kit.chance import below, shuffle
+from micro_rt.kit.chance import below, between, shuffle
+from micro_rt.metadata import EMPTY, Metadata
 from micro_rt.node import Node
-from micro_rt.selector.base import Selector
+from micro_rt.selector.base import LoadSelector, Selector
 from micro_rt.testing.contracts.suite import Contract
 
-__all__ = ["SelectorContract"]
+__all__ = ["LoadSelectorContract", "SelectorContract"]
 
 
 class SelectorContract(Contract):
@@ -126,6 +128,63 @@ class SelectorContract(Contract):
         for count, selector in enumerate(selectors, start=1):
             nodes = _nodes(count)
             assert selector.select(nodes, ()) in nodes
+
+
+class LoadSelectorContract(SelectorContract):
+    """Subclass it, and return a selector from ``make`` that derives from ``LoadSelector``."""
+
+    calls: ClassVar[Sequence[Metadata]] = (EMPTY,)
+    """What calls send; a selector may select by it."""
+
+    def make(self) -> LoadSelector:
+        """Returns a new selector."""
+        raise NotImplementedError
+
+    def test_with_any_loads_it_returns_one_of_the_nodes_and_none_to_avoid(self) -> None:
+        selector, everything = self.make(), _nodes(20)
+        for number in range(1000):
+            nodes = sorted(_some(everything, 1 + below(20)), key=lambda node: node.id)
+            avoid = frozenset(node.id for node in _some(everything, below(21)))
+            loads = {node.id: _some_load() for node in _some(everything, below(21))}
+            selected = selector.select(nodes, avoid, loads, self.calls[number % len(self.calls)])
+            assert any(selected is node for node in nodes)
+            assert selected.id not in avoid or avoid >= {node.id for node in nodes}
+
+    def test_loads_of_the_same_nodes_may_change_from_call_to_call(self) -> None:
+        selector, nodes = self.make(), tuple(_nodes(5))
+        for number in range(1000):
+            loads = {node.id: _some_load() for node in nodes}
+            assert selector.select(nodes, (), loads, self.calls[number % len(self.calls)]) in nodes
+
+    def test_loads_stay_as_they_are(self) -> None:
+        selector, nodes = self.make(), _nodes(5)
+        loads = {node.id: _some_load() for node in nodes}
+        before = dict(loads)
+        for number in range(100):
+            selector.select(nodes, {nodes[0].id}, loads, self.calls[number % len(self.calls)])
+        assert loads == before
+
+    def test_loads_are_not_kept(self) -> None:
+        selector, gone = self.make(), list[weakref.ref[_Load]]()
+        for number in range(1000):
+            nodes = _nodes(3)
+            loads = {node.id: _Load(in_flight=number) for node in nodes}
+            gone += [weakref.ref(load) for load in loads.values()]
+            selector.select(nodes, (), loads, self.calls[number % len(self.calls)])
+            del loads
+        gc.collect()
+        assert sum(load() is not None for load in gone) <= 10
+
+
+@dataclass(frozen=True)
+class _Load:
+    in_flight: int = 0
+    latency: float | None = None
+    failures: float = 0.0
+
+
+def _some_load() -> _Load:
+    return _Load(below(10), between(0.0, 1.0) if below(2) else None, between(0.0, 10.0) if below(2) else 0.0)
 
 
 def _nodes(count: int) -> Sequence[Node]:
