@@ -51,7 +51,7 @@ from micro_rt.method import (
     ServiceInfo,
     deprecated,
 )
-from micro_rt.node import Node
+from micro_rt.node import Node, NodeFilter
 from micro_rt.service.service import Lifespan, Service
 from micro_rt.service.typed_store import TypedChange, TypedPage, TypedRecord, TypedStore, TypedWatch
 from micro_rt.store.base import KEEP, Change, ChangeKind, Keep, NotAllWritten, Record, Stale, VersionConflict
@@ -121,6 +121,7 @@ __all__ = [
     "MetadataValue",
     "Method",
     "Node",
+    "NodeFilter",
     "NotAllPublished",
     "NotAllWritten",
     "NotFound",

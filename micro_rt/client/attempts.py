@@ -105,7 +105,7 @@ class Attempts:
             Error: there is no node, and the policy or the deadline allows no further wait.
         """
         while True:
-            remote = self.service_nodes.pick(self._tried)
+            remote = self.service_nodes.pick(self._call.metadata, self._tried)
             if remote is not None:
                 info = self._call.info
                 info.attempts += 1
@@ -184,6 +184,7 @@ class Attempts:
             remote: the node that the attempt went to.
             error: how the attempt failed.
         """
+        remote.record.noted(error)
         if error.id == UNKNOWN_METHOD and not remote.node.services:
             error.may_have_run = True
         if not error.may_have_run and error.code is Unimplemented.code:

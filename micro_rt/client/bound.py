@@ -52,6 +52,7 @@ from micro_rt.errors import DeadlineExceeded, Error, FailedPrecondition, Interna
 from micro_rt.interceptor import Interceptor, StreamNext, UnaryNext, chain_unary
 from micro_rt.metadata import Metadata, MetadataLike
 from micro_rt.method import Method, RetryPolicy
+from micro_rt.node import NodeFilter
 from micro_rt.transport.base import ClientStream, Connection
 from micro_rt.transport.compression import compression_of
 from micro_rt.transport.limits import UNSAID, MessageRules
@@ -70,6 +71,11 @@ class Host(Protocol):
     @property
     def nodes(self) -> Nodes:
         """The nodes that can be called; raises ``FailedPrecondition`` if the service is not started."""
+        ...
+
+    @property
+    def zone(self) -> str:
+        """Where the service runs, for its clients that prefer the same zone; empty if it does not say."""
         ...
 
     @property
@@ -105,6 +111,7 @@ class BoundMethod:
         timeout: seconds for calls that do not say, or None.
         metadata: sent with every call.
         rules: how large messages may be, and how they are compressed; None as the transport says.
+        wanted: which nodes it calls; None for those that the service wants.
     """
 
     def __init__(
@@ -117,6 +124,7 @@ class BoundMethod:
         timeout: float | None,
         metadata: Metadata,
         rules: MessageRules | None = None,
+        wanted: NodeFilter | None = None,
     ) -> None:
         self.method = method
         self.retry = retry
@@ -127,6 +135,7 @@ class BoundMethod:
         self._timeout = timeout
         self._metadata = metadata
         self._rules = rules
+        self._wanted = wanted
         self._path = method.path
         self._content_subtype = host.codec.content_subtype
         self._encoder = host.codec.encoder(method.request_type)
@@ -218,11 +227,11 @@ class BoundMethod:
         """Returns the nodes that a call may go to."""
         nodes = self._host.nodes
         if call.target != self._target:
-            return nodes.service_nodes(call.target, self.method.service)
+            return nodes.service_nodes(call.target, self.method.service, self._wanted)
         service_nodes = self._service_nodes
         if service_nodes is None or service_nodes.closed or nodes is not self._nodes:
             self._nodes = nodes
-            service_nodes = self._service_nodes = nodes.service_nodes(call.target, self.method.service)
+            service_nodes = self._service_nodes = nodes.service_nodes(call.target, self.method.service, self._wanted)
         return service_nodes
 
     async def attempt(
@@ -261,7 +270,7 @@ class BoundMethod:
             rules = self.rules_of(call.info)
             service_nodes = self.service_nodes(call)
             attempts: Attempts | None = None
-            remote = service_nodes.pick()
+            remote = service_nodes.pick(call.metadata)
             info = call.info
             while True:
                 if remote is None:

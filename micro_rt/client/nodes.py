@@ -13,6 +13,10 @@ The rules that it keeps, and why:
   is never remembered. If the watch is faster than the question, what the watch says is newer and stands.
 - Nodes that do not serve the proto service are left out, so two services of one package may run in different processes.
   A node that says nothing of what it serves is kept: go-micro's nodes say nothing.
+- Nodes of another version or with other metadata than a client wants are left out for that client. It has nodes, a selector and a retry
+  budget of its own with all clients that want the same. They are chosen when the nodes change, not when a call is made.
+- Nodes of the zone that a client prefers get its calls while one of them is not set aside. Then the nodes of all other zones do: they are
+  better than a node that failed.
 - A node whose transport is unknown, or whose address cannot be read, is left out with a reason, logged once. The other nodes of the
   name remain usable.
 - A node that fails is set aside until it answers a probe (``remote`` says when). All services of the node see that. If
@@ -24,6 +28,8 @@ The rules that it keeps, and why:
   that the call finds those that live.
 - A call that tries again goes to a node that it has not tried: to one that is connected if there is one, then to one
   that is not set aside, then to any. So a round of attempts tries each node at most once.
+- A selector that asks for loads is given the ``RemoteNode`` of each node, which counts calls in any case. Whether one asks is decided
+  when it is made: without such a selector, no call is measured.
 - The nodes that are not set aside are listed anew only when a node changes its state. A call that goes well looks at
   a tuple.
 - A node that leaves the registry keeps its connection until its calls have ended. A node that is registered anew under
@@ -47,15 +53,17 @@ from typing import Any, TypeAlias
 from micro_rt.client.go_micro import MUCP, GoMicroConnection
 from micro_rt.client.remote import RemoteNode
 from micro_rt.client.retry import RetryBudget
+from micro_rt.client.wanted import EVERY_NODE, unmatched
 from micro_rt.context import detached
 from micro_rt.errors import DeadlineExceeded, Error, Unavailable
 from micro_rt.interceptor import close
 from micro_rt.kit.backoff import Backoff
 from micro_rt.kit.tasks import TaskSet, observed
 from micro_rt.logs import logger, sparsely
-from micro_rt.node import Node
+from micro_rt.metadata import EMPTY, Metadata
+from micro_rt.node import Node, NodeFilter
 from micro_rt.registry.base import Registry
-from micro_rt.selector.base import Selector
+from micro_rt.selector.base import LoadSelector, Selector
 from micro_rt.text import near
 from micro_rt.transport.base import Connection, Transport
 
@@ -85,6 +93,7 @@ class Nodes:
         transport: gives the transport of a name, such as ``"grpc"``.
         selector: makes a selector, one per looked-up service.
         place: where the registry is, for errors.
+        wanted: the nodes that calls go to if the client does not say.
     """
 
     def __init__(
@@ -93,13 +102,17 @@ class Nodes:
         transport: Callable[[str], Transport],
         selector: Callable[[], Selector],
         place: str = "",
+        wanted: NodeFilter = EVERY_NODE,
     ) -> None:
         self.registry = registry
         self.place = place or type(registry).__name__
         self._transport = transport
         self._selector = selector
+        self._measures = False
+        """Whether a selector wants to know how long calls take."""
         self._views: dict[str, _View] = {}
-        self._services: dict[tuple[str, str], ServiceNodes] = {}
+        self._wanted = wanted
+        self._services: dict[tuple[str, str, NodeFilter], ServiceNodes] = {}
         self._remotes: dict[_Key, RemoteNode] = {}
         self._users: dict[_Key, int] = {}
         self.gate = asyncio.Semaphore(PROBES)
@@ -107,15 +120,28 @@ class Nodes:
         self._closing = TaskSet[None]()
         self._background = TaskSet[None]()
 
-    def service_nodes(self, name: str, service: str) -> ServiceNodes:
-        """Returns the nodes that serve a proto service under a name; watches the name from now on."""
-        service_nodes = self._services.get((name, service))
+    def service_nodes(self, name: str, service: str, wanted: NodeFilter | None = None) -> ServiceNodes:
+        """Returns the nodes that serve a proto service under a name; watches the name from now on.
+
+        Args:
+            name: to look up.
+            service: the full proto name of the service.
+            wanted: which of the nodes; None for those that the service wants.
+        """
+        wanted = self._wanted if wanted is None else wanted
+        service_nodes = self._services.get((name, service, wanted))
         if service_nodes is None:
             view = self._views.get(name)
             if view is None:
                 self._drop_idle_views()
                 view = self._views[name] = _View(name, self)
-            service_nodes = self._services[name, service] = ServiceNodes(view, service, self._selector())
+            selector = self._selector()
+            if isinstance(selector, LoadSelector):
+                self._measures = True
+                service_nodes = LoadedServiceNodes(view, service, selector, wanted)
+            else:
+                service_nodes = ServiceNodes(view, service, selector, wanted)
+            self._services[name, service, wanted] = service_nodes
             view.add(service_nodes)
         return service_nodes
 
@@ -148,6 +174,8 @@ class Nodes:
             if node.go_micro:
                 connection = GoMicroConnection(connection)
             remote = self._remotes[key] = RemoteNode(node, connection, self)
+            if self._measures:
+                remote.measure()
         self._users[key] = self._users.get(key, 0) + 1
         return remote
 
@@ -193,12 +221,14 @@ class Nodes:
 class ServiceNodes:
     """A proto service under a name: what a stub's calls go to."""
 
-    def __init__(self, view: _View, service: str, selector: Selector) -> None:
+    def __init__(self, view: _View, service: str, selector: Selector, wanted: NodeFilter) -> None:
         self.name = view.name
         self.service = service
+        self.wanted = wanted
+        """Which of the nodes it is about."""
         self.budget = RetryBudget()
         self.nodes: tuple[Node, ...] = ()
-        """The nodes that serve it, as last seen."""
+        """The nodes that serve it and are wanted, as last seen."""
         self.closed = False
         """Whether it is not kept up to date any more."""
         self._view = view
@@ -206,12 +236,14 @@ class ServiceNodes:
         self._refusing: dict[str, asyncio.TimerHandle] = {}
         """Ids of the nodes that say that they do not serve it, and when they are asked again."""
         self._usable: tuple[Node, ...] = ()
-        """The nodes that are not set aside, or all if every node is; empty until they are listed."""
+        """The nodes that are not set aside, those of the preferred zone only if there are some, or all if every node is set aside;
+        empty until they are listed."""
 
-    def pick(self, tried: frozenset[str] = frozenset()) -> RemoteNode | None:
+    def pick(self, metadata: Metadata = EMPTY, tried: frozenset[str] = frozenset()) -> RemoteNode | None:
         """Picks the node for a call, without waiting; None if no node is known.
 
         Args:
+            metadata: what the call sends.
             tried: ids of the nodes that this call has been to.
         """
         nodes: Sequence[Node] = self._usable or self._list_usable()
@@ -265,9 +297,11 @@ class ServiceNodes:
                 remotes[node.id].connect_soon()
 
     def update(self, nodes: tuple[Node, ...]) -> None:
-        """Takes the nodes of the name, and keeps those that serve this service or do not say what they serve."""
+        """Takes the nodes of the name, and keeps those that are wanted and serve this service, or do not say what they serve."""
         known = {node.id: node for node in self.nodes} if self._refusing else {}
-        self.nodes = tuple([node for node in nodes if not node.services or self.service in node.services])
+        serving = [node for node in nodes if not node.services or self.service in node.services]
+        wanted = self.wanted
+        self.nodes = tuple(serving if wanted is EVERY_NODE else [node for node in serving if wanted.matches(node)])
         self._usable = ()
         if known:
             listed = {node.id: node for node in self.nodes}
@@ -287,14 +321,24 @@ class ServiceNodes:
         """Lists the nodes that are not set aside; all nodes if every node is."""
         remotes, refusing = self._view.remotes, self._refusing
         well = [node for node in self.nodes if not remotes[node.id].aside]
-        self._usable = tuple([node for node in well if node.id not in refusing] if refusing else well) or self.nodes
+        usable = [node for node in well if node.id not in refusing] if refusing else well
+        self._usable = tuple(self._preferred(usable) or self._preferred(self.nodes))
         return self._usable
 
+    def _preferred(self, nodes: Sequence[Node]) -> Sequence[Node]:
+        """Returns the nodes of the zone that is preferred; all if there are none, or no zone is."""
+        if not self.wanted.zone:
+            return nodes
+        return [node for node in nodes if self.wanted.prefers(node)] or nodes
+
     def _untried(self, tried: frozenset[str]) -> Sequence[Node]:
-        """Returns the best nodes that a call has not been to: connected, then not set aside, then any; else all."""
+        """Returns the best nodes that a call has not been to: connected, then not set aside, then any; else all.
+
+        Among them, those of the preferred zone are the best.
+        """
         remotes = self._view.remotes
         untried = [node for node in self.nodes if node.id not in tried]
-        return (
+        return self._preferred(
             [node for node in untried if remotes[node.id].connected and node.id not in self._refusing]
             or [node for node in untried if not remotes[node.id].aside]
             or untried
@@ -303,6 +347,10 @@ class ServiceNodes:
 
     async def _nobody(self) -> Unavailable:
         """Says what is there instead of a node that serves this."""
+        serving = [node for node in self._view.nodes if not node.services or self.service in node.services]
+        if serving:
+            problem = f"{self.name!r} has no node that this client wants: {unmatched(self.wanted, serving)}"
+            return Unavailable(problem, id="micro.no_nodes", may_have_run=False)
         others = {service for node in self._view.nodes for service in node.services}
         if not self._view.nodes and self._view.left_out:
             reason = next(iter(self._view.left_out.values()))
@@ -332,6 +380,29 @@ class ServiceNodes:
         if trouble := self._view.owner.registry.problem:
             looked += f", which has a problem: {trouble}"
         return Unavailable(f"{problem}: {advice}; {looked}", id="micro.no_nodes", may_have_run=False)
+
+
+class LoadedServiceNodes(ServiceNodes):
+    """The same for a selector that is given the load of each node."""
+
+    def __init__(self, view: _View, service: str, selector: LoadSelector, wanted: NodeFilter) -> None:
+        super().__init__(view, service, selector, wanted)
+        self._by_load = selector
+
+    def pick(self, metadata: Metadata = EMPTY, tried: frozenset[str] = frozenset()) -> RemoteNode | None:
+        """Picks the node for a call, without waiting; None if no node is known.
+
+        Args:
+            metadata: what the call sends.
+            tried: ids of the nodes that this call has been to.
+        """
+        nodes: Sequence[Node] = self._usable or self._list_usable()
+        if not nodes:
+            return None
+        if tried:
+            nodes = self._untried(tried)
+        remotes = self._view.remotes
+        return remotes[self._by_load.select(nodes, tried, remotes, metadata).id]
 
 
 class _View:

@@ -26,6 +26,7 @@ import enum
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
+from micro_rt.client.load import CallRecord, MeasuredConnection
 from micro_rt.context import CallInfo
 from micro_rt.errors import Code, DeadlineExceeded, Error, Unavailable
 from micro_rt.kit import backoff
@@ -99,12 +100,14 @@ class RemoteNode:
             since refuses the call. If other nodes are listed at the address, as behind a load balancer, it has their ids too. A node that does not say what it serves gets none: it was registered by hand, under an id
             that its process does not know, or by go-micro, which would send the id on with the calls that it makes.
         given_up: whether its calls were ended because it left the registry and was silent.
+        record: how long its calls took, if they are measured, and how often they failed.
     """
 
     __slots__ = (
         "_addressed",
         "_failures",
         "_host",
+        "_probed",
         "_probing",
         "_retired",
         "_shared",
@@ -116,6 +119,7 @@ class RemoteNode:
         "in_flight",
         "metadata",
         "node",
+        "record",
     )
 
     def __init__(self, node: Node, connection: Connection, host: RemoteHost) -> None:
@@ -125,7 +129,10 @@ class RemoteNode:
         self.aside = False
         self.connected = False
         self.given_up = False
+        self.record = CallRecord()
         self.metadata = _naming([node])
+        self._probed = connection
+        """The connection as probes use it: their calls are not measured."""
         self._addressed = (EMPTY, EMPTY, EMPTY)
         """What ``addressed`` was given last, the id that it added, and what it returned."""
         self._host = host
@@ -152,6 +159,20 @@ class RemoteNode:
             sent = metadata.with_received(*own.pairs)
             self._addressed = metadata, own, sent
         return sent
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds that a unary call takes; None if it is not known, or calls are not measured."""
+        return self.record.latency(self.in_flight)
+
+    @property
+    def failures(self) -> float:
+        """Failures, of which the old ones count less."""
+        return self.record.failures
+
+    def measure(self) -> None:
+        """Measures its calls from now on; called once. Probes are not measured."""
+        self.connection = MeasuredConnection(self.connection, self.record)
 
     def share(self, name: str, nodes: tuple[Node, ...]) -> None:
         """Notes which nodes are listed at its address, because any of them may get its calls.
@@ -333,7 +354,7 @@ class RemoteNode:
         """Asks whether the process answers; it takes ``PROBE_TIMEOUT`` at most."""
         deadline = asyncio.get_running_loop().time() + PROBE_TIMEOUT
         try:
-            await self.connection.unary(_HEALTH, "proto", self.metadata, deadline, CallInfo(), b"")
+            await self._probed.unary(_HEALTH, "proto", self.metadata, deadline, CallInfo(), b"")
         except Error as error:
             # A process that serves another node refuses the probe, and one without a health service does not know it.
             if (error.may_have_run or error.code is Code.UNIMPLEMENTED) and not error.unanswered:

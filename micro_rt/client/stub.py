@@ -8,10 +8,12 @@ from typing import Any, ClassVar, TypeVar
 from micro_rt.client.bound import BoundMethod, Host, check_timeout
 from micro_rt.client.exchange import bind_interceptors
 from micro_rt.client.streams import BidiStreamCall, ClientStreamCall, Messages, ServerStreamCall
+from micro_rt.client.wanted import wanted_nodes
 from micro_rt.context import CallInfo
 from micro_rt.interceptor import Interceptor, InterceptorsByMethod, by_method_name, checked
 from micro_rt.metadata import EMPTY, Metadata, MetadataLike
 from micro_rt.method import Method, RetryPolicy, ServiceInfo
+from micro_rt.node import NodeFilter
 from micro_rt.transport.compression import compression_of
 from micro_rt.transport.limits import UNSAID, ServiceLimits, rules_of
 
@@ -34,6 +36,7 @@ class Client:
             .proto says, and without one for what ``timeout=`` of the service says, which bounds no streams.
         retry: how failed calls are tried again, or None for what the method's policy in the .proto says.
         metadata: sent with every call.
+        nodes: which nodes it calls, by version, metadata and zone, or None for what ``nodes=`` of the service says.
         max_message: bytes that a request or a reply may have, or None for what the method's limits in the .proto say, and
             without them ``max_message=`` of the service. A larger one is ``ResourceExhausted``.
         compression: how requests are compressed, ``"gzip"``, ``"deflate"`` or ``"zstd"``, or ``""`` for not at all; None for
@@ -43,9 +46,9 @@ class Client:
         method_interceptors: run around the calls of single methods, by Python name, inside the others.
 
     Raises:
-        TypeError: the first argument is not a service.
-        ValueError: a method name that the service does not have, a ``max_message`` below 1, or a ``compression`` that
-            there is not.
+        TypeError: the first argument is not a service, or ``nodes`` is not a ``micro.NodeFilter``.
+        ValueError: a method name that the service does not have, a ``max_message`` below 1, a ``compression`` that
+            there is not, or nodes of the same zone for a service without a zone.
     """
 
     _info_: ClassVar[ServiceInfo]
@@ -58,6 +61,7 @@ class Client:
         timeout: float | None = None,
         retry: RetryPolicy | None = None,
         metadata: MetadataLike | None = None,
+        nodes: NodeFilter | None = None,
         max_message: int | None = None,
         compression: str | None = None,
         interceptors: Sequence[Interceptor] = (),
@@ -72,6 +76,7 @@ class Client:
         self._timeout = None if timeout is None else check_timeout(timeout)
         self._retry = retry
         self._metadata = EMPTY if metadata is None else Metadata(metadata)
+        self._nodes = None if nodes is None else wanted_nodes(nodes, service.zone)
         self._max_message = ServiceLimits(max_message=max_message).max_message
         self._compression = None if compression is None else compression_of(compression)
         self._interceptors = checked(interceptors)
@@ -139,7 +144,9 @@ class Client:
             rules = (rules or UNSAID)._replace(request=self._max_message, reply=self._max_message)
         if self._compression is not None:
             rules = (rules or UNSAID)._replace(compression=self._compression)
-        bound = BoundMethod(self._service, method, self._target, interceptors, retry, timeout, self._metadata, rules)
+        bound = BoundMethod(
+            self._service, method, self._target, interceptors, retry, timeout, self._metadata, rules, self._nodes
+        )
         bind_interceptors(bound, interceptors)
         self._bound[method] = bound
         return bound

@@ -45,7 +45,7 @@ from micro_rt.kit.ids import new_id
 from micro_rt.kit.tasks import cut_short, unless
 from micro_rt.kit.variables import standing_in
 from micro_rt.logs import logger
-from micro_rt.node import Node
+from micro_rt.node import Node, NodeFilter
 from micro_rt.reflection.handler import Reflection, ReflectionAlphaHandler, ReflectionHandler
 from micro_rt.registry.base import LEASE_TTL, Registration, Registry
 from micro_rt.registry.registrar import Registrar
@@ -107,6 +107,8 @@ class Plan:
     sync: str | SyncEngine | Configured | None
     transport: str | Transport | Configured | None
     selector: str | Callable[[], Selector] | Configured | None
+    wanted: NodeFilter
+    """The nodes that its clients call if they do not say."""
     address: str | Configured | None
     advertise: str | Configured | None
     lifespan: Callable[[], AbstractAsyncContextManager[Any]] | None
@@ -263,7 +265,7 @@ class Life:
         stack.push_async_callback(registry.close)
         plan.health.observe("registry", lambda: registry.problem)
         place = place_of("registry", plan.registry)
-        self.nodes = nodes = Nodes(registry, transports.speaking, selector_factory(plan.selector), place)
+        self.nodes = nodes = Nodes(registry, transports.speaking, selector_factory(plan.selector), place, plan.wanted)
         stack.push_async_callback(nodes.close)
         stack.push_async_callback(self._close_broker)
         stack.push_async_callback(self._store.close)

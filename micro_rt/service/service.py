@@ -22,6 +22,7 @@ from typing import Any, Literal, Self, TypeAlias, TypeVar, cast
 from micro_rt.broker.base import Broker, Start
 from micro_rt.client.bound import check_timeout
 from micro_rt.client.nodes import Nodes
+from micro_rt.client.wanted import EVERY_NODE, wanted_nodes
 from micro_rt.codec.base import Codec
 from micro_rt.codec.codecs import Codecs
 from micro_rt.codec.proto import ProtoCodec
@@ -38,7 +39,7 @@ from micro_rt.interceptor import Interceptor, InterceptorsByMethod, checked
 from micro_rt.kit.secrets import scrubbed
 from micro_rt.logs import logger
 from micro_rt.metadata import Metadata
-from micro_rt.node import Node
+from micro_rt.node import ZONE_KEY, Node, NodeFilter
 from micro_rt.registry.base import Registry
 from micro_rt.selector.base import Selector
 from micro_rt.server.dispatch import Dispatcher
@@ -88,7 +89,7 @@ class Service:
         name: under which it is registered, beside the names of what it serves: at most 128 letters, digits, ``.``, ``_``
             and ``-``.
         version: told to others in the registry.
-        metadata: told to others in the registry.
+        metadata: told to others in the registry; ``"zone"`` is where it runs.
         config: the sources of ``service.config``, the one that counts least first: addresses, objects and mappings, or addresses with
             commas between; or a config. Else ``MICRO_CONFIG``, else no source. A config that is open stays open.
         registry: address (``"local:"``, ``"memory:"``) or object; else ``MICRO_REGISTRY``, else ``"local:"``.
@@ -96,7 +97,8 @@ class Service:
         store: address or object, for ``service.store``; else ``MICRO_STORE``, else ``"local:"``. Opened when it is needed.
         sync: address or object, for ``service.sync``; else ``MICRO_SYNC``, else ``"local:"``. Opened when it is needed.
         transport: name or object; else ``MICRO_TRANSPORT``, else ``"grpc"``. It also calls the nodes that speak its protocol.
-        selector: name, or what makes a selector; else ``MICRO_SELECTOR``, else ``"round_robin"``.
+        selector: name, such as ``"least_loaded"`` or ``"consistent_hash?key=x-tenant"``, or what makes a selector; else ``MICRO_SELECTOR``, else ``"round_robin"``.
+        nodes: which nodes its clients call if they do not say, by version, metadata and zone.
         codec: name or object; ``"proto"``. Its clients send with it. Its handlers take requests in every codec that is
             installed, and answer each in the codec of the request; events are always protobuf.
         address: where to listen, ``"host:port"``, port 0 for a free one; else ``MICRO_ADDRESS``, else a free
@@ -147,6 +149,7 @@ class Service:
         sync: str | SyncEngine | None = None,
         transport: str | Transport | None = None,
         selector: str | Callable[[], Selector] | None = None,
+        nodes: NodeFilter | None = None,
         codec: str | Codec = "proto",
         address: str | None = None,
         advertise: str | None = None,
@@ -198,6 +201,7 @@ class Service:
         self._sync = sync
         self._transport = transport
         self._selector = selector
+        self._wanted = EVERY_NODE if nodes is None else wanted_nodes(nodes, self.zone)
         self._address = address
         self._advertise = advertise
         self._auth = auth
@@ -489,6 +493,11 @@ class Service:
         return None if life is None else life.timeout
 
     @property
+    def zone(self) -> str:
+        """Where it runs, as its metadata says under ``"zone"``; empty if that does not say."""
+        return self.metadata.get(ZONE_KEY, "")
+
+    @property
     def nodes(self) -> Nodes:
         """The nodes that its clients call; for the runtime's own use.
 
@@ -535,6 +544,7 @@ class Service:
             sync=self._sync,
             transport=self._transport,
             selector=self._selector,
+            wanted=self._wanted,
             address=self._address,
             advertise=self._advertise,
             lifespan=None if lifespan is None else lambda: lifespan(self),

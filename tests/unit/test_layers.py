@@ -206,6 +206,7 @@ IMMUTABLE_CALLS = frozenset(
         "Path",
         "RetryPolicy",
         "MessageRules",
+        "NodeFilter",
         "Struct",
         "TypeVar",
         "_NoSecrets",

@@ -371,6 +371,11 @@ class _Host:
         self.flow: Collection[str] = ()
 
     @property
+    def zone(self) -> str:
+        """None: all members are the same to its stubs."""
+        return ""
+
+    @property
     def nodes(self) -> Nodes:
         return self._client.nodes
 
