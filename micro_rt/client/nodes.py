@@ -349,7 +349,7 @@ class ServiceNodes:
         """Says what is there instead of a node that serves this."""
         serving = [node for node in self._view.nodes if not node.services or self.service in node.services]
         if serving:
-            problem = f"{self.name!r} has no node that this client wants: {unmatched(self.wanted, serving)}"
+            problem = f"{self.name!r} has no node {unmatched(self.wanted, serving)}"
             return Unavailable(problem, id="micro.no_nodes", may_have_run=False)
         others = {service for node in self._view.nodes for service in node.services}
         if not self._view.nodes and self._view.left_out:

@@ -32,7 +32,7 @@ def wanted_nodes(given: NodeFilter, zone: str) -> NodeFilter:
 
 
 def unmatched(wanted: NodeFilter, nodes: Sequence[Node]) -> str:
-    """Returns what a filter wants that no node has, and what there is instead.
+    """Returns what a filter wants that no node has, and what there is instead: ``"of version '2'; there is '1'"``.
 
     Args:
         wanted: the filter; it matches none of the nodes.
@@ -41,19 +41,19 @@ def unmatched(wanted: NodeFilter, nodes: Sequence[Node]) -> str:
     if wanted.version:
         left = [node for node in nodes if node.version == wanted.version]
         if not left:
-            return f"version {wanted.version!r}; there is {_listed([node.version for node in nodes])}"
+            return f"of version {wanted.version!r}; there is {_listed([node.version for node in nodes])}"
         nodes = left
     for key, value in wanted.metadata.items():
         left = [node for node in nodes if node.metadata.get(key) == value]
         if not left:
             there = _listed([node.metadata.get(key, "") for node in nodes])
-            of_version = f" of version {wanted.version!r}" if wanted.version else ""
-            return f"{key}={value!r} in the metadata of a node{of_version}; there is {there}"
+            of_version = f"of version {wanted.version!r} " if wanted.version else ""
+            return f"{of_version}with {key}={value!r} in its metadata; there is {there}"
         nodes = left
-    return "they have just changed"
+    return "that this client wants; there was none until now"
 
 
 def _listed(values: Sequence[str]) -> str:
-    shown = [repr(value) if value else "none" for value in sorted(set(values))]
+    shown = [repr(value) for value in sorted(set(values)) if value] + ([] if all(values) else ["none"])
     more = len(shown) - SHOWN
     return ", ".join(shown[:SHOWN]) + (f" and {more} more" if more > 0 else "")
