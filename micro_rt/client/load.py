@@ -149,7 +149,7 @@ class MeasuredConnection(Connection):
                 path, content_subtype, metadata, deadline, info, message, *rules
             )
         except Error as error:
-            if error.may_have_run and not error.unanswered and error.code not in _FAULTS:
+            if error.may_have_run and error.code not in _FAULTS:
                 self._record.took(monotonic() - began)
             raise
         self._record.took(monotonic() - began)

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["faded"]
 
 _LARGEST_EXPONENT = 1000.0
-"""Half-lives after which no less is left: a smaller number is nearly 0 as a float."""
+"""Half-lives after which what is left does not get less: it is nearly 0."""
 
 
 def faded(seconds: float, half_life: float) -> float:

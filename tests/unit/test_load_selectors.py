@@ -210,6 +210,17 @@ def test_the_bound_holds_nearly_among_many_nodes() -> None:
         assert max(each.in_flight for each in loads.values()) <= 1.25 * (number + 12) / 200 + 1
 
 
+def test_among_many_nodes_the_calls_in_flight_are_counted_anew_soon() -> None:
+    selector, nodes = ConsistentHash(), nodes_of(200)
+    loads = {node.id: Measured(in_flight=10) for node in nodes}
+    owner = selector.select(nodes, (), loads, of_key(0))
+    for each in loads.values():
+        each.in_flight = 1
+    loads[owner.id].in_flight = 2
+    selected = [selector.select(nodes, (), loads, of_key(0)) for _ in range(13)]
+    assert selected[-1] is not owner
+
+
 def test_without_a_bound_a_key_stays_at_its_node() -> None:
     selector, nodes = ConsistentHash(bound=None), nodes_of(5)
     loads: dict[str, Load] = {node.id: Measured(in_flight=100 * number) for number, node in enumerate(nodes)}
@@ -319,6 +330,7 @@ class Answers(Connection):
     [
         (b"yes", True),
         (NotFound("an answer"), True),
+        (NotFound("not by the node", may_have_run=False), False),
         (Internal("it fails fast"), False),
         (Unavailable("lost", unanswered=True), False),
         (DeadlineExceeded("late", unanswered=True), False),

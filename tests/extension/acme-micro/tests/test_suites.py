@@ -13,7 +13,7 @@ import pytest
 from acme_micro.broker import AcmeBroker
 from acme_micro.codec import AcmeCodec
 from acme_micro.registry import AcmeRegistry
-from acme_micro.selector import LongestIdle
+from acme_micro.selector import FewestCalls, LongestIdle
 from acme_micro.transport import AcmeTransport
 
 from micro_rt.broker.base import Broker
@@ -21,10 +21,11 @@ from micro_rt.codec.base import Codec
 from micro_rt.errors import FailedPrecondition
 from micro_rt.node import Node
 from micro_rt.registry.base import Registration, Registry
-from micro_rt.selector.base import Selector
+from micro_rt.selector.base import LoadSelector, Selector
 from micro_rt.testing.contracts import (
     BrokerContract,
     CodecContract,
+    LoadSelectorContract,
     OtherProcess,
     RegistryContract,
     SelectorContract,
@@ -125,6 +126,13 @@ class TestAcmeBroker(BrokerContract):
 class TestLongestIdle(SelectorContract):
     def make(self) -> Selector:
         return LongestIdle()
+
+
+class TestFewestCalls(LoadSelectorContract):
+    spreads = False  # among nodes with as many calls it takes the first
+
+    def make(self) -> LoadSelector:
+        return FewestCalls()
 
 
 class TestAcmeCodec(CodecContract):
