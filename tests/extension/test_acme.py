@@ -84,7 +84,9 @@ def test_what_is_private_is_known() -> None:
         assert not is_public(module)
 
 
-@pytest.mark.parametrize("part", ["Registry", "Broker", "LongestIdle or Codec", "Transport", "folder or link"])
+@pytest.mark.parametrize(
+    "part", ["Registry", "Broker", "LongestIdle or FewestCalls or Codec", "Transport", "folder or link"]
+)
 def test_its_suites_pass(part: str, project: Path, site: Path) -> None:
     command = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", part)
     summary = run(*command, cwd=project, path=site).splitlines()[-1]

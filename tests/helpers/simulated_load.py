@@ -62,9 +62,9 @@ class Simulation:
     nodes: tuple[Node, ...]
     fails: Callable[[str], bool] = lambda node_id: False
     now: float = 0.0
-    seconds: list[float] = field(default_factory=list)
-    calls: Counter[str] = field(default_factory=Counter)
-    loads: dict[str, Measured] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list[float])
+    calls: Counter[str] = field(default_factory=Counter[str])
+    loads: dict[str, Measured] = field(default_factory=dict[str, Measured])
 
     def run(
         self,
