@@ -110,6 +110,10 @@ def test_a_missing_extra_ends_in_a_line(extra: str, options: dict[str, str], mon
     for module in {extra, *(name for name in sys.modules if name.startswith(f"{extra}."))}:
         monkeypatch.setitem(sys.modules, module, None)
     for module in [name for name in sys.modules if name.startswith(f"micro_rt.backends.{extra}")]:
+        # Its package names it too: afterwards, both must have the module of before.
+        package, _, name = module.rpartition(".")
+        monkeypatch.setattr(sys.modules[package], name, sys.modules[module])
+    for module in [name for name in sys.modules if name.startswith(f"micro_rt.backends.{extra}")]:
         monkeypatch.delitem(sys.modules, module)
     said = ended(micro.Service("lab", lifespan=too_far, **options))  # type: ignore[arg-type]
     assert f" needs {extra}" in said
