@@ -36,7 +36,7 @@ from micro_rt.events.replay import replay
 from micro_rt.events.subscriber import Subscriber
 from micro_rt.events.subscription import EventSubscription
 from micro_rt.fence import Fence, Fenced
-from micro_rt.handler import Handler
+from micro_rt.handler import Handler, Requests
 from micro_rt.health.state import Health
 from micro_rt.interceptor import EventNext, Interceptor, InterceptorsByMethod, PublishNext, StreamNext, UnaryNext
 from micro_rt.metadata import Metadata, MetadataLike, MetadataValue
@@ -136,6 +136,7 @@ __all__ = [
     "Publisher",
     "Publishing",
     "Record",
+    "Requests",
     "ResourceExhausted",
     "RetryPolicy",
     "Secret",

@@ -10,15 +10,44 @@ from collections.abc import Awaitable, Callable, Collection, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 from micro_rt.metadata import EMPTY, Metadata, MetadataLike, MetadataValue
 from micro_rt.method import Method
 
-__all__ = ["TRACE", "Call", "CallInfo", "ClientCall", "Context", "Scope", "current_context", "detached"]
+__all__ = [
+    "TRACE",
+    "Call",
+    "CallInfo",
+    "ClientCall",
+    "Context",
+    "Scope",
+    "ThreadLink",
+    "current_context",
+    "detached",
+    "in_thread",
+]
 
 TRACE = frozenset({"baggage", "traceparent", "tracestate"})
 """The keys of what says which trace a call or an event belongs to (https://www.w3.org/TR/trace-context/)."""
+
+ResultT = TypeVar("ResultT")
+
+
+class ThreadLink(Protocol):
+    """What a plain function in a thread may ask of the event loop that started it."""
+
+    def time(self) -> float:
+        """Returns the time on the clock of the loop."""
+        ...
+
+    def wait(self, awaitable: Awaitable[Any]) -> Any:
+        """Awaits something in the loop, and blocks the thread meanwhile."""
+        ...
+
+
+in_thread: ContextVar[ThreadLink | None] = ContextVar("micro_rt.in_thread", default=None)
+"""How the function that runs in this thread reaches its event loop; None in the loop itself."""
 
 
 class Scope:
@@ -50,7 +79,26 @@ class Scope:
         """Returns the seconds left until the deadline (0 when it has passed), or None without one."""
         if self.deadline is None:
             return None
-        return max(0.0, self.deadline - asyncio.get_running_loop().time())
+        link = in_thread.get()
+        now = asyncio.get_running_loop().time() if link is None else link.time()
+        return max(0.0, self.deadline - now)
+
+    def wait(self, awaitable: Awaitable[ResultT]) -> ResultT:
+        """Awaits something from a handler that is a plain function, which runs in a thread: ``context.wait(greeter.say_hello(…))``.
+
+        Args:
+            awaitable: what to await in the event loop, such as a call. It has the context variables of the handler, and ends with
+                the call that is being served.
+
+        Raises:
+            Cancelled: the call that is being served was cancelled.
+            RuntimeError: the handler is a coroutine function, which awaits by itself.
+        """
+        link = in_thread.get()
+        if link is None:
+            raise RuntimeError("wait() is for handlers that are plain functions; write await instead")
+        result: ResultT = link.wait(awaitable)
+        return result
 
 
 class Call(Scope):

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, ClassVar, Generic, TypeVar
 
 from micro_rt.errors import Unimplemented
 from micro_rt.method import Method, ServiceInfo
 
-__all__ = ["Handler", "service_info"]
+__all__ = ["Handler", "Requests", "service_info"]
+
+
+MessageT = TypeVar("MessageT", covariant=True)
+
+
+class Requests(AsyncIterator[MessageT], Iterator[MessageT], Generic[MessageT]):
+    """The requests of a call, as generated bases declare them.
+
+    A handler that is a coroutine function or an async generator reads them with ``async for``, and declares them as
+    ``AsyncIterator``. One that is a plain function reads them with ``for``, and declares them as ``Iterator``.
+    """
 
 
 class Handler:

@@ -8,7 +8,7 @@ What the benchmarks serve and call.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 
 import micro_rt as _micro
 
@@ -72,14 +72,16 @@ class BenchBase(_micro.Handler):
 
     _info_ = _BENCH
 
-    async def echo(self, request: Item, context: _micro.Context) -> Item:
+    def echo(self, request: Item, context: _micro.Context) -> Awaitable[Item] | Item:
         """Gives an item back."""
         raise self._unimplemented(_BENCH_ECHO)
 
-    def repeat(self, request: Item, context: _micro.Context) -> AsyncIterator[Item]:
+    def repeat(self, request: Item, context: _micro.Context) -> AsyncIterator[Item] | Iterator[Item]:
         """Gives an item back as often as its number says."""
         raise self._unimplemented(_BENCH_REPEAT)
 
-    def ping_pong(self, requests: AsyncIterator[Item], context: _micro.Context) -> AsyncIterator[Item]:
+    def ping_pong(
+        self, requests: _micro.Requests[Item], context: _micro.Context
+    ) -> AsyncIterator[Item] | Iterator[Item]:
         """Gives each item back as it comes."""
         raise self._unimplemented(_BENCH_PING_PONG)

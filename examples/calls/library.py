@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 from library_micro import LettersBase, LettersClient, LibraryBase
 from library_pb2 import LendRequest, Letter, Loan
@@ -28,7 +29,8 @@ class Library(LibraryBase):
 
 
 class Letters(LettersBase):
-    async def write(self, request: Letter, context: micro.Context) -> Letter:
+    def write(self, request: Letter, context: micro.Context) -> Letter:
+        time.sleep(0.01)  # A plain function may block: it runs in a thread.
         reader, remaining = context.metadata.text("x-reader", "reader"), context.remaining()
         left = "no limit" if remaining is None else f"at most {math.ceil(remaining)} s"
         return Letter(text=f"Dear {reader}: {request.text} is yours ({left} for this letter)")

@@ -6,10 +6,10 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any
 
 from micro_rt.handler import Handler, service_info
-from micro_rt.kit.methods import is_plain, misspelled, takes
+from micro_rt.kit.methods import misspelled, takes
 from micro_rt.method import Method
 
-__all__ = ["check_handler", "unimplemented"]
+__all__ = ["check_handler", "is_left_out", "unimplemented"]
 
 
 def check_handler(handler: Handler) -> None:
@@ -39,10 +39,11 @@ def check_handler(handler: Handler) -> None:
 
 def unimplemented(handler: Handler) -> tuple[Method[Any, Any], ...]:
     """Returns the rpcs that a handler leaves to the generated base, which answers them with ``Unimplemented``."""
-    return tuple(method for method in service_info(handler).methods if _is_left_out(handler, method))
+    return tuple(method for method in service_info(handler).methods if is_left_out(handler, method))
 
 
-def _is_left_out(handler: Handler, method: Method[Any, Any]) -> bool:
+def is_left_out(handler: Handler, method: Method[Any, Any]) -> bool:
+    """Returns whether a handler leaves an rpc to the generated base."""
     function = getattr(getattr(handler, method.python_name), "__func__", None)
     for cls in type(handler).__mro__:
         if "_info_" in vars(cls):
@@ -60,15 +61,8 @@ def _check(method: Method[Any, Any], function: Any) -> None:
     if method.kind.server_streams:
         if iscoroutinefunction(function) or iscoroutinefunction(inner):
             raise TypeError(f"{method.path} streams replies: {name}() must be an async generator, and has no yield")
-        if isgeneratorfunction(inner):
-            raise TypeError(f"{method.path}: {name}() must be written as `async def`, and is a plain generator")
     elif isasyncgenfunction(function) or isasyncgenfunction(inner) or isgeneratorfunction(inner):
         raise TypeError(f"{method.path} has one reply: {name}() must return it, and has a yield")
-    elif is_plain(function):
-        raise TypeError(
-            f"{method.path}: {name}() must be written as `async def`; code that blocks runs in a thread with "
-            "await asyncio.to_thread(...)"
-        )
     if not takes(function, 2):
         request = "requests" if method.kind.client_streams else "request"
         raise TypeError(f"{method.path}: {name}() must take two arguments, ({request}, context), after self")

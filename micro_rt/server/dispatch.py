@@ -70,12 +70,14 @@ from micro_rt.interceptor import (
     checked,
     enforce_auth,
 )
+from micro_rt.kit.threads import Threads
 from micro_rt.logs import logger, sparsely
 from micro_rt.metadata import EMPTY, NODE_KEY, Metadata, MetadataValue
 from micro_rt.method import Kind, Method, ServiceInfo
-from micro_rt.server.checks import check_handler
+from micro_rt.server.checks import check_handler, is_left_out
 from micro_rt.server.draining import Draining
 from micro_rt.server.routes import Route, StreamRoute, UnaryRoute
+from micro_rt.server.threaded import blocks, threaded
 from micro_rt.text import near
 from micro_rt.transport.base import ServerStream
 from micro_rt.transport.limits import MessageRules
@@ -95,11 +97,13 @@ class Dispatcher:
     Attributes:
         draining: how the server ends that serves at present; to be set before it starts.
         node: id of the node that is served at present; to be set before it starts. Empty to take calls for any.
+        threads: where handlers run that are plain functions; how many is to be set before it starts.
     """
 
     def __init__(self, codecs: Codecs, interceptors: Sequence[Interceptor]) -> None:
         self.draining = Draining()
         self.node = ""
+        self.threads = Threads()
         self._codecs = codecs
         self._content_subtype = codecs.own.content_subtype
         self._in_other_codecs: dict[tuple[str, str], Route] = {}
@@ -163,6 +167,8 @@ class Dispatcher:
                 raise ValueError(f"{info.name} has a handler already: one service serves each proto service once")
             chain = (*interceptors, *by_method.get(method.python_name, ()))
             function = getattr(handler, method.python_name)
+            if blocks(method, function) and not is_left_out(handler, method):
+                function = threaded(method, function, self.threads)
             kind = UnaryRoute if method.kind is Kind.UNARY else StreamRoute
             routes[method.path] = kind(method, function, self._codecs.own, chain)
             rules = routes[method.path].sizes

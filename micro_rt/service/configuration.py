@@ -63,6 +63,7 @@ class ServiceSettings:
     selector: str | None = None
     store: str | None = None
     sync: str | None = None
+    threads: int | None = None
     timeout: float | str | None = None
     tls_cert: str | None = None
     tls_key: str | None = None

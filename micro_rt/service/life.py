@@ -43,6 +43,7 @@ from micro_rt.health.state import Health
 from micro_rt.kit.home import Home
 from micro_rt.kit.ids import new_id
 from micro_rt.kit.tasks import cut_short, unless
+from micro_rt.kit.threads import MOST
 from micro_rt.kit.variables import standing_in
 from micro_rt.logs import logger
 from micro_rt.node import Node, NodeFilter
@@ -124,6 +125,8 @@ class Plan:
     """Seconds that the registration outlives the process."""
     timeout: float | Configured | None
     """Seconds that a unary call of its clients may take; infinite for no limit."""
+    threads: int | Configured | None
+    """How many handlers that are plain functions run at once."""
     max_memory: int | Configured | None
     """Bytes of events that may be in flight."""
     max_message: int | Configured | None
@@ -305,6 +308,7 @@ class Life:
             reflection = Reflection(lambda: plan.dispatcher.served)
             plan.dispatcher.add_own(ReflectionHandler(reflection))
             plan.dispatcher.add_own(ReflectionAlphaHandler(reflection))
+        plan.dispatcher.threads.most = number_of(plan.threads, "threads", MOST)
         draining = plan.dispatcher.draining = Draining()
         id = plan.dispatcher.node = f"{plan.name}-{new_id(12)}"
         server = self._server = Server(transport, plan.dispatcher, draining)
@@ -337,6 +341,7 @@ class Life:
             plan.health.run(False)
             await self._unless_hurried(server.stop(self.grace))
             self._server = None
+            self._close_threads()
 
     def _names(self) -> tuple[str, ...]:
         """The names that it is found under: its own, and the default target of each handler."""
@@ -367,6 +372,12 @@ class Life:
             await asyncio.gather(*(subscription.stop() for subscription in self._plan.subscriptions))
 
         await self._unless_hurried(stop())
+
+    def _close_threads(self) -> None:
+        running = self._plan.dispatcher.threads.close()
+        if running:
+            names = ", ".join(sorted(set(running)))
+            _log.warning("%d handlers still run in threads, and end with the process: %s", len(running), names)
 
     async def _close_broker(self) -> None:
         broker, self.broker = self.broker, None

@@ -116,6 +116,8 @@ class Service:
         timeout: seconds that a unary call of its clients may take, and that a stream may take to reach a node, where the call, the
             client and the .proto do not say; None for no limit; else ``MICRO_TIMEOUT`` (``none`` for no limit), else 30. No call
             takes longer than the call that is being served.
+        threads: how many handlers that are plain functions run at once, each in a thread; others wait for their turn; else
+            ``MICRO_THREADS``, else 32.
         flow: keys of metadata that goes on: from the call or event being served into the calls and events that its handler makes,
             beside ``traceparent``, ``tracestate`` and ``baggage``, which always do.
         max_message: bytes that a message of a call may have, in both directions; else ``MICRO_MAX_MESSAGE``, else 4 MiB. The
@@ -160,6 +162,7 @@ class Service:
         grace: float | None = None,
         ttl: float | None = None,
         timeout: float | Literal["default"] | None = "default",
+        threads: int | None = None,
         flow: Sequence[str] = (),
         max_message: int | None = None,
         compression: str | None = None,
@@ -211,6 +214,9 @@ class Service:
         self._ttl = ttl
         self.flow = frozenset((*TRACE, *_checked_keys(flow)))
         """The keys of the metadata that goes on from the call or event being served."""
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads={threads}: at least 1")
+        self._threads = threads
         self._timeout = None if timeout == "default" else math.inf if timeout is None else check_timeout(timeout)
         self._max_memory = max_memory
         self._interceptors = checked(interceptors)
@@ -556,6 +562,7 @@ class Service:
             grace=self._grace,
             ttl=self._ttl,
             timeout=self._timeout,
+            threads=self._threads,
             max_memory=self._max_memory,
             max_message=self._max_message,
             compression=self._compression,

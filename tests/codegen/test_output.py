@@ -102,8 +102,10 @@ def test_entries_of_maps_are_formatted_at_any_depth(tmp_path: Path) -> None:
     run("ruff", "format", "--isolated", "--check", "--line-length", "120", tmp_path / "out")
 
 
-def test_one_empty_line_is_between_imports(generated: Path) -> None:
+def test_one_empty_line_is_between_imports(generated: Path, tmp_path: Path) -> None:
     stubs = [text for name, text in tree(generated).items() if name.endswith("_micro.py")]
+    response = generate_here(tmp_path, {"empty.proto": 'syntax = "proto3"; service Empty {}'})
+    stubs += [file.content for file in response.file if file.name.endswith("_micro.py")]
     assert any("import annotations\n\nimport micro_rt as" in text for text in stubs)
     assert not any(re.search(r"^(?:import|from) .*\n\n\n+(?:import|from) ", text, re.MULTILINE) for text in stubs)
 

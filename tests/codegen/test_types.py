@@ -15,7 +15,7 @@ from tests.codegen.tools import NAMES, PROTOS, PURELIB, ROOT, SCRIPTS, protoc, r
 GOOD = """\
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import TypedDict
 
@@ -50,6 +50,23 @@ class Greeter(GreeterBase):
 
     async def chat(self, requests: AsyncIterator[HelloRequest], context: micro.Context) -> AsyncIterator[HelloReply]:
         async for request in requests:
+            yield HelloReply(message=request.name)
+
+
+class Plain(GreeterBase):
+    def say_hello(self, request: HelloRequest, context: micro.Context) -> HelloReply:
+        other: HelloReply = context.wait(GreeterClient(micro.Service("web")).say_hello(request))
+        return other
+
+    def repeat(self, request: RepeatRequest, context: micro.Context) -> Iterator[HelloReply]:
+        for _ in range(request.times):
+            yield HelloReply(message=request.name)
+
+    def gather(self, requests: Iterator[HelloRequest], context: micro.Context) -> HelloReply:
+        return HelloReply(message=", ".join([request.name for request in requests]))
+
+    def chat(self, requests: Iterator[HelloRequest], context: micro.Context) -> Iterator[HelloReply]:
+        for request in requests:
             yield HelloReply(message=request.name)
 
 

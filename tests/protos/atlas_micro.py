@@ -8,7 +8,7 @@ What the tests of reflection serve: it imports a file that imports a file.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 
 import micro_rt as _micro
 
@@ -56,10 +56,10 @@ class AtlasBase(_micro.Handler):
 
     _info_ = _ATLAS
 
-    async def find(self, request: Query, context: _micro.Context) -> Finding:
+    def find(self, request: Query, context: _micro.Context) -> Awaitable[Finding] | Finding:
         """Answers with what was asked, on a map."""
         raise self._unimplemented(_ATLAS_FIND)
 
-    def watch(self, request: Query, context: _micro.Context) -> AsyncIterator[Finding]:
+    def watch(self, request: Query, context: _micro.Context) -> AsyncIterator[Finding] | Iterator[Finding]:
         """Answers more than once."""
         raise self._unimplemented(_ATLAS_WATCH)

@@ -9,7 +9,7 @@ https://github.com/grpc/grpc/blob/master/doc/interop-test-descriptions.md
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 
 import micro_rt as _micro
 
@@ -161,28 +161,28 @@ class TestServiceBase(_micro.Handler):
 
     _info_ = _TEST_SERVICE
 
-    async def empty_call(self, request: Empty, context: _micro.Context) -> Empty:
+    def empty_call(self, request: Empty, context: _micro.Context) -> Awaitable[Empty] | Empty:
         raise self._unimplemented(_TEST_SERVICE_EMPTY_CALL)
 
-    async def unary_call(self, request: SimpleRequest, context: _micro.Context) -> SimpleResponse:
+    def unary_call(self, request: SimpleRequest, context: _micro.Context) -> Awaitable[SimpleResponse] | SimpleResponse:
         raise self._unimplemented(_TEST_SERVICE_UNARY_CALL)
 
     def streaming_output_call(
         self, request: StreamingOutputCallRequest, context: _micro.Context
-    ) -> AsyncIterator[StreamingOutputCallResponse]:
+    ) -> AsyncIterator[StreamingOutputCallResponse] | Iterator[StreamingOutputCallResponse]:
         raise self._unimplemented(_TEST_SERVICE_STREAMING_OUTPUT_CALL)
 
-    async def streaming_input_call(
-        self, requests: AsyncIterator[StreamingInputCallRequest], context: _micro.Context
-    ) -> StreamingInputCallResponse:
+    def streaming_input_call(
+        self, requests: _micro.Requests[StreamingInputCallRequest], context: _micro.Context
+    ) -> Awaitable[StreamingInputCallResponse] | StreamingInputCallResponse:
         raise self._unimplemented(_TEST_SERVICE_STREAMING_INPUT_CALL)
 
     def full_duplex_call(
-        self, requests: AsyncIterator[StreamingOutputCallRequest], context: _micro.Context
-    ) -> AsyncIterator[StreamingOutputCallResponse]:
+        self, requests: _micro.Requests[StreamingOutputCallRequest], context: _micro.Context
+    ) -> AsyncIterator[StreamingOutputCallResponse] | Iterator[StreamingOutputCallResponse]:
         raise self._unimplemented(_TEST_SERVICE_FULL_DUPLEX_CALL)
 
-    async def unimplemented_call(self, request: Empty, context: _micro.Context) -> Empty:
+    def unimplemented_call(self, request: Empty, context: _micro.Context) -> Awaitable[Empty] | Empty:
         raise self._unimplemented(_TEST_SERVICE_UNIMPLEMENTED_CALL)
 
 
@@ -221,5 +221,5 @@ class UnimplementedServiceBase(_micro.Handler):
 
     _info_ = _UNIMPLEMENTED_SERVICE
 
-    async def unimplemented_call(self, request: Empty, context: _micro.Context) -> Empty:
+    def unimplemented_call(self, request: Empty, context: _micro.Context) -> Awaitable[Empty] | Empty:
         raise self._unimplemented(_UNIMPLEMENTED_SERVICE_UNIMPLEMENTED_CALL)

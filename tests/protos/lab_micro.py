@@ -8,7 +8,7 @@ What the tests of the runtime serve and call.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 
 import micro_rt as _micro
 
@@ -120,31 +120,33 @@ class LabBase(_micro.Handler):
 
     _info_ = _LAB
 
-    async def act(self, request: Text, context: _micro.Context) -> Text:
+    def act(self, request: Text, context: _micro.Context) -> Awaitable[Text] | Text:
         """Runs; nothing is said of running twice."""
         raise self._unimplemented(_LAB_ACT)
 
-    async def look(self, request: Text, context: _micro.Context) -> Text:
+    def look(self, request: Text, context: _micro.Context) -> Awaitable[Text] | Text:
         """Looks and changes nothing."""
         raise self._unimplemented(_LAB_LOOK)
 
-    def count(self, request: Number, context: _micro.Context) -> AsyncIterator[Number]:
+    def count(self, request: Number, context: _micro.Context) -> AsyncIterator[Number] | Iterator[Number]:
         """Counts up to a number."""
         raise self._unimplemented(_LAB_COUNT)
 
-    async def sum(self, requests: AsyncIterator[Number], context: _micro.Context) -> Number:
+    def sum(self, requests: _micro.Requests[Number], context: _micro.Context) -> Awaitable[Number] | Number:
         """Adds numbers."""
         raise self._unimplemented(_LAB_SUM)
 
-    def talk(self, requests: AsyncIterator[Text], context: _micro.Context) -> AsyncIterator[Text]:
+    def talk(self, requests: _micro.Requests[Text], context: _micro.Context) -> AsyncIterator[Text] | Iterator[Text]:
         """Answers each text."""
         raise self._unimplemented(_LAB_TALK)
 
-    async def missing(self, request: Text, context: _micro.Context) -> Text:
+    def missing(self, request: Text, context: _micro.Context) -> Awaitable[Text] | Text:
         """Is left out by the tests' handlers."""
         raise self._unimplemented(_LAB_MISSING)
 
-    def missing_stream(self, requests: AsyncIterator[Text], context: _micro.Context) -> AsyncIterator[Text]:
+    def missing_stream(
+        self, requests: _micro.Requests[Text], context: _micro.Context
+    ) -> AsyncIterator[Text] | Iterator[Text]:
         """Is left out too, and streams."""
         raise self._unimplemented(_LAB_MISSING_STREAM)
 
@@ -177,7 +179,7 @@ class AnnexBase(_micro.Handler):
 
     _info_ = _ANNEX
 
-    async def look(self, request: Text, context: _micro.Context) -> Text:
+    def look(self, request: Text, context: _micro.Context) -> Awaitable[Text] | Text:
         """Looks and changes nothing."""
         raise self._unimplemented(_ANNEX_LOOK)
 
@@ -306,22 +308,24 @@ class PoliciesBase(_micro.Handler):
 
     _info_ = _POLICIES
 
-    async def hurry(self, request: Text, context: _micro.Context) -> Text:
+    def hurry(self, request: Text, context: _micro.Context) -> Awaitable[Text] | Text:
         """Is given a moment."""
         raise self._unimplemented(_POLICIES_HURRY)
 
-    def hurry_stream(self, requests: AsyncIterator[Text], context: _micro.Context) -> AsyncIterator[Text]:
+    def hurry_stream(
+        self, requests: _micro.Requests[Text], context: _micro.Context
+    ) -> AsyncIterator[Text] | Iterator[Text]:
         """Is given a moment, and streams."""
         raise self._unimplemented(_POLICIES_HURRY_STREAM)
 
-    async def insist(self, request: Text, context: _micro.Context) -> Text:
+    def insist(self, request: Text, context: _micro.Context) -> Awaitable[Text] | Text:
         """May run three times."""
         raise self._unimplemented(_POLICIES_INSIST)
 
-    async def guard(self, request: Text, context: _micro.Context) -> Text:
+    def guard(self, request: Text, context: _micro.Context) -> Awaitable[Text] | Text:
         """Says who may call it."""
         raise self._unimplemented(_POLICIES_GUARD)
 
-    async def open(self, request: Text, context: _micro.Context) -> Text:
+    def open(self, request: Text, context: _micro.Context) -> Awaitable[Text] | Text:
         """Is for everybody."""
         raise self._unimplemented(_POLICIES_OPEN)

@@ -8,7 +8,7 @@ What nodes of this project's and of go-micro's both serve and call: tests/intero
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 
 import micro_rt as _micro
 
@@ -199,50 +199,50 @@ class MeshBase(_micro.Handler):
 
     _info_ = _MESH
 
-    async def who(self, request: Text, context: _micro.Context) -> Node:
+    def who(self, request: Text, context: _micro.Context) -> Awaitable[Node] | Node:
         """Says which node answered; may be asked twice."""
         raise self._unimplemented(_MESH_WHO)
 
-    async def act(self, request: Text, context: _micro.Context) -> Node:
+    def act(self, request: Text, context: _micro.Context) -> Awaitable[Node] | Node:
         """Says which node ran it; may not run twice."""
         raise self._unimplemented(_MESH_ACT)
 
-    def count(self, request: Number, context: _micro.Context) -> AsyncIterator[Number]:
+    def count(self, request: Number, context: _micro.Context) -> AsyncIterator[Number] | Iterator[Number]:
         """Counts up to a number; for a negative one without end."""
         raise self._unimplemented(_MESH_COUNT)
 
-    async def sum(self, requests: AsyncIterator[Number], context: _micro.Context) -> Number:
+    def sum(self, requests: _micro.Requests[Number], context: _micro.Context) -> Awaitable[Number] | Number:
         """Adds numbers."""
         raise self._unimplemented(_MESH_SUM)
 
-    def talk(self, requests: AsyncIterator[Text], context: _micro.Context) -> AsyncIterator[Text]:
+    def talk(self, requests: _micro.Requests[Text], context: _micro.Context) -> AsyncIterator[Text] | Iterator[Text]:
         """Answers each text; fails at "fail"."""
         raise self._unimplemented(_MESH_TALK)
 
-    async def fail(self, request: Failure, context: _micro.Context) -> Text:
+    def fail(self, request: Failure, context: _micro.Context) -> Awaitable[Text] | Text:
         """Fails as it is told."""
         raise self._unimplemented(_MESH_FAIL)
 
-    def fail_later(self, request: Failure, context: _micro.Context) -> AsyncIterator[Number]:
+    def fail_later(self, request: Failure, context: _micro.Context) -> AsyncIterator[Number] | Iterator[Number]:
         """Gives one number, and fails as it is told."""
         raise self._unimplemented(_MESH_FAIL_LATER)
 
-    async def sleep(self, request: Rest, context: _micro.Context) -> Rest:
+    def sleep(self, request: Rest, context: _micro.Context) -> Awaitable[Rest] | Rest:
         """Takes its time, and says what time it was given."""
         raise self._unimplemented(_MESH_SLEEP)
 
-    async def sleepers(self, request: Text, context: _micro.Context) -> Rests:
+    def sleepers(self, request: Text, context: _micro.Context) -> Awaitable[Rests] | Rests:
         """Says what became of sleepers."""
         raise self._unimplemented(_MESH_SLEEPERS)
 
-    async def headers(self, request: Text, context: _micro.Context) -> Pairs:
+    def headers(self, request: Text, context: _micro.Context) -> Awaitable[Pairs] | Pairs:
         """Says what metadata came."""
         raise self._unimplemented(_MESH_HEADERS)
 
-    def stream_headers(self, request: Text, context: _micro.Context) -> AsyncIterator[Pairs]:
+    def stream_headers(self, request: Text, context: _micro.Context) -> AsyncIterator[Pairs] | Iterator[Pairs]:
         """Says what metadata a stream came with."""
         raise self._unimplemented(_MESH_STREAM_HEADERS)
 
-    async def mirror(self, request: Shapes, context: _micro.Context) -> Shapes:
+    def mirror(self, request: Shapes, context: _micro.Context) -> Awaitable[Shapes] | Shapes:
         """Gives back what came."""
         raise self._unimplemented(_MESH_MIRROR)

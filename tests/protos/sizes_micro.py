@@ -8,7 +8,7 @@ Methods whose limits are in the .proto.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 
 import micro_rt as _micro
 
@@ -126,22 +126,22 @@ class SizesBase(_micro.Handler):
 
     _info_ = _SIZES
 
-    async def plain(self, request: Load, context: _micro.Context) -> Load:
+    def plain(self, request: Load, context: _micro.Context) -> Awaitable[Load] | Load:
         """Has the limits of the service."""
         raise self._unimplemented(_SIZES_PLAIN)
 
-    async def narrow(self, request: Load, context: _micro.Context) -> Load:
+    def narrow(self, request: Load, context: _micro.Context) -> Awaitable[Load] | Load:
         """Takes and gives little."""
         raise self._unimplemented(_SIZES_NARROW)
 
-    async def wide(self, request: Load, context: _micro.Context) -> Load:
+    def wide(self, request: Load, context: _micro.Context) -> Awaitable[Load] | Load:
         """Takes and gives more than services do otherwise."""
         raise self._unimplemented(_SIZES_WIDE)
 
-    async def deep(self, request: Load, context: _micro.Context) -> Load:
+    def deep(self, request: Load, context: _micro.Context) -> Awaitable[Load] | Load:
         """Takes more, and says nothing of its replies."""
         raise self._unimplemented(_SIZES_DEEP)
 
-    def flow(self, requests: AsyncIterator[Load], context: _micro.Context) -> AsyncIterator[Load]:
+    def flow(self, requests: _micro.Requests[Load], context: _micro.Context) -> AsyncIterator[Load] | Iterator[Load]:
         """Has limits for each message of its streams."""
         raise self._unimplemented(_SIZES_FLOW)

@@ -8,7 +8,7 @@ Methods that say how their messages are compressed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 
 import micro_rt as _micro
 
@@ -122,20 +122,20 @@ class SqueezedBase(_micro.Handler):
 
     _info_ = _SQUEEZED
 
-    async def plain(self, request: Text, context: _micro.Context) -> Text:
+    def plain(self, request: Text, context: _micro.Context) -> Awaitable[Text] | Text:
         raise self._unimplemented(_SQUEEZED_PLAIN)
 
-    async def gzip(self, request: Text, context: _micro.Context) -> Text:
+    def gzip(self, request: Text, context: _micro.Context) -> Awaitable[Text] | Text:
         raise self._unimplemented(_SQUEEZED_GZIP)
 
-    async def never(self, request: Text, context: _micro.Context) -> Text:
+    def never(self, request: Text, context: _micro.Context) -> Awaitable[Text] | Text:
         raise self._unimplemented(_SQUEEZED_NEVER)
 
-    def feed(self, request: Text, context: _micro.Context) -> AsyncIterator[Text]:
+    def feed(self, request: Text, context: _micro.Context) -> AsyncIterator[Text] | Iterator[Text]:
         raise self._unimplemented(_SQUEEZED_FEED)
 
-    async def join(self, requests: AsyncIterator[Text], context: _micro.Context) -> Text:
+    def join(self, requests: _micro.Requests[Text], context: _micro.Context) -> Awaitable[Text] | Text:
         raise self._unimplemented(_SQUEEZED_JOIN)
 
-    def talk(self, requests: AsyncIterator[Text], context: _micro.Context) -> AsyncIterator[Text]:
+    def talk(self, requests: _micro.Requests[Text], context: _micro.Context) -> AsyncIterator[Text] | Iterator[Text]:
         raise self._unimplemented(_SQUEEZED_TALK)

@@ -226,6 +226,7 @@ async def test_every_setting_of_a_service_can_be_in_its_config(caplog: pytest.Lo
             "selector": "random",
             "store": "memory:",
             "sync": "memory:",
+            "threads": 3,
             "timeout": 7.5,
             "transport": "memory",
             "ttl": 7,
@@ -244,6 +245,7 @@ async def test_every_setting_of_a_service_can_be_in_its_config(caplog: pytest.Lo
             assert service._life is not None
             assert service._life.grace == 1.5
             assert service.timeout == 7.5
+            assert service._dispatcher.threads.most == 3
             assert not (await service.store.capabilities()).shared
             assert not (await service.sync.capabilities()).shared
 

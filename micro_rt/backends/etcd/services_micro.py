@@ -10,7 +10,7 @@ same process.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 
 import micro_rt as _micro
 
@@ -144,23 +144,27 @@ class KVBase(_micro.Handler):
 
     _info_ = _KV
 
-    async def range(self, request: RangeRequest, context: _micro.Context) -> RangeResponse:
+    def range(self, request: RangeRequest, context: _micro.Context) -> Awaitable[RangeResponse] | RangeResponse:
         """Reads keys."""
         raise self._unimplemented(_KV_RANGE)
 
-    async def put(self, request: PutRequest, context: _micro.Context) -> PutResponse:
+    def put(self, request: PutRequest, context: _micro.Context) -> Awaitable[PutResponse] | PutResponse:
         """Writes a key."""
         raise self._unimplemented(_KV_PUT)
 
-    async def delete_range(self, request: DeleteRangeRequest, context: _micro.Context) -> DeleteRangeResponse:
+    def delete_range(
+        self, request: DeleteRangeRequest, context: _micro.Context
+    ) -> Awaitable[DeleteRangeResponse] | DeleteRangeResponse:
         """Deletes keys."""
         raise self._unimplemented(_KV_DELETE_RANGE)
 
-    async def txn(self, request: TxnRequest, context: _micro.Context) -> TxnResponse:
+    def txn(self, request: TxnRequest, context: _micro.Context) -> Awaitable[TxnResponse] | TxnResponse:
         """Does several operations at once, one set of them if all conditions hold and another one if not."""
         raise self._unimplemented(_KV_TXN)
 
-    async def compact(self, request: CompactionRequest, context: _micro.Context) -> CompactionResponse:
+    def compact(
+        self, request: CompactionRequest, context: _micro.Context
+    ) -> Awaitable[CompactionResponse] | CompactionResponse:
         """Forgets what was before a revision."""
         raise self._unimplemented(_KV_COMPACT)
 
@@ -193,7 +197,9 @@ class WatchBase(_micro.Handler):
 
     _info_ = _WATCH
 
-    def watch(self, requests: AsyncIterator[WatchRequest], context: _micro.Context) -> AsyncIterator[WatchResponse]:
+    def watch(
+        self, requests: _micro.Requests[WatchRequest], context: _micro.Context
+    ) -> AsyncIterator[WatchResponse] | Iterator[WatchResponse]:
         """Carries any number of watches on one stream."""
         raise self._unimplemented(_WATCH_WATCH)
 
@@ -290,23 +296,27 @@ class LeaseBase(_micro.Handler):
 
     _info_ = _LEASE
 
-    async def lease_grant(self, request: LeaseGrantRequest, context: _micro.Context) -> LeaseGrantResponse:
+    def lease_grant(
+        self, request: LeaseGrantRequest, context: _micro.Context
+    ) -> Awaitable[LeaseGrantResponse] | LeaseGrantResponse:
         """Makes a lease."""
         raise self._unimplemented(_LEASE_LEASE_GRANT)
 
-    async def lease_revoke(self, request: LeaseRevokeRequest, context: _micro.Context) -> LeaseRevokeResponse:
+    def lease_revoke(
+        self, request: LeaseRevokeRequest, context: _micro.Context
+    ) -> Awaitable[LeaseRevokeResponse] | LeaseRevokeResponse:
         """Ends a lease, and deletes its keys."""
         raise self._unimplemented(_LEASE_LEASE_REVOKE)
 
     def lease_keep_alive(
-        self, requests: AsyncIterator[LeaseKeepAliveRequest], context: _micro.Context
-    ) -> AsyncIterator[LeaseKeepAliveResponse]:
+        self, requests: _micro.Requests[LeaseKeepAliveRequest], context: _micro.Context
+    ) -> AsyncIterator[LeaseKeepAliveResponse] | Iterator[LeaseKeepAliveResponse]:
         """Starts the time of leases anew, each time that one is named."""
         raise self._unimplemented(_LEASE_LEASE_KEEP_ALIVE)
 
-    async def lease_time_to_live(
+    def lease_time_to_live(
         self, request: LeaseTimeToLiveRequest, context: _micro.Context
-    ) -> LeaseTimeToLiveResponse:
+    ) -> Awaitable[LeaseTimeToLiveResponse] | LeaseTimeToLiveResponse:
         """Tells how long a lease lasts."""
         raise self._unimplemented(_LEASE_LEASE_TIME_TO_LIVE)
 
@@ -345,7 +355,9 @@ class AuthBase(_micro.Handler):
 
     _info_ = _AUTH
 
-    async def authenticate(self, request: AuthenticateRequest, context: _micro.Context) -> AuthenticateResponse:
+    def authenticate(
+        self, request: AuthenticateRequest, context: _micro.Context
+    ) -> Awaitable[AuthenticateResponse] | AuthenticateResponse:
         """Gives a token for a name and a password."""
         raise self._unimplemented(_AUTH_AUTHENTICATE)
 
@@ -384,6 +396,8 @@ class ClusterBase(_micro.Handler):
 
     _info_ = _CLUSTER
 
-    async def member_list(self, request: MemberListRequest, context: _micro.Context) -> MemberListResponse:
+    def member_list(
+        self, request: MemberListRequest, context: _micro.Context
+    ) -> Awaitable[MemberListResponse] | MemberListResponse:
         """Lists the members."""
         raise self._unimplemented(_CLUSTER_MEMBER_LIST)

@@ -53,7 +53,8 @@ class Stubs:
             taken |= modules.exports[path]
         self.micro = unused("_micro", taken)
         self.float = "float"
-        self._iterator = unused("AsyncIterator", taken)
+        self._async_iterator, self._iterator = unused("AsyncIterator", taken), unused("Iterator", taken)
+        self._awaitable = unused("Awaitable", taken)
         self.type_checking = "TYPE_CHECKING"
         self.helpers: list[str] = []
         if "float" in taken:
@@ -61,12 +62,15 @@ class Stubs:
             self.helpers.append(f"from builtins import float as {self.float}")
         self.events = EventStubs(file, self.imports, self.micro, self.float, taken)
         self.helpers += self.events.builtins
-        streams = any(method.client_streams or method.server_streams for method in methods)
-        collections = [("AsyncIterator", self._iterator)] if streams else []
+        collections: list[tuple[str, str]] = []
+        if any(method.server_streams for method in methods):
+            collections += [("AsyncIterator", self._async_iterator), ("Iterator", self._iterator)]
+        if not all(method.server_streams for method in methods):
+            collections.append(("Awaitable", self._awaitable))
         if file.events:
             collections.append(self.events.iterable)
         if collections:
-            self.helpers.append(_import("collections.abc", *collections))
+            self.helpers.append(_import("collections.abc", *sorted(collections)))
         if file.events:
             self.helpers.append(_import("datetime", self.events.datetime))
         if self.imports.checked:
@@ -162,23 +166,21 @@ class Stubs:
         return [self.constant(method), request, "timeout", "metadata", "info"]
 
     def head(self, method: Method) -> str:
-        """Returns how the definition of a handler's method begins.
-
-        A method that streams replies is a plain ``def``: its override is an async generator, whose type is
-        that of a function that returns an iterator.
-        """
-        return f"{'' if method.server_streams else 'async '}def {method.python_name}("
+        """Returns how the definition of a handler's method begins: its overrides are coroutine functions or plain ones."""
+        return f"def {method.python_name}("
 
     def parameters(self, method: Method) -> list[str]:
         """Returns the parameters of a handler's method."""
         request = self.imports.name(method.request)
-        first = f"requests: {self._iterator}[{request}]" if method.client_streams else f"request: {request}"
+        first = f"requests: {self.micro}.Requests[{request}]" if method.client_streams else f"request: {request}"
         return ["self", first, f"context: {self.micro}.Context"]
 
     def answer(self, method: Method) -> str:
         """Returns what a handler's method returns."""
         reply = self.imports.name(method.reply)
-        return f"{self._iterator}[{reply}]" if method.server_streams else reply
+        if not method.server_streams:
+            return f"{self._awaitable}[{reply}] | {reply}"
+        return f"{self._async_iterator}[{reply}] | {self._iterator}[{reply}]"
 
     def _import_type_checking(self, taken: set[str]) -> str:
         """Returns the line that imports the condition, which mypy knows by this name alone, as a name or as an attribute."""

@@ -187,19 +187,24 @@ def returned(hint: str, tail: str, levels: int = 0) -> str:
     room = WIDTH - 4 * levels
     if len(hint) + len(tail) + 5 <= room:
         return hint + tail
-    if hint.endswith(_OPTIONAL):
+    if _OR in hint:
         if len(hint) + 4 <= room:
             return f"(\n    {hint}\n){tail}"
-        value = hint.removesuffix(_OPTIONAL)
-        if len(value) + 4 > room and value.endswith("]"):
-            value = indented(_exploded(value, levels + 1))
-        return f"(\n    {value}\n    | None\n){tail}"
+        first, *others = hint.split(_OR)
+        parts = [_member(first, room - 4, levels), *(f"| {_member(other, room - 6, levels)}" for other in others)]
+        return "(\n" + "\n".join(f"    {part}" for part in parts) + f"\n){tail}"
     if hint.endswith("]"):
         return _exploded(hint, levels) + tail
     return f"(\n    {hint}\n){tail}" if len(hint) + 4 <= room else hint + tail
 
 
-_OPTIONAL = " | None"
+_OR = " | "
+"""What is between the members of a union. No member has it inside."""
+
+
+def _member(hint: str, room: int, levels: int) -> str:
+    """Returns a member of a union, which stands on lines of its own."""
+    return indented(_exploded(hint, levels + 1)) if len(hint) > room and hint.endswith("]") else hint
 
 
 def broken(part: str, levels: int) -> str:

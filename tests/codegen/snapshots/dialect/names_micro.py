@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 import micro_rt as _micro
@@ -62,5 +63,5 @@ class NamesBase(_micro.Handler):
 
     _info_ = _NAMES
 
-    async def import_(self, request: Import, context: _micro.Context) -> None_:
+    def import_(self, request: Import, context: _micro.Context) -> Awaitable[None_] | None_:
         raise self._unimplemented(_NAMES_IMPORT)

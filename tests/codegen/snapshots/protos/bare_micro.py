@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 import micro_rt as _micro
@@ -53,5 +54,5 @@ class BareServiceBase(_micro.Handler):
 
     _info_ = _BARE_SERVICE
 
-    async def do(self, request: Bare, context: _micro.Context) -> Bare:
+    def do(self, request: Bare, context: _micro.Context) -> Awaitable[Bare] | Bare:
         raise self._unimplemented(_BARE_SERVICE_DO)

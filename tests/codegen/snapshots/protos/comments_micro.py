@@ -9,6 +9,7 @@ The file says something too.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 import micro_rt as _micro
@@ -86,11 +87,11 @@ class TalkBase(_micro.Handler):
 
     _info_ = _TALK
 
-    async def say(self, request: Block, context: _micro.Context) -> Block:
+    def say(self, request: Block, context: _micro.Context) -> Awaitable[Block] | Block:
         """Ends with a backslash \\"""
         raise self._unimplemented(_TALK_SAY)
 
-    async def old(self, request: Block, context: _micro.Context) -> Block:
+    def old(self, request: Block, context: _micro.Context) -> Awaitable[Block] | Block:
         """Old.
 
         Very old.
@@ -99,7 +100,7 @@ class TalkBase(_micro.Handler):
         """
         raise self._unimplemented(_TALK_OLD)
 
-    async def older(self, request: Block, context: _micro.Context) -> Block:
+    def older(self, request: Block, context: _micro.Context) -> Awaitable[Block] | Block:
         """Deprecated."""
         raise self._unimplemented(_TALK_OLDER)
 
@@ -160,19 +161,19 @@ class QuotedBase(_micro.Handler):
 
     _info_ = _QUOTED
 
-    async def first(self, request: Starred, context: _micro.Context) -> Starred:
+    def first(self, request: Starred, context: _micro.Context) -> Awaitable[Starred] | Starred:
         """
         \"\"\"
         """
         raise self._unimplemented(_QUOTED_FIRST)
 
-    async def second(self, request: Starred, context: _micro.Context) -> Starred:
+    def second(self, request: Starred, context: _micro.Context) -> Awaitable[Starred] | Starred:
         """
         \"\"\""Four\"\"\""
         """
         raise self._unimplemented(_QUOTED_SECOND)
 
-    async def third(self, request: Starred, context: _micro.Context) -> Starred:
+    def third(self, request: Starred, context: _micro.Context) -> Awaitable[Starred] | Starred:
         """
         "
         """

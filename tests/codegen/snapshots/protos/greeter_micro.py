@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import TYPE_CHECKING
 
 import micro_rt as _micro
@@ -105,18 +105,24 @@ class GreeterBase(_micro.Handler):
 
     _info_ = _GREETER
 
-    async def say_hello(self, request: HelloRequest, context: _micro.Context) -> HelloReply:
+    def say_hello(self, request: HelloRequest, context: _micro.Context) -> Awaitable[HelloReply] | HelloReply:
         """Greets one person."""
         raise self._unimplemented(_GREETER_SAY_HELLO)
 
-    def repeat(self, request: RepeatRequest, context: _micro.Context) -> AsyncIterator[HelloReply]:
+    def repeat(
+        self, request: RepeatRequest, context: _micro.Context
+    ) -> AsyncIterator[HelloReply] | Iterator[HelloReply]:
         """Greets one person several times."""
         raise self._unimplemented(_GREETER_REPEAT)
 
-    async def gather(self, requests: AsyncIterator[HelloRequest], context: _micro.Context) -> HelloReply:
+    def gather(
+        self, requests: _micro.Requests[HelloRequest], context: _micro.Context
+    ) -> Awaitable[HelloReply] | HelloReply:
         """Greets everybody at once, when all have come."""
         raise self._unimplemented(_GREETER_GATHER)
 
-    def chat(self, requests: AsyncIterator[HelloRequest], context: _micro.Context) -> AsyncIterator[HelloReply]:
+    def chat(
+        self, requests: _micro.Requests[HelloRequest], context: _micro.Context
+    ) -> AsyncIterator[HelloReply] | Iterator[HelloReply]:
         """Greets everybody who comes by, as they come."""
         raise self._unimplemented(_GREETER_CHAT)

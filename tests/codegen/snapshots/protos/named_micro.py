@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 import micro_rt as _micro
@@ -53,7 +54,7 @@ class NamedBase(_micro.Handler):
 
     _info_ = _NAMED
 
-    async def check(self, request: Ping, context: _micro.Context) -> Ping:
+    def check(self, request: Ping, context: _micro.Context) -> Awaitable[Ping] | Ping:
         raise self._unimplemented(_NAMED_CHECK)
 
 
@@ -88,5 +89,5 @@ class UnnamedBase(_micro.Handler):
 
     _info_ = _UNNAMED
 
-    async def check(self, request: Ping, context: _micro.Context) -> Ping:
+    def check(self, request: Ping, context: _micro.Context) -> Awaitable[Ping] | Ping:
         raise self._unimplemented(_UNNAMED_CHECK)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from builtins import float as _float_
-from collections.abc import AsyncIterator as AsyncIterator_
+from collections.abc import AsyncIterator as AsyncIterator_, Awaitable, Iterator
 import typing as _typing
 
 import micro_rt as _micro_
@@ -187,31 +187,33 @@ class KeywordsBase(_micro_.Handler):
 
     _info_ = _KEYWORDS
 
-    async def import_(self, request: AsyncIterator, context: _micro_.Context) -> _list:
+    def import_(self, request: AsyncIterator, context: _micro_.Context) -> Awaitable[_list] | _list:
         raise self._unimplemented(_KEYWORDS_IMPORT)
 
-    async def import__(self, request: Thing, context: _micro_.Context) -> _float:
+    def import__(self, request: Thing, context: _micro_.Context) -> Awaitable[_float] | _float:
         raise self._unimplemented(_KEYWORDS_IMPORT_)
 
-    def list(self, request: Thing, context: _micro_.Context) -> AsyncIterator_[_list]:
+    def list(self, request: Thing, context: _micro_.Context) -> AsyncIterator_[_list] | Iterator[_list]:
         raise self._unimplemented(_KEYWORDS_LIST)
 
-    async def float(self, requests: AsyncIterator_[_float], context: _micro_.Context) -> TYPE_CHECKING:
+    def float(
+        self, requests: _micro_.Requests[_float], context: _micro_.Context
+    ) -> Awaitable[TYPE_CHECKING] | TYPE_CHECKING:
         raise self._unimplemented(_KEYWORDS_FLOAT)
 
-    async def match(self, request: _micro, context: _micro_.Context) -> _KeywordsClient:
+    def match(self, request: _micro, context: _micro_.Context) -> Awaitable[_KeywordsClient] | _KeywordsClient:
         raise self._unimplemented(_KEYWORDS_MATCH)
 
-    async def rpc_hidden(self, request: _import_, context: _micro_.Context) -> Thing:
+    def rpc_hidden(self, request: _import_, context: _micro_.Context) -> Awaitable[Thing] | Thing:
         raise self._unimplemented(_KEYWORDS__HIDDEN)
 
-    async def rpc__init__(self, request: Thing, context: _micro_.Context) -> Thing:
+    def rpc__init__(self, request: Thing, context: _micro_.Context) -> Awaitable[Thing] | Thing:
         raise self._unimplemented(_KEYWORDS___INIT__)
 
-    def self(self, request: Thing, context: _micro_.Context) -> AsyncIterator_[AsyncIterator]:
+    def self(self, request: Thing, context: _micro_.Context) -> AsyncIterator_[AsyncIterator] | Iterator[AsyncIterator]:
         raise self._unimplemented(_KEYWORDS_SELF)
 
-    async def thing(self, request: Thing, context: _micro_.Context) -> Thing:
+    def thing(self, request: Thing, context: _micro_.Context) -> Awaitable[Thing] | Thing:
         raise self._unimplemented(_KEYWORDS_THING)
 
 

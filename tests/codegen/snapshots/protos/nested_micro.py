@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 import micro_rt as _micro
@@ -68,8 +69,8 @@ class ThingsBase(_micro.Handler):
 
     _info_ = _THINGS
 
-    async def reset(self, request: Empty, context: _micro.Context) -> Empty:
+    def reset(self, request: Empty, context: _micro.Context) -> Awaitable[Empty] | Empty:
         raise self._unimplemented(_THINGS_RESET)
 
-    async def get(self, request: Outer.Inner, context: _micro.Context) -> Outer:
+    def get(self, request: Outer.Inner, context: _micro.Context) -> Awaitable[Outer] | Outer:
         raise self._unimplemented(_THINGS_GET)

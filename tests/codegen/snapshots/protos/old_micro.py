@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 import micro_rt as _micro
@@ -53,5 +54,5 @@ class RecordsBase(_micro.Handler):
 
     _info_ = _RECORDS
 
-    async def keep(self, request: Record, context: _micro.Context) -> Record:
+    def keep(self, request: Record, context: _micro.Context) -> Awaitable[Record] | Record:
         raise self._unimplemented(_RECORDS_KEEP)

@@ -10,7 +10,7 @@ What happens to orders.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -58,7 +58,7 @@ class OrdersBase(_micro.Handler):
 
     _info_ = _ORDERS
 
-    async def place(self, request: Order, context: _micro.Context) -> Placed:
+    def place(self, request: Order, context: _micro.Context) -> Awaitable[Placed] | Placed:
         """Places an order."""
         raise self._unimplemented(_ORDERS_PLACE)
 

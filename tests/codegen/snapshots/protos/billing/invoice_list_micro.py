@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 import micro_rt as _micro
@@ -68,8 +69,8 @@ class InvoicesBase(_micro.Handler):
 
     _info_ = _INVOICES
 
-    async def send(self, request: Invoice, context: _micro.Context) -> _Label:
+    def send(self, request: Invoice, context: _micro.Context) -> Awaitable[_Label] | _Label:
         raise self._unimplemented(_INVOICES_SEND)
 
-    async def describe(self, request: Invoice, context: _micro.Context) -> Label:
+    def describe(self, request: Invoice, context: _micro.Context) -> Awaitable[Label] | Label:
         raise self._unimplemented(_INVOICES_DESCRIBE)

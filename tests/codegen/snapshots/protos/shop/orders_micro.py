@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import TYPE_CHECKING
 
 import micro_rt as _micro
@@ -73,11 +73,11 @@ class OrdersBase(_micro.Handler):
 
     _info_ = _ORDERS
 
-    async def place(self, request: Order, context: _micro.Context) -> Order:
+    def place(self, request: Order, context: _micro.Context) -> Awaitable[Order] | Order:
         raise self._unimplemented(_ORDERS_PLACE)
 
-    async def total(self, requests: AsyncIterator[Order], context: _micro.Context) -> Money:
+    def total(self, requests: _micro.Requests[Order], context: _micro.Context) -> Awaitable[Money] | Money:
         raise self._unimplemented(_ORDERS_TOTAL)
 
-    def labels(self, request: Label, context: _micro.Context) -> AsyncIterator[Label]:
+    def labels(self, request: Label, context: _micro.Context) -> AsyncIterator[Label] | Iterator[Label]:
         raise self._unimplemented(_ORDERS_LABELS)

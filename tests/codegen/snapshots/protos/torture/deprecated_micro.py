@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 
 import micro_rt as _micro
 
@@ -85,16 +85,16 @@ class OldServiceBase(_micro.Handler):
 
     _info_ = _OLD_SERVICE
 
-    async def do(self, request: Old, context: _micro.Context) -> Nested:
+    def do(self, request: Old, context: _micro.Context) -> Awaitable[Nested] | Nested:
         """An old method.
 
         Deprecated.
         """
         raise self._unimplemented(_OLD_SERVICE_DO)
 
-    def follow(self, request: Old, context: _micro.Context) -> AsyncIterator[Nested.Older]:
+    def follow(self, request: Old, context: _micro.Context) -> AsyncIterator[Nested.Older] | Iterator[Nested.Older]:
         """Deprecated."""
         raise self._unimplemented(_OLD_SERVICE_FOLLOW)
 
-    async def still_good(self, request: Nested, context: _micro.Context) -> Nested:
+    def still_good(self, request: Nested, context: _micro.Context) -> Awaitable[Nested] | Nested:
         raise self._unimplemented(_OLD_SERVICE_STILL_GOOD)

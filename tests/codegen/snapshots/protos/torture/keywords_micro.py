@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 
 import micro_rt as _micro
 
@@ -59,8 +59,8 @@ class tryBase(_micro.Handler):
 
     _info_ = _TRY
 
-    async def except_(self, request: None__, context: _micro.Context) -> None__.class__:
+    def except_(self, request: None__, context: _micro.Context) -> Awaitable[None__.class__] | None__.class__:
         raise self._unimplemented(_TRY_EXCEPT)
 
-    def finally_(self, request: from_, context: _micro.Context) -> AsyncIterator[None_]:
+    def finally_(self, request: from_, context: _micro.Context) -> AsyncIterator[None_] | Iterator[None_]:
         raise self._unimplemented(_TRY_FINALLY)

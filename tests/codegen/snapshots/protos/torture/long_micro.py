@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import micro_rt as _micro
 
@@ -114,7 +114,10 @@ class AServiceWhoseNameIsSoLongThatItsConstantsAreLongerThanALineIsWideEvenBefor
         self,
         request: AMessageWhoseNameIsSoLongThatTwoOfThemDoNotFitInOneLineOfAnySensibleWidthEvenWithoutIndentation,
         context: _micro.Context,
-    ) -> AsyncIterator[AMessageWhoseNameIsSoLongThatTwoOfThemDoNotFitInOneLineOfAnySensibleWidthEvenWithoutIndentation]:
+    ) -> (
+        AsyncIterator[AMessageWhoseNameIsSoLongThatTwoOfThemDoNotFitInOneLineOfAnySensibleWidthEvenWithoutIndentation]
+        | Iterator[AMessageWhoseNameIsSoLongThatTwoOfThemDoNotFitInOneLineOfAnySensibleWidthEvenWithoutIndentation]
+    ):
         """Deprecated."""
         raise self._unimplemented(
             _A_SERVICE_WHOSE_NAME_IS_SO_LONG_THAT_ITS_CONSTANTS_ARE_LONGER_THAN_A_LINE_IS_WIDE_EVEN_BEFORE_THEIR_METHODS_ARE_NAMED_A_METHOD_THAT_IS_NOT_TO_BE_OUTDONE_BY_ITS_SERVICE_AND_HAS_A_LONG_NAME_TOO
@@ -122,11 +125,11 @@ class AServiceWhoseNameIsSoLongThatItsConstantsAreLongerThanALineIsWideEvenBefor
 
     def short(
         self,
-        requests: AsyncIterator[
+        requests: _micro.Requests[
             AMessageWhoseNameIsSoLongThatTwoOfThemDoNotFitInOneLineOfAnySensibleWidthEvenWithoutIndentation
         ],
         context: _micro.Context,
-    ) -> AsyncIterator[S]:
+    ) -> AsyncIterator[S] | Iterator[S]:
         raise self._unimplemented(
             _A_SERVICE_WHOSE_NAME_IS_SO_LONG_THAT_ITS_CONSTANTS_ARE_LONGER_THAN_A_LINE_IS_WIDE_EVEN_BEFORE_THEIR_METHODS_ARE_NAMED_SHORT
         )

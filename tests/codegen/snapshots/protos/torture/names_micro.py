@@ -9,7 +9,7 @@ A package called like a standard module.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import TYPE_CHECKING
 
 import micro_rt as _micro
@@ -249,41 +249,41 @@ class ShoutBase(_micro.Handler):
 
     _info_ = _SHOUT_
 
-    async def GetURL(self, request: Any, context: _micro.Context) -> Context:
+    def GetURL(self, request: Any, context: _micro.Context) -> Awaitable[Context] | Context:
         raise self._unimplemented(_SHOUT_GET_URL)
 
-    async def getUrl(self, request: Context, context: _micro.Context) -> Any:
+    def getUrl(self, request: Context, context: _micro.Context) -> Awaitable[Any] | Any:
         raise self._unimplemented(_SHOUT_GET_URL_)
 
-    def get_url(self, request: Message, context: _micro.Context) -> AsyncIterator[Message]:
+    def get_url(self, request: Message, context: _micro.Context) -> AsyncIterator[Message] | Iterator[Message]:
         raise self._unimplemented(_SHOUT_GET_URL__)
 
-    async def import_(self, requests: AsyncIterator[str], context: _micro.Context) -> bool:
+    def import_(self, requests: _micro.Requests[str], context: _micro.Context) -> Awaitable[bool] | bool:
         raise self._unimplemented(_SHOUT_IMPORT)
 
-    async def case(self, request: _ShoutBase, context: _micro.Context) -> _ShoutClient:
+    def case(self, request: _ShoutBase, context: _micro.Context) -> Awaitable[_ShoutClient] | _ShoutClient:
         raise self._unimplemented(_SHOUT_CASE)
 
-    async def rpc_(self, request: collections, context: _micro.Context) -> _annotations:
+    def rpc_(self, request: collections, context: _micro.Context) -> Awaitable[_annotations] | _annotations:
         raise self._unimplemented(_SHOUT__)
 
-    async def rpc_unary(self, request: _SHOUT, context: _micro.Context) -> deprecated:
+    def rpc_unary(self, request: _SHOUT, context: _micro.Context) -> Awaitable[deprecated] | deprecated:
         raise self._unimplemented(_SHOUT__UNARY)
 
-    async def unary(self, request: Uses, context: _micro.Context) -> Uses:
+    def unary(self, request: Uses, context: _micro.Context) -> Awaitable[Uses] | Uses:
         raise self._unimplemented(_SHOUT_UNARY)
 
-    async def rpc_info_(self, request: names_micro, context: _micro.Context) -> micro_rt:
+    def rpc_info_(self, request: names_micro, context: _micro.Context) -> Awaitable[micro_rt] | micro_rt:
         raise self._unimplemented(_SHOUT__INFO_)
 
-    async def class_(self, request: io, context: _micro.Context) -> Class:
+    def class_(self, request: io, context: _micro.Context) -> Awaitable[Class] | Class:
         raise self._unimplemented(_SHOUT_CLASS)
 
-    async def close(self, request: Uses, context: _micro.Context) -> Uses:
+    def close(self, request: Uses, context: _micro.Context) -> Awaitable[Uses] | Uses:
         raise self._unimplemented(_SHOUT_CLOSE)
 
-    async def message(self, request: Uses, context: _micro.Context) -> Uses:
+    def message(self, request: Uses, context: _micro.Context) -> Awaitable[Uses] | Uses:
         raise self._unimplemented(_SHOUT_MESSAGE)
 
-    async def rpc__class__(self, request: Uses, context: _micro.Context) -> Uses:
+    def rpc__class__(self, request: Uses, context: _micro.Context) -> Awaitable[Uses] | Uses:
         raise self._unimplemented(_SHOUT___CLASS__)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 
 import micro_rt as _micro
 
@@ -69,12 +69,14 @@ class OnlyServiceBase(_micro.Handler):
 
     _info_ = _ONLY_SERVICE
 
-    async def do(self, request: Empty, context: _micro.Context) -> Any:
+    def do(self, request: Empty, context: _micro.Context) -> Awaitable[Any] | Any:
         raise self._unimplemented(_ONLY_SERVICE_DO)
 
-    def say(self, requests: AsyncIterator[Value], context: _micro.Context) -> AsyncIterator[Struct]:
+    def say(
+        self, requests: _micro.Requests[Value], context: _micro.Context
+    ) -> AsyncIterator[Struct] | Iterator[Struct]:
         raise self._unimplemented(_ONLY_SERVICE_SAY)
 
-    async def reach(self, request: Second, context: _micro.Context) -> First:
+    def reach(self, request: Second, context: _micro.Context) -> Awaitable[First] | First:
         """Its messages come by a public import of an import."""
         raise self._unimplemented(_ONLY_SERVICE_REACH)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
 from datetime import datetime
 
 import micro_rt as _micro
@@ -178,22 +178,24 @@ class PoliciesBase(_micro.Handler):
 
     _info_ = _POLICIES
 
-    async def plain(self, request: Empty, context: _micro.Context) -> Empty:
+    def plain(self, request: Empty, context: _micro.Context) -> Awaitable[Empty] | Empty:
         raise self._unimplemented(_POLICIES_PLAIN)
 
-    async def empty(self, request: Empty, context: _micro.Context) -> Empty:
+    def empty(self, request: Empty, context: _micro.Context) -> Awaitable[Empty] | Empty:
         raise self._unimplemented(_POLICIES_EMPTY)
 
-    async def timeout(self, request: Empty, context: _micro.Context) -> Empty:
+    def timeout(self, request: Empty, context: _micro.Context) -> Awaitable[Empty] | Empty:
         raise self._unimplemented(_POLICIES_TIMEOUT)
 
-    async def streams(self, requests: AsyncIterator[Empty], context: _micro.Context) -> Empty:
+    def streams(self, requests: _micro.Requests[Empty], context: _micro.Context) -> Awaitable[Empty] | Empty:
         raise self._unimplemented(_POLICIES_STREAMS)
 
-    async def limited(self, request: Empty, context: _micro.Context) -> Empty:
+    def limited(self, request: Empty, context: _micro.Context) -> Awaitable[Empty] | Empty:
         raise self._unimplemented(_POLICIES_LIMITED)
 
-    def everything(self, requests: AsyncIterator[Empty], context: _micro.Context) -> AsyncIterator[Empty]:
+    def everything(
+        self, requests: _micro.Requests[Empty], context: _micro.Context
+    ) -> AsyncIterator[Empty] | Iterator[Empty]:
         """Deprecated."""
         raise self._unimplemented(_POLICIES_EVERYTHING)
 

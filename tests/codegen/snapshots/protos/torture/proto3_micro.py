@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable
 
 import micro_rt as _micro
 
@@ -55,8 +55,8 @@ class RecursiveBase(_micro.Handler):
 
     _info_ = _RECURSIVE
 
-    async def recurse(self, request: Same.Same.Same, context: _micro.Context) -> Same.Same:
+    def recurse(self, request: Same.Same.Same, context: _micro.Context) -> Awaitable[Same.Same] | Same.Same:
         raise self._unimplemented(_RECURSIVE_RECURSE)
 
-    async def known(self, requests: AsyncIterator[Known], context: _micro.Context) -> Scalars:
+    def known(self, requests: _micro.Requests[Known], context: _micro.Context) -> Awaitable[Scalars] | Scalars:
         raise self._unimplemented(_RECURSIVE_KNOWN)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 import micro_rt as _micro
 
 from .shadows_pb2 import Record, Value
@@ -44,5 +46,5 @@ class _ShadowsBase(_micro.Handler):
 
     _info_ = _SHADOWS
 
-    async def rpc_get(self, request: Value, context: _micro.Context) -> Record:
+    def rpc_get(self, request: Value, context: _micro.Context) -> Awaitable[Record] | Record:
         raise self._unimplemented(_SHADOWS__GET)
