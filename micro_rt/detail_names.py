@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["full_name", "own_name", "standard_name"]
+__all__ = ["full_name", "name_of", "own_name", "standard_name"]
 
 _OWN, _STANDARD = "micro.rpc.", "google.rpc."
 
@@ -18,6 +18,11 @@ def full_name(message_type: type[Any]) -> str | None:
     descriptor = getattr(message_type, "DESCRIPTOR", None)
     name = getattr(message_type, "_full_name_", None) if descriptor is None else getattr(descriptor, "full_name", None)
     return name if isinstance(name, str) and name else None
+
+
+def name_of(message: object) -> str | None:
+    """Returns the same of a message; None for another object."""
+    return full_name(type(message))
 
 
 def standard_name(name: str) -> str:

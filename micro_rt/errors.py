@@ -8,14 +8,14 @@ Codes, their numbers and their meaning are those of gRPC
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from typing import Any, ClassVar, Self, TypeVar, cast
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
 
-from micro_rt.detail_names import full_name, standard_name
+from micro_rt.detail_names import full_name, name_of, standard_name
 
 __all__ = [
     "Aborted",
@@ -164,15 +164,16 @@ class Error(Exception):
         """
         name = full_name(type_)
         wanted = None if name is None else standard_name(name)
-        for detail in self.details:
-            if isinstance(detail, type_):
+        read: Callable[[bytes], _DetailT] | None = getattr(type_, "FromString", None)
+        for each in self.details:
+            if isinstance(each, type_):
+                detail: _DetailT = each
                 return detail
-            if wanted is not None and (data := _data_of(detail, wanted)) is not None:
+            if read is not None and wanted is not None and (data := _data_of(each, wanted)) is not None:
                 try:
-                    found: _DetailT = type_.FromString(data)  # type: ignore[attr-defined]
+                    return read(data)
                 except (ValueError, DecodeError):
                     continue
-                return found
         return None
 
     @staticmethod
@@ -315,7 +316,7 @@ def _checked_id(id: object) -> str:
 def _checked_details(details: Iterable[object]) -> tuple[Any, ...]:
     checked = tuple(details)
     for detail in checked:
-        if isinstance(detail, type) or full_name(type(detail)) is None:
+        if isinstance(detail, type) or name_of(detail) is None:
             raise TypeError(f"an error's details are protobuf messages, not {type(detail).__name__}")
     return checked
 
@@ -324,7 +325,7 @@ def _data_of(detail: Any, wanted: str) -> bytes | None:
     """Returns the encoding of a detail that travels under a name; None if it travels under another one."""
     if isinstance(detail, AnyMessage) and detail.type_url.rpartition("/")[2] == wanted:
         return detail.value
-    name = full_name(type(detail))
+    name = name_of(detail)
     if name is None or standard_name(name) != wanted:
         return None
     data: bytes = detail.SerializeToString()

@@ -17,7 +17,7 @@ from google.protobuf.descriptor_pool import Default
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from micro_rt.detail_names import full_name, own_name, standard_name
+from micro_rt.detail_names import name_of, own_name, standard_name
 from micro_rt.details_pb2 import ErrorInfo
 from micro_rt.errors import Code, Error
 from micro_rt.logs import logger, sparsely
@@ -213,7 +213,7 @@ def _packed(detail: Any) -> AnyMessage:
     if isinstance(detail, AnyMessage):
         return detail
     data = detail.SerializeToString(deterministic=True) if isinstance(detail, Message) else detail.SerializeToString()
-    return AnyMessage(type_url=_PREFIX + standard_name(full_name(type(detail)) or ""), value=data)
+    return AnyMessage(type_url=_PREFIX + standard_name(name_of(detail) or ""), value=data)
 
 
 def _unpacked(packed: AnyMessage) -> Message:

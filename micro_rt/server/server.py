@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from micro_rt.server.blocking import BlockWatch
@@ -27,9 +28,16 @@ class Server:
         transport: how calls come in.
         dispatcher: what serves them.
         draining: the state of the shutdown, which the dispatcher reads.
+        method_of: returns the path of the method that a request's path leads to, for logs.
     """
 
-    def __init__(self, transport: Transport, dispatcher: Dispatcher, draining: Draining | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        dispatcher: Dispatcher,
+        draining: Draining | None = None,
+        method_of: Callable[[str], str] = str,
+    ) -> None:
         self._transport = transport
         self._dispatcher = dispatcher
         self._draining = draining or Draining()
@@ -38,7 +46,7 @@ class Server:
         self._idle.set()
         self._serving: dict[asyncio.Task[Any], ServerStream] = {}
         """The calls in flight."""
-        self._watch = BlockWatch(self._serving, dispatcher.method_of)
+        self._watch = BlockWatch(self._serving, method_of)
 
     @property
     def in_flight(self) -> int:

@@ -311,7 +311,7 @@ class Life:
         plan.dispatcher.threads.most = number_of(plan.threads, "threads", MOST)
         draining = plan.dispatcher.draining = Draining()
         id = plan.dispatcher.node = f"{plan.name}-{new_id(12)}"
-        server = self._server = Server(transport, plan.dispatcher, draining)
+        server = self._server = Server(transport, plan.dispatcher, draining, plan.dispatcher.method_of)
         listening = await server.start(listen_address(plan.address, loopback=registry.loopback))
         try:
             plan.health.run(True)

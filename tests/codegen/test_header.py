@@ -260,8 +260,8 @@ SINCE = {
     "0.1.0": {
         "AuthPolicy", "BidiStreamCall", "CallInfo", "Client", "ClientStreamCall", "Code", "Context", "Event",
         "EventContext", "EventsInfo", "Handler", "HeadersLike", "Idempotency", "Kind", "LimitPolicy", "Messages",
-        "MetadataLike", "Method", "Policy", "Published", "Publisher", "RetryPolicy", "ServerStreamCall", "ServiceInfo",
-        "Subscriber", "deprecated", "require_version",
+        "MetadataLike", "Method", "Policy", "Published", "Publisher", "Requests", "RetryPolicy", "ServerStreamCall",
+        "ServiceInfo", "Subscriber", "deprecated", "require_version",
     },
 }  # fmt: skip
 """What stubs take from ``micro_rt``, by the version that brought it."""
