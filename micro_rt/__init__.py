@@ -39,6 +39,7 @@ from micro_rt.fence import Fence, Fenced
 from micro_rt.handler import Handler, Requests
 from micro_rt.health.state import Health
 from micro_rt.interceptor import EventNext, Interceptor, InterceptorsByMethod, PublishNext, StreamNext, UnaryNext
+from micro_rt.interceptors.sides import ClientInterceptor, ServerInterceptor
 from micro_rt.metadata import Metadata, MetadataLike, MetadataValue
 from micro_rt.method import (
     AuthPolicy,
@@ -79,6 +80,7 @@ __all__ = [
     "ChangeKind",
     "Client",
     "ClientCall",
+    "ClientInterceptor",
     "ClientStreamCall",
     "Code",
     "Config",
@@ -140,6 +142,7 @@ __all__ = [
     "ResourceExhausted",
     "RetryPolicy",
     "Secret",
+    "ServerInterceptor",
     "ServerStreamCall",
     "Service",
     "ServiceInfo",

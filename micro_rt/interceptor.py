@@ -15,6 +15,9 @@ given, changed or not, to ``proceed``, or answers on its own, or raises a ``micr
 
 Around events there are two more shapes: ``publish`` where they go out, ``event`` where they are handled.
 
+``Interceptor`` is for both sides. ``ServerInterceptor`` and ``ClientInterceptor`` (``micro_rt.interceptors.sides``) are for one, and know
+its types. What takes a list says with ``ServerSide`` or ``ClientSide`` which side it is, and refuses interceptors of the other one.
+
 The first interceptor of a list is the outermost one.
 
 When a stream ends, however it ends, the task of the call closes what each interceptor returned, and what it got from
@@ -27,16 +30,26 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from micro_rt.context import Call
 from micro_rt.method import Kind, Method, ServiceInfo
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+else:
+    from typing import TypeVar
+
 __all__ = [
+    "AnyInterceptor",
+    "ClientSide",
     "EventNext",
     "Interceptor",
     "InterceptorsByMethod",
     "PublishNext",
+    "ReplyT",
+    "RequestT",
+    "ServerSide",
     "StreamNext",
     "UnaryNext",
     "by_method_name",
@@ -49,24 +62,89 @@ __all__ = [
     "enforce_auth",
 ]
 
-UnaryNext: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
-"""The rest of a unary call: takes the request and the call, gives the reply."""
-StreamNext: TypeAlias = Callable[[AsyncIterator[Any], Any], AsyncIterator[Any]]
-"""The rest of a stream: takes the requests and the call, gives the replies. A side that is not a stream has one message."""
+if TYPE_CHECKING:
+    RequestT = TypeVar("RequestT", default=Any)
+    ReplyT = TypeVar("ReplyT", default=Any)
+    SideT = TypeVar("SideT", bound="AnyInterceptor", default="Interceptor")
+else:  # Before Python 3.13, a TypeVar has no default at run time.
+    RequestT = TypeVar("RequestT")
+    ReplyT = TypeVar("ReplyT")
+    SideT = TypeVar("SideT", bound="AnyInterceptor")
+
+UnaryNext: TypeAlias = Callable[[RequestT, Any], Awaitable[ReplyT]]
+"""The rest of a unary call: takes the request and the call, gives the reply. ``UnaryNext[HelloRequest, HelloReply]`` says of which
+messages."""
+StreamNext: TypeAlias = Callable[[AsyncIterator[RequestT], Any], AsyncIterator[ReplyT]]
+"""The rest of a stream: takes the requests and the call, gives the replies. A side that is not a stream has one message.
+``StreamNext[HelloRequest, HelloReply]`` says of which messages."""
 PublishNext: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
 """The rest of publishing an event: takes the event and the ``Publishing``, gives the ``Published``."""
 EventNext: TypeAlias = Callable[[Any, Any], Awaitable[None]]
 """The rest of handling an event: takes the event and its ``EventContext``."""
-InterceptorsByMethod: TypeAlias = Mapping[str, Sequence["Interceptor"]]
+InterceptorsByMethod: TypeAlias = Mapping[str, Sequence[SideT]]
 """Interceptors for single methods, by their Python name."""
 
 
-class Interceptor:
-    """Base of every interceptor; passes everything through."""
+class AnyInterceptor:
+    """What all interceptors have in common. Derive yours from ``Interceptor``, ``ServerInterceptor`` or ``ClientInterceptor``."""
 
+    _only_passes_ = True
+    """Says that the hooks which this class defines do nothing. It counts only for the class that has it in its own body."""
+
+    async def unary(self, request: Any, call: Any, proceed: UnaryNext) -> Any:
+        """Runs around a unary call."""
+        return await proceed(request, call)
+
+    def stream(self, requests: AsyncIterator[Any], call: Any, proceed: StreamNext) -> AsyncIterator[Any]:
+        """Runs around a call of any streaming kind."""
+        return proceed(requests, call)
+
+
+class ServerSide(AnyInterceptor):
+    """What can run around the calls that a service serves, and around the events that it handles."""
+
+    _only_passes_ = True
     enforces_auth: bool = False
     """Whether it refuses calls that the method's ``policy.auth`` does not allow. A service with such a method starts only if an
     interceptor around that method says so, and overrides ``unary`` or ``stream``, whichever the method is."""
+
+    async def event(self, event: Any, context: Any, proceed: EventNext) -> None:
+        """Runs around the handling of an event, once for each attempt.
+
+        Args:
+            event: the message; None for a tombstone.
+            context: what is known of it, an ``EventContext``.
+            proceed: the rest of handling; what it raises is a failure of the attempt.
+        """
+        await proceed(event, context)
+
+
+class ClientSide(AnyInterceptor):
+    """What can run around the calls that clients make, and around the events that publishers publish."""
+
+    _only_passes_ = True
+
+    async def publish(self, event: Any, publishing: Any, proceed: PublishNext) -> Any:
+        """Runs around an event that is published.
+
+        Args:
+            event: the message; None for a tombstone.
+            publishing: what is known of it, a ``Publishing``: its headers can be changed.
+            proceed: the rest of publishing.
+
+        Returns:
+            The ``Published``.
+        """
+        return await proceed(event, publishing)
+
+
+class Interceptor(ServerSide, ClientSide):
+    """An interceptor for both sides; passes everything through.
+
+    One for one side derives from ``ServerInterceptor`` or ``ClientInterceptor``, which know more of the call.
+    """
+
+    _only_passes_ = True
 
     async def unary(self, request: Any, call: Call, proceed: UnaryNext) -> Any:
         """Runs around a unary call.
@@ -94,57 +172,47 @@ class Interceptor:
         """
         return proceed(requests, call)
 
-    async def publish(self, event: Any, publishing: Any, proceed: PublishNext) -> Any:
-        """Runs around an event that is published.
 
-        Args:
-            event: the message; None for a tombstone.
-            publishing: what is known of it, a ``Publishing``: its headers can be changed.
-            proceed: the rest of publishing.
-
-        Returns:
-            The ``Published``.
-        """
-        return await proceed(event, publishing)
-
-    async def event(self, event: Any, context: Any, proceed: EventNext) -> None:
-        """Runs around the handling of an event, once for each attempt.
-
-        Args:
-            event: the message; None for a tombstone.
-            context: what is known of it, an ``EventContext``.
-            proceed: the rest of handling; what it raises is a failure of the attempt.
-        """
-        await proceed(event, context)
-
-
-def checked(interceptors: Sequence[Interceptor]) -> tuple[Interceptor, ...]:
+def checked(interceptors: Sequence[SideT], side: type[SideT]) -> tuple[SideT, ...]:
     """Checks a list of interceptors.
 
+    Args:
+        interceptors: the list.
+        side: ``ServerSide`` or ``ClientSide``.
+
     Raises:
-        TypeError: one of them is none: a class instead of an object, for one.
+        TypeError: one of them is none: a class instead of an object, for one; or it belongs to the other side.
     """
-    for interceptor in interceptors:
-        if not isinstance(cast("object", interceptor), Interceptor):
+    for interceptor in cast("Sequence[object]", interceptors):
+        if isinstance(interceptor, side):
+            continue
+        if isinstance(interceptor, ClientSide):
             raise TypeError(
-                f"{interceptor!r} is not an interceptor: an object of a class derived from micro.Interceptor"
+                f"{type(interceptor).__name__} is a micro.ClientInterceptor, for calls and events that go out: it belongs into "
+                "client_interceptors= of micro.Service, or into interceptors= of a client or of a publisher"
             )
+        if isinstance(interceptor, ServerSide):
+            raise TypeError(
+                f"{type(interceptor).__name__} is a micro.ServerInterceptor, for calls and events that come in: it belongs into "
+                "interceptors= of micro.Service, of service.handle() or of service.subscribe()"
+            )
+        raise TypeError(f"{interceptor!r} is not an interceptor: an object of a class derived from micro.Interceptor")
     return tuple(interceptors)
 
 
-def enforce_auth(interceptors: Sequence[Interceptor], method: Method[Any, Any]) -> bool:
+def enforce_auth(interceptors: Sequence[ServerSide], method: Method[Any, Any]) -> bool:
     """Returns whether one of the interceptors around a method enforces who may call it."""
     hook = "unary" if method.kind is Kind.UNARY else "stream"
-    return any(
-        interceptor.enforces_auth and getattr(type(interceptor), hook) is not getattr(Interceptor, hook)
-        for interceptor in interceptors
-    )
+    return any(interceptor.enforces_auth and _overrides(interceptor, hook) for interceptor in interceptors)
 
 
-def by_method_name(service: ServiceInfo, given: InterceptorsByMethod | None) -> dict[str, tuple[Interceptor, ...]]:
+def by_method_name(
+    service: ServiceInfo, given: InterceptorsByMethod[SideT] | None, side: type[SideT]
+) -> dict[str, tuple[SideT, ...]]:
     """Checks interceptors given by method name.
 
     Raises:
+        TypeError: one of them is none, or belongs to the other side.
         ValueError: a name that the service does not have, with those that it has.
     """
     if not given:
@@ -153,37 +221,43 @@ def by_method_name(service: ServiceInfo, given: InterceptorsByMethod | None) -> 
     for name in given:
         if name not in known:
             raise ValueError(f"{service.name} has no method {name!r} to intercept; it has: {', '.join(sorted(known))}")
-    return {name: checked(interceptors) for name, interceptors in given.items()}
+    return {name: checked(interceptors, side) for name, interceptors in given.items()}
 
 
-def chain_unary(interceptors: Sequence[Interceptor], innermost: UnaryNext) -> UnaryNext:
+def chain_unary(interceptors: Sequence[AnyInterceptor], innermost: UnaryNext) -> UnaryNext:
     """Puts interceptors around the end of a unary call, once per method; those that pass through are left out."""
     proceed = innermost
     for interceptor in reversed(interceptors):
-        if type(interceptor).unary is not Interceptor.unary:
+        if _overrides(interceptor, "unary"):
             proceed = partial(_unary_step, interceptor.unary, proceed)
     return proceed
 
 
-def chain_stream(interceptors: Sequence[Interceptor], innermost: StreamNext) -> StreamNext:
+def chain_stream(interceptors: Sequence[AnyInterceptor], innermost: StreamNext) -> StreamNext:
     """Puts interceptors around the end of a stream, once per method; those that pass through are left out."""
     proceed = innermost
     for interceptor in reversed(interceptors):
-        if type(interceptor).stream is not Interceptor.stream:
+        if _overrides(interceptor, "stream"):
             proceed = partial(_StreamStep, interceptor.stream, proceed)
     return proceed
 
 
-def chain_publish(interceptors: Sequence[Interceptor]) -> Callable[[PublishNext], PublishNext] | None:
+def chain_publish(interceptors: Sequence[ClientSide]) -> Callable[[PublishNext], PublishNext] | None:
     """Returns what puts interceptors around the end of publishing; None if none of them wants to be there."""
-    steps = [each.publish for each in interceptors if type(each).publish is not Interceptor.publish]
+    steps = [each.publish for each in interceptors if _overrides(each, "publish")]
     return partial(_chained, steps) if steps else None
 
 
-def chain_event(interceptors: Sequence[Interceptor], innermost: EventNext) -> EventNext:
+def chain_event(interceptors: Sequence[ServerSide], innermost: EventNext) -> EventNext:
     """Puts interceptors around a handler of events, once per event; those that pass through are left out."""
-    steps = [each.event for each in interceptors if type(each).event is not Interceptor.event]
+    steps = [each.event for each in interceptors if _overrides(each, "event")]
     return _chained(steps, innermost)
+
+
+def _overrides(interceptor: AnyInterceptor, hook: str) -> bool:
+    """Returns whether an interceptor has a hook of its own, and not only the one that passes everything through."""
+    owner = next(cls for cls in type(interceptor).__mro__ if hook in vars(cls))
+    return "_only_passes_" not in vars(owner)
 
 
 def _chained(steps: Sequence[Callable[[Any, Any, Any], Awaitable[Any]]], innermost: UnaryNext) -> UnaryNext:

@@ -49,7 +49,7 @@ from micro_rt.client.unexpected import unexpected
 from micro_rt.codec.base import Codec
 from micro_rt.context import CallInfo, ClientCall, current_context
 from micro_rt.errors import DeadlineExceeded, Error, FailedPrecondition, Internal, InvalidArgument
-from micro_rt.interceptor import Interceptor, StreamNext, UnaryNext, chain_unary
+from micro_rt.interceptor import ClientSide, StreamNext, UnaryNext, chain_unary
 from micro_rt.metadata import Metadata, MetadataLike
 from micro_rt.method import Method, RetryPolicy
 from micro_rt.node import NodeFilter
@@ -94,7 +94,7 @@ class Host(Protocol):
         ...
 
     @property
-    def client_interceptors(self) -> Sequence[Interceptor]:
+    def client_interceptors(self) -> Sequence[ClientSide]:
         """What runs around every call of every client."""
         ...
 
@@ -119,7 +119,7 @@ class BoundMethod:
         host: Host,
         method: Method[Any, Any],
         target: str,
-        interceptors: Sequence[Interceptor],
+        interceptors: Sequence[ClientSide],
         retry: RetryPolicy,
         timeout: float | None,
         metadata: Metadata,

@@ -44,7 +44,7 @@ from micro_rt.client.remote import RemoteNode
 from micro_rt.client.unexpected import unexpected
 from micro_rt.context import ClientCall
 from micro_rt.errors import Cancelled, EndOfStream, Error, Internal
-from micro_rt.interceptor import Interceptor, StreamNext, chain_stream, close
+from micro_rt.interceptor import ClientSide, StreamNext, chain_stream, close
 from micro_rt.kit.interruptible import Interruptible
 from micro_rt.kit.pipe import Pipe
 from micro_rt.transport.base import ClientStream, ended_already
@@ -100,7 +100,7 @@ class Exchange(ABC):
         """
 
 
-def bind_interceptors(bound: BoundMethod, interceptors: Sequence[Interceptor]) -> None:
+def bind_interceptors(bound: BoundMethod, interceptors: Sequence[ClientSide]) -> None:
     """Puts the stream interceptors around a method's streams, once."""
     innermost = _Innermost(bound)
     chained = chain_stream(interceptors, innermost)

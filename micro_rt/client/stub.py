@@ -10,7 +10,7 @@ from micro_rt.client.exchange import bind_interceptors
 from micro_rt.client.streams import BidiStreamCall, ClientStreamCall, Messages, ServerStreamCall
 from micro_rt.client.wanted import wanted_nodes
 from micro_rt.context import CallInfo
-from micro_rt.interceptor import Interceptor, InterceptorsByMethod, by_method_name, checked
+from micro_rt.interceptor import ClientSide, InterceptorsByMethod, by_method_name, checked
 from micro_rt.metadata import EMPTY, Metadata, MetadataLike
 from micro_rt.method import Method, RetryPolicy, ServiceInfo
 from micro_rt.node import NodeFilter
@@ -46,7 +46,8 @@ class Client:
         method_interceptors: run around the calls of single methods, by Python name, inside the others.
 
     Raises:
-        TypeError: the first argument is not a service, or ``nodes`` is not a ``micro.NodeFilter``.
+        TypeError: the first argument is not a service, ``nodes`` is not a ``micro.NodeFilter``, or an interceptor is none or is
+            for servers.
         ValueError: a method name that the service does not have, a ``max_message`` below 1, a ``compression`` that
             there is not, or nodes of the same zone for a service without a zone.
     """
@@ -64,8 +65,8 @@ class Client:
         nodes: NodeFilter | None = None,
         max_message: int | None = None,
         compression: str | None = None,
-        interceptors: Sequence[Interceptor] = (),
-        method_interceptors: InterceptorsByMethod | None = None,
+        interceptors: Sequence[ClientSide] = (),
+        method_interceptors: InterceptorsByMethod[ClientSide] | None = None,
     ) -> None:
         if not hasattr(service, "client_interceptors"):
             raise TypeError(
@@ -79,8 +80,8 @@ class Client:
         self._nodes = None if nodes is None else wanted_nodes(nodes, service.zone)
         self._max_message = ServiceLimits(max_message=max_message).max_message
         self._compression = None if compression is None else compression_of(compression)
-        self._interceptors = checked(interceptors)
-        self._method_interceptors = by_method_name(self._info_, method_interceptors)
+        self._interceptors = checked(interceptors, ClientSide)
+        self._method_interceptors = by_method_name(self._info_, method_interceptors, ClientSide)
         self._bound: dict[Method[Any, Any], BoundMethod] = {}
 
     def __repr__(self) -> str:

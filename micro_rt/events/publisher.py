@@ -46,7 +46,7 @@ from micro_rt.errors import Aborted, DeadlineExceeded, Error, InvalidArgument, N
 from micro_rt.event import Event, EventsInfo
 from micro_rt.events.context import Publishing
 from micro_rt.events.envelope import PUBLISHED_HEADER, rfc3339, seal, seal_for_go_micro, seal_tombstone
-from micro_rt.interceptor import Interceptor, PublishNext, chain_publish
+from micro_rt.interceptor import ClientSide, PublishNext, chain_publish, checked
 from micro_rt.kit.clock import wall_time
 from micro_rt.kit.ids import NumberedIds
 from micro_rt.logs import logger
@@ -91,7 +91,7 @@ class EventHost(Protocol):
         ...
 
     @property
-    def client_interceptors(self) -> Sequence[Interceptor]:
+    def client_interceptors(self) -> Sequence[ClientSide]:
         """What runs around everything that goes out."""
         ...
 
@@ -113,7 +113,7 @@ class Publisher:
     _info_: ClassVar[EventsInfo]
 
     def __init__(
-        self, service: EventHost, *, headers: HeadersLike = (), interceptors: Sequence[Interceptor] = ()
+        self, service: EventHost, *, headers: HeadersLike = (), interceptors: Sequence[ClientSide] = ()
     ) -> None:
         if not hasattr(service, "client_interceptors"):
             raise TypeError(f"{type(self).__name__}({service!r}): the argument is a micro.Service")
@@ -122,7 +122,7 @@ class Publisher:
         self._source = service.name.encode()
         self._ids = NumberedIds()
         self._broker: Broker | None = None
-        chain = (*service.client_interceptors, *interceptors)
+        chain = (*service.client_interceptors, *checked(interceptors, ClientSide))
         codec = ProtoCodec()  # events say that they are protobuf, whatever the codec of calls
         self._outlets = {event: _Outlet(event, codec, chain) for event in self._info_.events}
         self._by_type = {event.message_type: outlet for event, outlet in self._outlets.items()}
@@ -371,7 +371,7 @@ class _Outlet:
     tombstone = False
     """Whether it publishes tombstones of the event."""
 
-    def __init__(self, event: Event[Any], codec: Codec, interceptors: Sequence[Interceptor]) -> None:
+    def __init__(self, event: Event[Any], codec: Codec, interceptors: Sequence[ClientSide]) -> None:
         self.event = event
         self.type = event.type.encode()
         self._encode = codec.encoder(event.message_type)

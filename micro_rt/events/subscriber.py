@@ -11,7 +11,7 @@ from micro_rt.codec.json_codec import JsonCodec
 from micro_rt.errors import Unimplemented
 from micro_rt.event import Event, EventsInfo
 from micro_rt.events.context import EventContext
-from micro_rt.interceptor import EventNext, Interceptor, chain_event
+from micro_rt.interceptor import EventNext, ServerSide, chain_event
 from micro_rt.kit.methods import misspelled, takes
 
 __all__ = [
@@ -73,7 +73,7 @@ def events_info(subscriber: Subscriber) -> EventsInfo:
     return subscriber._info_  # pyright: ignore[reportPrivateUsage]
 
 
-def routes_of(subscriber: Subscriber, codec: Codec, interceptors: Sequence[Interceptor]) -> list[Route]:
+def routes_of(subscriber: Subscriber, codec: Codec, interceptors: Sequence[ServerSide]) -> list[Route]:
     """Returns the events that a subscriber handles, those whose methods it defines.
 
     Raises:
@@ -122,7 +122,7 @@ def routes_of(subscriber: Subscriber, codec: Codec, interceptors: Sequence[Inter
 
 
 def tombstone_routes_of(
-    subscriber: Subscriber, topics: Collection[str], interceptors: Sequence[Interceptor]
+    subscriber: Subscriber, topics: Collection[str], interceptors: Sequence[ServerSide]
 ) -> dict[str, dict[str, Route]]:
     """Returns what handles the tombstones of each topic, by the type that they say; none if the subscriber handles none.
 

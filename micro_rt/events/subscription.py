@@ -12,7 +12,7 @@ from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.publisher import options_of
 from micro_rt.events.sharing import LoopShare
 from micro_rt.events.subscriber import Subscriber, left_out_of, routes_of, tombstone_routes_of, types_of
-from micro_rt.interceptor import Interceptor
+from micro_rt.interceptor import ServerSide
 from micro_rt.kit.shared import Shared
 from micro_rt.logs import logger
 
@@ -35,7 +35,7 @@ class EventSubscription:
     """
 
     def __init__(
-        self, subscriber: Subscriber, options: DeliveryOptions, codec: Codec, interceptors: Sequence[Interceptor]
+        self, subscriber: Subscriber, options: DeliveryOptions, codec: Codec, interceptors: Sequence[ServerSide]
     ) -> None:
         self.options = options
         self._name = type(subscriber).__name__

@@ -64,8 +64,8 @@ from micro_rt.go_micro.errors import encode_error
 from micro_rt.go_micro.headers import split_metadata
 from micro_rt.handler import Handler, service_info
 from micro_rt.interceptor import (
-    Interceptor,
     InterceptorsByMethod,
+    ServerSide,
     by_method_name,
     checked,
     enforce_auth,
@@ -100,7 +100,7 @@ class Dispatcher:
         threads: where handlers run that are plain functions; how many is to be set before it starts.
     """
 
-    def __init__(self, codecs: Codecs, interceptors: Sequence[Interceptor]) -> None:
+    def __init__(self, codecs: Codecs, interceptors: Sequence[ServerSide]) -> None:
         self.draining = Draining()
         self.node = ""
         self.threads = Threads()
@@ -108,7 +108,7 @@ class Dispatcher:
         self._content_subtype = codecs.own.content_subtype
         self._in_other_codecs: dict[tuple[str, str], Route] = {}
         """Routes by content subtype and path, for calls that are not in our own codec."""
-        self._interceptors = checked(interceptors)
+        self._interceptors = checked(interceptors, ServerSide)
         self.served: list[ServiceInfo] = []
         """The proto services that it serves, those of the runtime itself included."""
         self.exits: Callable[[BaseException], None] | None = None
@@ -128,7 +128,10 @@ class Dispatcher:
         """Paths of methods whose ``auth`` policy no interceptor enforces."""
 
     def add(
-        self, handler: Handler, interceptors: Sequence[Interceptor], method_interceptors: InterceptorsByMethod | None
+        self,
+        handler: Handler,
+        interceptors: Sequence[ServerSide],
+        method_interceptors: InterceptorsByMethod[ServerSide] | None,
     ) -> None:
         """Adds the methods of a handler.
 
@@ -142,8 +145,8 @@ class Dispatcher:
             ValueError: the proto service is served already, or a method to intercept does not exist.
         """
         check_handler(handler)
-        chain = (*self._interceptors, *checked(interceptors))
-        by_method = by_method_name(service_info(handler), method_interceptors)
+        chain = (*self._interceptors, *checked(interceptors, ServerSide))
+        by_method = by_method_name(service_info(handler), method_interceptors, ServerSide)
         for path, route in self._add(handler, chain, by_method).items():
             last = _last_segment(path)
             self._by_last_segment[last] = None if last in self._by_last_segment else route
@@ -158,7 +161,7 @@ class Dispatcher:
             self._add(handler, (), {})
 
     def _add(
-        self, handler: Handler, interceptors: Sequence[Interceptor], by_method: Mapping[str, Sequence[Interceptor]]
+        self, handler: Handler, interceptors: Sequence[ServerSide], by_method: Mapping[str, Sequence[ServerSide]]
     ) -> dict[str, Route]:
         info = service_info(handler)
         routes: dict[str, Route] = {}

@@ -24,7 +24,7 @@ from typing import Any, cast
 from micro_rt.codec.base import Codec
 from micro_rt.context import Context
 from micro_rt.errors import EndOfStream, Internal, InvalidArgument
-from micro_rt.interceptor import Interceptor, chain_stream, chain_unary, close
+from micro_rt.interceptor import ServerSide, chain_stream, chain_unary, close
 from micro_rt.logs import logger, sparsely
 from micro_rt.method import Kind, Method
 from micro_rt.transport.base import ServerStream, no_request
@@ -49,7 +49,7 @@ class Route(ABC):
     """
 
     def __init__(
-        self, method: Method[Any, Any], function: Any, codec: Codec, interceptors: Sequence[Interceptor]
+        self, method: Method[Any, Any], function: Any, codec: Codec, interceptors: Sequence[ServerSide]
     ) -> None:
         self.method = method
         self.sizes = rules_of(method)
@@ -64,7 +64,7 @@ class Route(ABC):
         return type(self)(self.method, self.function, codec, self._interceptors)
 
     @abstractmethod
-    def prepare(self, interceptors: Sequence[Interceptor]) -> None:
+    def prepare(self, interceptors: Sequence[ServerSide]) -> None:
         """Puts the interceptors around the handler's method."""
 
     @abstractmethod
@@ -105,7 +105,7 @@ class Route(ABC):
 class UnaryRoute(Route):
     """A method with one request and one reply."""
 
-    def prepare(self, interceptors: Sequence[Interceptor]) -> None:
+    def prepare(self, interceptors: Sequence[ServerSide]) -> None:
         """Puts the interceptors around the handler's method."""
         self._run = chain_unary(interceptors, self.function)
 
@@ -118,7 +118,7 @@ class UnaryRoute(Route):
 class StreamRoute(Route):
     """Any streaming kind, as interceptors see it: requests in, replies out, each an iterator."""
 
-    def prepare(self, interceptors: Sequence[Interceptor]) -> None:
+    def prepare(self, interceptors: Sequence[ServerSide]) -> None:
         """Puts the interceptors around the handler's method."""
         innermost = {
             Kind.SERVER_STREAM: self._server_stream,

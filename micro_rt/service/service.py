@@ -35,7 +35,7 @@ from micro_rt.events.subscriber import Subscriber
 from micro_rt.events.subscription import EventSubscription
 from micro_rt.handler import Handler, service_info
 from micro_rt.health.state import Health
-from micro_rt.interceptor import Interceptor, InterceptorsByMethod, checked
+from micro_rt.interceptor import ClientSide, InterceptorsByMethod, ServerSide, checked
 from micro_rt.kit.secrets import scrubbed
 from micro_rt.logs import logger
 from micro_rt.metadata import Metadata
@@ -155,8 +155,8 @@ class Service:
         codec: str | Codec = "proto",
         address: str | None = None,
         advertise: str | None = None,
-        interceptors: Sequence[Interceptor] = (),
-        client_interceptors: Sequence[Interceptor] = (),
+        interceptors: Sequence[ServerSide] = (),
+        client_interceptors: Sequence[ClientSide] = (),
         auth: Literal["off"] | None = None,
         lifespan: Lifespan | None = None,
         grace: float | None = None,
@@ -194,7 +194,7 @@ class Service:
         self.version = version
         self.metadata = dict(metadata or {})
         self.codec: Codec = codec_named(codec) if isinstance(codec, str) else codec
-        self.client_interceptors = checked(client_interceptors)
+        self.client_interceptors = checked(client_interceptors, ClientSide)
         self.health = Health()
         """Whether it takes calls, and what troubles it."""
         self._config = config
@@ -219,7 +219,7 @@ class Service:
         self._threads = threads
         self._timeout = None if timeout == "default" else math.inf if timeout is None else check_timeout(timeout)
         self._max_memory = max_memory
-        self._interceptors = checked(interceptors)
+        self._interceptors = checked(interceptors, ServerSide)
         self._dispatcher = Dispatcher(Codecs(self.codec, lambda: names_of("codec"), codec_named), interceptors)
         self._dispatcher.exits = self._handler_exits
         self._exit: BaseException | None = None
@@ -237,8 +237,8 @@ class Service:
         self,
         handler: HandlerT,
         *,
-        interceptors: Sequence[Interceptor] = (),
-        method_interceptors: InterceptorsByMethod | None = None,
+        interceptors: Sequence[ServerSide] = (),
+        method_interceptors: InterceptorsByMethod[ServerSide] | None = None,
     ) -> HandlerT:
         """Serves a handler; called before the service starts.
 
@@ -284,7 +284,7 @@ class Service:
         crash_attempts: int = 5,
         retry_for: float = 3600.0,
         on_unknown: Literal["skip", "dead_letter", "stop"] = "skip",
-        interceptors: Sequence[Interceptor] = (),
+        interceptors: Sequence[ServerSide] = (),
     ) -> EventSubscription:
         """Handles events for as long as the service runs; called before it starts.
 
@@ -345,7 +345,7 @@ class Service:
             retry_for=retry_for,
             on_unknown=on_unknown,
         )
-        chain = (*self._interceptors, *checked(interceptors))
+        chain = (*self._interceptors, *checked(interceptors, ServerSide))
         subscription = EventSubscription(subscriber, options, ProtoCodec(), chain)
         subscription.exits = self._handler_exits
         for other in self._subscriptions:

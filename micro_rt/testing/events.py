@@ -19,7 +19,7 @@ from micro_rt.broker.base import (
     TopicReader,
 )
 from micro_rt.errors import Error
-from micro_rt.interceptor import Interceptor, PublishNext
+from micro_rt.interceptor import ClientSide, PublishNext
 
 __all__ = ["PublishedEvent", "PublishingRecorder", "RecordingBroker"]
 
@@ -37,7 +37,7 @@ class PublishedEvent(NamedTuple):
     """The headers that the publisher gave it, by lower-case name."""
 
 
-class PublishingRecorder(Interceptor):
+class PublishingRecorder(ClientSide):
     """Records the events that the broker has accepted."""
 
     def __init__(self) -> None:

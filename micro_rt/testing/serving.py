@@ -13,7 +13,7 @@ from micro_rt.config.config import Config
 from micro_rt.events.subscriber import Subscriber
 from micro_rt.events.subscription import EventSubscription
 from micro_rt.handler import Handler
-from micro_rt.interceptor import Interceptor
+from micro_rt.interceptor import ClientSide, ServerSide
 from micro_rt.kit.ids import new_id
 from micro_rt.service.parts import part_at
 from micro_rt.service.service import Lifespan, Service
@@ -34,7 +34,7 @@ class TestService(Service):
 
     __test__ = False  # pytest takes every other class of such a name for tests.
 
-    def __init__(self, name: str, *, client_interceptors: Sequence[Interceptor] = (), **options: Any) -> None:
+    def __init__(self, name: str, *, client_interceptors: Sequence[ClientSide] = (), **options: Any) -> None:
         recorder = PublishingRecorder()
         place = new_id()
         self._recording = RecordingBroker(cast("Broker", part_at("broker", f"memory:{place}", "broker")))
@@ -111,8 +111,8 @@ async def serve(
     *handlers: Handler | MakesHandlers,
     subscribers: Sequence[Subscriber | MakesSubscriber] = (),
     name: str = "test",
-    interceptors: Sequence[Interceptor] = (),
-    client_interceptors: Sequence[Interceptor] = (),
+    interceptors: Sequence[ServerSide] = (),
+    client_interceptors: Sequence[ClientSide] = (),
     auth: Literal["off"] | None = None,
     lifespan: Lifespan | None = None,
     config: Config | Sequence[Source | AnySource | Mapping[str, Any]] = (),

@@ -42,7 +42,7 @@ from micro_rt.errors import (
     Unauthenticated,
     Unavailable,
 )
-from micro_rt.interceptor import Interceptor
+from micro_rt.interceptor import ClientSide
 from micro_rt.kit import backoff
 from micro_rt.kit.chance import shuffle
 from micro_rt.kit.ids import new_number
@@ -366,7 +366,7 @@ class _Host:
     def __init__(self, client: EtcdClient) -> None:
         self._client = client
         self.codec: Codec = ProtoCodec()
-        self.client_interceptors: Sequence[Interceptor] = ()
+        self.client_interceptors: Sequence[ClientSide] = ()
         self.timeout: float | None = None
         self.flow: Collection[str] = ()
 

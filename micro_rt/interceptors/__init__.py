@@ -1,0 +1,1 @@
+"""Interceptors for one side: their typed bases, and those that come with the runtime."""
