@@ -62,6 +62,7 @@ from micro_rt.sync.base import LockLost, LockTimeout
 from micro_rt.sync.held import Lock, Permit, Term
 from micro_rt.sync.sync import Leader, Sync
 from micro_rt.telemetry.access_log import AccessLog
+from micro_rt.telemetry.timing import Timed, Timing
 from micro_rt.transport.limits import Limits
 from micro_rt.transport.tls import Tls
 from micro_rt.version import require_version
@@ -153,6 +154,8 @@ __all__ = [
     "Subscriber",
     "Sync",
     "Term",
+    "Timed",
+    "Timing",
     "Tls",
     "TypedChange",
     "TypedPage",
