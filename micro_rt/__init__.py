@@ -39,6 +39,9 @@ from micro_rt.fence import Fence, Fenced
 from micro_rt.handler import Handler, Requests
 from micro_rt.health.state import Health
 from micro_rt.interceptor import EventNext, Interceptor, InterceptorsByMethod, PublishNext, StreamNext, UnaryNext
+from micro_rt.interceptors.add_metadata import AddMetadata
+from micro_rt.interceptors.rate_limit import RateLimit
+from micro_rt.interceptors.recovery import Recovery
 from micro_rt.interceptors.sides import ClientInterceptor, ServerInterceptor
 from micro_rt.metadata import Metadata, MetadataLike, MetadataValue
 from micro_rt.method import (
@@ -71,6 +74,7 @@ __all__ = [
     "KEEP",
     "Aborted",
     "AccessLog",
+    "AddMetadata",
     "AlreadyExists",
     "AuthPolicy",
     "BidiStreamCall",
@@ -138,7 +142,9 @@ __all__ = [
     "Published",
     "Publisher",
     "Publishing",
+    "RateLimit",
     "Record",
+    "Recovery",
     "Requests",
     "ResourceExhausted",
     "RetryPolicy",

@@ -51,7 +51,7 @@ from micro_rt.kit.clock import wall_time
 from micro_rt.kit.ids import NumberedIds
 from micro_rt.logs import logger
 
-__all__ = ["EventHost", "HeadersLike", "NotAllPublished", "Published", "Publisher", "options_of"]
+__all__ = ["EventHost", "HeadersLike", "NotAllPublished", "Published", "Publisher", "checked_headers", "options_of"]
 
 HeadersLike: TypeAlias = Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes]]
 """Headers of an event: names to text or bytes, or pairs of them. Names are lowered."""
@@ -118,7 +118,7 @@ class Publisher:
         if not hasattr(service, "client_interceptors"):
             raise TypeError(f"{type(self).__name__}({service!r}): the argument is a micro.Service")
         self._service = service
-        self._headers = _checked(headers)
+        self._headers = checked_headers(headers)
         self._source = service.name.encode()
         self._ids = NumberedIds()
         self._broker: Broker | None = None
@@ -160,7 +160,7 @@ class Publisher:
                 f"tombstone() takes the class of an event of {self._info_.name}, and {event!r} is not an event; "
                 f"those are: {known}"
             )
-        sent = self._headers if headers is None else self._headers + _checked(headers)
+        sent = self._headers if headers is None else self._headers + checked_headers(headers)
         try:
             return await self._publish_one((outlet.of_tombstones, None, _key(key), sent), None, _deadline(timeout))
         except Error as error:
@@ -178,7 +178,7 @@ class Publisher:
     ) -> Published:
         """Publishes one event."""
         outlet = self._outlets[event]
-        sent = self._headers if headers is None else self._headers + _checked(headers)
+        sent = self._headers if headers is None else self._headers + checked_headers(headers)
         going = (outlet, message, outlet.key_of(message) if key is None else _key(key), sent)
         try:
             return await self._publish_one(going, _seconds(time), _deadline(timeout))
@@ -200,7 +200,7 @@ class Publisher:
         self, messages: Iterable[Any], headers: HeadersLike | None, timeout: float | None
     ) -> list[Published]:
         deadline = _deadline(timeout)
-        sent = self._headers if headers is None else self._headers + _checked(headers)
+        sent = self._headers if headers is None else self._headers + checked_headers(headers)
         batch: list[_Outgoing] = []
         for message in messages:
             outlet = self._outlet(message)
@@ -433,6 +433,24 @@ def options_of(events: Iterable[Event[Any]]) -> dict[str, TopicOptions]:
     return options
 
 
+def checked_headers(headers: HeadersLike) -> Headers:
+    """Returns headers as they travel: names in lower case, and values as bytes.
+
+    Raises:
+        ValueError: a name that cannot travel, or that micro-rt writes itself.
+    """
+    pairs = cast("Iterable[tuple[str, str | bytes]]", headers.items() if isinstance(headers, Mapping) else headers)
+    checked: list[tuple[str, bytes]] = []
+    for name, value in pairs:
+        lowered = name.lower()
+        if not _NAME(lowered):
+            raise ValueError(f"header {name!r}: only letters, digits, '_', '.' and '-' are allowed")
+        if lowered.startswith(("ce_", "micro-dead-")) or lowered in ("content-type", PUBLISHED_HEADER):
+            raise ValueError(f"header {name!r} is written by micro-rt itself; choose another name")
+        checked.append((lowered, _bytes(value)))
+    return tuple(checked)
+
+
 def _key(value: object) -> bytes:
     """A key as bytes: text as UTF-8, numbers as decimal text."""
     if isinstance(value, bytes):
@@ -454,19 +472,6 @@ def _seconds(when: datetime | None) -> float | None:
 
 def _bytes(value: str | bytes) -> bytes:
     return value if isinstance(value, bytes) else value.encode()
-
-
-def _checked(headers: HeadersLike) -> Headers:
-    pairs = cast("Iterable[tuple[str, str | bytes]]", headers.items() if isinstance(headers, Mapping) else headers)
-    checked: list[tuple[str, bytes]] = []
-    for name, value in pairs:
-        lowered = name.lower()
-        if not _NAME(lowered):
-            raise ValueError(f"header {name!r}: only letters, digits, '_', '.' and '-' are allowed")
-        if lowered.startswith(("ce_", "micro-dead-")) or lowered in ("content-type", PUBLISHED_HEADER):
-            raise ValueError(f"header {name!r} is written by micro-rt itself; choose another name")
-        checked.append((lowered, _bytes(value)))
-    return tuple(checked)
 
 
 _log = logger("micro_rt.events")
