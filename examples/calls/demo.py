@@ -1,4 +1,4 @@
-"""Deadlines, errors with details, what goes on from call to call, and JSON.
+"""Deadlines, errors with details, what goes on from call to call, what runs around calls, and JSON.
 
 python examples/calls/demo.py
 """
@@ -28,6 +28,7 @@ def main() -> None:
 
 
 async def show() -> None:
+    import branch
     import readers
     from library import Letters, Library
     from library_micro import LibraryClient
@@ -51,7 +52,13 @@ async def show() -> None:
         loan = await library.lend(LendRequest(title="Faust", copies=1), metadata={"x-reader": "Ada"})
         say(loan.letter)
 
-        title("4", "Messages in JSON")
+        title("4", "What runs around calls")
+        async with branch.made():
+            for book in ("  Emma ", "Ulysses", "Emma"):
+                say(await branch.ask(web, book))
+        say(", ".join(f"{code}: {number}" for code, number in branch.counts.items()))
+
+        title("5", "Messages in JSON")
         say(await readers.in_json())
 
 

@@ -75,6 +75,36 @@ async def test_handlers_have_theirs_inside_those_of_the_service() -> None:
     assert trace == ["a act", "b act", "c act", "a look", "b look"]
 
 
+async def test_clients_intercept_a_call_once_and_servers_each_of_its_attempts(serve: Serve) -> None:
+    class Busy(Lab):
+        async def look(self, request: Text, context: micro.Context) -> Text:
+            trace.append("handler")
+            if trace.count("handler") < 3:
+                raise micro.Unavailable("not yet")
+            return request
+
+    class Around(micro.ServerInterceptor[Text, Text]):
+        async def unary(self, request: Text, call: micro.Context, proceed: micro.UnaryNext[Text, Text]) -> Text:
+            trace.append("server begins")
+            try:
+                return await proceed(request, call)
+            finally:
+                trace.append("server ends")
+
+    class Outside(micro.ClientInterceptor[Text, Text]):
+        async def unary(self, request: Text, call: micro.ClientCall, proceed: micro.UnaryNext[Text, Text]) -> Text:
+            trace.append("client begins")
+            reply = await proceed(request, call)
+            trace.append(f"client ends after {call.info.attempts}")
+            return reply
+
+    trace: list[str] = []
+    async with serve(Busy(), interceptors=[Around()], client_interceptors=[Outside()]) as service:
+        await LabClient(service, retry=micro.RetryPolicy(backoff=0.001)).look(Text())
+    attempt = ["server begins", "handler", "server ends"]
+    assert trace == ["client begins", *attempt, *attempt, *attempt, "client ends after 3"]
+
+
 @pytest.mark.parametrize("side", ["interceptors", "client_interceptors"])
 async def test_messages_can_be_changed_on_either_side(serve: Serve, side: str) -> None:
     async with serve(Lab(), **{side: [Louder()]}) as service:

@@ -55,6 +55,11 @@ async def test_the_example_does_what_it_says() -> None:
         "not lent: copies: at most 3",
         "3. What goes on from call to call",
         "Dear Ada: Faust is yours (at most 2 s for this letter)",
-        "4. Messages in JSON",
+        "4. What runs around calls",
+        "Emma is on the first shelf",
+        "'Ulysses' is not here",
+        "micro.rate_limited",
+        "OK: 1, NOT_FOUND: 1, RESOURCE_EXHAUSTED: 1",
+        "5. Messages in JSON",
         "Dear reader: Emma is yours (at most 2 s for this letter)",
     ]
