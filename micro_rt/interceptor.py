@@ -188,12 +188,12 @@ def checked(interceptors: Sequence[SideT], side: type[SideT]) -> tuple[SideT, ..
             continue
         if isinstance(interceptor, ClientSide):
             raise TypeError(
-                f"{type(interceptor).__name__} is a micro.ClientInterceptor, for calls and events that go out: it belongs into "
-                "client_interceptors= of micro.Service, or into interceptors= of a client or of a publisher"
+                f"{type(interceptor).__name__} is a micro.ClientInterceptor, for calls and events that go out: it belongs in "
+                "client_interceptors= of micro.Service, or in interceptors= of a client or of a publisher"
             )
         if isinstance(interceptor, ServerSide):
             raise TypeError(
-                f"{type(interceptor).__name__} is a micro.ServerInterceptor, for calls and events that come in: it belongs into "
+                f"{type(interceptor).__name__} is a micro.ServerInterceptor, for calls and events that come in: it belongs in "
                 "interceptors= of micro.Service, of service.handle() or of service.subscribe()"
             )
         raise TypeError(f"{interceptor!r} is not an interceptor: an object of a class derived from micro.Interceptor")

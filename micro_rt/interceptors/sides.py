@@ -46,7 +46,7 @@ class _OfMessages(Generic[RequestT, ReplyT]):
 class ServerInterceptor(ServerSide, _OfMessages[RequestT, ReplyT], Generic[RequestT, ReplyT]):
     """An interceptor for the calls that a service serves, and the events that it handles; passes everything through.
 
-    It belongs into ``interceptors=`` of ``micro.Service``, ``service.handle()`` and ``service.subscribe()``.
+    It belongs in ``interceptors=`` of ``micro.Service``, ``service.handle()`` and ``service.subscribe()``.
     """
 
     _only_passes_ = True
@@ -93,7 +93,7 @@ class ServerInterceptor(ServerSide, _OfMessages[RequestT, ReplyT], Generic[Reque
 class ClientInterceptor(ClientSide, _OfMessages[RequestT, ReplyT], Generic[RequestT, ReplyT]):
     """An interceptor for the calls that clients make, and the events that publishers publish; passes everything through.
 
-    It belongs into ``client_interceptors=`` of ``micro.Service``, and into ``interceptors=`` of a client or of a publisher.
+    It belongs in ``client_interceptors=`` of ``micro.Service``, and in ``interceptors=`` of a client or of a publisher.
     """
 
     _only_passes_ = True

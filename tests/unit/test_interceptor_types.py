@@ -247,9 +247,7 @@ def test_an_interceptor_on_the_wrong_side_is_told_where_it_belongs() -> None:
     service = micro.Service("s", registry="memory:")
     incoming: Any = [ForServers()]
     outgoing: Any = [ForClients()]
-    with pytest.raises(
-        TypeError, match=r"ForServers is a micro\.ServerInterceptor.* into interceptors= of micro\.Serv"
-    ):
+    with pytest.raises(TypeError, match=r"ForServers is a micro\.ServerInterceptor.* in interceptors= of micro\.Serv"):
         micro.Service("s", client_interceptors=incoming)
     with pytest.raises(TypeError, match=r"ForServers is a .* interceptors= of micro\.Service, of service\.handle"):
         LabClient(service, interceptors=incoming)
@@ -257,9 +255,7 @@ def test_an_interceptor_on_the_wrong_side_is_told_where_it_belongs() -> None:
         LabClient(service, method_interceptors={"act": incoming})
     with pytest.raises(TypeError, match="ForServers is a "):
         ShopPublisher(service, interceptors=incoming)
-    with pytest.raises(
-        TypeError, match=r"ForClients is a micro\.ClientInterceptor.* into client_interceptors= of micro"
-    ):
+    with pytest.raises(TypeError, match=r"ForClients is a micro\.ClientInterceptor.* in client_interceptors= of micro"):
         micro.Service("s", interceptors=outgoing)
     with pytest.raises(TypeError, match=r"ForClients is a .* interceptors= of a client or of a publisher"):
         service.handle(Lab(), interceptors=outgoing)
