@@ -12,13 +12,13 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from importlib import import_module
 from typing import Any
 
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor, FileDescriptor
-from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 
+from micro_rt.dialects.carried import collect, collect_carried
 from micro_rt.method import Method, ServiceInfo
 from micro_rt.reflection.index import Found
 
@@ -28,8 +28,6 @@ _OFFICIAL = "grpc."
 """How the names of gRPC's own services begin."""
 _OURS = "micro_rt/"
 """How the paths of our own files begin."""
-_BROUGHT = ("google/protobuf/", _OURS)
-"""How the paths of files begin that have a module wherever the code runs."""
 
 
 def find(services: Iterable[ServiceInfo]) -> Found:
@@ -44,7 +42,7 @@ def find(services: Iterable[ServiceInfo]) -> Found:
     for info in services:
         names.append(info.name)
         if info.descriptors:
-            _collect_carried(info.descriptors, files)
+            collect_carried(info.descriptors, files)
             continue
         own = _file_of_ours(info)
         if own is not None:
@@ -54,7 +52,7 @@ def find(services: Iterable[ServiceInfo]) -> Found:
         if declaring is None:
             reasons[info.name] = "no .proto file in this process declares it"
         for file in [declaring] if declaring is not None else _of_messages(info):
-            _collect(file, files)
+            collect(file, files)
     return Found(tuple(names), tuple(files.values()), reasons)
 
 
@@ -79,37 +77,6 @@ def _files(method: Method[Any, Any]) -> Iterator[FileDescriptor]:
         descriptor = getattr(kind, "DESCRIPTOR", None)
         if isinstance(descriptor, Descriptor):
             yield descriptor.file
-
-
-def _collect(file: FileDescriptor, files: dict[str, FileDescriptorProto]) -> None:
-    """Adds a file, after all that it imports."""
-    if file.name in files:
-        return
-    for imported in file.dependencies:
-        _collect(imported, files)
-    files[file.name] = FileDescriptorProto.FromString(file.serialized_pb)
-
-
-def _collect_carried(descriptors: bytes, files: dict[str, FileDescriptorProto]) -> None:
-    """Adds the files that stubs carry, and those that the runtimes bring and stubs leave out."""
-    for file in FileDescriptorSet.FromString(descriptors).file:
-        for path in file.dependency:
-            brought = None if path in files else _brought(path)
-            if brought is not None:
-                _collect(brought, files)
-        files.setdefault(file.name, file)
-
-
-def _brought(path: str) -> FileDescriptor | None:
-    """Returns a file that the runtime of protobuf or micro-rt brings; None for another one."""
-    if not path.startswith(_BROUGHT):
-        return None
-    module = path.removesuffix(".proto").replace("/", ".")
-    try:
-        import_module(f"{module}_pb2")
-        return descriptor_pool.Default().FindFileByName(path)
-    except (ImportError, KeyError):
-        return None
 
 
 def _file_of_ours(info: ServiceInfo) -> FileDescriptorProto | None:
