@@ -15,6 +15,7 @@ from google.protobuf import descriptor_pb2
 
 from micro_rt.cli.messages import say
 from micro_rt.text import utf8
+from micro_rt.validation.rules_file import RULES_FILE, rules_file
 
 __all__ = ["CommandError", "check_roots", "compile_protos", "proto_names"]
 
@@ -135,7 +136,8 @@ def compile_protos(names: Sequence[str], roots: Sequence[Path]) -> descriptor_pb
 
     Args:
         names: the files, as protoc knows them.
-        roots: the folders that imports start from; those of protobuf's own files and of micro-rt's come behind.
+        roots: the folders that imports start from; those of protobuf's own files and of micro-rt's come behind, and then
+            ``buf/validate/validate.proto``, if ``protovalidate`` is installed.
 
     Raises:
         CommandError: grpcio-tools is not installed, protoc would read the name of a file as something else or print what
@@ -152,10 +154,12 @@ def compile_protos(names: Sequence[str], roots: Sequence[Path]) -> descriptor_pb
         target = Path(folder) / "descriptors"
         command = ["protoc", "--include_imports", "--include_source_info", f"--descriptor_set_out={target}"]
         command += [f"-I{path}" for path in (*roots, *shipped)]
-        status, said = _captured(protoc.main, [*command, *names])
-        if status != 0 and len(names) > 1:
-            for name in names:
-                said += _captured(protoc.main, [*command, name])[1]
+        status, said = _compiled(protoc.main, command, names)
+        if status != 0 and any(RULES_FILE in line for line in said) and (rules := rules_file()) is not None:
+            known = Path(folder) / "rules"
+            known.write_bytes(descriptor_pb2.FileDescriptorSet(file=[rules]).SerializeToString())
+            # protoc looks there for what is in none of the folders.
+            status, said = _compiled(protoc.main, [*command, f"--descriptor_set_in={known}"], names)
         # An import that several files share is compiled with each of them.
         for line in dict.fromkeys(said):
             if _EDITION.search(line):
@@ -194,6 +198,15 @@ def _check_names(names: Sequence[str], roots: Iterable[Path]) -> None:
     ]
     if problems:
         raise CommandError(*problems)
+
+
+def _compiled(run: Callable[[list[str]], int], command: Sequence[str], names: Sequence[str]) -> tuple[int, list[str]]:
+    """Runs protoc; returns its result, and what it says: of all files, if one does not compile."""
+    status, said = _captured(run, [*command, *names])
+    if status != 0 and len(names) > 1:
+        for name in names:
+            said += _captured(run, [*command, name])[1]
+    return status, said
 
 
 def _captured(run: Callable[[list[str]], int], arguments: list[str]) -> tuple[int, list[str]]:

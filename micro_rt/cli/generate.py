@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from google.protobuf import descriptor_pb2
 from google.protobuf.compiler import plugin_pb2
 
 from micro_rt.cli.commands import path_argument
@@ -13,6 +14,8 @@ from micro_rt.cli.compiling import CommandError, check_roots, compile_protos, pr
 from micro_rt.cli.drafts import write_files
 from micro_rt.cli.messages import report, say
 from micro_rt.text import printable, utf8
+from micro_rt.validation.rules_file import RULES_FILE
+from protoc_gen_micro.python.installed import installed_modules, site_folders
 from protoc_gen_micro.run.generate import respond
 
 __all__ = ["CommandError", "configure", "generate", "run"]
@@ -20,7 +23,8 @@ __all__ = ["CommandError", "configure", "generate", "run"]
 _DESCRIPTION = """\
 Writes greeter_pb2.py, greeter_pb2.pyi and, if it has services or events, greeter_micro.py for greeter.proto; events are
 described in greeter.asyncapi.json too.
-micro_rt/annotations.proto and protobuf's own files are found without -I."""
+micro_rt/annotations.proto and protobuf's own files are found without -I, and buf/validate/validate.proto where protovalidate is
+installed; its module is written too."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -98,6 +102,7 @@ def generate(
         files = compile_protos(list(names), roots).file
     except CommandError as error:
         raise CommandError(*error.problems, *problems) from error
+    names.update(dict.fromkeys(_rules(files, roots, options)))
     request = plugin_pb2.CodeGeneratorRequest(file_to_generate=names, parameter=utf8(options), proto_file=files)
     response = respond(request, runtime=runtime, warn=_warn)
     if response.error or problems:
@@ -106,6 +111,20 @@ def generate(
         return write_files([(out / file.name, file.content.encode()) for file in response.file])
     except OSError as error:
         raise CommandError(f"cannot write {error.filename}: {error.strerror}") from error
+
+
+def _rules(files: Iterable[descriptor_pb2.FileDescriptorProto], roots: Sequence[Path], options: str) -> Iterator[str]:
+    """Yields the file of the rules, if the run needs its module, and neither the user nor a distribution has it.
+
+    Args:
+        files: of the run.
+        roots: the folders that imports start from.
+        options: of the run. The dialect betterproto needs no such module.
+    """
+    needed = any(RULES_FILE in file.dependency for file in files) and "messages=betterproto" not in options
+    given = any((root / RULES_FILE).is_file() for root in roots)
+    if needed and not given and not installed_modules([RULES_FILE], "_pb2", site_folders()):
+        yield RULES_FILE
 
 
 def _warn(text: str) -> None:

@@ -22,6 +22,8 @@ The rules that it keeps, and why:
   raises ``Internal`` and did run.
 - A transport that raises something else than ``micro.Error`` ends the attempt with ``Internal``: no reply may make a call raise
   anything but ``micro.Error``. What interceptors and the codec of a request raise is the caller's own, and goes through.
+- A client that validates checks what the server will read: the request, encoded and decoded again. So the check never meets
+  messages that are nested more deeply than a decoder allows.
 - Every attempt counts the node as in use while it runs, and gives it back however it ends, a cancellation included. A
   node that left the registry closes its connection when the last call has given it back.
 - A call connects under a share of its deadline while there are other nodes. That is looked at only until the node has
@@ -56,6 +58,7 @@ from micro_rt.node import NodeFilter
 from micro_rt.transport.base import ClientStream, Connection
 from micro_rt.transport.compression import compression_of
 from micro_rt.transport.limits import UNSAID, MessageRules
+from micro_rt.validation.checks import Check
 
 __all__ = ["BoundMethod", "Host", "check_timeout"]
 
@@ -112,6 +115,7 @@ class BoundMethod:
         metadata: sent with every call.
         rules: how large messages may be, and how they are compressed; None as the transport says.
         wanted: which nodes it calls; None for those that the service wants.
+        check: raises the error of a request that breaks its rules; None to check nothing.
     """
 
     def __init__(
@@ -125,6 +129,7 @@ class BoundMethod:
         metadata: Metadata,
         rules: MessageRules | None = None,
         wanted: NodeFilter | None = None,
+        check: Check | None = None,
     ) -> None:
         self.method = method
         self.retry = retry
@@ -138,7 +143,8 @@ class BoundMethod:
         self._wanted = wanted
         self._path = method.path
         self._content_subtype = host.codec.content_subtype
-        self._encoder = host.codec.encoder(method.request_type)
+        encoder = host.codec.encoder(method.request_type)
+        self._encoder = encoder if check is None else _checking(encoder, host.codec.decoder(method.request_type), check)
         self._decoder = host.codec.decoder(method.reply_type)
         self._attempt_timeout = retry.attempt_timeout if retry.repeatable(method) else None
         send: UnaryNext = self._send
@@ -190,12 +196,16 @@ class BoundMethod:
 
         Raises:
             TypeError: it is not the method's request message.
-            InvalidArgument: it cannot be encoded: a required field is missing, for one.
+            InvalidArgument: it cannot be encoded: a required field is missing, for one. Or the client validates, and it breaks a
+                rule.
         """
         if request.__class__ is not self.method.request_type:
             raise self._wrong(request)
         try:
             return self._encoder(request)
+        except Error as error:  # of the check
+            error.may_have_run = False
+            raise
         except Exception as error:
             raise self._unencodable(error, may_have_run=False) from error
 
@@ -205,6 +215,8 @@ class BoundMethod:
             raise self._wrong(request)
         try:
             return self._encoder(request)
+        except Error:  # of the check
+            raise
         except Exception as error:
             raise self._unencodable(error, may_have_run=True) from error
 
@@ -362,6 +374,17 @@ class BoundMethod:
             )
             raise FailedPrecondition(problem, id="micro.no_limits", may_have_run=False)
         return connection.takes_sizes
+
+
+def _checking(encode: Callable[[Any], bytes], decode: Callable[[bytes], Any], check: Check) -> Callable[[Any], bytes]:
+    """Returns an encoder that checks requests."""
+
+    def checked(request: Any) -> bytes:
+        data = encode(request)
+        check(decode(data))
+        return data
+
+    return checked
 
 
 async def _intercepted(chain: UnaryNext, request: Any, call: ClientCall) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 from micro_rt.client.bound import BoundMethod, Host, check_timeout
@@ -16,6 +17,7 @@ from micro_rt.method import Method, RetryPolicy, ServiceInfo
 from micro_rt.node import NodeFilter
 from micro_rt.transport.compression import compression_of
 from micro_rt.transport.limits import UNSAID, ServiceLimits, rules_of
+from micro_rt.validation.checks import Check, Validation
 
 __all__ = ["Client"]
 
@@ -23,6 +25,7 @@ RequestT = TypeVar("RequestT")
 ReplyT = TypeVar("ReplyT")
 
 _DEFAULT_RETRY = RetryPolicy()
+_NO_CHECKS: Mapping[Method[Any, Any], Check | None] = MappingProxyType({})
 
 
 class Client:
@@ -42,6 +45,8 @@ class Client:
         compression: how requests are compressed, ``"gzip"``, ``"deflate"`` or ``"zstd"``, or ``""`` for not at all; None for
             what the method says in the .proto, and without that ``compression=`` of the service. ``compression`` of a
             ``CallInfo`` counts for one call. Replies are compressed as the server says.
+        validate: whether requests are checked before they are sent, by the rules of ``buf.validate`` in their .proto files. One that
+            breaks a rule raises ``InvalidArgument``, and is not sent. This needs ``micro-rt[validate]``.
         interceptors: run around every call, inside those of the service.
         method_interceptors: run around the calls of single methods, by Python name, inside the others.
 
@@ -49,7 +54,8 @@ class Client:
         TypeError: the first argument is not a service, ``nodes`` is not a ``micro.NodeFilter``, or an interceptor is none or is
             for servers.
         ValueError: a method name that the service does not have, a ``max_message`` below 1, a ``compression`` that
-            there is not, or nodes of the same zone for a service without a zone.
+            there is not, nodes of the same zone for a service without a zone, or a rule that does not compile.
+        FailedPrecondition: ``validate=True``, and ``protovalidate`` is not installed.
     """
 
     _info_: ClassVar[ServiceInfo]
@@ -65,6 +71,7 @@ class Client:
         nodes: NodeFilter | None = None,
         max_message: int | None = None,
         compression: str | None = None,
+        validate: bool = False,
         interceptors: Sequence[ClientSide] = (),
         method_interceptors: InterceptorsByMethod[ClientSide] | None = None,
     ) -> None:
@@ -82,6 +89,7 @@ class Client:
         self._compression = None if compression is None else compression_of(compression)
         self._interceptors = checked(interceptors, ClientSide)
         self._method_interceptors = by_method_name(self._info_, method_interceptors, ClientSide)
+        self._checks = _checks(type(self).__name__, self._info_) if validate else _NO_CHECKS
         self._bound: dict[Method[Any, Any], BoundMethod] = {}
 
     def __repr__(self) -> str:
@@ -145,9 +153,22 @@ class Client:
             rules = (rules or UNSAID)._replace(request=self._max_message, reply=self._max_message)
         if self._compression is not None:
             rules = (rules or UNSAID)._replace(compression=self._compression)
+        check = self._checks.get(method)
         bound = BoundMethod(
-            self._service, method, self._target, interceptors, retry, timeout, self._metadata, rules, self._nodes
+            self._service, method, self._target, interceptors, retry, timeout, self._metadata, rules, self._nodes, check
         )
         bind_interceptors(bound, interceptors)
         self._bound[method] = bound
         return bound
+
+
+def _checks(name: str, info: ServiceInfo) -> dict[Method[Any, Any], Check | None]:
+    """Returns what checks the requests of each method.
+
+    Args:
+        name: of the client's class, for errors.
+        info: its service.
+    """
+    validation = Validation()
+    validation.required(f"{name}(validate=True)")
+    return {method: validation.check_of(info, method) for method in info.methods}

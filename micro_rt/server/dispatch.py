@@ -11,7 +11,7 @@ The rules that it keeps, and why:
   raises always says that it may have run, whatever it says itself: the error may be that of another call.
 - What depends only on the method (interceptor chain, kind, functions of the service's own codec) is computed when the
   handler is added; for another codec, at the first call in it. A handler whose methods certainly do not fit their rpcs
-  is refused when it is added, before the first call.
+  is refused when it is added, before the first call. So is one with a rule that does not compile.
 - A call is answered in the codec of its request. A codec that this server does not have is ``UNIMPLEMENTED``, and the
   error names those that it has.
 - The deadline is the earliest of the caller's, the one in go-micro's header, and the timeout of the method's policy.
@@ -81,6 +81,7 @@ from micro_rt.server.threaded import blocks, threaded
 from micro_rt.text import near
 from micro_rt.transport.base import ServerStream
 from micro_rt.transport.limits import MessageRules
+from micro_rt.validation.checks import Validation
 
 __all__ = ["Dispatcher"]
 
@@ -93,6 +94,7 @@ class Dispatcher:
     Args:
         codecs: how messages are encoded: a call's as its content subtype says.
         interceptors: run around every call, outermost first.
+        validate: whether requests are checked by the rules of their .proto files.
 
     Attributes:
         draining: how the server ends that serves at present; to be set before it starts.
@@ -100,7 +102,7 @@ class Dispatcher:
         threads: where handlers run that are plain functions; how many is to be set before it starts.
     """
 
-    def __init__(self, codecs: Codecs, interceptors: Sequence[ServerSide]) -> None:
+    def __init__(self, codecs: Codecs, interceptors: Sequence[ServerSide], *, validate: bool = True) -> None:
         self.draining = Draining()
         self.node = ""
         self.threads = Threads()
@@ -119,6 +121,8 @@ class Dispatcher:
         """Whether the .proto of any method says how large messages may be."""
         self.has_compression = False
         """Whether the .proto of any method says that messages are compressed."""
+        self.validation = Validation() if validate else None
+        """What checks requests, and which methods it cannot check; None if nothing is to be checked."""
         self._services: list[str] = []
         self._routes: dict[str, Route] = {}
         # go-micro puts the name in the registry where the package is: "/go.micro.srv.greeter.Greeter/SayHello". None stands
@@ -142,7 +146,8 @@ class Dispatcher:
 
         Raises:
             TypeError: the handler cannot be served as it is written.
-            ValueError: the proto service is served already, or a method to intercept does not exist.
+            ValueError: the proto service is served already, a method to intercept does not exist, or a rule of its requests
+                does not compile.
         """
         check_handler(handler)
         chain = (*self._interceptors, *checked(interceptors, ServerSide))
@@ -173,7 +178,8 @@ class Dispatcher:
             if blocks(method, function) and not is_left_out(handler, method):
                 function = threaded(method, function, self.threads)
             kind = UnaryRoute if method.kind is Kind.UNARY else StreamRoute
-            routes[method.path] = kind(method, function, self._codecs.own, chain)
+            check = None if self.validation is None else self.validation.check_of(info, method)
+            routes[method.path] = kind(method, function, self._codecs.own, chain, check)
             rules = routes[method.path].sizes
             if rules is not None:
                 self.has_sizes = self.has_sizes or rules.request is not None or rules.reply is not None

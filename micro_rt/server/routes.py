@@ -6,7 +6,9 @@ The rules that it keeps, and why:
 - A method that does not stream requests takes exactly one, and its handler begins when the client has ended its requests:
   only then is it known that there is no second one. None, or a second one, is ``UNIMPLEMENTED`` (gRPC's statuscodes.md). A
   client of go-micro never ends the one request of a server stream, so the handler does not wait for that.
-- A request that cannot be decoded is ``INVALID_ARGUMENT``: the client's error.
+- A request that cannot be decoded is ``INVALID_ARGUMENT``: the client's error. So is one that breaks the rules of its .proto file.
+- Rules are checked right before the handler, inside all interceptors. So what an interceptor refuses is not told which rules there
+  are, and what it puts in place of a request is checked too. Of a stream of requests, each is checked when the handler takes it.
 - Replies are closed in the task of the call, however it ends, and with them what each interceptor was given. So the
   ``finally`` blocks of async generators run there and at once, with the context of the call, and before the call stops
   counting as in flight.
@@ -29,6 +31,7 @@ from micro_rt.logs import logger, sparsely
 from micro_rt.method import Kind, Method
 from micro_rt.transport.base import ServerStream, no_request
 from micro_rt.transport.limits import rules_of
+from micro_rt.validation.checks import Check
 
 __all__ = ["Route", "StreamRoute", "UnaryRoute"]
 
@@ -46,14 +49,22 @@ class Route(ABC):
         function: the handler's bound method.
         codec: how messages are encoded.
         interceptors: around it.
+        check: raises the error of a request that breaks its rules; None if it has none.
     """
 
     def __init__(
-        self, method: Method[Any, Any], function: Any, codec: Codec, interceptors: Sequence[ServerSide]
+        self,
+        method: Method[Any, Any],
+        function: Any,
+        codec: Codec,
+        interceptors: Sequence[ServerSide],
+        check: Check | None = None,
     ) -> None:
         self.method = method
         self.sizes = rules_of(method)
-        self.function = function
+        self.function = function if check is None else _checking(function, check, method.kind)
+        self._handle = function
+        self._check = check
         self._interceptors = interceptors
         self._encode = codec.encoder(method.reply_type)
         self._decode = codec.decoder(method.request_type)
@@ -61,7 +72,7 @@ class Route(ABC):
 
     def in_codec(self, codec: Codec) -> Route:
         """Returns the same route with another codec."""
-        return type(self)(self.method, self.function, codec, self._interceptors)
+        return type(self)(self.method, self._handle, codec, self._interceptors, self._check)
 
     @abstractmethod
     def prepare(self, interceptors: Sequence[ServerSide]) -> None:
@@ -100,6 +111,34 @@ class Route(ABC):
             f"{self.method.python_name}() gave {type(reply).__name__}, not {self.method.reply_type.__name__}; "
             "that is a bug of the server"
         )
+
+
+def _checking(function: Any, check: Check, kind: Kind) -> Any:
+    """Returns a handler's method that checks its requests first. A plain ``def`` keeps a unary call at one coroutine."""
+
+    def one(request: Any, context: Context) -> Any:
+        check(request)
+        return function(request, context)
+
+    def stream(requests: AsyncIterator[Any], context: Context) -> Any:
+        return function(_Checked(requests, check), context)
+
+    return stream if kind.client_streams else one
+
+
+class _Checked(AsyncIterator[Any]):
+    """Requests that are checked as the handler takes them."""
+
+    __slots__ = ("_check", "_requests")
+
+    def __init__(self, requests: AsyncIterator[Any], check: Check) -> None:
+        self._requests = requests
+        self._check = check
+
+    async def __anext__(self) -> Any:
+        request = await self._requests.__anext__()
+        self._check(request)
+        return request
 
 
 class UnaryRoute(Route):

@@ -11,8 +11,23 @@ from micro_rt.kit.variables import variable
 from micro_rt.node import Node
 from micro_rt.server.checks import unimplemented
 from micro_rt.service.parts import setting_of
+from micro_rt.validation.checks import INSTALL
 
-__all__ = ["place_of", "started", "stopping"]
+__all__ = ["not_validated", "place_of", "started", "stopping"]
+
+
+def not_validated(name: str, paths: Sequence[str]) -> str:
+    """Returns what a service says at its start whose requests have rules that nothing checks.
+
+    Args:
+        name: of the service.
+        paths: of the methods.
+    """
+    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    return (
+        f"{name} does not keep the rules of buf.validate for {', '.join(paths[:_SHOWN])}{more}: protovalidate is not "
+        f"installed; {INSTALL}, or pass validate=False to micro.Service"
+    )
 
 
 def place_of(part: str, given: object) -> str:
@@ -85,3 +100,7 @@ def stopping(name: str, calls: int, grace: float, subscriptions: Sequence[EventS
 
 def _rpcs(handler: Handler) -> str:
     return ", ".join(method.path.rpartition("/")[2] for method in unimplemented(handler))
+
+
+_SHOWN = 5
+"""How many methods a warning names; it counts the others."""

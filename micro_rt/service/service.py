@@ -43,7 +43,7 @@ from micro_rt.node import ZONE_KEY, Node, NodeFilter
 from micro_rt.registry.base import Registry
 from micro_rt.selector.base import Selector
 from micro_rt.server.dispatch import Dispatcher
-from micro_rt.service.announce import stopping
+from micro_rt.service.announce import not_validated, stopping
 from micro_rt.service.life import Life, Plan
 from micro_rt.service.parts import codec_named, names_of
 from micro_rt.service.signals import Ending, on_signals
@@ -132,6 +132,9 @@ class Service:
             ``MICRO_MAX_MEMORY``, else 32 MiB. Each partition may have one event, however large that is.
         reflection: whether tools such as grpcurl may ask it for its .proto files (``grpc.reflection``). Whoever can connect
             sees them then: no interceptor runs around these calls.
+        validate: whether its handlers get only requests that keep the rules of ``buf.validate`` in their .proto files; others end
+            as ``InvalidArgument``. That needs ``micro-rt[validate]``: without it, the service warns at its start that
+            it does not keep them. False checks nothing, and warns of nothing.
 
     Raises:
         TypeError: an argument is of a wrong kind.
@@ -170,6 +173,7 @@ class Service:
         tls: Tls | None = None,
         max_memory: int | None = None,
         reflection: bool = True,
+        validate: bool = True,
     ) -> None:
         if not name:
             raise ValueError('a service needs a name: micro.Service("greeter")')
@@ -220,7 +224,8 @@ class Service:
         self._timeout = None if timeout == "default" else math.inf if timeout is None else check_timeout(timeout)
         self._max_memory = max_memory
         self._interceptors = checked(interceptors, ServerSide)
-        self._dispatcher = Dispatcher(Codecs(self.codec, lambda: names_of("codec"), codec_named), interceptors)
+        codecs = Codecs(self.codec, lambda: names_of("codec"), codec_named)
+        self._dispatcher = Dispatcher(codecs, interceptors, validate=validate)
         self._dispatcher.exits = self._handler_exits
         self._exit: BaseException | None = None
         self._handlers: list[Handler] = []
@@ -254,7 +259,8 @@ class Service:
             TypeError: it is not a handler, or cannot be served as it is written: a method that must be a coroutine is a
                 generator or a plain ``def``, or the reverse; it takes other arguments; or its name is near that of an rpc
                 that the handler does not define.
-            ValueError: its proto service is served already, or a method to intercept does not exist.
+            ValueError: its proto service is served already, a method to intercept does not exist, or a rule of ``buf.validate``
+                for its requests does not compile.
             RuntimeError: the service runs already.
         """
         if not isinstance(cast("object", handler), Handler):
@@ -526,6 +532,8 @@ class Service:
                 'interceptor enforces it; add one that has enforces_auth = True, or pass auth="off" to micro.Service',
                 id="micro.auth_not_enforced",
             )
+        if self._dispatcher.validation is not None and (unchecked := self._dispatcher.validation.missing):
+            _log.warning(not_validated(self.name, unchecked))
         self._life = Life(self._plan(), self._ending.hurry if self._ending else None, self._ended)
         await self._life.start()
         return self
