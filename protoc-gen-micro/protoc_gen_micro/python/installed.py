@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from os import path as os_path
 from typing import cast
 
-__all__ = ["editable_folders", "hidden_by", "installed_modules", "site_folders"]
+__all__ = ["editable_folders", "has_package", "hidden_by", "installed_modules", "site_folders"]
 
 
 def site_folders() -> list[str]:
@@ -107,6 +107,16 @@ def installed_modules(paths: Iterable[str], suffix: str, folders: Sequence[str])
         if any(os_path.isfile(f"{folder}/{module}.py") for folder in tops[top]):
             found[path] = module.replace("/", ".")
     return found
+
+
+def has_package(name: str, folders: Iterable[str]) -> bool:
+    """Returns whether one of the folders has a package.
+
+    Args:
+        name: of the package, at the import root.
+        folders: where Python looks for modules.
+    """
+    return any(os_path.isfile(f"{folder}/{name}/__init__.py") for folder in folders)
 
 
 def hidden_by(module: str, folders: Sequence[str]) -> str:

@@ -9,12 +9,13 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.compiler import plugin_pb2
 
 from protoc_gen_micro.errors import GenerateError
-from protoc_gen_micro.python.installed import editable_folders, hidden_by, installed_modules
+from protoc_gen_micro.python.installed import editable_folders, has_package, hidden_by, installed_modules
 from protoc_gen_micro.python.modules import Modules, unimportable
 from protoc_gen_micro.python.shipped import MICRO_RT, WELL_KNOWN
 from protoc_gen_micro.schema.model import File
 from protoc_gen_micro.schema.options import ANNOTATIONS
 from protoc_gen_micro.schema.reserved import moved
+from protoc_gen_micro.schema.rules import RULES_FILE, has_rules
 
 __all__ = [
     "EditionError",
@@ -27,6 +28,7 @@ __all__ = [
     "hidden",
     "left_out",
     "replacing",
+    "unchecked",
     "used_by",
     "without_classes",
 ]
@@ -196,6 +198,25 @@ def replacing(paths: Iterable[str], modules: Modules) -> Iterator[str]:
         if found := modules.exports[path] & _MODULE_ATTRIBUTES:
             names = ", ".join(sorted(found))
             yield f"{path}: its module, and those that import it, may fail: Python itself uses what it defines ({names}); rename it"
+
+
+def unchecked(request: plugin_pb2.CodeGeneratorRequest, paths: Iterable[str], folders: Sequence[str]) -> Iterator[str]:
+    """Yields a warning about written files with rules of ``buf.validate``, if ``protovalidate`` is not installed here.
+
+    Args:
+        request: the request.
+        paths: the files that are written.
+        folders: where Python looks for modules.
+    """
+    files = {file.name: file for file in request.proto_file}
+    if RULES_FILE not in files:
+        return
+    found = [path for path in paths if path != RULES_FILE and has_rules(files[path])]
+    if found and not has_package("protovalidate", folders):
+        yield (
+            f"{_listed(found)}: has rules of buf.validate, which services and clients keep only where protovalidate is "
+            "installed: pip install 'micro-rt[validate]'"
+        )
 
 
 def used_by(file: File, modules: Modules) -> list[str]:

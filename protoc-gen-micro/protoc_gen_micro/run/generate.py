@@ -163,6 +163,7 @@ def _generate(request: plugin_pb2.CodeGeneratorRequest, runtime: bool) -> tuple[
         raise GenerateError("\n".join(dict.fromkeys(problems)))
     warnings = [*files.left_out(request, modules, runtime, nothing=not outputs), *files.hidden(paths, modules, folders)]
     warnings += files.replacing(paths, modules)
+    warnings += files.unchecked(request, paths, sys.path)
     if losses is not None:
         warnings += files.without_classes(used.difference(paths), modules, folders)
         warnings += losses.warnings(lost)
