@@ -6,6 +6,7 @@ from micro_rt.config.config import Config
 from micro_rt.config.live import ConfigChange, Live
 from micro_rt.config.secret import Secret
 from micro_rt.context import Call, CallInfo, ClientCall, Context, detached
+from micro_rt.dynamic.calls import DynamicCall
 from micro_rt.errors import (
     Aborted,
     AlreadyExists,
@@ -94,6 +95,7 @@ __all__ = [
     "DataLoss",
     "DeadLetter",
     "DeadlineExceeded",
+    "DynamicCall",
     "EndOfStream",
     "Error",
     "Event",

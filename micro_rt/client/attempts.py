@@ -189,7 +189,7 @@ class Attempts:
             error.may_have_run = True
         if not error.may_have_run and error.code is Unimplemented.code:
             remote.answered()
-            if error.id == NOT_SERVED:
+            if error.id == NOT_SERVED and self._call.method.service == self.service_nodes.service:
                 self.service_nodes.refused(remote.node.id)
         elif not error.may_have_run and error.code is Unavailable.code:
             remote.failed()

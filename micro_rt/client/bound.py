@@ -116,6 +116,8 @@ class BoundMethod:
         rules: how large messages may be, and how they are compressed; None as the transport says.
         wanted: which nodes it calls; None for those that the service wants.
         check: raises the error of a request that breaks its rules; None to check nothing.
+        served: full proto name of the service whose nodes are called, empty for every node of the target; None for the service of
+            the method. Registries do not list every service that a node has.
     """
 
     def __init__(
@@ -130,11 +132,13 @@ class BoundMethod:
         rules: MessageRules | None = None,
         wanted: NodeFilter | None = None,
         check: Check | None = None,
+        served: str | None = None,
     ) -> None:
         self.method = method
         self.retry = retry
         self._host = host
         self._target = target
+        self._served = method.service if served is None else served
         self._service_nodes: ServiceNodes | None = None
         self._nodes: Nodes | None = None
         self._timeout = timeout
@@ -239,11 +243,11 @@ class BoundMethod:
         """Returns the nodes that a call may go to."""
         nodes = self._host.nodes
         if call.target != self._target:
-            return nodes.service_nodes(call.target, self.method.service, self._wanted)
+            return nodes.service_nodes(call.target, self._served, self._wanted)
         service_nodes = self._service_nodes
         if service_nodes is None or service_nodes.closed or nodes is not self._nodes:
             self._nodes = nodes
-            service_nodes = self._service_nodes = nodes.service_nodes(call.target, self.method.service, self._wanted)
+            service_nodes = self._service_nodes = nodes.service_nodes(call.target, self._served, self._wanted)
         return service_nodes
 
     async def attempt(

@@ -12,7 +12,8 @@ The rules that it keeps, and why:
 - A name without nodes is asked for again at each call, once for all calls that wait for it: that nobody serves a name
   is never remembered. If the watch is faster than the question, what the watch says is newer and stands.
 - Nodes that do not serve the proto service are left out, so two services of one package may run in different processes.
-  A node that says nothing of what it serves is kept: go-micro's nodes say nothing.
+  A node that says nothing of what it serves is kept: go-micro's nodes say nothing. Calls of services that no registry lists, such as
+  reflection, go to every node of the name.
 - Nodes of another version or with other metadata than a client wants are left out for that client. It has nodes, a selector and a retry
   budget of its own with all clients that want the same. They are chosen when the nodes change, not when a call is made.
 - Nodes of the zone that a client prefers get its calls while one of them is not set aside. Then the nodes of all other zones do: they are
@@ -125,7 +126,7 @@ class Nodes:
 
         Args:
             name: to look up.
-            service: the full proto name of the service.
+            service: the full proto name of the service; empty for every node of the name.
             wanted: which of the nodes; None for those that the service wants.
         """
         wanted = self._wanted if wanted is None else wanted
@@ -299,8 +300,8 @@ class ServiceNodes:
     def update(self, nodes: tuple[Node, ...]) -> None:
         """Takes the nodes of the name, and keeps those that are wanted and serve this service, or do not say what they serve."""
         known = {node.id: node for node in self.nodes} if self._refusing else {}
-        serving = [node for node in nodes if not node.services or self.service in node.services]
-        wanted = self.wanted
+        service, wanted = self.service, self.wanted
+        serving = _serving(nodes, service)
         self.nodes = tuple(serving if wanted is EVERY_NODE else [node for node in serving if wanted.matches(node)])
         self._usable = ()
         if known:
@@ -347,7 +348,7 @@ class ServiceNodes:
 
     async def _nobody(self) -> Unavailable:
         """Says what is there instead of a node that serves this."""
-        serving = [node for node in self._view.nodes if not node.services or self.service in node.services]
+        serving = _serving(self._view.nodes, self.service)
         if serving:
             problem = f"{self.name!r} has no node {unmatched(self.wanted, serving)}"
             return Unavailable(problem, id="micro.no_nodes", may_have_run=False)
@@ -584,3 +585,8 @@ def _listed(names: Mapping[str, object]) -> str:
     shown = sorted(names)[:10]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _serving(nodes: Sequence[Node], service: str) -> list[Node]:
+    """Returns the nodes that serve a proto service, or do not say what they serve; all for an empty name."""
+    return [node for node in nodes if not service or not node.services or service in node.services]

@@ -90,6 +90,8 @@ class Client:
         self._interceptors = checked(interceptors, ClientSide)
         self._method_interceptors = by_method_name(self._info_, method_interceptors, ClientSide)
         self._checks = _checks(type(self).__name__, self._info_) if validate else _NO_CHECKS
+        self._served: str | None = None
+        """The service whose nodes are called, if not the one of the method; empty for every node of the target."""
         self._bound: dict[Method[Any, Any], BoundMethod] = {}
 
     def __repr__(self) -> str:
@@ -155,7 +157,10 @@ class Client:
             rules = (rules or UNSAID)._replace(compression=self._compression)
         check = self._checks.get(method)
         bound = BoundMethod(
-            self._service, method, self._target, interceptors, retry, timeout, self._metadata, rules, self._nodes, check
+            *(self._service, method, self._target, interceptors, retry, timeout, self._metadata, rules),
+            wanted=self._nodes,
+            check=check,
+            served=self._served,
         )
         bind_interceptors(bound, interceptors)
         self._bound[method] = bound

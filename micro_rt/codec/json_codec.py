@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from google.protobuf import json_format
@@ -31,7 +32,9 @@ class JsonCodec(Codec):
         """Returns a function that writes messages of one type as JSON in UTF-8, without blanks."""
         if message_type is bytes:
             return as_it_is
-        to_value = json_format.MessageToDict if _is_official(message_type) else _dialect(message_type).to_json_value
+        to_value = (
+            _official_writer(message_type) if _is_official(message_type) else _dialect(message_type).to_json_value
+        )
 
         def encode(message: Any) -> bytes:
             return json.dumps(to_value(message), ensure_ascii=False, separators=_COMPACT).encode()
@@ -58,8 +61,14 @@ def _is_official(message_type: type[Any]) -> bool:
     return getattr(message_type, "DESCRIPTOR", None) is not None
 
 
+def _official_writer(message_type: type[Any]) -> Callable[[Any], Any]:
+    """Returns what makes values of messages. What is in an ``Any`` is looked up in the pool that the class comes from."""
+    return partial(json_format.MessageToDict, descriptor_pool=message_type.DESCRIPTOR.file.pool)
+
+
 def _read_official(message_type: type[Any], data: bytes, ignore_unknown_fields: bool) -> Any:
-    return json_format.Parse(data, message_type(), ignore_unknown_fields=ignore_unknown_fields)
+    pool = message_type.DESCRIPTOR.file.pool
+    return json_format.Parse(data, message_type(), ignore_unknown_fields=ignore_unknown_fields, descriptor_pool=pool)
 
 
 def _dialect(message_type: type[Any]) -> Any:

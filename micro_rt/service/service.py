@@ -28,7 +28,10 @@ from micro_rt.codec.codecs import Codecs
 from micro_rt.codec.proto import ProtoCodec
 from micro_rt.config.base import AnySource, Source
 from micro_rt.config.config import Config
-from micro_rt.context import TRACE
+from micro_rt.context import TRACE, CallInfo
+from micro_rt.dynamic.calls import DynamicCall, Requests, dynamic_call
+from micro_rt.dynamic.given import Descriptors
+from micro_rt.dynamic.targets import Targets
 from micro_rt.errors import Error, FailedPrecondition
 from micro_rt.events.options import DeliveryOptions
 from micro_rt.events.subscriber import Subscriber
@@ -38,7 +41,7 @@ from micro_rt.health.state import Health
 from micro_rt.interceptor import ClientSide, InterceptorsByMethod, ServerSide, checked
 from micro_rt.kit.secrets import scrubbed
 from micro_rt.logs import logger
-from micro_rt.metadata import Metadata
+from micro_rt.metadata import Metadata, MetadataLike
 from micro_rt.node import ZONE_KEY, Node, NodeFilter
 from micro_rt.registry.base import Registry
 from micro_rt.selector.base import Selector
@@ -230,6 +233,7 @@ class Service:
         self._exit: BaseException | None = None
         self._handlers: list[Handler] = []
         self._subscriptions: list[EventSubscription] = []
+        self._targets = Targets(self)
         self._life: Life | None = None
         self._ending: Ending | None = None
         self._stop_asked = False
@@ -359,6 +363,46 @@ class Service:
                 subscription.check_beside(other)
         self._subscriptions.append(subscription)
         return subscription
+
+    def call(
+        self,
+        target: str,
+        method: str,
+        request: Requests | None = None,
+        *,
+        timeout: float | None = None,
+        metadata: MetadataLike | None = None,
+        info: CallInfo | None = None,
+        descriptors: Descriptors | None = None,
+    ) -> DynamicCall:
+        """Calls a method without generated code: ``await service.call("greeter", "greeter.Greeter/SayHello", {"name": "Ada"})``.
+
+        The call goes the way of those of generated clients: interceptors, nodes, retries, deadlines, compression, TLS.
+
+        Args:
+            target: the name to look up.
+            method: full name of the service, and the method: ``"greeter.Greeter/SayHello"``.
+            request: a mapping, in protobuf's JSON mapping; keys may also be written as in the .proto. None is an empty one. If the
+                client streams, an iterable of mappings, async or not.
+            timeout: seconds for the call, ``math.inf`` for no limit; else as for generated clients.
+            metadata: sent with the call.
+            info: filled as the call goes on.
+            descriptors: where the method is declared: a ``FileDescriptorSet`` or its bytes, or modules that protobuf has generated,
+                such as ``greeter_pb2``. None to ask the target (``grpc.reflection``), once for a run of the service. A target that
+                is asked bounds neither the size of messages nor their compression, and gives no call more time than this service does.
+
+        Returns:
+            The call, to be awaited or iterated. It begins at its first use, which raises what is wrong with it:
+            ``Unimplemented`` for a method that there is not, ``InvalidArgument`` for a request that does not fit,
+            ``FailedPrecondition`` for a target that does not tell its descriptors, ``Internal`` for descriptors that cannot be used,
+            and ``TypeError`` for a use that does not suit the kind of the method.
+
+        Raises:
+            TypeError: an argument is of a wrong kind.
+            InvalidArgument: the method is not the name of one.
+            ValueError: the timeout is NaN.
+        """
+        return dynamic_call(self._targets, target, method, request, timeout, metadata, info, descriptors)
 
     async def broker(self) -> Broker:
         """Returns the broker, open.

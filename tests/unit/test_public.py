@@ -57,6 +57,7 @@ PRIVATE = frozenset(
             for kind in (
                 "BidiStreamCall",
                 "ClientStreamCall",
+                "DynamicCall",
                 "EventSubscription",
                 "Lock",
                 "Permit",
