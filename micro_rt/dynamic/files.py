@@ -5,12 +5,14 @@ Rules:
 - A pool belongs to one target. It is never the default pool, so two targets may have different versions of one file.
 - Whoever sends the files is not trusted: their number and size are bounded before they are parsed, and whatever is wrong with them is
   an ``UnusableError`` that names the file.
-- Files of ``google/protobuf`` that this process has are those of this process. Protobuf's JSON mapping knows them by their names.
+- Files of ``google/protobuf`` that this process has are those of this process, and so is ``micro_rt/annotations.proto``. Protobuf's JSON
+  mapping knows the messages of the first ones by their names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 from google.protobuf import (
     any_pb2,
@@ -96,7 +98,9 @@ class Files:
             file = FileDescriptorProto.FromString(data)
         except DecodeError as error:
             raise UnusableError(f"file {len(self._files) + 1} is not a FileDescriptorProto: {_text(error)}") from None
-        path = file.name
+        path, imports = file.name, list(file.dependency)
+        if not all(isinstance(cast("object", name), str) for name in (path, *imports)):  # Protobuf gives bytes then.
+            raise UnusableError(f"file {len(self._files) + 1} has a name, or imports one, that is not UTF-8")
         if not path:
             raise UnusableError(f"file {len(self._files) + 1} has no name")
         if path in _BROUGHT:
@@ -107,20 +111,13 @@ class Files:
             return path
         self._files[path] = file
         self._wanted.pop(path, None)
-        for imported in file.dependency:
+        for imported in imports:
             if imported not in self._files and imported not in _BROUGHT:
                 self._wanted.setdefault(imported, path)
         return path
 
-    def complete(self) -> None:
-        """Adds what this process has of the missing files.
-
-        Raises:
-            UnusableError: a file is missing that this process does not have.
-        """
-        own = annotations_pb2.DESCRIPTOR
-        if own.name in self._wanted:
-            self.add(own.serialized_pb)
+    def check(self) -> None:
+        """Raises ``UnusableError`` if a file is missing that another one imports."""
         missing = self.missing
         if missing is not None:
             raise UnusableError(f"{shown(self._wanted[missing])} imports {shown(missing)}, which is missing")
@@ -131,7 +128,7 @@ class Files:
         Raises:
             UnusableError: protobuf does not take a file, or files import each other in a circle.
         """
-        self.complete()
+        self.check()
         pool = DescriptorPool()
         for file in _BROUGHT.values():
             pool.AddSerializedFile(file.serialized_pb)
@@ -194,6 +191,7 @@ _BROUGHT: Mapping[str, FileDescriptor] = {
         type_pb2,
         api_pb2,
         plugin_pb2,
+        annotations_pb2,
     )
 }
 """The files that this process brings, each after those that it imports."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from types import ModuleType
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
@@ -32,7 +32,8 @@ def key_of(descriptors: Descriptors) -> Hashable:
         return (_file(descriptors),)
     if isinstance(descriptors, str | bytearray | memoryview) or not isinstance(cast("object", descriptors), Iterable):
         raise _wrong(descriptors)
-    return tuple([_file(module) for module in cast("Iterable[ModuleType]", descriptors)])
+    modules: Any = descriptors
+    return tuple([_file(module) for module in modules])
 
 
 def files_in(key: Hashable) -> Files:
@@ -55,7 +56,7 @@ def files_in(key: Hashable) -> Files:
         if not found:
             raise UnusableError("the descriptor set is empty")
         try:
-            files.complete()
+            files.check()
         except UnusableError as error:
             raise UnusableError(f"{error}: write the set with --include_imports") from None
     else:

@@ -100,7 +100,7 @@ class _Asking(Client):
             while (missing := files.missing) is not None:
                 reply = await self._answer(call, ServerReflectionRequest(file_by_filename=missing))
                 if reply.HasField("error_response"):
-                    break  # What this process has itself is used, or the error says what is missing.
+                    break  # The error says which file is missing.
                 self._collect(files, reply)
                 if missing not in files:
                     raise UnusableError(f"the answer for the file {shown(missing)} does not have that file")
