@@ -1,4 +1,4 @@
-"""Deadlines, errors with details, what goes on from call to call, what runs around calls, and JSON.
+"""Deadlines, errors with details, what goes on from call to call, what runs around calls, JSON, and calls without generated code.
 
 python examples/calls/demo.py
 """
@@ -60,6 +60,10 @@ async def show() -> None:
 
         title("5", "Messages in JSON")
         say(await readers.in_json())
+
+        title("6", "Calls without generated code")
+        say(await readers.without_generated_code(web))
+        say(", ".join(await readers.shelves_without_generated_code(web)))
 
 
 def title(number: str, text: str) -> None:

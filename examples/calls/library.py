@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import AsyncIterator
 
 from library_micro import LettersBase, LettersClient, LibraryBase
-from library_pb2 import LendRequest, Letter, Loan
+from library_pb2 import Book, LendRequest, Letter, Loan, Wish
 
 import micro_rt as micro
 from micro_rt.details import BadRequest
@@ -26,6 +27,10 @@ class Library(LibraryBase):
         # It ends with the call that is served here, and the letter's handler gets "x-reader" too.
         letter = await self._letters.write(Letter(text=request.title))
         return Loan(title=request.title, letter=letter.text)
+
+    async def find(self, requests: AsyncIterator[Wish], context: micro.Context) -> AsyncIterator[Book]:
+        async for wish in requests:
+            yield Book(title=wish.title)
 
 
 class Letters(LettersBase):

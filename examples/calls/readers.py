@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+import library_pb2
 from library_micro import LibraryClient
 from library_pb2 import LendRequest, Loan
 
@@ -23,6 +26,20 @@ async def in_json() -> str:
     async with micro.Service("json", codec="json") as service:
         loan = await LibraryClient(service, target="library").lend(LendRequest(title="Emma", copies=1))
         return loan.letter
+
+
+async def without_generated_code(service: micro.Service) -> str:
+    loan = await service.call("library", "library.Library/Lend", {"title": "Emma", "copies": 1})
+    with suppress(micro.InvalidArgument):  # the request does not fit: it was not sent
+        await service.call("library", "library.Library/Lend", {"titel": "Emma"})
+    return str(loan["letter"])
+
+
+async def shelves_without_generated_code(service: micro.Service) -> list[str]:
+    wanted = [{"title": "Faust"}, {"title": "Emma"}]
+    books = service.call("library", "library.Library/Find", wanted, descriptors=library_pb2)
+    titles = [book["title"] async for book in books]
+    return titles
 
 
 async def lend_with_timeouts(library: LibraryClient) -> list[Loan]:

@@ -62,4 +62,7 @@ async def test_the_example_does_what_it_says() -> None:
         "OK: 1, NOT_FOUND: 1, RESOURCE_EXHAUSTED: 1",
         "5. Messages in JSON",
         "Dear reader: Emma is yours (at most 2 s for this letter)",
+        "6. Calls without generated code",
+        "Dear reader: Emma is yours (at most 2 s for this letter)",
+        "Faust, Emma",
     ]
