@@ -39,7 +39,7 @@ async def shelves_without_generated_code(service: micro.Service) -> list[str]:
     wanted = [{"title": "Faust"}, {"title": "Emma"}]
     books = service.call("library", "library.Library/Find", wanted, descriptors=library_pb2)
     titles = [book["title"] async for book in books]
-    return titles
+    return sorted(titles)
 
 
 async def lend_with_timeouts(library: LibraryClient) -> list[Loan]:

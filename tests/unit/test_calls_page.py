@@ -64,5 +64,5 @@ async def test_the_example_does_what_it_says() -> None:
         "Dear reader: Emma is yours (at most 2 s for this letter)",
         "6. Calls without generated code",
         "Dear reader: Emma is yours (at most 2 s for this letter)",
-        "Faust, Emma",
+        "Emma, Faust",
     ]

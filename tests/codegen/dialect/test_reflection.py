@@ -14,6 +14,8 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 from google.protobuf.descriptor_pool import DescriptorPool
 
 import micro_rt as micro
+from micro_rt.backends.memory.registry import MemoryRegistry
+from micro_rt.registry.base import Registration
 from tests.codegen.tools import generate, run, write
 from tests.helpers.grpc_tools import reflecting_grpcurl
 from tests.helpers.reflecting import ReflectionClient, connected, request
@@ -61,6 +63,21 @@ async def test_grpcurl_calls_a_service_of_the_dialect_without_proto_files(servic
     said = await reflecting_grpcurl(address, "till.Till/Add", requests='{"parts": [{"units": 7, "currency": "USD"}]}')
     assert said.code == 0, said
     assert json.loads(said.output) == {"units": "7", "currency": "USD"}
+
+
+@pytest.mark.parametrize("codec", ["proto", "json"])
+async def test_a_service_of_the_dialect_is_called_without_generated_code(service: micro.Service, codec: str) -> None:
+    assert service.node is not None
+    name = f"memory:{uuid.uuid4()}"
+    registry = MemoryRegistry(name)
+    await registry.open()
+    await registry.register(Registration(service.node, ("till",)), ttl=3600)
+    async with micro.Service("client", registry=name, codec=codec) as client:
+        request = {"parts": [{"units": 7, "currency": "USD"}]}
+        assert await client.call("till", "till.Till/Add", request) == {"units": "7", "currency": "USD"}
+        with pytest.raises(micro.InvalidArgument, match='no field named "unit"'):
+            await client.call("till", "till.Till/Add", {"parts": [{"unit": 7}]})
+    await registry.close()
 
 
 def test_the_stubs_carry_each_file_once_after_its_imports_and_without_comments(importable: None) -> None:

@@ -1,6 +1,6 @@
 // gRPC's interoperability cases, as grpc-go implements them, and the compressed ones, which it leaves out.
 //
-//	go_grpc serve [-cert FILE -key FILE]                   prints its address, and serves until its input ends
+//	go_grpc serve [-cert FILE -key FILE] [-alpha]           prints its address, and serves until its input ends
 //	go_grpc call ADDRESS [-roots FILE] CASE [CASE ...]      prints "passed CASE" for each; ends with an error at the first that fails
 //
 // The cases: https://github.com/grpc/grpc/blob/master/doc/interop-test-descriptions.md
@@ -25,6 +25,8 @@ import (
 	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/interop"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/reflection"
+	alphapb "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 )
@@ -44,8 +46,9 @@ func main() {
 	switch os.Args[1] {
 	case "serve":
 		cert, key := flags.String("cert", "", "file"), flags.String("key", "", "file")
+		alpha := flags.Bool("alpha", false, "serve reflection v1alpha alone")
 		_ = flags.Parse(os.Args[2:])
-		serve(*cert, *key)
+		serve(*cert, *key, *alpha)
 	case "call":
 		roots := flags.String("roots", "", "file")
 		_ = flags.Parse(os.Args[3:])
@@ -145,7 +148,7 @@ func (s server) StreamingOutputCall(in *testpb.StreamingOutputCallRequest, strea
 	return s.TestServiceServer.StreamingOutputCall(in, stream)
 }
 
-func serve(cert, key string) {
+func serve(cert, key string, alpha bool) {
 	options := []grpc.ServerOption{grpc.StatsHandler(recorder{})}
 	if cert != "" {
 		secured, err := credentials.NewServerTLSFromFile(cert, key)
@@ -160,6 +163,11 @@ func serve(cert, key string) {
 	}
 	s := grpc.NewServer(options...)
 	testpb.RegisterTestServiceServer(s, server{interop.NewTestServer()})
+	if alpha {
+		alphapb.RegisterServerReflectionServer(s, reflection.NewServer(reflection.ServerOptions{Services: s}))
+	} else {
+		reflection.Register(s)
+	}
 	go func() {
 		_, _ = io.Copy(io.Discard, bufio.NewReader(os.Stdin))
 		s.Stop()
