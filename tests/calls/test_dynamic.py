@@ -98,6 +98,17 @@ async def test_messages_are_dicts_in_the_json_mapping(
         assert await client.call("atlas", "atlas.Atlas/Find", descriptors=descriptors) == empty
 
 
+@pytest.mark.parametrize("codec", ["proto", "json"])
+async def test_an_any_of_a_type_that_only_the_target_has_is_expanded(serve: Serve, codec: str) -> None:
+    file = shop_file(["name"])
+    file.dependency.append("google/protobuf/any.proto")
+    file.message_type[0].field.add(name="extra", number=9, type=11, label=1, type_name=".google.protobuf.Any")
+    async with serve(shop_handler(file)) as client:
+        client.codec = micro.Service("codec", codec=codec).codec
+        request = {"extra": {"@type": "type.googleapis.com/shop.Item", "name": "tea"}}
+        assert await client.call("shop", "shop.Shop/Buy", request) == request
+
+
 async def test_the_pool_is_private(serve: Serve) -> None:
     file = shop_file(["name"], name="only_here.proto")
     async with serve(shop_handler(file)) as client:
@@ -130,9 +141,24 @@ async def test_two_targets_have_different_versions_of_one_file_at_once() -> None
 
 async def test_a_target_that_answers_only_v1alpha_is_asked_in_it(serve: Serve) -> None:
     lab = Lab()
-    async with serve(lab, alpha_reflection(lab), reflection=False) as client:
+    async with serve(lab, alpha_reflection(lab), Decoy(), reflection=False) as client:
         for _ in range(3):
             assert await client.call("lab", "lab.Lab/Act", {"value": "a"}) == {"value": "a"}
+
+
+class Decoy(micro.Handler):
+    """Has the last names of reflection. A server that does not have a path looks for its last names, and finds two services here."""
+
+    method = micro.Method(
+        "decoy.ServerReflection", "ServerReflectionInfo", "server_reflection_info", micro.Kind.BIDI_STREAM, bytes, bytes
+    )
+    _info_ = micro.ServiceInfo("decoy.ServerReflection", "decoy", (method,))
+
+    async def server_reflection_info(
+        self, requests: AsyncIterator[bytes], context: micro.Context
+    ) -> AsyncIterator[bytes]:
+        raise AssertionError("nobody calls it")
+        yield b""
 
 
 async def test_without_reflection_the_error_says_how_to_give_descriptors(serve: Serve) -> None:
@@ -142,8 +168,10 @@ async def test_without_reflection_the_error_says_how_to_give_descriptors(serve: 
         ) as caught:
             await client.call("lab", "lab.Lab/Act", {"value": "a"})
         assert not caught.value.may_have_run
+        nodes = client.nodes.service_nodes("lab", "lab.Lab")
+        assert not nodes._refusing, "the node serves lab.Lab"  # pyright: ignore[reportPrivateUsage]
         reply = await client.call("lab", "lab.Lab/Act", {"value": "a"}, descriptors=lab_pb2)
-        assert reply == {"value": "a"}, "the node was not passed over for its missing reflection"
+        assert reply == {"value": "a"}
 
 
 async def test_services_that_no_registry_lists_are_called(serve: Serve) -> None:
@@ -434,11 +462,12 @@ async def test_the_targets_that_are_kept_are_bounded(serve: Serve, monkeypatch: 
     reflection = ScriptedReflection(lambda request: files(file))
     async with serve(shop_handler(file), reflection, reflection=False) as client:
         await client.call("shop", "shop.Shop/Buy")
-        for field in ("a", "b"):
-            await client.call("shop", "shop.Shop/Buy")  # It is used, and stays.
+        for field in ("a", "b", "c"):
             await client.call("shop", "shop.Shop/Buy", descriptors=FileDescriptorSet(file=[shop_file([field])]))
+            await client.call("shop", "shop.Shop/Buy")  # It is used, and stays.
         assert reflection.streams == 1
-        await client.call("shop", "shop.Shop/Buy", descriptors=FileDescriptorSet(file=[shop_file(["c"])]))
+        for field in ("a", "b"):
+            await client.call("shop", "shop.Shop/Buy", descriptors=FileDescriptorSet(file=[shop_file([field])]))
         await client.call("shop", "shop.Shop/Buy")
         assert reflection.streams == 2
 
@@ -606,6 +635,55 @@ async def test_an_any_of_a_type_that_is_not_known_is_an_error_that_names_it(serv
         unknown = {"extra": {"@type": "type.googleapis.com/lab.Text", "value": "a"}}
         with pytest.raises(micro.InvalidArgument, match=r"lab\.Text"):
             await client.call("atlas", "atlas.Atlas/Find", unknown)
+
+
+async def test_a_reply_with_an_any_of_a_type_that_is_not_known_ends_the_call(serve: Serve) -> None:
+    left = asyncio.Event()
+
+    class Packing(Atlas):
+        async def find(self, request: atlas_pb2.Query, context: micro.Context) -> atlas_pb2.Finding:
+            finding = atlas_pb2.Finding()
+            finding.extra.Pack(lab_pb2.Text(value="a"))
+            return finding
+
+        async def watch(self, request: atlas_pb2.Query, context: micro.Context) -> AsyncIterator[atlas_pb2.Finding]:
+            try:
+                yield await self.find(request, context)
+                await asyncio.Event().wait()
+            finally:
+                left.set()
+
+    async with serve(Packing()) as client:
+        with pytest.raises(micro.Internal, match=r"has no JSON form: .*lab\.Text"):
+            await client.call("atlas", "atlas.Atlas/Find")
+        replies = aiter(client.call("atlas", "atlas.Atlas/Watch"))
+        with pytest.raises(micro.Internal, match=r"has no JSON form: .*lab\.Text"):
+            await anext(replies)
+        await soon(left.wait())
+
+
+async def test_a_fetch_whose_connection_is_lost_is_made_again(serve: Serve) -> None:
+    file = shop_file(["name"])
+
+    def answer(request: ServerReflectionRequest) -> ServerReflectionResponse:
+        if reflection.streams < 3:
+            raise micro.Unavailable("not now")
+        return files(file)
+
+    reflection = ScriptedReflection(answer)
+    async with serve(shop_handler(file), reflection, reflection=False) as client:
+        assert await client.call("shop", "shop.Shop/Buy", {"name": "tea"}) == {"name": "tea"}
+        assert reflection.streams == 3
+
+
+async def test_what_reflection_refuses_is_refused_with_the_same_error(serve: Serve) -> None:
+    def answer(request: ServerReflectionRequest) -> ServerReflectionResponse:
+        raise micro.PermissionDenied("not you", id="shop.denied")
+
+    async with serve(shop_handler(shop_file(["name"])), ScriptedReflection(answer), reflection=False) as client:
+        with pytest.raises(micro.PermissionDenied, match="not you") as caught:
+            await client.call("shop", "shop.Shop/Buy")
+        assert (caught.value.id, caught.value.may_have_run, caught.value.outgoing) == ("shop.denied", False, True)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
+from google.protobuf import any_pb2
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
@@ -66,6 +67,7 @@ def shop_handler(file: FileDescriptorProto, target: str = "shop") -> Handler:
         target: the name to register.
     """
     pool = DescriptorPool()
+    pool.AddSerializedFile(any_pb2.DESCRIPTOR.serialized_pb)
     pool.Add(file)
     kind = GetMessageClass(pool.FindMessageTypeByName("shop.Item"))
     names = [method.name for method in file.service[0].method]
