@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ async def test_grpcio_keeps_the_connection_of_a_call_that_takes_a_minute(
     try:
         async with our_client(f"127.0.0.1:{port}") as client:
             info = micro.CallInfo()
-            assert (await client.act(Text(value="x"), info=info)).value == "x"
+            assert (await client.act(Text(value="x"), timeout=math.inf, info=info)).value == "x"
             assert info.attempts == 1
             assert len(pings) == PINGS
             figures.add("PINGs", len(pings))
@@ -92,7 +93,8 @@ async def test_grpc_go_keeps_the_connection_of_a_call_that_takes_a_minute(
         await mesh.go_node()
         client = await mesh.python_client(MeshClient)
         info = micro.CallInfo()
-        await client.sleep(Rest(milliseconds=int(1000 * size(60.0, ci=2.5))), info=info)
+        rest = Rest(milliseconds=int(1000 * size(60.0, ci=2.5)))
+        await client.sleep(rest, timeout=math.inf, info=info)
         assert info.attempts == 1
         assert len(pings) == PINGS
         figures.add("PINGs", len(pings))

@@ -151,6 +151,18 @@ TABLE: Final[tuple[Difference, ...]] = (
     ),
     Difference(
         "h2",
+        (CONTINUATION,),
+        ("reset by us",),
+        ("fatal PROTOCOL_ERROR",),
+        "reset STREAM_CLOSED",
+        "6.10",
+        "A CONTINUATION frame MUST be preceded by a HEADERS, PUSH_PROMISE or CONTINUATION frame without the "
+        "END_HEADERS flag set. A recipient that observes violation of this rule MUST respond with a connection error "
+        "(Section 5.4.1) of type PROTOCOL_ERROR.",
+        "For h2, that a stream was reset counts more than the order of frames.",
+    ),
+    Difference(
+        "h2",
         (RST_STREAM,),
         ("idle",),
         ("fatal PROTOCOL_ERROR",),
