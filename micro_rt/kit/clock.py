@@ -27,7 +27,7 @@ __all__ = [
     "loop_time",
     "monotonic",
     "pause_thread",
-    "thread_time",
+    "thread_usage",
     "wall_time",
     "wall_time_us",
 ]
@@ -46,17 +46,19 @@ def pause_thread(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def thread_time(thread: int) -> float:
-    """Returns the seconds of processor time that a thread of this process has used; 0 where the system does not tell.
+def thread_usage(thread: int) -> tuple[float, bool]:
+    """Returns the seconds of processor time that a thread of this process has used, and whether it waits for something.
+
+    Where the system does not tell, it has used none and waits.
 
     Args:
         thread: its ``threading.get_native_id()``. It may have ended.
     """
     try:
-        ticks = Path(f"/proc/self/task/{thread}/stat").read_bytes().rpartition(b")")[2].split()
-        return (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
+        fields = Path(f"/proc/self/task/{thread}/stat").read_bytes().rpartition(b")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), fields[0] != b"R"
     except (OSError, ValueError, IndexError):
-        return 0.0
+        return 0.0, True
 
 
 def wall_time() -> float:
