@@ -27,7 +27,6 @@ from google.protobuf import (
     type_pb2,
     wrappers_pb2,
 )
-from google.protobuf.compiler import plugin_pb2
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -190,7 +189,6 @@ _BROUGHT: Mapping[str, FileDescriptor] = {
         # These import some of those above.
         type_pb2,
         api_pb2,
-        plugin_pb2,
         annotations_pb2,
     )
 }

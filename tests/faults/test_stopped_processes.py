@@ -13,6 +13,7 @@ import pytest
 
 from micro_rt.backends.local import sqlite_file, turns
 from micro_rt.backends.local.broker import LocalBroker
+from micro_rt.backends.local.event_file import _DEATHS
 from micro_rt.backends.local.holders import LOCKS, holder, remedy, writer
 from micro_rt.backends.local.turns import Turns
 from micro_rt.broker.base import OutgoingRecord, Position, TopicOptions
@@ -154,6 +155,19 @@ async def test_a_process_stopped_while_it_writes_is_named_by_the_error(
                 for text in named(caplog):
                     assert cure in text, "the log names a process that waits itself"
         assert isinstance(await publish(broker, b"after"), Position)
+        await eventually(lambda: broker.problem, equals="")
+        await member.close()
+
+
+async def test_a_member_that_was_taken_for_dead_and_lives_is_no_problem_any_more(tmp_path: Path) -> None:
+    async with opened(tmp_path, "local:?session=1") as broker:
+        member = broker.subscribe(["t"], "g", "earliest", Recorder())
+        assert isinstance(await publish(broker, b"before"), Position)
+        await soon(member.fetch(1, 60.0))
+        # It could not be removed in time, and has said since that it lives: nobody is there to be removed.
+        assert broker._file is not None
+        broker._file._trouble(_DEATHS, Unavailable("kept locked"))
+        assert "kept locked" in broker.problem
         await eventually(lambda: broker.problem, equals="")
         await member.close()
 

@@ -159,12 +159,10 @@ async def test_nodes_of_go_micros_own_protocol_are_left_out_by_name(mesh: Mesh) 
     assert mucp.id != grpc.id
 
 
-async def test_calls_in_json_are_refused_by_name(mesh: Mesh) -> None:
-    await mesh.python_node()
+async def test_calls_in_json_are_answered_in_json(mesh: Mesh) -> None:
+    python = await mesh.python_node()
     go_client = await mesh.go_client()
-    error = await go_client.failure("json", mesh.name)
-    assert error["code"] == 501
-    assert "there is no codec 'json' here; this server has proto" in error["detail"]
+    assert await go_client.ask("json", mesh.name) == {"nodes": {python.id: 1}}
 
 
 def by_name(endpoints: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

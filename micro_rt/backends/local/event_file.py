@@ -280,7 +280,9 @@ class EventFile:
             for member in self._members:
                 if member.joined.group in changes.groups:
                     member.wake()
-        if changes.dead and not self._removing_dead:
+        if not changes.dead:
+            self._trouble(_DEATHS)  # One that was taken for dead may have said that it lives.
+        elif not self._removing_dead:
             self._remove_dead()
 
     # Housekeeping

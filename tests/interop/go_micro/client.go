@@ -220,7 +220,10 @@ func (c *caller) do(o order) (a answer) {
 		failed(c.client.Call(ctx, request, &mesh.Text{}, options...))
 	case "json": // a call in JSON
 		request := c.client.NewRequest(o.Service, "Mesh.Who", &mesh.Text{}, client.WithContentType("application/json"))
-		failed(c.client.Call(ctx, request, &mesh.Node{}, options...))
+		reply := &mesh.Node{}
+		if !failed(c.client.Call(ctx, request, reply, options...)) {
+			a.Nodes = map[string]int{reply.Id: 1}
+		}
 	case "list": // the nodes of a service
 		services, err := listed(c.registry, o.Service)
 		failed(err)
