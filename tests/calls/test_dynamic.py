@@ -559,7 +559,6 @@ HOSTILE: list[tuple[Answer, type[micro.Error], str]] = [
     (first(shop_file(["a"]), clashing()), micro.Internal, "'clash.proto' is not a valid file: "),
     (first(untyped()), micro.Internal, "'shop.proto' is not a valid file: "),
     (first(shop_file(["a b"])), micro.Internal, "'shop.proto' is not a valid file: "),
-    (first(shop_file(["a"], ["Buy", "Buy"])), micro.Internal, "'shop.proto' is not a valid file: "),
     (first(annotated(0)), micro.Internal, "'shop.Shop/Buy' cannot be called: RetryPolicy(attempts=0)"),
     (first(importing("a")), micro.Unimplemented, "'shop' has no service 'shop.Shop': it has nothing"),
     (
