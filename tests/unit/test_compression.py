@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import gzip
 import random
+import threading
 import tracemalloc
 import zlib
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from micro_rt.errors import Internal, ResourceExhausted
 from micro_rt.transport.compression import ACCEPTED, compress, compression_of, decompress
+from tests.helpers.waiting import PATIENCE
 
 MIB = 1 << 20
 TEXT = b"all work and no play makes Jack a dull boy\n"
@@ -106,17 +111,32 @@ async def test_zstd_with_a_window_that_nobody_must_have_is_refused() -> None:
 async def test_the_event_loop_goes_on_while_a_large_message_is_worked_on(name: str) -> None:
     message = random.Random(7).randbytes(4 * MIB)
     turns = 0
+    enough = threading.Event()
+
+    class Waits(ThreadPoolExecutor):
+        """Works once the event loop has had some turns: in the loop itself, the work would be done after one."""
+
+        def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+            def work() -> Any:
+                assert enough.wait(PATIENCE)
+                return function(*arguments, **options)
+
+            return super().submit(work)
 
     async def turning() -> None:
         nonlocal turns
         while True:
             turns += 1
+            if turns > 2:
+                enough.set()
             await asyncio.sleep(0)
 
+    asyncio.get_running_loop().set_default_executor(Waits())
     other = asyncio.create_task(turning())
     await asyncio.sleep(0)
     packed = await compress(name, message)
     compressing, turns = turns, 0
+    enough.clear()
     assert await taken(name, packed, 5 * MIB) == message
     other.cancel()
     # In the event loop, it would get one turn of each.
