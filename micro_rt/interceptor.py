@@ -181,7 +181,7 @@ def checked(interceptors: Sequence[SideT], side: type[SideT]) -> tuple[SideT, ..
         side: ``ServerSide`` or ``ClientSide``.
 
     Raises:
-        TypeError: one of them is none: a class instead of an object, for one; or it belongs to the other side.
+        TypeError: an entry is not an interceptor, such as a class instead of an object, or belongs to the other side.
     """
     for interceptor in cast("Sequence[object]", interceptors):
         if isinstance(interceptor, side):
@@ -212,7 +212,7 @@ def by_method_name(
     """Checks interceptors given by method name.
 
     Raises:
-        TypeError: one of them is none, or belongs to the other side.
+        TypeError: an entry is not an interceptor, or belongs to the other side.
         ValueError: a name that the service does not have, with those that it has.
     """
     if not given:

@@ -327,7 +327,7 @@ class ServiceNodes:
         return self._usable
 
     def _preferred(self, nodes: Sequence[Node]) -> Sequence[Node]:
-        """Returns the nodes of the zone that is preferred; all if there are none, or no zone is."""
+        """Returns the nodes of the preferred zone; returns all nodes if that zone has none, or if no zone is preferred."""
         if not self.wanted.zone:
             return nodes
         return [node for node in nodes if self.wanted.prefers(node)] or nodes

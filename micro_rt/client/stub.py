@@ -51,8 +51,8 @@ class Client:
         method_interceptors: run around the calls of single methods, by Python name, inside the others.
 
     Raises:
-        TypeError: the first argument is not a service, ``nodes`` is not a ``micro.NodeFilter``, or an interceptor is none or is
-            for servers.
+        TypeError: the first argument is not a service, ``nodes`` is not a ``micro.NodeFilter``, or an entry of the interceptors
+            is not one, or is for servers.
         ValueError: a method name that the service does not have, a ``max_message`` below 1, a ``compression`` that
             there is not, nodes of the same zone for a service without a zone, or a rule that does not compile.
         FailedPrecondition: ``validate=True``, and ``protovalidate`` is not installed.

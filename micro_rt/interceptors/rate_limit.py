@@ -33,7 +33,7 @@ __all__ = ["Buckets", "RateLimit"]
 _LONG = 64
 """Characters of a key that is kept as it is."""
 _LONGEST = 1e9
-"""Seconds; no longer wait is told."""
+"""Seconds; the longest wait that a refused client is told."""
 _ROUNDING = 1e-6
 """Calls; what is missing less than this is there."""
 

@@ -28,7 +28,7 @@ from micro_rt.kit.clock import monotonic
 __all__ = ["MOST", "Threads"]
 
 MOST = 32
-"""Functions that run at once, if nobody says otherwise."""
+"""The default number of functions that run at once."""
 
 
 class Threads:
